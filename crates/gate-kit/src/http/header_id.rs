@@ -1,0 +1,177 @@
+//! Names of headers that the gateway itself looks at, as one byte each.
+//!
+//! Known names are found by length and then one comparison, once, when a head is read; everything
+//! after that compares a byte instead of a string.
+
+macro_rules! header_ids {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
+        /// A header name the gateway knows, or [`HeaderId::Other`].
+        #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+        #[repr(u8)]
+        #[allow(missing_docs, reason = "each variant is its header's name")]
+        pub enum HeaderId {
+            /// Any name without a variant; compare it by its bytes.
+            Other,
+            $($variant,)+
+        }
+
+        impl HeaderId {
+            /// Every known id.
+            pub const KNOWN: &[HeaderId] = &[$(HeaderId::$variant,)+];
+
+            /// The name in lower case; empty for [`HeaderId::Other`].
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    HeaderId::Other => "",
+                    $(HeaderId::$variant => $name,)+
+                }
+            }
+        }
+    };
+}
+
+header_ids! {
+    Accept = "accept",
+    AcceptEncoding = "accept-encoding",
+    AccessControlRequestHeaders = "access-control-request-headers",
+    AccessControlRequestMethod = "access-control-request-method",
+    Age = "age",
+    Allow = "allow",
+    AltSvc = "alt-svc",
+    AnthropicBeta = "anthropic-beta",
+    AnthropicVersion = "anthropic-version",
+    Authorization = "authorization",
+    CacheControl = "cache-control",
+    Connection = "connection",
+    ContentEncoding = "content-encoding",
+    ContentLength = "content-length",
+    ContentRange = "content-range",
+    ContentType = "content-type",
+    Cookie = "cookie",
+    Date = "date",
+    ETag = "etag",
+    Expect = "expect",
+    Forwarded = "forwarded",
+    GrpcMessage = "grpc-message",
+    GrpcStatus = "grpc-status",
+    GrpcTimeout = "grpc-timeout",
+    Host = "host",
+    Http2Settings = "http2-settings",
+    KeepAlive = "keep-alive",
+    Location = "location",
+    Origin = "origin",
+    ProxyAuthenticate = "proxy-authenticate",
+    ProxyAuthorization = "proxy-authorization",
+    ProxyConnection = "proxy-connection",
+    Range = "range",
+    Referer = "referer",
+    RetryAfter = "retry-after",
+    Server = "server",
+    SetCookie = "set-cookie",
+    Te = "te",
+    Traceparent = "traceparent",
+    Tracestate = "tracestate",
+    Trailer = "trailer",
+    TransferEncoding = "transfer-encoding",
+    Upgrade = "upgrade",
+    UserAgent = "user-agent",
+    Vary = "vary",
+    Via = "via",
+    WwwAuthenticate = "www-authenticate",
+    XApiKey = "x-api-key",
+    XForwardedFor = "x-forwarded-for",
+    XForwardedHost = "x-forwarded-host",
+    XForwardedProto = "x-forwarded-proto",
+    XRealIp = "x-real-ip",
+    XRequestId = "x-request-id",
+}
+
+/// Longest known name, so that longer names skip the table.
+const LONGEST: usize = 31;
+
+/// Known ids by length of name, built at compile time.
+const BY_LENGTH: [&[HeaderId]; LONGEST] = {
+    const fn of_length<const N: usize>(length: usize) -> [HeaderId; N] {
+        let mut found = [HeaderId::Other; N];
+        let (mut i, mut n) = (0, 0);
+        while i < HeaderId::KNOWN.len() {
+            if HeaderId::KNOWN[i].name().len() == length {
+                found[n] = HeaderId::KNOWN[i];
+                n += 1;
+            }
+            i += 1;
+        }
+        found
+    }
+    const fn count(length: usize) -> usize {
+        let (mut i, mut n) = (0, 0);
+        while i < HeaderId::KNOWN.len() {
+            if HeaderId::KNOWN[i].name().len() == length {
+                n += 1;
+            }
+            i += 1;
+        }
+        n
+    }
+    macro_rules! table {
+        ($($length:literal)+) => { [$({
+            const IDS: [HeaderId; count($length)] = of_length($length);
+            &IDS
+        },)+] };
+    }
+    table!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30)
+};
+
+impl HeaderId {
+    /// The id for a name in any case.
+    #[must_use]
+    pub fn of(name: &[u8]) -> Self {
+        let Some(candidates) = BY_LENGTH.get(name.len()) else {
+            return HeaderId::Other;
+        };
+        candidates
+            .iter()
+            .copied()
+            .find(|id| id.name().as_bytes().eq_ignore_ascii_case(name))
+            .unwrap_or(HeaderId::Other)
+    }
+
+    /// Whether RFC 9110 section 7.6.1 and long practice keep this header to one hop.
+    #[must_use]
+    pub const fn is_hop_by_hop(self) -> bool {
+        matches!(
+            self,
+            HeaderId::Connection
+                | HeaderId::KeepAlive
+                | HeaderId::ProxyAuthenticate
+                | HeaderId::ProxyAuthorization
+                | HeaderId::ProxyConnection
+                | HeaderId::Te
+                | HeaderId::Trailer
+                | HeaderId::TransferEncoding
+                | HeaderId::Upgrade
+                | HeaderId::Http2Settings
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_known_name_is_found_in_any_case() {
+        for &id in HeaderId::KNOWN {
+            assert!(
+                id.name().len() < LONGEST,
+                "{} is longer than the table",
+                id.name()
+            );
+            assert_eq!(HeaderId::of(id.name().as_bytes()), id);
+            assert_eq!(HeaderId::of(id.name().to_uppercase().as_bytes()), id);
+        }
+        assert_eq!(HeaderId::of(b"x-unheard-of"), HeaderId::Other);
+        assert_eq!(HeaderId::of(b""), HeaderId::Other);
+    }
+}

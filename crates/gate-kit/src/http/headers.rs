@@ -1,0 +1,333 @@
+//! Header fields as one arena of bytes and a list of 16-byte entries.
+//!
+//! Reading a head costs one copy of its bytes and no allocation per field. Spelling and order
+//! survive, so what is forwarded is what came, minus what was removed on purpose.
+
+use super::HeaderId;
+use std::fmt;
+
+/// An ordered multimap of header fields.
+#[derive(Clone, Default)]
+pub struct Headers {
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    name_start: u32,
+    value_start: u32,
+    value_len: u32,
+    name_len: u16,
+    id: HeaderId,
+}
+
+/// A name or value that RFC 9110 section 5 forbids, so that it cannot be used to split a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidHeader;
+
+impl fmt::Display for InvalidHeader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a header name must be a token and a value must not hold control characters")
+    }
+}
+
+impl std::error::Error for InvalidHeader {}
+
+impl Headers {
+    /// An empty list.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            bytes: Vec::new(),
+            entries: Vec::new(),
+        }
+    }
+
+    /// An empty list with room for `count` fields of `bytes` bytes altogether.
+    #[must_use]
+    pub fn with_capacity(count: usize, bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            entries: Vec::with_capacity(count),
+        }
+    }
+
+    /// Number of fields.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no field.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds a field that a codec has already validated, or that is a constant of ours.
+    ///
+    /// Debug builds check it again.
+    pub fn append(&mut self, name: &[u8], value: &[u8]) {
+        self.append_id(HeaderId::of(name), name, value);
+    }
+
+    /// Adds a known field under its canonical lower-case name.
+    pub fn append_known(&mut self, id: HeaderId, value: &[u8]) {
+        debug_assert!(id != HeaderId::Other, "a known id is needed");
+        self.append_id(id, id.name().as_bytes(), value);
+    }
+
+    /// Adds a field whose parts come from configuration or from a policy's computation.
+    ///
+    /// # Errors
+    /// [`InvalidHeader`] when the name is no token or the value holds a control character.
+    pub fn try_append(&mut self, name: &[u8], value: &[u8]) -> Result<(), InvalidHeader> {
+        if !is_token(name) || !is_field_value(value) {
+            return Err(InvalidHeader);
+        }
+        self.append(name, value);
+        Ok(())
+    }
+
+    fn append_id(&mut self, id: HeaderId, name: &[u8], value: &[u8]) {
+        debug_assert!(
+            is_token(name),
+            "invalid header name {:?}",
+            String::from_utf8_lossy(name)
+        );
+        debug_assert!(is_field_value(value), "invalid header value");
+        let name_start = self.bytes.len();
+        self.bytes.extend_from_slice(name);
+        let value_start = self.bytes.len();
+        self.bytes.extend_from_slice(value);
+        self.entries.push(Entry {
+            name_start: offset(name_start),
+            value_start: offset(value_start),
+            value_len: offset(value.len()),
+            name_len: u16::try_from(name.len()).expect("codecs bound names far below 64 KiB"),
+            id,
+        });
+    }
+
+    /// The first value of a known field.
+    #[must_use]
+    pub fn get(&self, id: HeaderId) -> Option<&[u8]> {
+        debug_assert!(
+            id != HeaderId::Other,
+            "look unknown names up with get_named"
+        );
+        self.entries
+            .iter()
+            .find(|entry| entry.id == id)
+            .map(|entry| self.value(entry))
+    }
+
+    /// The first value of a known field, when it is UTF-8.
+    #[must_use]
+    pub fn get_str(&self, id: HeaderId) -> Option<&str> {
+        self.get(id)
+            .and_then(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// The first value of a field by name, in any case.
+    #[must_use]
+    pub fn get_named(&self, name: &str) -> Option<&[u8]> {
+        let id = HeaderId::of(name.as_bytes());
+        self.entries
+            .iter()
+            .find(|entry| self.is_named(entry, id, name))
+            .map(|e| self.value(e))
+    }
+
+    /// Every value of a known field, in order.
+    pub fn all(&self, id: HeaderId) -> impl Iterator<Item = &[u8]> {
+        self.entries
+            .iter()
+            .filter(move |entry| entry.id == id)
+            .map(|entry| self.value(entry))
+    }
+
+    /// Every value of a field by name, in any case, in order.
+    pub fn all_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        let id = HeaderId::of(name.as_bytes());
+        self.entries
+            .iter()
+            .filter(move |entry| self.is_named(entry, id, name))
+            .map(|e| self.value(e))
+    }
+
+    /// Whether a known field is present.
+    #[must_use]
+    pub fn contains(&self, id: HeaderId) -> bool {
+        self.entries.iter().any(|entry| entry.id == id)
+    }
+
+    /// Every field in order: id, name as spelt, value.
+    pub fn iter(&self) -> impl Iterator<Item = (HeaderId, &[u8], &[u8])> {
+        self.entries
+            .iter()
+            .map(|entry| (entry.id, self.name(entry), self.value(entry)))
+    }
+
+    /// Removes every occurrence of a known field.
+    pub fn remove(&mut self, id: HeaderId) {
+        debug_assert!(
+            id != HeaderId::Other,
+            "remove unknown names with remove_named"
+        );
+        self.entries.retain(|entry| entry.id != id);
+    }
+
+    /// Removes every occurrence of a field by name, in any case.
+    pub fn remove_named(&mut self, name: &str) {
+        let id = HeaderId::of(name.as_bytes());
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.retain(|entry| !self.is_named(entry, id, name));
+        self.entries = entries;
+    }
+
+    /// Keeps only the fields for which `keep` says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(HeaderId, &[u8], &[u8]) -> bool) {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.retain(|entry| keep(entry.id, self.name(entry), self.value(entry)));
+        self.entries = entries;
+    }
+
+    /// Replaces every occurrence of a known field by one with this value.
+    pub fn set(&mut self, id: HeaderId, value: &[u8]) {
+        self.remove(id);
+        self.append_known(id, value);
+    }
+
+    /// Replaces every occurrence of a field by name; the parts are validated.
+    ///
+    /// # Errors
+    /// [`InvalidHeader`] as for [`Self::try_append`]; nothing is removed then.
+    pub fn try_set(&mut self, name: &str, value: &[u8]) -> Result<(), InvalidHeader> {
+        if !is_token(name.as_bytes()) || !is_field_value(value) {
+            return Err(InvalidHeader);
+        }
+        self.remove_named(name);
+        self.append(name.as_bytes(), value);
+        Ok(())
+    }
+
+    /// Appends every field of `other`.
+    pub fn extend(&mut self, other: &Headers) {
+        for entry in &other.entries {
+            self.append_id(entry.id, other.name(entry), other.value(entry));
+        }
+    }
+
+    /// Empties the list and keeps its memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+    }
+
+    fn is_named(&self, entry: &Entry, id: HeaderId, name: &str) -> bool {
+        entry.id == id
+            && (id != HeaderId::Other || self.name(entry).eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    fn name(&self, entry: &Entry) -> &[u8] {
+        &self.bytes[entry.name_start as usize..entry.name_start as usize + entry.name_len as usize]
+    }
+
+    fn value(&self, entry: &Entry) -> &[u8] {
+        &self.bytes
+            [entry.value_start as usize..entry.value_start as usize + entry.value_len as usize]
+    }
+}
+
+impl fmt::Debug for Headers {
+    /// Names only: values may be credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(
+                self.entries
+                    .iter()
+                    .map(|e| String::from_utf8_lossy(self.name(e)).into_owned()),
+            )
+            .finish()
+    }
+}
+
+fn offset(position: usize) -> u32 {
+    u32::try_from(position).expect("codecs bound heads far below 4 GiB")
+}
+
+/// RFC 9110 section 5.6.2.
+pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let allowed =
+            b"!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let mut i = 0;
+        while i < allowed.len() {
+            table[allowed[i] as usize] = true;
+            i += 1;
+        }
+        table
+    };
+    !bytes.is_empty() && bytes.iter().all(|&byte| TABLE[byte as usize])
+}
+
+/// RFC 9110 section 5.5: visible characters, space, tab and obs-text; never CR, LF or NUL.
+pub(crate) fn is_field_value(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Headers {
+        let mut headers = Headers::new();
+        headers.append(b"Host", b"example.com");
+        headers.append(b"X-Custom", b"1");
+        headers.append(b"x-custom", b"2");
+        headers.append(b"Cookie", b"a=b");
+        headers
+    }
+
+    #[test]
+    fn lookups_ignore_case_and_keep_order() {
+        let headers = sample();
+        assert_eq!(headers.get(HeaderId::Host), Some(&b"example.com"[..]));
+        assert_eq!(
+            headers.all_named("X-CUSTOM").collect::<Vec<_>>(),
+            [b"1", b"2"]
+        );
+        assert_eq!(headers.get_named("cookie"), Some(&b"a=b"[..]));
+        assert_eq!(headers.get_named("x-none"), None);
+    }
+
+    #[test]
+    fn removing_one_name_leaves_the_others() {
+        let mut headers = sample();
+        headers.remove_named("X-custom");
+        headers.remove(HeaderId::Cookie);
+        let left: Vec<_> = headers.iter().map(|(_, name, _)| name.to_vec()).collect();
+        assert_eq!(left, [b"Host".to_vec()]);
+    }
+
+    #[test]
+    fn splitting_a_message_through_a_value_is_refused() {
+        let mut headers = Headers::new();
+        assert_eq!(headers.try_append(b"x", b"a\r\nb: c"), Err(InvalidHeader));
+        assert_eq!(headers.try_append(b"x y", b"a"), Err(InvalidHeader));
+        assert_eq!(headers.try_set("", b"a"), Err(InvalidHeader));
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn debug_output_shows_no_values() {
+        let mut headers = Headers::new();
+        headers.append(b"authorization", b"Bearer secret");
+        assert!(!format!("{headers:?}").contains("secret"));
+    }
+}

@@ -1,0 +1,12 @@
+//! What the standard library lacks and every layer needs: message shapes, pooled buffers, a clock,
+//! randomness, bounded queues and sharded counters.
+//!
+//! Nothing here knows the product's words (no routes, policies or records) and nothing here does
+//! I/O. Read [`http`] first: it is the one request and body shape that both HTTP versions end in.
+
+pub mod buffer;
+pub mod clock;
+pub mod counter;
+pub mod http;
+pub mod queue;
+pub mod random;
