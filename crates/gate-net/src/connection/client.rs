@@ -19,7 +19,7 @@ use gate_kit::http::{
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -94,8 +94,13 @@ impl ClientConnection {
     /// anything unasked. Costs a system call only when something has happened.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        let mut byte = [0; 1];
-        self.io.poll_read(&mut Context::from_waker(Waker::noop()), &mut byte).is_pending()
+        self.io.is_quiet()
+    }
+
+    /// The byte connection and its place, for another protocol to use.
+    #[must_use]
+    pub fn into_parts(self) -> (Io, Option<Lease>) {
+        (self.io, self.lease)
     }
 
     /// The byte connection.
