@@ -166,17 +166,18 @@ impl ClientExchange {
         limits: http1::Limits,
     ) -> Result<Self, ClientError> {
         let mut out = Vec::with_capacity(1024);
-        let (framing, delimiting, body, tunnel) = match &head.upgrade {
-            // What follows an upgrade request is sent once the server has agreed to it.
-            Some(protocol) => {
-                (OutgoingFraming::Upgrade(protocol), Delimiting::None, Body::Empty, Some(body))
-            }
-            None => {
-                let (framing, delimiting) = framing(head, &body);
-                (framing, delimiting, body, None)
-            }
+        // What follows an upgrade request is sent once the server has agreed to it.
+        let (framing, body, tunnel) = match &head.upgrade {
+            Some(protocol) => (OutgoingFraming::Upgrade(protocol), Body::Empty, Some(body)),
+            None => (framing(head, &body), body, None),
         };
-        encode_request_head(&mut out, head, framing).map_err(ClientError::Encode)?;
+        let promised =
+            encode_request_head(&mut out, head, framing, true).map_err(ClientError::Encode)?;
+        let delimiting = match promised.framing {
+            BodyFraming::Length(length) => Delimiting::Length(length),
+            BodyFraming::Chunked => Delimiting::Chunked,
+            BodyFraming::None | BodyFraming::UntilClose | BodyFraming::Tunnel => Delimiting::None,
+        };
         Ok(Self {
             connection,
             writer: MessageWriter::new(out, body, delimiting),
@@ -337,14 +338,14 @@ impl ClientExchange {
     }
 }
 
-fn framing<'a>(head: &RequestHead, body: &Body) -> (OutgoingFraming<'a>, Delimiting) {
+fn framing(head: &RequestHead, body: &Body) -> OutgoingFraming<'static> {
     match body.length() {
         // RFC 9110 section 8.6: no Content-Length for methods that do not expect a body.
         Some(0) if !matches!(head.method, Method::Post | Method::Put | Method::Patch) => {
-            (OutgoingFraming::None, Delimiting::None)
+            OutgoingFraming::None
         }
-        Some(length) => (OutgoingFraming::Length(length), Delimiting::Length(length)),
-        None => (OutgoingFraming::Chunked, Delimiting::Chunked),
+        Some(length) => OutgoingFraming::Length(length),
+        None => OutgoingFraming::Chunked,
     }
 }
 

@@ -4,16 +4,20 @@ use super::endpoint::{Endpoint, InFlight};
 use super::pool::Pool;
 use super::{Deadlines, Upstream};
 use gate_flow::{Fault, InterimSink};
-use gate_kit::http::{Body, Request, RequestHead, ResponseHead};
+use gate_kit::http::{
+    Body, BodyError, BodyErrorKind, BodyStream, Frame, Request, RequestHead, ResponseHead, Scheme,
+};
 use gate_model::fault::FaultCode;
 use gate_model::resources::{HostHeader, RetryOn, UpstreamProtocol};
+use gate_net::connection::Timer;
 use gate_net::connection::client::{Answer, ClientConnection, ClientError, ClientExchange};
 use gate_net::http1;
 use gate_net::http2::{Http2Client, Http2ClientOptions};
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// An endpoint's answer, its body still on its way.
@@ -145,7 +149,7 @@ async fn connect(
             Ok(lease) => lease,
             Err(connection) => return Ok(connection),
         };
-        let io = upstream.connector.connect(&endpoint.address).await?;
+        let io = upstream.connector.connect(&endpoint.target).await?;
         let mut connection = ClientConnection::new(io);
         connection.lease = Some(lease);
         Ok(connection)
@@ -201,19 +205,27 @@ async fn http2(
         None => (open_http2(upstream, endpoint, &pool, deadlines).await?, false),
     };
     let request = Request { head: head.clone(), body: body.take().unwrap_or_default() };
-    let sending = client.send(request, deadlines.idle);
+    let sending = client.send(request);
     let answered = match first_byte_deadline(deadlines) {
         Some(deadline) => tokio::time::timeout_at(deadline, sending).await.map_err(|_| timed_out())?,
         None => sending.await,
     };
     match answered {
         Ok(response) => {
-            Ok(Answered { head: response.head, body: response.body, in_flight, reused })
+            let body = match response.body {
+                Body::Stream(inner) => Body::Stream(Box::new(Watched::new(inner, deadlines.idle))),
+                at_hand => at_hand,
+            };
+            Ok(Answered { head: response.head, body, in_flight, reused })
         }
         Err(error) => {
-            // A stream that the endpoint certainly did not process may always be sent again.
+            if let Some(error) = &error.body {
+                return Err(Failure { fault: Fault::from_request_body(error), reason: None, reused });
+            }
+            // What the endpoint certainly did not process may always be sent again.
             let reason = if error.unprocessed { RetryOn::Connect } else { RetryOn::Reset };
-            let detail = format!("{}: {error}", endpoint.address);
+            *body = error.unsent.map(|request| request.body);
+            let detail = format!("{}: {}", endpoint.address, error.error);
             let mut failure = Failure::new(FaultCode::UpstreamReset, detail, Some(reason));
             failure.reused = reused;
             Err(failure)
@@ -229,15 +241,52 @@ async fn open_http2(
 ) -> Result<Http2Client, Failure> {
     let connection = connect(upstream, endpoint, pool, deadlines).await?;
     let (io, lease) = connection.into_parts();
-    let opened = Http2Client::handshake(io, &Http2ClientOptions::default()).await;
+    let scheme = if upstream.connector.has_tls() { Scheme::Https } else { Scheme::Http };
+    let options = Http2ClientOptions { scheme, ..Http2ClientOptions::default() };
+    let opened = Http2Client::handshake(io, &options).await;
     let (client, driver) = opened.map_err(|error| {
         let detail = format!("{}: HTTP/2: {error}", endpoint.address);
         Failure::new(FaultCode::UpstreamUnreachable, detail, Some(RetryOn::Connect))
     })?;
+    // Ends with its connection: when the pool has let go of it and its last stream is over.
     tokio::task::spawn_local(async move {
         driver.await;
         drop(lease);
     });
     *pool.http2.borrow_mut() = Some(client.clone());
     Ok(client)
+}
+
+/// A body that may not stay silent for too long.
+struct Watched {
+    inner: Box<dyn BodyStream>,
+    idle: Duration,
+    waiting_since: Option<Instant>,
+    timer: Timer,
+}
+
+impl Watched {
+    fn new(inner: Box<dyn BodyStream>, idle: Duration) -> Self {
+        Self { inner, idle, waiting_since: None, timer: Timer::default() }
+    }
+}
+
+impl BodyStream for Watched {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        if let Poll::Ready(frame) = self.inner.poll_frame(cx) {
+            self.waiting_since = None;
+            return Poll::Ready(frame);
+        }
+        if self.idle.is_zero() {
+            return Poll::Pending;
+        }
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        ready!(self.timer.poll(cx, since + self.idle));
+        let detail = format!("nothing came for {:?}", self.idle);
+        Poll::Ready(Some(Err(BodyError::new(BodyErrorKind::TimedOut, detail))))
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        self.inner.remaining()
+    }
 }

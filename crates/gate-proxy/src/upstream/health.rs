@@ -9,7 +9,7 @@ use super::endpoint::Endpoint;
 use gate_kit::http::{Body, Headers, Method, RequestHead, Version};
 use gate_kit::random;
 use gate_model::resources::Health;
-use gate_net::connect::Connector;
+use super::connector::Connector;
 use gate_net::connection::client::{ClientConnection, ClientExchange};
 use gate_net::http1;
 use std::collections::HashMap;
@@ -88,7 +88,7 @@ fn judge(upstream: &Arc<Upstream>, endpoint: &Endpoint, streak: &mut Streak, goo
 }
 
 async fn check(connector: &Connector, endpoint: &Endpoint, path: Option<&str>) -> bool {
-    let Ok(io) = connector.connect(&endpoint.address).await else { return false };
+    let Ok(io) = connector.connect(&endpoint.target).await else { return false };
     let Some(path) = path else { return true };
     let head = RequestHead {
         method: Method::Get,

@@ -7,6 +7,7 @@
 
 pub mod attempt;
 pub mod budget;
+pub mod connector;
 pub mod endpoint;
 pub mod health;
 pub mod pick;
@@ -15,6 +16,7 @@ pub mod pool;
 use attempt::{Answered, Failure, attempt};
 use budget::RetryBudget;
 use bytes::Bytes;
+use connector::Connector;
 use endpoint::Endpoint;
 use gate_flow::{Attempt, Exchange, Fault};
 use gate_kit::clock::{Clock, Moment};
@@ -24,7 +26,6 @@ use gate_kit::http::{
 use gate_kit::random;
 use gate_model::fault::FaultCode;
 use gate_model::resources::{Balance, HashBy, RetryOn, Upstream as Settings};
-use gate_net::connect::Connector;
 use pick::{Picker, hash_of};
 use smallvec::SmallVec;
 use std::sync::Arc;
