@@ -64,7 +64,10 @@ impl Finding {
 
     /// A warning about the value at `path`, not located yet.
     pub fn warning(code: &'static str, path: Path, message: impl Into<String>) -> Finding {
-        Finding { severity: Severity::Warning, ..Finding::error(code, path, message) }
+        Finding {
+            severity: Severity::Warning,
+            ..Finding::error(code, path, message)
+        }
     }
 
     /// Says what would be right.
@@ -167,8 +170,17 @@ pub fn quoted(text: &str) -> String {
 
 /// Known prefixes of credentials, or one long word that mixes letters and digits.
 fn is_secret_like(text: &str) -> bool {
-    const PREFIXES: [&str; 9] =
-        ["sk-", "pk-", "tg_", "ghp_", "xox", "AKIA", "AIza", "eyJ", "-----BEGIN"];
+    const PREFIXES: [&str; 9] = [
+        "sk-",
+        "pk-",
+        "tg_",
+        "ghp_",
+        "xox",
+        "AKIA",
+        "AIza",
+        "eyJ",
+        "-----BEGIN",
+    ];
     let lower = text.to_ascii_lowercase();
     if PREFIXES.iter().any(|prefix| text.starts_with(prefix))
         || lower.starts_with("bearer ")
@@ -185,7 +197,9 @@ fn is_secret_like(text: &str) -> bool {
 
 /// Whether a URL carries `user:password@`.
 fn has_password(text: &str) -> bool {
-    let Some((_, rest)) = text.split_once("://") else { return false };
+    let Some((_, rest)) = text.split_once("://") else {
+        return false;
+    };
     let authority = rest.split('/').next().unwrap_or(rest);
     authority.contains('@')
 }
@@ -203,7 +217,10 @@ mod tests {
             ("https://u:p@host/", "a string of 17 characters"),
             (&"x".repeat(41), "a string of 41 characters"),
             ("abc", "string \"abc\""),
-            ("http://10.0.0.1:8080/orders", "string \"http://10.0.0.1:8080/orders\""),
+            (
+                "http://10.0.0.1:8080/orders",
+                "string \"http://10.0.0.1:8080/orders\"",
+            ),
             ("line\nbreak", "string \"line\\nbreak\""),
         ] {
             assert_eq!(quoted(text), shown);
@@ -218,9 +235,17 @@ mod tests {
         let path = a.key("path");
         let finding = |path: &Path| Finding::error("c", path.clone(), "m");
         let shown = |finding: Finding| finding.to_string();
-        assert_eq!(shown(finding(&path).locate(&document)), "g.yaml:3:11: error[c]: m\n  at routes.a.path");
-        assert_eq!(shown(finding(&path).locate_key(&document)), "g.yaml:3:5: error[c]: m\n  at routes.a.path");
-        let missing = Finding::warning("c", a.key("host"), "m").expected("e").help("h");
+        assert_eq!(
+            shown(finding(&path).locate(&document)),
+            "g.yaml:3:11: error[c]: m\n  at routes.a.path"
+        );
+        assert_eq!(
+            shown(finding(&path).locate_key(&document)),
+            "g.yaml:3:5: error[c]: m\n  at routes.a.path"
+        );
+        let missing = Finding::warning("c", a.key("host"), "m")
+            .expected("e")
+            .help("h");
         assert_eq!(
             shown(missing.locate(&document)),
             "g.yaml:3:5: warning[c]: m\n  at routes.a.host\n  expected e\n  help: h"

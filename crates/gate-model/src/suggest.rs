@@ -9,10 +9,7 @@ const NAME_BYTES_MAX: usize = 64;
 /// The candidate that `name` was most likely meant to be, or `None` when none is close. Close means
 /// at most one edit (insertion, deletion, change, swap of neighbours) for every three characters,
 /// at least one; letter case and `-` against `_` cost nothing. The first of equals wins.
-pub fn nearest<'a>(
-    name: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     if name.is_empty() || name.len() > NAME_BYTES_MAX {
         return None;
     }
@@ -21,8 +18,15 @@ pub fn nearest<'a>(
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= NAME_BYTES_MAX)
-        .map(|candidate| (strsim::damerau_levenshtein(&name, &fold(candidate)), candidate))
-        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&name, &fold(candidate)),
+                candidate,
+            )
+        })
+        .filter(|(distance, candidate)| {
+            *distance <= allowed && *distance < candidate.chars().count()
+        })
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }

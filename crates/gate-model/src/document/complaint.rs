@@ -25,7 +25,10 @@ pub(super) struct Complaint {
 impl Complaint {
     fn new(code: &'static str, message: impl Into<String>) -> Complaint {
         let finding = Box::new(Finding::error(code, Path::root(), message));
-        Complaint { finding, located: false }
+        Complaint {
+            finding,
+            located: false,
+        }
     }
 
     fn expected(mut self, expected: impl Into<String>) -> Complaint {
@@ -55,21 +58,28 @@ impl Complaint {
 
     /// Something else than a choice stands where one of `names` belongs.
     pub(super) fn choices(found: &str, names: &[&str]) -> Complaint {
-        Complaint::new("wrong_type", format!("found {found}"))
-            .expected(format!("{} with its settings, or its bare name", list(names)))
+        Complaint::new("wrong_type", format!("found {found}")).expected(format!(
+            "{} with its settings, or its bare name",
+            list(names)
+        ))
     }
 
     /// A choice with settings was written as its bare name.
     pub(super) fn needs_settings(name: &str) -> Complaint {
         Complaint::new("wrong_type", format!("found the bare name `{name}`"))
             .expected(format!("`{name}` with its settings"))
-            .help(format!("write `{name}: {{ ... }}`; `{name}: {{}}` takes all defaults"))
+            .help(format!(
+                "write `{name}: {{ ... }}`; `{name}: {{}}` takes all defaults"
+            ))
     }
 
     /// A choice without settings was given some.
     pub(super) fn takes_no_settings(name: &str) -> Complaint {
-        Complaint::new("wrong_type", format!("found settings for `{name}`, which takes none"))
-            .expected(format!("the bare name `{name}`"))
+        Complaint::new(
+            "wrong_type",
+            format!("found settings for `{name}`, which takes none"),
+        )
+        .expected(format!("the bare name `{name}`"))
     }
 
     /// What was found, in a document's words.
@@ -105,10 +115,14 @@ impl Error for Complaint {
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Complaint {
         let expected = plain_words(&expected.to_string());
-        let complaint =
-            Complaint::new("wrong_type", format!("found {}", Complaint::describe(unexpected)));
+        let complaint = Complaint::new(
+            "wrong_type",
+            format!("found {}", Complaint::describe(unexpected)),
+        );
         let complaint = match (unexpected, expected.as_str()) {
-            (Unexpected::Unit, _) => complaint.help("write a value behind the `:`, or remove the key"),
+            (Unexpected::Unit, _) => {
+                complaint.help("write a value behind the `:`, or remove the key")
+            }
             (Unexpected::Bool(_) | Unexpected::Unsigned(_) | Unexpected::Signed(_), "a string") => {
                 complaint.help("put it in quotes")
             }
@@ -118,8 +132,12 @@ impl Error for Complaint {
             {
                 complaint.help("remove the quotes")
             }
-            (Unexpected::Str("yes" | "on"), "true or false") => complaint.help("did you mean `true`?"),
-            (Unexpected::Str("no" | "off"), "true or false") => complaint.help("did you mean `false`?"),
+            (Unexpected::Str("yes" | "on"), "true or false") => {
+                complaint.help("did you mean `true`?")
+            }
+            (Unexpected::Str("no" | "off"), "true or false") => {
+                complaint.help("did you mean `false`?")
+            }
             (found, "a list") if !matches!(found, Unexpected::Map) => {
                 complaint.help("a list with one item is written `[item]`")
             }
@@ -129,8 +147,11 @@ impl Error for Complaint {
     }
 
     fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Complaint {
-        Complaint::new("invalid_value", format!("found {}", Complaint::describe(unexpected)))
-            .expected(plain_words(&expected.to_string()))
+        Complaint::new(
+            "invalid_value",
+            format!("found {}", Complaint::describe(unexpected)),
+        )
+        .expected(plain_words(&expected.to_string()))
     }
 
     fn invalid_length(length: usize, expected: &dyn Expected) -> Complaint {
@@ -151,7 +172,10 @@ impl Error for Complaint {
     }
 
     fn duplicate_field(field: &'static str) -> Complaint {
-        Complaint::new("duplicate_key", format!("the field `{field}` is given twice"))
+        Complaint::new(
+            "duplicate_key",
+            format!("the field `{field}` is given twice"),
+        )
     }
 }
 
@@ -172,10 +196,17 @@ fn list(names: &[&str]) -> String {
         [] => "no name at all".to_owned(),
         [one] => format!("`{one}`"),
         many => {
-            let shown: Vec<_> =
-                many.iter().take(NAMES_LISTED_MAX).map(|name| format!("`{name}`")).collect();
+            let shown: Vec<_> = many
+                .iter()
+                .take(NAMES_LISTED_MAX)
+                .map(|name| format!("`{name}`"))
+                .collect();
             let more = many.len().saturating_sub(NAMES_LISTED_MAX);
-            let tail = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let tail = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
             format!("one of {}{tail}", shown.join(", "))
         }
     }

@@ -21,8 +21,11 @@ use crate::finding::Finding;
 /// path but no file; see [`Finding::in_file`].
 pub fn from_node<T: DeserializeOwned>(node: &Node, base: &Path) -> Result<T, Finding> {
     let trail = Trail::Root(base);
-    T::deserialize(NodeDeserializer { node, trail: &trail })
-        .map_err(|complaint| complaint.locate(node.span, || trail.path()).finding())
+    T::deserialize(NodeDeserializer {
+        node,
+        trail: &trail,
+    })
+    .map_err(|complaint| complaint.locate(node.span, || trail.path()).finding())
 }
 
 /// The way from the root to the value being read, on the call stack: a path costs nothing until
@@ -50,7 +53,11 @@ impl Trail<'_> {
                 }
             }
         };
-        base.segments().iter().cloned().chain(steps.into_iter().rev()).collect()
+        base.segments()
+            .iter()
+            .cloned()
+            .chain(steps.into_iter().rev())
+            .collect()
     }
 }
 
@@ -88,7 +95,11 @@ impl<'de> NodeDeserializer<'de, '_> {
         items: &'de [Node],
         visitor: V,
     ) -> Result<V::Value, Complaint> {
-        let mut access = Items { items, next: 0, trail: self.trail };
+        let mut access = Items {
+            items,
+            next: 0,
+            trail: self.trail,
+        };
         let value = visitor.visit_seq(&mut access)?;
         if access.next < items.len() {
             return Err(Complaint::invalid_length(items.len(), &Count(access.next)));
@@ -98,9 +109,11 @@ impl<'de> NodeDeserializer<'de, '_> {
 
     fn read_mapping<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Complaint> {
         match &self.node.kind {
-            NodeKind::Mapping(entries) => {
-                visitor.visit_map(Entries { entries, value: None, trail: self.trail })
-            }
+            NodeKind::Mapping(entries) => visitor.visit_map(Entries {
+                entries,
+                value: None,
+                trail: self.trail,
+            }),
             _ => Err(self.wrong_type("a mapping")),
         }
     }
@@ -171,16 +184,27 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de, '_> {
         visitor: V,
     ) -> Result<V::Value, Complaint> {
         match &self.node.kind {
-            NodeKind::String(name) => {
-                visitor.visit_enum(Choice { choice: self, name, key: None, trail: self.trail })
-            }
+            NodeKind::String(name) => visitor.visit_enum(Choice {
+                choice: self,
+                name,
+                key: None,
+                trail: self.trail,
+            }),
             NodeKind::Mapping(entries) => match entries.as_slice() {
                 [(key, node)] => {
                     let trail = Trail::Key(self.trail, &key.text);
-                    let choice = NodeDeserializer { node, trail: &trail };
+                    let choice = NodeDeserializer {
+                        node,
+                        trail: &trail,
+                    };
                     // The value's error is located here, while its trail is alive.
                     visitor
-                        .visit_enum(Choice { choice, name: &key.text, key: Some(key), trail: &trail })
+                        .visit_enum(Choice {
+                            choice,
+                            name: &key.text,
+                            key: Some(key),
+                            trail: &trail,
+                        })
                         .map_err(|complaint| complaint.locate(node.span, || trail.path()))
                 }
                 [] => Err(Complaint::choices("an empty mapping", variants)),
@@ -190,7 +214,10 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de, '_> {
                         .locate(second.span, || self.trail.path()))
                 }
             },
-            _ => Err(Complaint::choices(&Complaint::describe(self.unexpected()), variants)),
+            _ => Err(Complaint::choices(
+                &Complaint::describe(self.unexpected()),
+                variants,
+            )),
         }
     }
 
@@ -217,7 +244,9 @@ impl<'de> SeqAccess<'de> for &mut Items<'de, '_> {
         &mut self,
         seed: T,
     ) -> Result<Option<T::Value>, Complaint> {
-        let Some(node) = self.items.get(self.next) else { return Ok(None) };
+        let Some(node) = self.items.get(self.next) else {
+            return Ok(None);
+        };
         let trail = Trail::Index(self.trail, self.next);
         self.next += 1;
         read(seed, node, &trail).map(Some)
@@ -251,17 +280,24 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, Complaint> {
-        let Some((entry, rest)) = self.entries.split_first() else { return Ok(None) };
+        let Some((entry, rest)) = self.entries.split_first() else {
+            return Ok(None);
+        };
         self.entries = rest;
         self.value = Some(entry);
         let (key, _) = entry;
         seed.deserialize(KeyDeserializer { text: &key.text })
             .map(Some)
-            .map_err(|complaint| complaint.locate(key.span, || Trail::Key(self.trail, &key.text).path()))
+            .map_err(|complaint| {
+                complaint.locate(key.span, || Trail::Key(self.trail, &key.text).path())
+            })
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, Complaint> {
-        let (key, node) = self.value.take().expect("serde asks for a value only behind its key");
+        let (key, node) = self
+            .value
+            .take()
+            .expect("serde asks for a value only behind its key");
         read(seed, node, &Trail::Key(self.trail, &key.text))
     }
 

@@ -85,7 +85,11 @@ impl TryFrom<String> for Name {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Name, &'static str> {
-        if text.contains(' ') { Err("a name has no blanks") } else { Ok(Name(text)) }
+        if text.contains(' ') {
+            Err("a name has no blanks")
+        } else {
+            Ok(Name(text))
+        }
     }
 }
 
@@ -156,10 +160,22 @@ fn wrong_types_name_found_and_expected() {
         "routes:\n  a:\n",
         "g.yaml:2:4: error[wrong_type]: found nothing (null)\n  at routes.a\n  expected a mapping\n  help: write a value behind the `:`, or remove the key",
     );
-    check("routes:\n  a: [/x, 1]\n", "g.yaml:2:6: error[wrong_type]: found a list\n  at routes.a\n  expected a mapping");
-    check("pair: [1, 2, 3]", "g.yaml:1:7: error[invalid_length]: found 3 items\n  at pair\n  expected 2 items");
-    check("pair: [1]", "g.yaml:1:7: error[invalid_length]: found 1 items\n  at pair\n  expected a tuple of size 2");
-    check("ports: { x: a }", "g.yaml:1:10: error[wrong_type]: found string \"x\"\n  at ports.x\n  expected a whole number from 0 to 65535");
+    check(
+        "routes:\n  a: [/x, 1]\n",
+        "g.yaml:2:6: error[wrong_type]: found a list\n  at routes.a\n  expected a mapping",
+    );
+    check(
+        "pair: [1, 2, 3]",
+        "g.yaml:1:7: error[invalid_length]: found 3 items\n  at pair\n  expected 2 items",
+    );
+    check(
+        "pair: [1]",
+        "g.yaml:1:7: error[invalid_length]: found 1 items\n  at pair\n  expected a tuple of size 2",
+    );
+    check(
+        "ports: { x: a }",
+        "g.yaml:1:10: error[wrong_type]: found string \"x\"\n  at ports.x\n  expected a whole number from 0 to 65535",
+    );
 }
 
 #[test]
@@ -260,9 +276,17 @@ fn paths_start_at_the_base() {
     let document = Document::parse(b"a: { size: x }", "g.yaml").expect("valid");
     let base = Path::root().key("a");
     let error = document.read::<Inner>(&base).expect_err("x is no number");
-    assert_eq!((error.path.to_string().as_str(), error.line, error.column), ("a.size", 1, 12));
-    let error = document.read::<Inner>(&Path::root().key("b")).expect_err("not there");
-    assert_eq!(error.to_string(), "g.yaml:1:1: error[missing_field]: nothing stands here\n  at b");
+    assert_eq!(
+        (error.path.to_string().as_str(), error.line, error.column),
+        ("a.size", 1, 12)
+    );
+    let error = document
+        .read::<Inner>(&Path::root().key("b"))
+        .expect_err("not there");
+    assert_eq!(
+        error.to_string(),
+        "g.yaml:1:1: error[missing_field]: nothing stands here\n  at b"
+    );
 }
 
 #[test]
@@ -294,7 +318,10 @@ pair: [1, 2]
         format!("{:?}", route.policies),
         "[AuthKey, Limit { rate: Rate { count: 100, per: Period(1s) } }, Off, Off, Custom(Inner { size: 1 })]"
     );
-    assert_eq!(route.body.map(|size| size.to_string()).as_deref(), Some("64KiB"));
+    assert_eq!(
+        route.body.map(|size| size.to_string()).as_deref(),
+        Some("64KiB")
+    );
     let raw = route.raw.as_ref().expect("given");
     assert_eq!(canonical_json(raw), r#"{"a":null,"z":[1,"two"]}"#);
     let two = raw.at(&"z[1]".parse().expect("a path")).expect("there");
@@ -304,10 +331,15 @@ pair: [1, 2]
 
 #[test]
 fn a_node_is_built_from_other_formats_without_places() {
-    let node: Node = serde_json::from_str(r#"{"b":[1,-2,1.5,true,null],"a":{"x":"y"}}"#).expect("JSON");
-    assert_eq!(canonical_json(&node), r#"{"a":{"x":"y"},"b":[1,-2,1.5,true,null]}"#);
+    let node: Node =
+        serde_json::from_str(r#"{"b":[1,-2,1.5,true,null],"a":{"x":"y"}}"#).expect("JSON");
+    assert_eq!(
+        canonical_json(&node),
+        r#"{"a":{"x":"y"},"b":[1,-2,1.5,true,null]}"#
+    );
     assert_eq!(node.span, crate::document::Span::default());
-    let inside: BTreeMap<String, Node> = serde_json::from_str(r#"{"a":null,"b":"x"}"#).expect("JSON");
+    let inside: BTreeMap<String, Node> =
+        serde_json::from_str(r#"{"a":null,"b":"x"}"#).expect("JSON");
     assert_eq!(canonical_json(&inside["a"]), "null");
     let twice = serde_json::from_str::<Node>(r#"{"a":1,"a":2}"#).expect_err("duplicate");
     assert!(twice.to_string().contains("`a` stands twice"), "{twice}");

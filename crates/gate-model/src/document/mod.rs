@@ -18,8 +18,8 @@ use serde::de::DeserializeOwned;
 pub use self::deserialize::from_node;
 pub use self::node::{Key, Node, NodeKind, Span, canonical_json};
 pub use self::parse::{
-    DEPTH_MAX, DOCUMENT_BYTES_MAX, EXPANSION_BYTES_MAX, EXPANSION_NODES_MAX, FINDINGS_MAX, KEY_BYTES_MAX, NODES_MAX,
-    parse, parse_bytes,
+    DEPTH_MAX, DOCUMENT_BYTES_MAX, EXPANSION_BYTES_MAX, EXPANSION_NODES_MAX, FINDINGS_MAX,
+    KEY_BYTES_MAX, NODES_MAX, parse, parse_bytes,
 };
 pub use self::path::{Path, PathError, Segment};
 use crate::finding::Finding;
@@ -36,7 +36,10 @@ pub struct Document {
 impl Document {
     /// Parses UTF-8 bytes within the limits of [`parse`].
     pub fn parse(bytes: &[u8], file: &str) -> Result<Document, Vec<Finding>> {
-        Ok(Document { file: file.into(), root: parse_bytes(bytes, file)? })
+        Ok(Document {
+            file: file.into(),
+            root: parse_bytes(bytes, file)?,
+        })
     }
 
     /// Reads the value at `path` as a `T`; a path that does not exist is a finding at the nearest
@@ -44,8 +47,9 @@ impl Document {
     pub fn read<T: DeserializeOwned>(&self, path: &Path) -> Result<T, Finding> {
         match self.root.at(path) {
             Some(node) => from_node(node, path).map_err(|finding| finding.in_file(&self.file)),
-            None => Err(Finding::error("missing_field", path.clone(), "nothing stands here")
-                .locate(self)),
+            None => Err(
+                Finding::error("missing_field", path.clone(), "nothing stands here").locate(self),
+            ),
         }
     }
 }

@@ -70,24 +70,34 @@ pub struct Node {
 impl Node {
     /// A node that has no place in a file.
     pub fn new(kind: NodeKind) -> Node {
-        Node { span: Span::default(), kind }
+        Node {
+            span: Span::default(),
+            kind,
+        }
     }
 
     /// The value at `path` below this node.
     pub fn at(&self, path: &Path) -> Option<&Node> {
-        path.segments().iter().try_fold(self, |node, segment| Some(node.step(segment)?.1))
+        path.segments()
+            .iter()
+            .try_fold(self, |node, segment| Some(node.step(segment)?.1))
     }
 
     /// The key that names the value at `path`; list elements and the root have none.
     pub fn key_at(&self, path: &Path) -> Option<&Key> {
         let (last, above) = path.segments().split_last()?;
-        let parent = above.iter().try_fold(self, |node, segment| Some(node.step(segment)?.1))?;
+        let parent = above
+            .iter()
+            .try_fold(self, |node, segment| Some(node.step(segment)?.1))?;
         parent.step(last)?.0
     }
 
     /// The value of the entry `key` when this is a mapping that has it.
     pub fn get(&self, key: &str) -> Option<&Node> {
-        self.entries().iter().find(|(k, _)| k.text == key).map(|(_, value)| value)
+        self.entries()
+            .iter()
+            .find(|(k, _)| k.text == key)
+            .map(|(_, value)| value)
     }
 
     /// The entries when this is a mapping, else none.
@@ -101,9 +111,10 @@ impl Node {
     /// One step down, with the key that led there.
     pub(crate) fn step(&self, segment: &Segment) -> Option<(Option<&Key>, &Node)> {
         match (&self.kind, segment) {
-            (NodeKind::Mapping(entries), Segment::Key(name)) => {
-                entries.iter().find(|(k, _)| k.text == *name).map(|(k, node)| (Some(k), node))
-            }
+            (NodeKind::Mapping(entries), Segment::Key(name)) => entries
+                .iter()
+                .find(|(k, _)| k.text == *name)
+                .map(|(k, node)| (Some(k), node)),
             (NodeKind::Sequence(items), Segment::Index(index)) => {
                 items.get(*index).map(|node| (None, node))
             }
@@ -262,7 +273,9 @@ impl<'de> Visitor<'de> for Capture {
     }
 
     fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(HANDED_OVER.take().unwrap_or_else(|| Node::new(NodeKind::Null)))
+        Ok(HANDED_OVER
+            .take()
+            .unwrap_or_else(|| Node::new(NodeKind::Null)))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
@@ -328,9 +341,17 @@ impl<'de> Visitor<'de> for Build {
         let mut seen = std::collections::HashSet::new();
         while let Some((text, value)) = access.next_entry::<String, Node>()? {
             if !seen.insert(text.clone()) {
-                return Err(A::Error::custom(format_args!("the key `{text}` stands twice")));
+                return Err(A::Error::custom(format_args!(
+                    "the key `{text}` stands twice"
+                )));
             }
-            entries.push((Key { text, span: Span::default() }, value));
+            entries.push((
+                Key {
+                    text,
+                    span: Span::default(),
+                },
+                value,
+            ));
         }
         Ok(Node::new(NodeKind::Mapping(entries)))
     }

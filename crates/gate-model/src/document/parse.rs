@@ -41,9 +41,10 @@ pub fn parse_bytes(bytes: &[u8], file: &str) -> Result<Node, Vec<Finding>> {
         Err(error) => {
             let (valid, _) = bytes.split_at(error.valid_up_to());
             let before = String::from_utf8_lossy(valid);
-            let finding = Finding::error("not_utf8", Path::root(), "found bytes that are not UTF-8")
-                .expected("a text file encoded as UTF-8")
-                .at(place_behind(&before));
+            let finding =
+                Finding::error("not_utf8", Path::root(), "found bytes that are not UTF-8")
+                    .expected("a text file encoded as UTF-8")
+                    .at(place_behind(&before));
             Err(vec![finding.in_file(&file.into())])
         }
     }
@@ -64,7 +65,10 @@ pub fn parse(text: &str, file: &str) -> Result<Node, Vec<Finding>> {
         Ok(node) if findings.is_empty() => Ok(node),
         _ => {
             findings.sort_by_key(|finding| (finding.line, finding.column));
-            Err(findings.into_iter().map(|finding| finding.in_file(&file)).collect())
+            Err(findings
+                .into_iter()
+                .map(|finding| finding.in_file(&file))
+                .collect())
         }
     }
 }
@@ -96,7 +100,12 @@ fn place_behind(text: &str) -> Span {
     let line = text.matches('\n').count() + 1;
     let column = text.rsplit('\n').next().unwrap_or(text).chars().count() + 1;
     let (line, column) = (narrow(line), narrow(column));
-    Span { line, column, end_line: line, end_column: column }
+    Span {
+        line,
+        column,
+        end_line: line,
+        end_column: column,
+    }
 }
 
 fn narrow(number: usize) -> u32 {
@@ -166,7 +175,11 @@ impl<'f> Builder<'f> {
             root: None,
             anchors: HashMap::new(),
             nodes: 0,
-            expanded: Size { nodes: 0, bytes: 0, depth: 0 },
+            expanded: Size {
+                nodes: 0,
+                bytes: 0,
+                depth: 0,
+            },
             findings,
         }
     }
@@ -199,13 +212,22 @@ impl<'f> Builder<'f> {
             }
         }
         Ok(match self.root {
-            Some(Node { kind: NodeKind::Null, span }) => {
-                Node { kind: NodeKind::Mapping(Vec::new()), span }
-            }
+            Some(Node {
+                kind: NodeKind::Null,
+                span,
+            }) => Node {
+                kind: NodeKind::Mapping(Vec::new()),
+                span,
+            },
             Some(node) => node,
             None => Node {
                 kind: NodeKind::Mapping(Vec::new()),
-                span: Span { line: 1, column: 1, end_line: 1, end_column: 1 },
+                span: Span {
+                    line: 1,
+                    column: 1,
+                    end_line: 1,
+                    end_column: 1,
+                },
             },
         })
     }
@@ -228,7 +250,10 @@ impl<'f> Builder<'f> {
         };
         if self.awaits_key() {
             if anchor > 0 {
-                let node = Node { span, kind: NodeKind::String(text.to_owned()) };
+                let node = Node {
+                    span,
+                    kind: NodeKind::String(text.to_owned()),
+                };
                 self.keep_anchor(anchor, &node)?;
             }
             let plain = tag.is_none() && style == ScalarStyle::Plain;
@@ -260,7 +285,10 @@ impl<'f> Builder<'f> {
             self.mapping().pending = Some(Pending::Merge(span));
             return Ok(());
         }
-        let key = Key { text: text.to_owned(), span };
+        let key = Key {
+            text: text.to_owned(),
+            span,
+        };
         let refusal = match kind {
             Ok(NodeKind::String(_) | NodeKind::Integer(_)) | Err(ScalarError::Range) => None,
             Ok(NodeKind::Null) => Some("null"),
@@ -300,9 +328,11 @@ impl<'f> Builder<'f> {
 
     fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Finding> {
         if self.awaits_key() {
-            return Err(Finding::error("key_not_text", self.path(), "found an alias as a key")
-                .expected("a key written as text")
-                .at(span));
+            return Err(
+                Finding::error("key_not_text", self.path(), "found an alias as a key")
+                    .expected("a key written as text")
+                    .at(span),
+            );
         }
         let Some(size) = self.anchors.get(&anchor).map(|(_, size)| *size) else {
             let message = "the alias stands inside the value that it names";
@@ -330,19 +360,29 @@ impl<'f> Builder<'f> {
             return Err(self.too_deep(span));
         }
         self.count(span)?;
-        self.stack.push(Frame { span, anchor, content });
+        self.stack.push(Frame {
+            span,
+            anchor,
+            content,
+        });
         Ok(())
     }
 
     fn close(&mut self, end: Span) -> Result<(), Finding> {
         let Some(frame) = self.stack.pop() else {
-            return Err(Finding::error("syntax", Path::root(), "found an end without a start").at(end));
+            return Err(
+                Finding::error("syntax", Path::root(), "found an end without a start").at(end),
+            );
         };
         let kind = match frame.content {
             Content::Sequence(items) => NodeKind::Sequence(items),
             Content::Mapping(mapping) => NodeKind::Mapping(merge(mapping)),
         };
-        let span = Span { end_line: end.end_line, end_column: end.end_column, ..frame.span };
+        let span = Span {
+            end_line: end.end_line,
+            end_column: end.end_column,
+            ..frame.span
+        };
         self.accept(Node { span, kind }, frame.anchor)
     }
 
@@ -383,7 +423,8 @@ impl<'f> Builder<'f> {
     fn expand(&mut self, size: Size, span: Span) -> Result<(), Finding> {
         self.expanded.nodes += size.nodes;
         self.expanded.bytes += size.bytes;
-        if self.expanded.nodes <= EXPANSION_NODES_MAX && self.expanded.bytes <= EXPANSION_BYTES_MAX {
+        if self.expanded.nodes <= EXPANSION_NODES_MAX && self.expanded.bytes <= EXPANSION_BYTES_MAX
+        {
             return Ok(());
         }
         let message = "the anchors and aliases expand to too much";
@@ -399,9 +440,13 @@ impl<'f> Builder<'f> {
         if self.nodes <= NODES_MAX {
             return Ok(());
         }
-        Err(Finding::error("document_too_large", self.path(), "the document has too many values")
-            .expected(format!("at most {NODES_MAX} values"))
-            .at(span))
+        Err(Finding::error(
+            "document_too_large",
+            self.path(),
+            "the document has too many values",
+        )
+        .expected(format!("at most {NODES_MAX} values"))
+        .at(span))
     }
 
     fn too_deep(&self, span: Span) -> Finding {
@@ -412,7 +457,9 @@ impl<'f> Builder<'f> {
 
     fn check_tag(&self, tag: Option<&Tag>, name: &str, span: Span) -> Result<(), Finding> {
         match tag {
-            Some(tag) if !is_non_specific(tag) && !(tag.is_yaml_core_schema() && tag.suffix == name) => {
+            Some(tag)
+                if !is_non_specific(tag) && !(tag.is_yaml_core_schema() && tag.suffix == name) =>
+            {
                 Err(scalar_finding(ScalarError::UnknownTag, self.path(), Some(tag)).at(span))
             }
             _ => Ok(()),
@@ -422,14 +469,20 @@ impl<'f> Builder<'f> {
     fn awaits_key(&self) -> bool {
         matches!(
             self.stack.last(),
-            Some(Frame { content: Content::Mapping(MappingContent { pending: None, .. }), .. })
+            Some(Frame {
+                content: Content::Mapping(MappingContent { pending: None, .. }),
+                ..
+            })
         )
     }
 
     /// The mapping that awaits a key; callers have asked [`Builder::awaits_key`].
     fn mapping(&mut self) -> &mut MappingContent {
         match self.stack.last_mut() {
-            Some(Frame { content: Content::Mapping(mapping), .. }) => mapping,
+            Some(Frame {
+                content: Content::Mapping(mapping),
+                ..
+            }) => mapping,
             _ => unreachable!("keys are only read while a mapping is on top of the stack"),
         }
     }
@@ -466,28 +519,60 @@ impl<'f> Builder<'f> {
     }
 }
 
-/// What to do about the scanner's most frequent complaints.
+/// The scanner's most frequent complaints, by a part of their text, and what to do.
+const SYNTAX_HELP: [(&str, &str); 10] = [
+    ("tab", "indent with spaces; YAML allows no tabs there"),
+    (
+        "mapping values are not allowed",
+        "check the indentation, and put text that holds `: ` in quotes",
+    ),
+    (
+        "Unicode character escape",
+        "write the character itself, or one escape such as `\\U0001F600`",
+    ),
+    (
+        "unknown escape",
+        "in double quotes a backslash starts an escape; single quotes take it as it is",
+    ),
+    (
+        "simple key expect",
+        "check that the key is followed by `: ` on the same line",
+    ),
+    (
+        "expected ',' or",
+        "check for a missing comma or closing bracket above",
+    ),
+    (
+        "did not find expected",
+        "check the indentation of this line and the one above",
+    ),
+    ("unexpected end of stream", "close the quotes"),
+    (
+        "unknown anchor",
+        "text that starts with `*` needs quotes; without, it is an alias of an anchor `&`",
+    ),
+    (
+        "unexpected character",
+        "text that starts with this character needs quotes",
+    ),
+];
+
 fn syntax_help(info: &str) -> Option<&'static str> {
-    if info.contains("tab") {
-        Some("indent with spaces; YAML allows no tabs there")
-    } else if info.contains("mapping values are not allowed") {
-        Some("check the indentation, and put text that holds `: ` in quotes")
-    } else if info.contains("Unicode character escape") {
-        Some("write the character itself, or one escape such as `\\U0001F600`")
-    } else if info.contains("unknown escape") {
-        Some("in double quotes a backslash starts an escape; single quotes take it as it is")
-    } else if info.contains("simple key expect") {
-        Some("check that the key is followed by `: ` on the same line")
-    } else {
-        None
-    }
+    SYNTAX_HELP
+        .iter()
+        .find(|(part, _)| info.contains(part))
+        .map(|(_, help)| *help)
 }
 
 fn several_documents(span: Span) -> Finding {
-    Finding::error("several_documents", Path::root(), "a second YAML document starts here")
-        .expected("one document per file")
-        .help("split the file, or remove the line `---`")
-        .at(span)
+    Finding::error(
+        "several_documents",
+        Path::root(),
+        "a second YAML document starts here",
+    )
+    .expected("one document per file")
+    .help("split the file, or remove the line `---`")
+    .at(span)
 }
 
 fn duplicate_key(text: &str, first: Span, path: Path) -> Finding {
@@ -508,8 +593,12 @@ fn key_finding(found: &str, text: &str, path: Path) -> Finding {
 }
 
 fn merge_finding(path: Path) -> Finding {
-    Finding::error("merge_key", path, "the merge key `<<` has a value that cannot be merged")
-        .expected("an alias of a mapping, or a list of such aliases")
+    Finding::error(
+        "merge_key",
+        path,
+        "the merge key `<<` has a value that cannot be merged",
+    )
+    .expected("an alias of a mapping, or a list of such aliases")
 }
 
 fn scalar_finding(error: ScalarError, path: Path, tag: Option<&Tag>) -> Finding {
@@ -520,9 +609,11 @@ fn scalar_finding(error: ScalarError, path: Path, tag: Option<&Tag>) -> Finding 
         ScalarError::NotFinite => Finding::error("number_range", path, "the number is not finite")
             .expected("a finite number")
             .help("if it is meant as text, put it in quotes"),
-        ScalarError::NotA(what) => {
-            Finding::error("tag_mismatch", path, format!("the text under the tag is not {what}"))
-        }
+        ScalarError::NotA(what) => Finding::error(
+            "tag_mismatch",
+            path,
+            format!("the text under the tag is not {what}"),
+        ),
         ScalarError::UnknownTag => {
             let name = tag.map_or_else(|| "a tag".to_owned(), |tag| quoted(&tag.to_string()));
             Finding::error("unknown_tag", path, format!("found the tag {name}"))
@@ -540,7 +631,9 @@ fn mappings_of(node: Node) -> Option<Vec<Node>> {
     match node.kind {
         NodeKind::Mapping(_) => Some(vec![node]),
         NodeKind::Sequence(items) => {
-            let all = items.iter().all(|item| matches!(item.kind, NodeKind::Mapping(_)));
+            let all = items
+                .iter()
+                .all(|item| matches!(item.kind, NodeKind::Mapping(_)));
             all.then_some(items)
         }
         _ => None,
@@ -549,21 +642,34 @@ fn mappings_of(node: Node) -> Option<Vec<Node>> {
 
 /// Own entries first, then those of merged mappings whose keys are still free.
 fn merge(mapping: MappingContent) -> Vec<(Key, Node)> {
-    let MappingContent { mut entries, merged, .. } = mapping;
+    let MappingContent {
+        mut entries,
+        merged,
+        ..
+    } = mapping;
     if merged.is_empty() {
         return entries;
     }
     let mut taken: HashSet<String> = entries.iter().map(|(key, _)| key.text.clone()).collect();
     for node in merged {
-        let NodeKind::Mapping(more) = node.kind else { continue };
-        entries.extend(more.into_iter().filter(|(key, _)| taken.insert(key.text.clone())));
+        let NodeKind::Mapping(more) = node.kind else {
+            continue;
+        };
+        entries.extend(
+            more.into_iter()
+                .filter(|(key, _)| taken.insert(key.text.clone())),
+        );
     }
     entries
 }
 
 fn size_of(node: &Node) -> Size {
     let nests = matches!(node.kind, NodeKind::Sequence(_) | NodeKind::Mapping(_));
-    let mut size = Size { nodes: 1, bytes: 0, depth: usize::from(nests) };
+    let mut size = Size {
+        nodes: 1,
+        bytes: 0,
+        depth: usize::from(nests),
+    };
     let mut add = |child: &Node, key_bytes: usize| {
         let below = size_of(child);
         size.nodes += below.nodes;
@@ -573,7 +679,9 @@ fn size_of(node: &Node) -> Size {
     match &node.kind {
         NodeKind::Sequence(items) => items.iter().for_each(|item| add(item, 0)),
         NodeKind::Mapping(entries) => {
-            entries.iter().for_each(|(key, value)| add(value, key.text.len()));
+            entries
+                .iter()
+                .for_each(|(key, value)| add(value, key.text.len()));
         }
         NodeKind::String(text) => size.bytes = text.len(),
         _ => {}

@@ -109,7 +109,9 @@ impl FromStr for Path {
             let error = |problem| PathError { problem, at };
             if let Some(inside) = rest.strip_prefix('[') {
                 let (digits, after) = inside.split_once(']').ok_or(error("`[` is not closed"))?;
-                let index = digits.parse().map_err(|_| error("the index is no number"))?;
+                let index = digits
+                    .parse()
+                    .map_err(|_| error("the index is no number"))?;
                 path.push(Segment::Index(index));
                 rest = after;
                 continue;
@@ -127,7 +129,9 @@ impl FromStr for Path {
 
 fn is_bare(key: &str) -> bool {
     !key.is_empty()
-        && !key.chars().any(|c| matches!(c, '.' | '[' | ']' | '"') || c.is_whitespace() || c.is_control())
+        && !key
+            .chars()
+            .any(|c| matches!(c, '.' | '[' | ']' | '"') || c.is_whitespace() || c.is_control())
 }
 
 fn write_key(f: &mut fmt::Formatter<'_>, key: &str) -> fmt::Result {
@@ -156,7 +160,10 @@ mod tests {
     #[test]
     fn malformed_paths_are_refused_with_their_place() {
         for (text, message) in [
-            ("a..b", "not a path: the key is empty or malformed at byte 1"),
+            (
+                "a..b",
+                "not a path: the key is empty or malformed at byte 1",
+            ),
             ("a.", "not a path: the key is empty or malformed at byte 1"),
             ("a[x]", "not a path: the index is no number at byte 1"),
             ("a[1", "not a path: `[` is not closed at byte 1"),
@@ -172,9 +179,22 @@ mod tests {
     fn every_path_reads_back_from_its_text() {
         for (path, text) in [
             (Path::root(), ""),
-            (Path::root().key("routes").key("orders").index(0).key("rate"), "routes.orders[0].rate"),
-            (Path::root().key("api.example.com").key("a b"), "\"api.example.com\".\"a b\""),
-            (Path::root().key("say \"hi\"").index(2), "\"say \\\"hi\\\"\"[2]"),
+            (
+                Path::root()
+                    .key("routes")
+                    .key("orders")
+                    .index(0)
+                    .key("rate"),
+                "routes.orders[0].rate",
+            ),
+            (
+                Path::root().key("api.example.com").key("a b"),
+                "\"api.example.com\".\"a b\"",
+            ),
+            (
+                Path::root().key("say \"hi\"").index(2),
+                "\"say \\\"hi\\\"\"[2]",
+            ),
             (Path::root().key(""), "\"\""),
             (Path::root().index(1).key("x"), "[1].x"),
         ] {

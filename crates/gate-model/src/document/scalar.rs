@@ -49,9 +49,9 @@ pub(super) fn tagged(suffix: &str, text: &str) -> Result<NodeKind, ScalarError> 
             Some(NodeKind::Bool(value)) => Ok(NodeKind::Bool(value)),
             _ => Err(ScalarError::NotA("a boolean")),
         },
-        "int" => {
-            integer(text).ok_or(ScalarError::NotA("a whole number"))?.map(NodeKind::Integer)
-        }
+        "int" => integer(text)
+            .ok_or(ScalarError::NotA("a whole number"))?
+            .map(NodeKind::Integer),
         "float" => match (float(text), integer(text)) {
             (Some(value), _) => value.map(NodeKind::Float),
             (None, Some(value)) => value.map(|value| NodeKind::Float(value as f64)),
@@ -84,15 +84,17 @@ fn integer(text: &str) -> Option<Result<i128, ScalarError>> {
     }
     let signed = if radix == 10 { text } else { digits };
     let range = i128::from(i64::MIN)..=i128::from(u64::MAX);
-    let value = i128::from_str_radix(signed, radix).ok().filter(|value| range.contains(value));
+    let value = i128::from_str_radix(signed, radix)
+        .ok()
+        .filter(|value| range.contains(value));
     Some(value.ok_or(ScalarError::Range))
 }
 
 /// `[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`, and `.inf` and `.nan` to refuse them.
 fn float(text: &str) -> Option<Result<f64, ScalarError>> {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let name = matches!(unsigned, ".inf" | ".Inf" | ".INF")
-        || matches!(text, ".nan" | ".NaN" | ".NAN");
+    let name =
+        matches!(unsigned, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN");
     if name {
         return Some(Err(ScalarError::NotFinite));
     }
@@ -116,7 +118,11 @@ fn float(text: &str) -> Option<Result<f64, ScalarError>> {
         return None;
     }
     let value: f64 = text.parse().ok()?;
-    Some(if value.is_finite() { Ok(value) } else { Err(ScalarError::NotFinite) })
+    Some(if value.is_finite() {
+        Ok(value)
+    } else {
+        Err(ScalarError::NotFinite)
+    })
 }
 
 #[cfg(test)]
@@ -178,7 +184,11 @@ mod tests {
             ("null", "", "Ok(Null)"),
             ("binary", "aGk=", "Err(UnknownTag)"),
         ] {
-            assert_eq!(format!("{:?}", tagged(suffix, text)), expected, "{suffix} {text:?}");
+            assert_eq!(
+                format!("{:?}", tagged(suffix, text)),
+                expected,
+                "{suffix} {text:?}"
+            );
         }
     }
 }

@@ -31,7 +31,13 @@ impl ByteSize {
 
     /// So many bytes, at most [`ByteSize::MAX`].
     pub const fn from_bytes(bytes: u64) -> ByteSize {
-        ByteSize { bytes: if bytes > ByteSize::MAX.bytes { ByteSize::MAX.bytes } else { bytes } }
+        ByteSize {
+            bytes: if bytes > ByteSize::MAX.bytes {
+                ByteSize::MAX.bytes
+            } else {
+                bytes
+            },
+        }
     }
 
     /// So many units of 1024 bytes, at most [`ByteSize::MAX`].
@@ -59,12 +65,18 @@ impl ByteSize {
             return Ok(ByteSize { bytes: number });
         }
         let found = format!("the number {number}, which is more than 1024TiB");
-        Err(UnitError { found, expected: ByteSize::EXPECTED })
+        Err(UnitError {
+            found,
+            expected: ByteSize::EXPECTED,
+        })
     }
 
     fn no_unit(number: &str) -> UnitError {
         let found = format!("the number {number}, which is no whole number of bytes");
-        UnitError { found, expected: ByteSize::EXPECTED }
+        UnitError {
+            found,
+            expected: ByteSize::EXPECTED,
+        }
     }
 }
 
@@ -80,7 +92,10 @@ impl FromStr for ByteSize {
         if number.is_empty() {
             return Err(error(String::new()));
         }
-        let scale = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, scale)| *scale);
+        let scale = UNITS
+            .iter()
+            .find(|(name, _)| *name == unit)
+            .map(|(_, scale)| *scale);
         let scale = if unit.is_empty() { Some(1) } else { scale };
         let Some(scale) = scale else {
             return Err(error(format!(", whose unit {} is unknown", shown(unit))));
@@ -104,8 +119,11 @@ impl fmt::Display for ByteSize {
             return f.write_str("0B");
         }
         let fits = |(_, scale): &&(&str, u64)| self.bytes.is_multiple_of(*scale);
-        let (unit, scale) =
-            UNITS.iter().filter(fits).max_by_key(|(_, scale)| *scale).unwrap_or(&("B", 1));
+        let (unit, scale) = UNITS
+            .iter()
+            .filter(fits)
+            .max_by_key(|(_, scale)| *scale)
+            .unwrap_or(&("B", 1));
         write!(f, "{}{unit}", self.bytes / scale)
     }
 }

@@ -14,7 +14,9 @@ pub(super) enum DecimalError {
 /// Splits `1.5 s` into number and unit; blanks between and around them are allowed.
 pub(super) fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     (number, unit.trim_start())
 }
@@ -32,10 +34,16 @@ pub(super) fn scaled(number: &str, scale: u64) -> Result<u64, DecimalError> {
     }
     let fraction = fraction.trim_end_matches('0');
     // 10^18 is the largest power of ten in a u64; no unit here needs a finer fraction.
-    let places = u32::try_from(fraction.len()).ok().filter(|places| *places <= 18);
+    let places = u32::try_from(fraction.len())
+        .ok()
+        .filter(|places| *places <= 18);
     let divisor = 10u128.pow(places.ok_or(DecimalError::TooFine)?);
     let whole: u64 = whole.parse().map_err(|_| DecimalError::TooLarge)?;
-    let fraction: u64 = if fraction.is_empty() { 0 } else { fraction.parse().unwrap_or(u64::MAX) };
+    let fraction: u64 = if fraction.is_empty() {
+        0
+    } else {
+        fraction.parse().unwrap_or(u64::MAX)
+    };
     let part = u128::from(fraction) * u128::from(scale);
     if !part.is_multiple_of(divisor) {
         return Err(DecimalError::TooFine);

@@ -20,11 +20,19 @@ impl Percent {
     /// Nothing.
     pub const ZERO: Percent = Percent { millionths: 0 };
     /// All of it.
-    pub const HUNDRED: Percent = Percent { millionths: 100 * ONE };
+    pub const HUNDRED: Percent = Percent {
+        millionths: 100 * ONE,
+    };
 
     /// Whole percents, at most 100.
     pub const fn from_percents(percents: u64) -> Percent {
-        Percent { millionths: if percents > 100 { 100 * ONE } else { percents * ONE } }
+        Percent {
+            millionths: if percents > 100 {
+                100 * ONE
+            } else {
+                percents * ONE
+            },
+        }
     }
 
     /// The share from 0.0 to 1.0.
@@ -43,7 +51,10 @@ impl Percent {
 
     fn no_unit(number: &str) -> UnitError {
         let found = format!("the number {number}, which has no `%`");
-        UnitError { found, expected: Percent::EXPECTED }
+        UnitError {
+            found,
+            expected: Percent::EXPECTED,
+        }
     }
 }
 

@@ -26,7 +26,9 @@ const UNITS: [(&str, u64); 6] = [
 
 impl Period {
     /// The longest: 3650 days.
-    pub const MAX: Period = Period { microseconds: 3650 * 86_400_000_000 };
+    pub const MAX: Period = Period {
+        microseconds: 3650 * 86_400_000_000,
+    };
     /// No time at all; where a field allows it, it means "none".
     pub const ZERO: Period = Period { microseconds: 0 };
 
@@ -47,7 +49,9 @@ impl Period {
         } else {
             microseconds
         };
-        Period { microseconds: bounded }
+        Period {
+            microseconds: bounded,
+        }
     }
 
     /// The same as the standard library's type.
@@ -66,12 +70,19 @@ impl Period {
     }
 
     fn from_whole(number: u64) -> Result<Period, UnitError> {
-        if number == 0 { Ok(Period::ZERO) } else { Err(Period::no_unit(&number.to_string())) }
+        if number == 0 {
+            Ok(Period::ZERO)
+        } else {
+            Err(Period::no_unit(&number.to_string()))
+        }
     }
 
     fn no_unit(number: &str) -> UnitError {
         let found = format!("the number {number}, which has no unit");
-        UnitError { found, expected: Period::EXPECTED }
+        UnitError {
+            found,
+            expected: Period::EXPECTED,
+        }
     }
 }
 

@@ -40,7 +40,10 @@ impl Rate {
 
     fn no_unit(number: &str) -> UnitError {
         let found = format!("the number {number}, which has no period");
-        UnitError { found, expected: Rate::EXPECTED }
+        UnitError {
+            found,
+            expected: Rate::EXPECTED,
+        }
     }
 }
 
@@ -73,7 +76,9 @@ impl FromStr for Rate {
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let per = self.per.to_string();
-        let unit = per.strip_prefix('1').filter(|unit| !unit.starts_with(|c: char| c.is_ascii_digit()));
+        let unit = per
+            .strip_prefix('1')
+            .filter(|unit| !unit.starts_with(|c: char| c.is_ascii_digit()));
         write!(f, "{}/{}", self.count, unit.unwrap_or(&per))
     }
 }

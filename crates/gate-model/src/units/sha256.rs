@@ -28,7 +28,10 @@ impl Sha256Text {
     }
 
     fn no_unit(_: &str) -> UnitError {
-        UnitError { found: "a number".to_owned(), expected: Sha256Text::EXPECTED }
+        UnitError {
+            found: "a number".to_owned(),
+            expected: Sha256Text::EXPECTED,
+        }
     }
 }
 
@@ -36,7 +39,10 @@ impl FromStr for Sha256Text {
     type Err = UnitError;
 
     fn from_str(text: &str) -> Result<Sha256Text, UnitError> {
-        let error = |found: String| UnitError { found, expected: Sha256Text::EXPECTED };
+        let error = |found: String| UnitError {
+            found,
+            expected: Sha256Text::EXPECTED,
+        };
         let length = text.chars().count();
         if length != 64 {
             return Err(error(format!("a text of {length} characters")));
@@ -56,7 +62,9 @@ impl FromStr for Sha256Text {
 
 impl fmt::Display for Sha256Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.digest.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        self.digest
+            .iter()
+            .try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 

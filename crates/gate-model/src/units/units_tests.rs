@@ -20,7 +20,9 @@ fn refused<T: FromStr<Err = UnitError> + Debug>(cases: &[(&str, &str)]) {
 #[track_caller]
 fn accepted<T: FromStr<Err = UnitError> + ToString + Debug>(cases: &[(&str, &str)]) {
     for (text, canonical) in cases {
-        let value: T = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+        let value: T = text
+            .parse()
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
         assert_eq!(value.to_string(), *canonical, "{text:?}");
     }
 }
@@ -39,9 +41,18 @@ fn malformed_quantities_say_what_is_wrong() {
         (".5s", "`.5s`"),
         ("0.5us", "`0.5us`, which is finer than a microsecond"),
         ("3651d", "`3651d`, which is longer than 3650d"),
-        ("99999999999999999999d", "`99999999999999999999d`, which is longer than 3650d"),
-        (&"9".repeat(50), "a text of 50 characters, which has no unit"),
-        ("1s\u{1b}[31m", "`1s\\u{1b}[31m`, whose unit `s\\u{1b}[31m` is unknown"),
+        (
+            "99999999999999999999d",
+            "`99999999999999999999d`, which is longer than 3650d",
+        ),
+        (
+            &"9".repeat(50),
+            "a text of 50 characters, which has no unit",
+        ),
+        (
+            "1s\u{1b}[31m",
+            "`1s\\u{1b}[31m`, whose unit `s\\u{1b}[31m` is unknown",
+        ),
     ]);
     refused::<ByteSize>(&[
         ("", "``"),
@@ -56,23 +67,44 @@ fn malformed_quantities_say_what_is_wrong() {
         ("x/s", "`x/s`, whose count is no whole number"),
         ("/s", "`/s`, whose count is no whole number"),
         ("1/", "`1/`, whose period is not understood"),
-        ("1/fortnight", "`1/fortnight`, whose period is not understood"),
-        ("0/s", "`0/s`, which is not from 1 to 1000000000 per 1ms to 366d"),
-        ("1/0s", "`1/0s`, which is not from 1 to 1000000000 per 1ms to 366d"),
-        ("1/367d", "`1/367d`, which is not from 1 to 1000000000 per 1ms to 366d"),
-        ("9999999999/s", "`9999999999/s`, which is not from 1 to 1000000000 per 1ms to 366d"),
+        (
+            "1/fortnight",
+            "`1/fortnight`, whose period is not understood",
+        ),
+        (
+            "0/s",
+            "`0/s`, which is not from 1 to 1000000000 per 1ms to 366d",
+        ),
+        (
+            "1/0s",
+            "`1/0s`, which is not from 1 to 1000000000 per 1ms to 366d",
+        ),
+        (
+            "1/367d",
+            "`1/367d`, which is not from 1 to 1000000000 per 1ms to 366d",
+        ),
+        (
+            "9999999999/s",
+            "`9999999999/s`, which is not from 1 to 1000000000 per 1ms to 366d",
+        ),
     ]);
     refused::<Percent>(&[
         ("%", "`%`"),
         ("99.9", "`99.9`, which has no `%`"),
         ("99.9 percent", "`99.9 percent`"),
         ("100.1%", "`100.1%`, which is more than 100%"),
-        ("1.0000001%", "`1.0000001%`, which has more than six decimals"),
+        (
+            "1.0000001%",
+            "`1.0000001%`, which has more than six decimals",
+        ),
     ]);
     refused::<Sha256Text>(&[
         ("", "a text of 0 characters"),
         (&"a".repeat(63), "a text of 63 characters"),
-        (&format!("{}g", "a".repeat(63)), "a character that is no hexadecimal digit"),
+        (
+            &format!("{}g", "a".repeat(63)),
+            "a character that is no hexadecimal digit",
+        ),
         (&"é".repeat(64), "a character that is no hexadecimal digit"),
     ]);
 }
@@ -128,15 +160,27 @@ fn bare_numbers_are_read_only_where_they_are_unambiguous() {
         };
         assert!(shown.starts_with(expected), "{json}: {shown}");
     }
-    check::<Period>("30", "invalid value: the number 30, which has no unit, expected a duration");
+    check::<Period>(
+        "30",
+        "invalid value: the number 30, which has no unit, expected a duration",
+    );
     check::<Period>("0", "Period(0s)");
     check::<ByteSize>("1024", "ByteSize(1KiB)");
     check::<ByteSize>("-5", "invalid value: a negative number, expected a size");
-    check::<ByteSize>("1.5", "invalid value: the number 1.5, which is no whole number of bytes");
+    check::<ByteSize>(
+        "1.5",
+        "invalid value: the number 1.5, which is no whole number of bytes",
+    );
     check::<Rate>("100", "invalid value: the number 100, which has no period");
     check::<Percent>("0.5", "invalid value: the number 0.5, which has no `%`");
-    check::<Sha256Text>("12345678", "invalid value: a number, expected a SHA-256 digest");
-    check::<Sha256Text>("true", "invalid type: boolean `true`, expected a SHA-256 digest");
+    check::<Sha256Text>(
+        "12345678",
+        "invalid value: a number, expected a SHA-256 digest",
+    );
+    check::<Sha256Text>(
+        "true",
+        "invalid type: boolean `true`, expected a SHA-256 digest",
+    );
 }
 
 #[test]
@@ -150,7 +194,12 @@ fn schemas_carry_pattern_and_examples() {
     let schema = serde_json::to_value(schemars::schema_for!(Period)).expect("plain data");
     assert_eq!(schema["type"], "string");
     assert_eq!(schema["examples"][0], "250ms");
-    assert!(schema["pattern"].as_str().is_some_and(|pattern| pattern.contains("ms")), "{schema}");
+    assert!(
+        schema["pattern"]
+            .as_str()
+            .is_some_and(|pattern| pattern.contains("ms")),
+        "{schema}"
+    );
     let schema = serde_json::to_value(schemars::schema_for!(ByteSize)).expect("plain data");
     assert_eq!(schema["type"], serde_json::json!(["string", "integer"]));
     assert_eq!(schema["minimum"], 0);
