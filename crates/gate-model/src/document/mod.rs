@@ -4,11 +4,13 @@
 //! answers with [`Finding`]s that name place, found, expected and the nearest valid name. This
 //! module knows no kind of resource; the types that are read from nodes live with the resources.
 
+mod build;
 mod complaint;
 mod deserialize;
 mod node;
 mod parse;
 mod path;
+mod problem;
 mod scalar;
 
 use std::sync::Arc;

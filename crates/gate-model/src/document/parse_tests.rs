@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::document::canonical_json;
+use crate::document::{Key, NodeKind, canonical_json};
 
 #[track_caller]
 fn check(text: &str, expected: &str) {
