@@ -21,7 +21,7 @@ pub use self::deserialize::from_node;
 pub use self::node::{Key, Node, NodeKind, Span, canonical_json};
 pub use self::parse::{
     DEPTH_MAX, DOCUMENT_BYTES_MAX, EXPANSION_BYTES_MAX, EXPANSION_NODES_MAX, FINDINGS_MAX,
-    KEY_BYTES_MAX, NODES_MAX, parse, parse_bytes,
+    KEY_BYTES_MAX, NODES_MAX, PUNCTUATION_MAX, parse, parse_bytes,
 };
 pub use self::path::{Path, PathError, Segment};
 use crate::finding::Finding;

@@ -199,6 +199,10 @@ fn limits_end_the_parse() {
         &large,
         "g.yaml: error[document_too_large]: the document has 16777217 bytes\n  expected at most 16777216 bytes",
     );
+    check(
+        &format!("[{}", ",a".repeat(PUNCTUATION_MAX)),
+        "g.yaml: error[document_too_large]: the document has 2000001 commas and opening brackets\n  expected at most 2000000 of them",
+    );
     let many = format!("[{}]", "0,".repeat(NODES_MAX));
     assert_eq!(
         parse(&many, "g.yaml").expect_err("one too many")[0].code,
