@@ -46,7 +46,7 @@ pub fn parse_response(
     let named = fields.framing(is_http10)?;
     let framing = framing(status, request_method, named);
     if let (BodyFraming::None, Some(length)) = (framing, fields.content_length)
-        && (*request_method == Method::Head || status == 304)
+        && !matches!(status, 100..=199 | 204)
     {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(length).as_bytes();

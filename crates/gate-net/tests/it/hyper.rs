@@ -114,6 +114,15 @@ proptest! {
     }
 }
 
+#[test]
+fn a_plain_stream_is_two_requests_to_both() {
+    let stream = b"POST /a?b HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi\
+        GET /c HTTP/1.1\r\nHost: b\r\nX-A: 1\r\n\r\n";
+    let (ours, ending) = ours(stream);
+    assert_eq!((ours.len(), ending), (2, Ending::Clean));
+    assert_eq!(hyper_reads(stream), ours);
+}
+
 /// Where we are stricter than hyper: it makes these many requests of each stream.
 #[test]
 fn stricter_than_hyper() {
