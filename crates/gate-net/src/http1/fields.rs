@@ -30,8 +30,8 @@ pub(super) fn read<'b>(head: &'b [u8], lines: &Lines) -> Result<Fields<'b>, Pars
         headers: Headers::with_capacity(lines.field_count() + 1, head.len()),
         ..Fields::default()
     };
-    for line in lines.fields(head) {
-        let field = Field::read(line)?;
+    for (line, colon) in lines.fields(head) {
+        let field = Field::read(line, colon)?;
         if is_ordinary(field.id) {
             field.keep(&mut seen.headers);
         } else {
@@ -59,11 +59,9 @@ struct Field<'b> {
 }
 
 impl<'b> Field<'b> {
-    #[inline]
-    fn read(line: &'b [u8]) -> Result<Self, ParseError> {
-        let Some(colon) = line.iter().position(|&b| b == b':') else {
-            return Err(ParseError::InvalidHeaderName);
-        };
+    #[inline(always)]
+    fn read(line: &'b [u8], colon: Option<usize>) -> Result<Self, ParseError> {
+        let colon = colon.ok_or(ParseError::InvalidHeaderName)?;
         let name = &line[..colon];
         let id = HeaderId::of(name);
         // A known name is a token; others are looked at byte by byte. That refuses an empty name,
@@ -196,7 +194,7 @@ impl<'b> Fields<'b> {
     fn remove_named(&mut self, head: &[u8], lines: &Lines) {
         lines
             .fields(head)
-            .filter_map(|line| Field::read(line).ok())
+            .filter_map(|(line, colon)| Field::read(line, colon).ok())
             .filter(|field| field.id == HeaderId::Connection)
             .flat_map(|field| field.value().split(|&b| b == b','))
             .filter_map(|option| std::str::from_utf8(option.trim_ascii()).ok())

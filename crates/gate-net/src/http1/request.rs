@@ -78,7 +78,7 @@ impl<'b> RequestLine<'b> {
         let (method, target) = line.split_at(space.ok_or(ParseError::InvalidRequestLine)?);
         let target = &target[1..];
         match Method::from_bytes(method) {
-            Some(method) if !target.is_empty() && !target.contains(&b' ') => Ok(Self {
+            Some(method) if !target.is_empty() => Ok(Self {
                 method,
                 target,
                 is_http10,
