@@ -3,9 +3,10 @@
 //! Fields that frame the message or belong to one hop are judged and left out; the rest goes into
 //! [`Headers`] as spelt. Requests and responses share this, since either can be desynchronised.
 
+use super::lines::Lines;
 use super::{BodyFraming, ParseError};
 use gate_kit::http::{HeaderId, Headers};
-use httparse::Header;
+use std::ops::Range;
 
 /// The result of one pass over a head's fields.
 #[derive(Default)]
@@ -23,34 +24,78 @@ pub(super) struct Fields<'b> {
     names_fields: bool,
 }
 
-/// Reads the fields of a head of `bytes` bytes.
-pub(super) fn read<'b>(fields: &[Header<'b>], bytes: usize) -> Result<Fields<'b>, ParseError> {
+/// Reads the fields of a head whose lines have been found.
+pub(super) fn read<'b>(head: &'b [u8], lines: &Lines) -> Result<Fields<'b>, ParseError> {
     let mut seen = Fields {
-        headers: Headers::with_capacity(fields.len() + 1, bytes),
+        headers: Headers::with_capacity(lines.field_count() + 1, head.len()),
         ..Fields::default()
     };
-    for field in fields {
-        let (name, value) = (field.name.as_bytes(), field.value);
-        if has_odd_edge(value) {
-            return Err(ParseError::InvalidHeaderValue);
-        }
-        let id = HeaderId::of(name);
-        if is_ordinary(id) {
-            seen.headers.append_identified(id, name, value);
+    for (line, colon) in lines.fields(head) {
+        let field = Field::read(line, colon)?;
+        if is_ordinary(field.id) {
+            field.keep(&mut seen.headers);
         } else {
-            seen.special(id, name, value)?;
+            seen.special(&field)?;
         }
     }
     if seen.content_length.is_some() && seen.chunked {
         return Err(ParseError::AmbiguousFraming);
     }
     if seen.names_fields {
-        seen.remove_named(fields);
+        seen.remove_named(head, lines);
     }
     if seen.te_trailers {
         seen.headers.append_known(HeaderId::Te, b"trailers");
     }
     Ok(seen)
+}
+
+/// One field line taken apart (RFC 9112 section 5).
+struct Field<'b> {
+    id: HeaderId,
+    line: &'b [u8],
+    name_len: u16,
+    value: Range<usize>,
+}
+
+impl<'b> Field<'b> {
+    #[inline(always)]
+    fn read(line: &'b [u8], colon: Option<usize>) -> Result<Self, ParseError> {
+        let colon = colon.ok_or(ParseError::InvalidHeaderName)?;
+        let name = &line[..colon];
+        let id = HeaderId::of(name);
+        // A known name is a token; others are looked at byte by byte. That refuses an empty name,
+        // a space before the colon and a folded line as well.
+        if id == HeaderId::Other && !is_token(name) {
+            return Err(ParseError::InvalidHeaderName);
+        }
+        let (mut start, mut end) = (colon + 1, line.len());
+        while start < end && matches!(line[start], b' ' | b'\t') {
+            start += 1;
+        }
+        while start < end && matches!(line[end - 1], b' ' | b'\t') {
+            end -= 1;
+        }
+        if has_odd_edge(&line[start..end]) {
+            return Err(ParseError::InvalidHeaderValue);
+        }
+        Ok(Self {
+            id,
+            line,
+            // Below HEAD_BYTES_MAX, which fits 16 bits.
+            name_len: colon as u16,
+            value: start..end,
+        })
+    }
+
+    fn value(&self) -> &'b [u8] {
+        &self.line[self.value.start..self.value.end]
+    }
+
+    #[inline]
+    fn keep(self, headers: &mut Headers) {
+        headers.append_line(self.id, self.line, self.name_len, self.value);
+    }
 }
 
 /// Fields that need no look: everything but one hop's business, framing, Host and Expect.
@@ -73,8 +118,9 @@ fn is_ordinary(id: HeaderId) -> bool {
 }
 
 impl<'b> Fields<'b> {
-    fn special(&mut self, id: HeaderId, name: &[u8], value: &'b [u8]) -> Result<(), ParseError> {
-        match id {
+    fn special(&mut self, field: &Field<'b>) -> Result<(), ParseError> {
+        let value = field.value();
+        match field.id {
             HeaderId::Host => {
                 if self.host.replace(value).is_some() {
                     return Err(ParseError::RepeatedHost);
@@ -91,7 +137,9 @@ impl<'b> Fields<'b> {
             HeaderId::Te => self.te_trailers |= has_token(value, b"trailers"),
             HeaderId::Expect => {
                 self.expect_continue |= value.eq_ignore_ascii_case(b"100-continue");
-                self.headers.append_identified(id, name, value);
+                let name_and_value = field.value.clone();
+                self.headers
+                    .append_line(field.id, field.line, field.name_len, name_and_value);
             }
             // Keep-Alive, Proxy-*, Trailer, HTTP2-Settings: one hop's business, dropped.
             _ => {}
@@ -109,10 +157,7 @@ impl<'b> Fields<'b> {
             self.chunked = true;
             return Ok(());
         }
-        let is_coding = |member: &[u8]| {
-            let name = member.trim_ascii();
-            !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
-        };
+        let is_coding = |member: &[u8]| is_token(member.trim_ascii());
         let chunked = value
             .split(|&b| b == b',')
             .filter(|member| member.trim_ascii().eq_ignore_ascii_case(b"chunked"))
@@ -146,11 +191,12 @@ impl<'b> Fields<'b> {
 
     /// Removes the fields that Connection names (RFC 9110 section 7.6.1).
     #[cold]
-    fn remove_named(&mut self, fields: &[Header<'b>]) {
-        fields
-            .iter()
-            .filter(|field| HeaderId::of(field.name.as_bytes()) == HeaderId::Connection)
-            .flat_map(|field| field.value.split(|&b| b == b','))
+    fn remove_named(&mut self, head: &[u8], lines: &Lines) {
+        lines
+            .fields(head)
+            .filter_map(|(line, colon)| Field::read(line, colon).ok())
+            .filter(|field| field.id == HeaderId::Connection)
+            .flat_map(|field| field.value().split(|&b| b == b','))
             .filter_map(|option| std::str::from_utf8(option.trim_ascii()).ok())
             .for_each(|option| self.headers.remove_named(option));
     }
@@ -220,6 +266,23 @@ fn has_odd_edge(value: &[u8]) -> bool {
         return false;
     }
     [first, last].iter().any(|b| matches!(b, 0x85 | 0xa0)) && std::str::from_utf8(value).is_err()
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(name: &[u8]) -> bool {
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0x21;
+        while byte < 0x7f {
+            table[byte] = !matches!(
+                byte as u8,
+                b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}'
+            );
+            byte += 1;
+        }
+        table
+    };
+    !name.is_empty() && name.iter().all(|&byte| TABLE[byte as usize])
 }
 
 fn has_token(list: &[u8], token: &[u8]) -> bool {
