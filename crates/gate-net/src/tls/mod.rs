@@ -3,7 +3,24 @@
 //! rustls does the protocol and aws-lc-rs the cryptography, always named explicitly so that no
 //! process-wide default decides. Nothing here opens a socket.
 
+mod client;
+mod files;
+mod server;
 pub(crate) mod session;
+
+pub use client::{ClientTls, ClientTlsOptions};
+pub use files::{CertificateFiles, MinVersion, PEM_BYTES_MAX, TlsError};
+pub use server::{Reloaded, ServerTls, ServerTlsOptions};
+
+/// The protocols offered by ALPN, in order of preference.
+fn alpn(http2: bool) -> Vec<Vec<u8>> {
+    let mut offered = Vec::new();
+    if http2 {
+        offered.push(b"h2".to_vec());
+    }
+    offered.push(b"http/1.1".to_vec());
+    offered
+}
 
 /// What a handshake settled, for logs, records and routing.
 #[derive(Debug, Clone, PartialEq, Eq)]
