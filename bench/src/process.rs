@@ -17,6 +17,8 @@ use crate::machine;
 
 /// How long a child may take to end after it was asked.
 const STOP_DEADLINE: Duration = Duration::from_secs(30);
+/// How long the kernel may take to end what was killed.
+const KILL_DEADLINE: Duration = Duration::from_secs(5);
 /// Between two looks at a child.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -99,8 +101,9 @@ impl Process {
         lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
     }
 
-    /// Ends the child politely, its group by force.
+    /// Ends the child politely, its group by force; returns once none of its tree runs.
     pub fn stop(&mut self) {
+        let tree = tree(self.id());
         if matches!(self.child.try_wait(), Ok(None)) {
             self.signal(Signal::TERM);
             self.wait(STOP_DEADLINE);
@@ -110,6 +113,12 @@ impl Process {
             let _ = kill_process_group(group, Signal::KILL);
         }
         let _ = self.child.wait();
+        // The kernel ends a killed process when it is next scheduled.
+        let clock = Clock::System;
+        let began = clock.now();
+        while tree.iter().any(|&id| runs(id)) && clock.now().since(began) < KILL_DEADLINE {
+            std::thread::sleep(LOOK);
+        }
     }
 }
 
@@ -121,6 +130,13 @@ impl Drop for Process {
 
 fn pid(id: u32) -> Option<Pid> {
     Pid::from_raw(i32::try_from(id).ok()?)
+}
+
+/// Whether a process runs; one that only waits for its reaper does not.
+fn runs(id: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    stat.rsplit_once(')')
+        .is_some_and(|(_, rest)| !rest.starts_with(" Z"))
 }
 
 /// The process and its descendants.
@@ -227,12 +243,7 @@ mod tests {
         assert!(memory_mib(process.id()) > 0.0);
         drop(process);
         for id in tree {
-            // A killed orphan may wait for its reaper, but it runs no more.
-            let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-            assert!(
-                stat.is_empty() || stat.contains(") Z "),
-                "{id} still runs: {stat}"
-            );
+            assert!(!runs(id), "{id} still runs");
         }
         fs::remove_dir_all(&scratch).expect("scratch is ours");
     }
