@@ -7,7 +7,8 @@
 use crate::dns::{Dns, DnsError};
 use crate::guard;
 use crate::io::Io;
-use crate::proxy_connect::{self, OutboundProxy};
+use crate::proxy_connect;
+pub use crate::proxy_connect::{InvalidProxy, OutboundProxy};
 use crate::tls::ClientTls;
 use socket2::{SockRef, TcpKeepalive};
 use std::future::{Future, poll_fn};
