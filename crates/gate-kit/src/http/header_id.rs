@@ -148,6 +148,10 @@ const fn words(name: &[u8]) -> Words {
             }
         }
     }
+    if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return [(first as u64) << 32 | last as u64, 0, 0, 0];
+    }
     let mut word = 0;
     let mut i = 0;
     while i < name.len() {

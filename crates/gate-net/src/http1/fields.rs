@@ -69,22 +69,19 @@ impl<'b> Field<'b> {
         if id == HeaderId::Other && !is_token(name) {
             return Err(ParseError::InvalidHeaderName);
         }
-        let (mut start, mut end) = (colon + 1, line.len());
-        while start < end && matches!(line[start], b' ' | b'\t') {
-            start += 1;
-        }
-        while start < end && matches!(line[end - 1], b' ' | b'\t') {
-            end -= 1;
-        }
-        if has_odd_edge(&line[start..end]) {
-            return Err(ParseError::InvalidHeaderValue);
-        }
+        let value = match line[colon + 1..] {
+            // One space before and none behind, in visible ASCII at the edges: nearly all of them.
+            [b' ', first, .., last] if is_visible(first) && is_visible(last) => {
+                colon + 2..line.len()
+            }
+            _ => odd_value(line, colon + 1)?,
+        };
         Ok(Self {
             id,
             line,
             // Below HEAD_BYTES_MAX, which fits 16 bits.
             name_len: colon as u16,
-            value: start..end,
+            value,
         })
     }
 
@@ -254,6 +251,26 @@ fn length(value: &[u8]) -> Result<u64, ParseError> {
         length = length * 10 + u64::from(digit);
     }
     Ok(length)
+}
+
+#[inline(always)]
+fn is_visible(byte: u8) -> bool {
+    byte.wrapping_sub(b'!') <= b'~' - b'!'
+}
+
+/// The value behind a colon without the spaces around it (RFC 9112 section 5.1).
+fn odd_value(line: &[u8], mut start: usize) -> Result<Range<usize>, ParseError> {
+    let mut end = line.len();
+    while start < end && matches!(line[start], b' ' | b'\t') {
+        start += 1;
+    }
+    while start < end && matches!(line[end - 1], b' ' | b'\t') {
+        end -= 1;
+    }
+    match has_odd_edge(&line[start..end]) {
+        true => Err(ParseError::InvalidHeaderValue),
+        false => Ok(start..end),
+    }
 }
 
 /// Bytes 0x85 and 0xA0 are spaces in Latin-1, and peers that think in it trim them; RFC 9110 does
