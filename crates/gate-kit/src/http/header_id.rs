@@ -137,15 +137,15 @@ const fn words(name: &[u8]) -> Words {
         if name.len() <= 16 {
             return [first, last, 0, 0];
         }
-        if let (Some(head), Some(tail)) = (name.first_chunk::<16>(), name.last_chunk::<16>()) {
-            if let (Some(second), Some(third)) = (head.last_chunk::<8>(), tail.first_chunk::<8>()) {
-                return [
-                    first,
-                    u64::from_le_bytes(*second),
-                    u64::from_le_bytes(*third),
-                    last,
-                ];
-            }
+        if let (Some(head), Some(tail)) = (name.first_chunk::<16>(), name.last_chunk::<16>())
+            && let (Some(second), Some(third)) = (head.last_chunk::<8>(), tail.first_chunk::<8>())
+        {
+            return [
+                first,
+                u64::from_le_bytes(*second),
+                u64::from_le_bytes(*third),
+                last,
+            ];
         }
     }
     if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
