@@ -137,16 +137,20 @@ const fn words(name: &[u8]) -> Words {
         if name.len() <= 16 {
             return [first, last, 0, 0];
         }
-        if let (Some(head), Some(tail)) = (name.first_chunk::<16>(), name.last_chunk::<16>()) {
-            if let (Some(second), Some(third)) = (head.last_chunk::<8>(), tail.first_chunk::<8>()) {
-                return [
-                    first,
-                    u64::from_le_bytes(*second),
-                    u64::from_le_bytes(*third),
-                    last,
-                ];
-            }
+        if let (Some(head), Some(tail)) = (name.first_chunk::<16>(), name.last_chunk::<16>())
+            && let (Some(second), Some(third)) = (head.last_chunk::<8>(), tail.first_chunk::<8>())
+        {
+            return [
+                first,
+                u64::from_le_bytes(*second),
+                u64::from_le_bytes(*third),
+                last,
+            ];
         }
+    }
+    if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        return [(first as u64) << 32 | last as u64, 0, 0, 0];
     }
     let mut word = 0;
     let mut i = 0;

@@ -54,11 +54,15 @@ impl Lines {
             for (word, flags) in meaningful(block).as_chunks().0.iter().enumerate() {
                 let mut flags = u64::from_le_bytes(*flags);
                 while flags != 0 {
-                    let byte = flags.trailing_zeros() as usize / 8;
+                    let bit = flags.trailing_zeros();
                     flags &= flags - 1;
-                    let position = index * BLOCK + word * 8 + byte;
+                    let position = index * BLOCK + word * 8 + bit as usize / 8;
                     if let Some(length) = self.step(within, position, &mut colon, most)? {
                         return Ok(Some(length));
+                    }
+                    if position + 2 == self.start {
+                        // The LF of this CR has been seen; unless it lies in the next word.
+                        flags &= !(0x100 << bit);
                     }
                 }
             }
