@@ -22,8 +22,8 @@ pub(super) struct Table<T> {
     index: FxHashMap<Arc<str>, usize>,
     rows: Vec<(Arc<str>, T)>,
     /// Positions of rows by where their name lies in memory: names are shared with the snapshot,
-    /// so that a row is mostly found
-    /// without hashing, which took 240 of a record's 925 instructions (callgrind).
+    /// so that a row is mostly found without hashing, which took 240 of a record's 925
+    /// instructions (callgrind).
     recent: [u32; RECENT],
     most: usize,
     /// How often a name did not fit.
