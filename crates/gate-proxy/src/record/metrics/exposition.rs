@@ -2,7 +2,7 @@
 //!
 //! Both come from the same calls, so they cannot disagree. OpenMetrics names a counter's family
 //! without `_total`, has UNIT lines and ends in `# EOF`; Prometheus text names the family as its
-//! samples and has neither. This file knows no metric; [`super::render`] does.
+//! samples and has neither. This file knows no metric; [`super::render_traffic`] does.
 //! Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/> and
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 
@@ -199,7 +199,7 @@ impl Exposition {
 
 /// A bucket's bound. OpenMetrics asks for floats in canonical form, so that `1` is `1.0`.
 fn shown_bound(bound: u64, scale: &Scale) -> String {
-    if bound % scale.per_unit == 0 {
+    if bound.is_multiple_of(scale.per_unit) {
         format!("{}.0", bound / scale.per_unit)
     } else {
         format!("{}", bound as f64 / scale.per_unit as f64)

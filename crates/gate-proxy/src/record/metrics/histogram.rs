@@ -15,11 +15,34 @@ pub(super) struct Scale {
     pub(super) bounds: &'static [u64],
     /// How many observed units make one exposed unit (1e9 for nanoseconds shown as seconds).
     pub(super) per_unit: u64,
+    /// For each length of a value in bits, how many bounds lie below every such value: where the
+    /// search for its bucket starts, so that it takes a step or two.
+    first: [u8; 65],
+}
+
+impl Scale {
+    const fn new(bounds: &'static [u64], per_unit: u64) -> Self {
+        let mut first = [0; 65];
+        let mut bits = 1;
+        while bits <= 64 {
+            let mut below = 0;
+            while below < bounds.len() && bounds[below] < 1 << (bits - 1) {
+                below += 1;
+            }
+            first[bits] = below as u8;
+            bits += 1;
+        }
+        Self {
+            bounds,
+            per_unit,
+            first,
+        }
+    }
 }
 
 /// Durations in nanoseconds, exposed as seconds: 1 ms to 60 s, with resolution where gateways live.
-pub(super) static DURATION: Scale = Scale {
-    bounds: &[
+pub(super) static DURATION: Scale = Scale::new(
+    &[
         MS,
         2 * MS + MS / 2,
         5 * MS,
@@ -36,12 +59,12 @@ pub(super) static DURATION: Scale = Scale {
         30_000 * MS,
         60_000 * MS,
     ],
-    per_unit: 1_000 * MS,
-};
+    1_000 * MS,
+);
 
 /// Body sizes in bytes, by powers of four.
-pub(super) static SIZE: Scale = Scale {
-    bounds: &[
+pub(super) static SIZE: Scale = Scale::new(
+    &[
         256,
         1 << 10,
         4 << 10,
@@ -53,22 +76,22 @@ pub(super) static SIZE: Scale = Scale {
         16 << 20,
         64 << 20,
     ],
-    per_unit: 1,
-};
+    1,
+);
 
 /// Tokens, with the bounds that OpenTelemetry advises for `gen_ai.client.token.usage`.
-pub(super) static TOKENS: Scale = Scale {
-    bounds: &[
+pub(super) static TOKENS: Scale = Scale::new(
+    &[
         1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216,
         67_108_864,
     ],
-    per_unit: 1,
-};
+    1,
+);
 
 /// Durations of model calls, with the bounds that OpenTelemetry advises for
 /// `gen_ai.client.operation.duration`.
-pub(super) static OPERATION: Scale = Scale {
-    bounds: &[
+pub(super) static OPERATION: Scale = Scale::new(
+    &[
         10 * MS,
         20 * MS,
         40 * MS,
@@ -84,13 +107,13 @@ pub(super) static OPERATION: Scale = Scale {
         40_960 * MS,
         81_920 * MS,
     ],
-    per_unit: 1_000 * MS,
-};
+    1_000 * MS,
+);
 
 /// Times to a first token, with the bounds that OpenTelemetry advises for
 /// `gen_ai.server.time_to_first_token`.
-pub(super) static FIRST_TOKEN: Scale = Scale {
-    bounds: &[
+pub(super) static FIRST_TOKEN: Scale = Scale::new(
+    &[
         MS,
         5 * MS,
         10 * MS,
@@ -108,8 +131,8 @@ pub(super) static FIRST_TOKEN: Scale = Scale {
         7_500 * MS,
         10_000 * MS,
     ],
-    per_unit: 1_000 * MS,
-};
+    1_000 * MS,
+);
 
 /// Counts by bucket and the sum of what was observed.
 #[derive(Debug, Clone, Default)]
@@ -121,12 +144,11 @@ pub(super) struct Histogram {
 impl Histogram {
     /// Counts one value, in the scale's observed unit.
     pub(super) fn observe(&mut self, scale: &Scale, value: u64) {
-        // Comparing with every bound has no branch to mispredict and vectorises.
-        let bucket: usize = scale
-            .bounds
-            .iter()
-            .map(|&bound| usize::from(value > bound))
-            .sum();
+        let bits = 64 - value.leading_zeros() as usize;
+        let mut bucket = usize::from(scale.first[bits]);
+        while scale.bounds.get(bucket).is_some_and(|&bound| bound < value) {
+            bucket += 1;
+        }
         self.counts[bucket] += 1;
         self.sum += u128::from(value);
     }
@@ -185,6 +207,23 @@ mod tests {
                 .collect();
             assert_eq!((shown, histogram.count()), (vec![1, 2], 3));
             assert_eq!(histogram.cumulative(scale).last().map(|(_, n)| n), Some(2));
+        }
+    }
+
+    #[test]
+    fn every_value_lands_in_the_first_bucket_that_holds_it() {
+        for scale in [&DURATION, &SIZE, &TOKENS, &OPERATION, &FIRST_TOKEN] {
+            let powers = (0..64).flat_map(|bit| [(1 << bit) - 1, 1 << bit, (1 << bit) + 1]);
+            let near = scale
+                .bounds
+                .iter()
+                .flat_map(|&bound| [bound - 1, bound, bound + 1]);
+            for value in powers.chain(near) {
+                let mut histogram = Histogram::default();
+                histogram.observe(scale, value);
+                let right = scale.bounds.iter().filter(|&&bound| bound < value).count();
+                assert_eq!(histogram.counts[right], 1, "{value}");
+            }
         }
     }
 

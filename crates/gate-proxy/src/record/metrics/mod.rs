@@ -2,7 +2,8 @@
 //!
 //! [`Metrics::observe`] runs once per exchange on its worker: it takes that worker's own lock,
 //! which only a scrape contends for, and adds to rows it finds by name. Read [`series`] for what
-//! is counted, [`render`] for how it is named, [`exposition`] for the two text formats.
+//! is counted, [`render_traffic`] and its neighbours for how it is
+//! named, [`exposition`] for the two text formats.
 
 #[cfg(test)]
 pub(in crate::record) mod checker;
@@ -11,7 +12,10 @@ mod gauges;
 mod histogram;
 mod process;
 mod render;
+mod render_models;
+mod render_traffic;
 mod series;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -126,9 +130,9 @@ impl Metrics {
             sum.absorb(&slot.0.lock().unwrap_or_else(PoisonError::into_inner));
         }
         let mut page = Exposition::new(format);
-        render::requests(&mut page, &sum);
-        render::upstreams(&mut page, &sum);
-        render::models(&mut page, &sum);
+        render_traffic::requests(&mut page, &sum);
+        render_traffic::upstreams(&mut page, &sum);
+        render_models::models(&mut page, &sum);
         render::gauges(&mut page, &self.gauges);
         let config = self
             .config

@@ -5,10 +5,10 @@
 //! key. Finding a known row allocates nothing and hashes one short name.
 
 use super::histogram::{DURATION, FIRST_TOKEN, Histogram, OPERATION, SIZE, TOKENS};
+use super::table::{Counts, KEYS_MAX, OTHER, Table};
 use gate_flow::{AiFacts, Attempt, Outcome, Record};
 use gate_kit::http::{Method, Version};
 use gate_model::fault::FaultCode;
-use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,114 +16,6 @@ use std::time::Duration;
 pub(super) const NAMES_MAX: usize = 4096;
 /// Most endpoints of one upstream.
 pub(super) const ENDPOINTS_MAX: usize = 256;
-/// Most combinations counted under one name (methods with statuses, results, models' targets).
-pub(super) const KEYS_MAX: usize = 256;
-/// The name that holds what did not fit.
-pub(super) const OTHER: &str = "_other";
-/// The name for exchanges without one (no route matched, no upstream was called).
-pub(super) const NONE: &str = "_none";
-
-/// Rows by name, at most `most` of them.
-#[derive(Debug)]
-pub(super) struct Table<T> {
-    index: FxHashMap<Arc<str>, usize>,
-    rows: Vec<(Arc<str>, T)>,
-    most: usize,
-    /// How often a name did not fit.
-    pub(super) folded: u64,
-}
-
-impl<T: Default> Table<T> {
-    pub(super) fn new(most: usize) -> Self {
-        let mut table = Self {
-            index: FxHashMap::default(),
-            rows: Vec::new(),
-            most: 2,
-            folded: 0,
-        };
-        table.row(&OTHER.into());
-        table.row(&NONE.into());
-        table.most = most;
-        table
-    }
-
-    /// The row of a name, made when there is room.
-    pub(super) fn row(&mut self, name: &Arc<str>) -> &mut T {
-        let position = match self.index.get(&**name) {
-            Some(&position) => position,
-            None if self.rows.len() < self.most => {
-                self.index.insert(name.clone(), self.rows.len());
-                self.rows.push((name.clone(), T::default()));
-                self.rows.len() - 1
-            }
-            None => {
-                self.folded += 1;
-                0
-            }
-        };
-        &mut self.rows[position].1
-    }
-
-    /// The row of a name, or of [`NONE`].
-    fn row_or_none(&mut self, name: Option<&Arc<str>>) -> &mut T {
-        match name {
-            Some(name) => self.row(name),
-            None => &mut self.rows[1].1,
-        }
-    }
-
-    /// Adds another table, row by row.
-    fn absorb(&mut self, other: &Self, absorb: impl Fn(&mut T, &T)) {
-        self.folded += other.folded;
-        for (name, row) in &other.rows {
-            absorb(self.row(name), row);
-        }
-    }
-
-    /// Every row, by name.
-    pub(super) fn sorted(&self) -> Vec<(&str, &T)> {
-        let mut rows: Vec<_> = self.rows.iter().map(|(name, row)| (&**name, row)).collect();
-        rows.sort_unstable_by_key(|(name, _)| *name);
-        rows
-    }
-}
-
-/// Counts by a small key; a list, because there are few and the frequent ones come first in time.
-#[derive(Debug, Clone)]
-pub(super) struct Counts<K>(Vec<(K, u64)>, u64);
-
-impl<K> Default for Counts<K> {
-    fn default() -> Self {
-        Self(Vec::new(), 0)
-    }
-}
-
-impl<K: Copy + PartialEq> Counts<K> {
-    fn add(&mut self, key: K, n: u64) {
-        if let Some((_, count)) = self.0.iter_mut().find(|(known, _)| *known == key) {
-            *count += n;
-        } else if self.0.len() < KEYS_MAX {
-            self.0.push((key, n));
-        } else {
-            self.1 += n;
-        }
-    }
-
-    fn absorb(&mut self, other: &Self) {
-        other.0.iter().for_each(|&(key, n)| self.add(key, n));
-        self.1 += other.1;
-    }
-
-    /// Every key with its count.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &(K, u64)> {
-        self.0.iter()
-    }
-
-    /// What was counted under keys that did not fit.
-    pub(super) fn other(&self) -> u64 {
-        self.1
-    }
-}
 
 /// Method, version and status of an answer, in one comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,8 +108,8 @@ pub(super) struct AiSeries {
 /// All counts of one worker.
 #[derive(Debug)]
 pub(super) struct Shard {
-    pub(super) routes: Table<Box<RouteSeries>>,
-    pub(super) upstreams: Table<Box<UpstreamSeries>>,
+    pub(super) routes: Table<RouteSeries>,
+    pub(super) upstreams: Table<UpstreamSeries>,
     /// By the name that callers ask for.
     pub(super) models: Table<Vec<AiSeries>>,
 }

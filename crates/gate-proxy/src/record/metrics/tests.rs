@@ -216,3 +216,24 @@ fn prometheus_text_names_counters_as_their_samples() {
     assert!(text.contains("\ntidegate_extra 3\n"));
     assert!(!text.contains("# UNIT") && !text.contains("# EOF"));
 }
+
+#[test]
+fn a_name_is_one_row_wherever_it_lies_in_memory() {
+    let metrics = metrics();
+    let mut kept = Vec::new();
+    for n in 0..1000 {
+        let mut reloaded = record();
+        reloaded.route = Some(format!("route-{}", n % 7).into());
+        reloaded.target = Some(format!("upstream-{}", n % 3).into());
+        metrics.observe(&reloaded, &Method::Get, Version::Http11);
+        // Some names live on and some leave their memory to the next.
+        if n % 2 == 0 {
+            kept.push(reloaded);
+        }
+    }
+    let page = page_of(&metrics);
+    for n in 0..7 {
+        let series = format!("tidegate_request_duration_seconds_count{{route=route-{n}}}");
+        assert_eq!(page[&series], f64::from((1000 - n + 6) / 7), "{series}");
+    }
+}
