@@ -59,10 +59,41 @@ pub fn set_timer_slack(nanos: u64) -> io::Result<()> {
     fs::write("/proc/self/timerslack_ns", nanos.to_string())
 }
 
-/// Raises this session's scheduling group, proxies included, above other sessions: a plain nice
-/// value does nothing across groups. False where the kernel or the rights do not allow it.
-fn raise_scheduling_group() -> bool {
-    fs::write("/proc/self/autogroup", "-20").is_ok()
+const GROUP: &str = "/proc/self/autogroup";
+
+/// This session's scheduling group, proxies included, raised above other sessions while it
+/// lives: a plain nice value does nothing across groups.
+#[derive(Debug)]
+pub struct Shield {
+    before: Option<String>,
+}
+
+impl Shield {
+    /// Raises the group, where the kernel and the rights allow it.
+    #[must_use]
+    pub fn raise() -> Self {
+        let text = fs::read_to_string(GROUP).unwrap_or_default();
+        let before = text.split_whitespace().last().map(str::to_owned);
+        let raised = fs::write(GROUP, "-20").is_ok();
+        Self {
+            before: before.filter(|_| raised),
+        }
+    }
+
+    /// Whether the group was raised.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.before.is_some()
+    }
+}
+
+impl Drop for Shield {
+    fn drop(&mut self) {
+        if let Some(before) = &self.before {
+            // What could be raised can be lowered; there is nobody to tell otherwise.
+            let _ = fs::write(GROUP, before);
+        }
+    }
 }
 
 /// What is printed above every table.
@@ -89,7 +120,7 @@ pub struct Facts {
 impl Facts {
     /// Reads the facts, once per run; what cannot be read is called unknown.
     #[must_use]
-    pub fn read() -> Self {
+    pub fn read(shield: &Shield) -> Self {
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
         let field = |text: &str, name: &str| {
             text.lines()
@@ -107,7 +138,7 @@ impl Facts {
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
             memory_mib: memory_kib / 1024,
             load_average: first_number(&read("/proc/loadavg")).unwrap_or(0.0),
-            shielded: raise_scheduling_group(),
+            shielded: shield.is_up(),
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use gate_bench::certificate::Certificate;
-use gate_bench::machine::{self, Facts};
+use gate_bench::machine::{self, Facts, Shield};
 use gate_bench::measure::{Session, measure};
 use gate_bench::results::Results;
 use gate_bench::scenario::{self, SCENARIOS, Scenario};
@@ -84,7 +84,8 @@ fn run(options: &Options) -> Result<(), String> {
         return Ok(());
     }
     let scenarios = chosen(&options.scenario)?;
-    let facts = Facts::read();
+    let shield = Shield::raise();
+    let facts = Facts::read(&shield);
     machine::check_cores()?;
     let session = open_session(options)?;
     let mut results = Results {
