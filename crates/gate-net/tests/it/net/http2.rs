@@ -476,7 +476,7 @@ fn ambiguous_authorities_are_refused_with_a_reason() {
     on_a_worker(async {
         let (left, right) = pair().await;
         serve(right, Http2Limits::default(), |incoming| async {
-            let refusal = incoming.request.err().expect("refused");
+            let refusal = incoming.request.expect_err("refused");
             assert_eq!(refusal, Refusal::AuthorityMismatch);
             incoming
                 .responder
