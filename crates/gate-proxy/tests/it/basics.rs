@@ -266,6 +266,7 @@ fn a_drain_finishes_what_is_in_flight_and_closes_what_is_idle() {
         ok("slow")
     });
     let gateway = Gateway::start(&plain(upstream.address, ""));
+    let address = gateway.address();
     let mut idle = gateway.connect();
     let mut busy = gateway.connect();
     busy.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
@@ -287,13 +288,9 @@ fn a_drain_finishes_what_is_in_flight_and_closes_what_is_idle() {
     );
     drain.join().unwrap();
     assert!(
-        std::net::TcpStream::connect(connect_address(&gateway)).is_err(),
+        std::net::TcpStream::connect(address).is_err(),
         "nothing accepts any more"
     );
-}
-
-fn connect_address(gateway: &Gateway) -> std::net::SocketAddr {
-    gateway.address()
 }
 
 #[test]
