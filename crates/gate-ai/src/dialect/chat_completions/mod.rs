@@ -102,9 +102,15 @@ impl Codec for ChatCompletions {
     }
 
     fn read_stream_usage(&self, data: &[u8], usage: &mut Usage) -> bool {
+        let at = value_of_member(data, b"usage").filter(|at| data[*at..].starts_with(b"{"));
+        // Groq's place for it where the caller did not ask.
+        let at = at.or_else(|| {
+            let outer = value_of_member(data, b"x_groq")?;
+            let end = Scanner::at(data, outer).skip_value().ok()?.end;
+            Some(outer + value_of_member(&data[outer..end], b"usage")?)
+        });
         let mut found = Usage::default();
-        let read = value_of_member(data, b"usage")
-            .is_some_and(|at| self.read_usage(data, at, &mut found).is_some());
+        let read = at.is_some_and(|at| self.read_usage(data, at, &mut found).is_some());
         if read {
             *usage = found;
         }

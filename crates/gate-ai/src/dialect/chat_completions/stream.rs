@@ -27,6 +27,8 @@ struct Chunk<'a> {
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
+    x_groq: Option<&'a RawValue>,
+    #[serde(borrow, default)]
     error: Option<&'a RawValue>,
 }
 
@@ -171,10 +173,9 @@ impl StreamDecoder for Decoder {
                 self.stop = Some(super::response::stop_of(&reason.0));
             }
         }
-        if let Some(raw) = chunk.usage {
+        if chunk.usage.is_some() || chunk.x_groq.is_some() {
             let mut usage = Usage::default();
-            let read = super::ChatCompletions.read_usage(raw.get().as_bytes(), 0, &mut usage);
-            if read.is_some() {
+            if super::ChatCompletions.read_stream_usage(data, &mut usage) {
                 emit(StreamEvent::Usage(usage), losses);
             }
         }
