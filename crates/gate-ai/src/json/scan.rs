@@ -98,6 +98,13 @@ impl<'a> Scanner<'a> {
     /// The next byte that is no white space, not consumed.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
+        match self.bytes.get(self.pos) {
+            Some(&byte) if byte > b' ' => Some(byte),
+            _ => self.peek_behind_space(),
+        }
+    }
+
+    fn peek_behind_space(&mut self) -> Option<u8> {
         while let Some(&byte) = self.bytes.get(self.pos) {
             if CLASS[byte as usize] != Class::Space {
                 return Some(byte);
@@ -107,6 +114,7 @@ impl<'a> Scanner<'a> {
         None
     }
 
+    #[inline]
     fn expect(&mut self, wanted: u8) -> Result<(), DialectError> {
         if self.peek() != Some(wanted) {
             return self.error();
@@ -140,18 +148,6 @@ impl<'a> Scanner<'a> {
         let key = self.string()?;
         self.expect(b':')?;
         Ok(Some(key))
-    }
-
-    /// The members left behind a value: true when the object closes and the document ends there.
-    pub(crate) fn closes_document(&mut self) -> bool {
-        let mut first = false;
-        loop {
-            match self.next_key(&mut first) {
-                Ok(Some(_)) if self.skip_value().is_ok() => {}
-                Ok(None) => return self.finish().is_ok(),
-                _ => return false,
-            }
-        }
     }
 
     /// Only white space may be left.
@@ -281,28 +277,26 @@ pub(crate) fn unsigned(bytes: &[u8]) -> Option<u64> {
     })
 }
 
-/// Offset of the first quote or backslash: eight bytes at a time for short strings, which keys and
-/// enumerations are, then SIMD.
+/// Offset of the first quote or backslash: sixteen bytes in one step for short strings, which keys
+/// and enumerations are, then SIMD.
 #[inline]
 fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    const WORDS: usize = 4;
-    let (words, _) = bytes.as_chunks::<8>();
-    for (i, word) in words.iter().take(WORDS).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let quote = word ^ (ONES * b'"' as u64);
-        let backslash = word ^ (ONES * b'\\' as u64);
-        // The lowest set bit of the zero-byte test is exact; higher ones may be carries.
-        let hit = ((quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash))
-            & HIGHS;
-        if hit != 0 {
-            return Some(i * 8 + (hit.trailing_zeros() / 8) as usize);
-        }
+    const ONES: u128 = u128::from_ne_bytes([0x01; 16]);
+    const HIGHS: u128 = u128::from_ne_bytes([0x80; 16]);
+    const QUOTES: u128 = u128::from_ne_bytes([b'"'; 16]);
+    const BACKSLASHES: u128 = u128::from_ne_bytes([b'\\'; 16]);
+    let Some(block) = bytes.first_chunk::<16>() else {
+        return bytes.iter().position(|byte| matches!(byte, b'"' | b'\\'));
+    };
+    let block = u128::from_le_bytes(*block);
+    let (quote, backslash) = (block ^ QUOTES, block ^ BACKSLASHES);
+    // The lowest set bit of the zero-byte test is exact; higher ones may be carries.
+    let hit =
+        ((quote.wrapping_sub(ONES) & !quote) | (backslash.wrapping_sub(ONES) & !backslash)) & HIGHS;
+    if hit != 0 {
+        return Some((hit.trailing_zeros() / 8) as usize);
     }
-    let done = words.len().min(WORDS) * 8;
-    memchr::memchr2(b'"', b'\\', &bytes[done..]).map(|offset| done + offset)
+    memchr::memchr2(b'"', b'\\', &bytes[16..]).map(|offset| offset + 16)
 }
 
 #[cfg(test)]
