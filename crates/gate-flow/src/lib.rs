@@ -1,1 +1,23 @@
-//! (under construction)
+//! The contract between the proxy, its policies and its targets, and the loop that runs policies.
+//!
+//! Read [`Exchange`] (one request and its response in flight), then [`Policy`] and [`run`]. This
+//! crate does no I/O: sockets live in `gate-net`, the proxy loop in `gate-proxy`, each policy in
+//! one file of `gate-policies`. It refuses to know any of them.
+
+mod compile;
+mod exchange;
+mod fault;
+mod policy;
+mod record;
+mod run;
+mod services;
+mod snapshot;
+
+pub use compile::{CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState};
+pub use exchange::{Client, Exchange, InterimSink, Overrides, Parameters, TlsFacts};
+pub use fault::Fault;
+pub use policy::{Condition, Policy, Verdict};
+pub use record::{AiFacts, Attempt, Outcome, Record, TraceContext};
+pub use run::{Passed, run_request, run_response};
+pub use services::{FetchError, FetchRequest, Fetched, LocalFuture, Services};
+pub use snapshot::{Caller, Callers, Found, Route, Router, Snapshot, Step, Target};

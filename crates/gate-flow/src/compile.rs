@@ -1,0 +1,164 @@
+//! From a component as written to an object that works.
+
+use crate::{Policy, Snapshot};
+use gate_kit::clock::Clock;
+use gate_model::document::{Node, Path, from_node};
+use gate_model::finding::Finding;
+use gate_model::resources::Resources;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A kind of policy: the type that its file defines and the registry lists.
+pub trait PolicyKind: 'static {
+    /// Name in documents, in snake case; also the file's name.
+    const NAME: &'static str;
+    /// Its settings. Unknown fields must be refused.
+    type Config: DeserializeOwned + JsonSchema;
+
+    /// Makes a policy from its settings.
+    ///
+    /// # Errors
+    /// One sentence on what is wrong with the settings, and where inside them (as a field name)
+    /// if that is known.
+    fn compile(
+        config: Self::Config,
+        context: &CompileContext<'_>,
+    ) -> Result<Arc<dyn Policy>, (Option<&'static str>, String)>;
+}
+
+/// What compiling a component may use.
+pub struct CompileContext<'a> {
+    /// Everything that is configured.
+    pub resources: &'a Resources,
+    /// Name of the route the policy belongs to.
+    pub route: &'a str,
+    /// Position of the policy in the route, so that state has a stable identity.
+    pub position: usize,
+    /// State that outlives snapshots.
+    pub state: &'a SharedState,
+    /// Where secrets come from.
+    pub secrets: &'a dyn SecretSource,
+    /// The clock of the process.
+    pub clock: &'a Clock,
+    /// Folder that relative paths in the document start from.
+    pub folder: &'a std::path::Path,
+}
+
+impl CompileContext<'_> {
+    /// A path from the document, made absolute.
+    #[must_use]
+    pub fn resolve(&self, path: &std::path::Path) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    /// The identity of this policy's state: route, kind and position.
+    #[must_use]
+    pub fn identity(&self, kind: &str) -> String {
+        format!("{}/{}/{}", self.route, self.position, kind)
+    }
+}
+
+/// Resolves references to secrets. Values are never logged or echoed.
+pub trait SecretSource {
+    /// The value of an environment variable.
+    ///
+    /// # Errors
+    /// A sentence naming the variable, when it is not set or empty.
+    fn env(&self, name: &str) -> Result<String, String>;
+
+    /// The trimmed contents of a file.
+    ///
+    /// # Errors
+    /// A sentence naming the file, when it cannot be read or is empty.
+    fn file(&self, path: &std::path::Path) -> Result<String, String>;
+}
+
+/// State that outlives snapshots (limits, caches, key sets), by type and identity.
+#[derive(Default)]
+pub struct SharedState {
+    slots: Mutex<HashMap<(TypeId, String), Arc<dyn Any + Send + Sync>>>,
+}
+
+impl SharedState {
+    /// The state of this identity, made by `make` when it does not exist yet.
+    pub fn get_or_insert<T: Any + Send + Sync>(
+        &self,
+        identity: &str,
+        make: impl FnOnce() -> T,
+    ) -> Arc<T> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots
+            .entry((TypeId::of::<T>(), identity.to_owned()))
+            .or_insert_with(|| Arc::new(make()))
+            .clone();
+        slot.downcast().expect("the key holds the type")
+    }
+
+    /// Forgets state that only this table still refers to; called after a swap, once the old
+    /// snapshot is gone.
+    pub fn sweep(&self) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.retain(|_, slot| Arc::strong_count(slot) > 1);
+    }
+}
+
+/// One line of the registry: everything the product derives from a policy's file.
+pub struct PolicyDescriptor {
+    /// Name in documents.
+    pub name: &'static str,
+    /// The file's header: what it is for, as Markdown.
+    pub doc: &'static str,
+    /// Example settings, as YAML, taken from the header.
+    pub example: &'static str,
+    /// JSON Schema of the settings.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    compile: fn(&Node, &Path, &CompileContext<'_>) -> Result<Arc<dyn Policy>, Finding>,
+}
+
+impl PolicyDescriptor {
+    /// The descriptor of a kind.
+    #[must_use]
+    pub const fn of<K: PolicyKind>(doc: &'static str, example: &'static str) -> Self {
+        Self {
+            name: K::NAME,
+            doc,
+            example,
+            schema: |generator| generator.subschema_for::<K::Config>(),
+            compile: |node, path, context| {
+                let config: K::Config = from_node(node, path)?;
+                K::compile(config, context).map_err(|(field, message)| {
+                    let path = field.map_or_else(|| path.clone(), |field| path.key(field));
+                    Finding::error("invalid_policy", path, message)
+                })
+            },
+        }
+    }
+
+    /// Makes a policy from its settings as written.
+    ///
+    /// # Errors
+    /// What is wrong with the settings, located.
+    pub fn compile(
+        &self,
+        node: &Node,
+        path: &Path,
+        context: &CompileContext<'_>,
+    ) -> Result<Arc<dyn Policy>, Finding> {
+        (self.compile)(node, path, context)
+    }
+}
+
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Snapshot(revision {}, {} routes)",
+            self.revision,
+            self.routes.len()
+        )
+    }
+}

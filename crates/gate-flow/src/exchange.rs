@@ -1,0 +1,99 @@
+//! One request and its response in flight.
+
+use crate::{AiFacts, Caller, Record, Services, Snapshot};
+use gate_kit::http::{Headers, Request, ResponseHead, Scheme};
+use smallvec::SmallVec;
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// One request and its response in flight. Lives on one worker from its first byte to its record.
+pub struct Exchange {
+    /// The configuration that serves it, held until it ends.
+    pub snapshot: Arc<Snapshot>,
+    /// The request; policies may change it before the target sees it.
+    pub request: Request,
+    /// The connection it came on.
+    pub client: Rc<Client>,
+    /// The caller's address: the peer's, or the one that trusted proxies vouch for.
+    pub address: IpAddr,
+    /// Index of the route in the snapshot, once found.
+    pub route: Option<usize>,
+    /// What the route's path parameters matched.
+    pub parameters: Parameters,
+    /// Who calls, once authenticated.
+    pub caller: Option<Arc<Caller>>,
+    /// Fields added to whatever is answered, faults included.
+    pub response_headers: Headers,
+    /// Limits that a policy set for this exchange.
+    pub overrides: Overrides,
+    /// What is known so far.
+    pub record: Record,
+    /// What a model call consumes, while its answer is still on its way; moved into the record when
+    /// the exchange ends.
+    pub ai: Option<Rc<RefCell<AiFacts>>>,
+    /// Takes interim responses (1xx) for the caller, where the connection can carry them.
+    pub interim: Option<Rc<dyn InterimSink>>,
+    /// What the worker offers: clock, tracked tasks, outgoing requests.
+    pub services: Rc<dyn Services>,
+}
+
+/// What is known about the connection of a caller.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Name of the listener.
+    pub listener: Arc<str>,
+    /// The other end, after a PROXY protocol header; unspecified for Unix sockets.
+    pub peer: SocketAddr,
+    /// Our end.
+    pub local: SocketAddr,
+    /// Whether TLS was used.
+    pub scheme: Scheme,
+    /// Facts of the TLS session.
+    pub tls: Option<TlsFacts>,
+}
+
+/// Facts of a TLS session.
+#[derive(Debug, Clone)]
+pub struct TlsFacts {
+    /// Server name the caller asked for.
+    pub server_name: Option<Box<str>>,
+    /// Version, as `1.2` or `1.3`.
+    pub version: &'static str,
+}
+
+/// What path parameters matched, in the order of the path.
+#[derive(Debug, Clone, Default)]
+pub struct Parameters(pub SmallVec<[(Arc<str>, String); 2]>);
+
+impl Parameters {
+    /// The value of a parameter by name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(key, _)| &**key == name)
+            .map(|(_, value)| value.as_str())
+    }
+}
+
+/// Limits that a policy set for one exchange, instead of the target's own.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Overrides {
+    /// For everything.
+    pub total: Option<Duration>,
+    /// To the first byte of the answer.
+    pub first_byte: Option<Duration>,
+    /// Between two pieces of the answer.
+    pub idle: Option<Duration>,
+    /// Bytes of request body.
+    pub body: Option<u64>,
+}
+
+/// Where interim responses (1xx) go.
+pub trait InterimSink {
+    /// Sends one ahead of the answer; best effort.
+    fn send(&self, head: &ResponseHead);
+}

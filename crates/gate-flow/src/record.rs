@@ -1,0 +1,150 @@
+//! The one row about a finished exchange.
+//!
+//! Exactly one record is made per exchange, also on fault or disconnect. Metrics, logs, traces and
+//! (later) budgets and objectives are readers of it; none of them looks at the exchange itself.
+
+use gate_kit::clock::Moment;
+use gate_model::fault::FaultCode;
+use smallvec::SmallVec;
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What is known about an exchange; filled while it runs, complete when it ends.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// Revision of the configuration that served it.
+    pub revision: u64,
+    /// When the request's head was complete.
+    pub started: Moment,
+    /// The same as UNIX time.
+    pub started_unix: Duration,
+    /// From the request's head being complete to the end of the exchange.
+    pub duration: Duration,
+    /// From the request's head being complete to the first byte of the answer being written.
+    pub first_byte: Option<Duration>,
+    /// Listener it arrived on.
+    pub listener: Option<Arc<str>>,
+    /// Route that served it; none when no route matched.
+    pub route: Option<Arc<str>>,
+    /// Consumer that was authenticated.
+    pub consumer: Option<Arc<str>>,
+    /// Team that pays for the consumer.
+    pub team: Option<Arc<str>>,
+    /// Upstream or model that was called last.
+    pub target: Option<Arc<str>>,
+    /// Target (path and query) as received, when a policy has changed it since.
+    pub original_target: Option<Box<str>>,
+    /// Status sent to the caller; 0 when none was sent.
+    pub status: u16,
+    /// The fault, when there was one.
+    pub fault: Option<FaultCode>,
+    /// The fault's cause, for the operator.
+    pub fault_detail: Cow<'static, str>,
+    /// The policy that answered instead of the target, if one did.
+    pub answered_by: Option<&'static str>,
+    /// Body bytes received from the caller.
+    pub request_bytes: u64,
+    /// Body bytes sent to the caller.
+    pub response_bytes: u64,
+    /// Each try at an endpoint, in order; bounded by the retry settings.
+    pub attempts: SmallVec<[Attempt; 1]>,
+    /// Trace this exchange belongs to.
+    pub trace: TraceContext,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What a call to a model consumed.
+    pub ai: Option<Box<AiFacts>>,
+}
+
+/// One try at an endpoint.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The endpoint as configured.
+    pub endpoint: Arc<str>,
+    /// Status it answered; 0 when it did not.
+    pub status: u16,
+    /// The fault the try ended with, when it did.
+    pub fault: Option<FaultCode>,
+    /// From the exchange's start to this try.
+    pub started: Duration,
+    /// From the try's start to the first byte of its answer or its failure.
+    pub duration: Duration,
+    /// Whether the connection had been used before.
+    pub reused: bool,
+}
+
+/// How an exchange ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash)]
+pub enum Outcome {
+    /// Still running.
+    #[default]
+    Open,
+    /// The caller got a whole answer.
+    Complete,
+    /// The caller went away first.
+    ClientClosed,
+    /// The answer was cut because its source failed midway.
+    Cut,
+}
+
+impl Outcome {
+    /// The word used in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Open => "open",
+            Outcome::Complete => "complete",
+            Outcome::ClientClosed => "client_closed",
+            Outcome::Cut => "cut",
+        }
+    }
+}
+
+/// W3C trace context (<https://www.w3.org/TR/trace-context/>), as one span of ours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TraceContext {
+    /// Trace id; all zero when tracing is off for this exchange.
+    pub trace_id: [u8; 16],
+    /// Id of the gateway's span.
+    pub span_id: [u8; 8],
+    /// Id of the caller's span; all zero when the gateway started the trace.
+    pub parent_id: [u8; 8],
+    /// Whether the trace is kept.
+    pub sampled: bool,
+}
+
+/// What a call to a model consumed, in OpenTelemetry's GenAI terms.
+#[derive(Debug, Clone, Default)]
+pub struct AiFacts {
+    /// Operation name (`chat`, `embeddings`, ...).
+    pub operation: &'static str,
+    /// Name the caller asked for.
+    pub model: Arc<str>,
+    /// Provider that answered.
+    pub provider: Option<Arc<str>>,
+    /// Kind of that provider (`openai`, `anthropic`), as `gen_ai.provider.name` spells it.
+    pub provider_kind: &'static str,
+    /// The provider's name for the model.
+    pub provider_model: Option<Arc<str>>,
+    /// Model named in the answer.
+    pub response_model: Option<Box<str>>,
+    /// Whether the answer was a stream.
+    pub stream: bool,
+    /// Whether the answer was translated between dialects.
+    pub translated: bool,
+    /// Tokens read, cached ones included, as the provider counted them.
+    pub input_tokens: Option<u64>,
+    /// Tokens written.
+    pub output_tokens: Option<u64>,
+    /// Input tokens that came from the provider's prompt cache.
+    pub cached_tokens: Option<u64>,
+    /// Input tokens written to the provider's prompt cache.
+    pub cache_written_tokens: Option<u64>,
+    /// Output tokens spent on reasoning.
+    pub reasoning_tokens: Option<u64>,
+    /// From the exchange's start to the first token.
+    pub first_token: Option<Duration>,
+    /// Fields that the provider's dialect could not express.
+    pub losses: Vec<Box<str>>,
+}

@@ -1,0 +1,78 @@
+//! What a worker offers to policies and targets.
+
+use crate::Fault;
+use gate_kit::clock::Clock;
+use gate_kit::http::{Request, Response};
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// A boxed future that stays on its worker.
+pub type LocalFuture<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What a worker offers. One object per worker; nothing of it crosses threads.
+pub trait Services {
+    /// The clock of the process.
+    fn clock(&self) -> &Clock;
+
+    /// Runs a task beside the exchange. It is tracked: drain waits for it up to its deadline and
+    /// then drops it. The number of such tasks is bounded; beyond that the task is dropped and
+    /// counted, and `false` is returned.
+    fn spawn(&self, task: LocalFuture<'static, ()>) -> bool;
+
+    /// Waits.
+    fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()>;
+
+    /// Fetches a small document from elsewhere (JWKS, guards, webhooks). Loopback, link-local and
+    /// metadata addresses are refused unless the request allows them by name.
+    fn fetch(&self, request: FetchRequest) -> LocalFuture<'static, Result<Fetched, FetchError>>;
+
+    /// Sends a request to a named upstream of the current snapshot, outside any route.
+    fn send(
+        &self,
+        upstream: &str,
+        request: Request,
+    ) -> LocalFuture<'static, Result<Response, Fault>>;
+
+    /// Runs CPU-heavy work on a bounded pool of threads, off the worker.
+    ///
+    /// # Errors
+    /// [`gate_model::fault::FaultCode::Overloaded`] when the pool's queue is full.
+    fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'static, Result<(), Fault>>;
+}
+
+/// A document to fetch.
+#[derive(Debug, Clone)]
+pub struct FetchRequest {
+    /// `http://` or `https://` URL.
+    pub url: String,
+    /// Time for everything.
+    pub timeout: Duration,
+    /// Most bytes of the answer.
+    pub bytes_max: usize,
+    /// Hosts that may resolve to loopback, link-local or metadata addresses.
+    pub allow_private: Vec<String>,
+}
+
+/// A fetched document.
+#[derive(Debug, Clone)]
+pub struct Fetched {
+    /// Status code.
+    pub status: u16,
+    /// Seconds of `Cache-Control: max-age`, when given.
+    pub max_age: Option<u64>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+/// Why a document could not be fetched, for the operator.
+#[derive(Debug, Clone)]
+pub struct FetchError(pub String);
+
+impl std::fmt::Display for FetchError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for FetchError {}

@@ -1,0 +1,118 @@
+//! A revision compiled for the data plane.
+
+use crate::{Condition, Exchange, Fault, LocalFuture, Parameters, Policy};
+use gate_kit::http::{RequestHead, Response};
+use gate_model::resources::Resources;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A revision compiled for the data plane. Immutable; swapped as a whole.
+pub struct Snapshot {
+    /// Number of the revision.
+    pub revision: u64,
+    /// SHA-256 of the revision's canonical JSON, in hexadecimal.
+    pub digest: String,
+    /// The resources it was compiled from, defaults written down.
+    pub resources: Arc<Resources>,
+    /// Every route; exchanges refer to them by index.
+    pub routes: Vec<Route>,
+    /// Finds a request's route.
+    pub router: Box<dyn Router>,
+    /// Who may call, by what they present.
+    pub callers: Callers,
+}
+
+/// A route, compiled.
+pub struct Route {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its policies, in order.
+    pub steps: Vec<Step>,
+    /// Where its requests go.
+    pub target: Box<dyn Target>,
+}
+
+/// A policy in its place.
+pub struct Step {
+    /// Kind of the policy.
+    pub name: &'static str,
+    /// When it applies; always if there is none.
+    pub when: Option<Box<dyn Condition>>,
+    /// The policy.
+    pub policy: Arc<dyn Policy>,
+}
+
+/// Finds the route of a request.
+pub trait Router: Send + Sync {
+    /// The most specific route for this request on this listener; fills `parameters`.
+    fn find(&self, listener: &str, request: &RequestHead, parameters: &mut Parameters) -> Found;
+}
+
+/// What a search for a route found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// This route, by its index in [`Snapshot::routes`].
+    Route(usize),
+    /// Routes have this host and path, but none takes the method.
+    OtherMethod,
+    /// None.
+    Nothing,
+}
+
+/// Where a route sends an exchange.
+pub trait Target: Send + Sync {
+    /// Calls the target. May be dropped midway: the upstream call is then cancelled.
+    ///
+    /// Attempts are noted in the exchange's record; the request's body is taken from it.
+    fn call<'a>(&'a self, exchange: &'a mut Exchange) -> LocalFuture<'a, Result<Response, Fault>>;
+
+    /// Writes a fault in the dialect that callers of this target expect; `None` for the usual one.
+    fn render_fault(&self, exchange: &Exchange, fault: &Fault) -> Option<Response> {
+        let _ = (exchange, fault);
+        None
+    }
+}
+
+/// Somebody who may call, compiled.
+#[derive(Debug)]
+pub struct Caller {
+    /// Name of the consumer.
+    pub name: Arc<str>,
+    /// Team that pays.
+    pub team: Option<Arc<str>>,
+    /// Models it may use; all when `None`.
+    pub models: Option<Vec<String>>,
+}
+
+/// Callers by the SHA-256 of their key.
+#[derive(Debug, Default)]
+pub struct Callers {
+    by_key: HashMap<[u8; 32], Arc<Caller>>,
+    by_name: HashMap<Arc<str>, Arc<Caller>>,
+}
+
+impl Callers {
+    /// Adds a caller with its keys' hashes.
+    pub fn insert(&mut self, caller: Caller, keys: impl IntoIterator<Item = [u8; 32]>) {
+        let caller = Arc::new(caller);
+        for key in keys {
+            self.by_key.insert(key, caller.clone());
+        }
+        self.by_name.insert(caller.name.clone(), caller);
+    }
+
+    /// The caller whose key has this SHA-256.
+    ///
+    /// Looking a hash up leaks at most timing about hashes, never about keys: whoever could use
+    /// it would have to invert SHA-256 first. The final comparison is over the whole hash.
+    #[must_use]
+    pub fn by_key(&self, sha256: &[u8; 32]) -> Option<&Arc<Caller>> {
+        self.by_key.get(sha256)
+    }
+
+    /// The caller of this name.
+    #[must_use]
+    pub fn by_name(&self, name: &str) -> Option<&Arc<Caller>> {
+        self.by_name.get(name)
+    }
+}

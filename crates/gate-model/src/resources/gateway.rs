@@ -1,0 +1,126 @@
+//! Settings of the process itself: workers, the admin address, logs and traces.
+
+use crate::units::{Percent, Period};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Settings of the process itself.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gateway {
+    /// Worker threads of the data plane; one per core when left out. Needs a restart to change.
+    pub workers: Option<u16>,
+    /// Where health and metrics are served; nowhere when left out.
+    pub admin: Option<Admin>,
+    /// How long exchanges in flight may take to finish after SIGTERM before they are cut.
+    pub drain: Period,
+    /// Proxies whose X-Forwarded-For and Forwarded fields are believed, as CIDR blocks.
+    #[schemars(with = "Vec<String>")]
+    pub trusted_proxies: Vec<ipnet::IpNet>,
+    /// One row per finished exchange.
+    pub access_log: Option<AccessLog>,
+    /// Traces and logs to an OpenTelemetry collector.
+    pub tracing: Option<Tracing>,
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            admin: None,
+            drain: Period::from_seconds(30),
+            trusted_proxies: Vec::new(),
+            access_log: None,
+            tracing: None,
+        }
+    }
+}
+
+/// Where `/healthz`, `/readyz` and `/metrics` are served.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Admin {
+    /// Address and port; loopback unless something else must scrape it.
+    pub address: String,
+}
+
+/// Where the access log goes and what it holds.
+///
+/// Credentials (Authorization, cookies, keys) are never written.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessLog {
+    /// Where rows go.
+    pub to: LogSink,
+    /// How a row is written.
+    pub format: LogFormat,
+    /// Share of successful exchanges that is logged; faults always are.
+    pub sample: Percent,
+    /// Request headers to add to each row, by name. Credentials stay redacted.
+    pub request_headers: Vec<String>,
+}
+
+impl Default for AccessLog {
+    fn default() -> Self {
+        Self {
+            to: LogSink::Stdout {},
+            format: LogFormat::Json,
+            sample: Percent::HUNDRED,
+            request_headers: Vec::new(),
+        }
+    }
+}
+
+/// Where log rows go.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum LogSink {
+    /// The process's standard output.
+    Stdout {},
+    /// A file, appended to; reopened on SIGHUP so that it can be rotated.
+    File {
+        /// Path of the file.
+        path: PathBuf,
+    },
+}
+
+/// How a log row is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// One JSON object per line.
+    #[default]
+    Json,
+    /// One line of text in the combined style that nginx and Apache write.
+    Text,
+}
+
+/// OpenTelemetry export over OTLP/HTTP.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tracing {
+    /// Base URL of the collector, such as `http://127.0.0.1:4318`.
+    pub endpoint: String,
+    /// Share of new traces that is kept; a caller's own decision (W3C traceparent) is followed.
+    #[serde(default = "everything")]
+    pub sample: Percent,
+    /// Headers to send with every export.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Whether records are exported as OTLP logs too.
+    #[serde(default)]
+    pub logs: bool,
+    /// The `service.name` of this gateway.
+    #[serde(default = "service")]
+    pub service: String,
+}
+
+fn everything() -> Percent {
+    Percent::HUNDRED
+}
+
+fn service() -> String {
+    "tidegate".into()
+}

@@ -1,0 +1,156 @@
+//! Addresses to listen on, with their TLS and their limits.
+
+use crate::units::{ByteSize, Period};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// An address to listen on.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Listener {
+    /// `host:port`, `[ipv6]:port` or `unix:/path/to/socket`. Port 0 lets the system choose.
+    pub address: String,
+    /// What is spoken here.
+    #[serde(default)]
+    pub protocol: ListenerProtocol,
+    /// TLS; plain text when left out.
+    #[serde(default)]
+    pub tls: Option<ListenerTls>,
+    /// Whether connections open with a PROXY protocol header (version 1 or 2).
+    #[serde(default)]
+    pub proxy_protocol: ProxyProtocol,
+    /// Limits on what a caller may send and how long it may take.
+    #[serde(default)]
+    pub limits: Limits,
+    /// How paths are normalised before they are matched and forwarded.
+    #[serde(default)]
+    pub paths: Paths,
+}
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ListenerProtocol {
+    /// HTTP/1.1 and HTTP/2 (by ALPN, or by prior knowledge without TLS).
+    #[default]
+    Http,
+    /// Bytes, forwarded as they come; routes may match on a TLS server name without ending TLS.
+    Tcp,
+}
+
+/// Whether a PROXY protocol header is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProxyProtocol {
+    /// Connections speak directly.
+    #[default]
+    Off,
+    /// Every connection must open with the header; others are closed.
+    Required,
+}
+
+/// TLS of a listener.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerTls {
+    /// Certificates; the one whose names fit the caller's server name is used, else the first.
+    pub certificates: Vec<Certificate>,
+    /// The oldest version accepted.
+    #[serde(default)]
+    pub minimum: TlsVersion,
+}
+
+/// A certificate chain and its key, read again when the files change.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Certificate {
+    /// PEM file with the chain, leaf first.
+    pub chain: PathBuf,
+    /// PEM file with the private key.
+    pub key: PathBuf,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    #[default]
+    #[serde(rename = "1.2")]
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    #[serde(rename = "1.3")]
+    Tls13,
+}
+
+/// What a caller may send, and how long it may take.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Bytes of a request's head.
+    pub head: ByteSize,
+    /// Fields in a request's head.
+    pub headers: u16,
+    /// Bytes of a request's body.
+    pub body: ByteSize,
+    /// Open connections of this listener, over the whole process.
+    pub connections: u32,
+    /// Concurrent HTTP/2 streams of one connection.
+    pub streams: u32,
+    /// How long a kept-alive connection may stay idle.
+    pub idle: Period,
+    /// How long a TLS handshake and a request's head may take to arrive.
+    pub head_time: Period,
+    /// How long a whole request's body may take to arrive; `0s` means no limit.
+    pub body_time: Period,
+    /// How long a caller may take to accept more bytes of an answer before it is cut off.
+    pub write_time: Period,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: ByteSize::from_kibibytes(32),
+            headers: 100,
+            body: ByteSize::from_kibibytes(100 * 1024),
+            connections: 100_000,
+            streams: 100,
+            idle: Period::from_seconds(75),
+            head_time: Period::from_seconds(10),
+            body_time: Period::from_seconds(300),
+            write_time: Period::from_seconds(60),
+        }
+    }
+}
+
+/// How paths are normalised, once, before they are matched and forwarded.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Paths {
+    /// Whether repeated slashes become one.
+    pub merge_slashes: bool,
+    /// What happens to `%2F` and `%5C`.
+    pub encoded_slashes: EncodedSlashes,
+}
+
+impl Default for Paths {
+    fn default() -> Self {
+        Self {
+            merge_slashes: true,
+            encoded_slashes: EncodedSlashes::Keep,
+        }
+    }
+}
+
+/// What happens to an encoded slash or backslash in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EncodedSlashes {
+    /// Kept as it is, and never taken for a separator.
+    #[default]
+    Keep,
+    /// Decoded, and then a separator.
+    Decode,
+    /// The request is refused.
+    Refuse,
+}
