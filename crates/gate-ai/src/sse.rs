@@ -1,7 +1,7 @@
 //! Framing of server-sent events, whatever way their bytes were cut.
 //!
 //! An event ends at a blank line; lines end in LF, CRLF or CR (WHATWG HTML, "Parsing an event
-//! stream"). [`EventScanner`] finds the ends and copies nothing; [`SseFramer`] adds the memory for
+//! stream"). `EventScanner` finds the ends and copies nothing; [`SseFramer`] adds the memory for
 //! an event that arrives in pieces; [`SseEvent`] reads one event's fields.
 
 use crate::DialectError;
