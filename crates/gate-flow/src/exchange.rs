@@ -1,8 +1,9 @@
 //! One request and its response in flight.
 
-use crate::{Caller, Record, Services, Snapshot};
-use gate_kit::http::{Headers, Request, Scheme};
+use crate::{AiFacts, Caller, Record, Services, Snapshot};
+use gate_kit::http::{Headers, Request, ResponseHead, Scheme};
 use smallvec::SmallVec;
+use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -30,6 +31,11 @@ pub struct Exchange {
     pub overrides: Overrides,
     /// What is known so far.
     pub record: Record,
+    /// What a model call consumes, while its answer is still on its way; moved into the record when
+    /// the exchange ends.
+    pub ai: Option<Rc<RefCell<AiFacts>>>,
+    /// Takes interim responses (1xx) for the caller, where the connection can carry them.
+    pub interim: Option<Rc<dyn InterimSink>>,
     /// What the worker offers: clock, tracked tasks, outgoing requests.
     pub services: Rc<dyn Services>,
 }
@@ -84,4 +90,10 @@ pub struct Overrides {
     pub idle: Option<Duration>,
     /// Bytes of request body.
     pub body: Option<u64>,
+}
+
+/// Where interim responses (1xx) go.
+pub trait InterimSink {
+    /// Sends one ahead of the answer; best effort.
+    fn send(&self, head: &ResponseHead);
 }

@@ -14,7 +14,7 @@ mod services;
 mod snapshot;
 
 pub use compile::{CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState};
-pub use exchange::{Client, Exchange, Overrides, Parameters, TlsFacts};
+pub use exchange::{Client, Exchange, InterimSink, Overrides, Parameters, TlsFacts};
 pub use fault::Fault;
 pub use policy::{Condition, Policy, Verdict};
 pub use record::{AiFacts, Attempt, Outcome, Record, TraceContext};

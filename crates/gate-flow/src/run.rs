@@ -38,9 +38,12 @@ pub async fn run_request(
                 }
             }
         }
-        let verdict = match step.policy.request(exchange) {
+        // Naming each case frees the exchange from the verdict's borrow.
+        let verdict: Verdict<'static> = match step.policy.request(exchange) {
+            Verdict::Next => Verdict::Next,
+            Verdict::Reply(response) => Verdict::Reply(response),
+            Verdict::Refuse(fault) => Verdict::Refuse(fault),
             Verdict::Wait(later) => later.await,
-            now => now,
         };
         match verdict {
             Verdict::Next => passed.0 |= 1 << index,

@@ -133,7 +133,10 @@ mod tests {
         for &code in FaultCode::ALL {
             assert!(seen.insert(code.as_str()), "{code} appears twice");
             assert!((400..600).contains(&code.status()), "{code} is no error");
-            assert!(code.title().ends_with('.'), "{code}: the title is a sentence");
+            assert!(
+                code.title().ends_with('.'),
+                "{code}: the title is a sentence"
+            );
         }
     }
 }

@@ -30,7 +30,7 @@ impl Default for Gateway {
         Self {
             workers: None,
             admin: None,
-            drain: Period::seconds(30),
+            drain: Period::from_seconds(30),
             trusted_proxies: Vec::new(),
             access_log: None,
             tracing: None,
@@ -67,7 +67,7 @@ impl Default for AccessLog {
         Self {
             to: LogSink::Stdout {},
             format: LogFormat::Json,
-            sample: Percent::hundred(),
+            sample: Percent::HUNDRED,
             request_headers: Vec::new(),
         }
     }
@@ -104,7 +104,7 @@ pub struct Tracing {
     /// Base URL of the collector, such as `http://127.0.0.1:4318`.
     pub endpoint: String,
     /// Share of new traces that is kept; a caller's own decision (W3C traceparent) is followed.
-    #[serde(default = "Percent::hundred")]
+    #[serde(default = "everything")]
     pub sample: Percent,
     /// Headers to send with every export.
     #[serde(default)]
@@ -115,6 +115,10 @@ pub struct Tracing {
     /// The `service.name` of this gateway.
     #[serde(default = "service")]
     pub service: String,
+}
+
+fn everything() -> Percent {
+    Percent::HUNDRED
 }
 
 fn service() -> String {

@@ -110,15 +110,15 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            head: ByteSize::kib(32),
+            head: ByteSize::from_kibibytes(32),
             headers: 100,
-            body: ByteSize::mib(100),
+            body: ByteSize::from_kibibytes(100 * 1024),
             connections: 100_000,
             streams: 100,
-            idle: Period::seconds(75),
-            head_time: Period::seconds(10),
-            body_time: Period::seconds(300),
-            write_time: Period::seconds(60),
+            idle: Period::from_seconds(75),
+            head_time: Period::from_seconds(10),
+            body_time: Period::from_seconds(300),
+            write_time: Period::from_seconds(60),
         }
     }
 }
@@ -135,7 +135,10 @@ pub struct Paths {
 
 impl Default for Paths {
     fn default() -> Self {
-        Self { merge_slashes: true, encoded_slashes: EncodedSlashes::Keep }
+        Self {
+            merge_slashes: true,
+            encoded_slashes: EncodedSlashes::Keep,
+        }
     }
 }
 

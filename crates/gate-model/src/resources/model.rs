@@ -39,9 +39,9 @@ fn weight() -> u32 {
 }
 
 fn first_byte() -> Period {
-    Period::seconds(60)
+    Period::from_seconds(60)
 }
 
 fn idle() -> Period {
-    Period::seconds(120)
+    Period::from_seconds(120)
 }

@@ -168,11 +168,11 @@ pub enum Health {
 }
 
 fn health_interval() -> Period {
-    Period::seconds(5)
+    Period::from_seconds(5)
 }
 
 fn health_timeout() -> Period {
-    Period::seconds(2)
+    Period::from_seconds(2)
 }
 
 fn health_rise() -> u32 {
@@ -198,7 +198,11 @@ pub struct Outlier {
 
 impl Default for Outlier {
     fn default() -> Self {
-        Self { failures: 5, ejection: Period::seconds(10), share: Percent::fifty() }
+        Self {
+            failures: 5,
+            ejection: Period::from_seconds(10),
+            share: Percent::from_percents(50),
+        }
     }
 }
 
@@ -216,7 +220,11 @@ pub struct Pool {
 
 impl Default for Pool {
     fn default() -> Self {
-        Self { connections: 1024, idle: 256, idle_time: Period::seconds(50) }
+        Self {
+            connections: 1024,
+            idle: 256,
+            idle_time: Period::from_seconds(50),
+        }
     }
 }
 
@@ -237,9 +245,9 @@ pub struct Timeouts {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            connect: Period::seconds(5),
-            first_byte: Period::seconds(60),
-            idle: Period::seconds(60),
+            connect: Period::from_seconds(5),
+            first_byte: Period::from_seconds(60),
+            idle: Period::from_seconds(60),
             total: Period::ZERO,
         }
     }
@@ -267,7 +275,7 @@ impl Default for Retry {
         Self {
             attempts: 1,
             on: vec![RetryOn::Connect, RetryOn::Reset, RetryOn::Unavailable],
-            budget: Percent::twenty(),
+            budget: Percent::from_percents(20),
             backoff: Backoff::default(),
         }
     }
@@ -302,7 +310,10 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { base: Period::milliseconds(25), most: Period::seconds(1) }
+        Self {
+            base: Period::from_millis(25),
+            most: Period::from_seconds(1),
+        }
     }
 }
 

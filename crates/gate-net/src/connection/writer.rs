@@ -1,0 +1,235 @@
+//! Writing one message: everything at hand leaves in one system call, and nothing waits for more.
+//!
+//! The writer pulls frames while they are ready, up to a bound, and then writes head, chunk framing
+//! and data as one vector. A frame that is not ready never delays those that are.
+
+use crate::http1::{CHUNK_SUFFIX, encode_chunk_prefix, encode_last_chunk};
+use crate::io::Io;
+use gate_kit::buffer::LARGE;
+use gate_kit::http::{Body, BodyError, BodyErrorKind, Chunk, Frame};
+use smallvec::SmallVec;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+/// Most slices of one vectored write; Linux takes 1024, but a stack array should stay small.
+const SLICES: usize = 16;
+
+/// How the body of a message being written is delimited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delimiting {
+    /// By the head alone, or by the end of the connection.
+    None,
+    /// By its length.
+    Length(u64),
+    /// By chunk framing.
+    Chunked,
+}
+
+/// One message on its way out.
+pub(crate) struct MessageWriter {
+    framing: Vec<u8>,
+    segments: SmallVec<[Segment; 4]>,
+    next: usize,
+    queued: usize,
+    body: Body,
+    delimiting: Delimiting,
+    pulling: bool,
+    sent_body: u64,
+}
+
+enum Segment {
+    /// A range of `framing`.
+    Framing(usize, usize),
+    Data(Chunk),
+}
+
+/// Why a message could not be written to its end.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// The socket failed.
+    Socket(io::Error),
+    /// The body failed.
+    Body(BodyError),
+}
+
+/// What a writer that is not done waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// The socket to take more.
+    Socket,
+    /// The body to bring more; everything so far has been written.
+    Body,
+}
+
+impl MessageWriter {
+    /// A message whose head has been encoded into `head`.
+    pub(crate) fn new(head: Vec<u8>, body: Body, delimiting: Delimiting) -> Self {
+        let queued = head.len();
+        let mut segments = SmallVec::new();
+        segments.push(Segment::Framing(0, queued));
+        let pulling = !(body.is_empty() && delimiting != Delimiting::Chunked);
+        Self {
+            framing: head,
+            segments,
+            next: 0,
+            queued,
+            body,
+            delimiting,
+            pulling,
+            sent_body: 0,
+        }
+    }
+
+    /// Body bytes handed to the socket's queue so far.
+    pub(crate) fn sent_body(&self) -> u64 {
+        self.sent_body
+    }
+
+    /// Whether everything has left.
+    pub(crate) fn is_done(&self) -> bool {
+        !self.pulling && self.queued == 0
+    }
+
+    /// Writes as much as can be written now. `Ready(None)` means the message is complete.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &Io,
+    ) -> Poll<Result<Option<Waiting>, WriteError>> {
+        loop {
+            self.pull(cx).map_err(WriteError::Body)?;
+            if self.queued == 0 {
+                let flushed = io.poll_flush(cx).map_err(WriteError::Socket)?;
+                return match (flushed, self.pulling) {
+                    (Poll::Pending, _) => Poll::Ready(Ok(Some(Waiting::Socket))),
+                    (Poll::Ready(()), true) => Poll::Ready(Ok(Some(Waiting::Body))),
+                    (Poll::Ready(()), false) => Poll::Ready(Ok(None)),
+                };
+            }
+            match self.write(cx, io) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(WriteError::Socket(error))),
+                Poll::Pending => return Poll::Ready(Ok(Some(Waiting::Socket))),
+            }
+        }
+    }
+
+    /// Queues frames that are ready, up to the bound.
+    fn pull(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
+        while self.pulling && self.queued < LARGE && self.segments.len() - self.next + 3 <= SLICES {
+            match self.body.poll_frame(cx) {
+                Poll::Pending => break,
+                Poll::Ready(None) => self.end(None)?,
+                Poll::Ready(Some(Ok(Frame::Trailers(trailers)))) => self.end(Some(&trailers))?,
+                Poll::Ready(Some(Ok(Frame::Data(chunk)))) => self.push(chunk)?,
+                Poll::Ready(Some(Err(error))) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, chunk: Chunk) -> Result<(), BodyError> {
+        let length = chunk.len();
+        self.sent_body += length as u64;
+        self.queued += length;
+        match self.delimiting {
+            Delimiting::Chunked => {
+                self.frame(|out| encode_chunk_prefix(out, length));
+                self.segments.push(Segment::Data(chunk));
+                self.frame(|out| out.extend_from_slice(CHUNK_SUFFIX));
+            }
+            Delimiting::Length(promised) => {
+                if self.sent_body > promised {
+                    let detail = format!("more than the {promised} bytes promised");
+                    return Err(BodyError::new(BodyErrorKind::Malformed, detail));
+                }
+                self.segments.push(Segment::Data(chunk));
+                if self.sent_body == promised {
+                    // Nothing more may follow, so the end need not be asked for.
+                    self.finish_exact();
+                }
+            }
+            Delimiting::None => self.segments.push(Segment::Data(chunk)),
+        }
+        Ok(())
+    }
+
+    /// With the promised length reached, only an `Empty` or `Full` body is surely over; a stream
+    /// is asked once more, so that what produces it learns that it is done.
+    fn finish_exact(&mut self) {
+        if self.body.is_empty() {
+            self.pulling = false;
+        }
+    }
+
+    fn end(&mut self, trailers: Option<&gate_kit::http::Headers>) -> Result<(), BodyError> {
+        self.pulling = false;
+        match self.delimiting {
+            Delimiting::Chunked => self.frame(|out| encode_last_chunk(out, trailers)),
+            Delimiting::Length(promised) if self.sent_body < promised => {
+                let detail = format!("{} of {promised} bytes", self.sent_body);
+                return Err(BodyError::new(BodyErrorKind::Disconnected, detail));
+            }
+            Delimiting::Length(_) | Delimiting::None => {}
+        }
+        Ok(())
+    }
+
+    /// Appends framing bytes, merging them with a framing segment just before.
+    fn frame(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.framing.len();
+        write(&mut self.framing);
+        let end = self.framing.len();
+        self.queued += end - start;
+        match self.segments.last_mut() {
+            Some(Segment::Framing(_, last)) if *last == start => *last = end,
+            _ => self.segments.push(Segment::Framing(start, end)),
+        }
+    }
+
+    fn write(&mut self, cx: &mut Context<'_>, io: &Io) -> Poll<io::Result<()>> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut count = 0;
+        for segment in self.segments[self.next..].iter().take(SLICES) {
+            slices[count] = match segment {
+                Segment::Framing(start, end) => IoSlice::new(&self.framing[*start..*end]),
+                Segment::Data(chunk) => IoSlice::new(chunk),
+            };
+            count += 1;
+        }
+        let written = std::task::ready!(io.poll_write(cx, &slices[..count]))?;
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.advance(written);
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.queued -= written;
+        if self.queued == 0 {
+            self.segments.clear();
+            self.framing.clear();
+            self.next = 0;
+            return;
+        }
+        while written > 0 {
+            let segment = &mut self.segments[self.next];
+            let length = match segment {
+                Segment::Framing(start, end) => *end - *start,
+                Segment::Data(chunk) => chunk.len(),
+            };
+            if written < length {
+                match segment {
+                    Segment::Framing(start, _) => *start += written,
+                    Segment::Data(chunk) => chunk.advance(written),
+                }
+                return;
+            }
+            written -= length;
+            // The memory goes back to the pool as soon as its bytes have left.
+            *segment = Segment::Framing(0, 0);
+            self.next += 1;
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Connections to endpoints, kept by each worker for itself.
+//!
+//! Nothing is shared between workers: taking a connection is a `pop`, giving it back a `push`. An
+//! idle connection is looked at once before it is used again (free of system calls when nothing has
+//! happened to it), and a sweep closes those that stayed idle for too long or that the endpoint
+//! closed meanwhile.
+
+use gate_net::connection::client::{ClientConnection, Lease, Places, Recycle};
+use gate_net::http2::Http2Client;
+use rustc_hash::FxHashMap;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+thread_local! {
+    static POOLS: RefCell<FxHashMap<u64, Rc<Pool>>> = RefCell::default();
+}
+
+/// The connections of one worker to one endpoint.
+pub struct Pool {
+    idle: RefCell<VecDeque<ClientConnection>>,
+    places: Rc<Places>,
+    idle_max: usize,
+    idle_time: Duration,
+    /// A shared HTTP/2 connection, where the endpoint speaks that.
+    pub http2: RefCell<Option<Http2Client>>,
+    /// Whether somebody is opening that connection.
+    pub http2_opening: Cell<bool>,
+}
+
+impl Pool {
+    /// This worker's pool for an endpoint; settings are those of the first use.
+    #[must_use]
+    pub fn of(endpoint: u64, settings: &gate_model::resources::Pool) -> Rc<Self> {
+        POOLS.with_borrow_mut(|pools| {
+            pools
+                .entry(endpoint)
+                .or_insert_with(|| {
+                    Rc::new(Self {
+                        idle: RefCell::default(),
+                        places: Places::new(settings.connections.max(1)),
+                        idle_max: settings.idle as usize,
+                        idle_time: settings.idle_time.duration(),
+                        http2: RefCell::default(),
+                        http2_opening: Cell::new(false),
+                    })
+                })
+                .clone()
+        })
+    }
+
+    /// The most recently used idle connection that still works.
+    #[must_use]
+    pub fn take(&self) -> Option<ClientConnection> {
+        let mut idle = self.idle.borrow_mut();
+        while let Some(connection) = idle.pop_back() {
+            if connection.idle_since.elapsed() < self.idle_time && connection.is_usable() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// A place for a new connection; waits while the endpoint has as many as it may.
+    /// `Err` is an idle connection that became free while waiting.
+    pub async fn place(&self) -> Result<Lease, ClientConnection> {
+        loop {
+            if let Some(lease) = self.places.try_take() {
+                return Ok(lease);
+            }
+            self.places.freed().await;
+            if let Some(connection) = self.take() {
+                return Err(connection);
+            }
+        }
+    }
+
+    fn sweep(&self) {
+        self.idle.borrow_mut().retain(|connection| {
+            connection.idle_since.elapsed() < self.idle_time && connection.is_usable()
+        });
+    }
+}
+
+impl Recycle for Pool {
+    fn recycle(&self, connection: ClientConnection) {
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() < self.idle_max {
+            idle.push_back(connection);
+        }
+        drop(idle);
+        self.places.nudge();
+    }
+}
+
+/// Closes what has been idle for too long, in every pool of this worker, and forgets pools that
+/// nobody uses. Each worker calls it every second.
+pub fn sweep() {
+    POOLS.with_borrow_mut(|pools| {
+        pools.retain(|_, pool| {
+            pool.sweep();
+            let empty = pool.idle.borrow().is_empty() && pool.http2.borrow().is_none();
+            !(empty && Rc::strong_count(pool) == 1)
+        });
+    });
+}
+
+/// Closes every idle connection of this worker.
+pub fn clear() {
+    POOLS.with_borrow_mut(FxHashMap::clear);
+}
