@@ -134,7 +134,7 @@ fn parse_block(text: &str) -> Result<IpNet, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::Harness;
+    use crate::testing::{Harness, VerdictExt};
 
     fn refusal(settings: &str) -> String {
         let finding = Harness::new().compile::<Ip>(settings).err();

@@ -136,6 +136,8 @@ impl Harness {
                 started: self.services.clock().now(),
                 ..Record::default()
             },
+            ai: None,
+            interim: None,
             services: self.services.clone(),
         }
     }

@@ -130,7 +130,7 @@ fn names_are_sorted_unique_and_the_names_of_files() {
         .filter(|path| {
             std::fs::read_to_string(path)
                 .expect("source")
-                .contains("impl PolicyKind for")
+                .contains("\nimpl PolicyKind for ")
         })
         .map(|path| {
             path.file_stem()
