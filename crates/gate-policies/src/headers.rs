@@ -18,9 +18,10 @@
 //!       default: { Cache-Control: no-store }
 //! ```
 
+use crate::checks::{check_name, check_token};
 use crate::template::{Place, Template};
 use gate_flow::{CompileContext, Exchange, Policy, PolicyKind, Verdict};
-use gate_kit::http::{HeaderId, Headers, Response};
+use gate_kit::http::{Headers, Response};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -91,8 +92,12 @@ impl PolicyKind for ChangeHeaders {
         let response = Changes::compile(config.response, context);
         let response = response.map_err(|e| (Some("response"), e))?;
         if request.is_empty() && response.is_empty() {
-            return Err((None, "nothing is changed: neither `request` nor `response` holds a \
-                               change".into()));
+            return Err((
+                None,
+                "nothing is changed: neither `request` nor `response` holds a \
+                               change"
+                    .into(),
+            ));
         }
         Ok(Arc::new(ChangeHeaders { request, response }))
     }
@@ -142,7 +147,11 @@ impl Changes {
                 }
             }
         }
-        let ways = [(How::Set, config.set), (How::Default, config.default), (How::Add, config.add)];
+        let ways = [
+            (How::Set, config.set),
+            (How::Default, config.default),
+            (How::Add, config.add),
+        ];
         for (how, fields) in ways {
             let mut seen = BTreeSet::new();
             for (name, value) in fields {
@@ -204,38 +213,174 @@ impl Field {
     }
 }
 
-fn compile_value(
-    name: &str,
-    text: &str,
-    context: &CompileContext<'_>,
-) -> Result<Template, String> {
+fn compile_value(name: &str, text: &str, context: &CompileContext<'_>) -> Result<Template, String> {
     let template = Template::parse(text, context)?;
     let visible = |byte: u8| byte == b'\t' || (0x20..0x7f).contains(&byte);
-    if !template.literals().all(|literal| literal.bytes().all(visible)) {
-        return Err(format!("the value of `{name}` holds a control character or non-ASCII text"));
+    if !template
+        .literals()
+        .all(|literal| literal.bytes().all(visible))
+    {
+        return Err(format!(
+            "the value of `{name}` holds a control character or non-ASCII text"
+        ));
     }
     Ok(template)
 }
 
-fn check_token(name: &str) -> Result<(), String> {
-    let valid = name.len() <= 256 && Headers::new().try_append(name.as_bytes(), b"").is_ok();
-    valid.then_some(()).ok_or_else(|| format!("`{}` is no header name", name.escape_debug()))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Harness, VerdictExt, response};
 
-/// Whether configuration may write or remove this field.
-///
-/// # Errors
-/// A sentence, when the name is no token or the field belongs to the codecs.
-pub(crate) fn check_name(name: &str) -> Result<(), String> {
-    check_token(name)?;
-    match HeaderId::of(name.as_bytes()) {
-        HeaderId::Host => Err("the host is changed by `rewrite: { host: ... }`".into()),
-        HeaderId::ContentLength | HeaderId::Expect => {
-            Err(format!("`{name}` is part of the framing, which is the gateway's own"))
+    fn refusal(settings: &str) -> String {
+        let finding = Harness::new().compile::<ChangeHeaders>(settings).err();
+        finding
+            .unwrap_or_else(|| panic!("accepted {settings}"))
+            .to_string()
+    }
+
+    fn shown(headers: &Headers) -> Vec<String> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        headers
+            .iter()
+            .map(|(_, name, value)| format!("{}: {}", text(name), text(value)))
+            .collect()
+    }
+
+    #[test]
+    fn settings_that_cannot_act_or_break_messages_are_refused() {
+        for (settings, expected) in [
+            ("{}", "nothing is changed"),
+            ("request: {}", "nothing is changed"),
+            ("request: { remove: ['*'] }", "`*` would remove every field"),
+            ("request: { remove: ['a b'] }", "`a b` is no header name"),
+            ("request: { remove: ['a b*'] }", "`a b` is no header name"),
+            ("request: { set: { Host: x } }", "changed by `rewrite"),
+            (
+                "request: { set: { Content-Length: '1' } }",
+                "part of the framing",
+            ),
+            ("response: { remove: [Transfer-Encoding] }", "one hop only"),
+            (
+                "response: { add: { X-A: \"a\\r\\nb: c\" } }",
+                "holds a control character",
+            ),
+            ("response: { set: { X-A: é } }", "non-ASCII"),
+            (
+                "response: { set: { X-A: a, x-a: b } }",
+                "twice, in different case",
+            ),
+            (
+                "response: { set: { X-A: '${client.adress}' } }",
+                "did you mean",
+            ),
+        ] {
+            assert!(
+                refusal(settings).contains(expected),
+                "{}",
+                refusal(settings)
+            );
         }
-        id if id.is_hop_by_hop() => {
-            Err(format!("`{name}` concerns one hop only (RFC 9110 section 7.6.1)"))
+        assert!(refusal("response: { set: { Host: x } }").contains("at response"));
+    }
+
+    #[test]
+    fn request_fields_are_removed_set_defaulted_and_added() {
+        let harness = Harness::new();
+        let policy = harness.policy::<ChangeHeaders>(
+            "request: { remove: [x-a, X-Internal-*], set: { X-B: new, X-C: '${route.name}' }, \
+             default: { X-D: d, X-E: e }, add: { X-D: more } }",
+        );
+        let mut exchange = harness.exchange(
+            "GET /\nX-A: 1\nx-a: 2\nX-b: old\nx-b: older\nX-D: mine\nx-internal-1: a\n\
+             X-INTERNAL-: b\nX-Internal: stays",
+        );
+        assert!(harness.request(&policy, &mut exchange).is_next());
+        assert_eq!(
+            shown(&exchange.request.head.headers),
+            [
+                "X-D: mine",
+                "X-Internal: stays",
+                "X-B: new",
+                "X-C: r",
+                "X-E: e",
+                "X-D: more"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_variable_without_value_removes_what_the_caller_claims() {
+        let harness = Harness::new().callers(&[("storefront", None, &["k"])]);
+        let policy = harness.policy::<ChangeHeaders>(
+            "request: { set: { X-Consumer: '${consumer.name}' }, \
+             default: { X-Y: '${consumer.name}' }, add: { X-Z: '${consumer.name}' } }",
+        );
+        let mut exchange = harness.exchange("GET /\nX-Consumer: admin");
+        assert!(harness.request(&policy, &mut exchange).is_next());
+        assert!(exchange.request.head.headers.is_empty());
+        let mut exchange = harness.exchange("GET /\nX-Consumer: admin");
+        exchange.caller = exchange.snapshot.callers.by_name("storefront").cloned();
+        assert!(harness.request(&policy, &mut exchange).is_next());
+        let expected = [
+            "X-Consumer: storefront",
+            "X-Y: storefront",
+            "X-Z: storefront",
+        ];
+        assert_eq!(shown(&exchange.request.head.headers), expected);
+    }
+
+    #[test]
+    fn no_value_becomes_two_fields() {
+        let harness = Harness::new().resources(
+            "routes: { r: { match: { path: '/{id}' }, target: { fixed: { status: 200 } } } }",
+        );
+        let policy =
+            harness.policy::<ChangeHeaders>("request: { set: { X-Id: 'id ${params.id}' } }");
+        let mut exchange = harness.exchange("GET /x");
+        exchange
+            .parameters
+            .0
+            .push(("id".into(), "a\r\nX-Admin: 1\0".into()));
+        assert!(harness.request(&policy, &mut exchange).is_next());
+        let expected = ["X-Id: id a%0D%0AX-Admin: 1%00"];
+        assert_eq!(shown(&exchange.request.head.headers), expected);
+    }
+
+    #[test]
+    fn response_fields_of_target_and_policies_are_changed() {
+        let harness = Harness::new();
+        let policy = harness.policy::<ChangeHeaders>(
+            "response: { remove: [Server, X-Limit], set: { X-Frame-Options: DENY, X-Id: ours }, \
+             default: { Cache-Control: no-store, X-Given: z }, add: { Link: </a> } }",
+        );
+        let mut exchange = harness.exchange("GET /");
+        assert!(harness.request(&policy, &mut exchange).is_next());
+        for name in ["X-Limit", "X-Id", "X-Given"] {
+            exchange
+                .response_headers
+                .try_append(name.as_bytes(), b"policy")
+                .unwrap();
         }
-        _ => Ok(()),
+        let fields = [
+            ("Server", "x"),
+            ("Cache-Control", "max-age=1"),
+            ("x-frame-options", "a"),
+        ];
+        let answer = harness.respond(
+            &policy,
+            &mut exchange,
+            response(200, &fields, gate_kit::http::Body::Empty),
+        );
+        assert_eq!(
+            shown(&answer.head.headers),
+            [
+                "Cache-Control: max-age=1",
+                "X-Frame-Options: DENY",
+                "X-Id: ours",
+                "Link: </a>",
+                "X-Given: policy"
+            ]
+        );
     }
 }

@@ -12,7 +12,10 @@
 //! Nothing else is edited for a new policy. [`when`] compiles the conditions that any policy may
 //! carry. This crate knows no socket and no proxy loop; the binary hands the registry over.
 
+mod checks;
+mod path_change;
 pub mod registry;
+mod template;
 #[cfg(test)]
 #[allow(dead_code, reason = "a harness offers what any policy may need")]
 mod testing;

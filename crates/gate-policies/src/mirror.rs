@@ -130,7 +130,11 @@ impl PolicyKind for Mirror {
             counts,
         });
         let share = config.share.fraction();
-        Ok(Arc::new(Mirror { share, credentials: config.credentials, copying }))
+        Ok(Arc::new(Mirror {
+            share,
+            credentials: config.credentials,
+            copying,
+        }))
     }
 }
 
@@ -194,8 +198,12 @@ fn copy_head(head: &RequestHead, credentials: bool) -> RequestHead {
 }
 
 fn is_credential(id: HeaderId, name: &[u8]) -> bool {
-    const OTHERS: [&[u8]; 4] =
-        [b"api-key", b"x-goog-api-key", b"x-auth-token", b"x-amz-security-token"];
+    const OTHERS: [&[u8]; 4] = [
+        b"api-key",
+        b"x-goog-api-key",
+        b"x-auth-token",
+        b"x-amz-security-token",
+    ];
     matches!(
         id,
         HeaderId::Authorization
@@ -215,7 +223,11 @@ struct Copy {
 impl Copy {
     /// Sends it beside the exchange.
     fn send(self, body: Body) {
-        let Copy { head, copying, services } = self;
+        let Copy {
+            head,
+            copying,
+            services,
+        } = self;
         let counts = copying.counts.clone();
         let worker = services.clone();
         let task = async move {
@@ -318,5 +330,253 @@ impl BodyStream for Tee {
 impl Drop for Tee {
     fn drop(&mut self) {
         self.give_up();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Harness, Script, Sending, VerdictExt};
+    use gate_kit::http::BodyErrorKind;
+
+    fn harness() -> Harness {
+        Harness::new().resources("upstreams: { shadow: { endpoints: ['127.0.0.1:9'] } }")
+    }
+
+    fn counts(harness: &Harness) -> [u64; 3] {
+        let counts = MirrorCounts::of(&harness.state, "shadow");
+        [
+            counts.answered.sum(),
+            counts.failed.sum(),
+            counts.dropped.sum(),
+        ]
+    }
+
+    /// Runs a request with this body and pulls the body as the target would.
+    fn run(
+        harness: &Harness,
+        settings: &str,
+        head: &str,
+        body: Body,
+    ) -> Result<Vec<u8>, BodyError> {
+        let policy = harness.policy::<Mirror>(settings);
+        let mut exchange = harness.exchange(head);
+        exchange.request.body = body;
+        assert!(harness.request(&policy, &mut exchange).is_next());
+        let mut body = std::mem::take(&mut exchange.request.body);
+        let pulled = harness.block_on(async { body.collect(1 << 20).await });
+        drop(body);
+        harness.settle();
+        pulled.map(|chunk| chunk.to_vec())
+    }
+
+    #[test]
+    fn settings_that_cannot_act_are_refused() {
+        for (settings, expected) in [
+            ("{}", "upstream"),
+            (
+                "upstream: shadwo",
+                "no upstream `shadwo`; did you mean `shadow`?",
+            ),
+            ("upstream: elsewhere", "no upstream `elsewhere`"),
+            ("{ upstream: shadow, share: 0% }", "copies nothing"),
+            (
+                "{ upstream: shadow, timeout: 0s }",
+                "let no copy be answered",
+            ),
+        ] {
+            let error = harness().compile::<Mirror>(settings).err();
+            let error = error
+                .unwrap_or_else(|| panic!("accepted {settings}"))
+                .to_string();
+            assert!(error.contains(expected), "{settings}: {error}");
+        }
+    }
+
+    #[test]
+    fn copies_beyond_the_limit_are_given_up_and_the_caller_served() {
+        let settings = "{ upstream: shadow, body: 4 }";
+        let harness = harness();
+        let full = Body::Full(Chunk::from("12345"));
+        assert_eq!(run(&harness, settings, "POST /", full).unwrap(), b"12345");
+        assert_eq!(counts(&harness), [0, 0, 1], "known to be too large");
+        let stream = Script::of(&["123", "", "45", "6"]).body();
+        assert_eq!(
+            run(&harness, settings, "POST /", stream).unwrap(),
+            b"123456"
+        );
+        assert_eq!(counts(&harness), [0, 0, 2], "turned out to be too large");
+        let long = Script {
+            remaining: Some(5),
+            ..Script::of(&["12345"])
+        };
+        assert_eq!(
+            run(&harness, settings, "POST /", long.body()).unwrap(),
+            b"12345"
+        );
+        assert_eq!(counts(&harness), [0, 0, 3], "announced to be too large");
+        assert!(harness.services.sent.borrow().is_empty());
+    }
+
+    #[test]
+    fn bodies_that_break_off_or_are_dropped_are_not_copied() {
+        let harness = harness();
+        let mut broken = Script::of(&["12"]);
+        let error = BodyError::new(BodyErrorKind::Disconnected, "gone");
+        broken.steps.push_back(Some(Err(error.clone())));
+        let pulled = run(&harness, "upstream: shadow", "POST /", broken.body());
+        assert_eq!(pulled, Err(error));
+        assert_eq!(counts(&harness), [0, 0, 1]);
+        let policy = harness.policy::<Mirror>("upstream: shadow");
+        let mut exchange = harness.exchange("POST /");
+        exchange.request.body = Script::of(&["1"]).body();
+        assert!(harness.request(&policy, &mut exchange).is_next());
+        drop(exchange);
+        assert_eq!(counts(&harness), [0, 0, 2]);
+        assert!(harness.services.sent.borrow().is_empty());
+    }
+
+    #[test]
+    fn a_full_worker_drops_copies() {
+        let harness = harness();
+        harness.services.full.set(true);
+        assert_eq!(
+            run(&harness, "upstream: shadow", "GET /", Body::Empty).unwrap(),
+            b""
+        );
+        assert_eq!(counts(&harness), [0, 0, 1]);
+    }
+
+    #[test]
+    fn failing_and_silent_upstreams_are_counted_and_end() {
+        let harness = harness();
+        harness.services.sending.set(Sending::Unreachable);
+        run(&harness, "upstream: shadow", "GET /", Body::Empty).unwrap();
+        assert_eq!(counts(&harness), [0, 1, 0]);
+        harness.services.sending.set(Sending::Silent);
+        run(
+            &harness,
+            "{ upstream: shadow, timeout: 3s }",
+            "GET /",
+            Body::Empty,
+        )
+        .unwrap();
+        assert_eq!(
+            (counts(&harness), harness.services.tasks()),
+            ([0, 1, 0], 1),
+            "still waits"
+        );
+        harness.hands.advance(Duration::from_secs(3));
+        harness.settle();
+        assert_eq!((counts(&harness), harness.services.tasks()), ([0, 2, 0], 0));
+    }
+
+    #[test]
+    fn copies_carry_the_mark_and_no_credentials() {
+        let head = "PUT /a?b\nhost: x.example\nAuthorization: Bearer s\nCookie: s\nX-API-Key: s\n\
+                    api-key: s\nX-Goog-Api-Key: s\nExpect: 100-continue\nX-Other: kept";
+        for (credentials, expected) in [
+            (false, vec!["x-other", MARK]),
+            (
+                true,
+                vec![
+                    "authorization",
+                    "cookie",
+                    "x-api-key",
+                    "api-key",
+                    "x-goog-api-key",
+                    "x-other",
+                    MARK,
+                ],
+            ),
+        ] {
+            let harness = harness();
+            let settings = format!("{{ upstream: shadow, credentials: {credentials} }}");
+            for body in [
+                Body::Full(Chunk::from("body")),
+                Script::of(&["bo", "", "dy"]).body(),
+            ] {
+                assert_eq!(run(&harness, &settings, head, body).unwrap(), b"body");
+            }
+            assert_eq!(counts(&harness), [2, 0, 0]);
+            for (upstream, head, body) in harness.services.sent.borrow().iter() {
+                assert_eq!(
+                    (upstream.as_str(), body.as_slice()),
+                    ("shadow", b"body".as_slice())
+                );
+                assert_eq!(
+                    (head.target.as_str(), head.authority.as_str()),
+                    ("/a?b", "x.example")
+                );
+                let names = head
+                    .headers
+                    .iter()
+                    .map(|(_, name, _)| name.to_ascii_lowercase());
+                let names: Vec<_> = names.map(|n| String::from_utf8(n).unwrap()).collect();
+                assert_eq!(names, expected);
+                assert_eq!(head.headers.get_named(MARK), Some(b"1".as_slice()));
+            }
+        }
+    }
+
+    #[test]
+    fn upgrades_and_copies_themselves_are_not_mirrored() {
+        let harness = harness();
+        let policy = harness.policy::<Mirror>("upstream: shadow");
+        let mut upgrade = harness.exchange("GET /");
+        upgrade.request.head.upgrade = Some("websocket".into());
+        let others = ["CONNECT example.com:443", "GET /\nX-Tidegate-Mirror: 1"];
+        for mut exchange in others
+            .map(|head| harness.exchange(head))
+            .into_iter()
+            .chain([upgrade])
+        {
+            assert!(harness.request(&policy, &mut exchange).is_next());
+        }
+        assert_eq!(harness.services.tasks(), 0);
+    }
+
+    #[test]
+    fn a_stream_of_known_length_is_sent_when_its_last_byte_has_passed() {
+        let harness = harness();
+        let policy = harness.policy::<Mirror>("upstream: shadow");
+        let mut exchange = harness.exchange("POST /");
+        let script = Script {
+            remaining: Some(4),
+            ..Script::of(&["ab", "cd"])
+        };
+        exchange.request.body = script.body();
+        assert!(harness.request(&policy, &mut exchange).is_next());
+        assert_eq!(
+            exchange.request.body.length(),
+            Some(4),
+            "the length is still known"
+        );
+        for _ in 0..2 {
+            harness
+                .block_on(frame(&mut exchange.request.body))
+                .unwrap()
+                .unwrap();
+        }
+        drop(exchange);
+        harness.settle();
+        assert_eq!(counts(&harness), [1, 0, 0]);
+    }
+
+    #[test]
+    fn the_share_is_kept() {
+        let harness = harness();
+        random::seed(7);
+        let policy = harness.policy::<Mirror>("{ upstream: shadow, share: 10% }");
+        for _ in 0..2000 {
+            assert!(
+                harness
+                    .request(&policy, &mut harness.exchange("GET /"))
+                    .is_next()
+            );
+        }
+        harness.settle();
+        let copied = counts(&harness)[0];
+        assert!((150..250).contains(&copied), "{copied} of 2000");
     }
 }

@@ -66,7 +66,10 @@ impl PathChange {
                 Self::template(&path, context).map_err(|e| (Some("path"), e))
             }
             (None, None, Some(regex)) => Self::regex(regex).map_err(|e| (Some("regex"), e)),
-            _ => Err((None, "at most one of `prefix`, `path` and `regex` can be used".into())),
+            _ => Err((
+                None,
+                "at most one of `prefix`, `path` and `regex` can be used".into(),
+            )),
         }
     }
 
@@ -109,7 +112,10 @@ impl PathChange {
         if change.replacement.contains(['?', '#']) {
             return Err("`replacement` holds a `?` or `#`; use `query` to change the query".into());
         }
-        Ok(PathChange::Regex { regex, replacement: change.replacement })
+        Ok(PathChange::Regex {
+            regex,
+            replacement: change.replacement,
+        })
     }
 
     /// The new path; `None` when it stays as it is.
@@ -133,7 +139,9 @@ impl PathChange {
                 })?
             }
             PathChange::Regex { regex, replacement } => {
-                let Some(captures) = regex.captures(path) else { return Ok(None) };
+                let Some(captures) = regex.captures(path) else {
+                    return Ok(None);
+                };
                 replaced(path, &captures, replacement)
             }
         };
@@ -168,8 +176,14 @@ fn joined(path: String, had_empty: bool) -> String {
 }
 
 fn check_literal(text: &str) -> Result<(), String> {
-    if let Some(bad) = text.chars().find(|c| matches!(c, '?' | '#') || c.is_control()) {
-        return Err(format!("`{}` holds {bad:?}, which no path can", text.escape_debug()));
+    if let Some(bad) = text
+        .chars()
+        .find(|c| matches!(c, '?' | '#') || c.is_control())
+    {
+        return Err(format!(
+            "`{}` holds {bad:?}, which no path can",
+            text.escape_debug()
+        ));
     }
     Ok(())
 }
@@ -193,7 +207,10 @@ fn check_path(path: &str) -> Result<(), Fault> {
 /// slashes and backslashes for separators, or cuts parameters (`;`) off.
 pub(crate) fn has_dot_segment(path: &str) -> bool {
     let lower = path.to_ascii_lowercase();
-    let plain = lower.replace("%2e", ".").replace("%2f", "/").replace("%5c", "/");
+    let plain = lower
+        .replace("%2e", ".")
+        .replace("%2f", "/")
+        .replace("%5c", "/");
     plain
         .split(['/', '\\'])
         .any(|segment| matches!(segment.split(';').next(), Some("." | "..")))
@@ -208,7 +225,9 @@ fn check_groups(regex: &Regex, replacement: &str) -> Result<(), String> {
             continue;
         }
         let (name, after) = match after.strip_prefix('{') {
-            Some(inner) => inner.split_once('}').ok_or("`replacement`: `${` has no `}`")?,
+            Some(inner) => inner
+                .split_once('}')
+                .ok_or("`replacement`: `${` has no `}`")?,
             None => {
                 let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
                 after.split_at(after.find(|c| !word(c)).unwrap_or(after.len()))
@@ -227,4 +246,49 @@ fn check_groups(regex: &Regex, replacement: &str) -> Result<(), String> {
         rest = after;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dot_segments_are_found_however_they_hide() {
+        for path in [
+            "/..",
+            "/a/../b",
+            "/.",
+            "/a/./b",
+            "/a/..%2Fb",
+            "/%2e%2E/a",
+            "/.%2e",
+            "/a/..;x/b",
+            "/..%5Ca",
+            "/a\\..\\b",
+            "/a%2f..",
+        ] {
+            assert!(has_dot_segment(path), "{path}");
+        }
+        for path in [
+            "/",
+            "/...",
+            "/a..b/..c",
+            "/.well-known/x",
+            "/a;..",
+            "/%2E%2Ea",
+        ] {
+            assert!(!has_dot_segment(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn a_replacement_names_groups_that_exist() {
+        let regex = Regex::new("(?P<id>a)(b)").unwrap();
+        for replacement in ["$3", "${x}", "$1x", "${id", "$idx"] {
+            assert!(check_groups(&regex, replacement).is_err(), "{replacement}");
+        }
+        for replacement in ["", "/x", "$1/$2", "${1}x", "$id-${id}", "$$9", "$0", "a$/"] {
+            assert_eq!(check_groups(&regex, replacement), Ok(()), "{replacement}");
+        }
+    }
 }

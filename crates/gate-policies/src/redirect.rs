@@ -9,14 +9,14 @@
 //!
 //! ```yaml
 //! - redirect: { https: true }
-//! - redirect: { path: "/orders/${request.method}", status: 303, keep_query: false }
+//! - redirect: { host: www.example.com, path: /moved, status: 303, keep_query: false }
 //! ```
 
+use crate::checks::is_authority;
 use crate::path_change::{PathChange, PrefixChange};
-use crate::rewrite::is_authority;
 use crate::template::{Place, Template, escape, scheme};
 use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Verdict};
-use gate_kit::http::{HeaderId, Response, Scheme};
+use gate_kit::http::{Response, Scheme};
 use gate_model::fault::FaultCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -93,12 +93,18 @@ impl PolicyKind for Redirect {
             return Err((Some("status"), message));
         }
         if config.https && config.scheme == Some(RedirectScheme::Http) {
-            return Err((Some("scheme"), "`https: true` and `scheme: http` contradict".into()));
+            return Err((
+                Some("scheme"),
+                "`https: true` and `scheme: http` contradict".into(),
+            ));
         }
         if config.port == Some(0) {
             return Err((Some("port"), "0 is no port".into()));
         }
-        let host = config.host.map(|host| compile_host(&host, context)).transpose();
+        let host = config
+            .host
+            .map(|host| compile_host(&host, context))
+            .transpose();
         let host = host.map_err(|e| (Some("host"), e))?;
         let path = PathChange::compile(config.prefix, config.path, None, context)?;
         let scheme = match config.scheme {
@@ -112,8 +118,20 @@ impl PolicyKind for Redirect {
                            `prefix`";
             return Err((None, message.into()));
         }
-        let Self::Config { port, status, keep_query, .. } = config;
-        Ok(Arc::new(Redirect { scheme, host, port, path, status, keep_query }))
+        let Self::Config {
+            port,
+            status,
+            keep_query,
+            ..
+        } = config;
+        Ok(Arc::new(Redirect {
+            scheme,
+            host,
+            port,
+            path,
+            status,
+            keep_query,
+        }))
     }
 }
 
@@ -125,7 +143,11 @@ impl Policy for Redirect {
             Err(fault) => return Verdict::refuse(fault),
         };
         let mut response = Response::empty(self.status);
-        match response.head.headers.try_append(b"location", location.as_bytes()) {
+        match response
+            .head
+            .headers
+            .try_append(b"location", location.as_bytes())
+        {
             Ok(()) => Verdict::Reply(Box::new(response)),
             Err(_) => Verdict::refuse(FaultCode::InvalidPath),
         }
@@ -141,7 +163,12 @@ impl Redirect {
         let mut target = String::new();
         if head.target.starts_with('/') {
             let path = self.path.apply(exchange)?;
-            escape(path.as_deref().unwrap_or_else(|| head.path()), Place::Path, true, &mut target);
+            escape(
+                path.as_deref().unwrap_or_else(|| head.path()),
+                Place::Path,
+                true,
+                &mut target,
+            );
             if let Some(query) = head.query().filter(|_| self.keep_query) {
                 target.push('?');
                 target.push_str(query);
@@ -159,7 +186,9 @@ impl Redirect {
         let scheme = self.scheme.unwrap_or_else(|| scheme(exchange));
         let host = match &self.host {
             Some(host) => {
-                let host = host.text(exchange, Place::Host).filter(|host| is_bare_host(host));
+                let host = host
+                    .text(exchange, Place::Host)
+                    .filter(|host| is_bare_host(host));
                 host.map(|host| host.to_ascii_lowercase()).ok_or_else(|| {
                     Fault::new(FaultCode::PolicyFailed).detail("the new host is no host")
                 })?
@@ -169,9 +198,15 @@ impl Redirect {
         let port = match self.port {
             Some(port) => Some(port),
             None if self.host.is_some() => None,
-            None => here.filter(|here| here.scheme == scheme).and_then(|here| here.port),
+            None => here
+                .filter(|here| here.scheme == scheme)
+                .and_then(|here| here.port),
         };
-        Ok(Origin { scheme, host, port: port.filter(|&port| port != default_port(scheme)) })
+        Ok(Origin {
+            scheme,
+            host,
+            port: port.filter(|&port| port != default_port(scheme)),
+        })
     }
 }
 
@@ -196,7 +231,11 @@ impl Origin {
             _ => (authority.as_str(), None),
         };
         let port = port.filter(|&port| port != default_port(scheme));
-        Some(Self { scheme, host: host.to_ascii_lowercase(), port })
+        Some(Self {
+            scheme,
+            host: host.to_ascii_lowercase(),
+            port,
+        })
     }
 }
 
@@ -230,4 +269,142 @@ fn compile_host(host: &str, context: &CompileContext<'_>) -> Result<Template, St
 
 fn is_bare_host(text: &str) -> bool {
     is_authority(text) && (text.ends_with(']') || !text.contains(':'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Harness, VerdictExt};
+    use gate_kit::http::HeaderId;
+
+    const RESOURCES: &str = "{ gateway: { trusted_proxies: [192.0.2.0/24] }, routes: { r: { \
+         match: { path: '/o/{id}' }, target: { fixed: { status: 200 } } } } }";
+
+    /// Where a request over plain text is sent; `next` when it is not, or the fault.
+    fn sent(settings: &str, head: &str) -> String {
+        let harness = Harness::new().resources(RESOURCES);
+        let policy = harness.policy::<Redirect>(settings);
+        let mut exchange = harness.exchange(head);
+        exchange.parameters.0.push(("id".into(), "7".into()));
+        let plain = gate_flow::Client {
+            scheme: Scheme::Http,
+            ..(*exchange.client).clone()
+        };
+        exchange.client = plain.into();
+        match harness.request(&policy, &mut exchange) {
+            Verdict::Next => "next".into(),
+            Verdict::Refuse(fault) => fault.code.to_string(),
+            verdict => {
+                let reply = verdict.reply();
+                let location = reply
+                    .head
+                    .headers
+                    .get_str(HeaderId::Location)
+                    .expect("a location");
+                format!("{} {location}", reply.head.status)
+            }
+        }
+    }
+
+    #[test]
+    fn settings_that_cannot_act_are_refused() {
+        for (settings, expected) in [
+            ("{}", "nothing would change"),
+            ("{ https: false }", "nothing would change"),
+            ("{ https: true, status: 304 }", "304 is not one of"),
+            ("{ https: true, scheme: http }", "contradict"),
+            ("{ scheme: ftp }", "ftp"),
+            ("{ port: 0 }", "0 is no port"),
+            ("{ host: 'a:80' }", "use `port`"),
+            ("{ host: 'a/b' }", "is no host"),
+            ("{ path: '/a#b' }", "which no path can"),
+            ("{ path: /a, prefix: { from: /a, to: /b } }", "at most one"),
+        ] {
+            let error = Harness::new().compile::<Redirect>(settings).err();
+            let error = error
+                .unwrap_or_else(|| panic!("accepted {settings}"))
+                .to_string();
+            assert!(error.contains(expected), "{settings}: {error}");
+        }
+    }
+
+    #[test]
+    fn requests_without_a_usable_host_are_refused() {
+        assert_eq!(sent("https: true", "GET /\nhost: a b"), "malformed_request");
+        assert_eq!(sent("https: true", "GET /\nhost:"), "malformed_request");
+        assert_eq!(sent("host: a.b", "GET /x\nhost:"), "308 http://a.b/x");
+    }
+
+    #[test]
+    fn https_keeps_everything_but_the_scheme_and_port() {
+        let https = "https: true";
+        for (head, expected) in [
+            ("GET /a?b=c", "308 https://example.com/a?b=c"),
+            (
+                "GET /a\nhost: EXAMPLE.com:8080",
+                "308 https://example.com/a",
+            ),
+            ("GET //evil.com/", "308 https://example.com//evil.com/"),
+            ("GET /\nhost: [::1]:80", "308 https://[::1]/"),
+            ("OPTIONS *", "308 https://example.com/"),
+            ("GET /a\nX-Forwarded-Proto: https", "next"),
+        ] {
+            assert_eq!(sent(https, head), expected, "{head}");
+        }
+        let mine = sent("{ https: true, port: 8443, status: 301 }", "GET /");
+        assert_eq!(mine, "301 https://example.com:8443/");
+    }
+
+    #[test]
+    fn who_is_there_already_goes_on() {
+        assert_eq!(
+            sent("host: www.example.com", "GET /x\nhost: WWW.example.com:80"),
+            "next"
+        );
+        assert_eq!(
+            sent("host: www.example.com", "GET /x"),
+            "308 http://www.example.com/x"
+        );
+        assert_eq!(sent("path: /x", "GET /x"), "next");
+        assert_eq!(
+            sent("{ path: /x, keep_query: false }", "GET /x?a"),
+            "308 http://example.com/x"
+        );
+        assert_eq!(
+            sent("prefix: { from: /old, to: /new }", "GET /other"),
+            "next"
+        );
+    }
+
+    #[test]
+    fn parts_are_replaced_one_by_one() {
+        for (settings, expected) in [
+            (
+                "path: '/orders/${params.id}'",
+                "308 http://example.com:81/orders/7?q=1",
+            ),
+            (
+                "{ path: /x, keep_query: false, status: 303 }",
+                "303 http://example.com:81/x",
+            ),
+            (
+                "{ prefix: { from: /o, to: /p }, status: 307 }",
+                "307 http://example.com:81/p/7?q=1",
+            ),
+            (
+                "{ host: '${params.id}.a.b', status: 302 }",
+                "302 http://7.a.b/o/7?q=1",
+            ),
+            ("{ port: 80 }", "308 http://example.com/o/7?q=1"),
+            (
+                "{ scheme: http, port: 82 }",
+                "308 http://example.com:82/o/7?q=1",
+            ),
+        ] {
+            assert_eq!(
+                sent(settings, "GET /o/7?q=1\nhost: example.com:81"),
+                expected
+            );
+        }
+    }
 }

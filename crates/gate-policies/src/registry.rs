@@ -2,11 +2,61 @@
 
 use gate_flow::PolicyDescriptor;
 
+#[path = "compress.rs"]
+pub mod compress;
+#[path = "cors.rs"]
+pub mod cors;
+#[path = "headers.rs"]
+pub mod headers;
 #[path = "ip.rs"]
 pub mod ip;
+#[path = "mirror.rs"]
+pub mod mirror;
+#[path = "redirect.rs"]
+pub mod redirect;
+#[path = "request_id.rs"]
+pub mod request_id;
+#[path = "rewrite.rs"]
+pub mod rewrite;
+#[path = "timeout.rs"]
+pub mod timeout;
 
 /// Every kind of policy, sorted by name.
-pub static POLICIES: &[PolicyDescriptor] = &[PolicyDescriptor::of::<ip::Ip>(
-    "Allows or refuses callers by address.\n\nThe address is the peer's, or the one that trusted proxies vouch for. A denied block always\nwins; once any block is allowed, everything outside the allowed blocks is refused. IPv4-mapped\nIPv6 addresses (`::ffff:10.0.0.1`, RFC 4291 section 2.5.5.2) count as IPv4, so that a block\ncannot be evaded by the other notation.",
-    "- ip: { allow: [10.0.0.0/8, \"2001:db8::/32\"], deny: [10.66.0.0/16] }\n",
-)];
+pub static POLICIES: &[PolicyDescriptor] = &[
+    PolicyDescriptor::of::<compress::Compress>(
+        "Compresses answers with gzip, Brotli or Zstandard, as the caller accepts.\n\nThe coding with the highest weight in Accept-Encoding wins (RFC 9110 section 12.5.3); between\nequals, the order of `encodings` decides. Compressed are answers of the listed types from\n`min_size` on, or of unknown size. Left alone are those that are encoded already, marked\n`Cache-Control: no-transform`, partial (206), without a body (204, 304, answers to HEAD), or\nthat carry a digest of their bytes. Answers that could have been compressed say\n`Vary: Accept-Encoding`; compressed ones have a weak ETag and take no ranges.\n\nBytes are compressed as they pass, at most 16 KiB in one turn of the worker, and whatever is\nheld back leaves as soon as the target pauses, so that a stream is never delayed. A stream in\ncompression takes about 0.3 MiB (gzip) to 1.5 MiB (Brotli) of memory. Answers that mix secrets\nwith what a caller sends should not be compressed (BREACH): give their route no such policy.",
+        "- compress: { encodings: [zstd, gzip], min_size: 2KiB, levels: { gzip: 6 } }\n",
+    ),
+    PolicyDescriptor::of::<cors::Cors>(
+        "Answers browsers that ask whether another origin may call (CORS, the Fetch standard).\n\nPreflights (OPTIONS with Origin and Access-Control-Request-Method) are answered with 204 and\nnever reach the target. A request from an origin that is not allowed is served as any other, but\nits answer says nothing about CORS, so that the browser keeps it from the page; the gateway does\nnot refuse it, because anything but a browser could claim any origin (authenticate instead).\nWhatever the target says about CORS is replaced. Answers vary by Origin unless every origin is\nallowed. Put this policy before those that may refuse, so that their answers can be read too,\nand let the route match OPTIONS.\n\nAn origin is written as a browser sends it: `https://app.example.com`, with a port if it is not\nthe scheme's own. `https://*.example.com` allows every host below `example.com` (not itself),\n`http://localhost:*` every port, and `*` everybody.",
+        "- cors:\n    origins: [\"https://app.example.com\", \"https://*.preview.example.com\"]\n    methods: [GET, POST, PUT, DELETE]\n    headers: [Authorization, Content-Type]\n    credentials: true\n    max_age: 10m\n",
+    ),
+    PolicyDescriptor::of::<headers::ChangeHeaders>(
+        "Sets, adds and removes headers of requests and responses.\n\nPer side, the order is `remove`, `set`, `default`, `add`. Values may hold variables such as\n`${client.address}`, `${consumer.name}`, `${params.id}`, `${request.id}` or `${route.name}`;\nbytes of theirs that a field cannot hold are percent-encoded, so that no value ever becomes two\nfields. A `set` whose variable has no value (nobody is authenticated) removes the field, so that\na caller's own never passes for the gateway's; `default` and `add` then do nothing. Framing and\nhop-by-hop fields (Content-Length, Connection, Transfer-Encoding ...) are the gateway's and are\nrefused; the host is changed by `rewrite`. Response headers are changed on faults too.",
+        "- headers:\n    request:\n      remove: [X-Debug, X-Internal-*]\n      set: { X-Consumer: \"${consumer.name}\" }\n    response:\n      set: { Strict-Transport-Security: max-age=31536000 }\n      default: { Cache-Control: no-store }\n",
+    ),
+    PolicyDescriptor::of::<ip::Ip>(
+        "Allows or refuses callers by address.\n\nThe address is the peer's, or the one that trusted proxies vouch for. A denied block always\nwins; once any block is allowed, everything outside the allowed blocks is refused. IPv4-mapped\nIPv6 addresses (`::ffff:10.0.0.1`, RFC 4291 section 2.5.5.2) count as IPv4, so that a block\ncannot be evaded by the other notation.",
+        "- ip: { allow: [10.0.0.0/8, \"2001:db8::/32\"], deny: [10.66.0.0/16] }\n",
+    ),
+    PolicyDescriptor::of::<mirror::Mirror>(
+        "Sends a copy of a share of the requests to another upstream, and never delays the caller.\n\nThe copy is made where this policy stands, so that policies behind it do not change it. It\nleaves once the request's body is complete: a body that still streams is copied as it passes, up\nto `body`; beyond that, or when the body breaks off, the copy is given up and counted. The answer\nis read to its end (bounded) and thrown away. Copies carry `x-tidegate-mirror: 1`, and requests\nthat carry it already are not mirrored, so that two gateways cannot mirror in circles. Without\n`credentials: true`, Authorization, cookies and API key headers stay behind; a key in the query\ndoes not (let `rewrite` remove it first). Upgrades (WebSocket) and CONNECT are never mirrored.\nMake sure that what the other upstream does with a copy has no effect outside of it.",
+        "- mirror: { upstream: shadow, share: 5%, body: 256KiB }\n",
+    ),
+    PolicyDescriptor::of::<redirect::Redirect>(
+        "Sends callers elsewhere, without calling the target.\n\nWhat is left out of `scheme`, `host`, `port`, `path` and `prefix` is taken from the request. A\nport is kept only while scheme and host are. A request that is already where it would be sent\ngoes on to the target instead of circling: `redirect: { https: true }` passes what came over\nHTTPS, also through a trusted proxy that says so in X-Forwarded-Proto, and\n`redirect: { host: www.example.com }` passes requests for that host. `path` may hold variables\nsuch as `${params.id}`.",
+        "- redirect: { https: true }\n- redirect: { host: www.example.com, path: /moved, status: 303, keep_query: false }\n",
+    ),
+    PolicyDescriptor::of::<request_id::RequestId>(
+        "Gives every request an id that caller, target and log share.\n\nThe id is a UUID of version 7 (RFC 9562: it sorts by time), unless `trust` is on and the caller\nbrings one of its own: 1 to 128 letters, digits and `-._~:/+=@`. Anything else is replaced, so\nthat nobody writes into logs. The target sees the id in `header`; the caller gets it back, also\nwith faults, and an id that the target answers with is dropped. Later policies know it as\n`${request.id}`, the access log as `request_id`. Put this policy first, so that what the others\nrefuse carries an id too.",
+        "- request_id: { header: X-Request-Id, trust: false }\n",
+    ),
+    PolicyDescriptor::of::<rewrite::Rewrite>(
+        "Changes a request's path, query or host before its target sees it.\n\nAt most one of `prefix`, `path` and `regex` changes the path. A changed path is checked as\nstrictly as one that arrives: a caller's parameter cannot lead out of the folder written here\n(such a request is refused with `invalid_path`). The query stays unless `query` changes it; its\nother parameters keep their spelling and order. Routing is over when a policy runs, so that a\nrewrite never changes the route; the access record keeps the target as the caller sent it.\n`path`, the values of `query` and `host` may hold variables, such as `${params.id}` or\n`${consumer.name}`; the page on templates lists them.",
+        "- rewrite:\n    prefix: { from: /api, to: / }\n    query: { set: { tenant: \"${route.name}\" }, remove: [debug] }\n",
+    ),
+    PolicyDescriptor::of::<timeout::Timeout>(
+        "Limits how long an exchange may take, and lets callers ask for less.\n\n`total`, `first_byte` and `idle` replace the target's own limits on this route. A gRPC caller's\ndeadline (`grpc-timeout`) is honoured, and so is a header of your choice, such as\n`x-request-timeout: 250ms` (units `ms`, `s`, `m`; a bare number counts milliseconds). A caller\ngets what it asks for up to `most`; where that is left out, up to `total`, else up to the\n`total` of the route's upstream, else up to an hour. What cannot be understood is refused with\n`malformed_request`, and a deadline that has passed already with `upstream_timeout`, as gRPC\ndoes. A `grpc-timeout` that was cut is sent on as it was cut.",
+        "- timeout: { total: 30s, first_byte: 5s, header: x-request-timeout, most: 2m }\n",
+    ),
+];

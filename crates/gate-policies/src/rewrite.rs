@@ -14,6 +14,7 @@
 //!     query: { set: { tenant: "${route.name}" }, remove: [debug] }
 //! ```
 
+use crate::checks::is_authority;
 use crate::path_change::{PathChange, PrefixChange, RegexChange};
 use crate::template::{Place, Template, escape};
 use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Verdict};
@@ -76,11 +77,18 @@ impl PolicyKind for Rewrite {
     ) -> Result<Arc<dyn Policy>, (Option<&'static str>, String)> {
         let path = PathChange::compile(config.prefix, config.path, config.regex, context)?;
         let query = QueryChange::compile(config.query, context).map_err(|e| (Some("query"), e))?;
-        let host = config.host.map(|host| compile_host(&host, context)).transpose();
+        let host = config
+            .host
+            .map(|host| compile_host(&host, context))
+            .transpose();
         let host = host.map_err(|e| (Some("host"), e))?;
         if path.is_keep() && query.is_none() && host.is_none() {
-            return Err((None, "nothing is rewritten: none of `prefix`, `path`, `regex`, `query` \
-                               and `host` is given".into()));
+            return Err((
+                None,
+                "nothing is rewritten: none of `prefix`, `path`, `regex`, `query` \
+                               and `host` is given"
+                    .into(),
+            ));
         }
         Ok(Arc::new(Rewrite { path, query, host }))
     }
@@ -98,14 +106,22 @@ impl Policy for Rewrite {
 impl Rewrite {
     fn rewrite(&self, exchange: &mut Exchange) -> Result<(), Fault> {
         let host = self.host.as_ref().map(|host| {
-            let host = host.text(exchange, Place::Host).filter(|host| is_authority(host));
-            host.ok_or_else(|| Fault::new(FaultCode::PolicyFailed).detail("the new host is no host"))
+            let host = host
+                .text(exchange, Place::Host)
+                .filter(|host| is_authority(host));
+            host.ok_or_else(|| {
+                Fault::new(FaultCode::PolicyFailed).detail("the new host is no host")
+            })
         });
         let host = host.transpose()?;
         // `*` (OPTIONS) and the empty target (CONNECT) have no path to rewrite.
         if exchange.request.head.target.starts_with('/') {
             let path = self.path.apply(exchange)?;
-            let query = self.query.as_ref().map(|change| change.apply(exchange)).transpose()?;
+            let query = self
+                .query
+                .as_ref()
+                .map(|change| change.apply(exchange))
+                .transpose()?;
             if path.is_some() || query.is_some() {
                 set_target(exchange, path, query);
             }
@@ -130,7 +146,10 @@ fn set_target(exchange: &mut Exchange, path: Option<String>, query: Option<Optio
         return;
     }
     let original = std::mem::replace(&mut exchange.request.head.target, target);
-    exchange.record.original_target.get_or_insert_with(|| original.into());
+    exchange
+        .record
+        .original_target
+        .get_or_insert_with(|| original.into());
 }
 
 impl QueryChange {
@@ -144,7 +163,11 @@ impl QueryChange {
         if remove.is_empty() && append.is_empty() {
             return Ok(None);
         }
-        if remove.iter().chain(append.iter().map(|(name, _)| name)).any(String::is_empty) {
+        if remove
+            .iter()
+            .chain(append.iter().map(|(name, _)| name))
+            .any(String::is_empty)
+        {
             return Err("a parameter has an empty name".into());
         }
         Ok(Some(Self { remove, append }))
@@ -163,7 +186,9 @@ impl QueryChange {
         }
         let before_values = query.len();
         for (name, value) in &self.append {
-            let Some(value) = value.text(exchange, Place::Query) else { continue };
+            let Some(value) = value.text(exchange, Place::Query) else {
+                continue;
+            };
             separate(&mut query);
             escape(name, Place::Query, false, &mut query);
             query.push('=');
@@ -188,7 +213,11 @@ fn decoded(name: &str) -> Vec<u8> {
     let mut rest = name.as_bytes();
     while let [byte, after @ ..] = rest {
         rest = after;
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        let digit = |byte: u8| {
+            char::from(byte)
+                .to_digit(16)
+                .and_then(|d| u8::try_from(d).ok())
+        };
         out.push(match (byte, after) {
             (b'+', _) => b' ',
             (b'%', [high, low, behind @ ..]) => match (digit(*high), digit(*low)) {
@@ -212,29 +241,208 @@ fn compile_host(host: &str, context: &CompileContext<'_>) -> Result<Template, St
     }
 }
 
-/// Whether a text is `host`, `host:port`, `[ipv6]` or `[ipv6]:port`, without a user (RFC 3986
-/// section 3.2, less the characters that no real host has).
-pub(crate) fn is_authority(text: &str) -> bool {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let Some((address, after)) = rest.split_once(']') else { return false };
-            if address.parse::<std::net::Ipv6Addr>().is_err() {
-                return false;
-            }
-            match after.strip_prefix(':') {
-                Some(port) => ("v6", Some(port)),
-                None if after.is_empty() => ("v6", None),
-                None => return false,
-            }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Harness, VerdictExt};
+
+    const ROUTE: &str =
+        "routes: { r: { match: { path: '/o/{id}/{*rest}' }, target: { fixed: { status: 200 } } } }";
+
+    /// The target that is left, or the fault.
+    fn rewritten(settings: &str, target: &str, parameters: &[(&str, &str)]) -> String {
+        let harness = Harness::new().resources(ROUTE);
+        let policy = harness.policy::<Rewrite>(settings);
+        let mut exchange = harness.exchange(&format!("GET {target}"));
+        for (name, value) in parameters {
+            exchange
+                .parameters
+                .0
+                .push(((*name).into(), (*value).into()));
         }
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    let named = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let digits = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
-    (1..=255).contains(&host.len())
-        && host.bytes().all(named)
-        && port.is_none_or(|port| digits(port) && port.parse::<u16>().is_ok_and(|port| port > 0))
+        if let Some(fault) = harness.request(&policy, &mut exchange).refused() {
+            return fault.code.to_string();
+        }
+        let original = exchange.record.original_target.as_deref();
+        let changed = exchange.request.head.target != target;
+        assert_eq!(
+            original,
+            changed.then_some(target),
+            "the record keeps what came"
+        );
+        exchange.request.head.target
+    }
+
+    #[test]
+    fn settings_that_cannot_act_are_refused() {
+        for (settings, expected) in [
+            ("{}", "nothing is rewritten"),
+            ("query: {}", "nothing is rewritten"),
+            (
+                "{ path: /a, prefix: { from: /a, to: /b } }",
+                "at most one of",
+            ),
+            ("path: a", "does not start with a slash"),
+            ("path: '/a?b=1'", "holds '?', which no path can"),
+            ("path: '/${params.idd}'", "did you mean `${params.id}`"),
+            (
+                "prefix: { from: a, to: / }",
+                "`a` does not start with a slash",
+            ),
+            ("prefix: { from: /a/, to: /a }", "are the same"),
+            (
+                "regex: { pattern: '(', replacement: /x }",
+                "no regular expression",
+            ),
+            (
+                "regex: { pattern: '(a{1000}){1000}', replacement: /x }",
+                "no regular expression",
+            ),
+            (
+                "regex: { pattern: '(a)', replacement: /$2 }",
+                "the group `2`",
+            ),
+            (
+                "regex: { pattern: 'a', replacement: '/b?c=d' }",
+                "use `query`",
+            ),
+            ("query: { remove: [''] }", "empty name"),
+            ("host: 'a b'", "`a b` is no host"),
+            ("host: 'user@a'", "is no host"),
+        ] {
+            let error = Harness::new()
+                .resources(ROUTE)
+                .compile::<Rewrite>(settings)
+                .err();
+            let error = error
+                .unwrap_or_else(|| panic!("accepted {settings}"))
+                .to_string();
+            assert!(error.contains(expected), "{settings}: {error}");
+        }
+    }
+
+    #[test]
+    fn no_caller_climbs_out_of_a_new_path() {
+        for (id, expected) in [
+            ("..", "invalid_path"),
+            (".", "invalid_path"),
+            ("..%2F..%2Fetc", "invalid_path"),
+            ("%2e%2e", "invalid_path"),
+            ("a/../b", "invalid_path"),
+            ("a?b#c", "/v2/a%3Fb%23c"),
+            ("a b%zz", "/v2/a%20b%25zz"),
+            ("a%2Fb", "/v2/a%2Fb"),
+        ] {
+            assert_eq!(
+                rewritten("path: '/v2/${params.id}'", "/o/x", &[("id", id)]),
+                expected
+            );
+        }
+        let long = "x".repeat(20_000);
+        let parameters = [("id", long.as_str())];
+        assert_eq!(
+            rewritten("path: '/${params.id}'", "/o/x", &parameters),
+            "policy_failed"
+        );
+        assert_eq!(
+            rewritten("path: '/${params.id}'", "/o/x", &[]),
+            "policy_failed"
+        );
+        let seam = "regex: { pattern: '^/a/(.*)$', replacement: '/$1./x' }";
+        assert_eq!(rewritten(seam, "/a/.", &[]), "invalid_path");
+    }
+
+    #[test]
+    fn prefixes_are_replaced_at_segment_ends() {
+        let strip = "prefix: { from: /api/, to: / }";
+        for (target, expected) in [
+            ("/api", "/"),
+            ("/api/", "/"),
+            ("/api/x/y?q=/api", "/x/y?q=/api"),
+            ("/apis/x", "/apis/x"),
+            ("/x/api", "/x/api"),
+            ("*", "*"),
+        ] {
+            assert_eq!(rewritten(strip, target, &[]), expected);
+        }
+        let put = "prefix: { from: /, to: /v1 }";
+        assert_eq!(rewritten(put, "/", &[]), "/v1/");
+        assert_eq!(rewritten(put, "/x//y", &[]), "/v1/x//y");
+        assert_eq!(
+            rewritten("prefix: { from: /a, to: /b/c }", "/a/d", &[]),
+            "/b/c/d"
+        );
+    }
+
+    #[test]
+    fn templates_and_expressions_make_paths() {
+        let parameters = [("id", "7"), ("rest", "/x/y")];
+        let path = "path: '/v2/${params.rest}/${params.id}'";
+        assert_eq!(
+            rewritten(path, "/o/7/x/y?a=1", &parameters),
+            "/v2/x/y/7?a=1"
+        );
+        let regex = "regex: { pattern: '^/users/(\\d+)/(?P<what>[a-z]+)$', \
+                     replacement: '/${what}/of/$1' }";
+        assert_eq!(
+            rewritten(regex, "/users/12/orders?q", &[]),
+            "/orders/of/12?q"
+        );
+        assert_eq!(rewritten(regex, "/users/x/orders", &[]), "/users/x/orders");
+    }
+
+    #[test]
+    fn queries_change_only_where_asked() {
+        let query = "query: { remove: [debug, 'a b'], set: { tenant: 'x&${route.name}', \
+                     who: '${consumer.name}' }, add: { tag: '${params.id}' } }";
+        let id = [("id", "a%20b&c=d")];
+        for (target, expected) in [
+            ("/o", "/o?tenant=x%26r&tag=a%20b%26c%3Dd"),
+            ("/o?", "/o?tenant=x%26r&tag=a%20b%26c%3Dd"),
+            (
+                "/o?z=1&DEBUG=1&debug=1&%64ebug&tenant=evil&who=evil&tag=t&&y=%2f+",
+                "/o?z=1&DEBUG=1&tag=t&y=%2f+&tenant=x%26r&tag=a%20b%26c%3Dd",
+            ),
+            (
+                "/o?a+b=1&a%20b=2&a%2=3",
+                "/o?a%2=3&tenant=x%26r&tag=a%20b%26c%3Dd",
+            ),
+        ] {
+            assert_eq!(rewritten(query, target, &id), expected);
+        }
+        assert_eq!(rewritten("query: { remove: [a] }", "/?a=1", &[]), "/");
+    }
+
+    #[test]
+    fn the_host_is_validated_when_a_caller_has_part_in_it() {
+        let harness = Harness::new().resources(ROUTE);
+        let policy = harness.policy::<Rewrite>("host: '${params.id}.internal:8080'");
+        for (id, expected) in [
+            ("a", Some("a.internal:8080")),
+            ("a@b", None),
+            ("a/b", None),
+            ("a%0a", None),
+        ] {
+            let mut exchange = harness.exchange("GET /o");
+            exchange.parameters.0.push(("id".into(), id.into()));
+            let refused = harness.request(&policy, &mut exchange).refused();
+            assert_eq!(refused.is_some(), expected.is_none(), "{id}");
+            assert_eq!(
+                exchange.request.head.authority,
+                expected.unwrap_or("example.com")
+            );
+        }
+    }
+
+    #[test]
+    fn the_record_keeps_the_first_target_of_several_rewrites() {
+        let harness = Harness::new();
+        let mut exchange = harness.exchange("GET /a/b");
+        for settings in ["prefix: { from: /a, to: /c }", "path: /d"] {
+            let policy = harness.policy::<Rewrite>(settings);
+            assert!(harness.request(&policy, &mut exchange).is_next());
+        }
+        assert_eq!(exchange.request.head.target, "/d");
+        assert_eq!(exchange.record.original_target.as_deref(), Some("/a/b"));
+    }
 }

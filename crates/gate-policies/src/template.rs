@@ -90,7 +90,9 @@ impl Template {
             }
             literal.push_str(&rest[..start]);
             let inner = &rest[start + 2..];
-            let end = inner.find('}').ok_or_else(|| format!("`{text}`: `${{` has no `}}`"))?;
+            let end = inner
+                .find('}')
+                .ok_or_else(|| format!("`{text}`: `${{` has no `}}`"))?;
             if !literal.is_empty() {
                 parts.push(Part::Literal(std::mem::take(&mut literal).into()));
             }
@@ -158,7 +160,10 @@ fn variable(name: &str, context: &CompileContext<'_>) -> Result<Variable, String
         return Ok(variable.clone());
     }
     let Some(parameter) = name.strip_prefix("params.") else {
-        let known = VARIABLES.iter().map(|(known, _)| *known).chain(["route.name", "params.NAME"]);
+        let known = VARIABLES
+            .iter()
+            .map(|(known, _)| *known)
+            .chain(["route.name", "params.NAME"]);
         let hint = nearest(name, known.clone()).map_or_else(
             || format!("known are {}", known.collect::<Vec<_>>().join(", ")),
             |near| format!("did you mean `${{{near}}}`?"),
@@ -174,20 +179,31 @@ fn variable(name: &str, context: &CompileContext<'_>) -> Result<Variable, String
         None if names.is_empty() => "its `match` has none".into(),
         None => format!("it has {}", names.join(", ")),
     };
-    Err(format!("the path of route `{}` has no parameter `{parameter}`; {hint}", context.route))
+    Err(format!(
+        "the path of route `{}` has no parameter `{parameter}`; {hint}",
+        context.route
+    ))
 }
 
 /// Names of the parameters in the route's path: `{name}`, `{*name}` and named groups of a regex.
 fn parameters(context: &CompileContext<'_>) -> Vec<String> {
-    let Some(route) = context.resources.routes.get(context.route) else { return Vec::new() };
+    let Some(route) = context.resources.routes.get(context.route) else {
+        return Vec::new();
+    };
     let mut names = Vec::new();
     let mut rest = route.matches.path.as_deref().unwrap_or_default();
     while let Some((_, inner)) = rest.split_once('{') {
-        let Some((name, after)) = inner.split_once('}') else { break };
+        let Some((name, after)) = inner.split_once('}') else {
+            break;
+        };
         names.push(name.trim_start_matches('*').to_owned());
         rest = after;
     }
-    if let Some(regex) = route.matches.path_regex.as_deref().and_then(|r| regex::Regex::new(r).ok())
+    if let Some(regex) = route
+        .matches
+        .path_regex
+        .as_deref()
+        .and_then(|r| regex::Regex::new(r).ok())
     {
         names.extend(regex.capture_names().flatten().map(str::to_owned));
     }
@@ -235,7 +251,11 @@ pub(crate) fn escape(text: &str, place: Place, escaped: bool, out: &mut String) 
         let keep = match place {
             Place::Host => {
                 // Hosts are validated whole; a byte beyond ASCII must not be split in two here.
-                out.push(if byte.is_ascii() { char::from(byte) } else { '\u{fffd}' });
+                out.push(if byte.is_ascii() {
+                    char::from(byte)
+                } else {
+                    '\u{fffd}'
+                });
                 continue;
             }
             Place::Field => byte == b'\t' || (0x20..0x7f).contains(&byte),
@@ -266,7 +286,19 @@ const fn is_path(byte: u8) -> bool {
     is_unreserved(byte)
         || matches!(
             byte,
-            b'/' | b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=' | b':' | b'@'
+            b'/' | b'!'
+                | b'$'
+                | b'&'
+                | b'\''
+                | b'('
+                | b')'
+                | b'*'
+                | b'+'
+                | b','
+                | b';'
+                | b'='
+                | b':'
+                | b'@'
         )
 }
 
@@ -281,10 +313,147 @@ pub(crate) fn scheme(exchange: &Exchange) -> Scheme {
         return Scheme::Http;
     }
     // The last proxy is the one we trust; what stands before its word may be the caller's.
-    let last = exchange.request.head.headers.all(HeaderId::XForwardedProto).last();
+    let last = exchange
+        .request
+        .head
+        .headers
+        .all(HeaderId::XForwardedProto)
+        .last();
     let word = last.and_then(|value| value.rsplit(|&byte| byte == b',').next());
     match word.map(<[u8]>::trim_ascii) {
         Some(word) if word.eq_ignore_ascii_case(b"https") => Scheme::Https,
         _ => Scheme::Http,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Harness;
+
+    const ROUTE: &str =
+        "routes: { r: { match: { path: '/o/{id}/{*rest}' }, target: { fixed: { status: 200 } } } }";
+
+    #[test]
+    fn mistyped_variables_are_refused_with_the_nearest_name() {
+        let harness = Harness::new().resources(ROUTE);
+        for (text, expected) in [
+            ("${client.adress}", "did you mean `${client.address}`?"),
+            ("${xyz}", "known are client.address, "),
+            (
+                "${params.idd}",
+                "has no parameter `idd`; did you mean `${params.id}`?",
+            ),
+            ("${params.something}", "it has id, rest"),
+            ("a${client.address", "has no `}`"),
+            ("${}", "there is no variable `${}`"),
+        ] {
+            let error = harness.context(|context| Template::parse(text, context));
+            let error = error.expect_err(text);
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        let harness = Harness::new();
+        let error = harness.context(|context| Template::parse("${params.id}", context));
+        assert!(
+            error
+                .expect_err("no route")
+                .ends_with("its `match` has none")
+        );
+    }
+
+    #[test]
+    fn variables_are_escaped_for_their_place() {
+        let harness = Harness::new().resources(ROUTE);
+        let mut exchange = harness.exchange("GET /o/a%20b&c/d/e?q=1");
+        exchange.address = "::ffff:192.0.2.9".parse().unwrap();
+        exchange.parameters.0.push(("id".into(), "a%20b&c".into()));
+        exchange
+            .parameters
+            .0
+            .push(("rest".into(), "d/\r\nX: e é?#".into()));
+        exchange.record.request_id = Some("id-1".into());
+        for (text, place, expected) in [
+            ("", Place::Field, Some("")),
+            ("a$b $${x} ${route.name}", Place::Field, Some("a$b ${x} r")),
+            ("${client.address}", Place::Field, Some("192.0.2.9")),
+            ("${request.id}", Place::Field, Some("id-1")),
+            (
+                "${request.method} ${request.scheme}",
+                Place::Field,
+                Some("GET https"),
+            ),
+            ("${request.host}", Place::Host, Some("example.com")),
+            ("${consumer.name}", Place::Field, None),
+            ("${params.id}", Place::Field, Some("a%20b&c")),
+            ("/x/${params.id}", Place::Path, Some("/x/a%20b&c")),
+            ("${params.id}", Place::Query, Some("a%20b%26c")),
+            (
+                "100% ${request.path}",
+                Place::Query,
+                Some("100%25%20%2Fo%2Fa%20b%26c%2Fd%2Fe"),
+            ),
+            (
+                "${params.rest}",
+                Place::Field,
+                Some("d/%0D%0AX: e %C3%A9?#"),
+            ),
+            (
+                "/${params.rest}",
+                Place::Path,
+                Some("/d/%0D%0AX:%20e%20%C3%A9%3F%23"),
+            ),
+        ] {
+            let template = harness
+                .context(|context| Template::parse(text, context))
+                .unwrap();
+            assert_eq!(
+                template.text(&exchange, place).as_deref(),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn expansion_is_bounded() {
+        let harness = Harness::new().resources(ROUTE);
+        let mut exchange = harness.exchange("GET /");
+        exchange
+            .parameters
+            .0
+            .push(("id".into(), "x".repeat(EXPANDED_BYTES_MAX)));
+        let parse = |text| {
+            harness
+                .context(|context| Template::parse(text, context))
+                .unwrap()
+        };
+        assert!(parse("${params.id}").text(&exchange, Place::Path).is_some());
+        assert!(
+            parse("/${params.id}")
+                .text(&exchange, Place::Path)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn only_trusted_proxies_say_what_the_scheme_is() {
+        for (trusted, field, expected) in [
+            ("[]", "https", Scheme::Http),
+            ("[192.0.2.0/24]", "https", Scheme::Https),
+            ("[192.0.2.0/24]", "http, HTTPS", Scheme::Https),
+            ("[192.0.2.0/24]", "https, http", Scheme::Http),
+            ("[10.0.0.0/8]", "https", Scheme::Http),
+        ] {
+            let harness =
+                Harness::new().resources(&format!("gateway: {{ trusted_proxies: {trusted} }}"));
+            let mut exchange = harness.exchange(&format!("GET /\nX-Forwarded-Proto: {field}"));
+            assert_eq!(scheme(&exchange), Scheme::Https, "TLS is TLS");
+            let plain = gate_flow::Client {
+                scheme: Scheme::Http,
+                ..(*exchange.client).clone()
+            };
+            exchange.client = plain.into();
+            assert_eq!(scheme(&exchange), expected, "{trusted} {field}");
+        }
     }
 }

@@ -11,9 +11,11 @@ use gate_flow::{
 };
 use gate_kit::clock::{Clock, ManualClock, Moment};
 use gate_kit::http::{
-    Body, Headers, Method, Request, RequestHead, Response, ResponseHead, Scheme, Version,
+    Body, BodyError, BodyStream, Frame, Headers, Method, Request, RequestHead, Response,
+    ResponseHead, Scheme, Version,
 };
 use gate_model::document::{Document, Path};
+use gate_model::fault::FaultCode;
 use gate_model::finding::Finding;
 use gate_model::resources::Resources;
 use std::cell::{Cell, RefCell};
@@ -77,6 +79,18 @@ impl Harness {
         self
     }
 
+    /// Configures these resources, written as YAML.
+    pub(crate) fn resources(self, yaml: &str) -> Self {
+        let document = Document::parse(yaml.as_bytes(), "test.yaml").expect("valid YAML");
+        let resources = document
+            .read(&Path::root())
+            .unwrap_or_else(|finding| panic!("{finding}"));
+        let mut snapshot = snapshot(Callers::default());
+        snapshot.resources = Arc::new(resources);
+        *self.snapshot.borrow_mut() = Arc::new(snapshot);
+        self
+    }
+
     /// Compiles settings at position 0 of the route `r`.
     pub(crate) fn compile<K: PolicyKind>(&self, yaml: &str) -> Result<Arc<dyn Policy>, Finding> {
         self.compile_at::<K>(0, yaml)
@@ -90,7 +104,20 @@ impl Harness {
     ) -> Result<Arc<dyn Policy>, Finding> {
         let document = Document::parse(yaml.as_bytes(), "test.yaml")
             .map_err(|mut findings| findings.remove(0))?;
-        let context = CompileContext {
+        let descriptor = PolicyDescriptor::of::<K>("", "");
+        let compile = |context: &CompileContext<'_>| {
+            descriptor.compile(&document.root, &Path::root(), context)
+        };
+        self.context_at(position, compile)
+    }
+
+    /// What compiling at position 0 of the route `r` may use.
+    pub(crate) fn context<T>(&self, f: impl FnOnce(&CompileContext<'_>) -> T) -> T {
+        self.context_at(0, f)
+    }
+
+    fn context_at<T>(&self, position: usize, f: impl FnOnce(&CompileContext<'_>) -> T) -> T {
+        f(&CompileContext {
             resources: &self.snapshot.borrow().resources.clone(),
             route: "r",
             position,
@@ -98,8 +125,7 @@ impl Harness {
             secrets: &FakeSecrets(&self.secrets),
             clock: self.services.clock(),
             folder: &self.folder,
-        };
-        PolicyDescriptor::of::<K>("", "").compile(&document.root, &Path::root(), &context)
+        })
     }
 
     /// Compiles settings that must be right.
@@ -156,6 +182,18 @@ impl Harness {
                 Verdict::Refuse(fault) => Verdict::Refuse(fault),
             }
         })
+    }
+
+    /// Runs a policy's response side; the exchange's own fields are appended as the proxy does.
+    pub(crate) fn respond(
+        &self,
+        policy: &Arc<dyn Policy>,
+        exchange: &mut Exchange,
+        mut response: Response,
+    ) -> Response {
+        policy.response(exchange, &mut response);
+        response.head.headers.extend(&exchange.response_headers);
+        response
     }
 
     /// Runs a future and the worker's tasks until the future is done.
@@ -317,6 +355,66 @@ impl SecretSource for FakeSecrets<'_> {
     }
 }
 
+/// What becomes of a request that is sent outside a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// It is answered with 204.
+    Answered,
+    /// Its upstream cannot be reached.
+    Unreachable,
+    /// It is never answered.
+    Silent,
+}
+
+/// A body that comes as scripted: `None` stands for a pause of one poll.
+pub(crate) struct Script {
+    /// What is still to come.
+    pub(crate) steps: VecDeque<Option<Result<Frame, BodyError>>>,
+    /// Bytes to come, when the sender has said so.
+    pub(crate) remaining: Option<u64>,
+}
+
+impl Script {
+    /// Chunks of data, each given when it is asked for; `""` is a pause.
+    pub(crate) fn of(chunks: &[&str]) -> Self {
+        let step = |text: &&str| match *text {
+            "" => None,
+            text => Some(Ok(Frame::Data(text.to_owned().into()))),
+        };
+        Self {
+            steps: chunks.iter().map(step).collect(),
+            remaining: None,
+        }
+    }
+
+    /// This body, boxed.
+    pub(crate) fn body(self) -> Body {
+        Body::Stream(Box::new(self))
+    }
+}
+
+impl BodyStream for Script {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        match self.steps.pop_front() {
+            None => Poll::Ready(None),
+            Some(None) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(Some(frame)) => {
+                if let (Some(left), Ok(Frame::Data(chunk))) = (&mut self.remaining, &frame) {
+                    *left -= chunk.len() as u64;
+                }
+                Poll::Ready(Some(frame))
+            }
+        }
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        self.remaining
+    }
+}
+
 /// A worker's services, as tables that a test fills and reads.
 pub(crate) struct FakeServices {
     clock: Clock,
@@ -329,6 +427,8 @@ pub(crate) struct FakeServices {
     pub(crate) sent: Rc<RefCell<Vec<(String, RequestHead, Vec<u8>)>>>,
     /// Whether further tasks are refused.
     pub(crate) full: Cell<bool>,
+    /// What becomes of requests sent to upstreams outside a route.
+    pub(crate) sending: Cell<Sending>,
 }
 
 impl FakeServices {
@@ -341,6 +441,7 @@ impl FakeServices {
             fetched: RefCell::default(),
             sent: Rc::default(),
             full: Cell::new(false),
+            sending: Cell::new(Sending::Answered),
         }
     }
 
@@ -430,6 +531,7 @@ impl Services for FakeServices {
     ) -> LocalFuture<'static, Result<Response, Fault>> {
         let (sent, upstream) = (self.sent.clone(), upstream.to_owned());
         let Request { head, mut body } = request;
+        let sending = self.sending.get();
         Box::pin(async move {
             let body = body
                 .collect(1 << 20)
@@ -437,7 +539,11 @@ impl Services for FakeServices {
                 .expect("tests send small bodies")
                 .to_vec();
             sent.borrow_mut().push((upstream, head, body));
-            Ok(response(204, &[], Body::Empty))
+            match sending {
+                Sending::Answered => Ok(response(204, &[], Body::Empty)),
+                Sending::Unreachable => Err(FaultCode::UpstreamUnreachable.into()),
+                Sending::Silent => std::future::pending().await,
+            }
         })
     }
 

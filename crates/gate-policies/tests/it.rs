@@ -30,8 +30,12 @@ fn compile(
     settings: &Node,
     path: &Path,
 ) -> Result<Arc<dyn Policy>, Finding> {
+    // What the examples refer to.
+    let upstreams = b"upstreams: { shadow: { endpoints: ['127.0.0.1:9'] } }";
+    let document = Document::parse(upstreams, "resources.yaml").expect("valid YAML");
+    let resources: Resources = document.read(&Path::root()).expect("valid resources");
     let context = CompileContext {
-        resources: &Resources::default(),
+        resources: &resources,
         route: "r",
         position: 0,
         state: &SharedState::default(),
