@@ -7,7 +7,7 @@
 //! that carry a digest of their bytes. Answers that could have been compressed say
 //! `Vary: Accept-Encoding`; compressed ones have a weak ETag and take no ranges.
 //!
-//! Bytes are compressed as they pass, at most 16 KiB in one turn of the worker, and whatever is
+//! Bytes are compressed as they pass, 8 KiB in one turn of the worker, and whatever is
 //! held back leaves as soon as the target pauses, so that a stream is never delayed. A stream in
 //! compression takes about 0.3 MiB (gzip) to 1.5 MiB (Brotli) of memory. Answers that mix secrets
 //! with what a caller sends should not be compressed (BREACH): give their route no such policy.
@@ -278,8 +278,8 @@ mod tests {
             ("types: [json]", "is no content type"),
             ("types: ['*/*']", "is no content type"),
             ("types: ['text/html; charset=utf-8']", "is no content type"),
-            ("levels: { gzip: 10 }", "`gzip` goes from 1 to 9, not 10"),
-            ("levels: { br: 11 }", "`br` goes from 0 to 6"),
+            ("levels: { gzip: 10 }", "`gzip` goes from 1 to 6, not 10"),
+            ("levels: { br: 11 }", "`br` goes from 0 to 4"),
         ] {
             assert!(
                 refusal(settings).contains(expected),

@@ -13,10 +13,14 @@ use std::io::{self, Write};
 
 /// Brotli's window, as a power of two: 128 KiB.
 const BROTLI_WINDOW: i32 = 17;
-/// Brotli's input block, as a power of two; its smallest, because a block is worked on in one go.
+/// Brotli's input block, as a power of two: its smallest.
 const BROTLI_BLOCK: i32 = 16;
-/// Zstandard's window, as a power of two: 128 KiB.
-const ZSTD_WINDOW: u32 = 17;
+/// Brotli works on a whole block in one go, 0.5 ms and more. Flushed after these bytes, it takes
+/// 0.14 ms for 3 % more output (level 3, 4 MiB of JSON).
+const BROTLI_PORTION: usize = 8 * 1024;
+/// Zstandard's window, as a power of two: 64 KiB. That is its block, too, which is worked on in one
+/// go: 0.12 ms instead of 0.25 ms with 128 KiB (level 2), for the same output.
+const ZSTD_WINDOW: u32 = 16;
 
 /// A content coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -51,11 +55,11 @@ impl Coding {
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Levels {
-    /// 1 to 9.
+    /// 1 to 6; higher ones hold a worker for too long and gain less than 1 %.
     pub gzip: u8,
-    /// 0 to 6; Brotli's higher ones hold a worker for too long.
+    /// 0 to 4; higher ones hold a worker for too long.
     pub br: u8,
-    /// 1 to 9; Zstandard's higher ones hold a worker for too long.
+    /// 1 to 4; higher ones hold a worker for too long.
     pub zstd: u8,
 }
 
@@ -74,9 +78,9 @@ impl Levels {
     /// The level that is out of range.
     pub(super) fn check(self) -> Result<(), String> {
         let all = [
-            ("gzip", self.gzip, 1..=9),
-            ("br", self.br, 0..=6),
-            ("zstd", self.zstd, 1..=9),
+            ("gzip", self.gzip, 1..=6),
+            ("br", self.br, 0..=4),
+            ("zstd", self.zstd, 1..=4),
         ];
         for (name, level, range) in all {
             if !range.contains(&level) {
@@ -143,7 +147,8 @@ fn weight(parameter: &[u8]) -> Option<u16> {
 /// An encoder that writes into memory.
 pub(super) enum Encoder {
     Gzip(Box<GzEncoder<Vec<u8>>>),
-    Br(Box<CompressorWriter<Vec<u8>>>),
+    /// With the bytes written since the last flush.
+    Br(Box<CompressorWriter<Vec<u8>>>, usize),
     Zstd(Box<zstd::Encoder<'static, Vec<u8>>>),
 }
 
@@ -162,7 +167,7 @@ impl Encoder {
                     ..BrotliEncoderParams::default()
                 };
                 let writer = CompressorWriter::with_params(Vec::new(), 4096, &parameters);
-                Encoder::Br(Box::new(writer))
+                Encoder::Br(Box::new(writer), 0)
             }
             Coding::Zstd => {
                 let mut encoder = zstd::Encoder::new(Vec::new(), i32::from(levels.zstd))?;
@@ -175,7 +180,15 @@ impl Encoder {
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Encoder::Gzip(encoder) => encoder.write_all(bytes),
-            Encoder::Br(encoder) => encoder.write_all(bytes),
+            Encoder::Br(encoder, unflushed) => {
+                encoder.write_all(bytes)?;
+                *unflushed += bytes.len();
+                if *unflushed >= BROTLI_PORTION {
+                    *unflushed = 0;
+                    encoder.flush()?;
+                }
+                Ok(())
+            }
             Encoder::Zstd(encoder) => encoder.write_all(bytes),
         }
     }
@@ -184,7 +197,11 @@ impl Encoder {
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Encoder::Gzip(encoder) => encoder.flush(),
-            Encoder::Br(encoder) => encoder.flush(),
+            Encoder::Br(_, 0) => Ok(()),
+            Encoder::Br(encoder, unflushed) => {
+                *unflushed = 0;
+                encoder.flush()
+            }
             Encoder::Zstd(encoder) => encoder.flush(),
         }
     }
@@ -193,7 +210,7 @@ impl Encoder {
     pub(super) fn output(&mut self) -> &mut Vec<u8> {
         match self {
             Encoder::Gzip(encoder) => encoder.get_mut(),
-            Encoder::Br(encoder) => encoder.get_mut(),
+            Encoder::Br(encoder, _) => encoder.get_mut(),
             Encoder::Zstd(encoder) => encoder.get_mut(),
         }
     }
@@ -202,7 +219,7 @@ impl Encoder {
     pub(super) fn finish(self) -> io::Result<Vec<u8>> {
         match self {
             Encoder::Gzip(encoder) => encoder.finish(),
-            Encoder::Br(encoder) => Ok(encoder.into_inner()),
+            Encoder::Br(encoder, _) => Ok(encoder.into_inner()),
             Encoder::Zstd(encoder) => encoder.finish(),
         }
     }
@@ -268,10 +285,10 @@ mod tests {
         assert_eq!(base.check(), Ok(()));
         for levels in [
             Levels { gzip: 0, ..base },
-            Levels { gzip: 10, ..base },
-            Levels { br: 7, ..base },
+            Levels { gzip: 7, ..base },
+            Levels { br: 5, ..base },
             Levels { zstd: 0, ..base },
-            Levels { zstd: 10, ..base },
+            Levels { zstd: 5, ..base },
         ] {
             assert!(levels.check().is_err(), "{levels:?}");
         }

