@@ -19,7 +19,7 @@ use gate_kit::http::{
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -54,7 +54,10 @@ impl Places {
     /// A limit of `most` connections.
     #[must_use]
     pub fn new(most: u32) -> Rc<Self> {
-        Rc::new(Self { free: Cell::new(most), freed: tokio::sync::Notify::new() })
+        Rc::new(Self {
+            free: Cell::new(most),
+            freed: tokio::sync::Notify::new(),
+        })
     }
 
     /// A place, if one is free.
@@ -87,15 +90,26 @@ impl ClientConnection {
     /// A fresh connection.
     #[must_use]
     pub fn new(io: Io) -> Self {
-        Self { io, uses: 0, idle_since: Instant::now(), timer: Timer::default(), lease: None }
+        Self {
+            io,
+            uses: 0,
+            idle_since: Instant::now(),
+            timer: Timer::default(),
+            lease: None,
+        }
     }
 
     /// Whether an idle connection can still be used: the server has neither closed it nor sent
     /// anything unasked. Costs a system call only when something has happened.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        let mut byte = [0; 1];
-        self.io.poll_read(&mut Context::from_waker(Waker::noop()), &mut byte).is_pending()
+        self.io.is_quiet()
+    }
+
+    /// The byte connection and its place, for another protocol to use.
+    #[must_use]
+    pub fn into_parts(self) -> (Io, Option<Lease>) {
+        (self.io, self.lease)
     }
 
     /// The byte connection.
@@ -161,17 +175,18 @@ impl ClientExchange {
         limits: http1::Limits,
     ) -> Result<Self, ClientError> {
         let mut out = Vec::with_capacity(1024);
-        let (framing, delimiting, body, tunnel) = match &head.upgrade {
-            // What follows an upgrade request is sent once the server has agreed to it.
-            Some(protocol) => {
-                (OutgoingFraming::Upgrade(protocol), Delimiting::None, Body::Empty, Some(body))
-            }
-            None => {
-                let (framing, delimiting) = framing(head, &body);
-                (framing, delimiting, body, None)
-            }
+        // What follows an upgrade request is sent once the server has agreed to it.
+        let (framing, body, tunnel) = match &head.upgrade {
+            Some(protocol) => (OutgoingFraming::Upgrade(protocol), Body::Empty, Some(body)),
+            None => (framing(head, &body), body, None),
         };
-        encode_request_head(&mut out, head, framing).map_err(ClientError::Encode)?;
+        let promised =
+            encode_request_head(&mut out, head, framing, true).map_err(ClientError::Encode)?;
+        let delimiting = match promised.framing {
+            BodyFraming::Length(length) => Delimiting::Length(length),
+            BodyFraming::Chunked => Delimiting::Chunked,
+            BodyFraming::None | BodyFraming::UntilClose | BodyFraming::Tunnel => Delimiting::None,
+        };
         Ok(Self {
             connection,
             writer: MessageWriter::new(out, body, delimiting),
@@ -194,7 +209,9 @@ impl ClientExchange {
         // when no answer can be read either.
         let write_error = match self.poll_send(cx) {
             Ok(()) => None,
-            Err(WriteError::Body(error)) => return Poll::Ready(Err(ClientError::RequestBody(error))),
+            Err(WriteError::Body(error)) => {
+                return Poll::Ready(Err(ClientError::RequestBody(error)));
+            }
             Err(WriteError::Socket(error)) => Some(error),
         };
         loop {
@@ -302,7 +319,10 @@ impl ClientExchange {
             _ => false,
         };
         if exact && !self.writing && answer.keep_alive {
-            let body = self.input.take().map_or(Body::Empty, |buffer| Body::Full(Chunk::Pooled(buffer)));
+            let body = self
+                .input
+                .take()
+                .map_or(Body::Empty, |buffer| Body::Full(Chunk::Pooled(buffer)));
             self.give_back(&*recycle);
             return (answer.head, body);
         }
@@ -332,14 +352,14 @@ impl ClientExchange {
     }
 }
 
-fn framing<'a>(head: &RequestHead, body: &Body) -> (OutgoingFraming<'a>, Delimiting) {
+fn framing(head: &RequestHead, body: &Body) -> OutgoingFraming<'static> {
     match body.length() {
         // RFC 9110 section 8.6: no Content-Length for methods that do not expect a body.
         Some(0) if !matches!(head.method, Method::Post | Method::Put | Method::Patch) => {
-            (OutgoingFraming::None, Delimiting::None)
+            OutgoingFraming::None
         }
-        Some(length) => (OutgoingFraming::Length(length), Delimiting::Length(length)),
-        None => (OutgoingFraming::Chunked, Delimiting::Chunked),
+        Some(length) => OutgoingFraming::Length(length),
+        None => OutgoingFraming::Chunked,
     }
 }
 
@@ -364,20 +384,31 @@ impl ResponseBody {
         if let Some(buffer) = exchange.input.take() {
             return Poll::Ready(Ok(Some(buffer)));
         }
-        let mut buffer = if self.full_reads > 0 { PooledBuf::large() } else { PooledBuf::small() };
+        let mut buffer = if self.full_reads > 0 {
+            PooledBuf::large()
+        } else {
+            PooledBuf::small()
+        };
         match exchange.connection.io.poll_read(cx, buffer.spare()) {
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(None)),
             Poll::Ready(Ok(n)) => {
-                self.full_reads = if n == buffer.spare().len() { self.full_reads + 1 } else { 0 };
+                self.full_reads = if n == buffer.spare().len() {
+                    self.full_reads + 1
+                } else {
+                    0
+                };
                 buffer.filled(n);
                 self.waiting_since = None;
                 Poll::Ready(Ok(Some(buffer)))
             }
-            Poll::Ready(Err(error)) => {
-                Poll::Ready(Err(BodyError::new(BodyErrorKind::Disconnected, error.to_string())))
-            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(BodyError::new(
+                BodyErrorKind::Disconnected,
+                error.to_string(),
+            ))),
             Poll::Pending => {
-                let Some(idle) = limit(self.idle) else { return Poll::Pending };
+                let Some(idle) = limit(self.idle) else {
+                    return Poll::Pending;
+                };
                 let since = *self.waiting_since.get_or_insert_with(Instant::now);
                 ready!(exchange.connection.timer.poll(cx, since + idle));
                 let detail = format!("nothing came for {idle:?}");
@@ -392,7 +423,10 @@ impl ResponseBody {
                 let ended = self.decoder.finish_at_eof();
                 self.exchange = None;
                 return Poll::Ready(ended.err().map(|error| {
-                    Err(BodyError::new(BodyErrorKind::Disconnected, error.to_string()))
+                    Err(BodyError::new(
+                        BodyErrorKind::Disconnected,
+                        error.to_string(),
+                    ))
                 }));
             };
             let decoded = self
@@ -424,7 +458,11 @@ impl ResponseBody {
 impl BodyStream for ResponseBody {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
         let Some(exchange) = &mut self.exchange else {
-            return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::Trailers(trailers))));
+            return Poll::Ready(
+                self.trailers
+                    .take()
+                    .map(|trailers| Ok(Frame::Trailers(trailers))),
+            );
         };
         match exchange.poll_send(cx) {
             Ok(()) => {}
@@ -437,7 +475,10 @@ impl BodyStream for ResponseBody {
             Err(WriteError::Socket(_)) => self.keep_alive = false,
         }
         if self.tunnel
-            && self.exchange.as_ref().is_some_and(|exchange| !exchange.writing)
+            && self
+                .exchange
+                .as_ref()
+                .is_some_and(|exchange| !exchange.writing)
             && let Some(exchange) = &self.exchange
         {
             // The caller has ended its direction; pass that on and keep reading the other.

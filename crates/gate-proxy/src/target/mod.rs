@@ -1,0 +1,7 @@
+//! Where routes send exchanges: upstreams, models, fixed replies. One file per kind of target.
+
+pub mod fixed;
+pub mod model;
+mod model_body;
+mod model_compile;
+pub mod upstream;
