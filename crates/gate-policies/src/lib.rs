@@ -12,6 +12,7 @@
 //! Nothing else is edited for a new policy. [`when`] compiles the conditions that any policy may
 //! carry. This crate knows no socket and no proxy loop; the binary hands the registry over.
 
+mod places;
 pub mod registry;
 #[cfg(test)]
 #[allow(dead_code, reason = "a harness offers what any policy may need")]

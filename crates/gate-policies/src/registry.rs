@@ -2,11 +2,25 @@
 
 use gate_flow::PolicyDescriptor;
 
+#[path = "auth_key.rs"]
+pub mod auth_key;
 #[path = "ip.rs"]
 pub mod ip;
+#[path = "limit.rs"]
+pub mod limit;
 
 /// Every kind of policy, sorted by name.
-pub static POLICIES: &[PolicyDescriptor] = &[PolicyDescriptor::of::<ip::Ip>(
-    "Allows or refuses callers by address.\n\nThe address is the peer's, or the one that trusted proxies vouch for. A denied block always\nwins; once any block is allowed, everything outside the allowed blocks is refused. IPv4-mapped\nIPv6 addresses (`::ffff:10.0.0.1`, RFC 4291 section 2.5.5.2) count as IPv4, so that a block\ncannot be evaded by the other notation.",
-    "- ip: { allow: [10.0.0.0/8, \"2001:db8::/32\"], deny: [10.66.0.0/16] }\n",
-)];
+pub static POLICIES: &[PolicyDescriptor] = &[
+    PolicyDescriptor::of::<auth_key::AuthKey>(
+        "Lets callers in who present a key of a consumer.\n\nA key is looked for in the listed headers, then in the query parameter; the first place that\nholds one decides. Only SHA-256 hashes of keys are known to the gateway. The key is removed from\nevery such place before the request goes on, so that no upstream and no log ever sees it, unless\n`forward` says otherwise. Callers without a key are refused with `credential_missing` (or pass\nunnamed with `optional`), callers with an unknown key always with `credential_invalid`.",
+        "- auth_key: { headers: [authorization, x-api-key], query: api_key }\n",
+    ),
+    PolicyDescriptor::of::<ip::Ip>(
+        "Allows or refuses callers by address.\n\nThe address is the peer's, or the one that trusted proxies vouch for. A denied block always\nwins; once any block is allowed, everything outside the allowed blocks is refused. IPv4-mapped\nIPv6 addresses (`::ffff:10.0.0.1`, RFC 4291 section 2.5.5.2) count as IPv4, so that a block\ncannot be evaded by the other notation.",
+        "- ip: { allow: [10.0.0.0/8, \"2001:db8::/32\"], deny: [10.66.0.0/16] }\n",
+    ),
+    PolicyDescriptor::of::<limit::Limit>(
+        "Limits how many requests a caller may send per time.\n\nEvery rate is its own window, and a request passes only if all of them have room; a refused one\nconsumes nothing. A rate such as `100/s` grants 100 requests at once and then one every 10 ms\n(GCRA), so that no stretch of time ever sees more than the burst plus the rate. The count holds\nfor the process, not for a core, and survives reloads while the rates stay the same. Refusals\nare `rate_limited` with `Retry-After`; all answers carry `RateLimit-Policy` and `RateLimit`\n(draft-ietf-httpapi-ratelimit-headers-10) unless `headers` is off.",
+        "- limit: { by: consumer, rates: [100/s, 5000/h], burst: 20 }\n",
+    ),
+];
