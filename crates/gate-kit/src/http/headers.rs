@@ -90,6 +90,16 @@ impl Headers {
         Ok(())
     }
 
+    /// Adds a validated field whose id the codec has looked up already, which it needs to do for
+    /// its own framing rules, so that the name is not looked up twice.
+    ///
+    /// Debug builds check that the id is the name's.
+    pub fn append_identified(&mut self, id: HeaderId, name: &[u8], value: &[u8]) {
+        debug_assert_eq!(id, HeaderId::of(name), "the id must be the name's");
+        self.append_id(id, name, value);
+    }
+
+    #[inline]
     fn append_id(&mut self, id: HeaderId, name: &[u8], value: &[u8]) {
         debug_assert!(
             is_token(name),

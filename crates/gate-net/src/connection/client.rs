@@ -19,7 +19,7 @@ use gate_kit::http::{
 use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -94,8 +94,13 @@ impl ClientConnection {
     /// anything unasked. Costs a system call only when something has happened.
     #[must_use]
     pub fn is_usable(&self) -> bool {
-        let mut byte = [0; 1];
-        self.io.poll_read(&mut Context::from_waker(Waker::noop()), &mut byte).is_pending()
+        self.io.is_quiet()
+    }
+
+    /// The byte connection and its place, for another protocol to use.
+    #[must_use]
+    pub fn into_parts(self) -> (Io, Option<Lease>) {
+        (self.io, self.lease)
     }
 
     /// The byte connection.
@@ -161,17 +166,18 @@ impl ClientExchange {
         limits: http1::Limits,
     ) -> Result<Self, ClientError> {
         let mut out = Vec::with_capacity(1024);
-        let (framing, delimiting, body, tunnel) = match &head.upgrade {
-            // What follows an upgrade request is sent once the server has agreed to it.
-            Some(protocol) => {
-                (OutgoingFraming::Upgrade(protocol), Delimiting::None, Body::Empty, Some(body))
-            }
-            None => {
-                let (framing, delimiting) = framing(head, &body);
-                (framing, delimiting, body, None)
-            }
+        // What follows an upgrade request is sent once the server has agreed to it.
+        let (framing, body, tunnel) = match &head.upgrade {
+            Some(protocol) => (OutgoingFraming::Upgrade(protocol), Body::Empty, Some(body)),
+            None => (framing(head, &body), body, None),
         };
-        encode_request_head(&mut out, head, framing).map_err(ClientError::Encode)?;
+        let promised =
+            encode_request_head(&mut out, head, framing, true).map_err(ClientError::Encode)?;
+        let delimiting = match promised.framing {
+            BodyFraming::Length(length) => Delimiting::Length(length),
+            BodyFraming::Chunked => Delimiting::Chunked,
+            BodyFraming::None | BodyFraming::UntilClose | BodyFraming::Tunnel => Delimiting::None,
+        };
         Ok(Self {
             connection,
             writer: MessageWriter::new(out, body, delimiting),
@@ -332,14 +338,14 @@ impl ClientExchange {
     }
 }
 
-fn framing<'a>(head: &RequestHead, body: &Body) -> (OutgoingFraming<'a>, Delimiting) {
+fn framing(head: &RequestHead, body: &Body) -> OutgoingFraming<'static> {
     match body.length() {
         // RFC 9110 section 8.6: no Content-Length for methods that do not expect a body.
         Some(0) if !matches!(head.method, Method::Post | Method::Put | Method::Patch) => {
-            (OutgoingFraming::None, Delimiting::None)
+            OutgoingFraming::None
         }
-        Some(length) => (OutgoingFraming::Length(length), Delimiting::Length(length)),
-        None => (OutgoingFraming::Chunked, Delimiting::Chunked),
+        Some(length) => OutgoingFraming::Length(length),
+        None => OutgoingFraming::Chunked,
     }
 }
 

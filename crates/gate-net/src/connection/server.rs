@@ -14,12 +14,13 @@ use crate::http1::{
 use crate::io::Io;
 use gate_kit::buffer::{LARGE, PooledBuf, SMALL};
 use gate_kit::http::{
-    Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, Headers, Method, Request, Response,
-    ResponseHead, Version,
+    Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, HeaderId, Headers, Method, Request,
+    RequestHead, Response, ResponseHead, Version,
 };
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -55,6 +56,8 @@ pub enum Next {
     Request(Request),
     /// The caller speaks HTTP/2; nothing has been consumed.
     Http2,
+    /// A request whose body is announced as larger than the limit; answer 413 and close.
+    TooLarge(RequestHead),
     /// What came is not acceptable; answer it and close.
     Refused(ParseError),
     /// A head was begun and not completed in time; answer 408 and close.
@@ -98,7 +101,7 @@ pub struct ServerConnection {
 /// What request bodies share with their connection.
 struct Shared {
     io: Io,
-    options: Rc<ServerOptions>,
+    options: Arc<ServerOptions>,
     /// Bytes that were read and belong to what comes next.
     input: RefCell<Option<PooledBuf>>,
     /// Whether the current request's body has been read to its end.
@@ -117,13 +120,13 @@ struct Current {
     method: Method,
     version: Version,
     keep_alive: bool,
-    upgrade: bool,
+    upgrade: Option<Box<str>>,
 }
 
 impl ServerConnection {
     /// A connection over an accepted socket.
     #[must_use]
-    pub fn new(io: Io, options: Rc<ServerOptions>) -> Self {
+    pub fn new(io: Io, options: Arc<ServerOptions>) -> Self {
         let shared = Shared {
             io,
             options,
@@ -137,7 +140,7 @@ impl ServerConnection {
             method: Method::Get,
             version: Version::Http11,
             keep_alive: true,
-            upgrade: false,
+            upgrade: None,
         };
         Self { shared: Rc::new(shared), timer: Timer::default(), current, served: 0 }
     }
@@ -202,7 +205,7 @@ impl ServerConnection {
     /// Half a head at the end of input is refused; nothing at all is an ordinary close.
     fn at_eof(&self) -> Next {
         match self.shared.input.borrow_mut().take() {
-            Some(_) => Next::Refused(ParseError::Truncated),
+            Some(_) => Next::Refused(ParseError::BodyTruncated),
             None => Next::Closed,
         }
     }
@@ -249,7 +252,7 @@ impl ServerConnection {
             *self.shared.input.borrow_mut() = Some(buffer);
             return Parsed::Next(Next::Http2);
         }
-        let parsed = match parse_request(&buffer, &self.shared.options.head) {
+        let mut parsed = match parse_request(&buffer, &self.shared.options.head) {
             Ok(Some(parsed)) => parsed,
             Ok(None) => return Parsed::Partial(buffer),
             Err(error) => return Parsed::Next(Next::Refused(error)),
@@ -260,31 +263,36 @@ impl ServerConnection {
             method: parsed.head.method.clone(),
             version: parsed.head.version,
             keep_alive: parsed.keep_alive,
-            upgrade: parsed.head.upgrade.is_some(),
+            upgrade: parsed.head.upgrade.clone(),
         };
+        // The expectation is met here, when somebody first asks for the body.
         self.shared.expects_continue.set(parsed.expect_continue);
+        if parsed.expect_continue {
+            parsed.head.headers.remove(HeaderId::Expect);
+        }
         // Bytes after an upgrade request belong to the protocol upgraded to, if it comes to that.
         let framing = match parsed.framing {
-            BodyFraming::None if self.current.upgrade => BodyFraming::Tunnel,
+            BodyFraming::None if self.current.upgrade.is_some() => BodyFraming::Tunnel,
             framing => framing,
         };
-        match self.body(framing, buffer) {
-            Ok(body) => Parsed::Next(Next::Request(Request { head: parsed.head, body })),
-            Err(error) => Parsed::Next(Next::Refused(error)),
+        if let BodyFraming::Length(length) = framing
+            && length > self.shared.options.body_bytes
+        {
+            self.shared.body_done.set(false);
+            return Parsed::Next(Next::TooLarge(parsed.head));
         }
+        let body = self.body(framing, buffer);
+        Parsed::Next(Next::Request(Request { head: parsed.head, body }))
     }
 
     /// The body behind a head: at hand when all of it has come, else pulled from the socket.
-    fn body(&mut self, framing: BodyFraming, mut buffer: PooledBuf) -> Result<Body, ParseError> {
+    fn body(&mut self, framing: BodyFraming, mut buffer: PooledBuf) -> Body {
         self.shared.body_done.set(false);
         match framing {
             BodyFraming::None | BodyFraming::Length(0) => {
                 self.shared.body_done.set(true);
                 self.keep(buffer);
-                Ok(Body::Empty)
-            }
-            BodyFraming::Length(length) if length > self.shared.options.body_bytes => {
-                Err(ParseError::BodyTooLarge)
+                Body::Empty
             }
             BodyFraming::Length(length) if length <= buffer.len() as u64 => {
                 let length = usize::try_from(length).expect("fits a buffer");
@@ -293,14 +301,14 @@ impl ServerConnection {
                     buffer.truncate(length);
                 }
                 self.shared.body_done.set(true);
-                Ok(Body::Full(Chunk::Pooled(buffer)))
+                Body::Full(Chunk::Pooled(buffer))
             }
             framing => {
                 self.keep(buffer);
                 let deadline = limit(self.shared.options.body_time)
                     .filter(|_| framing != BodyFraming::Tunnel)
                     .map(|time| Instant::now() + time);
-                Ok(Body::Stream(Box::new(RequestBody {
+                Body::Stream(Box::new(RequestBody {
                     shared: self.shared.clone(),
                     decoder: BodyDecoder::new(framing),
                     received: 0,
@@ -310,7 +318,7 @@ impl ServerConnection {
                     tunnel: framing == BodyFraming::Tunnel,
                     finished: false,
                     trailers: None,
-                })))
+                }))
             }
         }
     }
@@ -364,58 +372,50 @@ impl ServerConnection {
     /// Writes an answer. `close` asks for the connection to end with it.
     pub async fn respond(&mut self, response: Response, close: bool) -> Sent {
         let Response { head, body } = response;
-        let unread = !self.shared.body_done.get() && !self.current.upgrade;
-        let mut reuse = self.current.keep_alive && !close && !unread;
-        let upgraded = head.status == 101 && self.current.upgrade;
-        let (framing, delimiting) = self.framing(&head, &body, upgraded);
-        if framing == OutgoingFraming::UntilClose || upgraded {
-            reuse = false;
-        }
-        let mut out = std::mem::take(&mut *self.shared.interim.borrow_mut());
-        out.reserve(512);
+        let upgraded = head.status == 101 && self.current.upgrade.is_some();
+        let unread = !self.shared.body_done.get() && self.current.upgrade.is_none();
         let context = ResponseContext {
             version: self.current.version,
             request_method: &self.current.method,
-            keep_alive: reuse,
+            keep_alive: self.current.keep_alive && !close && !unread,
         };
-        if let Err(error) = encode_response_head(&mut out, &head, framing, &context) {
-            let error = BodyError::new(BodyErrorKind::Internal, format!("{error:?}"));
-            return Sent::Cut { bytes: 0, error };
-        }
-        let bodiless = self.current.method == Method::Head || matches!(head.status, 204 | 304);
-        let body = if bodiless { Body::Empty } else { body };
-        let delimiting = if bodiless { Delimiting::None } else { delimiting };
+        let framing = match (body.length(), &self.current.upgrade) {
+            (_, Some(protocol)) if upgraded => OutgoingFraming::Upgrade(protocol),
+            // A length among the fields describes a body that is not sent (HEAD, 304).
+            (Some(0), _) if head.headers.contains(HeaderId::ContentLength) => OutgoingFraming::None,
+            (Some(length), _) => OutgoingFraming::Length(length),
+            (None, _) => OutgoingFraming::Chunked,
+        };
+        let mut out = std::mem::take(&mut *self.shared.interim.borrow_mut());
+        let promised = match encode_response_head(&mut out, &head, framing, context) {
+            Ok(promised) => promised,
+            Err(error) => {
+                let error = BodyError::new(BodyErrorKind::Internal, error.to_string());
+                return Sent::Cut { bytes: 0, error };
+            }
+        };
+        let (body, delimiting) = match promised.framing {
+            BodyFraming::None => (Body::Empty, Delimiting::None),
+            BodyFraming::Length(length) => (body, Delimiting::Length(length)),
+            BodyFraming::Chunked => (body, Delimiting::Chunked),
+            BodyFraming::UntilClose | BodyFraming::Tunnel => (body, Delimiting::None),
+        };
         let mut writer = MessageWriter::new(out, body, delimiting);
         let written = self.write(&mut writer, upgraded).await;
         let bytes = writer.sent_body();
         match written {
             Ok(()) => {
-                if !reuse {
+                // A policy may have answered while the body was still coming; what it left unread
+                // has to be looked at now, not when the head was written.
+                let unread = unread || (!self.shared.body_done.get() && !upgraded && self.current.upgrade.is_none());
+                if !promised.keep_alive || unread {
                     self.close(unread).await;
+                    return Sent::Complete { bytes, reuse: false };
                 }
-                Sent::Complete { bytes, reuse }
+                Sent::Complete { bytes, reuse: true }
             }
             Err(WriteError::Socket(_)) => Sent::ClientClosed { bytes },
             Err(WriteError::Body(error)) => Sent::Cut { bytes, error },
-        }
-    }
-
-    fn framing<'a>(
-        &self,
-        head: &'a ResponseHead,
-        body: &Body,
-        upgraded: bool,
-    ) -> (OutgoingFraming<'a>, Delimiting) {
-        if upgraded {
-            let protocol = head.headers.get_named("upgrade").and_then(|v| std::str::from_utf8(v).ok());
-            return (OutgoingFraming::Upgrade(protocol.unwrap_or("")), Delimiting::None);
-        }
-        match body.length() {
-            Some(length) => (OutgoingFraming::Length(length), Delimiting::Length(length)),
-            None if self.current.version == Version::Http10 => {
-                (OutgoingFraming::UntilClose, Delimiting::None)
-            }
-            None => (OutgoingFraming::Chunked, Delimiting::Chunked),
         }
     }
 
@@ -510,7 +510,7 @@ impl Interim {
             keep_alive: true,
         };
         let before = out.len();
-        if encode_response_head(&mut out, head, OutgoingFraming::None, &context).is_err() {
+        if encode_response_head(&mut out, head, OutgoingFraming::None, context).is_err() {
             out.truncate(before);
         }
     }

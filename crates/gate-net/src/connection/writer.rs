@@ -134,7 +134,7 @@ impl MessageWriter {
         self.queued += length;
         match self.delimiting {
             Delimiting::Chunked => {
-                self.frame(|out| encode_chunk_prefix(out, length));
+                self.frame(|out| encode_chunk_prefix(out, length as u64));
                 self.segments.push(Segment::Data(chunk));
                 self.frame(|out| out.extend_from_slice(CHUNK_SUFFIX));
             }

@@ -22,6 +22,8 @@ pub(crate) const WINDOWS_MAX: usize = 4;
 const SHARDS: usize = 64;
 /// Most entries per shard: 131,072 callers per table, at 40 bytes each plus the map's slack.
 const ENTRIES_MAX: usize = 2048;
+/// Nanoseconds between two sweeps of a shard that is not full.
+const SWEEP_EVERY: u64 = 10_000_000_000;
 /// Entries that go at once when a shard is full of callers who have not recovered.
 const EVICTED: usize = ENTRIES_MAX / 8;
 
@@ -66,7 +68,12 @@ pub(crate) struct Table {
 struct Shard(Mutex<Entries>);
 
 type Arrivals = [u64; WINDOWS_MAX];
-type Entries = HashMap<u64, Arrivals, BuildHasherDefault<Hashed>>;
+
+#[derive(Default)]
+struct Entries {
+    map: HashMap<u64, Arrivals, BuildHasherDefault<Hashed>>,
+    swept: u64,
+}
 
 impl Table {
     /// An empty table whose hashes are keyed with this secret.
@@ -92,12 +99,12 @@ impl Table {
         let hash = self.hash(domain, key);
         let shard = &self.shards[hash as usize % SHARDS].0;
         let mut entries = shard.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(arrivals) = entries.get_mut(&hash) {
+        if let Some(arrivals) = entries.map.get_mut(&hash) {
             return decide(arrivals, windows, now.0);
         }
         make_room(&mut entries, now.0);
         decide(
-            entries.entry(hash).or_insert([0; WINDOWS_MAX]),
+            entries.map.entry(hash).or_insert([0; WINDOWS_MAX]),
             windows,
             now.0,
         )
@@ -118,7 +125,7 @@ impl Table {
     fn len(&self) -> usize {
         self.shards
             .iter()
-            .map(|shard| shard.0.lock().unwrap().len())
+            .map(|shard| shard.0.lock().unwrap().map.len())
             .sum()
     }
 }
@@ -150,15 +157,19 @@ fn standing(arrival: u64, window: &Window, now: u64) -> Standing {
     }
 }
 
-/// Sees to it that one more entry fits, by one scan for many newcomers.
+/// Sees to it that one more entry fits, by one scan for many newcomers, and that memory falls back
+/// after a burst.
 fn make_room(entries: &mut Entries, now: u64) {
-    if entries.len() < ENTRIES_MAX {
+    let full = entries.map.len() >= ENTRIES_MAX;
+    if !full && now < entries.swept.saturating_add(SWEEP_EVERY) {
         return;
     }
+    entries.swept = now;
+    let entries = &mut entries.map;
     let latest = |arrivals: &Arrivals| arrivals.iter().copied().max().unwrap_or_default();
     entries.retain(|_, arrivals| latest(arrivals) > now);
     if entries.len() <= ENTRIES_MAX - EVICTED {
-        return entries.shrink_to(ENTRIES_MAX / 4);
+        return entries.shrink_to(entries.len() * 2);
     }
     let mut arrivals: Vec<u64> = entries.values().map(latest).collect();
     let (_, &mut nearest, _) = arrivals.select_nth_unstable(EVICTED - 1);

@@ -6,6 +6,7 @@
 
 use gate_kit::clock::Moment;
 use gate_model::resources::Outlier;
+use gate_net::connect::Endpoint as Target;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,6 +19,8 @@ const EJECTION_STEPS_MAX: u32 = 10;
 pub struct Endpoint {
     /// The text in the configuration.
     pub address: Arc<str>,
+    /// The same, understood.
+    pub target: Target,
     /// Unique in the process; names the connection pool of each worker.
     pub id: u64,
     /// Requests in flight.
@@ -37,10 +40,11 @@ pub struct Endpoint {
 impl Endpoint {
     /// A new endpoint, taken for healthy until something says otherwise.
     #[must_use]
-    pub fn new(address: &str) -> Self {
+    pub fn new(address: &str, target: Target) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self {
             address: address.into(),
+            target,
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             active: AtomicU32::new(0),
             healthy: AtomicBool::new(true),
@@ -145,13 +149,17 @@ impl Drop for InFlight {
 mod tests {
     use super::*;
 
+    fn endpoint() -> Endpoint {
+        Endpoint::new("a:1", Target::Name { host: "a".to_owned(), port: 1 })
+    }
+
     fn seconds(n: u64) -> Moment {
         Moment(n * 1_000_000_000)
     }
 
     #[test]
     fn failures_in_a_row_eject_for_longer_each_time() {
-        let endpoint = Endpoint::new("a:1");
+        let endpoint = endpoint();
         let outlier = Outlier { failures: 2, ..Outlier::default() };
         assert!(!endpoint.failed(&outlier, seconds(0), || true));
         endpoint.succeeded();
@@ -165,7 +173,7 @@ mod tests {
 
     #[test]
     fn nothing_is_ejected_when_too_many_are_out() {
-        let endpoint = Endpoint::new("a:1");
+        let endpoint = endpoint();
         let outlier = Outlier { failures: 1, ..Outlier::default() };
         assert!(!endpoint.failed(&outlier, seconds(1), || false));
         assert!(endpoint.is_available(seconds(1)));
@@ -173,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_endpoint_that_comes_back_warms_up() {
-        let endpoint = Endpoint::new("a:1");
+        let endpoint = endpoint();
         let slow = Duration::from_secs(10);
         assert!((endpoint.warmth(slow, seconds(5)) - 1.0).abs() < 1e-9, "new ones start warm");
         endpoint.set_healthy(false, seconds(5));
@@ -185,7 +193,7 @@ mod tests {
 
     #[test]
     fn requests_in_flight_are_counted_in_and_out() {
-        let endpoint = Arc::new(Endpoint::new("a:1"));
+        let endpoint = Arc::new(endpoint());
         let guard = endpoint.enter();
         assert_eq!(endpoint.active(), 1);
         drop(guard);

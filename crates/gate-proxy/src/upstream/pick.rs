@@ -220,7 +220,11 @@ mod tests {
         let endpoints = weights
             .iter()
             .enumerate()
-            .map(|(i, &weight)| (Arc::new(Endpoint::new(&format!("e{i}:1"))), weight))
+            .map(|(i, &weight)| {
+                let address = format!("e{i}:1");
+                let target = crate::upstream::connector::parse_endpoint(&address).unwrap();
+                (Arc::new(Endpoint::new(&address, target)), weight)
+            })
             .collect();
         Picker::new(endpoints, balance, Duration::ZERO)
     }

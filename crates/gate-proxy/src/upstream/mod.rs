@@ -1,0 +1,436 @@
+//! A balanced service: choosing an endpoint, calling it, and trying again where that is safe.
+//!
+//! [`Upstream::call`] is the whole life of a call: admission, pick, attempt, judgement, retry. It is
+//! used by routes to upstreams and, one attempt at a time, by model targets. `endpoint.rs` keeps
+//! what is known of each address, `pick.rs` chooses, `pool.rs` keeps connections, `budget.rs`
+//! bounds retries, `health.rs` asks endpoints how they are.
+
+pub mod attempt;
+pub mod budget;
+pub mod connector;
+pub mod endpoint;
+pub mod health;
+pub mod pick;
+pub mod pool;
+
+use attempt::{Answered, Failure, attempt};
+use budget::RetryBudget;
+use bytes::Bytes;
+use connector::Connector;
+use endpoint::Endpoint;
+use gate_flow::{Attempt, Exchange, Fault};
+use gate_kit::clock::{Clock, Moment};
+use gate_kit::http::{
+    Body, BodyError, BodyStream, Chunk, Frame, HeaderId, RequestHead, Response,
+};
+use gate_kit::random;
+use gate_model::fault::FaultCode;
+use gate_model::resources::{Balance, HashBy, RetryOn, Upstream as Settings};
+use pick::{Picker, hash_of};
+use smallvec::SmallVec;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A balanced service, compiled.
+pub struct Upstream {
+    /// Its name.
+    pub name: Arc<str>,
+    /// As configured, defaults written down.
+    pub settings: Settings,
+    /// Its endpoints.
+    pub picker: Picker,
+    /// How connections to its endpoints are opened.
+    pub connector: Connector,
+    /// State that outlives revisions.
+    pub state: Arc<State>,
+    /// The clock of the process.
+    pub clock: Clock,
+}
+
+/// What outlives revisions, besides the endpoints.
+#[derive(Debug, Default)]
+pub struct State {
+    in_flight: Arc<AtomicU32>,
+    budget: RetryBudget,
+}
+
+/// When a call must have happened, beyond the upstream's own limits.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Deadlines {
+    /// For everything.
+    pub total: Option<Instant>,
+    /// To the first byte of each attempt's answer.
+    pub first_byte: Duration,
+    /// Between two pieces of the answer.
+    pub idle: Duration,
+}
+
+/// Counts a request against the upstream's limit of concurrent ones.
+pub struct Permit(Arc<AtomicU32>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Upstream {
+    /// Admits one more concurrent request.
+    ///
+    /// # Errors
+    /// [`FaultCode::UpstreamOverloaded`] when there are as many as allowed.
+    pub fn admit(&self) -> Result<Permit, Fault> {
+        let before = self.state.in_flight.fetch_add(1, Ordering::Relaxed);
+        let permit = Permit(self.state.in_flight.clone());
+        if before >= self.settings.concurrency {
+            let detail = format!("`{}` has {before} requests in flight", self.name);
+            return Err(Fault::new(FaultCode::UpstreamOverloaded)
+                .detail(detail)
+                .retry_after(Duration::from_secs(1)));
+        }
+        Ok(permit)
+    }
+
+    /// Calls the upstream with an exchange's request, trying again where that is safe.
+    ///
+    /// # Errors
+    /// The fault of the last attempt. May be dropped midway, which cancels the call.
+    pub async fn call(&self, exchange: &mut Exchange) -> Result<Response, Fault> {
+        let permit = self.admit()?;
+        exchange.record.target = Some(self.name.clone());
+        let deadlines = self.deadlines(exchange);
+        let mut body = Some(std::mem::take(&mut exchange.request.body));
+        let replay = self.replay(&exchange.request.head, &mut body);
+        self.state.budget.request(self.clock.now());
+        let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
+        loop {
+            let hash = self.hash(exchange);
+            let endpoint = self.pick(hash, &tried)?;
+            let number = u32::try_from(tried.len()).unwrap_or(u32::MAX);
+            tried.push(endpoint.id);
+            let hedged = self.settings.hedge.as_ref().filter(|_| number == 0 && replay.is_some());
+            let outcome = match hedged {
+                Some(hedge) => {
+                    let after = hedge.after.duration();
+                    self.hedged(exchange, &endpoint, after, replay.as_ref(), &mut tried, &deadlines).await
+                }
+                None => {
+                    let started = self.clock.now();
+                    let interim = exchange.interim.clone();
+                    let head = &exchange.request.head;
+                    let result = attempt(self, &endpoint, head, &mut body, &deadlines, interim).await;
+                    Judged { endpoint, started, result }
+                }
+            };
+            let wait = match self.judge(exchange, outcome, &permit, number, body.is_some() || replay.is_some()) {
+                Judgement::Answer(answered) => return Ok(self.response(answered, permit)),
+                Judgement::Fault(fault) => return Err(fault),
+                Judgement::Retry(wait) => wait,
+            };
+            if body.is_none() {
+                body = replay.as_ref().map(Replay::body);
+            }
+            if let Some(total) = deadlines.total
+                && Instant::now() + wait >= total
+            {
+                return Err(Fault::new(FaultCode::UpstreamTimeout).detail("no time left to retry"));
+            }
+            if !wait.is_zero() {
+                exchange.services.sleep(wait).await;
+            }
+        }
+    }
+
+    /// An endpoint for one attempt.
+    ///
+    /// # Errors
+    /// [`FaultCode::NoEndpoint`] when none is available.
+    pub fn pick(&self, hash: Option<u64>, tried: &[u64]) -> Result<Arc<Endpoint>, Fault> {
+        self.picker.pick(self.clock.now(), hash, tried).cloned().ok_or_else(|| {
+            Fault::new(FaultCode::NoEndpoint)
+                .detail(format!("no endpoint of `{}` is healthy", self.name))
+                .retry_after(Duration::from_secs(1))
+        })
+    }
+
+    /// Whether one more retry fits the upstream's budget.
+    pub fn may_retry(&self) -> bool {
+        self.state.budget.retry(self.clock.now(), self.settings.retry.budget.fraction())
+    }
+
+    /// Notes in the endpoint's health how an attempt went.
+    pub fn note(&self, endpoint: &Endpoint, failed: bool) {
+        if !failed {
+            endpoint.succeeded();
+            return;
+        }
+        let now = self.clock.now();
+        let share = self.settings.outlier.share.fraction();
+        let ejected =
+            endpoint.failed(&self.settings.outlier, now, || self.picker.may_eject(share, now));
+        if ejected {
+            tracing::warn!(upstream = %self.name, endpoint = %endpoint.address, "endpoint ejected");
+        }
+    }
+
+    fn deadlines(&self, exchange: &Exchange) -> Deadlines {
+        let timeouts = &self.settings.timeouts;
+        let total = exchange.overrides.total.unwrap_or(timeouts.total.duration());
+        Deadlines {
+            total: (!total.is_zero()).then(|| Instant::now() + total),
+            first_byte: exchange.overrides.first_byte.unwrap_or(timeouts.first_byte.duration()),
+            idle: exchange.overrides.idle.unwrap_or(timeouts.idle.duration()),
+        }
+    }
+
+    fn hash(&self, exchange: &Exchange) -> Option<u64> {
+        let Balance::RingHash { by } = &self.settings.balance else { return None };
+        let headers = &exchange.request.head.headers;
+        match by {
+            HashBy::Header(name) => headers.get_named(name).map(|value| hash_of(&value)),
+            HashBy::Cookie(name) => cookie(headers.all(HeaderId::Cookie), name).map(|v| hash_of(&v)),
+            HashBy::Consumer {} => exchange.caller.as_ref().map(|caller| hash_of(&*caller.name)),
+            HashBy::Address {} => Some(hash_of(&exchange.address)),
+        }
+    }
+
+    /// What is needed to send a request again: kept only where repeating is allowed at all.
+    fn replay(&self, head: &RequestHead, body: &mut Option<Body>) -> Option<Replay> {
+        let retrying = self.settings.retry.attempts > 0 || self.settings.hedge.is_some();
+        if !retrying || !head.method.is_idempotent() || head.upgrade.is_some() {
+            return None;
+        }
+        match body.take()? {
+            Body::Empty => {
+                *body = Some(Body::Empty);
+                Some(Replay(Bytes::new()))
+            }
+            Body::Full(chunk) => {
+                let bytes = chunk.into_bytes();
+                *body = Some(Body::Full(Chunk::Shared(bytes.clone())));
+                Some(Replay(bytes))
+            }
+            stream => {
+                *body = Some(stream);
+                None
+            }
+        }
+    }
+
+    /// Two attempts side by side: the second starts when the first is slow, the first answer wins
+    /// and dropping the other cancels it.
+    async fn hedged(
+        &self,
+        exchange: &Exchange,
+        first: &Arc<Endpoint>,
+        after: Duration,
+        replay: Option<&Replay>,
+        tried: &mut SmallVec<[u64; 4]>,
+        deadlines: &Deadlines,
+    ) -> Judged {
+        let replay = replay.expect("hedging is only for what can be repeated");
+        let head = &exchange.request.head;
+        let started = self.clock.now();
+        let mut body = Some(replay.body());
+        let mut leading = Box::pin(attempt(self, first, head, &mut body, deadlines, None));
+        let lead = || (first.clone(), started);
+        let timer = tokio::time::sleep(after);
+        tokio::select! {
+            biased;
+            result = &mut leading => {
+                let (endpoint, started) = lead();
+                return Judged { endpoint, started, result };
+            }
+            () = timer => {}
+        }
+        let second = self.pick(None, tried).ok().filter(|e| e.id != first.id && self.may_retry());
+        let Some(second) = second else {
+            let (endpoint, started) = lead();
+            return Judged { endpoint, started, result: leading.await };
+        };
+        tried.push(second.id);
+        let second_started = self.clock.now();
+        let mut second_body = Some(replay.body());
+        let mut trailing = Box::pin(attempt(self, &second, head, &mut second_body, deadlines, None));
+        let (first_result, second_result) = tokio::select! {
+            biased;
+            result = &mut leading => (Some(result), None),
+            result = &mut trailing => (None, Some(result)),
+        };
+        // A failure does not win while the other may still answer.
+        match (first_result, second_result) {
+            (Some(Err(_)), None) => {
+                Judged { result: trailing.await, endpoint: second.clone(), started: second_started }
+            }
+            (Some(result), _) => {
+                let (endpoint, started) = lead();
+                Judged { endpoint, started, result }
+            }
+            (None, Some(Ok(answered))) => {
+                Judged { endpoint: second.clone(), started: second_started, result: Ok(answered) }
+            }
+            (None, _) => {
+                let (endpoint, started) = lead();
+                Judged { endpoint, started, result: leading.await }
+            }
+        }
+    }
+
+    fn judge(
+        &self,
+        exchange: &mut Exchange,
+        judged: Judged,
+        _permit: &Permit,
+        number: u32,
+        repeatable: bool,
+    ) -> Judgement {
+        let Judged { endpoint, started, result } = judged;
+        let now = self.clock.now();
+        let (status, fault, reused) = match &result {
+            Ok(answered) => (answered.head.status, None, answered.reused),
+            Err(failure) => (0, Some(failure.fault.code), failure.reused),
+        };
+        exchange.record.attempts.push(Attempt {
+            endpoint: endpoint.address.clone(),
+            status,
+            fault,
+            started: started.since(exchange.record.started),
+            duration: now.since(started),
+            reused,
+        });
+        let blamed = matches!(status, 502..=504)
+            || fault.is_some_and(|code| code.source() == gate_model::fault::FaultSource::Upstream);
+        self.note(&endpoint, blamed);
+        let reason = match &result {
+            Ok(answered) => match answered.head.status {
+                502..=504 => Some(RetryOn::Unavailable),
+                429 => Some(RetryOn::TooMany),
+                _ => None,
+            },
+            Err(failure) => failure.reason,
+        };
+        // Nothing was sent when no connection was made; otherwise only what can be repeated is.
+        let safe = match reason {
+            Some(RetryOn::Connect) => true,
+            Some(_) => exchange.request.head.method.is_idempotent(),
+            None => false,
+        };
+        let again = safe
+            && repeatable
+            && number < self.settings.retry.attempts
+            && reason.is_some_and(|reason| self.settings.retry.on.contains(&reason))
+            && self.may_retry();
+        match result {
+            _ if again => Judgement::Retry(self.backoff(number, result.as_ref().ok())),
+            Ok(answered) => Judgement::Answer(answered),
+            Err(failure) => Judgement::Fault(failure.fault),
+        }
+    }
+
+    /// Time before a retry: half to all of the doubled base, or what the endpoint asked for.
+    fn backoff(&self, number: u32, answered: Option<&Answered>) -> Duration {
+        let backoff = &self.settings.retry.backoff;
+        let most = backoff.most.duration();
+        let asked = answered
+            .and_then(|answered| answered.head.headers.get_str(HeaderId::RetryAfter))
+            .and_then(|text| text.trim().parse().ok())
+            .map(Duration::from_secs);
+        if let Some(asked) = asked {
+            return asked.min(most);
+        }
+        let full = backoff.base.duration().saturating_mul(1 << number.min(16)).min(most);
+        full.mul_f64(0.5 + 0.5 * random::fraction())
+    }
+
+    fn response(&self, answered: Answered, permit: Permit) -> Response {
+        let Answered { head, body, in_flight, .. } = answered;
+        let body = match body {
+            Body::Stream(inner) => {
+                Body::Stream(Box::new(Held { inner, held: Some((permit, in_flight)) }))
+            }
+            at_hand => at_hand,
+        };
+        Response { head, body }
+    }
+}
+
+/// A body that can be sent again.
+struct Replay(Bytes);
+
+impl Replay {
+    fn body(&self) -> Body {
+        if self.0.is_empty() { Body::Empty } else { Body::Full(Chunk::Shared(self.0.clone())) }
+    }
+}
+
+struct Judged {
+    endpoint: Arc<Endpoint>,
+    started: Moment,
+    result: Result<Answered, Failure>,
+}
+
+enum Judgement {
+    Answer(Answered),
+    Fault(Fault),
+    Retry(Duration),
+}
+
+/// A body that counts as in flight until it has ended.
+pub struct Held<T> {
+    inner: Box<dyn BodyStream>,
+    held: Option<T>,
+}
+
+impl<T> Held<T> {
+    /// Keeps `held` alive until `inner` has ended.
+    pub fn new(inner: Box<dyn BodyStream>, held: T) -> Self {
+        Self { inner, held: Some(held) }
+    }
+}
+
+impl<T> BodyStream for Held<T> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        let frame = ready!(self.inner.poll_frame(cx));
+        if !matches!(frame, Some(Ok(Frame::Data(_)))) {
+            self.held = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        self.inner.remaining()
+    }
+}
+
+/// The value of a cookie, from every Cookie field.
+fn cookie<'a>(fields: impl Iterator<Item = &'a [u8]>, name: &str) -> Option<&'a [u8]> {
+    for field in fields {
+        for pair in field.split(|&byte| byte == b';') {
+            let pair = pair.trim_ascii();
+            if let Some(rest) = pair.strip_prefix(name.as_bytes())
+                && let Some(value) = rest.strip_prefix(b"=")
+            {
+                return Some(value);
+            }
+        }
+    }
+    None
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_found_by_their_whole_name() {
+        let field: &[&[u8]] = &[b"ab=1; a=2", b"c=3"];
+        let find = |name| cookie(field.iter().copied(), name);
+        assert_eq!(find("a"), Some(&b"2"[..]));
+        assert_eq!(find("c"), Some(&b"3"[..]));
+        assert_eq!(find("b"), None);
+    }
+}

@@ -1,0 +1,369 @@
+//! One worker: a single-threaded runtime that owns its connections, its pools and its exchanges.
+//!
+//! Nothing here crosses threads except what `Shared` holds: the snapshot (one atomic pointer), the
+//! readers' counters, and tables keyed by resource identity. A worker knows the control plane only
+//! through a channel of [`Command`]s, and keeps serving when nobody sends any.
+
+use crate::connection;
+use crate::listener::ListenerState;
+use crate::process::Shared;
+use crate::record::trace;
+use crate::services::WorkerServices;
+use crate::upstream::pool;
+use gate_flow::{Client, Exchange, InterimSink, Outcome, Overrides, Parameters, Record, Services};
+use gate_kit::http::{Body, BodyError, BodyStream, Frame, HeaderId, Headers, Request};
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::net::IpAddr;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+/// Pause between sweeps of idle upstream connections.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Sweeps without any exchange after which spare memory is given back.
+const TRIM_AFTER: u32 = 5;
+
+/// What the control plane asks of a worker.
+pub enum Command {
+    /// Accept on a listener from now on.
+    Listen(Arc<ListenerState>),
+    /// Accept no more on it; its connections live on.
+    Unlisten(Arc<str>),
+    /// Accept nothing more, finish what is in flight until then, and end.
+    Drain(Duration),
+}
+
+/// What the tasks of one worker share.
+pub struct Worker {
+    /// What all workers share.
+    pub shared: Arc<Shared>,
+    /// What policies and targets may ask for.
+    pub services: Rc<dyn Services>,
+    index: usize,
+    draining: Cell<bool>,
+    idle: RefCell<slab::Slab<Waker>>,
+    exchanges: Cell<u64>,
+}
+
+/// Runs a worker on this thread until it has drained.
+pub fn run(index: usize, shared: &Arc<Shared>, commands: mpsc::Receiver<Command>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(31)
+        .build()
+        .expect("the system has descriptors for another runtime at start");
+    let tasks = LocalSet::new();
+    let worker = Rc::new(Worker {
+        shared: shared.clone(),
+        services: Rc::new(WorkerServices::new(shared.clone())),
+        index,
+        draining: Cell::new(false),
+        idle: RefCell::default(),
+        exchanges: Cell::new(0),
+    });
+    let patience = tasks.block_on(&runtime, worker.clone().control(commands));
+    // Whatever is still running after the deadline is dropped, which closes its sockets and closes
+    // its record as cut.
+    let drained = async { tokio::time::timeout(patience, worker.quiet()).await.is_ok() };
+    if !tasks.block_on(&runtime, drained) {
+        tracing::warn!(worker = index, "exchanges were cut at the end of the drain");
+    }
+    pool::clear();
+}
+
+impl Worker {
+    async fn control(self: Rc<Self>, mut commands: mpsc::Receiver<Command>) -> Duration {
+        let mut accepting: Vec<(Arc<str>, Vec<tokio::task::JoinHandle<()>>)> = Vec::new();
+        let mut sweep = tokio::time::interval(SWEEP);
+        let (mut quiet_sweeps, mut seen) = (0, 0);
+        loop {
+            let command = tokio::select! {
+                command = commands.recv() => command,
+                _ = sweep.tick() => {
+                    pool::sweep();
+                    quiet_sweeps = if self.exchanges.get() == seen { quiet_sweeps + 1 } else { 0 };
+                    seen = self.exchanges.get();
+                    if quiet_sweeps == TRIM_AFTER {
+                        gate_kit::buffer::trim();
+                        (self.shared.trim)();
+                    }
+                    continue;
+                }
+            };
+            match command {
+                Some(Command::Listen(state)) => {
+                    let name = state.name.clone();
+                    let tasks = self.listen(&state);
+                    accepting.push((name, tasks));
+                }
+                Some(Command::Unlisten(name)) => {
+                    for (_, tasks) in accepting.extract_if(.., |(known, _)| *known == name) {
+                        tasks.iter().for_each(tokio::task::JoinHandle::abort);
+                    }
+                }
+                Some(Command::Drain(patience)) => {
+                    accepting.iter().flat_map(|(_, tasks)| tasks).for_each(|task| task.abort());
+                    self.drain();
+                    return patience;
+                }
+                None => {
+                    self.drain();
+                    return Duration::ZERO;
+                }
+            }
+        }
+    }
+
+    fn listen(self: &Rc<Self>, state: &Arc<ListenerState>) -> Vec<tokio::task::JoinHandle<()>> {
+        let sockets = match state.sockets.share(self.index, self.shared.workers) {
+            Ok(sockets) => sockets,
+            Err(error) => {
+                tracing::error!(listener = %state.name, %error, "cannot accept");
+                return Vec::new();
+            }
+        };
+        let accept = |socket: gate_net::listen::Listener| {
+            let (worker, state) = (self.clone(), state.clone());
+            tokio::task::spawn_local(async move {
+                loop {
+                    let io = socket.accept().await;
+                    tokio::task::spawn_local(connection::handle(worker.clone(), state.clone(), io));
+                }
+            })
+        };
+        sockets.into_iter().map(accept).collect()
+    }
+
+    fn drain(&self) {
+        self.draining.set(true);
+        let wakers: Vec<Waker> = self.idle.borrow_mut().drain().collect();
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether the worker is shutting down.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Waits until no connection is left.
+    async fn quiet(&self) {
+        while self.shared.connections_of(self.index) > 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The position of this worker among all.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.index
+    }
+
+    /// Waits for something on an idle connection; `None` when the worker begins to drain first.
+    pub async fn unless_draining<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
+        let mut waiting = pin!(waiting);
+        let mut slot = IdleSlot { worker: self, key: None };
+        poll_fn(|cx| {
+            if let Poll::Ready(value) = waiting.as_mut().poll(cx) {
+                return Poll::Ready(Some(value));
+            }
+            if self.draining.get() {
+                return Poll::Ready(None);
+            }
+            slot.register(cx.waker());
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Opens an exchange over the snapshot in force.
+    pub fn open(
+        self: &Rc<Self>,
+        client: &Rc<Client>,
+        mut request: Request,
+        interim: Option<Rc<dyn InterimSink>>,
+    ) -> Open {
+        self.exchanges.set(self.exchanges.get() + 1);
+        self.shared.readers.metrics().gauges().exchanges.open();
+        let snapshot = self.shared.snapshot.load_full();
+        let clock = &self.shared.clock;
+        let gateway = &snapshot.resources.gateway;
+        let headers = &mut request.head.headers;
+        let address = caller_address(client.peer.ip(), headers, &gateway.trusted_proxies);
+        let mut record = Record {
+            revision: snapshot.revision,
+            started: clock.now(),
+            started_unix: clock.unix(),
+            listener: Some(client.listener.clone()),
+            ..Record::default()
+        };
+        if let Some(tracing) = &gateway.tracing {
+            record.trace = trace::begin(headers, tracing.sample.fraction());
+        }
+        let mut counted = None;
+        request.body = match request.body {
+            Body::Stream(inner) => {
+                let count = Rc::new(Cell::new(0));
+                counted = Some(count.clone());
+                Body::Stream(Box::new(Counted { inner, count }))
+            }
+            at_hand => {
+                record.request_bytes = at_hand.length().unwrap_or(0);
+                at_hand
+            }
+        };
+        let exchange = Exchange {
+            snapshot,
+            request,
+            client: client.clone(),
+            address,
+            route: None,
+            parameters: Parameters::default(),
+            caller: None,
+            response_headers: Headers::new(),
+            overrides: Overrides::default(),
+            record,
+            ai: None,
+            interim,
+            services: self.services.clone(),
+        };
+        Open { exchange, worker: self.clone(), counted, finished: false }
+    }
+}
+
+struct IdleSlot<'a> {
+    worker: &'a Worker,
+    key: Option<usize>,
+}
+
+impl IdleSlot<'_> {
+    fn register(&mut self, waker: &Waker) {
+        let mut idle = self.worker.idle.borrow_mut();
+        match self.key.and_then(|key| idle.get_mut(key)) {
+            Some(known) if known.will_wake(waker) => {}
+            Some(known) => known.clone_from(waker),
+            None => self.key = Some(idle.insert(waker.clone())),
+        }
+    }
+}
+
+impl Drop for IdleSlot<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key {
+            self.worker.idle.borrow_mut().try_remove(key);
+        }
+    }
+}
+
+/// An exchange that will have exactly one record, however it ends: finished in order, dropped
+/// because its caller left, or unwound by a broken invariant.
+pub struct Open {
+    /// The exchange.
+    pub exchange: Exchange,
+    worker: Rc<Worker>,
+    counted: Option<Rc<Cell<u64>>>,
+    finished: bool,
+}
+
+impl Open {
+    /// Closes the record.
+    pub fn finish(&mut self, outcome: Outcome, response_bytes: u64) {
+        assert!(!self.finished, "an exchange ends once");
+        self.finished = true;
+        let record = &mut self.exchange.record;
+        record.outcome = outcome;
+        record.response_bytes = response_bytes;
+        record.duration = self.worker.shared.clock.now().since(record.started);
+        if let Some(count) = &self.counted {
+            record.request_bytes = count.get();
+        }
+        if let Some(ai) = self.exchange.ai.take() {
+            record.ai = Some(Box::new(ai.take()));
+        }
+        self.worker.shared.readers.metrics().gauges().exchanges.close();
+        self.worker.shared.readers.finish(&mut self.exchange);
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        if std::thread::panicking() {
+            self.exchange.record.fault = Some(gate_model::fault::FaultCode::InternalError);
+            self.finish(Outcome::Cut, 0);
+        } else {
+            self.finish(Outcome::ClientClosed, 0);
+        }
+    }
+}
+
+/// A request body whose bytes are counted for the record.
+struct Counted {
+    inner: Box<dyn BodyStream>,
+    count: Rc<Cell<u64>>,
+}
+
+impl BodyStream for Counted {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        let frame = ready!(self.inner.poll_frame(cx));
+        if let Some(Ok(Frame::Data(chunk))) = &frame {
+            self.count.set(self.count.get() + chunk.len() as u64);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        self.inner.remaining()
+    }
+}
+
+/// The caller's address: the peer's, unless trusted proxies vouch for another. The chain is read
+/// from its end, because only the entries that trusted proxies added can be believed.
+fn caller_address(peer: IpAddr, headers: &Headers, trusted: &[ipnet::IpNet]) -> IpAddr {
+    let mut address = peer.to_canonical();
+    let believed = |address: IpAddr| trusted.iter().any(|block| block.contains(&address));
+    if trusted.is_empty() || !believed(address) {
+        return address;
+    }
+    let fields: Vec<&[u8]> = headers.all(HeaderId::XForwardedFor).collect();
+    let entries = fields.iter().rev().flat_map(|field| field.rsplit(|&byte| byte == b','));
+    for entry in entries {
+        let parsed = std::str::from_utf8(entry).ok().and_then(|text| text.trim().parse::<IpAddr>().ok());
+        let Some(next) = parsed else { break };
+        address = next.to_canonical();
+        if !believed(address) {
+            break;
+        }
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_trusted_proxies_may_name_the_caller() {
+        let trusted: Vec<ipnet::IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
+        let address = |peer: &str, chain: &str| {
+            let mut headers = Headers::new();
+            if !chain.is_empty() {
+                headers.append_known(HeaderId::XForwardedFor, chain.as_bytes());
+            }
+            caller_address(peer.parse().unwrap(), &headers, &trusted).to_string()
+        };
+        assert_eq!(address("203.0.113.9", "198.51.100.1"), "203.0.113.9");
+        assert_eq!(address("10.0.0.1", "198.51.100.1"), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", "1.1.1.1, 198.51.100.1, 10.0.0.2"), "198.51.100.1");
+        assert_eq!(address("10.0.0.1", "garbage"), "10.0.0.1");
+        assert_eq!(address("10.0.0.1", ""), "10.0.0.1");
+        assert_eq!(address("::ffff:10.0.0.1", "198.51.100.1"), "198.51.100.1");
+    }
+}
