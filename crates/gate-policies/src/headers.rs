@@ -1,8 +1,9 @@
 //! Sets, adds and removes headers of requests and responses.
 //!
-//! Per side, the order is `remove`, `set`, `default`, `add`. Values may hold variables such as
-//! `${client.address}`, `${consumer.name}`, `${params.id}`, `${request.id}` or `${route.name}`;
-//! bytes of theirs that a field cannot hold are percent-encoded, so that no value ever becomes two
+//! Per side, the order is `remove`, `set`, `default`, `add`. Values may hold variables:
+//! `${client.address}`, `${consumer.name}`, `${params.NAME}` (from the route's path),
+//! `${request.host}`, `${request.id}` (from `request_id`), `${request.method}`,
+//! `${request.path}`, `${request.scheme}` and `${route.name}`; `$${` stands for `${` itself. Bytes that a field cannot hold are percent-encoded, so that no value ever becomes two
 //! fields. A `set` whose variable has no value (nobody is authenticated) removes the field, so that
 //! a caller's own never passes for the gateway's; `default` and `add` then do nothing. Framing and
 //! hop-by-hop fields (Content-Length, Connection, Transfer-Encoding ...) are the gateway's and are

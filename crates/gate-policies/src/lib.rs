@@ -14,6 +14,7 @@
 
 mod checks;
 mod path_change;
+mod places;
 pub mod registry;
 mod template;
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use gate_flow::PolicyDescriptor;
 
+#[path = "auth_key.rs"]
+pub mod auth_key;
 #[path = "compress.rs"]
 pub mod compress;
 #[path = "cors.rs"]
@@ -10,6 +12,8 @@ pub mod cors;
 pub mod headers;
 #[path = "ip.rs"]
 pub mod ip;
+#[path = "limit.rs"]
+pub mod limit;
 #[path = "mirror.rs"]
 pub mod mirror;
 #[path = "redirect.rs"]
@@ -23,8 +27,12 @@ pub mod timeout;
 
 /// Every kind of policy, sorted by name.
 pub static POLICIES: &[PolicyDescriptor] = &[
+    PolicyDescriptor::of::<auth_key::AuthKey>(
+        "Lets callers in who present a key of a consumer.\n\nA key is looked for in the listed headers, then in the query parameter; the first place that\nholds one decides. Only SHA-256 hashes of keys are known to the gateway. The key is removed from\nevery such place before the request goes on, so that no upstream and no log ever sees it, unless\n`forward` says otherwise. Callers without a key are refused with `credential_missing` (or pass\nunnamed with `optional`), callers with an unknown key always with `credential_invalid`.",
+        "- auth_key: { headers: [authorization, x-api-key], query: api_key }\n",
+    ),
     PolicyDescriptor::of::<compress::Compress>(
-        "Compresses answers with gzip, Brotli or Zstandard, as the caller accepts.\n\nThe coding with the highest weight in Accept-Encoding wins (RFC 9110 section 12.5.3); between\nequals, the order of `encodings` decides. Compressed are answers of the listed types from\n`min_size` on, or of unknown size. Left alone are those that are encoded already, marked\n`Cache-Control: no-transform`, partial (206), without a body (204, 304, answers to HEAD), or\nthat carry a digest of their bytes. Answers that could have been compressed say\n`Vary: Accept-Encoding`; compressed ones have a weak ETag and take no ranges.\n\nBytes are compressed as they pass, 8 KiB in one turn of the worker, and whatever is\nheld back leaves as soon as the target pauses, so that a stream is never delayed. A stream in\ncompression takes about 0.3 MiB (gzip) to 1.5 MiB (Brotli) of memory. Answers that mix secrets\nwith what a caller sends should not be compressed (BREACH): give their route no such policy.",
+        "Compresses answers with gzip, Brotli or Zstandard, as the caller accepts.\n\nThe coding with the highest weight in Accept-Encoding wins (RFC 9110 section 12.5.3); between\nequals, the order of `encodings` decides. Compressed are answers of the listed types from\n`min_size` on, or of unknown size. Left alone are those that are encoded already, marked\n`Cache-Control: no-transform`, partial (206), without a body (204, 304, answers to HEAD), or\nthat carry a digest of their bytes. Answers that could have been compressed say\n`Vary: Accept-Encoding`; compressed ones have a weak ETag and take no ranges.\n\nBytes are compressed as they pass, 8 KiB in one turn of the worker, and whatever is\nheld back leaves as soon as the target pauses, so that a stream is never delayed. A stream in\ncompression takes about 0.4 MiB (gzip) to 0.6 MiB (Brotli, Zstandard). Answers that mix secrets\nwith what a caller sends should not be compressed (BREACH): give their route no such policy.",
         "- compress: { encodings: [zstd, gzip], min_size: 2KiB, levels: { gzip: 6 } }\n",
     ),
     PolicyDescriptor::of::<cors::Cors>(
@@ -32,12 +40,16 @@ pub static POLICIES: &[PolicyDescriptor] = &[
         "- cors:\n    origins: [\"https://app.example.com\", \"https://*.preview.example.com\"]\n    methods: [GET, POST, PUT, DELETE]\n    headers: [Authorization, Content-Type]\n    credentials: true\n    max_age: 10m\n",
     ),
     PolicyDescriptor::of::<headers::ChangeHeaders>(
-        "Sets, adds and removes headers of requests and responses.\n\nPer side, the order is `remove`, `set`, `default`, `add`. Values may hold variables such as\n`${client.address}`, `${consumer.name}`, `${params.id}`, `${request.id}` or `${route.name}`;\nbytes of theirs that a field cannot hold are percent-encoded, so that no value ever becomes two\nfields. A `set` whose variable has no value (nobody is authenticated) removes the field, so that\na caller's own never passes for the gateway's; `default` and `add` then do nothing. Framing and\nhop-by-hop fields (Content-Length, Connection, Transfer-Encoding ...) are the gateway's and are\nrefused; the host is changed by `rewrite`. Response headers are changed on faults too.",
+        "Sets, adds and removes headers of requests and responses.\n\nPer side, the order is `remove`, `set`, `default`, `add`. Values may hold variables:\n`${client.address}`, `${consumer.name}`, `${params.NAME}` (from the route's path),\n`${request.host}`, `${request.id}` (from `request_id`), `${request.method}`,\n`${request.path}`, `${request.scheme}` and `${route.name}`; `$${` stands for `${` itself. Bytes that a field cannot hold are percent-encoded, so that no value ever becomes two\nfields. A `set` whose variable has no value (nobody is authenticated) removes the field, so that\na caller's own never passes for the gateway's; `default` and `add` then do nothing. Framing and\nhop-by-hop fields (Content-Length, Connection, Transfer-Encoding ...) are the gateway's and are\nrefused; the host is changed by `rewrite`. Response headers are changed on faults too.",
         "- headers:\n    request:\n      remove: [X-Debug, X-Internal-*]\n      set: { X-Consumer: \"${consumer.name}\" }\n    response:\n      set: { Strict-Transport-Security: max-age=31536000 }\n      default: { Cache-Control: no-store }\n",
     ),
     PolicyDescriptor::of::<ip::Ip>(
         "Allows or refuses callers by address.\n\nThe address is the peer's, or the one that trusted proxies vouch for. A denied block always\nwins; once any block is allowed, everything outside the allowed blocks is refused. IPv4-mapped\nIPv6 addresses (`::ffff:10.0.0.1`, RFC 4291 section 2.5.5.2) count as IPv4, so that a block\ncannot be evaded by the other notation.",
         "- ip: { allow: [10.0.0.0/8, \"2001:db8::/32\"], deny: [10.66.0.0/16] }\n",
+    ),
+    PolicyDescriptor::of::<limit::Limit>(
+        "Limits how many requests a caller may send per time.\n\nEvery rate is its own window, and a request passes only if all of them have room; a refused one\nconsumes nothing. A rate such as `100/s` grants 100 requests at once and then one every 10 ms\n(GCRA), so that no stretch of time ever sees more than the burst plus the rate. The count holds\nfor the process, not for a core, and survives reloads while the rates stay the same. Refusals\nare `rate_limited` with `Retry-After`; all answers carry `RateLimit-Policy` and `RateLimit`\n(draft-ietf-httpapi-ratelimit-headers-10) unless `headers` is off.",
+        "- limit: { by: consumer, rates: [100/s, 5000/h], burst: 20 }\n",
     ),
     PolicyDescriptor::of::<mirror::Mirror>(
         "Sends a copy of a share of the requests to another upstream, and never delays the caller.\n\nThe copy is made where this policy stands, so that policies behind it do not change it. It\nleaves once the request's body is complete: a body that still streams is copied as it passes, up\nto `body`; beyond that, or when the body breaks off, the copy is given up and counted. The answer\nis read to its end (bounded) and thrown away. Copies carry `x-tidegate-mirror: 1`, and requests\nthat carry it already are not mirrored, so that two gateways cannot mirror in circles. Without\n`credentials: true`, Authorization, cookies and API key headers stay behind; a key in the query\ndoes not (let `rewrite` remove it first). Upgrades (WebSocket) and CONNECT are never mirrored.\nMake sure that what the other upstream does with a copy has no effect outside of it.",
@@ -52,7 +64,7 @@ pub static POLICIES: &[PolicyDescriptor] = &[
         "- request_id: { header: X-Request-Id, trust: false }\n",
     ),
     PolicyDescriptor::of::<rewrite::Rewrite>(
-        "Changes a request's path, query or host before its target sees it.\n\nAt most one of `prefix`, `path` and `regex` changes the path. A changed path is checked as\nstrictly as one that arrives: a caller's parameter cannot lead out of the folder written here\n(such a request is refused with `invalid_path`). The query stays unless `query` changes it; its\nother parameters keep their spelling and order. Routing is over when a policy runs, so that a\nrewrite never changes the route; the access record keeps the target as the caller sent it.\n`path`, the values of `query` and `host` may hold variables, such as `${params.id}` or\n`${consumer.name}`; the page on templates lists them.",
+        "Changes a request's path, query or host before its target sees it.\n\nAt most one of `prefix`, `path` and `regex` changes the path. A changed path is checked as\nstrictly as one that arrives: a caller's parameter cannot lead out of the folder written here\n(such a request is refused with `invalid_path`). The query stays unless `query` changes it; its\nother parameters keep their spelling and order. Routing is over when a policy runs, so that a\nrewrite never changes the route; the access record keeps the target as the caller sent it.\n`path`, the values of `query` and `host` may hold variables, such as `${params.id}` or\n`${consumer.name}`; `headers` lists them.",
         "- rewrite:\n    prefix: { from: /api, to: / }\n    query: { set: { tenant: \"${route.name}\" }, remove: [debug] }\n",
     ),
     PolicyDescriptor::of::<timeout::Timeout>(

@@ -6,7 +6,7 @@
 //! other parameters keep their spelling and order. Routing is over when a policy runs, so that a
 //! rewrite never changes the route; the access record keeps the target as the caller sent it.
 //! `path`, the values of `query` and `host` may hold variables, such as `${params.id}` or
-//! `${consumer.name}`; the page on templates lists them.
+//! `${consumer.name}`; `headers` lists them.
 //!
 //! ```yaml
 //! - rewrite:
@@ -16,6 +16,7 @@
 
 use crate::checks::is_authority;
 use crate::path_change::{PathChange, PrefixChange, RegexChange};
+use crate::places::decoded;
 use crate::template::{Place, Template, escape};
 use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Verdict};
 use gate_model::fault::FaultCode;
@@ -179,7 +180,7 @@ impl QueryChange {
         let mut query = String::with_capacity(old.len() + 32);
         for pair in old.split('&').filter(|pair| !pair.is_empty()) {
             let name = decoded(pair.split('=').next().unwrap_or_default());
-            if !self.remove.iter().any(|gone| gone.as_bytes() == name) {
+            if !self.remove.iter().any(|gone| *gone.as_bytes() == *name) {
                 separate(&mut query);
                 query.push_str(pair);
             }
@@ -205,32 +206,6 @@ fn separate(query: &mut String) {
     if !query.is_empty() {
         query.push('&');
     }
-}
-
-/// A parameter's name as its reader sees it: `%XX` and `+` decoded.
-fn decoded(name: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(name.len());
-    let mut rest = name.as_bytes();
-    while let [byte, after @ ..] = rest {
-        rest = after;
-        let digit = |byte: u8| {
-            char::from(byte)
-                .to_digit(16)
-                .and_then(|d| u8::try_from(d).ok())
-        };
-        out.push(match (byte, after) {
-            (b'+', _) => b' ',
-            (b'%', [high, low, behind @ ..]) => match (digit(*high), digit(*low)) {
-                (Some(high), Some(low)) => {
-                    rest = behind;
-                    high << 4 | low
-                }
-                _ => b'%',
-            },
-            _ => *byte,
-        });
-    }
-    out
 }
 
 fn compile_host(host: &str, context: &CompileContext<'_>) -> Result<Template, String> {
