@@ -1,2 +1,39 @@
-//! (under construction)
-fn main() {}
+//! `cargo xtask`: the repository's own commands. This file only knows their names; each command
+//! is a module that takes the arguments after its name. The standard library only, so that it
+//! builds in a second.
+
+mod bench;
+
+use std::process::ExitCode;
+
+/// A command: its name, what it does, how it runs.
+type Command = (
+    &'static str,
+    &'static str,
+    fn(&[String]) -> Result<(), String>,
+);
+
+const COMMANDS: &[Command] = &[(
+    "bench",
+    "measures the gateway and its peers on this machine",
+    bench::run,
+)];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let name = arguments.first().map(String::as_str);
+    let Some((_, _, run)) = COMMANDS.iter().find(|(known, ..)| Some(*known) == name) else {
+        eprintln!("usage: cargo xtask COMMAND [ARGUMENT ...]\n");
+        for (name, about, _) in COMMANDS {
+            eprintln!("  {name:<12} {about}");
+        }
+        return ExitCode::FAILURE;
+    };
+    match run(&arguments[1..]) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("xtask: {problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,1 +1,39 @@
-//! (under construction)
+//! What the gateway knows about AI providers: dialects, translation, streams, usage, errors.
+//!
+//! Bytes in, bytes out: this crate owns no socket, no clock and no task, so all of it can be
+//! fuzzed. There are two ways through it. The **native** way ([`inspect()`], [`prepare_native`],
+//! [`StreamTap`], [`response_facts`]) serves a caller whose dialect is the provider's own: bytes
+//! pass untouched but for the model name, and only as much is read as must be known. The
+//! **translated** way ([`translate_request`], [`translate_response`], [`StreamTranslator`]) goes
+//! through the neutral form of [`conversation`], so that each dialect is one folder, not one per
+//! pair. What a target cannot express is a [`Loss`], listed in [`losses`].
+
+pub mod conversation;
+pub mod dialect;
+mod error;
+pub mod failure;
+pub mod inspect;
+mod json;
+mod listing;
+pub mod losses;
+mod prepare;
+pub mod provider;
+pub mod sse;
+mod tap;
+pub mod translate;
+mod usage;
+
+pub use dialect::Dialect;
+pub use error::DialectError;
+pub use failure::{ErrorClass, ProviderError, error_body, error_event, provider_error};
+pub use inspect::{RequestFacts, inspect};
+pub use listing::{ListedModel, ListingShape, models_body};
+pub use losses::{Loss, Losses};
+pub use prepare::{Prepared, Segment, prepare_native};
+pub use sse::{SseEvent, SseFramer};
+pub use tap::{StreamTap, Tapped};
+pub use translate::{
+    StreamTranslator, TranslateOptions, TranslatedRequest, TranslatedResponse, translate_request,
+    translate_response,
+};
+pub use usage::{ResponseFacts, Usage, response_facts, response_model, usage_of};

@@ -40,7 +40,10 @@ fn main() {
     let what = arguments.next().unwrap_or_default();
     let rounds: u32 = arguments.next().and_then(|n| n.parse().ok()).unwrap_or(0);
     let limits = Limits::default();
-    let request = parse_request(REQUEST, &limits).ok().flatten().expect("the sample is valid");
+    let request = parse_request(REQUEST, &limits)
+        .ok()
+        .flatten()
+        .expect("the sample is valid");
     let response = parse_response(RESPONSE, &Method::Get, &limits)
         .ok()
         .flatten()
@@ -59,10 +62,19 @@ fn main() {
         match what.as_str() {
             "parse-request" => drop(black_box(parse_request(black_box(REQUEST), &limits))),
             "parse-response" => {
-                drop(black_box(parse_response(black_box(RESPONSE), &Method::Get, &limits)));
+                drop(black_box(parse_response(
+                    black_box(RESPONSE),
+                    &Method::Get,
+                    &limits,
+                )));
             }
             "encode-request" => {
-                let _ = black_box(encode_request_head(&mut out, black_box(&request.head), framing, true));
+                let _ = black_box(encode_request_head(
+                    &mut out,
+                    black_box(&request.head),
+                    framing,
+                    true,
+                ));
             }
             "encode-response" => {
                 let head = black_box(&response.head);

@@ -44,13 +44,14 @@ pub async fn handle(worker: Rc<Worker>, state: Arc<ListenerState>, io: Io) {
     } else {
         // A broken invariant ends this connection and is counted; the worker goes on.
         let mut serving = pin!(prepare(&worker, &state.name, &options, io));
-        let unwound = poll_fn(|cx| {
-            match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx))) {
-                Ok(poll) => poll.map(|()| false),
-                Err(_) => Poll::Ready(true),
-            }
-        })
-        .await;
+        let unwound =
+            poll_fn(
+                |cx| match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx))) {
+                    Ok(poll) => poll.map(|()| false),
+                    Err(_) => Poll::Ready(true),
+                },
+            )
+            .await;
         if unwound {
             gauges.panics.add(1);
             tracing::error!(listener = %state.name, "an exchange broke an invariant and was ended");
@@ -63,7 +64,11 @@ pub async fn handle(worker: Rc<Worker>, state: Arc<ListenerState>, io: Io) {
 
 async fn prepare(worker: &Rc<Worker>, name: &Arc<str>, options: &Arc<ListenerOptions>, io: Io) {
     let patience = options.http1.head_time;
-    let patience = if patience.is_zero() { Duration::from_secs(60) } else { patience };
+    let patience = if patience.is_zero() {
+        Duration::from_secs(60)
+    } else {
+        patience
+    };
     let ready = tokio::time::timeout(patience, handshake(worker, options, io)).await;
     let Ok(Some(io)) = ready else { return };
     let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -75,7 +80,11 @@ async fn prepare(worker: &Rc<Worker>, name: &Arc<str>, options: &Arc<ListenerOpt
         listener: name.clone(),
         peer: io.peer().unwrap_or(unspecified),
         local: io.local().unwrap_or(unspecified),
-        scheme: if tls.is_some() { Scheme::Https } else { Scheme::Http },
+        scheme: if tls.is_some() {
+            Scheme::Https
+        } else {
+            Scheme::Http
+        },
         tls,
     });
     match options.speaks {
@@ -92,11 +101,19 @@ async fn handshake(worker: &Worker, options: &ListenerOptions, mut io: Io) -> Op
     if options.proxy_protocol {
         read_proxy_header(&mut io).await?;
     }
-    let Some(tls) = &options.tls else { return Some(io) };
+    let Some(tls) = &options.tls else {
+        return Some(io);
+    };
     match io.accept_tls(tls.config()).await {
         Ok(io) => Some(io),
         Err(error) => {
-            worker.shared.readers.metrics().gauges().handshakes_failed.add(1);
+            worker
+                .shared
+                .readers
+                .metrics()
+                .gauges()
+                .handshakes_failed
+                .add(1);
             tracing::debug!(%error, "TLS handshake failed");
             None
         }
@@ -114,7 +131,11 @@ async fn read_proxy_header(io: &mut Io) -> Option<()> {
         if let Some((header, used)) = proxy_protocol::parse(&buffer).ok()? {
             buffer.advance(used);
             io.unread(buffer);
-            if let proxy_protocol::ProxyHeader::Tcp { source, destination } = header {
+            if let proxy_protocol::ProxyHeader::Inet {
+                source,
+                destination,
+            } = header
+            {
                 io.claim(source, destination);
             }
             return Some(());
@@ -127,14 +148,18 @@ async fn read_proxy_header(io: &mut Io) -> Option<()> {
 async fn http1(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerOptions>, io: Io) {
     let mut connection = ServerConnection::new(io, options.http1.clone());
     loop {
-        let Some(next) = worker.unless_draining(connection.next()).await else { return };
+        let Some(next) = worker.unless_draining(connection.next()).await else {
+            return;
+        };
         let go_on = match next {
             Next::Request(request) => {
                 Box::pin(exchange1(worker, client, options, &mut connection, request)).await
             }
             Next::Closed => return,
             Next::Http2 => {
-                let Some((mut io, read)) = connection.into_io() else { return };
+                let Some((mut io, read)) = connection.into_io() else {
+                    return;
+                };
                 if let Some(read) = read {
                     io.unread(read);
                 }
@@ -212,7 +237,14 @@ async fn refuse(
     head: RequestHead,
     fault: Fault,
 ) -> bool {
-    let mut open = worker.open(client, Request { head, body: Default::default() }, None);
+    let mut open = worker.open(
+        client,
+        Request {
+            head,
+            body: Default::default(),
+        },
+        None,
+    );
     let response = respond::fault(&mut open.exchange, fault);
     head_ready(worker, &mut open, &response);
     match connection.respond(response, true).await {
@@ -235,7 +267,9 @@ impl InterimSink for Interim1 {
 // === HTTP/2 ===
 
 async fn http2(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerOptions>, io: Io) {
-    let Ok(mut connection) = Http2Server::handshake(io, options.http2.clone()).await else { return };
+    let Ok(mut connection) = Http2Server::handshake(io, options.http2.clone()).await else {
+        return;
+    };
     loop {
         match worker.unless_draining(connection.accept()).await {
             Some(Some(Ok(incoming))) => spawn2(worker, client, options, incoming),
@@ -257,7 +291,12 @@ async fn http2(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerO
 
 /// Streams run beside each other; the connection's limit on streams bounds their number, and each
 /// ends with its stream.
-fn spawn2(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerOptions>, incoming: Incoming) {
+fn spawn2(
+    worker: &Rc<Worker>,
+    client: &Rc<Client>,
+    options: &Arc<ListenerOptions>,
+    incoming: Incoming,
+) {
     let (worker, client, options) = (worker.clone(), client.clone(), options.clone());
     let index = worker.index();
     worker.shared.connection_opened(index);
@@ -265,13 +304,14 @@ fn spawn2(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerOption
         let gauges = worker.shared.readers.metrics().gauges().clone();
         let shared = worker.shared.clone();
         let mut serving = pin!(exchange2(worker, client, options, incoming));
-        let unwound = poll_fn(|cx| {
-            match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx))) {
-                Ok(poll) => poll.map(|()| false),
-                Err(_) => Poll::Ready(true),
-            }
-        })
-        .await;
+        let unwound =
+            poll_fn(
+                |cx| match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx))) {
+                    Ok(poll) => poll.map(|()| false),
+                    Err(_) => Poll::Ready(true),
+                },
+            )
+            .await;
         if unwound {
             gauges.panics.add(1);
         }
@@ -298,10 +338,17 @@ async fn exchange2(
         }
     };
     let interim: Rc<dyn InterimSink> = Rc::new(Interim2(responder.clone()));
-    let too_large = request.body.length().is_some_and(|length| length > options.http1.body_bytes);
+    let too_large = request
+        .body
+        .length()
+        .is_some_and(|length| length > options.http1.body_bytes);
     let mut open = worker.open(&client, limited(request, &options), Some(interim));
     let ready = normalise(&mut open, &options);
-    let ready = if too_large { Err(FaultCode::BodyTooLarge.into()) } else { ready };
+    let ready = if too_large {
+        Err(FaultCode::BodyTooLarge.into())
+    } else {
+        ready
+    };
     let answer = match ready {
         Err(fault) => Some(respond::fault(&mut open.exchange, fault)),
         Ok(()) => {
@@ -327,7 +374,10 @@ async fn exchange2(
 
 async fn finish2(mut open: Open, responder: &RefCell<Option<Http2Responder>>, response: Response) {
     open.exchange.interim = None;
-    let responder = responder.borrow_mut().take().expect("an exchange is answered once");
+    let responder = responder
+        .borrow_mut()
+        .take()
+        .expect("an exchange is answered once");
     let sent = responder.respond(response).await;
     match sent.end {
         SendEnd::Complete => open.finish(Outcome::Complete, sent.bytes),
@@ -356,12 +406,15 @@ impl InterimSink for Interim2 {
 fn limited(request: Request, options: &ListenerOptions) -> Request {
     use gate_kit::http::Body;
     let body = match request.body {
-        Body::Stream(inner) if request.head.upgrade.is_none() => {
-            Body::Stream(Box::new(crate::limited::Limited::new(inner, options.http1.body_bytes)))
-        }
+        Body::Stream(inner) if request.head.upgrade.is_none() => Body::Stream(Box::new(
+            crate::limited::Limited::new(inner, options.http1.body_bytes),
+        )),
         other => other,
     };
-    Request { head: request.head, body }
+    Request {
+        head: request.head,
+        body,
+    }
 }
 
 // === both ===
@@ -407,11 +460,16 @@ fn parse_fault(error: ParseError) -> Fault {
         _ if error == ParseError::AmbiguousFraming => FaultCode::AmbiguousFraming,
         _ => FaultCode::MalformedRequest,
     };
-    Fault::new(code).message(error.to_string()).detail(error.code())
+    Fault::new(code)
+        .message(error.to_string())
+        .detail(error.code())
 }
 
 fn unknown_request() -> Request {
-    Request { head: unknown_head(), body: Default::default() }
+    Request {
+        head: unknown_head(),
+        body: Default::default(),
+    }
 }
 
 /// Stands for a head that could not be read.

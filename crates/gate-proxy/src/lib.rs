@@ -1,1 +1,21 @@
-//! (under construction)
+//! Serves requests: listeners, routes and targets around the contract of gate-flow.
+//!
+//! Start reading at [`serve`]: it is the product's table of contents. [`compile`] makes a snapshot
+//! from a document, [`process`] starts workers and swaps snapshots, [`worker`] and [`connection`]
+//! bring requests in, [`target`] and [`upstream`] answer them, [`record`] keeps what happened. This
+//! crate does not know any policy: the binary hands it the registry.
+
+pub mod compile;
+pub mod connection;
+mod limited;
+pub mod listener;
+pub mod process;
+pub mod record;
+pub mod respond;
+pub mod route;
+pub mod serve;
+mod services;
+pub mod target;
+mod tcp;
+pub mod upstream;
+mod worker;

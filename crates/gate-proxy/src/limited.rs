@@ -24,7 +24,8 @@ impl BodyStream for Limited {
             match self.left.checked_sub(chunk.len() as u64) {
                 Some(left) => self.left = left,
                 None => {
-                    let error = BodyError::new(BodyErrorKind::TooLarge, "over the listener's limit");
+                    let error =
+                        BodyError::new(BodyErrorKind::TooLarge, "over the listener's limit");
                     return Poll::Ready(Some(Err(error)));
                 }
             }

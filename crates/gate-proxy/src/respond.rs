@@ -39,7 +39,9 @@ pub fn fault(exchange: &mut Exchange, fault: Fault) -> Response {
         headers.append_known(HeaderId::RetryAfter, seconds.to_string().as_bytes());
     }
     if fault.code == FaultCode::CredentialMissing
-        && !exchange.response_headers.contains(HeaderId::WwwAuthenticate)
+        && !exchange
+            .response_headers
+            .contains(HeaderId::WwwAuthenticate)
     {
         headers.append_known(HeaderId::WwwAuthenticate, b"Bearer");
     }
@@ -58,7 +60,11 @@ pub fn problem(fault: &Fault) -> Response {
         detail: &fault.message,
     };
     let body = serde_json::to_vec(&problem).expect("strings and numbers always serialise");
-    Response::full(fault.code.status(), "application/problem+json", Chunk::from(body))
+    Response::full(
+        fault.code.status(),
+        "application/problem+json",
+        Chunk::from(body),
+    )
 }
 
 /// Whether a request is a gRPC call.
@@ -74,14 +80,23 @@ pub fn is_grpc(head: &RequestHead) -> bool {
 fn grpc(fault: &Fault) -> Response {
     let mut headers = Headers::with_capacity(4, 160);
     headers.append_known(HeaderId::ContentType, b"application/grpc");
-    headers.append_known(HeaderId::GrpcStatus, grpc_status(fault.code).to_string().as_bytes());
+    headers.append_known(
+        HeaderId::GrpcStatus,
+        grpc_status(fault.code).to_string().as_bytes(),
+    );
     let mut message = fault.code.title().to_owned();
     if !fault.message.is_empty() {
         message.push(' ');
         message.push_str(&fault.message);
     }
     headers.append_known(HeaderId::GrpcMessage, percent_encoded(&message).as_bytes());
-    Response { head: ResponseHead { status: 200, headers }, body: Body::Empty }
+    Response {
+        head: ResponseHead {
+            status: 200,
+            headers,
+        },
+        body: Body::Empty,
+    }
 }
 
 /// The gRPC status that says what this code says (google.rpc.Code).
@@ -120,9 +135,13 @@ mod tests {
 
     #[test]
     fn problems_show_code_and_words_but_never_the_cause() {
-        let fault = Fault::new(FaultCode::UpstreamUnreachable).message("Try later.").detail("10.0.0.7:80 refused");
+        let fault = Fault::new(FaultCode::UpstreamUnreachable)
+            .message("Try later.")
+            .detail("10.0.0.7:80 refused");
         let response = problem(&fault);
-        let Body::Full(body) = &response.body else { panic!("a problem has a body") };
+        let Body::Full(body) = &response.body else {
+            panic!("a problem has a body")
+        };
         let text = std::str::from_utf8(body).unwrap();
         assert!(text.contains("\"code\":\"upstream_unreachable\"") && text.contains("Try later."));
         assert!(!text.contains("10.0.0.7"));
@@ -133,8 +152,15 @@ mod tests {
     fn grpc_faults_are_trailers_only() {
         let response = grpc(&Fault::new(FaultCode::RateLimited).message("100 % used"));
         assert_eq!(response.head.status, 200);
-        assert_eq!(response.head.headers.get(HeaderId::GrpcStatus), Some(&b"8"[..]));
-        let message = response.head.headers.get_str(HeaderId::GrpcMessage).unwrap();
+        assert_eq!(
+            response.head.headers.get(HeaderId::GrpcStatus),
+            Some(&b"8"[..])
+        );
+        let message = response
+            .head
+            .headers
+            .get_str(HeaderId::GrpcMessage)
+            .unwrap();
         assert!(message.ends_with("100 %25 used"), "{message}");
     }
 }

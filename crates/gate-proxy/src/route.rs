@@ -91,13 +91,19 @@ impl Routes {
                 findings.push(finding);
             }
         }
-        compiled.wildcard.sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+        compiled
+            .wildcard
+            .sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
         let hosts = compiled.exact.values_mut();
         let hosts = hosts.chain(compiled.wildcard.iter_mut().map(|(_, host)| host));
         for host in hosts.chain([&mut compiled.any]) {
             host.finish(&mut findings);
         }
-        if findings.is_empty() { Ok(compiled) } else { Err(findings) }
+        if findings.is_empty() {
+            Ok(compiled)
+        } else {
+            Err(findings)
+        }
     }
 
     fn insert(&mut self, route: usize, name: &str, conditions: &Match) -> Result<(), Finding> {
@@ -107,9 +113,16 @@ impl Routes {
         match (&conditions.path, &conditions.path_regex) {
             (Some(_), Some(_)) => {
                 let message = "`path` and `path_regex` cannot stand together";
-                Err(Finding::error("conflicting_fields", at.key("path_regex"), message))
+                Err(Finding::error(
+                    "conflicting_fields",
+                    at.key("path_regex"),
+                    message,
+                ))
             }
-            (Some(path), None) => host.tree.insert(path, &mut candidate, &at.key("path")).map(|place| place.push(candidate)),
+            (Some(path), None) => host
+                .tree
+                .insert(path, &mut candidate, &at.key("path"))
+                .map(|place| place.push(candidate)),
             (None, Some(pattern)) => {
                 let anchored = format!("^(?:{pattern})$");
                 let regex = compile_regex(&anchored, &at.key("path_regex"))?;
@@ -124,7 +137,9 @@ impl Routes {
     }
 
     fn host(&mut self, host: Option<&str>, at: &Path) -> Result<&mut HostRoutes, Finding> {
-        let Some(host) = host else { return Ok(&mut self.any) };
+        let Some(host) = host else {
+            return Ok(&mut self.any);
+        };
         let host = host.to_ascii_lowercase();
         let invalid = || {
             let message = format!("`{host}` is no host");
@@ -144,7 +159,10 @@ impl Routes {
             return Ok(self.exact.entry(name.into()).or_default());
         }
         let suffix = format!(".{name}");
-        let position = self.wildcard.iter().position(|(known, _)| **known == *suffix);
+        let position = self
+            .wildcard
+            .iter()
+            .position(|(known, _)| **known == *suffix);
         let position = position.unwrap_or_else(|| {
             self.wildcard.push((suffix.into(), HostRoutes::default()));
             self.wildcard.len() - 1
@@ -155,7 +173,13 @@ impl Routes {
 
 impl Router for Routes {
     fn find(&self, listener: &str, request: &RequestHead, parameters: &mut Parameters) -> Found {
-        let mut search = Search { listener, request, parameters, query: None, other_method: false };
+        let mut search = Search {
+            listener,
+            request,
+            parameters,
+            query: None,
+            other_method: false,
+        };
         let host = request.host();
         let mut lower = String::new();
         let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -172,9 +196,13 @@ impl Router for Routes {
             .and_then(|routes| search.host(routes))
             .or_else(|| {
                 let matching = |(suffix, _): &&(Box<str>, HostRoutes)| {
-                    host.strip_suffix(&**suffix).is_some_and(|label| !label.is_empty())
+                    host.strip_suffix(&**suffix)
+                        .is_some_and(|label| !label.is_empty())
                 };
-                self.wildcard.iter().filter(matching).find_map(|(_, routes)| search.host(routes))
+                self.wildcard
+                    .iter()
+                    .filter(matching)
+                    .find_map(|(_, routes)| search.host(routes))
             })
             .or_else(|| search.host(&self.any));
         match found {
@@ -257,8 +285,9 @@ impl<'a> Search<'a> {
         for candidate in candidates {
             if self.holds(candidate) {
                 let pairs = candidate.parameters.iter().zip(values);
-                self.parameters.0 =
-                    pairs.map(|(name, value)| (name.clone(), (*value).to_owned())).collect();
+                self.parameters.0 = pairs
+                    .map(|(name, value)| (name.clone(), (*value).to_owned()))
+                    .collect();
                 return Some(candidate.route);
             }
         }
@@ -267,19 +296,26 @@ impl<'a> Search<'a> {
 
     fn holds(&mut self, candidate: &Candidate) -> bool {
         if !candidate.listeners.is_empty()
-            && !candidate.listeners.iter().any(|name| **name == *self.listener)
+            && !candidate
+                .listeners
+                .iter()
+                .any(|name| **name == *self.listener)
         {
             return false;
         }
         let headers = &self.request.headers;
         for (name, value) in &candidate.headers {
-            let found = headers.get_named(name).and_then(|value| std::str::from_utf8(value).ok());
+            let found = headers
+                .get_named(name)
+                .and_then(|value| std::str::from_utf8(value).ok());
             if !value.holds(found) {
                 return false;
             }
         }
         if !candidate.query.is_empty() {
-            let query = self.query.get_or_insert_with(|| pairs(self.request.query().unwrap_or("")));
+            let query = self
+                .query
+                .get_or_insert_with(|| pairs(self.request.query().unwrap_or("")));
             for (name, value) in &candidate.query {
                 let found = query.iter().find(|(key, _)| **key == **name);
                 if !value.holds(found.map(|(_, value)| value.as_str())) {
@@ -298,13 +334,20 @@ impl<'a> Search<'a> {
 
 /// Query parameters, decoded, in order.
 fn pairs(query: &str) -> Vec<(String, String)> {
-    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+    form_urlencoded::parse(query.as_bytes())
+        .into_owned()
+        .collect()
 }
 
 impl HostRoutes {
     fn finish(&mut self, findings: &mut Vec<Finding>) {
         self.tree.finish(findings);
-        self.patterns.sort_by(|(a, x), (b, y)| a.as_str().cmp(b.as_str()).then(y.weight().cmp(&x.weight())).then(x.name.cmp(&y.name)));
+        self.patterns.sort_by(|(a, x), (b, y)| {
+            a.as_str()
+                .cmp(b.as_str())
+                .then(y.weight().cmp(&x.weight()))
+                .then(x.name.cmp(&y.name))
+        });
         for pair in self.patterns.windows(2) {
             if pair[0].0.as_str() == pair[1].0.as_str() {
                 conflict(&pair[0].1, &pair[1].1, findings);
@@ -330,9 +373,16 @@ fn conflict(first: &Candidate, second: &Candidate, findings: &mut Vec<Finding>) 
     if first.weight() != second.weight() || !first.overlaps(second) {
         return;
     }
-    let (earlier, later) = if first.name < second.name { (first, second) } else { (second, first) };
+    let (earlier, later) = if first.name < second.name {
+        (first, second)
+    } else {
+        (second, first)
+    };
     let path = Path::root().key("routes").key(&*later.name).key("match");
-    let message = format!("routes `{}` and `{}` match the same requests", earlier.name, later.name);
+    let message = format!(
+        "routes `{}` and `{}` match the same requests",
+        earlier.name, later.name
+    );
     let finding = Finding::error("conflicting_routes", path, message);
     findings.push(finding.help("change host, path, methods, headers or query of one of them"));
 }
@@ -379,7 +429,9 @@ impl Segment {
                     node = node.parameter.get_or_insert_default();
                 }
                 None if segment.contains(['{', '}']) => {
-                    return Err(invalid(format!("`{segment}`: a parameter is a whole segment")));
+                    return Err(invalid(format!(
+                        "`{segment}`: a parameter is a whole segment"
+                    )));
                 }
                 None => node = node.exact.entry(segment.into()).or_default(),
             }
@@ -408,7 +460,11 @@ impl Candidate {
         Ok(Self {
             route,
             name: name.into(),
-            listeners: source.listeners.iter().map(|name| name.as_str().into()).collect(),
+            listeners: source
+                .listeners
+                .iter()
+                .map(|name| name.as_str().into())
+                .collect(),
             methods,
             headers: values(&source.headers, &at.key("headers"))?,
             query: values(&source.query, &at.key("query"))?,
@@ -435,7 +491,9 @@ impl Candidate {
                 b.get(name).is_some_and(|other| match (value, other) {
                     (ValueMatch::Equals(x), ValueMatch::Equals(y)) => x != y,
                     (ValueMatch::Present(x), ValueMatch::Present(y)) => x != y,
-                    (ValueMatch::Present(present), _) | (_, ValueMatch::Present(present)) => !present,
+                    (ValueMatch::Present(present), _) | (_, ValueMatch::Present(present)) => {
+                        !present
+                    }
                     _ => false,
                 })
             })
@@ -455,7 +513,9 @@ fn values(
         let value = match condition {
             ValueMatch::Equals(text) => Value::Equals(text.clone()),
             ValueMatch::Present(present) => Value::Present(*present),
-            ValueMatch::Regex(pattern) => Value::Regex(compile_regex(pattern, &at.key(name).key("regex"))?),
+            ValueMatch::Regex(pattern) => {
+                Value::Regex(compile_regex(pattern, &at.key(name).key("regex"))?)
+            }
         };
         Ok((name.as_str().into(), value))
     });
@@ -463,9 +523,16 @@ fn values(
 }
 
 fn compile_regex(pattern: &str, at: &Path) -> Result<Regex, Finding> {
-    regex::RegexBuilder::new(pattern).size_limit(1 << 20).build().map_err(|error| {
-        Finding::error("invalid_regex", at.clone(), format!("the pattern does not compile: {error}"))
-    })
+    regex::RegexBuilder::new(pattern)
+        .size_limit(1 << 20)
+        .build()
+        .map_err(|error| {
+            Finding::error(
+                "invalid_regex",
+                at.clone(),
+                format!("the pattern does not compile: {error}"),
+            )
+        })
 }
 
 #[cfg(test)]

@@ -72,7 +72,11 @@ fn the_most_specific_route_wins() {
         ("b.example.com.", "/", "wild"),
         ("example.com", "/nothing", "any"),
     ] {
-        assert_eq!(find(&routes, &request("GET", host, target)), expected, "{host}{target}");
+        assert_eq!(
+            find(&routes, &request("GET", host, target)),
+            expected,
+            "{host}{target}"
+        );
     }
 }
 
@@ -81,8 +85,14 @@ fn methods_headers_and_query_decide_among_equals() {
     let routes = conditions(&[
         ("get", "{ path: /x, methods: [GET] }"),
         ("post", "{ path: /x, methods: [POST] }"),
-        ("beta", "{ path: /x, methods: [GET], headers: { X-Beta: { equals: '1' } } }"),
-        ("debug", "{ path: /x, methods: [GET], headers: { x-beta: { equals: '1' } }, query: { debug: { present: true } } }"),
+        (
+            "beta",
+            "{ path: /x, methods: [GET], headers: { X-Beta: { equals: '1' } } }",
+        ),
+        (
+            "debug",
+            "{ path: /x, methods: [GET], headers: { x-beta: { equals: '1' } }, query: { debug: { present: true } } }",
+        ),
     ]);
     let mut with_header = request("GET", "h", "/x");
     with_header.headers.append(b"x-beta", b"1");
@@ -102,14 +112,34 @@ fn routes_that_could_tie_are_refused() {
     for (a, b, conflict) in [
         ("{ path: /x }", "{ path: /x }", true),
         ("{ path: '/{a}' }", "{ path: '/{b}' }", true),
-        ("{ path: /x, methods: [GET] }", "{ path: /x, methods: [POST] }", false),
-        ("{ path: /x, methods: [GET] }", "{ path: /x, methods: [POST, GET] }", true),
+        (
+            "{ path: /x, methods: [GET] }",
+            "{ path: /x, methods: [POST] }",
+            false,
+        ),
+        (
+            "{ path: /x, methods: [GET] }",
+            "{ path: /x, methods: [POST, GET] }",
+            true,
+        ),
         ("{ path: /x, methods: [GET] }", "{ path: /x }", false),
-        ("{ path: /x, headers: { a: { equals: '1' } } }", "{ path: /x, headers: { a: { equals: '2' } } }", false),
-        ("{ path: /x, headers: { a: { equals: '1' } } }", "{ path: /x, headers: { b: { equals: '1' } } }", true),
+        (
+            "{ path: /x, headers: { a: { equals: '1' } } }",
+            "{ path: /x, headers: { a: { equals: '2' } } }",
+            false,
+        ),
+        (
+            "{ path: /x, headers: { a: { equals: '1' } } }",
+            "{ path: /x, headers: { b: { equals: '1' } } }",
+            true,
+        ),
         ("{ host: a.b }", "{ host: c.b }", false),
         ("{ path_regex: /x }", "{ path_regex: /x }", true),
-        ("{ path: /x, listeners: [a] }", "{ path: /x, listeners: [b] }", false),
+        (
+            "{ path: /x, listeners: [a] }",
+            "{ path: /x, listeners: [b] }",
+            false,
+        ),
     ] {
         let result = Routes::compile(&conditions(&[("a", a), ("b", b)]));
         assert_eq!(result.is_err(), conflict, "{a} and {b}");
@@ -120,15 +150,41 @@ fn routes_that_could_tie_are_refused() {
 fn what_cannot_be_compiled_is_reported_where_it_stands() {
     for (text, code, at) in [
         ("{ path: x }", "invalid_path", "routes.r.match.path"),
-        ("{ path: '/{a}/{a}' }", "invalid_path", "routes.r.match.path"),
-        ("{ path: '/{*rest}/x' }", "invalid_path", "routes.r.match.path"),
+        (
+            "{ path: '/{a}/{a}' }",
+            "invalid_path",
+            "routes.r.match.path",
+        ),
+        (
+            "{ path: '/{*rest}/x' }",
+            "invalid_path",
+            "routes.r.match.path",
+        ),
         ("{ path: '/x{id}' }", "invalid_path", "routes.r.match.path"),
-        ("{ path_regex: '(' }", "invalid_regex", "routes.r.match.path_regex"),
-        ("{ methods: ['G T'] }", "invalid_method", "routes.r.match.methods[0]"),
+        (
+            "{ path_regex: '(' }",
+            "invalid_regex",
+            "routes.r.match.path_regex",
+        ),
+        (
+            "{ methods: ['G T'] }",
+            "invalid_method",
+            "routes.r.match.methods[0]",
+        ),
         ("{ host: '*' }", "invalid_host", "routes.r.match.host"),
-        ("{ headers: { a: { regex: '[' } } }", "invalid_regex", "routes.r.match.headers.a.regex"),
+        (
+            "{ headers: { a: { regex: '[' } } }",
+            "invalid_regex",
+            "routes.r.match.headers.a.regex",
+        ),
     ] {
-        let findings = Routes::compile(&conditions(&[("r", text)])).err().expect(text);
-        assert_eq!((findings[0].code, findings[0].path.to_string().as_str()), (code, at), "{text}");
+        let findings = Routes::compile(&conditions(&[("r", text)]))
+            .err()
+            .expect(text);
+        assert_eq!(
+            (findings[0].code, findings[0].path.to_string().as_str()),
+            (code, at),
+            "{text}"
+        );
     }
 }

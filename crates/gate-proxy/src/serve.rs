@@ -18,7 +18,12 @@ pub async fn serve(exchange: &mut Exchange) -> Response {
     let answer = answer(&snapshot, exchange, &mut passed).await;
     let mut response = answer.unwrap_or_else(|fault| respond::fault(exchange, fault));
     if let Some(route) = exchange.route {
-        run_response(&snapshot.routes[route].steps, exchange, passed, &mut response);
+        run_response(
+            &snapshot.routes[route].steps,
+            exchange,
+            passed,
+            &mut response,
+        );
     }
     if !exchange.response_headers.is_empty() {
         response.head.headers.extend(&exchange.response_headers);
@@ -32,7 +37,9 @@ async fn answer(
     passed: &mut Passed,
 ) -> Result<Response, Fault> {
     let listener = &exchange.client.listener;
-    let found = snapshot.router.find(listener, &exchange.request.head, &mut exchange.parameters);
+    let found = snapshot
+        .router
+        .find(listener, &exchange.request.head, &mut exchange.parameters);
     let index = match found {
         Found::Route(index) => index,
         Found::OtherMethod => return Err(FaultCode::MethodNotAllowed.into()),

@@ -107,7 +107,10 @@ impl Worker {
                     }
                 }
                 Some(Command::Drain(patience)) => {
-                    accepting.iter().flat_map(|(_, tasks)| tasks).for_each(|task| task.abort());
+                    accepting
+                        .iter()
+                        .flat_map(|(_, tasks)| tasks)
+                        .for_each(|task| task.abort());
                     self.drain();
                     return patience;
                 }
@@ -167,7 +170,10 @@ impl Worker {
     /// Waits for something on an idle connection; `None` when the worker begins to drain first.
     pub async fn unless_draining<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
         let mut waiting = pin!(waiting);
-        let mut slot = IdleSlot { worker: self, key: None };
+        let mut slot = IdleSlot {
+            worker: self,
+            key: None,
+        };
         poll_fn(|cx| {
             if let Poll::Ready(value) = waiting.as_mut().poll(cx) {
                 return Poll::Ready(Some(value));
@@ -232,7 +238,12 @@ impl Worker {
             interim,
             services: self.services.clone(),
         };
-        Open { exchange, worker: self.clone(), counted, finished: false }
+        Open {
+            exchange,
+            worker: self.clone(),
+            counted,
+            finished: false,
+        }
     }
 }
 
@@ -285,7 +296,13 @@ impl Open {
         if let Some(ai) = self.exchange.ai.take() {
             record.ai = Some(Box::new(ai.take()));
         }
-        self.worker.shared.readers.metrics().gauges().exchanges.close();
+        self.worker
+            .shared
+            .readers
+            .metrics()
+            .gauges()
+            .exchanges
+            .close();
         self.worker.shared.readers.finish(&mut self.exchange);
     }
 }
@@ -333,9 +350,14 @@ fn caller_address(peer: IpAddr, headers: &Headers, trusted: &[ipnet::IpNet]) -> 
         return address;
     }
     let fields: Vec<&[u8]> = headers.all(HeaderId::XForwardedFor).collect();
-    let entries = fields.iter().rev().flat_map(|field| field.rsplit(|&byte| byte == b','));
+    let entries = fields
+        .iter()
+        .rev()
+        .flat_map(|field| field.rsplit(|&byte| byte == b','));
     for entry in entries {
-        let parsed = std::str::from_utf8(entry).ok().and_then(|text| text.trim().parse::<IpAddr>().ok());
+        let parsed = std::str::from_utf8(entry)
+            .ok()
+            .and_then(|text| text.trim().parse::<IpAddr>().ok());
         let Some(next) = parsed else { break };
         address = next.to_canonical();
         if !believed(address) {
@@ -361,7 +383,10 @@ mod tests {
         };
         assert_eq!(address("203.0.113.9", "198.51.100.1"), "203.0.113.9");
         assert_eq!(address("10.0.0.1", "198.51.100.1"), "198.51.100.1");
-        assert_eq!(address("10.0.0.1", "1.1.1.1, 198.51.100.1, 10.0.0.2"), "198.51.100.1");
+        assert_eq!(
+            address("10.0.0.1", "1.1.1.1, 198.51.100.1, 10.0.0.2"),
+            "198.51.100.1"
+        );
         assert_eq!(address("10.0.0.1", "garbage"), "10.0.0.1");
         assert_eq!(address("10.0.0.1", ""), "10.0.0.1");
         assert_eq!(address("::ffff:10.0.0.1", "198.51.100.1"), "198.51.100.1");

@@ -5,6 +5,7 @@
 
 use super::HeaderId;
 use std::fmt;
+use std::ops::Range;
 
 /// An ordered multimap of header fields.
 #[derive(Clone, Default)]
@@ -90,16 +91,27 @@ impl Headers {
         Ok(())
     }
 
-    /// Adds a validated field whose id the codec has looked up already, which it needs to do for
-    /// its own framing rules, so that the name is not looked up twice.
+    /// Adds a field as a codec has it before it: one line, `Name: value`, validated, with the id
+    /// that the codec's framing rules needed anyway. Costs one look-up and one copy less than
+    /// [`Self::append`].
     ///
-    /// Debug builds check that the id is the name's.
-    pub fn append_identified(&mut self, id: HeaderId, name: &[u8], value: &[u8]) {
-        debug_assert_eq!(id, HeaderId::of(name), "the id must be the name's");
-        self.append_id(id, name, value);
+    /// The name is `line[..name_len]`, the value is what `value` spans. Debug builds check both.
+    #[inline]
+    pub fn append_line(&mut self, id: HeaderId, line: &[u8], name_len: u16, value: Range<usize>) {
+        debug_assert_eq!(id, HeaderId::of(&line[..usize::from(name_len)]));
+        debug_assert!(is_token(&line[..usize::from(name_len)]));
+        debug_assert!(is_field_value(&line[value.clone()]));
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(&line[..value.end]);
+        self.entries.push(Entry {
+            name_start: offset(start),
+            value_start: offset(start + value.start),
+            value_len: offset(value.end - value.start),
+            name_len,
+            id,
+        });
     }
 
-    #[inline]
     fn append_id(&mut self, id: HeaderId, name: &[u8], value: &[u8]) {
         debug_assert!(
             is_token(name),
@@ -323,6 +335,15 @@ mod tests {
         headers.remove(HeaderId::Cookie);
         let left: Vec<_> = headers.iter().map(|(_, name, _)| name.to_vec()).collect();
         assert_eq!(left, [b"Host".to_vec()]);
+    }
+
+    #[test]
+    fn a_line_is_its_name_and_its_value() {
+        let mut headers = sample();
+        headers.append_line(HeaderId::Via, b"VIA: \t1.1 a  ", 3, 6..11);
+        headers.append_line(HeaderId::Other, b"x-empty:", 7, 8..8);
+        let last: Vec<_> = headers.iter().skip(4).map(|(_, n, v)| (n, v)).collect();
+        assert_eq!(last, [(&b"VIA"[..], &b"1.1 a"[..]), (b"x-empty", b"")]);
     }
 
     #[test]

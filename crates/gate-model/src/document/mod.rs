@@ -4,11 +4,13 @@
 //! answers with [`Finding`]s that name place, found, expected and the nearest valid name. This
 //! module knows no kind of resource; the types that are read from nodes live with the resources.
 
+mod build;
 mod complaint;
 mod deserialize;
 mod node;
 mod parse;
 mod path;
+mod problem;
 mod scalar;
 
 use std::sync::Arc;
@@ -19,7 +21,7 @@ pub use self::deserialize::from_node;
 pub use self::node::{Key, Node, NodeKind, Span, canonical_json};
 pub use self::parse::{
     DEPTH_MAX, DOCUMENT_BYTES_MAX, EXPANSION_BYTES_MAX, EXPANSION_NODES_MAX, FINDINGS_MAX,
-    KEY_BYTES_MAX, NODES_MAX, parse, parse_bytes,
+    KEY_BYTES_MAX, NODES_MAX, PUNCTUATION_MAX, parse, parse_bytes,
 };
 pub use self::path::{Path, PathError, Segment};
 use crate::finding::Finding;

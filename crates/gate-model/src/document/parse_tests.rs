@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::document::canonical_json;
+use crate::document::{Key, NodeKind, canonical_json};
 
 #[track_caller]
 fn check(text: &str, expected: &str) {
@@ -22,19 +22,40 @@ fn check(text: &str, expected: &str) {
 fn syntax_errors_are_located() {
     check(
         "a:\n\tb: 1\n",
-        "g.yaml:2:1: error[syntax]: tabs disallowed within this context (block indentation)\n  at a\n  help: indent with spaces; YAML allows no tabs there",
+        "g.yaml:2:2: error[syntax]: tabs disallowed within this context (block indentation)\n  at a\n  help: indent with spaces; YAML allows no tabs there",
     );
     check(
         "a: b: c\n",
-        "g.yaml:1:5: error[syntax]: mapping values are not allowed in this context\n  at a\n  help: check the indentation, and put text that holds `: ` in quotes",
+        "g.yaml:1:5: error[syntax]: mapping values are not allowed in this context\n  help: check the indentation, and put text that holds `: ` in quotes",
     );
-    check("a: [1, 2\n", "");
-    check("a: \"x\n", "");
-    check("a: *nowhere\n", "");
-    check("a: 1\n b: 2\n", "");
-    check("{\"a\": \"\\ud83d\\ude00\"}", "");
-    check("a: \"C:\\dir\"", "");
-    check("a: @x", "");
+    check(
+        "a: [1, 2\n",
+        "g.yaml:2:1: error[syntax]: while parsing a flow sequence, expected ',' or ']'\n  at a[2]\n  help: check for a missing comma or closing bracket above",
+    );
+    check(
+        "a: \"x\n",
+        "g.yaml:1:4: error[syntax]: while scanning a quoted scalar, found unexpected end of stream\n  at a\n  help: close the quotes",
+    );
+    check(
+        "a: *nowhere\n",
+        "g.yaml:1:4: error[syntax]: while parsing node, found unknown anchor\n  at a\n  help: text that starts with `*` needs quotes; without, it is an alias of an anchor `&`",
+    );
+    check(
+        "a: 1\n b: 2\n",
+        "g.yaml:2:3: error[syntax]: mapping values are not allowed in this context\n  help: check the indentation, and put text that holds `: ` in quotes",
+    );
+    check(
+        "{\"a\": \"\\ud83d\\ude00\"}",
+        "g.yaml:1:7: error[syntax]: while parsing a quoted scalar, found invalid Unicode character escape code\n  help: write the character itself, or one escape such as `\\U0001F600`",
+    );
+    check(
+        "a: \"C:\\dir\"",
+        "g.yaml:1:4: error[syntax]: while parsing a quoted scalar, found unknown escape character\n  at a\n  help: in double quotes a backslash starts an escape; single quotes take it as it is",
+    );
+    check(
+        "a: @x",
+        "g.yaml:1:4: error[syntax]: unexpected character: `@'\n  at a\n  help: text that starts with this character needs quotes",
+    );
 }
 
 #[test]
@@ -130,7 +151,7 @@ fn anchors_aliases_and_merge_keys_are_resolved() {
     let copy = node.get("b").expect("there");
     assert_eq!(
         (copy.span.line, copy.span.column),
-        (1, 7),
+        (1, 4),
         "a copy has its anchor's place"
     );
 }
@@ -144,7 +165,7 @@ fn limits_end_the_parse() {
     }
     check(
         &laughs,
-        "g.yaml:5:5: error[alias_expansion]: the anchors and aliases expand to too much\n  at a4\n  expected at most 100000 values and 16777216 bytes copied",
+        "g.yaml:5:40: error[alias_expansion]: the anchors and aliases expand to too much\n  at a4[6]\n  expected at most 100000 values and 16777216 bytes copied",
     );
     let long = format!("a: &a {}\nb: [{}]", "x".repeat(1 << 20), "*a, ".repeat(20));
     let findings = parse(&long, "g.yaml").expect_err("20 MiB of copies");
@@ -177,6 +198,10 @@ fn limits_end_the_parse() {
     check(
         &large,
         "g.yaml: error[document_too_large]: the document has 16777217 bytes\n  expected at most 16777216 bytes",
+    );
+    check(
+        &format!("[{}", ",a".repeat(PUNCTUATION_MAX)),
+        "g.yaml: error[document_too_large]: the document has 2000001 commas and opening brackets\n  expected at most 2000000 of them",
     );
     let many = format!("[{}]", "0,".repeat(NODES_MAX));
     assert_eq!(

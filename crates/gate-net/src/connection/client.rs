@@ -54,7 +54,10 @@ impl Places {
     /// A limit of `most` connections.
     #[must_use]
     pub fn new(most: u32) -> Rc<Self> {
-        Rc::new(Self { free: Cell::new(most), freed: tokio::sync::Notify::new() })
+        Rc::new(Self {
+            free: Cell::new(most),
+            freed: tokio::sync::Notify::new(),
+        })
     }
 
     /// A place, if one is free.
@@ -87,7 +90,13 @@ impl ClientConnection {
     /// A fresh connection.
     #[must_use]
     pub fn new(io: Io) -> Self {
-        Self { io, uses: 0, idle_since: Instant::now(), timer: Timer::default(), lease: None }
+        Self {
+            io,
+            uses: 0,
+            idle_since: Instant::now(),
+            timer: Timer::default(),
+            lease: None,
+        }
     }
 
     /// Whether an idle connection can still be used: the server has neither closed it nor sent
@@ -200,7 +209,9 @@ impl ClientExchange {
         // when no answer can be read either.
         let write_error = match self.poll_send(cx) {
             Ok(()) => None,
-            Err(WriteError::Body(error)) => return Poll::Ready(Err(ClientError::RequestBody(error))),
+            Err(WriteError::Body(error)) => {
+                return Poll::Ready(Err(ClientError::RequestBody(error)));
+            }
             Err(WriteError::Socket(error)) => Some(error),
         };
         loop {
@@ -308,7 +319,10 @@ impl ClientExchange {
             _ => false,
         };
         if exact && !self.writing && answer.keep_alive {
-            let body = self.input.take().map_or(Body::Empty, |buffer| Body::Full(Chunk::Pooled(buffer)));
+            let body = self
+                .input
+                .take()
+                .map_or(Body::Empty, |buffer| Body::Full(Chunk::Pooled(buffer)));
             self.give_back(&*recycle);
             return (answer.head, body);
         }
@@ -370,20 +384,31 @@ impl ResponseBody {
         if let Some(buffer) = exchange.input.take() {
             return Poll::Ready(Ok(Some(buffer)));
         }
-        let mut buffer = if self.full_reads > 0 { PooledBuf::large() } else { PooledBuf::small() };
+        let mut buffer = if self.full_reads > 0 {
+            PooledBuf::large()
+        } else {
+            PooledBuf::small()
+        };
         match exchange.connection.io.poll_read(cx, buffer.spare()) {
             Poll::Ready(Ok(0)) => Poll::Ready(Ok(None)),
             Poll::Ready(Ok(n)) => {
-                self.full_reads = if n == buffer.spare().len() { self.full_reads + 1 } else { 0 };
+                self.full_reads = if n == buffer.spare().len() {
+                    self.full_reads + 1
+                } else {
+                    0
+                };
                 buffer.filled(n);
                 self.waiting_since = None;
                 Poll::Ready(Ok(Some(buffer)))
             }
-            Poll::Ready(Err(error)) => {
-                Poll::Ready(Err(BodyError::new(BodyErrorKind::Disconnected, error.to_string())))
-            }
+            Poll::Ready(Err(error)) => Poll::Ready(Err(BodyError::new(
+                BodyErrorKind::Disconnected,
+                error.to_string(),
+            ))),
             Poll::Pending => {
-                let Some(idle) = limit(self.idle) else { return Poll::Pending };
+                let Some(idle) = limit(self.idle) else {
+                    return Poll::Pending;
+                };
                 let since = *self.waiting_since.get_or_insert_with(Instant::now);
                 ready!(exchange.connection.timer.poll(cx, since + idle));
                 let detail = format!("nothing came for {idle:?}");
@@ -398,7 +423,10 @@ impl ResponseBody {
                 let ended = self.decoder.finish_at_eof();
                 self.exchange = None;
                 return Poll::Ready(ended.err().map(|error| {
-                    Err(BodyError::new(BodyErrorKind::Disconnected, error.to_string()))
+                    Err(BodyError::new(
+                        BodyErrorKind::Disconnected,
+                        error.to_string(),
+                    ))
                 }));
             };
             let decoded = self
@@ -430,7 +458,11 @@ impl ResponseBody {
 impl BodyStream for ResponseBody {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
         let Some(exchange) = &mut self.exchange else {
-            return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::Trailers(trailers))));
+            return Poll::Ready(
+                self.trailers
+                    .take()
+                    .map(|trailers| Ok(Frame::Trailers(trailers))),
+            );
         };
         match exchange.poll_send(cx) {
             Ok(()) => {}
@@ -443,7 +475,10 @@ impl BodyStream for ResponseBody {
             Err(WriteError::Socket(_)) => self.keep_alive = false,
         }
         if self.tunnel
-            && self.exchange.as_ref().is_some_and(|exchange| !exchange.writing)
+            && self
+                .exchange
+                .as_ref()
+                .is_some_and(|exchange| !exchange.writing)
             && let Some(exchange) = &self.exchange
         {
             // The caller has ended its direction; pass that on and keep reading the other.

@@ -142,7 +142,12 @@ impl ServerConnection {
             keep_alive: true,
             upgrade: None,
         };
-        Self { shared: Rc::new(shared), timer: Timer::default(), current, served: 0 }
+        Self {
+            shared: Rc::new(shared),
+            timer: Timer::default(),
+            current,
+            served: 0,
+        }
     }
 
     /// The byte connection, for its facts.
@@ -188,12 +193,15 @@ impl ServerConnection {
                 Poll::Ready(false) => return Poll::Ready(self.at_eof()),
                 Poll::Pending => {
                     let options = &self.shared.options;
-                    let (from, patience) = match (*first_byte, self.shared.input.borrow().is_some()) {
+                    let (from, patience) = match (*first_byte, self.shared.input.borrow().is_some())
+                    {
                         (Some(first), _) => (first, options.head_time),
                         (None, true) => (idle_since, options.head_time),
                         (None, false) => (idle_since, options.idle),
                     };
-                    let Some(patience) = limit(patience) else { return Poll::Pending };
+                    let Some(patience) = limit(patience) else {
+                        return Poll::Pending;
+                    };
                     ready!(self.timer.poll(cx, from + patience));
                     let begun = self.shared.input.borrow().is_some();
                     return Poll::Ready(if begun { Next::Slow } else { Next::Closed });
@@ -282,7 +290,10 @@ impl ServerConnection {
             return Parsed::Next(Next::TooLarge(parsed.head));
         }
         let body = self.body(framing, buffer);
-        Parsed::Next(Next::Request(Request { head: parsed.head, body }))
+        Parsed::Next(Next::Request(Request {
+            head: parsed.head,
+            body,
+        }))
     }
 
     /// The body behind a head: at hand when all of it has come, else pulled from the socket.
@@ -354,7 +365,11 @@ impl ServerConnection {
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> std::io::Result<()> {
         let mut bytes = self.shared.interim.borrow_mut();
         while !bytes.is_empty() {
-            match self.shared.io.poll_write(cx, &[std::io::IoSlice::new(&bytes)])? {
+            match self
+                .shared
+                .io
+                .poll_write(cx, &[std::io::IoSlice::new(&bytes)])?
+            {
                 Poll::Ready(n) => drop(bytes.drain(..n)),
                 Poll::Pending => break,
             }
@@ -366,7 +381,10 @@ impl ServerConnection {
     /// A handle through which interim responses (103, 102) are sent ahead of the answer.
     #[must_use]
     pub fn interim(&self) -> Interim {
-        Interim { shared: self.shared.clone(), allowed: self.current.version == Version::Http11 }
+        Interim {
+            shared: self.shared.clone(),
+            allowed: self.current.version == Version::Http11,
+        }
     }
 
     /// Writes an answer. `close` asks for the connection to end with it.
@@ -407,10 +425,16 @@ impl ServerConnection {
             Ok(()) => {
                 // A policy may have answered while the body was still coming; what it left unread
                 // has to be looked at now, not when the head was written.
-                let unread = unread || (!self.shared.body_done.get() && !upgraded && self.current.upgrade.is_none());
+                let unread = unread
+                    || (!self.shared.body_done.get()
+                        && !upgraded
+                        && self.current.upgrade.is_none());
                 if !promised.keep_alive || unread {
                     self.close(unread).await;
-                    return Sent::Complete { bytes, reuse: false };
+                    return Sent::Complete {
+                        bytes,
+                        reuse: false,
+                    };
                 }
                 Sent::Complete { bytes, reuse: true }
             }
@@ -419,7 +443,11 @@ impl ServerConnection {
         }
     }
 
-    async fn write(&mut self, writer: &mut MessageWriter, upgraded: bool) -> Result<(), WriteError> {
+    async fn write(
+        &mut self,
+        writer: &mut MessageWriter,
+        upgraded: bool,
+    ) -> Result<(), WriteError> {
         let patience = limit(self.shared.options.write_time);
         let mut stalled_since: Option<Instant> = None;
         poll_fn(|cx| {
@@ -537,7 +565,11 @@ impl RequestBody {
         if !self.shared.expects_continue.get() {
             return Poll::Ready(Ok(()));
         }
-        let written = ready!(self.shared.io.poll_write(cx, &[std::io::IoSlice::new(CONTINUE)]));
+        let written = ready!(
+            self.shared
+                .io
+                .poll_write(cx, &[std::io::IoSlice::new(CONTINUE)])
+        );
         self.shared.expects_continue.set(false);
         match written {
             Ok(n) if n == CONTINUE.len() => {
@@ -554,13 +586,18 @@ impl RequestBody {
         if let Some(buffer) = self.shared.input.borrow_mut().take() {
             return Poll::Ready(Ok(buffer));
         }
-        let mut buffer = if self.full_reads > 0 { PooledBuf::large() } else { PooledBuf::small() };
+        let mut buffer = if self.full_reads > 0 {
+            PooledBuf::large()
+        } else {
+            PooledBuf::small()
+        };
         match self.shared.io.poll_read(cx, buffer.spare()) {
             Poll::Pending => {
                 if let Some(deadline) = self.deadline
                     && self.timer.poll(cx, deadline).is_ready()
                 {
-                    let error = BodyError::new(BodyErrorKind::TimedOut, "the request body was slow");
+                    let error =
+                        BodyError::new(BodyErrorKind::TimedOut, "the request body was slow");
                     return Poll::Ready(Err(error));
                 }
                 Poll::Pending
@@ -570,7 +607,11 @@ impl RequestBody {
                 Poll::Ready(Err(disconnected("the caller closed inside a request body")))
             }
             Poll::Ready(Ok(n)) => {
-                self.full_reads = if n == buffer.spare().len() { self.full_reads + 1 } else { 0 };
+                self.full_reads = if n == buffer.spare().len() {
+                    self.full_reads + 1
+                } else {
+                    0
+                };
                 buffer.filled(n);
                 Poll::Ready(Ok(buffer))
             }
@@ -585,7 +626,11 @@ impl RequestBody {
 impl BodyStream for RequestBody {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
         if self.finished {
-            return Poll::Ready(self.trailers.take().map(|trailers| Ok(Frame::Trailers(trailers))));
+            return Poll::Ready(
+                self.trailers
+                    .take()
+                    .map(|trailers| Ok(Frame::Trailers(trailers))),
+            );
         }
         if let Err(error) = ready!(self.poll_continue(cx)) {
             return Poll::Ready(Some(Err(error)));

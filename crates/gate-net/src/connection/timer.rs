@@ -18,7 +18,9 @@ pub struct Timer {
 impl Timer {
     /// Ready once `deadline` has passed. The deadline may differ from call to call.
     pub fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
         }
@@ -42,7 +44,10 @@ mod tests {
     async fn a_deadline_moved_later_fires_later_and_moved_earlier_fires_earlier() {
         let start = Instant::now();
         let mut timer = Timer::default();
-        let (first, second) = (start + Duration::from_secs(1), start + Duration::from_secs(3));
+        let (first, second) = (
+            start + Duration::from_secs(1),
+            start + Duration::from_secs(3),
+        );
         poll_fn(|cx| {
             assert!(timer.poll(cx, first).is_pending());
             Poll::Ready(())

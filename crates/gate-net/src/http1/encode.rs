@@ -62,6 +62,8 @@ impl std::error::Error for EncodeError {}
 
 /// Appends the head of an HTTP/1.1 request.
 ///
+/// With an upgrade, `keep_alive` is not told to the peer: the connection leaves HTTP.
+///
 /// # Errors
 /// [`EncodeError`] when the line would be split; nothing useful is in `out` then.
 pub fn encode_request_head(

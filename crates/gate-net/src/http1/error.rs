@@ -50,10 +50,12 @@ parse_errors! {
     TargetTooLong = "target_too_long", 414, "the request target is too long";
     /// A line that ends in anything but CR LF.
     InvalidLineEnd = "invalid_line_end", 400, "a line does not end in CR LF";
+    /// NUL, a lone CR, DEL or another control character than tab, anywhere in a head.
+    ControlCharacter = "control_character", 400, "the head holds a control character";
     /// A field name that is no token: empty, followed by a space, folded, or without a colon.
     InvalidHeaderName = "invalid_header_name", 400, "a header name is not a token";
-    /// A field value with control characters, or with edges that peers trim differently.
-    InvalidHeaderValue = "invalid_header_value", 400, "a header value holds forbidden characters";
+    /// A field value with edges that peers trim differently.
+    InvalidHeaderValue = "invalid_header_value", 400, "a header value begins or ends in a Latin-1 space";
     /// More bytes than [`super::Limits::head_bytes`].
     HeadTooLarge = "head_too_large", 431, "the head is too large";
     /// More fields than [`super::Limits::header_count`].

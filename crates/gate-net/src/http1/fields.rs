@@ -3,9 +3,10 @@
 //! Fields that frame the message or belong to one hop are judged and left out; the rest goes into
 //! [`Headers`] as spelt. Requests and responses share this, since either can be desynchronised.
 
+use super::lines::Lines;
 use super::{BodyFraming, ParseError};
 use gate_kit::http::{HeaderId, Headers};
-use httparse::Header;
+use std::ops::Range;
 
 /// The result of one pass over a head's fields.
 #[derive(Default)]
@@ -23,34 +24,75 @@ pub(super) struct Fields<'b> {
     names_fields: bool,
 }
 
-/// Reads the fields of a head of `bytes` bytes.
-pub(super) fn read<'b>(fields: &[Header<'b>], bytes: usize) -> Result<Fields<'b>, ParseError> {
+/// Reads the fields of a head whose lines have been found.
+pub(super) fn read<'b>(head: &'b [u8], lines: &Lines) -> Result<Fields<'b>, ParseError> {
     let mut seen = Fields {
-        headers: Headers::with_capacity(fields.len() + 1, bytes),
+        headers: Headers::with_capacity(lines.field_count() + 1, head.len()),
         ..Fields::default()
     };
-    for field in fields {
-        let (name, value) = (field.name.as_bytes(), field.value);
-        if has_odd_edge(value) {
-            return Err(ParseError::InvalidHeaderValue);
-        }
-        let id = HeaderId::of(name);
-        if is_ordinary(id) {
-            seen.headers.append_identified(id, name, value);
+    for (line, colon) in lines.fields(head) {
+        let field = Field::read(line, colon)?;
+        if is_ordinary(field.id) {
+            field.keep(&mut seen.headers);
         } else {
-            seen.special(id, name, value)?;
+            seen.special(&field)?;
         }
     }
     if seen.content_length.is_some() && seen.chunked {
         return Err(ParseError::AmbiguousFraming);
     }
     if seen.names_fields {
-        seen.remove_named(fields);
+        seen.remove_named(head, lines);
     }
     if seen.te_trailers {
         seen.headers.append_known(HeaderId::Te, b"trailers");
     }
     Ok(seen)
+}
+
+/// One field line taken apart (RFC 9112 section 5).
+struct Field<'b> {
+    id: HeaderId,
+    line: &'b [u8],
+    name_len: u16,
+    value: Range<usize>,
+}
+
+impl<'b> Field<'b> {
+    #[inline(always)]
+    fn read(line: &'b [u8], colon: Option<usize>) -> Result<Self, ParseError> {
+        let colon = colon.ok_or(ParseError::InvalidHeaderName)?;
+        let name = &line[..colon];
+        let id = HeaderId::of(name);
+        // A known name is a token; others are looked at byte by byte. That refuses an empty name,
+        // a space before the colon and a folded line as well.
+        if id == HeaderId::Other && !is_token(name) {
+            return Err(ParseError::InvalidHeaderName);
+        }
+        let value = match line[colon + 1..] {
+            // One space before and none behind, in visible ASCII at the edges: nearly all of them.
+            [b' ', first, .., last] if is_visible(first) && is_visible(last) => {
+                colon + 2..line.len()
+            }
+            _ => odd_value(line, colon + 1)?,
+        };
+        Ok(Self {
+            id,
+            line,
+            // Below HEAD_BYTES_MAX, which fits 16 bits.
+            name_len: colon as u16,
+            value,
+        })
+    }
+
+    fn value(&self) -> &'b [u8] {
+        &self.line[self.value.start..self.value.end]
+    }
+
+    #[inline]
+    fn keep(self, headers: &mut Headers) {
+        headers.append_line(self.id, self.line, self.name_len, self.value);
+    }
 }
 
 /// Fields that need no look: everything but one hop's business, framing, Host and Expect.
@@ -73,25 +115,23 @@ fn is_ordinary(id: HeaderId) -> bool {
 }
 
 impl<'b> Fields<'b> {
-    fn special(&mut self, id: HeaderId, name: &[u8], value: &'b [u8]) -> Result<(), ParseError> {
-        match id {
-            HeaderId::Host => {
-                if self.host.replace(value).is_some() {
-                    return Err(ParseError::RepeatedHost);
-                }
-            }
-            HeaderId::ContentLength => {
-                if self.content_length.replace(length(value)?).is_some() {
-                    return Err(ParseError::AmbiguousFraming);
-                }
-            }
+    fn special(&mut self, field: &Field<'b>) -> Result<(), ParseError> {
+        let value = field.value();
+        match field.id {
+            HeaderId::Host => only(self.host.replace(value), ParseError::RepeatedHost)?,
+            HeaderId::ContentLength => only(
+                self.content_length.replace(length(value)?),
+                ParseError::AmbiguousFraming,
+            )?,
             HeaderId::TransferEncoding => self.transfer_encoding(value)?,
             HeaderId::Connection => self.connection(value),
             HeaderId::Upgrade => self.upgrade = Some(self.upgrade.map_or(value, |_| b"")),
             HeaderId::Te => self.te_trailers |= has_token(value, b"trailers"),
             HeaderId::Expect => {
                 self.expect_continue |= value.eq_ignore_ascii_case(b"100-continue");
-                self.headers.append_identified(id, name, value);
+                let name_and_value = field.value.clone();
+                self.headers
+                    .append_line(field.id, field.line, field.name_len, name_and_value);
             }
             // Keep-Alive, Proxy-*, Trailer, HTTP2-Settings: one hop's business, dropped.
             _ => {}
@@ -109,10 +149,7 @@ impl<'b> Fields<'b> {
             self.chunked = true;
             return Ok(());
         }
-        let is_coding = |member: &[u8]| {
-            let name = member.trim_ascii();
-            !name.is_empty() && name.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
-        };
+        let is_coding = |member: &[u8]| is_token(member.trim_ascii());
         let chunked = value
             .split(|&b| b == b',')
             .filter(|member| member.trim_ascii().eq_ignore_ascii_case(b"chunked"))
@@ -126,8 +163,8 @@ impl<'b> Fields<'b> {
     }
 
     fn connection(&mut self, value: &[u8]) {
-        // The two values that nearly every message has, without the list machinery.
-        if value.eq_ignore_ascii_case(b"keep-alive") {
+        // What nearly every message says, by one comparison instead of a list.
+        if value == b"keep-alive" {
             self.keep_alive = true;
             return;
         }
@@ -146,11 +183,12 @@ impl<'b> Fields<'b> {
 
     /// Removes the fields that Connection names (RFC 9110 section 7.6.1).
     #[cold]
-    fn remove_named(&mut self, fields: &[Header<'b>]) {
-        fields
-            .iter()
-            .filter(|field| HeaderId::of(field.name.as_bytes()) == HeaderId::Connection)
-            .flat_map(|field| field.value.split(|&b| b == b','))
+    fn remove_named(&mut self, head: &[u8], lines: &Lines) {
+        lines
+            .fields(head)
+            .filter_map(|(line, colon)| Field::read(line, colon).ok())
+            .filter(|field| field.id == HeaderId::Connection)
+            .flat_map(|field| field.value().split(|&b| b == b','))
             .filter_map(|option| std::str::from_utf8(option.trim_ascii()).ok())
             .for_each(|option| self.headers.remove_named(option));
     }
@@ -191,6 +229,11 @@ impl<'b> Fields<'b> {
     }
 }
 
+/// Refuses the second of a field that may come once.
+fn only<T>(previous: Option<T>, repeated: ParseError) -> Result<(), ParseError> {
+    previous.map_or(Ok(()), |_| Err(repeated))
+}
+
 /// A Content-Length: digits only, at most 18 of them, so that sums of lengths never overflow.
 fn length(value: &[u8]) -> Result<u64, ParseError> {
     if value.is_empty() || value.len() > 18 {
@@ -210,6 +253,26 @@ fn length(value: &[u8]) -> Result<u64, ParseError> {
     Ok(length)
 }
 
+#[inline(always)]
+fn is_visible(byte: u8) -> bool {
+    byte.wrapping_sub(b'!') <= b'~' - b'!'
+}
+
+/// The value behind a colon without the spaces around it (RFC 9112 section 5.1).
+fn odd_value(line: &[u8], mut start: usize) -> Result<Range<usize>, ParseError> {
+    let mut end = line.len();
+    while start < end && matches!(line[start], b' ' | b'\t') {
+        start += 1;
+    }
+    while start < end && matches!(line[end - 1], b' ' | b'\t') {
+        end -= 1;
+    }
+    match has_odd_edge(&line[start..end]) {
+        true => Err(ParseError::InvalidHeaderValue),
+        false => Ok(start..end),
+    }
+}
+
 /// Bytes 0x85 and 0xA0 are spaces in Latin-1, and peers that think in it trim them; RFC 9110 does
 /// not. At the edge of a value that is no UTF-8 text they have no other use.
 fn has_odd_edge(value: &[u8]) -> bool {
@@ -220,6 +283,23 @@ fn has_odd_edge(value: &[u8]) -> bool {
         return false;
     }
     [first, last].iter().any(|b| matches!(b, 0x85 | 0xa0)) && std::str::from_utf8(value).is_err()
+}
+
+/// RFC 9110 section 5.6.2.
+fn is_token(name: &[u8]) -> bool {
+    const TABLE: [bool; 256] = {
+        let mut table = [false; 256];
+        let mut byte = 0x21;
+        while byte < 0x7f {
+            table[byte] = !matches!(
+                byte as u8,
+                b'"' | b'(' | b')' | b',' | b'/' | b':'..=b'@' | b'['..=b']' | b'{' | b'}'
+            );
+            byte += 1;
+        }
+        table
+    };
+    !name.is_empty() && name.iter().all(|&byte| TABLE[byte as usize])
 }
 
 fn has_token(list: &[u8], token: &[u8]) -> bool {

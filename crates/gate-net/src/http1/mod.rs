@@ -10,6 +10,7 @@ mod body;
 mod encode;
 mod error;
 mod fields;
+mod lines;
 mod request;
 mod response;
 mod target;

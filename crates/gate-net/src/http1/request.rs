@@ -1,11 +1,11 @@
 //! Reads request heads.
 //!
-//! `httparse` finds the tokens; what it lets pass and we do not is closed here and in
-//! [`super::fields`]: bare LF, several leading empty lines, targets with any byte above space.
+//! [`super::lines`] has proved that there are lines, [`super::fields`] judges the fields; here is
+//! the request line, and what the parts mean together.
 
-use super::{BodyFraming, HEAD_BYTES_MAX, HEADER_COUNT_MAX, Limits, ParseError, fields, target};
+use super::lines::Lines;
+use super::{BodyFraming, Limits, ParseError, fields, target};
 use gate_kit::http::{Method, RequestHead, Version};
-use std::mem::MaybeUninit;
 
 /// A request head and what it says about the bytes behind it.
 #[derive(Debug)]
@@ -42,38 +42,65 @@ pub fn parse_request(bytes: &[u8], limits: &Limits) -> Result<Option<ParsedReque
         Some(b'\r' | b'\n') => return Err(ParseError::LeadingBytes),
         Some(_) => {}
     }
-    let mut storage = [const { MaybeUninit::uninit() }; HEADER_COUNT_MAX];
-    let count = limits.header_count.min(HEADER_COUNT_MAX);
-    let mut request = httparse::Request::new(&mut []);
-    let length = match request.parse_with_uninit_headers(bytes, &mut storage[..count]) {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return incomplete(bytes, limits),
-        Err(error) => return Err(refusal(error, bytes)),
+    let mut lines = Lines::new();
+    let length = match lines.find(bytes, limits) {
+        Ok(Some(length)) => length,
+        Ok(None) => return incomplete(bytes, limits),
+        Err(error) => return Err(blame_target(error, bytes)),
     };
-    check_head(&bytes[..length], request.headers.len(), limits)?;
-    let (Some(method), Some(target), Some(minor)) = (request.method, request.path, request.version)
-    else {
-        return Err(ParseError::InvalidRequestLine);
-    };
-    if target.len() > limits.target_bytes {
+    let head = &bytes[..length];
+    let line = RequestLine::read(lines.first(head))?;
+    if line.target.len() > limits.target_bytes {
         return Err(ParseError::TargetTooLong);
     }
-    let mut parsed = assemble(method, target, minor == 0, request.headers, length)?;
-    parsed.consumed = skipped + length;
+    let mut parsed = assemble(line, head, &lines)?;
+    parsed.consumed += skipped;
     Ok(Some(parsed))
+}
+
+/// Method, target and version, separated by exactly one space (RFC 9112 section 3).
+struct RequestLine<'b> {
+    method: Method,
+    target: &'b [u8],
+    is_http10: bool,
+}
+
+impl<'b> RequestLine<'b> {
+    #[inline]
+    fn read(line: &'b [u8]) -> Result<Self, ParseError> {
+        let is_http10 = match line.last_chunk() {
+            Some(b" HTTP/1.1") => false,
+            Some(b" HTTP/1.0") => true,
+            _ => return Err(version_refusal(line)),
+        };
+        let line = &line[..line.len() - b" HTTP/1.1".len()];
+        let space = line.iter().position(|&b| b == b' ');
+        let (method, target) = line.split_at(space.ok_or(ParseError::InvalidRequestLine)?);
+        let target = &target[1..];
+        match Method::from_bytes(method) {
+            Some(method) if !target.is_empty() => Ok(Self {
+                method,
+                target,
+                is_http10,
+            }),
+            _ => Err(ParseError::InvalidRequestLine),
+        }
+    }
 }
 
 #[inline]
 fn assemble(
-    method: &str,
-    target: &str,
-    is_http10: bool,
-    fields: &[httparse::Header<'_>],
-    length: usize,
+    line: RequestLine<'_>,
+    head: &[u8],
+    lines: &Lines,
 ) -> Result<ParsedRequest, ParseError> {
-    let method = Method::from_bytes(method.as_bytes()).ok_or(ParseError::InvalidRequestLine)?;
+    let RequestLine {
+        method,
+        target,
+        is_http10,
+    } = line;
     let resolved = target::resolve(&method, target)?;
-    let fields = fields::read(fields, length)?;
+    let fields = fields::read(head, lines)?;
     let host = match fields.host {
         Some(host) => target::authority(host, false).ok_or(ParseError::InvalidHost)?,
         None if is_http10 => "",
@@ -85,7 +112,7 @@ fn assemble(
         return Err(ParseError::AmbiguousFraming);
     }
     Ok(ParsedRequest {
-        consumed: length,
+        consumed: head.len(),
         framing: framing.unwrap_or(BodyFraming::None),
         keep_alive: fields.persists(is_http10),
         expect_continue: fields.expect_continue && !is_http10,
@@ -94,96 +121,60 @@ fn assemble(
             // RFC 9112 section 3.2.2: an absolute target wins over Host.
             authority: resolved.authority.unwrap_or(host).to_owned(),
             target: resolved.target,
-            version: if is_http10 {
-                Version::Http10
-            } else {
-                Version::Http11
+            version: match is_http10 {
+                true => Version::Http10,
+                false => Version::Http11,
             },
-            upgrade: if is_http10 { None } else { fields.upgrade() },
+            upgrade: match is_http10 {
+                true => None,
+                false => fields.upgrade(),
+            },
             headers: fields.headers,
         },
     })
 }
 
-/// What holds for the bytes of every complete head, request or response.
-///
-/// `httparse` has checked that each CR is followed by LF, but also takes LF alone for a line end.
-/// Then a CR is missing: there must be one per field, one for the first line, one for the last.
-#[inline]
-pub(super) fn check_head(head: &[u8], fields: usize, limits: &Limits) -> Result<(), ParseError> {
-    if head.len() > limits.head_bytes.min(HEAD_BYTES_MAX) {
-        return Err(ParseError::HeadTooLarge);
-    }
-    if memchr::memchr_iter(b'\r', head).count() != fields + 2 {
-        return Err(ParseError::InvalidLineEnd);
-    }
-    Ok(())
-}
-
-/// More bytes are needed, unless there are too many already.
+/// More bytes are needed, unless the first line shows already that they would not help.
 #[cold]
 fn incomplete(bytes: &[u8], limits: &Limits) -> Result<Option<ParsedRequest>, ParseError> {
-    if bytes.len() > limits.target_bytes {
-        let start = memchr::memchr(b' ', bytes).map_or(0, |space| space + 1);
-        let target = memchr::memchr2(b' ', b'\n', &bytes[start..]).unwrap_or(bytes.len() - start);
-        if start > 0 && target > limits.target_bytes {
-            return Err(ParseError::TargetTooLong);
-        }
+    if let Some(end) = memchr::memchr(b'\r', bytes) {
+        let line = RequestLine::read(&bytes[..end])?;
+        return match line.target.len() > limits.target_bytes {
+            true => Err(ParseError::TargetTooLong),
+            false => Ok(None),
+        };
     }
-    too_large(bytes, limits).map(|()| None)
+    let method = bytes.split(|&b| b == b' ').next().unwrap_or_default();
+    if Method::from_bytes(method).is_none() {
+        return Err(ParseError::InvalidRequestLine);
+    }
+    match bytes.len() > method.len() + limits.target_bytes + " HTTP/1.1\r".len() {
+        true if bytes.len() > method.len() => Err(ParseError::TargetTooLong),
+        _ => Ok(None),
+    }
 }
 
-/// Refuses a head that is longer than its limit and still incomplete.
-pub(super) fn too_large(bytes: &[u8], limits: &Limits) -> Result<(), ParseError> {
-    match bytes.len() >= limits.head_bytes.min(HEAD_BYTES_MAX) {
-        true => Err(ParseError::HeadTooLarge),
-        false => Ok(()),
-    }
-}
-
+/// A head that is too large before its first line has ended has a target that is too long.
 #[cold]
-fn refusal(error: httparse::Error, bytes: &[u8]) -> ParseError {
+fn blame_target(error: ParseError, bytes: &[u8]) -> ParseError {
+    let first_line = bytes.split(|&b| b == b'\n').next().unwrap_or_default();
     match error {
-        httparse::Error::Version => version_refusal(bytes),
-        httparse::Error::Token => token_refusal(bytes),
-        other => field_refusal(other).unwrap_or(ParseError::InvalidRequestLine),
-    }
-}
-
-/// Reasons that requests and responses share.
-pub(super) fn field_refusal(error: httparse::Error) -> Option<ParseError> {
-    match error {
-        httparse::Error::HeaderName => Some(ParseError::InvalidHeaderName),
-        httparse::Error::HeaderValue => Some(ParseError::InvalidHeaderValue),
-        httparse::Error::NewLine => Some(ParseError::InvalidLineEnd),
-        httparse::Error::TooManyHeaders => Some(ParseError::TooManyHeaders),
-        _ => None,
+        ParseError::HeadTooLarge if first_line.len() == bytes.len() && bytes.contains(&b' ') => {
+            ParseError::TargetTooLong
+        }
+        other => other,
     }
 }
 
 /// 505 is for what is a version at all; other text in its place is a malformed line.
-fn version_refusal(bytes: &[u8]) -> ParseError {
-    let line = bytes
-        .split(|&b| b == b'\r' || b == b'\n')
-        .next()
-        .unwrap_or_default();
+#[cold]
+fn version_refusal(line: &[u8]) -> ParseError {
     match line.splitn(3, |&b| b == b' ').nth(2).unwrap_or_default() {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
             if major.is_ascii_digit() && minor.is_ascii_digit() =>
         {
             ParseError::UnsupportedVersion
         }
-        _ => ParseError::InvalidRequestLine,
-    }
-}
-
-/// Tells a bad target from a bad method or bad spacing.
-fn token_refusal(bytes: &[u8]) -> ParseError {
-    let mut parts = bytes.splitn(2, |&b| b == b' ');
-    let method = parts.next().unwrap_or_default();
-    let target = parts.next().unwrap_or_default();
-    match Method::from_bytes(method) {
-        Some(_) if target.first().is_some_and(|&b| b > b' ') => ParseError::InvalidTarget,
         _ => ParseError::InvalidRequestLine,
     }
 }

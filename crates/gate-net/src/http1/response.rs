@@ -1,10 +1,9 @@
 //! Reads response heads, as strictly as requests: an upstream whose framing two readers could
 //! read differently would mix up the answers of different callers on one pooled connection.
 
-use super::request::{check_head, field_refusal, too_large};
-use super::{BodyFraming, HEADER_COUNT_MAX, Limits, ParseError, fields};
+use super::lines::Lines;
+use super::{BodyFraming, Limits, ParseError, fields};
 use gate_kit::http::{HeaderId, Method, ResponseHead};
-use std::mem::MaybeUninit;
 
 /// A response head and what it says about the bytes behind it.
 #[derive(Debug)]
@@ -37,29 +36,17 @@ pub fn parse_response(
     if let Some(b'\r' | b'\n') = bytes.first() {
         return Err(ParseError::LeadingBytes);
     }
-    let mut storage = [const { MaybeUninit::uninit() }; HEADER_COUNT_MAX];
-    let count = limits.header_count.min(HEADER_COUNT_MAX);
-    let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut response,
-        bytes,
-        &mut storage[..count],
-    );
-    let length = match parsed {
-        Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return too_large(bytes, limits).map(|()| None),
-        Err(httparse::Error::Version) => return Err(ParseError::UnsupportedVersion),
-        Err(error) => return Err(field_refusal(error).unwrap_or(ParseError::InvalidStatusLine)),
+    let mut lines = Lines::new();
+    let Some(length) = lines.find(bytes, limits)? else {
+        return incomplete(bytes);
     };
-    check_head(&bytes[..length], response.headers.len(), limits)?;
-    let (Some(status @ 100..), Some(minor)) = (response.code, response.version) else {
-        return Err(ParseError::InvalidStatusLine);
-    };
-    let mut fields = fields::read(response.headers, length)?;
-    let named = fields.framing(minor == 0)?;
+    let head = &bytes[..length];
+    let (status, is_http10) = status_line(lines.first(head))?;
+    let mut fields = fields::read(head, &lines)?;
+    let named = fields.framing(is_http10)?;
     let framing = framing(status, request_method, named);
     if let (BodyFraming::None, Some(length)) = (framing, fields.content_length)
-        && (*request_method == Method::Head || status == 304)
+        && !matches!(status, 100..=199 | 204)
     {
         let mut digits = itoa::Buffer::new();
         let digits = digits.format(length).as_bytes();
@@ -70,7 +57,7 @@ pub fn parse_response(
     } else {
         None
     };
-    let keep_alive = fields.persists(minor == 0)
+    let keep_alive = fields.persists(is_http10)
         && !matches!(framing, BodyFraming::UntilClose | BodyFraming::Tunnel)
         && !promises_forbidden_body(status, named);
     Ok(Some(ParsedResponse {
@@ -83,6 +70,54 @@ pub fn parse_response(
         keep_alive,
         upgrade,
     }))
+}
+
+/// Status and whether the version is 1.0 (RFC 9112 section 4). The reason is not looked at; the
+/// space before it may lack, as many servers have it.
+#[inline]
+fn status_line(line: &[u8]) -> Result<(u16, bool), ParseError> {
+    let Some((version, rest)) = line.split_first_chunk::<9>() else {
+        return Err(ParseError::InvalidStatusLine);
+    };
+    let is_http10 = match version {
+        b"HTTP/1.1 " => false,
+        b"HTTP/1.0 " => true,
+        [
+            b'H',
+            b'T',
+            b'T',
+            b'P',
+            b'/',
+            b'0'..=b'9',
+            b'.',
+            b'0'..=b'9',
+            b' ',
+        ] => {
+            return Err(ParseError::UnsupportedVersion);
+        }
+        _ => return Err(ParseError::InvalidStatusLine),
+    };
+    match rest {
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9']
+        | [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b' ', ..] => {
+            let digit = |d: &u8| u16::from(d - b'0');
+            Ok((digit(a) * 100 + digit(b) * 10 + digit(c), is_http10))
+        }
+        _ => Err(ParseError::InvalidStatusLine),
+    }
+}
+
+/// More bytes are needed, unless those at hand are no HTTP.
+#[cold]
+fn incomplete(bytes: &[u8]) -> Result<Option<ParsedResponse>, ParseError> {
+    if let Some(end) = memchr::memchr(b'\r', bytes) {
+        return status_line(&bytes[..end]).map(|_| None);
+    }
+    let shared = bytes.len().min(b"HTTP/".len());
+    match bytes[..shared] == b"HTTP/"[..shared] {
+        true => Ok(None),
+        false => Err(ParseError::InvalidStatusLine),
+    }
 }
 
 /// RFC 9112 section 6.3, in its order.
@@ -262,7 +297,7 @@ mod tests {
                 "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
                 ParseError::InvalidHeaderName,
             ),
-            ("HTTP/1.1 200 O\rK\r\n\r\n", ParseError::InvalidStatusLine),
+            ("HTTP/1.1 200 O\rK\r\n\r\n", ParseError::ControlCharacter),
         ] {
             assert_eq!(parse(text, &Method::Get).err(), Some(error), "{text:?}");
         }

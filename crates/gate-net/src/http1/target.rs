@@ -18,30 +18,28 @@ pub(super) struct Resolved<'b> {
 /// Takes a target apart by its form.
 ///
 /// The target of CONNECT is its authority, so the path is left empty there.
-pub(super) fn resolve<'b>(method: &Method, target: &'b str) -> Result<Resolved<'b>, ParseError> {
-    if *method == Method::Connect {
-        let authority = authority(target.as_bytes(), true).ok_or(ParseError::InvalidTarget)?;
-        return Ok(Resolved {
-            target: String::new(),
-            authority: Some(authority),
-        });
-    }
-    if target.as_bytes().first() == Some(&b'/') {
-        return match crate::path::is_origin_form(target.as_bytes()) {
-            true => Ok(Resolved {
-                target: target.to_owned(),
-                authority: None,
-            }),
-            false => Err(ParseError::InvalidTarget),
-        };
-    }
-    if target == "*" && *method == Method::Options {
-        return Ok(Resolved {
+pub(super) fn resolve<'b>(method: &Method, target: &'b [u8]) -> Result<Resolved<'b>, ParseError> {
+    if crate::path::is_origin_form(target) && *method != Method::Connect {
+        return text(target).map(|target| Resolved {
             target: target.to_owned(),
             authority: None,
         });
     }
-    absolute(method, target)
+    match (method, target) {
+        (Method::Connect, _) => Ok(Resolved {
+            target: String::new(),
+            authority: Some(authority(target, true).ok_or(ParseError::InvalidTarget)?),
+        }),
+        (Method::Options, b"*") => Ok(Resolved {
+            target: "*".to_owned(),
+            authority: None,
+        }),
+        _ => absolute(method, text(target)?),
+    }
+}
+
+fn text(target: &[u8]) -> Result<&str, ParseError> {
+    std::str::from_utf8(target).map_err(|_| ParseError::InvalidTarget)
 }
 
 /// Absolute form (section 3.2.2). User information is refused, as RFC 9110 section 4.2.4 advises.
@@ -175,7 +173,7 @@ mod tests {
             (&get, "http://a#b", None),
             (&get, "!", None),
         ] {
-            let resolved = resolve(method, target).ok();
+            let resolved = resolve(method, target.as_bytes()).ok();
             let seen = resolved.as_ref().map(|r| (r.target.as_str(), r.authority));
             assert_eq!(seen, expected, "{method} {target}");
         }

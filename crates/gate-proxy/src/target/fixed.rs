@@ -22,13 +22,20 @@ impl Fixed {
         for (name, value) in &reply.headers {
             headers.try_append(name.as_bytes(), value.as_bytes())?;
         }
-        Ok(Self { status: reply.status, headers, body: Bytes::from(reply.body.clone()) })
+        Ok(Self {
+            status: reply.status,
+            headers,
+            body: Bytes::from(reply.body.clone()),
+        })
     }
 }
 
 impl Target for Fixed {
     fn call<'a>(&'a self, _: &'a mut Exchange) -> LocalFuture<'a, Result<Response, Fault>> {
-        let head = ResponseHead { status: self.status, headers: self.headers.clone() };
+        let head = ResponseHead {
+            status: self.status,
+            headers: self.headers.clone(),
+        };
         let body = Body::from(Chunk::Shared(self.body.clone()));
         Box::pin(std::future::ready(Ok(Response { head, body })))
     }

@@ -2,4 +2,6 @@
 
 pub mod fixed;
 pub mod model;
+mod model_body;
+mod model_compile;
 pub mod upstream;

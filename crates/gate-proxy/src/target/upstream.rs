@@ -22,7 +22,10 @@ fn add_forwarding_fields(exchange: &mut Exchange) {
     let peer = exchange.client.peer.ip();
     let trusted = peer != exchange.address;
     let headers = &mut exchange.request.head.headers;
-    let mut address = AddressText::default();
+    let mut address = AddressText {
+        bytes: [0; 48],
+        length: 0,
+    };
     let _ = write!(address, "{peer}");
     match headers.get(HeaderId::XForwardedFor) {
         Some(chain) if trusted => {
@@ -35,7 +38,10 @@ fn add_forwarding_fields(exchange: &mut Exchange) {
         None => headers.append_known(HeaderId::XForwardedFor, address.as_bytes()),
     }
     if !trusted || !headers.contains(HeaderId::XForwardedProto) {
-        headers.set(HeaderId::XForwardedProto, exchange.client.scheme.as_str().as_bytes());
+        headers.set(
+            HeaderId::XForwardedProto,
+            exchange.client.scheme.as_str().as_bytes(),
+        );
     }
     if !trusted {
         headers.remove(HeaderId::Forwarded);
@@ -47,7 +53,6 @@ fn add_forwarding_fields(exchange: &mut Exchange) {
 }
 
 /// An address as text, on the stack.
-#[derive(Default)]
 struct AddressText {
     bytes: [u8; 48],
     length: usize,
@@ -62,7 +67,10 @@ impl AddressText {
 impl Write for AddressText {
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         let end = self.length + text.len();
-        let space = self.bytes.get_mut(self.length..end).ok_or(std::fmt::Error)?;
+        let space = self
+            .bytes
+            .get_mut(self.length..end)
+            .ok_or(std::fmt::Error)?;
         space.copy_from_slice(text.as_bytes());
         self.length = end;
         Ok(())

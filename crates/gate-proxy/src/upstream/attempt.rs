@@ -45,7 +45,11 @@ pub struct Failure {
 
 impl Failure {
     fn new(code: FaultCode, detail: String, reason: Option<RetryOn>) -> Self {
-        Self { fault: Fault::new(code).detail(detail), reason, reused: false }
+        Self {
+            fault: Fault::new(code).detail(detail),
+            reason,
+            reused: false,
+        }
     }
 }
 
@@ -82,7 +86,12 @@ pub async fn attempt(
     match result {
         Ok((exchange, answer)) => {
             let (head, body) = exchange.into_body(answer, deadlines.idle, pool);
-            Ok(Answered { head, body, in_flight, reused })
+            Ok(Answered {
+                head,
+                body,
+                in_flight,
+                reused,
+            })
         }
         Err(mut failure) => {
             failure.reused = reused;
@@ -111,7 +120,9 @@ async fn exchange(
         if let Poll::Ready(result) = exchange.poll_head(cx, &mut forward) {
             return Poll::Ready(result.map_err(failure));
         }
-        let Some(deadline) = deadline else { return Poll::Pending };
+        let Some(deadline) = deadline else {
+            return Poll::Pending;
+        };
         ready!(exchange.poll_deadline(cx, deadline));
         Poll::Ready(Err(timed_out()))
     })
@@ -120,7 +131,8 @@ async fn exchange(
 }
 
 fn first_byte_deadline(deadlines: &Deadlines) -> Option<Instant> {
-    let first_byte = (!deadlines.first_byte.is_zero()).then(|| Instant::now() + deadlines.first_byte);
+    let first_byte =
+        (!deadlines.first_byte.is_zero()).then(|| Instant::now() + deadlines.first_byte);
     match (first_byte, deadlines.total) {
         (Some(first_byte), Some(total)) => Some(first_byte.min(total)),
         (first_byte, total) => first_byte.or(total),
@@ -164,28 +176,42 @@ async fn connect(
         Err(_) => format!("no connection within {patience:?}"),
     };
     let detail = format!("{}: {cause}", endpoint.address);
-    Err(Failure::new(FaultCode::UpstreamUnreachable, detail, Some(RetryOn::Connect)))
+    Err(Failure::new(
+        FaultCode::UpstreamUnreachable,
+        detail,
+        Some(RetryOn::Connect),
+    ))
 }
 
 fn failure(error: ClientError) -> Failure {
     match error {
-        ClientError::Encode(error) => {
-            Failure::new(FaultCode::InternalError, format!("cannot be encoded: {error:?}"), None)
-        }
-        ClientError::Socket { error, answered: false } => {
+        ClientError::Encode(error) => Failure::new(
+            FaultCode::InternalError,
+            format!("cannot be encoded: {error:?}"),
+            None,
+        ),
+        ClientError::Socket {
+            error,
+            answered: false,
+        } => {
             let detail = format!("closed before it answered: {error}");
             Failure::new(FaultCode::UpstreamReset, detail, Some(RetryOn::Reset))
         }
-        ClientError::Socket { error, answered: true } => {
+        ClientError::Socket {
+            error,
+            answered: true,
+        } => {
             let detail = format!("closed inside the head of its answer: {error}");
             Failure::new(FaultCode::UpstreamReset, detail, None)
         }
         ClientError::Malformed(error) => {
             Failure::new(FaultCode::UpstreamMalformed, error.to_string(), None)
         }
-        ClientError::RequestBody(error) => {
-            Failure { fault: Fault::from_request_body(&error), reason: None, reused: false }
-        }
+        ClientError::RequestBody(error) => Failure {
+            fault: Fault::from_request_body(&error),
+            reason: None,
+            reused: false,
+        },
     }
 }
 
@@ -199,15 +225,28 @@ async fn http2(
     in_flight: InFlight,
 ) -> Result<Answered, Failure> {
     let pool = Pool::of(endpoint.id, &upstream.settings.pool);
-    let shared = pool.http2.borrow().as_ref().filter(|client| !client.is_closed()).cloned();
+    let shared = pool
+        .http2
+        .borrow()
+        .as_ref()
+        .filter(|client| !client.is_closed())
+        .cloned();
     let (client, reused) = match shared {
         Some(client) => (client, true),
-        None => (open_http2(upstream, endpoint, &pool, deadlines).await?, false),
+        None => (
+            open_http2(upstream, endpoint, &pool, deadlines).await?,
+            false,
+        ),
     };
-    let request = Request { head: head.clone(), body: body.take().unwrap_or_default() };
+    let request = Request {
+        head: head.clone(),
+        body: body.take().unwrap_or_default(),
+    };
     let sending = client.send(request);
     let answered = match first_byte_deadline(deadlines) {
-        Some(deadline) => tokio::time::timeout_at(deadline, sending).await.map_err(|_| timed_out())?,
+        Some(deadline) => tokio::time::timeout_at(deadline, sending)
+            .await
+            .map_err(|_| timed_out())?,
         None => sending.await,
     };
     match answered {
@@ -216,14 +255,27 @@ async fn http2(
                 Body::Stream(inner) => Body::Stream(Box::new(Watched::new(inner, deadlines.idle))),
                 at_hand => at_hand,
             };
-            Ok(Answered { head: response.head, body, in_flight, reused })
+            Ok(Answered {
+                head: response.head,
+                body,
+                in_flight,
+                reused,
+            })
         }
         Err(error) => {
             if let Some(error) = &error.body {
-                return Err(Failure { fault: Fault::from_request_body(error), reason: None, reused });
+                return Err(Failure {
+                    fault: Fault::from_request_body(error),
+                    reason: None,
+                    reused,
+                });
             }
             // What the endpoint certainly did not process may always be sent again.
-            let reason = if error.unprocessed { RetryOn::Connect } else { RetryOn::Reset };
+            let reason = if error.unprocessed {
+                RetryOn::Connect
+            } else {
+                RetryOn::Reset
+            };
             *body = error.unsent.map(|request| request.body);
             let detail = format!("{}: {}", endpoint.address, error.error);
             let mut failure = Failure::new(FaultCode::UpstreamReset, detail, Some(reason));
@@ -241,16 +293,29 @@ async fn open_http2(
 ) -> Result<Http2Client, Failure> {
     let connection = connect(upstream, endpoint, pool, deadlines).await?;
     let (io, lease) = connection.into_parts();
-    let scheme = if upstream.connector.has_tls() { Scheme::Https } else { Scheme::Http };
-    let options = Http2ClientOptions { scheme, ..Http2ClientOptions::default() };
+    let scheme = if upstream.connector.has_tls() {
+        Scheme::Https
+    } else {
+        Scheme::Http
+    };
+    let options = Http2ClientOptions {
+        scheme,
+        ..Http2ClientOptions::default()
+    };
     let opened = Http2Client::handshake(io, &options).await;
     let (client, driver) = opened.map_err(|error| {
         let detail = format!("{}: HTTP/2: {error}", endpoint.address);
-        Failure::new(FaultCode::UpstreamUnreachable, detail, Some(RetryOn::Connect))
+        Failure::new(
+            FaultCode::UpstreamUnreachable,
+            detail,
+            Some(RetryOn::Connect),
+        )
     })?;
     // Ends with its connection: when the pool has let go of it and its last stream is over.
     tokio::task::spawn_local(async move {
-        driver.await;
+        if let Err(error) = driver.await {
+            tracing::debug!(%error, "an HTTP/2 connection to an upstream ended");
+        }
         drop(lease);
     });
     *pool.http2.borrow_mut() = Some(client.clone());
@@ -267,7 +332,12 @@ struct Watched {
 
 impl Watched {
     fn new(inner: Box<dyn BodyStream>, idle: Duration) -> Self {
-        Self { inner, idle, waiting_since: None, timer: Timer::default() }
+        Self {
+            inner,
+            idle,
+            waiting_since: None,
+            timer: Timer::default(),
+        }
     }
 }
 

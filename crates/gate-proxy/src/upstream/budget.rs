@@ -74,7 +74,10 @@ mod tests {
         let now = Moment(5);
         (0..100).for_each(|_| budget.request(now));
         let granted = (0..100).filter(|_| budget.retry(now, 0.2)).count();
-        assert_eq!(granted, 30, "20 % of 100 and the ten that are always allowed");
+        assert_eq!(
+            granted, 30,
+            "20 % of 100 and the ten that are always allowed"
+        );
     }
 
     #[test]

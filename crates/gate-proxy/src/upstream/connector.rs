@@ -4,8 +4,8 @@ use gate_model::resources::Upstream as Settings;
 use gate_net::connect::{ConnectError, ConnectOptions, Endpoint, connect};
 use gate_net::dns::Dns;
 use gate_net::io::Io;
-use gate_net::tls::client::{ClientTls, ClientTlsOptions};
 use gate_net::tls::CertificateFiles;
+use gate_net::tls::{ClientTls, ClientTlsOptions};
 use std::path::Path;
 
 /// Opens connections as one upstream's settings say.
@@ -38,11 +38,22 @@ impl Connector {
                 ..ClientTlsOptions::default()
             })
         });
-        let tls = tls.transpose().map_err(|error| ("tls", error.to_string()))?;
+        let tls = tls
+            .transpose()
+            .map_err(|error| ("tls", error.to_string()))?;
         let proxy = settings.proxy.as_ref().map(|url| url.parse()).transpose();
-        let proxy = proxy.map_err(|error: gate_net::connect::InvalidProxy| ("proxy", error.to_string()))?;
+        let proxy =
+            proxy.map_err(|error: gate_net::connect::InvalidProxy| ("proxy", error.to_string()))?;
         let deadline = settings.timeouts.connect.duration();
-        Ok(Self { dns, options: ConnectOptions { deadline, tls, proxy, ..ConnectOptions::default() } })
+        Ok(Self {
+            dns,
+            options: ConnectOptions {
+                deadline,
+                tls,
+                proxy,
+                ..ConnectOptions::default()
+            },
+        })
     }
 
     /// Whether connections have TLS.
@@ -71,21 +82,31 @@ pub fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
             false => Err(format!("`{text}`: the socket's path must be absolute")),
         };
     }
-    let (host, port) =
-        text.rsplit_once(':').ok_or_else(|| format!("`{text}` names no port"))?;
+    let (host, port) = text
+        .rsplit_once(':')
+        .ok_or_else(|| format!("`{text}` names no port"))?;
     let port: u16 = port.parse().map_err(|_| format!("`{port}` is no port"))?;
-    let host = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    let host = host
+        .strip_prefix('[')
+        .and_then(|h| h.strip_suffix(']'))
+        .unwrap_or(host);
     if host.is_empty() || host.contains(['/', ' ']) || port == 0 {
         return Err(format!("`{text}` is no address"));
     }
     if let Ok(ip) = host.parse() {
         let address = std::net::SocketAddr::new(ip, port);
-        return Ok(Endpoint::Address { address, host: host.to_owned() });
+        return Ok(Endpoint::Address {
+            address,
+            host: host.to_owned(),
+        });
     }
     if host.contains(':') {
         return Err(format!("`{text}`: write IPv6 addresses in brackets"));
     }
-    Ok(Endpoint::Name { host: host.to_owned(), port })
+    Ok(Endpoint::Name {
+        host: host.to_owned(),
+        port,
+    })
 }
 
 #[cfg(test)]
@@ -94,11 +115,32 @@ mod tests {
 
     #[test]
     fn endpoints_are_addresses_names_or_sockets() {
-        assert!(matches!(parse_endpoint("10.0.0.1:80"), Ok(Endpoint::Address { .. })));
-        assert!(matches!(parse_endpoint("[::1]:80"), Ok(Endpoint::Address { .. })));
-        assert!(matches!(parse_endpoint("orders.internal:8080"), Ok(Endpoint::Name { .. })));
-        assert!(matches!(parse_endpoint("unix:/run/a.sock"), Ok(Endpoint::Unix(_))));
-        for wrong in ["orders", "orders:", "orders:0", "orders:99999", ":80", "::1:80x", "unix:a", "http://a:80"] {
+        assert!(matches!(
+            parse_endpoint("10.0.0.1:80"),
+            Ok(Endpoint::Address { .. })
+        ));
+        assert!(matches!(
+            parse_endpoint("[::1]:80"),
+            Ok(Endpoint::Address { .. })
+        ));
+        assert!(matches!(
+            parse_endpoint("orders.internal:8080"),
+            Ok(Endpoint::Name { .. })
+        ));
+        assert!(matches!(
+            parse_endpoint("unix:/run/a.sock"),
+            Ok(Endpoint::Unix(_))
+        ));
+        for wrong in [
+            "orders",
+            "orders:",
+            "orders:0",
+            "orders:99999",
+            ":80",
+            "::1:80x",
+            "unix:a",
+            "http://a:80",
+        ] {
             assert!(parse_endpoint(wrong).is_err(), "{wrong}");
         }
     }

@@ -110,7 +110,11 @@ impl Endpoint {
     /// `may_eject` (the share of ejected endpoints) allows it. Returns whether it was ejected.
     pub fn failed(&self, outlier: &Outlier, now: Moment, may_eject: impl FnOnce() -> bool) -> bool {
         let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
-        if outlier.failures == 0 || failures < outlier.failures || self.is_ejected(now) || !may_eject() {
+        if outlier.failures == 0
+            || failures < outlier.failures
+            || self.is_ejected(now)
+            || !may_eject()
+        {
             return false;
         }
         self.failures.store(0, Ordering::Relaxed);
@@ -150,7 +154,13 @@ mod tests {
     use super::*;
 
     fn endpoint() -> Endpoint {
-        Endpoint::new("a:1", Target::Name { host: "a".to_owned(), port: 1 })
+        Endpoint::new(
+            "a:1",
+            Target::Name {
+                host: "a".to_owned(),
+                port: 1,
+            },
+        )
     }
 
     fn seconds(n: u64) -> Moment {
@@ -160,10 +170,16 @@ mod tests {
     #[test]
     fn failures_in_a_row_eject_for_longer_each_time() {
         let endpoint = endpoint();
-        let outlier = Outlier { failures: 2, ..Outlier::default() };
+        let outlier = Outlier {
+            failures: 2,
+            ..Outlier::default()
+        };
         assert!(!endpoint.failed(&outlier, seconds(0), || true));
         endpoint.succeeded();
-        assert!(!endpoint.failed(&outlier, seconds(0), || true), "a success starts the count again");
+        assert!(
+            !endpoint.failed(&outlier, seconds(0), || true),
+            "a success starts the count again"
+        );
         assert!(endpoint.failed(&outlier, seconds(0), || true));
         assert!(endpoint.is_ejected(seconds(9)) && !endpoint.is_ejected(seconds(10)));
         endpoint.failed(&outlier, seconds(20), || true);
@@ -174,7 +190,10 @@ mod tests {
     #[test]
     fn nothing_is_ejected_when_too_many_are_out() {
         let endpoint = endpoint();
-        let outlier = Outlier { failures: 1, ..Outlier::default() };
+        let outlier = Outlier {
+            failures: 1,
+            ..Outlier::default()
+        };
         assert!(!endpoint.failed(&outlier, seconds(1), || false));
         assert!(endpoint.is_available(seconds(1)));
     }
@@ -183,7 +202,10 @@ mod tests {
     fn an_endpoint_that_comes_back_warms_up() {
         let endpoint = endpoint();
         let slow = Duration::from_secs(10);
-        assert!((endpoint.warmth(slow, seconds(5)) - 1.0).abs() < 1e-9, "new ones start warm");
+        assert!(
+            (endpoint.warmth(slow, seconds(5)) - 1.0).abs() < 1e-9,
+            "new ones start warm"
+        );
         endpoint.set_healthy(false, seconds(5));
         endpoint.set_healthy(true, seconds(10));
         assert!((endpoint.warmth(slow, seconds(10)) - 0.1).abs() < 1e-9);

@@ -5,11 +5,11 @@
 //! atomic that all workers read.
 
 use super::Upstream;
+use super::connector::Connector;
 use super::endpoint::Endpoint;
 use gate_kit::http::{Body, Headers, Method, RequestHead, Version};
 use gate_kit::random;
 use gate_model::resources::Health;
-use super::connector::Connector;
 use gate_net::connection::client::{ClientConnection, ClientExchange};
 use gate_net::http1;
 use std::collections::HashMap;
@@ -29,8 +29,12 @@ pub async fn watch(upstream: Weak<Upstream>) {
     let mut streaks: HashMap<u64, Streak> = HashMap::new();
     loop {
         let pause = {
-            let Some(upstream) = upstream.upgrade() else { return };
-            let Some(health) = upstream.settings.health.clone() else { return };
+            let Some(upstream) = upstream.upgrade() else {
+                return;
+            };
+            let Some(health) = upstream.settings.health.clone() else {
+                return;
+            };
             let plan = Plan::of(&health);
             for endpoint in upstream.picker.endpoints() {
                 let good = tokio::time::timeout(
@@ -59,22 +63,49 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn of(health: &'a Health) -> Self {
         let (path, interval, timeout, rise, fall) = match health {
-            Health::Http { path, interval, timeout, rise, fall } => {
-                (Some(path.as_str()), interval, timeout, rise, fall)
-            }
-            Health::Tcp { interval, timeout, rise, fall } => (None, interval, timeout, rise, fall),
+            Health::Http {
+                path,
+                interval,
+                timeout,
+                rise,
+                fall,
+            } => (Some(path.as_str()), interval, timeout, rise, fall),
+            Health::Tcp {
+                interval,
+                timeout,
+                rise,
+                fall,
+            } => (None, interval, timeout, rise, fall),
         };
         // An interval of zero would be a busy loop.
         let interval = interval.duration().max(Duration::from_millis(50));
-        Self { path, interval, timeout: timeout.duration(), rise: *rise, fall: *fall }
+        Self {
+            path,
+            interval,
+            timeout: timeout.duration(),
+            rise: *rise,
+            fall: *fall,
+        }
     }
 }
 
-fn judge(upstream: &Arc<Upstream>, endpoint: &Endpoint, streak: &mut Streak, good: bool, plan: &Plan<'_>) {
+fn judge(
+    upstream: &Arc<Upstream>,
+    endpoint: &Endpoint,
+    streak: &mut Streak,
+    good: bool,
+    plan: &Plan<'_>,
+) {
     if good {
-        *streak = Streak { good: streak.good.saturating_add(1), bad: 0 };
+        *streak = Streak {
+            good: streak.good.saturating_add(1),
+            bad: 0,
+        };
     } else {
-        *streak = Streak { good: 0, bad: streak.bad.saturating_add(1) };
+        *streak = Streak {
+            good: 0,
+            bad: streak.bad.saturating_add(1),
+        };
     }
     let verdict = match endpoint.is_healthy() {
         true if streak.bad >= plan.fall.max(1) => false,
@@ -88,7 +119,9 @@ fn judge(upstream: &Arc<Upstream>, endpoint: &Endpoint, streak: &mut Streak, goo
 }
 
 async fn check(connector: &Connector, endpoint: &Endpoint, path: Option<&str>) -> bool {
-    let Ok(io) = connector.connect(&endpoint.target).await else { return false };
+    let Ok(io) = connector.connect(&endpoint.target).await else {
+        return false;
+    };
     let Some(path) = path else { return true };
     let head = RequestHead {
         method: Method::Get,

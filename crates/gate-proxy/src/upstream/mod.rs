@@ -20,9 +20,7 @@ use connector::Connector;
 use endpoint::Endpoint;
 use gate_flow::{Attempt, Exchange, Fault};
 use gate_kit::clock::{Clock, Moment};
-use gate_kit::http::{
-    Body, BodyError, BodyStream, Chunk, Frame, HeaderId, RequestHead, Response,
-};
+use gate_kit::http::{Body, BodyError, BodyStream, Chunk, Frame, HeaderId, RequestHead, Response};
 use gate_kit::random;
 use gate_model::fault::FaultCode;
 use gate_model::resources::{Balance, HashBy, RetryOn, Upstream as Settings};
@@ -111,21 +109,44 @@ impl Upstream {
             let endpoint = self.pick(hash, &tried)?;
             let number = u32::try_from(tried.len()).unwrap_or(u32::MAX);
             tried.push(endpoint.id);
-            let hedged = self.settings.hedge.as_ref().filter(|_| number == 0 && replay.is_some());
+            let hedged = self
+                .settings
+                .hedge
+                .as_ref()
+                .filter(|_| number == 0 && replay.is_some());
             let outcome = match hedged {
                 Some(hedge) => {
                     let after = hedge.after.duration();
-                    self.hedged(exchange, &endpoint, after, replay.as_ref(), &mut tried, &deadlines).await
+                    self.hedged(
+                        exchange,
+                        &endpoint,
+                        after,
+                        replay.as_ref(),
+                        &mut tried,
+                        &deadlines,
+                    )
+                    .await
                 }
                 None => {
                     let started = self.clock.now();
                     let interim = exchange.interim.clone();
                     let head = &exchange.request.head;
-                    let result = attempt(self, &endpoint, head, &mut body, &deadlines, interim).await;
-                    Judged { endpoint, started, result }
+                    let result =
+                        attempt(self, &endpoint, head, &mut body, &deadlines, interim).await;
+                    Judged {
+                        endpoint,
+                        started,
+                        result,
+                    }
                 }
             };
-            let wait = match self.judge(exchange, outcome, &permit, number, body.is_some() || replay.is_some()) {
+            let wait = match self.judge(
+                exchange,
+                outcome,
+                &permit,
+                number,
+                body.is_some() || replay.is_some(),
+            ) {
                 Judgement::Answer(answered) => return Ok(self.response(answered, permit)),
                 Judgement::Fault(fault) => return Err(fault),
                 Judgement::Retry(wait) => wait,
@@ -149,16 +170,21 @@ impl Upstream {
     /// # Errors
     /// [`FaultCode::NoEndpoint`] when none is available.
     pub fn pick(&self, hash: Option<u64>, tried: &[u64]) -> Result<Arc<Endpoint>, Fault> {
-        self.picker.pick(self.clock.now(), hash, tried).cloned().ok_or_else(|| {
-            Fault::new(FaultCode::NoEndpoint)
-                .detail(format!("no endpoint of `{}` is healthy", self.name))
-                .retry_after(Duration::from_secs(1))
-        })
+        self.picker
+            .pick(self.clock.now(), hash, tried)
+            .cloned()
+            .ok_or_else(|| {
+                Fault::new(FaultCode::NoEndpoint)
+                    .detail(format!("no endpoint of `{}` is healthy", self.name))
+                    .retry_after(Duration::from_secs(1))
+            })
     }
 
     /// Whether one more retry fits the upstream's budget.
     pub fn may_retry(&self) -> bool {
-        self.state.budget.retry(self.clock.now(), self.settings.retry.budget.fraction())
+        self.state
+            .budget
+            .retry(self.clock.now(), self.settings.retry.budget.fraction())
     }
 
     /// Notes in the endpoint's health how an attempt went.
@@ -169,8 +195,9 @@ impl Upstream {
         }
         let now = self.clock.now();
         let share = self.settings.outlier.share.fraction();
-        let ejected =
-            endpoint.failed(&self.settings.outlier, now, || self.picker.may_eject(share, now));
+        let ejected = endpoint.failed(&self.settings.outlier, now, || {
+            self.picker.may_eject(share, now)
+        });
         if ejected {
             tracing::warn!(upstream = %self.name, endpoint = %endpoint.address, "endpoint ejected");
         }
@@ -178,21 +205,31 @@ impl Upstream {
 
     fn deadlines(&self, exchange: &Exchange) -> Deadlines {
         let timeouts = &self.settings.timeouts;
-        let total = exchange.overrides.total.unwrap_or(timeouts.total.duration());
+        let total = exchange
+            .overrides
+            .total
+            .unwrap_or(timeouts.total.duration());
         Deadlines {
             total: (!total.is_zero()).then(|| Instant::now() + total),
-            first_byte: exchange.overrides.first_byte.unwrap_or(timeouts.first_byte.duration()),
+            first_byte: exchange
+                .overrides
+                .first_byte
+                .unwrap_or(timeouts.first_byte.duration()),
             idle: exchange.overrides.idle.unwrap_or(timeouts.idle.duration()),
         }
     }
 
     fn hash(&self, exchange: &Exchange) -> Option<u64> {
-        let Balance::RingHash { by } = &self.settings.balance else { return None };
+        let Balance::RingHash { by } = &self.settings.balance else {
+            return None;
+        };
         let headers = &exchange.request.head.headers;
         match by {
             HashBy::Header(name) => headers.get_named(name).map(|value| hash_of(&value)),
-            HashBy::Cookie(name) => cookie(headers.all(HeaderId::Cookie), name).map(|v| hash_of(&v)),
-            HashBy::Consumer {} => exchange.caller.as_ref().map(|caller| hash_of(&*caller.name)),
+            HashBy::Cookie(name) => {
+                cookie(headers.all(HeaderId::Cookie), name).map(|v| hash_of(&v))
+            }
+            HashBy::Consumer {} => exchange.caller.as_ref().map(|caller| hash_of(&caller.name)),
             HashBy::Address {} => Some(hash_of(&exchange.address)),
         }
     }
@@ -246,15 +283,29 @@ impl Upstream {
             }
             () = timer => {}
         }
-        let second = self.pick(None, tried).ok().filter(|e| e.id != first.id && self.may_retry());
+        let second = self
+            .pick(None, tried)
+            .ok()
+            .filter(|e| e.id != first.id && self.may_retry());
         let Some(second) = second else {
             let (endpoint, started) = lead();
-            return Judged { endpoint, started, result: leading.await };
+            return Judged {
+                endpoint,
+                started,
+                result: leading.await,
+            };
         };
         tried.push(second.id);
         let second_started = self.clock.now();
         let mut second_body = Some(replay.body());
-        let mut trailing = Box::pin(attempt(self, &second, head, &mut second_body, deadlines, None));
+        let mut trailing = Box::pin(attempt(
+            self,
+            &second,
+            head,
+            &mut second_body,
+            deadlines,
+            None,
+        ));
         let (first_result, second_result) = tokio::select! {
             biased;
             result = &mut leading => (Some(result), None),
@@ -262,19 +313,31 @@ impl Upstream {
         };
         // A failure does not win while the other may still answer.
         match (first_result, second_result) {
-            (Some(Err(_)), None) => {
-                Judged { result: trailing.await, endpoint: second.clone(), started: second_started }
-            }
+            (Some(Err(_)), None) => Judged {
+                result: trailing.await,
+                endpoint: second.clone(),
+                started: second_started,
+            },
             (Some(result), _) => {
                 let (endpoint, started) = lead();
-                Judged { endpoint, started, result }
+                Judged {
+                    endpoint,
+                    started,
+                    result,
+                }
             }
-            (None, Some(Ok(answered))) => {
-                Judged { endpoint: second.clone(), started: second_started, result: Ok(answered) }
-            }
+            (None, Some(Ok(answered))) => Judged {
+                endpoint: second.clone(),
+                started: second_started,
+                result: Ok(answered),
+            },
             (None, _) => {
                 let (endpoint, started) = lead();
-                Judged { endpoint, started, result: leading.await }
+                Judged {
+                    endpoint,
+                    started,
+                    result: leading.await,
+                }
             }
         }
     }
@@ -287,7 +350,11 @@ impl Upstream {
         number: u32,
         repeatable: bool,
     ) -> Judgement {
-        let Judged { endpoint, started, result } = judged;
+        let Judged {
+            endpoint,
+            started,
+            result,
+        } = judged;
         let now = self.clock.now();
         let (status, fault, reused) = match &result {
             Ok(answered) => (answered.head.status, None, answered.reused),
@@ -341,16 +408,26 @@ impl Upstream {
         if let Some(asked) = asked {
             return asked.min(most);
         }
-        let full = backoff.base.duration().saturating_mul(1 << number.min(16)).min(most);
+        let full = backoff
+            .base
+            .duration()
+            .saturating_mul(1 << number.min(16))
+            .min(most);
         full.mul_f64(0.5 + 0.5 * random::fraction())
     }
 
     fn response(&self, answered: Answered, permit: Permit) -> Response {
-        let Answered { head, body, in_flight, .. } = answered;
+        let Answered {
+            head,
+            body,
+            in_flight,
+            ..
+        } = answered;
         let body = match body {
-            Body::Stream(inner) => {
-                Body::Stream(Box::new(Held { inner, held: Some((permit, in_flight)) }))
-            }
+            Body::Stream(inner) => Body::Stream(Box::new(Held {
+                inner,
+                held: Some((permit, in_flight)),
+            })),
             at_hand => at_hand,
         };
         Response { head, body }
@@ -362,7 +439,11 @@ struct Replay(Bytes);
 
 impl Replay {
     fn body(&self) -> Body {
-        if self.0.is_empty() { Body::Empty } else { Body::Full(Chunk::Shared(self.0.clone())) }
+        if self.0.is_empty() {
+            Body::Empty
+        } else {
+            Body::Full(Chunk::Shared(self.0.clone()))
+        }
     }
 }
 
@@ -387,7 +468,10 @@ pub struct Held<T> {
 impl<T> Held<T> {
     /// Keeps `held` alive until `inner` has ended.
     pub fn new(inner: Box<dyn BodyStream>, held: T) -> Self {
-        Self { inner, held: Some(held) }
+        Self {
+            inner,
+            held: Some(held),
+        }
     }
 }
 
@@ -419,7 +503,6 @@ fn cookie<'a>(fields: impl Iterator<Item = &'a [u8]>, name: &str) -> Option<&'a 
     }
     None
 }
-
 
 #[cfg(test)]
 mod tests {

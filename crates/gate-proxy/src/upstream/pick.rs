@@ -44,7 +44,11 @@ enum Method {
 impl Picker {
     /// A picker over endpoints with their weights; weights of zero are never chosen.
     #[must_use]
-    pub fn new(endpoints: Vec<(Arc<Endpoint>, u32)>, balance: &Balance, slow_start: Duration) -> Self {
+    pub fn new(
+        endpoints: Vec<(Arc<Endpoint>, u32)>,
+        balance: &Balance,
+        slow_start: Duration,
+    ) -> Self {
         let members: Vec<Member> = endpoints
             .into_iter()
             .filter(|(_, weight)| *weight > 0)
@@ -53,12 +57,20 @@ impl Picker {
         let total_weight = members.iter().map(|member| u64::from(member.weight)).sum();
         let method = match balance {
             Balance::LeastRequest {} => Method::LeastRequest,
-            Balance::RoundRobin {} => {
-                Method::RoundRobin { order: smooth_order(&members), next: AtomicUsize::new(0) }
-            }
-            Balance::RingHash { .. } => Method::Ring { points: ring(&members) },
+            Balance::RoundRobin {} => Method::RoundRobin {
+                order: smooth_order(&members),
+                next: AtomicUsize::new(0),
+            },
+            Balance::RingHash { .. } => Method::Ring {
+                points: ring(&members),
+            },
         };
-        Self { members, method, slow_start, total_weight }
+        Self {
+            members,
+            method,
+            slow_start,
+            total_weight,
+        }
     }
 
     /// Every endpoint, for health checks.
@@ -69,7 +81,11 @@ impl Picker {
     /// Whether one more endpoint may be ejected without exceeding `share` of them.
     #[must_use]
     pub fn may_eject(&self, share: f64, now: Moment) -> bool {
-        let out = self.members.iter().filter(|m| m.endpoint.is_ejected(now)).count();
+        let out = self
+            .members
+            .iter()
+            .filter(|m| m.endpoint.is_ejected(now))
+            .count();
         self.members.len() > 1 && (out + 1) as f64 <= (self.members.len() as f64 * share).max(1.0)
     }
 
@@ -85,7 +101,11 @@ impl Picker {
         };
         let available = |member: &Member| member.endpoint.is_available(now);
         self.choose(now, hash, &fresh).or_else(|| {
-            if tried.is_empty() { None } else { self.choose(now, hash, &available) }
+            if tried.is_empty() {
+                None
+            } else {
+                self.choose(now, hash, &available)
+            }
         })
     }
 
@@ -132,7 +152,11 @@ impl Picker {
             let warmth = member.endpoint.warmth(self.slow_start, now);
             (f64::from(member.endpoint.active()) + 1.0) / warmth
         };
-        Some(if load(second) < load(first) { second } else { first })
+        Some(if load(second) < load(first) {
+            second
+        } else {
+            first
+        })
     }
 
     /// A usable member, drawn by weight: a few draws, then the first usable one after the last.
@@ -145,7 +169,9 @@ impl Picker {
             }
         }
         let count = self.members.len();
-        (1..=count).map(|step| (index + step) % count).find(|&index| usable(&self.members[index]))
+        (1..=count)
+            .map(|step| (index + step) % count)
+            .find(|&index| usable(&self.members[index]))
     }
 
     fn draw(&self) -> usize {
@@ -176,7 +202,9 @@ fn smooth_order(members: &[Member]) -> Vec<u16> {
         for (value, member) in current.iter_mut().zip(members) {
             *value += i64::from(member.weight);
         }
-        let Some(best) = (0..members.len()).max_by_key(|&i| (current[i], usize::MAX - i)) else { break };
+        let Some(best) = (0..members.len()).max_by_key(|&i| (current[i], usize::MAX - i)) else {
+            break;
+        };
         current[best] -= total;
         order.push(u16::try_from(best).expect("endpoints are far fewer than 65,536"));
     }
@@ -229,10 +257,16 @@ mod tests {
         Picker::new(endpoints, balance, Duration::ZERO)
     }
 
-    fn shares(picker: &Picker, count: u32, hash: impl Fn(u32) -> Option<u64>) -> HashMap<String, u32> {
+    fn shares(
+        picker: &Picker,
+        count: u32,
+        hash: impl Fn(u32) -> Option<u64>,
+    ) -> HashMap<String, u32> {
         let mut seen = HashMap::new();
         for n in 0..count {
-            let endpoint = picker.pick(Moment(1), hash(n), &[]).expect("all are available");
+            let endpoint = picker
+                .pick(Moment(1), hash(n), &[])
+                .expect("all are available");
             *seen.entry(endpoint.address.to_string()).or_default() += 1;
         }
         seen
@@ -242,7 +276,10 @@ mod tests {
     fn round_robin_follows_the_weights_exactly() {
         let picker = picker(&[3, 1, 0], &Balance::RoundRobin {});
         let shares = shares(&picker, 400, |_| None);
-        assert_eq!((shares["e0:1"], shares["e1:1"], shares.len()), (300, 100, 2));
+        assert_eq!(
+            (shares["e0:1"], shares["e1:1"], shares.len()),
+            (300, 100, 2)
+        );
     }
 
     #[test]
@@ -258,17 +295,28 @@ mod tests {
 
     #[test]
     fn a_ring_keeps_keys_in_place_when_an_endpoint_goes() {
-        let balance = Balance::RingHash { by: HashBy::Consumer {} };
+        let balance = Balance::RingHash {
+            by: HashBy::Consumer {},
+        };
         let picker = picker(&[1, 1, 1, 1], &balance);
         let now = Moment(1);
         let before: Vec<_> = (0..1000_u32)
-            .map(|key| picker.pick(now, Some(hash_of(&key)), &[]).unwrap().address.clone())
+            .map(|key| {
+                picker
+                    .pick(now, Some(hash_of(&key)), &[])
+                    .unwrap()
+                    .address
+                    .clone()
+            })
             .collect();
         picker.endpoints().nth(2).unwrap().set_healthy(false, now);
         for (key, old) in before.iter().enumerate() {
             let key = u32::try_from(key).unwrap();
             let new = &picker.pick(now, Some(hash_of(&key)), &[]).unwrap().address;
-            assert!(&**old == "e2:1" || new == old, "key {key} moved from {old} to {new}");
+            assert!(
+                &**old == "e2:1" || new == old,
+                "key {key} moved from {old} to {new}"
+            );
         }
         let lost = before.iter().filter(|old| &***old == "e2:1").count();
         assert!((150..350).contains(&lost), "shares are even: {lost}");
@@ -281,9 +329,17 @@ mod tests {
         for _ in 0..50 {
             assert_eq!(picker.pick(Moment(1), None, &ids[..1]).unwrap().id, ids[1]);
         }
-        picker.endpoints().nth(1).unwrap().set_healthy(false, Moment(1));
+        picker
+            .endpoints()
+            .nth(1)
+            .unwrap()
+            .set_healthy(false, Moment(1));
         assert_eq!(picker.pick(Moment(1), None, &ids[..1]).unwrap().id, ids[0]);
-        picker.endpoints().next().unwrap().set_healthy(false, Moment(1));
+        picker
+            .endpoints()
+            .next()
+            .unwrap()
+            .set_healthy(false, Moment(1));
         assert!(picker.pick(Moment(1), None, &[]).is_none());
     }
 }

@@ -1,0 +1,183 @@
+//! The subjects of one scenario, all serving, each with its row of figures.
+
+use std::time::Duration;
+
+use super::Session;
+use crate::load::{Mark, Outcome, Pace, Plan, Request, Stop, run};
+use crate::process;
+use crate::results::Row;
+use crate::scenario::{Ask, Scenario};
+use crate::subject::{Kind, Setup, Subject};
+
+/// How long a proxy may take until it serves.
+const START_DEADLINE: Duration = Duration::from_secs(15);
+
+/// Running subjects and their rows, in the same order.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    /// The subjects.
+    pub(super) subjects: Vec<Subject>,
+    /// Their figures.
+    pub(super) rows: Vec<Row>,
+    absent: Vec<Row>,
+}
+
+/// What one load run of one subject brought.
+#[derive(Debug)]
+pub(super) struct Round {
+    /// The load's figures.
+    pub(super) outcome: Outcome,
+    /// Time on a core of the subject's processes within the measured time.
+    pub(super) cpu: Duration,
+    /// Memory of the subject at the end, connections still open.
+    pub(super) memory_mib: f64,
+}
+
+impl Fleet {
+    /// Starts every subject and checks that its answer is the mock's own.
+    pub(super) fn start(
+        session: &Session,
+        scenario: &Scenario,
+        direct: bool,
+    ) -> Result<Self, String> {
+        let mut fleet = Self {
+            subjects: Vec::new(),
+            rows: Vec::new(),
+            absent: Vec::new(),
+        };
+        let mut kinds = session.kinds.clone();
+        if direct {
+            kinds.insert(0, Kind::Direct);
+        }
+        for kind in kinds {
+            if kind != Kind::Direct && !session.places.programs.contains_key(&kind) {
+                fleet
+                    .absent
+                    .push(Row::missing(kind, "missing: not installed".to_owned()));
+                continue;
+            }
+            match Self::start_one(session, scenario, kind) {
+                Ok(subject) => {
+                    fleet.subjects.push(subject);
+                    fleet.rows.push(Row::new(kind));
+                }
+                Err(problem) if kind == Kind::Direct => return Err(problem),
+                Err(problem) => fleet.absent.push(Row::failed(kind, &problem)),
+            }
+        }
+        Ok(fleet)
+    }
+
+    fn start_one(session: &Session, scenario: &Scenario, kind: Kind) -> Result<Subject, String> {
+        let mut subject = Subject::start(kind, &session.places, &setup(session, scenario, &[]))?;
+        let body = subject.await_serving(&scenario.request(kind), START_DEADLINE)?;
+        check_body(session, scenario, kind, &body)?;
+        Ok(subject)
+    }
+
+    /// The order of a round: reversed every second one.
+    #[must_use]
+    pub(super) fn order(&self, round: usize) -> Vec<usize> {
+        let forward = 0..self.subjects.len();
+        if round.is_multiple_of(2) {
+            forward.collect()
+        } else {
+            forward.rev().collect()
+        }
+    }
+
+    /// Ends the subjects; returns all rows.
+    #[must_use]
+    pub(super) fn finish(mut self) -> Vec<Row> {
+        self.rows.append(&mut self.absent);
+        self.rows
+    }
+}
+
+/// What a scenario asks of its subjects.
+pub(super) fn setup<'a>(
+    session: &'a Session,
+    scenario: &'a Scenario,
+    under: &'a [String],
+) -> Setup<'a> {
+    Setup {
+        variant: scenario.variant,
+        document: scenario.document,
+        mode: scenario.mode,
+        upstream: session.upstream.address(),
+        certificate: &session.certificate,
+        under,
+    }
+}
+
+/// Runs load against one subject and reads its counters at the borders.
+pub(super) fn load(
+    subject: &mut Subject,
+    request: Request,
+    connections: usize,
+    pace: Pace,
+    stop: Stop,
+) -> Result<Round, String> {
+    let plan = Plan {
+        address: subject.address,
+        tls: subject.tls.clone(),
+        connections,
+        request,
+        pace,
+        stop,
+    };
+    let id = subject.id();
+    let (mut began, mut ended, mut memory_mib) = (Duration::ZERO, Duration::ZERO, 0.0);
+    let mut mark = |mark| match mark {
+        Mark::Start if id != 0 => began = process::cpu_time(id),
+        Mark::End if id != 0 => {
+            ended = process::cpu_time(id);
+            memory_mib = process::memory_mib(id);
+        }
+        Mark::Start | Mark::End => {}
+    };
+    let outcome =
+        run(&plan, &mut mark).map_err(|error| format!("{}: {error}", subject.kind.name()))?;
+    if let Some(process) = &mut subject.process {
+        process.check_alive()?;
+    }
+    Ok(Round {
+        outcome,
+        cpu: ended.saturating_sub(began),
+        memory_mib,
+    })
+}
+
+/// A body that passed through unchanged must be the mock's; a translated one must be a message.
+fn check_body(
+    session: &Session,
+    scenario: &Scenario,
+    kind: Kind,
+    body: &[u8],
+) -> Result<(), String> {
+    if kind == Kind::Tidegate && scenario.ask == Ask::Message {
+        let value: serde_json::Value = serde_json::from_slice(body)
+            .map_err(|error| format!("the translated answer is not JSON: {error}"))?;
+        if value["type"] == "message" && value["usage"]["output_tokens"] == 198 {
+            return Ok(());
+        }
+        return Err(format!(
+            "the translated answer is not an Anthropic message: {value}"
+        ));
+    }
+    let mut direct = Subject::start(
+        Kind::Direct,
+        &session.places,
+        &setup(session, scenario, &[]),
+    )?;
+    let expected = direct.await_serving(&scenario.request(Kind::Direct), START_DEADLINE)?;
+    if body == expected {
+        return Ok(());
+    }
+    Err(format!(
+        "{} changed the body: {} bytes instead of {}",
+        kind.name(),
+        body.len(),
+        expected.len()
+    ))
+}

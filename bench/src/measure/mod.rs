@@ -1,0 +1,54 @@
+//! How each method measures: subjects started once per scenario, rounds interleaved, the order
+//! reversed every second round.
+
+mod fleet;
+mod footprint;
+mod rounds;
+mod traced;
+
+use std::time::Duration;
+
+use crate::certificate::Certificate;
+use crate::results::Table;
+use crate::scenario::{Method, Scenario};
+use crate::subject::{Kind, Places};
+use crate::upstream::Upstream;
+
+/// What every measurement needs.
+#[derive(Debug)]
+pub struct Session {
+    /// Programs and folders.
+    pub places: Places,
+    /// Who takes part, in order; a missing program gives a row that says so.
+    pub kinds: Vec<Kind>,
+    /// The mock.
+    pub upstream: Upstream,
+    /// Certificate and trust of this run.
+    pub certificate: Certificate,
+    /// Rounds.
+    pub rounds: usize,
+    /// Measured time of one subject in one round.
+    pub measured: Duration,
+    /// Open files allowed.
+    pub files: u64,
+}
+
+/// Measures one scenario.
+pub fn measure(session: &Session, scenario: &'static Scenario) -> Result<Table, String> {
+    let rows = match scenario.method {
+        Method::Saturation { connections } => rounds::saturation(session, scenario, connections)?,
+        Method::Paced => rounds::paced(session, scenario)?,
+        Method::Latency { rate } => rounds::latency(session, scenario, rate)?,
+        Method::Idle { connections } => footprint::idle(session, scenario, connections)?,
+        Method::Memory => footprint::memory(session, scenario)?,
+        Method::Start => footprint::start(session, scenario)?,
+        Method::Size => footprint::size(session),
+        Method::Syscalls => traced::syscalls(session, scenario)?,
+        Method::Instructions => traced::instructions(session, scenario)?,
+    };
+    Ok(Table {
+        scenario: scenario.name,
+        about: scenario.about,
+        rows,
+    })
+}

@@ -1,0 +1,314 @@
+//! What is measured: one table of scenarios, and the requests that they send.
+//!
+//! How each method measures is in [`crate::measure`].
+
+use crate::load::{Expectation, Request};
+use crate::subject::{Kind, Variant};
+use crate::upstream::{EVENTS_PER_STREAM, Parsed, Replies, parse};
+
+/// The key of the committed scenario documents; public on purpose.
+const KEY: &str = "tg-bench-key-not-a-secret";
+
+/// How a scenario measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// Closed loop: CPU per request and requests per second at saturation.
+    Saturation {
+        /// Open connections.
+        connections: usize,
+    },
+    /// Live streams: CPU per event, first event.
+    Paced,
+    /// Open loop: latency added over going direct.
+    Latency {
+        /// Requests per second.
+        rate: u32,
+    },
+    /// Memory of idle keep-alive connections.
+    Idle {
+        /// Open connections.
+        connections: usize,
+    },
+    /// Memory idle, after load, and after a minute of rest.
+    Memory,
+    /// From exec to the first served request.
+    Start,
+    /// Bytes of the program.
+    Size,
+    /// System calls per request, by strace.
+    Syscalls,
+    /// User instructions per request, by callgrind.
+    Instructions,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ask {
+    /// GET of 1 KiB.
+    Json1k,
+    /// GET of 16 KiB.
+    Json16k,
+    /// A chat completion of some 1.4 KB for a POST of some 1.9 KB.
+    Chat,
+    /// The same as Anthropic Messages; the gateway translates it to chat completions.
+    Message,
+    /// A stream of 203 events and some 60 KB.
+    Stream,
+}
+
+/// One scenario.
+#[derive(Debug, Clone, Copy)]
+pub struct Scenario {
+    /// The name on the command line.
+    pub name: &'static str,
+    /// One sentence for the results.
+    pub about: &'static str,
+    /// How it is measured.
+    pub method: Method,
+    /// What is asked.
+    pub ask: Ask,
+    /// The peers' configuration.
+    pub variant: Variant,
+    /// The gateway's document under `bench/scenarios/`.
+    pub document: &'static str,
+    /// The pace of the mock's streams.
+    pub mode: &'static str,
+}
+
+const BASE: Scenario = Scenario {
+    name: "",
+    about: "",
+    method: Method::Saturation { connections: 32 },
+    ask: Ask::Json1k,
+    variant: Variant::Plain,
+    document: "plain.yaml",
+    mode: "coalesced",
+};
+
+const CHAT: Scenario = Scenario {
+    ask: Ask::Chat,
+    document: "chat.yaml",
+    ..BASE
+};
+
+const STREAM: Scenario = Scenario {
+    method: Method::Saturation { connections: 16 },
+    ask: Ask::Stream,
+    ..CHAT
+};
+
+/// Every scenario, in the order in which they run.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "json-1k",
+        about: "1 KiB JSON through a plain route, 32 connections at saturation.",
+        ..BASE
+    },
+    Scenario {
+        name: "json-16k",
+        about: "16 KiB JSON through a plain route, 32 connections at saturation.",
+        ask: Ask::Json16k,
+        ..BASE
+    },
+    Scenario {
+        name: "json-1k-full",
+        about: "1 KiB JSON; the gateway with key, limit, metrics and access record, peers plain.",
+        document: "full.yaml",
+        ..BASE
+    },
+    Scenario {
+        name: "chat",
+        about: "Chat completion, native; the gateway with key, limit and all AI work, peers plain.",
+        ..CHAT
+    },
+    Scenario {
+        name: "chat-translated",
+        about: "Anthropic Messages; the gateway translates to chat completions, peers pass it on.",
+        ask: Ask::Message,
+        ..CHAT
+    },
+    Scenario {
+        name: "stream-coalesced",
+        about: "203 events (60 KB) that arrive in one write, 16 streams at saturation.",
+        ..STREAM
+    },
+    Scenario {
+        name: "stream-burst",
+        about: "203 events written one by one without pause, 16 streams at saturation.",
+        mode: "burst",
+        ..STREAM
+    },
+    Scenario {
+        name: "stream-paced",
+        about: "One event per 20 ms, some 150 live streams; peers with buffering off.",
+        method: Method::Paced,
+        variant: Variant::Stream,
+        mode: "paced",
+        ..STREAM
+    },
+    Scenario {
+        name: "tls",
+        about: "1 KiB JSON over TLS with keep-alive, 32 connections at saturation.",
+        variant: Variant::Tls,
+        document: "tls.yaml",
+        ..BASE
+    },
+    Scenario {
+        name: "latency-2k",
+        about: "Chat completion at 2,000 requests/s over 64 connections; figures above direct.",
+        method: Method::Latency { rate: 2000 },
+        ..CHAT
+    },
+    Scenario {
+        name: "idle-10k",
+        about: "10,000 idle keep-alive connections that have each been served once.",
+        method: Method::Idle {
+            connections: 10_000,
+        },
+        ..BASE
+    },
+    Scenario {
+        name: "memory",
+        about: "Proportional memory when started, after chat load on 256 connections, after 60 s.",
+        method: Method::Memory,
+        ..CHAT
+    },
+    Scenario {
+        name: "start",
+        about: "From exec to the first served request.",
+        method: Method::Start,
+        ..BASE
+    },
+    Scenario {
+        name: "size",
+        about: "The program on disk, without shared libraries.",
+        method: Method::Size,
+        ..BASE
+    },
+    Scenario {
+        name: "syscalls",
+        about: "System calls per proxied chat completion, 8 connections, by strace.",
+        method: Method::Syscalls,
+        ..CHAT
+    },
+    Scenario {
+        name: "instructions-json-1k",
+        about: "User instructions per 1 KiB GET on a plain route, by callgrind.",
+        method: Method::Instructions,
+        ..BASE
+    },
+    Scenario {
+        name: "instructions-chat",
+        about: "User instructions per chat completion with all AI work, by callgrind.",
+        method: Method::Instructions,
+        ..CHAT
+    },
+];
+
+/// The scenarios of a name; `instructions` names both of its kind.
+#[must_use]
+pub fn find(name: &str) -> Vec<&'static Scenario> {
+    let of_name = |one: &&Scenario| {
+        one.name == name || (name == "instructions" && one.method == Method::Instructions)
+    };
+    SCENARIOS.iter().filter(of_name).collect()
+}
+
+impl Scenario {
+    /// The request that is sent to a subject, and the answer that it must give.
+    #[must_use]
+    pub fn request(&self, kind: Kind) -> Request {
+        let key = format!("Authorization: Bearer {KEY}\r\n");
+        let anthropic = format!("{key}anthropic-version: 2023-06-01\r\n");
+        let (method, path, headers, body) = match self.ask {
+            Ask::Json1k => ("GET", "/json/1k", &key, String::new()),
+            Ask::Json16k => ("GET", "/json/16k", &key, String::new()),
+            Ask::Chat => ("POST", "/v1/chat/completions", &key, conversation("")),
+            Ask::Message => ("POST", "/v1/messages", &anthropic, conversation("")),
+            Ask::Stream => (
+                "POST",
+                "/v1/chat/completions",
+                &key,
+                conversation("\"stream\":true,"),
+            ),
+        };
+        let streams = self.ask == Ask::Stream;
+        // The gateway's provider adds the pace to the path; through others it is asked for.
+        let prefix = match kind {
+            Kind::Tidegate => String::new(),
+            _ if streams => format!("/{}", self.mode),
+            _ => String::new(),
+        };
+        let translated = kind == Kind::Tidegate && self.ask == Ask::Message;
+        let mock_path = if streams {
+            format!("/{}{path}", self.mode)
+        } else {
+            path.to_owned()
+        };
+        let expect = Expectation {
+            status: 200,
+            body_bytes: (!translated).then(|| mock_body_bytes(method, &mock_path, &body)),
+            events: streams.then_some(EVENTS_PER_STREAM),
+        };
+        Request::new(method, &format!("{prefix}{path}"), headers, &body, expect)
+    }
+}
+
+/// Bytes that the mock answers to a request, by asking its own table.
+fn mock_body_bytes(method: &str, path: &str, body: &str) -> u64 {
+    let expect = Expectation {
+        status: 200,
+        body_bytes: None,
+        events: None,
+    };
+    let request = Request::new(method, path, "", body, expect);
+    let Parsed::Whole { question, .. } = parse(&request.bytes) else {
+        unreachable!("the mock reads what Request::new writes");
+    };
+    Replies::default().find(&question).body_bytes
+}
+
+/// A conversation of some 1.9 KB that both dialects accept.
+fn conversation(extra: &str) -> String {
+    let turn = "Our checkout returned errors for a tenth of the orders last night between two and \
+                three; say what to look at first, which graphs would tell a bad deploy from a slow \
+                database, and how to write that down for the team. ";
+    format!(
+        "{{\"model\":\"bench-model\",\"max_tokens\":512,\"temperature\":0.2,{extra}\"messages\":[\
+         {{\"role\":\"user\",\"content\":\"{}\"}},{{\"role\":\"assistant\",\"content\":\"{}\"}},\
+         {{\"role\":\"user\",\"content\":\"{}\"}}]}}",
+        turn.repeat(3),
+        turn.repeat(3),
+        turn.repeat(2)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_has_a_name_of_its_own_and_a_request_that_the_mock_knows() {
+        for scenario in SCENARIOS {
+            assert_eq!(find(scenario.name).len(), 1, "{}", scenario.name);
+            for kind in [Kind::Direct, Kind::Nginx] {
+                let request = scenario.request(kind);
+                let bytes = request
+                    .expect
+                    .body_bytes
+                    .expect("a plain path keeps the length");
+                assert!(bytes >= 1024, "{}: {bytes}", scenario.name);
+            }
+        }
+        assert_eq!(find("instructions").len(), 2);
+    }
+
+    #[test]
+    fn a_chat_request_is_json_of_the_named_size() {
+        for extra in ["", "\"stream\":true,"] {
+            let body = conversation(extra);
+            serde_json::from_str::<serde_json::Value>(&body).expect("JSON");
+            assert!((1800..2100).contains(&body.len()), "{}", body.len());
+        }
+    }
+}

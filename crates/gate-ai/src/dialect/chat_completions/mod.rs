@@ -1,0 +1,215 @@
+//! OpenAI Chat Completions, and what compatible servers made of it.
+//!
+//! Reference: <https://platform.openai.com/docs/api-reference/chat>. Extensions that are widely
+//! spoken are understood where they carry something: `reasoning_content` and `reasoning`
+//! (DeepSeek, vLLM, Groq), `reasoning_details` with signatures (OpenRouter), `cache_control`
+//! (OpenRouter), lists of `thinking` parts (Mistral), usage spellings of DeepSeek and Moonshot.
+
+mod decode;
+mod encode;
+mod parts;
+mod response;
+mod stream;
+mod stream_write;
+
+use super::{Codec, StreamDecoder, StreamEncoder};
+use crate::conversation::{Request, Response};
+use crate::failure::{ErrorClass, ProviderError};
+use crate::json::object::Object;
+use crate::json::scan::Scanner;
+use crate::json::write::Writer;
+use crate::usage::{Count, read_counts, value_of_member};
+use crate::{DialectError, Losses, TranslateOptions, Usage};
+
+pub(crate) struct ChatCompletions;
+
+impl Codec for ChatCompletions {
+    fn decode_request<'a>(
+        &self,
+        body: &'a [u8],
+        losses: &mut Losses,
+    ) -> Result<Request<'a>, DialectError> {
+        decode::request(body, losses)
+    }
+
+    fn encode_request(
+        &self,
+        request: &Request<'_>,
+        options: &TranslateOptions,
+        losses: &mut Losses,
+    ) -> Result<Vec<u8>, DialectError> {
+        Ok(encode::request(request, options, losses))
+    }
+
+    fn decode_response<'a>(
+        &self,
+        body: &'a [u8],
+        losses: &mut Losses,
+    ) -> Result<Response<'a>, DialectError> {
+        response::decode(body, losses)
+    }
+
+    fn encode_response(
+        &self,
+        response: &Response<'_>,
+        model: &str,
+        options: &TranslateOptions,
+        losses: &mut Losses,
+    ) -> Result<Vec<u8>, DialectError> {
+        Ok(response::encode(response, model, options, losses))
+    }
+
+    fn stream_decoder(&self) -> Box<dyn StreamDecoder> {
+        Box::new(stream::Decoder::default())
+    }
+
+    fn stream_encoder(&self, model: &str, options: &TranslateOptions) -> Box<dyn StreamEncoder> {
+        Box::new(stream_write::Encoder::new(model, options))
+    }
+
+    fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<()> {
+        let mut nested = [None; 2];
+        read_counts(document, at, &mut |name, count| match (name, count) {
+            (b"prompt_tokens", Count::Tokens(n)) => usage.input_tokens = n,
+            (b"completion_tokens", Count::Tokens(n)) => usage.output_tokens = n,
+            // DeepSeek, Moonshot and Mistral say it at the top.
+            (
+                b"prompt_cache_hit_tokens" | b"cached_tokens" | b"num_cached_tokens",
+                Count::Tokens(n),
+            ) => {
+                usage.cached_tokens = n;
+            }
+            (b"prompt_tokens_details", Count::Object(at)) => nested[0] = Some(at),
+            (b"completion_tokens_details", Count::Object(at)) => nested[1] = Some(at),
+            _ => {}
+        })?;
+        if let Some(at) = nested[0] {
+            read_counts(document, at, &mut |name, count| match (name, count) {
+                (b"cached_tokens", Count::Tokens(n)) => usage.cached_tokens = n,
+                (b"cache_write_tokens", Count::Tokens(n)) => usage.cache_written_tokens = n,
+                (b"audio_tokens", Count::Tokens(n)) => usage.audio_input_tokens = n,
+                _ => {}
+            })?;
+        }
+        if let Some(at) = nested[1] {
+            read_counts(document, at, &mut |name, count| match (name, count) {
+                (b"reasoning_tokens", Count::Tokens(n)) => usage.reasoning_tokens = n,
+                (b"audio_tokens", Count::Tokens(n)) => usage.audio_output_tokens = n,
+                _ => {}
+            })?;
+        }
+        Some(())
+    }
+
+    fn read_stream_usage(&self, data: &[u8], usage: &mut Usage) -> bool {
+        let mut found = Usage::default();
+        let read = value_of_member(data, b"usage")
+            .is_some_and(|at| self.read_usage(data, at, &mut found).is_some());
+        if read {
+            *usage = found;
+        }
+        read
+    }
+
+    fn is_usage_chunk(&self, data: &[u8]) -> bool {
+        value_of_member(data, b"choices").is_some_and(|at| {
+            data.get(at) == Some(&b'[') && Scanner::at(data, at + 1).peek() == Some(b']')
+        })
+    }
+
+    fn is_end(&self, event: &[u8]) -> bool {
+        crate::SseEvent::parse(event)
+            .data
+            .is_some_and(|data| data.trim_ascii() == b"[DONE]")
+    }
+
+    fn bears_token(&self, data: &[u8]) -> bool {
+        stream::bears_token(data)
+    }
+
+    fn error_body(&self, status: u16, code: &str, message: &str) -> Vec<u8> {
+        error_json(kind_of_status(status), code, message)
+    }
+
+    fn error_event(&self, class: ErrorClass, code: &str, message: &str) -> Vec<u8> {
+        let mut out = b"data: ".to_vec();
+        out.extend_from_slice(&error_json(kind_of_class(class), code, message));
+        out.extend_from_slice(b"\n\n");
+        out
+    }
+
+    fn read_error(&self, body: &[u8]) -> ProviderError {
+        let Ok(object) = Object::parse(body) else {
+            return ProviderError::default();
+        };
+        read_error_object(&object)
+    }
+}
+
+/// Reads `{"error":{type,code,message}}`, and the flat forms some compatible servers send.
+fn read_error_object(object: &Object<'_>) -> ProviderError {
+    let inner = object
+        .get("error")
+        .and_then(|raw| Object::of(raw, "error").ok());
+    let error = inner.as_ref().unwrap_or(object);
+    let owned = |key| error.text(key).map(std::borrow::Cow::into_owned);
+    ProviderError {
+        kind: owned("type"),
+        code: owned("code"),
+        message: owned("message")
+            .or_else(|| owned("detail"))
+            .or_else(|| object.text("error").map(std::borrow::Cow::into_owned)),
+    }
+}
+
+fn error_json(kind: &str, code: &str, message: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(96 + message.len());
+    let mut w = Writer::new(&mut out);
+    w.open().key("error").open();
+    w.member("message", message).member("type", kind);
+    w.key("param").null().member("code", code);
+    w.close().close();
+    out
+}
+
+/// OpenAI's type for a status, which its SDKs and their users look at.
+fn kind_of_status(status: u16) -> &'static str {
+    match status {
+        401 => "authentication_error",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        400..=499 => "invalid_request_error",
+        _ => "server_error",
+    }
+}
+
+fn kind_of_class(class: ErrorClass) -> &'static str {
+    match class {
+        ErrorClass::RateLimited => "rate_limit_error",
+        ErrorClass::QuotaExhausted => "insufficient_quota",
+        ErrorClass::BadRequest
+        | ErrorClass::ContextLength
+        | ErrorClass::ContentFilter
+        | ErrorClass::NotFound => "invalid_request_error",
+        _ => "server_error",
+    }
+}
+
+/// Writes usage as OpenAI does.
+fn write_usage(w: &mut Writer<'_>, usage: &Usage) {
+    w.open();
+    w.key("prompt_tokens").unsigned(usage.input_tokens);
+    w.key("completion_tokens").unsigned(usage.output_tokens);
+    w.key("total_tokens").unsigned(usage.total_tokens());
+    w.key("prompt_tokens_details").open();
+    w.key("cached_tokens").unsigned(usage.cached_tokens);
+    if usage.cache_written_tokens > 0 {
+        w.key("cache_write_tokens")
+            .unsigned(usage.cache_written_tokens);
+    }
+    w.key("audio_tokens").unsigned(usage.audio_input_tokens);
+    w.close().key("completion_tokens_details").open();
+    w.key("reasoning_tokens").unsigned(usage.reasoning_tokens);
+    w.key("audio_tokens").unsigned(usage.audio_output_tokens);
+    w.close().close();
+}

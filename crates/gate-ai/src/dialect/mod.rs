@@ -1,0 +1,161 @@
+//! The dialects that callers and providers speak.
+//!
+//! A dialect is one folder that implements `Codec`: requests, responses, streams, usage and errors
+//! to and from the neutral form. A further dialect is one more folder and one more arm below.
+
+pub(crate) mod chat_completions;
+pub(crate) mod messages;
+
+use crate::conversation::{Request, Response, StreamEvent};
+use crate::failure::{ErrorClass, ProviderError};
+use crate::{DialectError, Losses, TranslateOptions, Usage};
+
+/// A vendor's wire format for conversations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// OpenAI Chat Completions.
+    ChatCompletions,
+    /// Anthropic Messages.
+    Messages,
+}
+
+impl Dialect {
+    /// Every dialect.
+    pub const ALL: [Self; 2] = [Self::ChatCompletions, Self::Messages];
+
+    /// The dialect's name in configuration, metrics and records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "chat_completions",
+            Self::Messages => "messages",
+        }
+    }
+
+    /// The path that callers post to.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "/v1/chat/completions",
+            Self::Messages => "/v1/messages",
+        }
+    }
+
+    /// The dialect whose path this is.
+    #[must_use]
+    pub fn of_path(path: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|dialect| dialect.path() == path)
+    }
+
+    /// Content type of a whole answer.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        "application/json"
+    }
+
+    /// Content type of a streamed answer.
+    #[must_use]
+    pub const fn stream_content_type(self) -> &'static str {
+        match self {
+            Self::ChatCompletions => "text/event-stream; charset=utf-8",
+            Self::Messages => "text/event-stream; charset=utf-8",
+        }
+    }
+
+    pub(crate) fn codec(self) -> &'static dyn Codec {
+        match self {
+            Self::ChatCompletions => &chat_completions::ChatCompletions,
+            Self::Messages => &messages::Messages,
+        }
+    }
+}
+
+/// Everything the gateway needs of a dialect.
+pub(crate) trait Codec: Sync {
+    /// Reads a request; what the neutral form has no place for is a loss.
+    fn decode_request<'a>(
+        &self,
+        body: &'a [u8],
+        losses: &mut Losses,
+    ) -> Result<Request<'a>, DialectError>;
+
+    /// Writes a request; what this dialect cannot say is a loss.
+    fn encode_request(
+        &self,
+        request: &Request<'_>,
+        options: &TranslateOptions,
+        losses: &mut Losses,
+    ) -> Result<Vec<u8>, DialectError>;
+
+    /// Reads a whole response.
+    fn decode_response<'a>(
+        &self,
+        body: &'a [u8],
+        losses: &mut Losses,
+    ) -> Result<Response<'a>, DialectError>;
+
+    /// Writes a whole response under the model's name that the caller knows.
+    fn encode_response(
+        &self,
+        response: &Response<'_>,
+        model: &str,
+        options: &TranslateOptions,
+        losses: &mut Losses,
+    ) -> Result<Vec<u8>, DialectError>;
+
+    /// A reader of one stream.
+    fn stream_decoder(&self) -> Box<dyn StreamDecoder>;
+
+    /// A writer of one stream.
+    fn stream_encoder(&self, model: &str, options: &TranslateOptions) -> Box<dyn StreamEncoder>;
+
+    /// Reads the usage object at `at` of `document` into `usage`, member by member; `None` when
+    /// there is no usage object.
+    fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<()>;
+
+    /// Reads the usage of a stream event's data; false when it has none.
+    fn read_stream_usage(&self, data: &[u8], usage: &mut Usage) -> bool;
+
+    /// Whether a stream event's data holds usage and nothing of the answer.
+    fn is_usage_chunk(&self, data: &[u8]) -> bool;
+
+    /// Whether this short event, as it came, ends a stream.
+    fn is_end(&self, event: &[u8]) -> bool;
+
+    /// Whether a stream event's data holds text, thinking or a tool call.
+    fn bears_token(&self, data: &[u8]) -> bool;
+
+    /// An error's body.
+    fn error_body(&self, status: u16, code: &str, message: &str) -> Vec<u8>;
+
+    /// An error in the middle of a stream, as bytes of a whole event.
+    fn error_event(&self, class: ErrorClass, code: &str, message: &str) -> Vec<u8>;
+
+    /// What an error's body says.
+    fn read_error(&self, body: &[u8]) -> ProviderError;
+}
+
+/// Receives the neutral events of a stream.
+pub(crate) type Emit<'e> = dyn FnMut(StreamEvent<'_>, &mut Losses) + 'e;
+
+/// Reads one stream of events.
+pub(crate) trait StreamDecoder: Send {
+    /// Reads one event.
+    fn event(
+        &mut self,
+        name: Option<&[u8]>,
+        data: &[u8],
+        losses: &mut Losses,
+        emit: &mut Emit<'_>,
+    ) -> Result<(), DialectError>;
+
+    /// The bytes have ended. Emits `End` when the turn was complete though its last event is
+    /// missing, as some compatible servers do.
+    fn finish(&mut self, losses: &mut Losses, emit: &mut Emit<'_>);
+}
+
+/// Writes one stream of events.
+pub(crate) trait StreamEncoder: Send {
+    /// Appends the bytes of one neutral event, if it has any in this dialect.
+    fn event(&mut self, event: &StreamEvent<'_>, losses: &mut Losses, out: &mut Vec<u8>);
+}

@@ -1,0 +1,249 @@
+//! What went wrong at a provider, and saying so in the caller's dialect.
+//!
+//! Classes are decided by the error's own words first and by the status last, because providers
+//! answer a full context with 400, an empty purse with 429 and an overload with anything. Which
+//! class leads to a retry or to another target is decided here once.
+
+use crate::Dialect;
+
+/// What kind of failure a provider reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorClass {
+    /// Too many requests or tokens per time; passes by itself.
+    RateLimited,
+    /// The provider is out of capacity; passes by itself.
+    Overloaded,
+    /// The account has no money or quota left; does not pass by itself.
+    QuotaExhausted,
+    /// The conversation does not fit into the model's context.
+    ContextLength,
+    /// A filter of the provider refused the content.
+    ContentFilter,
+    /// The credential is missing, wrong or not allowed to do this.
+    BadCredential,
+    /// The request itself is wrong; every provider would say so.
+    BadRequest,
+    /// The model or address does not exist there.
+    NotFound,
+    /// The provider gave up waiting.
+    Timeout,
+    /// The provider failed.
+    Server,
+}
+
+impl ErrorClass {
+    /// Every class.
+    pub const ALL: [Self; 10] = [
+        Self::RateLimited,
+        Self::Overloaded,
+        Self::QuotaExhausted,
+        Self::ContextLength,
+        Self::ContentFilter,
+        Self::BadCredential,
+        Self::BadRequest,
+        Self::NotFound,
+        Self::Timeout,
+        Self::Server,
+    ];
+
+    /// The class's name in metrics and records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::QuotaExhausted => "quota_exhausted",
+            Self::ContextLength => "context_length",
+            Self::ContentFilter => "content_filter",
+            Self::BadCredential => "bad_credential",
+            Self::BadRequest => "bad_request",
+            Self::NotFound => "not_found",
+            Self::Timeout => "timeout",
+            Self::Server => "server",
+        }
+    }
+
+    /// Whether the same target may answer the same request a little later.
+    #[must_use]
+    pub const fn is_retryable(self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited | Self::Overloaded | Self::Timeout | Self::Server
+        )
+    }
+
+    /// Whether another target may answer the same request.
+    #[must_use]
+    pub const fn falls_back(self) -> bool {
+        !matches!(self, Self::BadRequest | Self::ContentFilter)
+    }
+}
+
+/// What an error's body says, as far as it could be read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProviderError {
+    /// The vendor's type of error.
+    pub kind: Option<String>,
+    /// The vendor's code.
+    pub code: Option<String>,
+    /// The message for people.
+    pub message: Option<String>,
+}
+
+/// Reads the body of an error answer.
+#[must_use]
+pub fn provider_error(dialect: Dialect, body: &[u8]) -> ProviderError {
+    dialect.codec().read_error(body)
+}
+
+/// The body of an error answer in a caller's dialect. `code` is the gateway's own code.
+#[must_use]
+pub fn error_body(dialect: Dialect, status: u16, code: &str, message: &str) -> Vec<u8> {
+    dialect.codec().error_body(status, code, message)
+}
+
+/// A whole stream event that tells a caller in its dialect that the stream failed.
+#[must_use]
+pub fn error_event(dialect: Dialect, class: ErrorClass, code: &str, message: &str) -> Vec<u8> {
+    dialect.codec().error_event(class, code, message)
+}
+
+/// Words in a type or code, in lower case, and what they mean.
+const WORDS: &[(&str, ErrorClass)] = &[
+    ("insufficient_quota", ErrorClass::QuotaExhausted),
+    ("billing", ErrorClass::QuotaExhausted),
+    ("insufficient_balance", ErrorClass::QuotaExhausted),
+    ("context_length_exceeded", ErrorClass::ContextLength),
+    ("too_many_prompt_tokens", ErrorClass::ContextLength),
+    ("string_above_max_length", ErrorClass::ContextLength),
+    ("request_too_large", ErrorClass::ContextLength),
+    ("content_filter", ErrorClass::ContentFilter),
+    ("content_policy_violation", ErrorClass::ContentFilter),
+    ("rate_limit", ErrorClass::RateLimited),
+    ("ratelimit", ErrorClass::RateLimited),
+    ("overloaded", ErrorClass::Overloaded),
+    ("invalid_api_key", ErrorClass::BadCredential),
+    ("authentication_error", ErrorClass::BadCredential),
+    ("permission_error", ErrorClass::BadCredential),
+    ("model_not_found", ErrorClass::NotFound),
+    ("not_found_error", ErrorClass::NotFound),
+    ("timeout", ErrorClass::Timeout),
+];
+
+/// Phrases in messages of errors whose type says too little.
+const PHRASES: &[(&str, ErrorClass)] = &[
+    ("prompt is too long", ErrorClass::ContextLength),
+    ("prompt too long", ErrorClass::ContextLength),
+    ("maximum context length", ErrorClass::ContextLength),
+    ("context length exceeded", ErrorClass::ContextLength),
+    ("max context length", ErrorClass::ContextLength),
+    ("context window", ErrorClass::ContextLength),
+    (
+        "length of all messages is too long",
+        ErrorClass::ContextLength,
+    ),
+    (
+        "reduce the length of the messages",
+        ErrorClass::ContextLength,
+    ),
+    ("credit balance is too low", ErrorClass::QuotaExhausted),
+    ("exceeded your current quota", ErrorClass::QuotaExhausted),
+    ("insufficient balance", ErrorClass::QuotaExhausted),
+    ("content management policy", ErrorClass::ContentFilter),
+    ("api key", ErrorClass::BadCredential),
+];
+
+/// The class of an error answer or of an error inside a stream (status 200).
+#[must_use]
+pub fn classify(status: u16, error: &ProviderError) -> ErrorClass {
+    let word = |text: &Option<String>| {
+        let text = text.as_deref()?.to_ascii_lowercase();
+        let hit = WORDS.iter().find(|(word, _)| text.contains(word));
+        hit.map(|(_, class)| *class)
+    };
+    let phrase = |text: &Option<String>| {
+        let text: String = text.as_deref()?.chars().take(2_000).collect();
+        let text = text.to_ascii_lowercase();
+        let hit = PHRASES.iter().find(|(phrase, _)| text.contains(phrase));
+        hit.map(|(_, class)| *class)
+    };
+    word(&error.code)
+        .or_else(|| word(&error.kind))
+        .or_else(|| phrase(&error.message))
+        .unwrap_or_else(|| class_of_status(status))
+}
+
+fn class_of_status(status: u16) -> ErrorClass {
+    match status {
+        401 | 403 => ErrorClass::BadCredential,
+        402 => ErrorClass::QuotaExhausted,
+        404 => ErrorClass::NotFound,
+        408 | 504 => ErrorClass::Timeout,
+        413 => ErrorClass::ContextLength,
+        429 => ErrorClass::RateLimited,
+        503 | 529 => ErrorClass::Overloaded,
+        400..=499 => ErrorClass::BadRequest,
+        _ => ErrorClass::Server,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_beat_phrases_beat_the_status() {
+        let class = |status, body: &str| {
+            classify(
+                status,
+                &provider_error(Dialect::ChatCompletions, body.as_bytes()),
+            )
+        };
+        for (status, body, expected) in [
+            (
+                429,
+                r#"{"error":{"code":"insufficient_quota"}}"#,
+                ErrorClass::QuotaExhausted,
+            ),
+            (
+                429,
+                r#"{"error":{"code":"RateLimitReached"}}"#,
+                ErrorClass::RateLimited,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"maximum context length is 8"}}"#,
+                ErrorClass::ContextLength,
+            ),
+            (
+                400,
+                r#"{"error":{"code":"content_filter"}}"#,
+                ErrorClass::ContentFilter,
+            ),
+            (
+                401,
+                r#"{"detail":"Invalid API Key"}"#,
+                ErrorClass::BadCredential,
+            ),
+            (
+                400,
+                r#"{"error":{"code":400,"message":"no"}}"#,
+                ErrorClass::BadRequest,
+            ),
+            (404, "not json", ErrorClass::NotFound),
+            (529, "", ErrorClass::Overloaded),
+            (500, "", ErrorClass::Server),
+        ] {
+            assert_eq!(class(status, body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_pass_is_not_retried() {
+        for class in ErrorClass::ALL {
+            assert!(!class.is_retryable() || class.falls_back(), "{class:?}");
+        }
+        assert!(!ErrorClass::BadCredential.is_retryable());
+        assert!(ErrorClass::BadCredential.falls_back());
+    }
+}

@@ -1,0 +1,237 @@
+//! What the gateway must know of a request before it picks a target, read lazily.
+//!
+//! Only members at the top of the request are looked at; everything else is skipped at SIMD speed.
+//! Members that decide anything may occur once only, because two readers of a repeated member need
+//! not agree on it. Whatever else is wrong with a request is left to the provider to refuse.
+
+use crate::json::scan::{RawString, Scanner};
+use crate::{Dialect, DialectError};
+use memchr::memmem::Finder;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+/// What a request asks for, and where in its bytes that stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// The model as the caller named it, unescaped.
+    pub model: String,
+    /// Where the model's JSON string lies, quotes included.
+    pub model_span: Range<usize>,
+    /// Whether the answer is to be streamed.
+    pub stream: bool,
+    /// Whether a streamed answer ends with usage; always for dialects without the choice.
+    pub include_usage: UsageWish,
+    /// Length of the messages in bytes of JSON: a rough measure of input tokens.
+    pub messages_bytes: usize,
+    /// Whether tools are declared.
+    pub has_tools: bool,
+    /// Whether there is an image among the messages (rough: by its type's name).
+    pub has_images: bool,
+    /// Most tokens to produce, when the request bounds them.
+    pub max_tokens: Option<u64>,
+}
+
+/// What a request says about usage at the end of a stream, and where it could be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UsageWish {
+    /// Usage comes without a change: asked for, or always sent in this dialect.
+    Present,
+    /// Not asked for, there are no stream options: they may be inserted after this offset, which
+    /// follows the request's opening brace.
+    InsertOptions(usize),
+    /// Not asked for among the stream options: may be inserted after this offset, which follows
+    /// their opening brace; the flag says whether other members stand behind it.
+    InsertMember(usize, bool),
+    /// Refused in so many words, at this value.
+    ReplaceFlag(Range<usize>),
+    /// The stream options are null, at this value.
+    ReplaceOptions(Range<usize>),
+    /// The stream options are nothing we understand; the provider will say so.
+    Unclear,
+}
+
+/// A member that we act on.
+#[derive(Clone, Copy)]
+enum Member {
+    Model,
+    Stream,
+    StreamOptions,
+    Messages,
+    Tools,
+    MaxTokens,
+    MaxCompletionTokens,
+}
+
+const NAMES: [&str; 7] = [
+    "model",
+    "stream",
+    "stream_options",
+    "messages",
+    "tools",
+    "max_tokens",
+    "max_completion_tokens",
+];
+
+impl Member {
+    fn of(name: &[u8]) -> Option<Self> {
+        Some(match name {
+            b"model" => Self::Model,
+            b"stream" => Self::Stream,
+            b"stream_options" => Self::StreamOptions,
+            b"messages" => Self::Messages,
+            b"tools" => Self::Tools,
+            b"max_tokens" => Self::MaxTokens,
+            b"max_completion_tokens" => Self::MaxCompletionTokens,
+            _ => return None,
+        })
+    }
+}
+
+/// Reads a request's facts.
+///
+/// # Errors
+/// [`DialectError`] when the body is no JSON object, names no model, repeats a member that decides
+/// something, or gives it a type it cannot have.
+pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectError> {
+    let mut scanner = Scanner::at(body, 0);
+    scanner.open_object()?;
+    let mut facts = RequestFacts {
+        model: String::new(),
+        model_span: 0..0,
+        stream: false,
+        include_usage: match dialect {
+            Dialect::ChatCompletions => UsageWish::InsertOptions(scanner.position()),
+            Dialect::Messages => UsageWish::Present,
+        },
+        messages_bytes: 0,
+        has_tools: false,
+        has_images: false,
+        max_tokens: None,
+    };
+    let (mut first, mut seen) = (true, 0_u32);
+    while let Some(key) = scanner.next_key(&mut first)? {
+        let Some(member) = member_of(&key, body)? else {
+            scanner.skip_value()?;
+            continue;
+        };
+        let bit = 1 << member as u32;
+        if seen & bit != 0 {
+            return Err(DialectError::Duplicate {
+                field: NAMES[member as usize],
+            });
+        }
+        seen |= bit;
+        read_member(dialect, member, &mut scanner, body, &mut facts)?;
+    }
+    scanner.finish()?;
+    if seen & (1 << Member::Model as u32) == 0 {
+        return Err(DialectError::Missing { field: "model" });
+    }
+    Ok(facts)
+}
+
+fn member_of(key: &RawString<'_>, body: &[u8]) -> Result<Option<Member>, DialectError> {
+    // A key spelt with escapes could be one of ours in disguise.
+    if key.inner.contains(&b'\\') {
+        return Ok(Member::of(key.value(body)?.as_bytes()));
+    }
+    Ok(Member::of(key.inner))
+}
+
+fn read_member(
+    dialect: Dialect,
+    member: Member,
+    scanner: &mut Scanner<'_>,
+    body: &[u8],
+    facts: &mut RequestFacts,
+) -> Result<(), DialectError> {
+    match member {
+        Member::Model => {
+            if scanner.peek() != Some(b'"') {
+                return Err(DialectError::wrong_type("model", "a string"));
+            }
+            // Positions are absolute, so the whole body is the document the string lies in.
+            let model = scanner.string()?;
+            facts.model = model.value(body)?.into_owned();
+            facts.model_span = model.start..model.end;
+        }
+        Member::Stream => {
+            let Some(flag) = scanner.flag()? else {
+                return Err(DialectError::wrong_type("stream", "true or false"));
+            };
+            facts.stream = flag.unwrap_or(false);
+        }
+        Member::StreamOptions => {
+            let wish = read_stream_options(scanner, body)?;
+            if dialect == Dialect::ChatCompletions {
+                facts.include_usage = wish;
+            }
+        }
+        Member::Messages => {
+            let span = scanner.skip_value()?;
+            facts.messages_bytes = span.len();
+            facts.has_images = has_images(dialect, &body[span]);
+        }
+        Member::Tools => {
+            let span = scanner.skip_value()?;
+            facts.has_tools = body[span.clone()].starts_with(b"[")
+                && Scanner::at(body, span.start + 1).peek() != Some(b']');
+        }
+        Member::MaxTokens | Member::MaxCompletionTokens => {
+            // Where both are given the smaller one bounds the answer.
+            let limit = scanner.unsigned()?;
+            facts.max_tokens = match (facts.max_tokens, limit) {
+                (Some(a), Some(b)) => Some(a.min(b)),
+                (a, b) => a.or(b),
+            };
+        }
+    }
+    Ok(())
+}
+
+fn read_stream_options(scanner: &mut Scanner<'_>, body: &[u8]) -> Result<UsageWish, DialectError> {
+    if scanner.peek() != Some(b'{') {
+        let span = scanner.skip_value()?;
+        return Ok(if &body[span.clone()] == b"null" {
+            UsageWish::ReplaceOptions(span)
+        } else {
+            UsageWish::Unclear
+        });
+    }
+    scanner.open_object()?;
+    let inside = scanner.position();
+    let (mut first, mut wish) = (true, None);
+    while let Some(key) = scanner.next_key(&mut first)? {
+        let is_ours = if key.inner.contains(&b'\\') {
+            key.value(body)? == "include_usage"
+        } else {
+            key.inner == b"include_usage"
+        };
+        let span = scanner.skip_value()?;
+        if is_ours {
+            let found = match &body[span.clone()] {
+                b"true" => UsageWish::Present,
+                b"false" | b"null" => UsageWish::ReplaceFlag(span),
+                _ => UsageWish::Unclear,
+            };
+            if wish.replace(found).is_some() {
+                return Err(DialectError::Duplicate {
+                    field: "include_usage",
+                });
+            }
+        }
+    }
+    Ok(wish.unwrap_or(UsageWish::InsertMember(inside, !first)))
+}
+
+/// Looks for a content part whose type is an image's; text that merely mentions one has its
+/// quotes escaped and does not match.
+fn has_images(dialect: Dialect, messages: &[u8]) -> bool {
+    static CHAT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image_url\""));
+    static MESSAGES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image\""));
+    let finder = match dialect {
+        Dialect::ChatCompletions => &CHAT,
+        Dialect::Messages => &MESSAGES,
+    };
+    finder.find(messages).is_some()
+}

@@ -1,0 +1,191 @@
+//! An object split into its members, each still raw JSON text.
+//!
+//! Translation reads objects through this type instead of through derived structs, because it has
+//! to see the members it does not know: those are reported as losses, never dropped in silence.
+
+use crate::DialectError;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Most members accepted in one object that we decode; bounds the search for duplicates.
+const MEMBERS_MAX: usize = 256;
+
+/// A value's raw JSON text.
+pub(crate) type Raw<'a> = &'a RawValue;
+
+/// The members of an object in their order.
+pub(crate) struct Object<'a> {
+    members: Vec<(Cow<'a, str>, Raw<'a>)>,
+}
+
+impl<'a> Object<'a> {
+    /// The members of the document in `body`.
+    ///
+    /// # Errors
+    /// When the bytes are not one valid JSON object in UTF-8.
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, DialectError> {
+        let text =
+            std::str::from_utf8(body).map_err(|error| DialectError::json(error.valid_up_to()))?;
+        serde_json::from_str(text).map_err(|error| DialectError::from_serde(&error))
+    }
+
+    /// The members of a raw value named `field`.
+    pub(crate) fn of(raw: Raw<'a>, field: &'static str) -> Result<Self, DialectError> {
+        if !raw.get().starts_with('{') {
+            return Err(DialectError::wrong_type(field, "an object"));
+        }
+        serde_json::from_str(raw.get()).map_err(|error| DialectError::from_serde(&error))
+    }
+
+    /// A member's value, absent when it is null.
+    pub(crate) fn get(&self, key: &str) -> Option<Raw<'a>> {
+        self.members
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| *value)
+            .filter(|value| !is_null(value))
+    }
+
+    /// A member's text; absent when it is null or no string.
+    pub(crate) fn text(&self, key: &str) -> Option<Cow<'a, str>> {
+        self.get(key).and_then(|raw| text(raw, "").ok())
+    }
+
+    /// The members that are not null.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> {
+        self.members
+            .iter()
+            .filter(|(_, value)| !is_null(value))
+            .map(|(name, value)| (name.as_ref(), *value))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Object<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members: Vec<(Cow<'de, str>, Raw<'de>)> = Vec::with_capacity(8);
+                while let Some((Text(key), value)) = map.next_entry::<Text<'de>, Raw<'de>>()? {
+                    if members.len() == MEMBERS_MAX {
+                        return Err(serde::de::Error::custom("an object has too many members"));
+                    }
+                    if members.iter().any(|(name, _)| *name == key) {
+                        return Err(serde::de::Error::custom(format_args!(
+                            "the member {key:?} occurs twice"
+                        )));
+                    }
+                    members.push((key, value));
+                }
+                Ok(Object { members })
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}
+
+/// A string that borrows from the document where it has no escapes; works inside `Option` too,
+/// where serde's own borrowing of `Cow` does not.
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Str;
+        impl<'de> Visitor<'de> for Str {
+            type Value = Text<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+            fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Borrowed(value)))
+            }
+            fn visit_str<E>(self, value: &str) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(value.to_owned())))
+            }
+            fn visit_string<E>(self, value: String) -> Result<Self::Value, E> {
+                Ok(Text(Cow::Owned(value)))
+            }
+        }
+        deserializer.deserialize_str(Str)
+    }
+}
+
+/// Whether a raw value is null.
+pub(crate) fn is_null(raw: &RawValue) -> bool {
+    raw.get() == "null"
+}
+
+/// A raw value that has to be a string.
+pub(crate) fn text<'a>(raw: Raw<'a>, field: &'static str) -> Result<Cow<'a, str>, DialectError> {
+    serde_json::from_str::<Text<'a>>(raw.get())
+        .map(|text| text.0)
+        .map_err(|_| DialectError::wrong_type(field, "a string"))
+}
+
+/// A raw value that has to be true or false.
+pub(crate) fn boolean(raw: Raw<'_>, field: &'static str) -> Result<bool, DialectError> {
+    match raw.get() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(DialectError::wrong_type(field, "true or false")),
+    }
+}
+
+/// A raw value that has to be a non-negative integer.
+pub(crate) fn unsigned(raw: Raw<'_>, field: &'static str) -> Result<u64, DialectError> {
+    serde_json::from_str(raw.get())
+        .map_err(|_| DialectError::wrong_type(field, "a non-negative integer"))
+}
+
+/// A raw value that has to be a number.
+pub(crate) fn number(raw: Raw<'_>, field: &'static str) -> Result<f64, DialectError> {
+    serde_json::from_str(raw.get()).map_err(|_| DialectError::wrong_type(field, "a number"))
+}
+
+/// A raw value that has to be a list.
+pub(crate) fn list<'a>(raw: Raw<'a>, field: &'static str) -> Result<Vec<Raw<'a>>, DialectError> {
+    serde_json::from_str(raw.get()).map_err(|_| DialectError::wrong_type(field, "a list"))
+}
+
+/// A string, or a list of strings.
+pub(crate) fn texts<'a>(
+    raw: Raw<'a>,
+    field: &'static str,
+) -> Result<Vec<Cow<'a, str>>, DialectError> {
+    if raw.get().starts_with('[') {
+        return list(raw, field)?
+            .into_iter()
+            .map(|item| text(item, field))
+            .collect();
+    }
+    Ok(vec![text(raw, field)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_keep_their_raw_text_and_nulls_hide() {
+        let object = Object::parse(br#"{"a":[1, 2],"b":null,"\u0063":"x\n"}"#).unwrap();
+        assert_eq!(object.get("a").unwrap().get(), "[1, 2]");
+        assert!(object.get("b").is_none());
+        assert_eq!(object.text("c").unwrap(), "x\n");
+        assert_eq!(object.iter().count(), 2);
+    }
+
+    #[test]
+    fn duplicates_floods_and_other_types_are_refused() {
+        assert!(Object::parse(br#"{"a":1,"\u0061":2}"#).is_err());
+        assert!(Object::parse(b"[]").is_err());
+        assert!(Object::parse(b"{\"a\":\"\xff\"}").is_err());
+        let many: Vec<_> = (0..257).map(|i| format!("\"{i}\":0")).collect();
+        assert!(Object::parse(format!("{{{}}}", many.join(",")).as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,377 @@
+//! A lazy scanner over JSON bytes: finds the members of an object, skips what nobody asked for.
+//!
+//! What it returns is checked (strings are unescaped by serde_json unless they are plain, bracket
+//! kinds match, nothing trails the document). What it skips is only delimited: a provider that is
+//! stricter will say so itself, and none can see other members at the top than this scanner does.
+
+use crate::DialectError;
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Deepest nesting accepted, the same as serde_json's own limit.
+const DEPTH_MAX: u32 = 128;
+
+/// A position in a document.
+pub(crate) struct Scanner<'a> {
+    bytes: &'a [u8],
+    pos: usize,
+}
+
+/// A string as found between its quotes.
+#[derive(Clone, Copy)]
+pub(crate) struct RawString<'a> {
+    /// The bytes between the quotes, escapes and all.
+    pub(crate) inner: &'a [u8],
+    /// Where the string lies in the document, quotes included.
+    pub(crate) start: usize,
+    /// One past the closing quote.
+    pub(crate) end: usize,
+    escaped: bool,
+}
+
+impl<'a> RawString<'a> {
+    /// The string's value.
+    ///
+    /// # Errors
+    /// When an escape, a control character or a byte sequence is not valid JSON text.
+    pub(crate) fn value(&self, document: &'a [u8]) -> Result<Cow<'a, str>, DialectError> {
+        if !self.escaped && self.inner.iter().all(|&byte| byte >= 0x20) {
+            let text =
+                std::str::from_utf8(self.inner).map_err(|_| DialectError::json(self.start))?;
+            return Ok(Cow::Borrowed(text));
+        }
+        serde_json::from_slice(&document[self.start..self.end])
+            .map(Cow::Owned)
+            .map_err(|_| DialectError::json(self.start))
+    }
+}
+
+/// What a byte outside of strings means to the skipper.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Bad,
+    Space,
+    Scalar,
+    Separator,
+    Quote,
+    Open,
+    Close,
+}
+
+const CLASS: [Class; 256] = {
+    let mut table = [Class::Bad; 256];
+    let scalar = b"+-.0123456789abcdefghijklmnopqrstuvwxyzE";
+    let mut i = 0;
+    while i < scalar.len() {
+        table[scalar[i] as usize] = Class::Scalar;
+        i += 1;
+    }
+    table[b' ' as usize] = Class::Space;
+    table[b'\t' as usize] = Class::Space;
+    table[b'\r' as usize] = Class::Space;
+    table[b'\n' as usize] = Class::Space;
+    table[b',' as usize] = Class::Separator;
+    table[b':' as usize] = Class::Separator;
+    table[b'"' as usize] = Class::Quote;
+    table[b'{' as usize] = Class::Open;
+    table[b'[' as usize] = Class::Open;
+    table[b'}' as usize] = Class::Close;
+    table[b']' as usize] = Class::Close;
+    table
+};
+
+impl<'a> Scanner<'a> {
+    /// A scanner at `pos` of a document.
+    pub(crate) fn at(bytes: &'a [u8], pos: usize) -> Self {
+        Self { bytes, pos }
+    }
+
+    /// The offset of the next byte.
+    pub(crate) fn position(&self) -> usize {
+        self.pos
+    }
+
+    fn error<T>(&self) -> Result<T, DialectError> {
+        Err(DialectError::json(self.pos))
+    }
+
+    /// The next byte that is no white space, not consumed.
+    #[inline]
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        while let Some(&byte) = self.bytes.get(self.pos) {
+            if CLASS[byte as usize] != Class::Space {
+                return Some(byte);
+            }
+            self.pos += 1;
+        }
+        None
+    }
+
+    fn expect(&mut self, wanted: u8) -> Result<(), DialectError> {
+        if self.peek() != Some(wanted) {
+            return self.error();
+        }
+        self.pos += 1;
+        Ok(())
+    }
+
+    /// Consumes the opening brace of an object.
+    pub(crate) fn open_object(&mut self) -> Result<(), DialectError> {
+        self.expect(b'{')
+    }
+
+    /// The next key of the object whose brace was opened, its colon consumed; `None` at the
+    /// closing brace, which is consumed too. `first` is the caller's memory of where it is.
+    #[inline]
+    pub(crate) fn next_key(
+        &mut self,
+        first: &mut bool,
+    ) -> Result<Option<RawString<'a>>, DialectError> {
+        match self.peek() {
+            Some(b'}') => {
+                self.pos += 1;
+                return Ok(None);
+            }
+            Some(b',') if !*first => self.pos += 1,
+            Some(b'"') if *first => {}
+            _ => return self.error(),
+        }
+        *first = false;
+        let key = self.string()?;
+        self.expect(b':')?;
+        Ok(Some(key))
+    }
+
+    /// The members left behind a value: true when the object closes and the document ends there.
+    pub(crate) fn closes_document(&mut self) -> bool {
+        let mut first = false;
+        loop {
+            match self.next_key(&mut first) {
+                Ok(Some(_)) if self.skip_value().is_ok() => {}
+                Ok(None) => return self.finish().is_ok(),
+                _ => return false,
+            }
+        }
+    }
+
+    /// Only white space may be left.
+    pub(crate) fn finish(&mut self) -> Result<(), DialectError> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => self.error(),
+        }
+    }
+
+    /// Consumes a string.
+    #[inline]
+    pub(crate) fn string(&mut self) -> Result<RawString<'a>, DialectError> {
+        self.expect(b'"')?;
+        let start = self.pos - 1;
+        let escaped = self.skip_string_rest()?;
+        Ok(RawString {
+            inner: &self.bytes[start + 1..self.pos - 1],
+            start,
+            end: self.pos,
+            escaped,
+        })
+    }
+
+    /// Moves past the closing quote; says whether there were escapes.
+    #[inline]
+    fn skip_string_rest(&mut self) -> Result<bool, DialectError> {
+        let mut escaped = false;
+        loop {
+            let Some(offset) = find_quote_or_backslash(&self.bytes[self.pos..]) else {
+                return self.error();
+            };
+            self.pos += offset + 1;
+            if self.bytes[self.pos - 1] == b'"' {
+                return Ok(escaped);
+            }
+            escaped = true;
+            // The escaped byte may be a quote; a lone backslash at the end fails on the next turn.
+            self.pos = (self.pos + 1).min(self.bytes.len());
+        }
+    }
+
+    /// Consumes any value and returns where it lay.
+    #[inline]
+    pub(crate) fn skip_value(&mut self) -> Result<Range<usize>, DialectError> {
+        let first = self.peek();
+        let start = self.pos;
+        match first {
+            Some(b'"') => {
+                self.pos += 1;
+                self.skip_string_rest()?;
+            }
+            Some(b'{' | b'[') => self.skip_container()?,
+            Some(byte) if CLASS[byte as usize] == Class::Scalar => {
+                while let Some(&byte) = self.bytes.get(self.pos) {
+                    if CLASS[byte as usize] != Class::Scalar {
+                        break;
+                    }
+                    self.pos += 1;
+                }
+            }
+            _ => return self.error(),
+        }
+        Ok(start..self.pos)
+    }
+
+    /// Skips a container without recursion; one bit per level remembers which bracket is open.
+    fn skip_container(&mut self) -> Result<(), DialectError> {
+        let mut kinds: u128 = 0;
+        let mut depth: u32 = 0;
+        while let Some(&byte) = self.bytes.get(self.pos) {
+            self.pos += 1;
+            match CLASS[byte as usize] {
+                Class::Quote => {
+                    self.skip_string_rest()?;
+                }
+                Class::Space | Class::Scalar | Class::Separator => {}
+                Class::Open => {
+                    if depth == DEPTH_MAX {
+                        return Err(DialectError::TooDeep);
+                    }
+                    kinds = (kinds << 1) | u128::from(byte == b'{');
+                    depth += 1;
+                }
+                Class::Close => {
+                    if (kinds & 1 == 1) != (byte == b'}') {
+                        return self.error();
+                    }
+                    kinds >>= 1;
+                    depth -= 1;
+                    if depth == 0 {
+                        return Ok(());
+                    }
+                }
+                Class::Bad => return self.error(),
+            }
+        }
+        self.error()
+    }
+
+    /// Consumes a value that has to be `true`, `false` or `null`; `None` for any other.
+    pub(crate) fn flag(&mut self) -> Result<Option<Option<bool>>, DialectError> {
+        let span = self.skip_value()?;
+        Ok(match &self.bytes[span] {
+            b"true" => Some(Some(true)),
+            b"false" => Some(Some(false)),
+            b"null" => Some(None),
+            _ => None,
+        })
+    }
+
+    /// Consumes a value; its number when it is a plain unsigned integer.
+    pub(crate) fn unsigned(&mut self) -> Result<Option<u64>, DialectError> {
+        let span = self.skip_value()?;
+        Ok(unsigned(&self.bytes[span]))
+    }
+}
+
+/// The number that these bytes spell, when they are digits only and fit.
+pub(crate) fn unsigned(bytes: &[u8]) -> Option<u64> {
+    if bytes.is_empty() || bytes.len() > 19 {
+        return None;
+    }
+    bytes.iter().try_fold(0_u64, |sum, &byte| {
+        byte.is_ascii_digit()
+            .then(|| sum * 10 + u64::from(byte - b'0'))
+    })
+}
+
+/// Offset of the first quote or backslash: eight bytes at a time for short strings, which keys and
+/// enumerations are, then SIMD.
+#[inline]
+fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    const WORDS: usize = 4;
+    let (words, _) = bytes.as_chunks::<8>();
+    for (i, word) in words.iter().take(WORDS).enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = word ^ (ONES * b'"' as u64);
+        let backslash = word ^ (ONES * b'\\' as u64);
+        // The lowest set bit of the zero-byte test is exact; higher ones may be carries.
+        let hit = ((quote.wrapping_sub(ONES) & !quote)
+            | (backslash.wrapping_sub(ONES) & !backslash))
+            & HIGHS;
+        if hit != 0 {
+            return Some(i * 8 + (hit.trailing_zeros() / 8) as usize);
+        }
+    }
+    let done = words.len().min(WORDS) * 8;
+    memchr::memchr2(b'"', b'\\', &bytes[done..]).map(|offset| done + offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(document: &str) -> Result<Vec<String>, DialectError> {
+        let bytes = document.as_bytes();
+        let mut scanner = Scanner::at(bytes, 0);
+        scanner.open_object()?;
+        let (mut first, mut found) = (true, Vec::new());
+        while let Some(key) = scanner.next_key(&mut first)? {
+            found.push(key.value(bytes)?.into_owned());
+            scanner.skip_value()?;
+        }
+        scanner.finish()?;
+        Ok(found)
+    }
+
+    #[test]
+    fn keys_are_found_whatever_lies_between() {
+        let document =
+            r#" { "a" : [1,{"x":"]}"}, "\\\""] , "\u0062":"q\"" , "c":-1.5e3,"d":null } "#;
+        assert_eq!(keys(document).unwrap(), ["a", "b", "c", "d"]);
+        assert_eq!(keys("{}").unwrap(), [""; 0]);
+    }
+
+    #[test]
+    fn broken_structure_is_refused() {
+        for document in [
+            "",
+            "{",
+            "[]",
+            "{,}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\":[}]}",
+            "{\"a\":[1}",
+            "{\"a\":1}x",
+            "{\"a\":\"",
+            "{\"a\":\"\\",
+            "{\"a\":/**/1}",
+            "{\"\u{1}\":1}",
+            "{\"\\q\":1}",
+            "{\"a\":{'b':1}}",
+        ] {
+            assert!(keys(document).is_err(), "{document:?}");
+        }
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = |n: usize| format!("{{\"a\":{}{}}}", "[".repeat(n), "]".repeat(n));
+        assert!(keys(&deep(128)).is_ok());
+        assert!(matches!(keys(&deep(129)), Err(DialectError::TooDeep)));
+    }
+
+    #[test]
+    fn quotes_are_found_at_every_distance() {
+        for length in 0..80 {
+            for stop in [b'"', b'\\'] {
+                let mut bytes = vec![0xdb; length];
+                bytes.push(stop);
+                bytes.push(b'"');
+                assert_eq!(find_quote_or_backslash(&bytes), Some(length));
+            }
+            assert_eq!(find_quote_or_backslash(&vec![b'#'; length]), None);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Watches a stream that passes through unchanged: usage, first token, end.
+//!
+//! Events are framed, not parsed; only those that carry usage are read, and the first few until a
+//! token has been seen. When the gateway itself asked for usage, the chunk that carries it is
+//! taken out, for which the tail of an incomplete event is held back; otherwise nothing ever is.
+
+use crate::sse::EventScanner;
+use crate::{Dialect, SseEvent, Usage};
+use memchr::memmem::Finder;
+use smallvec::SmallVec;
+use std::ops::Range;
+use std::sync::LazyLock;
+
+/// Longest event that is kept to be read or held back; longer ones pass unread.
+const EVENT_MAX: usize = 256 * 1024;
+/// Ending events are short, so that only short events are looked at for it.
+const END_MAX: usize = 96;
+
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
+
+/// What may be forwarded of the bytes just pushed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Tapped {
+    /// All of them, as they are.
+    All,
+    /// First `held` bytes of [`StreamTap::held`] when it is set, then these ranges.
+    Some {
+        /// Bytes held back earlier that now go out in front.
+        held: Option<Vec<u8>>,
+        /// Ranges of the pushed bytes, in order.
+        ranges: SmallVec<[Range<usize>; 4]>,
+    },
+}
+
+impl Tapped {
+    /// Appends what may be forwarded to `out`; `bytes` are the ones that were pushed.
+    pub fn write_into(&self, bytes: &[u8], out: &mut Vec<u8>) {
+        match self {
+            Self::All => out.extend_from_slice(bytes),
+            Self::Some { held, ranges } => {
+                out.extend_from_slice(held.as_deref().unwrap_or_default());
+                for range in ranges {
+                    out.extend_from_slice(&bytes[range.clone()]);
+                }
+            }
+        }
+    }
+}
+
+/// Watches one stream.
+#[derive(Debug)]
+pub struct StreamTap {
+    dialect: Dialect,
+    strip: bool,
+    scanner: EventScanner,
+    /// The beginning of an event whose end has not come.
+    carry: Vec<u8>,
+    /// The event being read is too long to keep.
+    oversized: bool,
+    /// The last event was taken out; a LF that still belongs to it is, too.
+    dropped_last: bool,
+    usage: Option<Usage>,
+    token_seen: bool,
+    ended: bool,
+    events: u64,
+}
+
+impl StreamTap {
+    /// A tap on a stream of this dialect; `strip_usage_chunk` as [`crate::Prepared`] says.
+    #[must_use]
+    pub fn new(dialect: Dialect, strip_usage_chunk: bool) -> Self {
+        Self {
+            dialect,
+            strip: strip_usage_chunk,
+            scanner: EventScanner::new(),
+            carry: Vec::new(),
+            oversized: false,
+            dropped_last: false,
+            usage: None,
+            token_seen: false,
+            ended: false,
+            events: 0,
+        }
+    }
+
+    /// Looks at the next bytes and says which of them to forward now.
+    #[inline]
+    pub fn push(&mut self, bytes: &[u8]) -> Tapped {
+        if self.strip {
+            return self.push_stripping(bytes);
+        }
+        // One search over everything tells whether any event needs a second look at all.
+        let may_have_usage = !self.carry.is_empty() || USAGE.find(bytes).is_some();
+        let mut start = self.scanner.leading_lf(bytes);
+        while let Some(end) = self.scanner.next_end(bytes, start) {
+            let piece = start..end;
+            start = end;
+            self.events += 1;
+            if self.carry.is_empty() && !self.oversized {
+                self.look(&bytes[piece], may_have_usage);
+            } else {
+                self.complete_carried(&bytes[piece]);
+            }
+        }
+        self.carry_tail(&bytes[start..]);
+        Tapped::All
+    }
+
+    fn complete_carried(&mut self, piece: &[u8]) -> bool {
+        if self.oversized || self.carry.len() + piece.len() > EVENT_MAX {
+            self.oversized = false;
+            self.carry.clear();
+            return false;
+        }
+        let mut event = std::mem::take(&mut self.carry);
+        event.extend_from_slice(piece);
+        let is_usage_chunk = self.look(&event, true);
+        event.clear();
+        self.carry = event;
+        is_usage_chunk
+    }
+
+    fn carry_tail(&mut self, tail: &[u8]) {
+        if self.oversized || self.carry.len() + tail.len() > EVENT_MAX {
+            self.oversized = true;
+            self.carry = Vec::new();
+        } else {
+            self.carry.extend_from_slice(tail);
+        }
+    }
+
+    /// The same, holding back what might be the usage chunk.
+    fn push_stripping(&mut self, bytes: &[u8]) -> Tapped {
+        let mut held = None;
+        let mut ranges: SmallVec<[Range<usize>; 4]> = SmallVec::new();
+        let mut forward = |range: Range<usize>| match ranges.last_mut() {
+            Some(last) if last.end == range.start => last.end = range.end,
+            _ if range.is_empty() => {}
+            _ => ranges.push(range),
+        };
+        let mut start = self.scanner.leading_lf(bytes);
+        if !self.dropped_last {
+            forward(0..start);
+        }
+        while let Some(end) = self.scanner.next_end(bytes, start) {
+            let piece = start..end;
+            start = end;
+            self.events += 1;
+            if self.oversized {
+                self.oversized = false;
+                self.dropped_last = false;
+                forward(piece);
+                continue;
+            }
+            let before = self.carry.clone();
+            self.dropped_last = if before.is_empty() {
+                self.look(&bytes[piece.clone()], true)
+            } else {
+                self.complete_carried(&bytes[piece.clone()])
+            };
+            if !self.dropped_last {
+                if !before.is_empty() {
+                    held = Some(before);
+                }
+                forward(piece);
+            }
+        }
+        if self.oversized {
+            forward(start..bytes.len());
+        } else if self.carry.len() + (bytes.len() - start) > EVENT_MAX {
+            // Too long for a usage chunk: let it go. What was carried is a first piece of it, so
+            // that no event was completed above and nothing else is held.
+            if !self.carry.is_empty() {
+                held = Some(std::mem::take(&mut self.carry));
+            }
+            self.oversized = true;
+            forward(start..bytes.len());
+        } else {
+            self.carry.extend_from_slice(&bytes[start..]);
+        }
+        Tapped::Some { held, ranges }
+    }
+
+    /// Reads what is needed of one whole event; true when it is a chunk of nothing but usage.
+    #[inline]
+    fn look(&mut self, event: &[u8], may_have_usage: bool) -> bool {
+        if event.len() <= END_MAX && self.dialect.codec().is_end(event) {
+            self.ended = true;
+            return false;
+        }
+        if !self.token_seen {
+            let event = SseEvent::parse(event);
+            let data = event.data.as_deref().unwrap_or_default();
+            self.token_seen = self.dialect.codec().bears_token(data);
+        }
+        may_have_usage && self.read_usage(event)
+    }
+
+    fn read_usage(&mut self, event: &[u8]) -> bool {
+        let worth = USAGE.find_iter(event).any(|at| {
+            let rest = &event[at + USAGE.needle().len()..];
+            let value = rest.iter().find(|b| !matches!(b, b' ' | b':'));
+            value == Some(&b'{')
+        });
+        if !worth {
+            return false;
+        }
+        let event = SseEvent::parse(event);
+        let data = event.data.as_deref().unwrap_or_default();
+        let codec = self.dialect.codec();
+        let mut usage = self.usage.unwrap_or_default();
+        if codec.read_stream_usage(data, &mut usage) {
+            self.usage = Some(usage);
+            return codec.is_usage_chunk(data);
+        }
+        false
+    }
+
+    /// What is still held back when the stream has ended: forward it last.
+    #[must_use]
+    pub fn finish(&mut self) -> Vec<u8> {
+        let tail = std::mem::take(&mut self.carry);
+        let is_usage_chunk = !tail.is_empty() && !self.oversized && self.look(&tail, true);
+        if self.strip && !is_usage_chunk {
+            tail
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Counts so far.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// Whether an event with a token (text, thinking or a tool call) has passed.
+    #[must_use]
+    pub fn token_seen(&self) -> bool {
+        self.token_seen
+    }
+
+    /// Whether the dialect's last event has passed.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Number of whole events so far.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+}

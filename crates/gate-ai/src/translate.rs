@@ -1,0 +1,314 @@
+//! Translation between dialects: decode into the neutral form, encode from it.
+//!
+//! Streams are translated event by event; memory is bounded by one event and the result does not
+//! depend on how the bytes were cut. A stream that breaks ends with an error event in the caller's
+//! dialect, never silently.
+
+use crate::conversation::StreamEvent;
+use crate::dialect::{StreamDecoder, StreamEncoder};
+use crate::failure::ErrorClass;
+use crate::{Dialect, DialectError, Loss, Losses, SseFramer, Usage, error_event};
+
+/// Longest stream event that is translated, in bytes.
+pub const EVENT_MAX: usize = 4 * 1024 * 1024;
+
+/// Most output tokens asked for where the target requires a limit and the caller gave none: what
+/// every model on offer at Anthropic can produce without a beta header.
+pub const DEFAULT_MAX_TOKENS: u64 = 8_192;
+
+/// Choices that the bytes alone do not decide.
+#[derive(Debug, Clone)]
+pub struct TranslateOptions {
+    /// Limit of output tokens for targets that require one.
+    pub default_max_tokens: u64,
+    /// The target is an older or compatible server that knows `max_tokens` and not
+    /// `max_completion_tokens`.
+    pub legacy_max_tokens: bool,
+    /// The target takes thinking of earlier turns back (`reasoning_content`).
+    pub keep_reasoning: bool,
+    /// The target's model thinks adaptively and takes an effort instead of a budget of tokens.
+    pub adaptive_thinking: bool,
+    /// The caller asked for usage at the end of its stream.
+    pub include_usage: bool,
+    /// Now, in seconds since 1970, for answers that must carry a time of creation.
+    pub now_unix_s: u64,
+}
+
+impl Default for TranslateOptions {
+    fn default() -> Self {
+        Self {
+            default_max_tokens: DEFAULT_MAX_TOKENS,
+            legacy_max_tokens: false,
+            keep_reasoning: false,
+            adaptive_thinking: false,
+            include_usage: false,
+            now_unix_s: 0,
+        }
+    }
+}
+
+/// A request in the provider's dialect.
+#[derive(Debug, Clone)]
+pub struct TranslatedRequest {
+    /// The body to send.
+    pub body: Vec<u8>,
+    /// Whether the answer is streamed.
+    pub stream: bool,
+    /// Whether the caller asked for usage at the end of its stream.
+    pub include_usage: bool,
+    /// What could not be carried over.
+    pub losses: Vec<Loss>,
+}
+
+/// Translates a caller's request for a provider.
+///
+/// # Errors
+/// [`DialectError`] when the body does not follow the caller's dialect.
+pub fn translate_request(
+    from: Dialect,
+    to: Dialect,
+    body: &[u8],
+    provider_model: &str,
+    options: &TranslateOptions,
+) -> Result<TranslatedRequest, DialectError> {
+    let mut losses = Losses::new(from, to);
+    let mut request = from.codec().decode_request(body, &mut losses)?;
+    request.model = provider_model.into();
+    let body = to.codec().encode_request(&request, options, &mut losses)?;
+    Ok(TranslatedRequest {
+        body,
+        stream: request.stream,
+        include_usage: request.include_usage,
+        losses: losses.into_vec(),
+    })
+}
+
+/// A whole answer in the caller's dialect.
+#[derive(Debug, Clone)]
+pub struct TranslatedResponse {
+    /// The body to send.
+    pub body: Vec<u8>,
+    /// Token counts, where the provider gave them.
+    pub usage: Option<Usage>,
+    /// The model that answered, as the provider names it.
+    pub provider_model: String,
+    /// What could not be carried over.
+    pub losses: Vec<Loss>,
+}
+
+/// Translates a provider's whole answer for a caller, which knows the model as `caller_model`.
+///
+/// # Errors
+/// [`DialectError`] when the body does not follow the provider's dialect.
+pub fn translate_response(
+    provider_dialect: Dialect,
+    caller_dialect: Dialect,
+    body: &[u8],
+    caller_model: &str,
+    options: &TranslateOptions,
+) -> Result<TranslatedResponse, DialectError> {
+    let mut losses = Losses::new(provider_dialect, caller_dialect);
+    let response = provider_dialect
+        .codec()
+        .decode_response(body, &mut losses)?;
+    let body =
+        caller_dialect
+            .codec()
+            .encode_response(&response, caller_model, options, &mut losses)?;
+    Ok(TranslatedResponse {
+        body,
+        usage: response.usage,
+        provider_model: response.model.into_owned(),
+        losses: losses.into_vec(),
+    })
+}
+
+/// Translates one stream.
+pub struct StreamTranslator {
+    framer: SseFramer,
+    decoder: Box<dyn StreamDecoder>,
+    losses: Losses,
+    writer: Writer,
+}
+
+/// The writing half, apart so that the decoder can call it.
+struct Writer {
+    dialect: Dialect,
+    encoder: Box<dyn StreamEncoder>,
+    started: bool,
+    token_seen: bool,
+    state: State,
+    usage: Option<Usage>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// The dialect's last event was written.
+    Ended,
+    /// An error event was written instead.
+    Failed,
+}
+
+impl StreamTranslator {
+    /// A translator from a provider's stream to a caller's, which knows the model as
+    /// `caller_model`.
+    #[must_use]
+    pub fn new(
+        provider_dialect: Dialect,
+        caller_dialect: Dialect,
+        caller_model: &str,
+        options: &TranslateOptions,
+    ) -> Self {
+        Self {
+            framer: SseFramer::new(EVENT_MAX),
+            decoder: provider_dialect.codec().stream_decoder(),
+            losses: Losses::new(provider_dialect, caller_dialect),
+            writer: Writer {
+                dialect: caller_dialect,
+                encoder: caller_dialect.codec().stream_encoder(caller_model, options),
+                started: false,
+                token_seen: false,
+                state: State::Open,
+                usage: None,
+            },
+        }
+    }
+
+    /// Translates the provider's next bytes; appends what they yield to `out`.
+    ///
+    /// # Errors
+    /// [`DialectError`] when the stream does not follow its dialect. The caller's error event is
+    /// in `out` then, and further bytes are ignored.
+    pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), DialectError> {
+        if self.writer.state != State::Open {
+            return Ok(());
+        }
+        let Self {
+            framer,
+            decoder,
+            losses,
+            writer,
+        } = self;
+        let result = framer.push(bytes, |event| {
+            let Some(data) = event.data.filter(|data| !data.is_empty()) else {
+                return Ok(());
+            };
+            decoder.event(event.name, &data, losses, &mut |step, losses| {
+                writer.write(&step, losses, out);
+            })
+        });
+        result.inspect_err(|_| writer.fail(out))
+    }
+
+    /// The provider's bytes have ended. A stream that was not complete gets an error event.
+    ///
+    /// # Errors
+    /// [`DialectError`] when a last piece does not follow the dialect; `out` has the error event.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), DialectError> {
+        if self.writer.state != State::Open {
+            return Ok(());
+        }
+        let Self {
+            framer,
+            decoder,
+            losses,
+            writer,
+        } = self;
+        // A cut may fall into an event; what is not whole JSON is the cut, not another error.
+        let _ = framer.finish(|event| {
+            let Some(data) = event.data.filter(|data| !data.is_empty()) else {
+                return Ok(());
+            };
+            decoder.event(event.name, &data, losses, &mut |step, losses| {
+                writer.write(&step, losses, out);
+            })
+        });
+        decoder.finish(losses, &mut |step, losses| writer.write(&step, losses, out));
+        if writer.state == State::Open {
+            writer.fail(out);
+        }
+        Ok(())
+    }
+
+    /// Token counts so far.
+    #[must_use]
+    pub fn usage(&self) -> Option<Usage> {
+        self.writer.usage
+    }
+
+    /// Whether a token (text, thinking or a tool call) has been written.
+    #[must_use]
+    pub fn token_seen(&self) -> bool {
+        self.writer.token_seen
+    }
+
+    /// Whether the caller's stream is complete.
+    #[must_use]
+    pub fn ended(&self) -> bool {
+        self.writer.state == State::Ended
+    }
+
+    /// Whether the caller was sent an error event.
+    #[must_use]
+    pub fn failed(&self) -> bool {
+        self.writer.state == State::Failed
+    }
+
+    /// What could not be carried over so far.
+    #[must_use]
+    pub fn losses(&self) -> &[Loss] {
+        self.losses.as_slice()
+    }
+}
+
+impl std::fmt::Debug for StreamTranslator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StreamTranslator")
+            .field("usage", &self.writer.usage)
+            .field("ended", &self.ended())
+            .field("failed", &self.failed())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Writer {
+    fn write(&mut self, step: &StreamEvent<'_>, losses: &mut Losses, out: &mut Vec<u8>) {
+        if self.state != State::Open {
+            return;
+        }
+        match step {
+            StreamEvent::Start { .. } if self.started => return,
+            StreamEvent::Start { .. } => self.started = true,
+            StreamEvent::Usage(usage) => self.usage = Some(*usage),
+            StreamEvent::Error { .. } => self.state = State::Failed,
+            StreamEvent::End => self.state = State::Ended,
+            StreamEvent::BlockStart { .. } => self.token_seen = true,
+            _ => {}
+        }
+        // A provider that never said how its turn began still gets a beginning.
+        let needs_start =
+            !self.started && !matches!(step, StreamEvent::Usage(_) | StreamEvent::Error { .. });
+        if needs_start {
+            self.started = true;
+            let start = StreamEvent::Start {
+                id: "".into(),
+                created: None,
+            };
+            self.encoder.event(&start, losses, out);
+        }
+        self.encoder.event(step, losses, out);
+    }
+
+    fn fail(&mut self, out: &mut Vec<u8>) {
+        if self.state == State::Open {
+            self.state = State::Failed;
+            out.extend_from_slice(&error_event(
+                self.dialect,
+                ErrorClass::Server,
+                "upstream_stream_broken",
+                "the provider's stream broke off before its end",
+            ));
+        }
+    }
+}

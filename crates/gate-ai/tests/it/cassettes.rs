@@ -1,0 +1,138 @@
+//! Reads the recordings of the two dialects.
+
+use gate_ai::{Dialect, Usage};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+pub(crate) struct Cassette {
+    pub(crate) name: String,
+    pub(crate) dialect: Dialect,
+    pub(crate) status: u64,
+    pub(crate) request: Option<Vec<u8>>,
+    pub(crate) response: Vec<u8>,
+    pub(crate) is_stream: bool,
+    pub(crate) usage: Option<Value>,
+}
+
+/// Every recording of the two dialects; empty (and said so) where there are none.
+pub(crate) fn all() -> &'static [Cassette] {
+    static ALL: OnceLock<Vec<Cassette>> = OnceLock::new();
+    let all = ALL.get_or_init(|| {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes");
+        let mut all = Vec::new();
+        for provider in folder(&root) {
+            for dialect in Dialect::ALL {
+                let files = folder(&provider.join(dialect.as_str()));
+                all.extend(files.iter().filter_map(|path| read(path, dialect)));
+            }
+        }
+        all
+    });
+    if all.is_empty() {
+        eprintln!("SKIPPED: no recordings in ../shared/cassettes");
+    } else {
+        assert!(all.len() > 700, "only {} recordings were read", all.len());
+    }
+    all
+}
+
+fn folder(path: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(path) else {
+        return Vec::new();
+    };
+    let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn read(path: &Path, dialect: Dialect) -> Option<Cassette> {
+    let value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).unwrap();
+    let body = |side: &str| {
+        value[side]["body_text"]
+            .as_str()
+            .map(|text| text.as_bytes().to_vec())
+    };
+    Some(Cassette {
+        name: value["id"].as_str().unwrap().to_owned(),
+        dialect,
+        status: value["response"]["status"].as_u64().unwrap(),
+        request: body("request"),
+        response: body("response").unwrap_or_default(),
+        is_stream: value["stream_format"] == "sse",
+        usage: value
+            .get("usage")
+            .filter(|usage| usage.is_object())
+            .cloned(),
+    })
+}
+
+impl Cassette {
+    /// The other dialect.
+    pub(crate) fn other(&self) -> Dialect {
+        match self.dialect {
+            Dialect::ChatCompletions => Dialect::Messages,
+            Dialect::Messages => Dialect::ChatCompletions,
+        }
+    }
+
+    /// The usage that whoever recorded it found, in our terms.
+    pub(crate) fn expected_usage(&self) -> Option<Usage> {
+        let recorded = self.usage.as_ref()?;
+        let count = |key: &str| recorded.get(key).and_then(Value::as_u64);
+        let first = |keys: &[&str]| keys.iter().find_map(|key| count(key)).unwrap_or(0);
+        Some(match self.dialect {
+            Dialect::ChatCompletions => Usage {
+                input_tokens: first(&["prompt_tokens"]),
+                output_tokens: first(&["completion_tokens"]),
+                cached_tokens: first(&[
+                    "prompt_tokens_details.cached_tokens",
+                    "prompt_cache_hit_tokens",
+                    "cached_tokens",
+                    "num_cached_tokens",
+                ]),
+                cache_written_tokens: first(&["prompt_tokens_details.cache_write_tokens"]),
+                cache_written_1h_tokens: 0,
+                reasoning_tokens: first(&["completion_tokens_details.reasoning_tokens"]),
+                audio_input_tokens: first(&["prompt_tokens_details.audio_tokens"]),
+                audio_output_tokens: first(&["completion_tokens_details.audio_tokens"]),
+            },
+            Dialect::Messages => Usage {
+                input_tokens: first(&["input_tokens"])
+                    + first(&["cache_read_input_tokens"])
+                    + first(&["cache_creation_input_tokens"]),
+                output_tokens: first(&["output_tokens"]),
+                cached_tokens: first(&["cache_read_input_tokens"]),
+                cache_written_tokens: first(&["cache_creation_input_tokens"]),
+                cache_written_1h_tokens: first(&["cache_creation.ephemeral_1h_input_tokens"]),
+                reasoning_tokens: first(&["output_tokens_details.thinking_tokens"]),
+                audio_input_tokens: 0,
+                audio_output_tokens: 0,
+            },
+        })
+    }
+
+    /// The JSON of a stream's events.
+    pub(crate) fn events(&self) -> Vec<Value> {
+        events(&self.response)
+    }
+
+    /// Several answers that a project recorded one behind the other in one file.
+    pub(crate) fn is_concatenated(&self) -> bool {
+        self.events()
+            .iter()
+            .filter(|event| event["type"] == "message_stop")
+            .count()
+            > 1
+    }
+}
+
+/// The JSON of a stream's events, read naively.
+pub(crate) fn events(stream: &[u8]) -> Vec<Value> {
+    let text = std::str::from_utf8(stream).unwrap();
+    text.lines()
+        .filter_map(|line| line.strip_prefix("data:"))
+        .filter(|data| data.trim() != "[DONE]")
+        .map(|data| serde_json::from_str(data).unwrap())
+        .collect()
+}

@@ -1,0 +1,193 @@
+//! Finds the lines of a head and proves that they are lines.
+//!
+//! After [`Lines::find`] a head is complete, every line of it ends in CR LF, and it holds no other
+//! control character than tab; nobody further in looks for those again. One vectorised pass over
+//! blocks of bytes does it and notes each line's colon on the way: half the instructions of a
+//! search per line and per colon (see `examples/codec_cost.rs`).
+
+use super::{HEAD_BYTES_MAX, HEADER_COUNT_MAX, Limits, ParseError};
+
+/// Bytes looked at in one step.
+const BLOCK: usize = 64;
+
+/// Where the lines of a head are. Made once per head on the stack and filled in place.
+pub(super) struct Lines {
+    marks: [Mark; HEADER_COUNT_MAX + 1],
+    count: usize,
+    /// Where the line begins whose end is not known yet.
+    start: usize,
+}
+
+/// Positions in a head, which [`HEAD_BYTES_MAX`] keeps within 16 bits.
+#[derive(Clone, Copy)]
+struct Mark {
+    /// The line's first colon; zero when there is none.
+    colon: u16,
+    /// The line's CR.
+    end: u16,
+}
+
+impl Lines {
+    pub(super) const fn new() -> Self {
+        Self {
+            marks: [Mark { colon: 0, end: 0 }; HEADER_COUNT_MAX + 1],
+            count: 0,
+            start: 0,
+        }
+    }
+
+    /// Finds the lines of the head at the start of `bytes` and returns its length, the empty line
+    /// included; `None` asks for more bytes. Bytes of a body behind the head are not judged.
+    pub(super) fn find(
+        &mut self,
+        bytes: &[u8],
+        limits: &Limits,
+    ) -> Result<Option<usize>, ParseError> {
+        let limit = limits.head_bytes.min(HEAD_BYTES_MAX);
+        let most = 1 + limits.header_count.min(HEADER_COUNT_MAX);
+        let within = &bytes[..bytes.len().min(limit)];
+        let mut colon = 0;
+        let (blocks, rest) = within.as_chunks::<BLOCK>();
+        let mut padded = [b' '; BLOCK];
+        padded[..rest.len()].copy_from_slice(rest);
+        for (index, block) in blocks.iter().chain([&padded]).enumerate() {
+            for (word, flags) in meaningful(block).as_chunks().0.iter().enumerate() {
+                let mut flags = u64::from_le_bytes(*flags);
+                while flags != 0 {
+                    let bit = flags.trailing_zeros();
+                    flags &= flags - 1;
+                    let position = index * BLOCK + word * 8 + bit as usize / 8;
+                    if let Some(length) = self.step(within, position, &mut colon, most)? {
+                        return Ok(Some(length));
+                    }
+                    if position + 2 == self.start {
+                        // The LF of this CR has been seen; unless it lies in the next word.
+                        flags &= !(0x100 << bit);
+                    }
+                }
+            }
+        }
+        match bytes.len() >= limit {
+            true => Err(ParseError::HeadTooLarge),
+            false => Ok(None),
+        }
+    }
+
+    /// Looks at a byte with a meaning; returns the head's length when it ends the head.
+    #[inline(always)]
+    fn step(
+        &mut self,
+        within: &[u8],
+        position: usize,
+        colon: &mut u16,
+        most: usize,
+    ) -> Result<Option<usize>, ParseError> {
+        match within[position] {
+            b':' => {
+                if *colon == 0 {
+                    *colon = position as u16;
+                }
+            }
+            b'\r' => match within.get(position + 1) {
+                Some(b'\n') if position == self.start => return Ok(Some(position + 2)),
+                Some(b'\n') if self.count == most => return Err(ParseError::TooManyHeaders),
+                Some(b'\n') => {
+                    self.marks[self.count] = Mark {
+                        colon: std::mem::take(colon),
+                        end: position as u16,
+                    };
+                    self.count += 1;
+                    self.start = position + 2;
+                }
+                Some(_) => return Err(ParseError::ControlCharacter),
+                None => {}
+            },
+            // The LF of the CR LF before it, or else one alone.
+            b'\n' if position + 1 == self.start => {}
+            b'\n' => return Err(ParseError::InvalidLineEnd),
+            b'\t' => {}
+            _ => return Err(ParseError::ControlCharacter),
+        }
+        Ok(None)
+    }
+
+    /// The first line without its end.
+    pub(super) fn first<'b>(&self, head: &'b [u8]) -> &'b [u8] {
+        &head[..usize::from(self.marks[0].end)]
+    }
+
+    /// How many lines follow the first.
+    pub(super) const fn field_count(&self) -> usize {
+        self.count.saturating_sub(1)
+    }
+
+    /// The lines behind the first, without their ends, each with the position of its first colon.
+    #[inline]
+    pub(super) fn fields<'a, 'b>(
+        &'a self,
+        head: &'b [u8],
+    ) -> impl Iterator<Item = (&'b [u8], Option<usize>)> + use<'a, 'b> {
+        self.marks[..self.count]
+            .array_windows()
+            .map(|[before, mark]| {
+                let start = usize::from(before.end) + 2;
+                let colon = usize::from(mark.colon).checked_sub(start);
+                (&head[start..usize::from(mark.end)], colon)
+            })
+    }
+}
+
+/// Eight bytes of 0x80 or 0 in a word, lowest first: whether a byte is a control character (tab
+/// too) or a colon. Without branches, so that the compiler uses vectors for the whole block.
+#[inline(always)]
+fn meaningful(block: &[u8; BLOCK]) -> [u8; BLOCK] {
+    let mut flags = [0; BLOCK];
+    for (flag, &byte) in flags.iter_mut().zip(block) {
+        *flag = 0x80 * u8::from((byte < b' ') | (byte == 0x7f) | (byte == b':'));
+    }
+    flags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_is_found_at_every_place() {
+        for byte in 0..=255 {
+            for position in 0..BLOCK {
+                let mut block = [b'a'; BLOCK];
+                block[position] = byte;
+                let is_meaningful = byte < 0x20 || byte == 0x7f || byte == b':';
+                let mut expected = [0; BLOCK];
+                expected[position] = if is_meaningful { 0x80 } else { 0 };
+                assert_eq!(meaningful(&block), expected, "{byte} at {position}");
+            }
+        }
+    }
+
+    #[test]
+    fn lines_without_their_ends() {
+        let head = b"first\r\na: b:c\r\nno colon\r\n\r\nbody\0\n";
+        let mut lines = Lines::new();
+        assert_eq!(lines.find(head, &Limits::default()), Ok(Some(27)));
+        assert_eq!(lines.first(head), b"first");
+        let fields: Vec<_> = lines.fields(head).collect();
+        assert_eq!(fields, [(&b"a: b:c"[..], Some(1)), (b"no colon", None)]);
+        assert_eq!(lines.field_count(), 2);
+    }
+
+    #[test]
+    fn lines_lie_across_blocks() {
+        for length in 0..200 {
+            let value = "v".repeat(length);
+            let head = format!("first: {value}\r\nname: {value}\r\n\r\n");
+            let mut lines = Lines::new();
+            let found = lines.find(head.as_bytes(), &Limits::default());
+            assert_eq!(found, Ok(Some(head.len())), "{length}");
+            let field = format!("name: {value}");
+            let fields: Vec<_> = lines.fields(head.as_bytes()).collect();
+            assert_eq!(fields, [(field.as_bytes(), Some(4))]);
+        }
+    }
+}

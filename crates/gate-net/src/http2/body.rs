@@ -1,0 +1,196 @@
+//! Bodies over HTTP/2 streams, both ways, at the pace of whoever is slower.
+//!
+//! Receiving: a chunk's flow-control credit returns to the peer when the next chunk is asked for,
+//! that is, when the reader has dealt with it. Sending: a chunk is taken from a body only after
+//! the one before it has found room in the stream's window and buffer.
+
+use super::{SendStream, convert};
+use bytes::Bytes;
+use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Frame};
+use h2::{Reason, RecvStream};
+use std::task::{Context, Poll, ready};
+
+/// A received body.
+pub(super) struct Received {
+    stream: RecvStream,
+    /// What Content-Length promised and has not come yet; `h2` enforces it.
+    left: Option<u64>,
+    /// Bytes handed out whose credit has not been returned.
+    lent: usize,
+    data_ended: bool,
+}
+
+impl Received {
+    /// The body of a message with this Content-Length.
+    pub(super) fn body(stream: RecvStream, content_length: Option<u64>) -> Body {
+        if stream.is_end_stream() {
+            return Body::Empty;
+        }
+        Body::Stream(Box::new(Self::new(stream, content_length)))
+    }
+
+    pub(super) const fn new(stream: RecvStream, content_length: Option<u64>) -> Self {
+        Self {
+            stream,
+            left: content_length,
+            lent: 0,
+            data_ended: false,
+        }
+    }
+}
+
+impl BodyStream for Received {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        if self.lent > 0 {
+            // It fails only on a stream that has ended, where credit means nothing.
+            let _ = self.stream.flow_control().release_capacity(self.lent);
+            self.lent = 0;
+        }
+        while !self.data_ended {
+            match ready!(self.stream.poll_data(cx)) {
+                None => self.data_ended = true,
+                Some(Err(error)) => return Poll::Ready(Some(Err(body_error(&error)))),
+                // h2 bounds how many empty frames a peer may send.
+                Some(Ok(bytes)) if bytes.is_empty() => {}
+                Some(Ok(bytes)) => {
+                    self.lent = bytes.len();
+                    self.left = self
+                        .left
+                        .map(|left| left.saturating_sub(bytes.len() as u64));
+                    return Poll::Ready(Some(Ok(Frame::Data(bytes.into()))));
+                }
+            }
+        }
+        Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
+            Ok(None) => None,
+            Ok(Some(trailers)) => Some(Ok(Frame::Trailers(convert::trailers_in(&trailers)))),
+            Err(error) => Some(Err(body_error(&error))),
+        })
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        // Trailers may follow the last promised byte, so nothing is over before the stream is.
+        self.left
+            .filter(|left| *left > 0 || self.stream.is_end_stream())
+    }
+}
+
+pub(super) fn body_error(error: &h2::Error) -> BodyError {
+    let kind = if error.is_library() && error.reason() == Some(Reason::PROTOCOL_ERROR) {
+        BodyErrorKind::Malformed
+    } else {
+        BodyErrorKind::Disconnected
+    };
+    BodyError::new(kind, error.to_string())
+}
+
+/// How sending a message's body ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendEnd {
+    /// Everything was handed to the connection.
+    Complete,
+    /// The peer reset the stream or left.
+    Cancelled(String),
+    /// The body itself failed, and the stream was reset so that nobody takes it for complete.
+    Cut(BodyError),
+}
+
+/// What was sent of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Body bytes handed to the connection.
+    pub bytes: u64,
+    /// How it ended.
+    pub end: SendEnd,
+}
+
+/// Moves a body into a stream.
+pub(super) struct Pump {
+    body: Body,
+    stream: SendStream,
+    chunk: Bytes,
+    bytes: u64,
+    /// What the peer is told when the body fails.
+    on_cut: Reason,
+}
+
+/// Whether certainly nothing follows, trailers included.
+pub(super) fn is_over(body: &Body) -> bool {
+    body.length() == Some(0)
+}
+
+impl Pump {
+    pub(super) const fn new(body: Body, stream: SendStream, on_cut: Reason) -> Self {
+        Self {
+            body,
+            stream,
+            chunk: Bytes::new(),
+            bytes: 0,
+            on_cut,
+        }
+    }
+
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Runs until the body has ended. Not to be polled again after that.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<SendEnd> {
+        loop {
+            while !self.chunk.is_empty() {
+                match ready!(self.poll_piece(cx)) {
+                    Ok(false) => {}
+                    Ok(true) => return Poll::Ready(SendEnd::Complete),
+                    Err(detail) => return Poll::Ready(SendEnd::Cancelled(detail)),
+                }
+            }
+            let Poll::Ready(frame) = self.body.poll_frame(cx) else {
+                // While the body keeps us waiting, the peer may lose interest.
+                return self.stream.poll_reset(cx).map(cancelled);
+            };
+            let done = match frame {
+                Some(Ok(Frame::Data(chunk))) => {
+                    self.chunk = chunk.into_bytes();
+                    continue;
+                }
+                Some(Ok(Frame::Trailers(trailers))) => {
+                    self.stream.send_trailers(convert::headers_out(&trailers))
+                }
+                None => self.stream.send_data(Bytes::new(), true),
+                Some(Err(error)) => {
+                    self.stream.send_reset(self.on_cut);
+                    return Poll::Ready(SendEnd::Cut(error));
+                }
+            };
+            return Poll::Ready(match done {
+                Ok(()) => SendEnd::Complete,
+                Err(error) => SendEnd::Cancelled(error.to_string()),
+            });
+        }
+    }
+
+    /// Sends as much of the chunk as there is room for; true when it was the last of the body.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, String>> {
+        self.stream.reserve_capacity(self.chunk.len());
+        while self.stream.capacity() == 0 {
+            match ready!(self.stream.poll_capacity(cx)) {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Poll::Ready(Err(error.to_string())),
+                None => return Poll::Ready(Err("the stream is closed".to_owned())),
+            }
+        }
+        let room = self.stream.capacity().min(self.chunk.len());
+        let piece = self.chunk.split_to(room);
+        let last = self.chunk.is_empty() && is_over(&self.body);
+        let sent = self.stream.send_data(piece, last);
+        self.bytes += room as u64;
+        Poll::Ready(sent.map(|()| last).map_err(|error| error.to_string()))
+    }
+}
+
+fn cancelled(reset: Result<Reason, h2::Error>) -> SendEnd {
+    SendEnd::Cancelled(match reset {
+        Ok(reason) => format!("the peer reset the stream: {reason}"),
+        Err(error) => error.to_string(),
+    })
+}

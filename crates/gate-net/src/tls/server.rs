@@ -1,0 +1,190 @@
+//! The server's side: certificates chosen by name, reloaded from their files while serving.
+//!
+//! A listener asks for [`ServerTls::config`] per connection, so a reload reaches the next
+//! handshake without touching live sessions. Which listener uses what is not known here.
+
+use super::files::{CertificateFiles, MinVersion, Reader, TlsError, invalid, provider, versions};
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What a TLS listener is configured with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ServerTlsOptions {
+    /// Certificates; the first answers callers that name nothing known.
+    pub certificates: Vec<CertificateFiles>,
+    /// The oldest version accepted.
+    pub min_version: MinVersion,
+    /// Whether ALPN offers `h2` before `http/1.1`.
+    pub http2: bool,
+    /// A bundle of authorities; when set, callers must present a certificate signed by one (mTLS).
+    pub client_authorities: Option<PathBuf>,
+}
+
+/// A listener's TLS settings, loaded. Cheap to share between workers.
+pub struct ServerTls {
+    options: ServerTlsOptions,
+    current: ArcSwap<ServerConfig>,
+    tickets: Arc<dyn ProducesTickets>,
+    digest: AtomicU64,
+}
+
+/// What a reload found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reloaded {
+    /// The files hold what is in use already.
+    Unchanged,
+    /// New handshakes use the new files.
+    Replaced,
+}
+
+impl ServerTls {
+    /// Reads every file and checks that they fit together. Blocks on the file system.
+    ///
+    /// # Errors
+    /// [`TlsError`], naming the file that is wrong.
+    pub fn load(options: ServerTlsOptions) -> Result<Arc<Self>, TlsError> {
+        let tickets = Ticketer::new().map_err(TlsError::Settings)?;
+        let (config, digest) = build(&options, &tickets)?;
+        Ok(Arc::new(Self {
+            options,
+            current: ArcSwap::from_pointee(config),
+            tickets,
+            digest: AtomicU64::new(digest),
+        }))
+    }
+
+    /// The settings for the next handshake.
+    #[must_use]
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.current.load_full()
+    }
+
+    /// Reads the files again and swaps them in when they differ; what is in use stays when
+    /// anything is wrong with them. Blocks on the file system; tickets stay valid across it
+    /// unless client certificates are asked for.
+    ///
+    /// # Errors
+    /// [`TlsError`]; nothing has changed then.
+    pub fn reload(&self) -> Result<Reloaded, TlsError> {
+        // A ticket carries the client's verified certificate past the authorities that verified
+        // it, so changed authorities must not honour old tickets.
+        let tickets = match &self.options.client_authorities {
+            Some(_) => Ticketer::new().map_err(TlsError::Settings)?,
+            None => self.tickets.clone(),
+        };
+        let (config, digest) = build(&self.options, &tickets)?;
+        if digest == self.digest.load(Ordering::Acquire) {
+            return Ok(Reloaded::Unchanged);
+        }
+        self.current.store(Arc::new(config));
+        self.digest.store(digest, Ordering::Release);
+        Ok(Reloaded::Replaced)
+    }
+}
+
+impl std::fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerTls")
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+fn build(
+    options: &ServerTlsOptions,
+    tickets: &Arc<dyn ProducesTickets>,
+) -> Result<(ServerConfig, u64), TlsError> {
+    let mut reader = Reader::default();
+    let names = ByName::load(&options.certificates, &mut reader)?;
+    let builder = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(versions(options.min_version))
+        .map_err(TlsError::Settings)?;
+    let builder = match &options.client_authorities {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let anchors = Arc::new(reader.anchors(path)?);
+            let verifier = WebPkiClientVerifier::builder_with_provider(anchors, provider())
+                .build()
+                .map_err(|error| invalid(path, error))?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(names));
+    config.alpn_protocols = super::alpn(options.http2);
+    // Tickets keep sessions with the clients, so that idle ones cost no memory here.
+    config.ticketer = tickets.clone();
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 1;
+    Ok((config, reader.digest()))
+}
+
+/// Certificates by the names in them: exact, then wildcard for one label, then the first.
+#[derive(Debug)]
+struct ByName {
+    exact: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
+    /// Keyed by what follows `*.`.
+    wildcard: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
+    default: Arc<CertifiedKey>,
+}
+
+impl ByName {
+    fn load(files: &[CertificateFiles], reader: &mut Reader) -> Result<Self, TlsError> {
+        let mut exact: HashMap<Box<str>, Vec<_>> = HashMap::new();
+        let mut wildcard: HashMap<Box<str>, Vec<_>> = HashMap::new();
+        let mut default = None;
+        for files in files {
+            let key = Arc::new(reader.certified(files)?);
+            default.get_or_insert_with(|| key.clone());
+            let leaf = key
+                .end_entity_cert()
+                .map_err(|error| invalid(&files.chain, error))?;
+            let leaf = webpki::EndEntityCert::try_from(leaf)
+                .map_err(|error| invalid(&files.chain, error))?;
+            for name in leaf.valid_dns_names() {
+                let name = name.to_ascii_lowercase();
+                match name.strip_prefix("*.") {
+                    Some(parent) => wildcard.entry(parent.into()).or_default().push(key.clone()),
+                    None => exact.entry(name.into()).or_default().push(key.clone()),
+                }
+            }
+        }
+        let default = default.ok_or(TlsError::NoCertificate)?;
+        Ok(Self {
+            exact,
+            wildcard,
+            default,
+        })
+    }
+
+    fn candidates(&self, name: &str) -> Option<&[Arc<CertifiedKey>]> {
+        let name = name.trim_end_matches('.').to_ascii_lowercase();
+        let by_parent = || {
+            let (_, parent) = name.split_once('.')?;
+            self.wildcard.get(parent)
+        };
+        self.exact
+            .get(name.as_str())
+            .or_else(by_parent)
+            .map(Vec::as_slice)
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let candidates = hello.server_name().and_then(|name| self.candidates(name));
+        // An RSA and an ECDSA certificate may share a name: the client's algorithms decide.
+        let usable =
+            |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        let chosen = candidates.and_then(|keys| keys.iter().find(usable).or(keys.first()));
+        Some(chosen.unwrap_or(&self.default).clone())
+    }
+}

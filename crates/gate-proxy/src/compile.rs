@@ -1,0 +1,658 @@
+//! From a document to a snapshot: parse every resource, check references, compile.
+//!
+//! Everything that can be wrong is collected, so that one run of `check` shows all of it, each at
+//! its place. Nothing that runs is touched here.
+
+use crate::listener::{ListenerOptions, parse_address};
+use crate::process::Upstreams;
+use crate::route::Routes;
+use crate::target::fixed::Fixed;
+use crate::target::model::{Models, ToModels};
+use crate::target::upstream::ToUpstream;
+use crate::tcp::TcpRoute;
+use crate::upstream::connector::{Connector, parse_endpoint};
+use crate::upstream::endpoint::Endpoint;
+use crate::upstream::pick::Picker;
+use crate::upstream::{State, Upstream};
+use gate_flow::{
+    Caller, Callers, CompileContext, Condition, PolicyDescriptor, Route, SecretSource, SharedState,
+    Snapshot, Step, Target,
+};
+use gate_kit::clock::Clock;
+use gate_model::document::{Document, Node, NodeKind, Path, canonical_json, from_node};
+use gate_model::finding::Finding;
+use gate_model::resources::{self, ListenerProtocol, Match, Resources};
+use gate_model::suggest::nearest;
+use gate_net::dns::Dns;
+use gate_net::listen::ListenAddress;
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+/// Most policies of one route.
+const STEPS_MAX: usize = 64;
+
+/// Compiles a condition; the error is one sentence for the operator.
+pub type ConditionCompiler = fn(&str) -> Result<Box<dyn Condition>, String>;
+
+/// The components that the binary was built with.
+#[derive(Clone, Copy)]
+pub struct Registry {
+    /// Kinds of policies.
+    pub policies: &'static [PolicyDescriptor],
+    /// Compiles `when`.
+    pub condition: ConditionCompiler,
+}
+
+/// What compiling needs besides the document.
+pub struct Compiler<'a> {
+    /// Kinds of components.
+    pub registry: &'a Registry,
+    /// State that outlives revisions.
+    pub state: &'a SharedState,
+    /// Where secrets come from.
+    pub secrets: &'a dyn SecretSource,
+    /// The clock of the process.
+    pub clock: &'a Clock,
+    /// Name resolution.
+    pub dns: &'a Dns,
+    /// Folder that relative paths start from.
+    pub folder: &'a std::path::Path,
+}
+
+/// A compiled document.
+pub struct Compiled {
+    /// For the data plane.
+    pub snapshot: Arc<Snapshot>,
+    /// Every upstream by name.
+    pub upstreams: Upstreams,
+    /// Every listener: name, address, options.
+    pub listeners: Vec<(String, ListenAddress, ListenerOptions)>,
+}
+
+impl Compiler<'_> {
+    /// Compiles a document as revision `revision`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, located.
+    pub fn compile(&self, document: &Document, revision: u64) -> Result<Compiled, Vec<Finding>> {
+        let resources = read(document)?;
+        let mut work = Work {
+            compiler: self,
+            document,
+            resources: &resources,
+            findings: Vec::new(),
+        };
+        let upstreams = work.upstreams();
+        let models = Models::compile(&mut work);
+        let callers = work.callers();
+        let (routes, router) = work.routes(&upstreams, &models);
+        let listeners = work.listeners(&upstreams);
+        let findings = work.findings;
+        if findings.iter().any(Finding::is_error) {
+            return Err(findings);
+        }
+        let digest = digest(&document.root);
+        let resources = Arc::new(resources);
+        let snapshot = Snapshot {
+            revision,
+            digest,
+            resources,
+            routes,
+            router: Box::new(router),
+            callers,
+        };
+        Ok(Compiled {
+            snapshot: Arc::new(snapshot),
+            upstreams,
+            listeners,
+        })
+    }
+}
+
+/// Reads every resource of a document.
+///
+/// # Errors
+/// Every resource that cannot be read, located.
+pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
+    let mut findings = Vec::new();
+    let mut resources = Resources::default();
+    let kinds = [
+        "gateway",
+        "listeners",
+        "consumers",
+        "upstreams",
+        "providers",
+        "models",
+        "routes",
+    ];
+    if !matches!(document.root.kind, NodeKind::Mapping(_)) {
+        let message = "a configuration is a mapping of kinds of resources";
+        return Err(vec![
+            Finding::error("wrong_type", Path::root(), message).locate(document),
+        ]);
+    }
+    for (key, node) in document.root.entries() {
+        let path = Path::root().key(&*key.text);
+        match &*key.text {
+            "gateway" => match from_node(node, &path) {
+                Ok(gateway) => resources.gateway = gateway,
+                Err(finding) => findings.push(finding.in_file(&document.file)),
+            },
+            "listeners" => resources.listeners = map(document, node, &path, &mut findings),
+            "consumers" => resources.consumers = map(document, node, &path, &mut findings),
+            "upstreams" => resources.upstreams = map(document, node, &path, &mut findings),
+            "providers" => resources.providers = map(document, node, &path, &mut findings),
+            "models" => resources.models = map(document, node, &path, &mut findings),
+            "routes" => resources.routes = map(document, node, &path, &mut findings),
+            unknown => {
+                let message = format!("`{unknown}` is no kind of resource");
+                let finding = Finding::error("unknown_field", path, message)
+                    .expected(format!("one of {}", kinds.join(", ")))
+                    .locate_key(document);
+                findings.push(with_help(finding, unknown, kinds));
+            }
+        }
+    }
+    if findings.is_empty() {
+        Ok(resources)
+    } else {
+        Err(findings)
+    }
+}
+
+fn with_help<'a>(
+    finding: Finding,
+    name: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> Finding {
+    match nearest(name, known) {
+        Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None => finding,
+    }
+}
+
+/// Reads a map of resources one by one, so that each can have its own finding.
+fn map<T: DeserializeOwned>(
+    document: &Document,
+    node: &Node,
+    path: &Path,
+    findings: &mut Vec<Finding>,
+) -> BTreeMap<String, T> {
+    let mut found = BTreeMap::new();
+    match &node.kind {
+        NodeKind::Null => {}
+        NodeKind::Mapping(_) => {
+            for (key, node) in node.entries() {
+                let path = path.key(&*key.text);
+                match from_node(node, &path) {
+                    Ok(resource) => drop(found.insert(key.text.to_string(), resource)),
+                    Err(finding) => findings.push(finding.in_file(&document.file)),
+                }
+            }
+        }
+        _ => {
+            let message = "resources of a kind are a mapping from names to settings";
+            findings.push(Finding::error("wrong_type", path.clone(), message).locate(document));
+        }
+    }
+    found
+}
+
+/// SHA-256 of the canonical JSON, in hexadecimal.
+fn digest(root: &Node) -> String {
+    let json = canonical_json(root);
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, json.as_bytes());
+    digest
+        .as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+/// One compilation, with the findings so far.
+pub struct Work<'a> {
+    /// What compiling needs.
+    pub compiler: &'a Compiler<'a>,
+    /// The document, for places.
+    pub document: &'a Document,
+    /// What was read from it.
+    pub resources: &'a Resources,
+    /// What is wrong so far.
+    pub findings: Vec<Finding>,
+}
+
+impl Work<'_> {
+    /// Notes something wrong, at its place.
+    pub fn report(&mut self, finding: Finding) {
+        self.findings.push(finding.locate(self.document));
+    }
+
+    /// Notes a reference to something that does not exist.
+    pub fn unknown<'n>(
+        &mut self,
+        path: Path,
+        kind: &str,
+        name: &str,
+        known: impl IntoIterator<Item = &'n String>,
+    ) {
+        let known: Vec<&str> = known.into_iter().map(String::as_str).collect();
+        let finding = Finding::error(
+            "unknown_reference",
+            path,
+            format!("there is no {kind} `{name}`"),
+        );
+        let finding = match known.is_empty() {
+            true => finding.expected(format!("a {kind}; none is configured")),
+            false => finding.expected(format!("one of {}", known.join(", "))),
+        };
+        self.report(with_help(finding, name, known));
+    }
+
+    fn upstreams(&mut self) -> Upstreams {
+        let mut compiled = Upstreams::new();
+        for (name, settings) in &self.resources.upstreams {
+            let path = Path::root().key("upstreams").key(name);
+            if let Some(upstream) = self.upstream(name, settings, &path) {
+                compiled.insert(name.as_str().into(), upstream);
+            }
+        }
+        compiled
+    }
+
+    /// Compiles one upstream; also used for the services behind providers.
+    pub fn upstream(
+        &mut self,
+        name: &str,
+        settings: &resources::Upstream,
+        path: &Path,
+    ) -> Option<Arc<Upstream>> {
+        let mut endpoints = Vec::new();
+        if settings.endpoints.is_empty() {
+            let message = "an upstream needs at least one endpoint";
+            self.report(Finding::error("empty_list", path.key("endpoints"), message));
+        }
+        for (index, address) in settings.endpoints.iter().enumerate() {
+            match parse_endpoint(address) {
+                Ok(target) => {
+                    let weight = settings.weights.get(address).copied().unwrap_or(1);
+                    let identity = format!("{name}/{address}");
+                    let endpoint = self
+                        .compiler
+                        .state
+                        .get_or_insert(&identity, || Endpoint::new(address, target));
+                    endpoints.push((endpoint, weight));
+                }
+                Err(message) => {
+                    let path = path.key("endpoints").index(index);
+                    self.report(Finding::error("invalid_endpoint", path, message));
+                }
+            }
+        }
+        for address in settings.weights.keys() {
+            if !settings.endpoints.contains(address) {
+                let path = path.key("weights").key(address);
+                self.unknown(path, "endpoint", address, &settings.endpoints);
+            }
+        }
+        let connector = Connector::new(self.compiler.dns.clone(), settings, self.compiler.folder);
+        let connector = match connector {
+            Ok(connector) => connector,
+            Err((field, message)) => {
+                self.report(Finding::error("invalid_upstream", path.key(field), message));
+                return None;
+            }
+        };
+        Some(Arc::new(Upstream {
+            name: name.into(),
+            picker: Picker::new(endpoints, &settings.balance, settings.slow_start.duration()),
+            settings: settings.clone(),
+            connector,
+            state: self.compiler.state.get_or_insert(name, State::default),
+            clock: self.compiler.clock.clone(),
+        }))
+    }
+
+    fn callers(&mut self) -> Callers {
+        let mut callers = Callers::default();
+        let mut seen: HashMap<[u8; 32], &str> = HashMap::new();
+        for (name, consumer) in &self.resources.consumers {
+            let path = Path::root().key("consumers").key(name);
+            for (index, key) in consumer.keys.iter().enumerate() {
+                if let Some(other) = seen.insert(*key.sha256.bytes(), name) {
+                    let message = format!("this key already belongs to `{other}`");
+                    self.report(Finding::error(
+                        "repeated_key",
+                        path.key("keys").index(index),
+                        message,
+                    ));
+                }
+            }
+            for (index, model) in consumer.models.iter().flatten().enumerate() {
+                if !self.resources.models.contains_key(model) {
+                    let path = path.key("models").index(index);
+                    self.unknown(path, "model", model, self.resources.models.keys());
+                }
+            }
+            let caller = Caller {
+                name: name.as_str().into(),
+                team: consumer.team.as_deref().map(Into::into),
+                models: consumer.models.clone(),
+            };
+            callers.insert(caller, consumer.keys.iter().map(|key| *key.sha256.bytes()));
+        }
+        callers
+    }
+
+    fn routes(&mut self, upstreams: &Upstreams, models: &Models) -> (Vec<Route>, Routes) {
+        let mut routes = Vec::new();
+        let mut conditions: BTreeMap<String, Match> = BTreeMap::new();
+        for (name, route) in &self.resources.routes {
+            let path = Path::root().key("routes").key(name);
+            let tcp = self.is_tcp(route, &path);
+            let target = self.target(route, &path.key("target"), upstreams, models);
+            let steps = self.steps(name, route, &path.key("policies"));
+            if tcp {
+                if !steps.is_empty() {
+                    let message = "policies act on HTTP; this route's listener forwards bytes";
+                    self.report(Finding::error(
+                        "inert_policy",
+                        path.key("policies"),
+                        message,
+                    ));
+                }
+                continue;
+            }
+            if route.matches.server_name.is_some() {
+                let message = "`server_name` is for listeners of protocol `tcp`; use `host`";
+                self.report(Finding::error(
+                    "wrong_protocol",
+                    path.key("match").key("server_name"),
+                    message,
+                ));
+            }
+            if let Some(target) = target {
+                routes.push(Route {
+                    name: name.as_str().into(),
+                    steps,
+                    target,
+                });
+                conditions.insert(name.clone(), route.matches.clone());
+            }
+        }
+        let router = Routes::compile(&conditions).unwrap_or_else(|findings| {
+            findings
+                .into_iter()
+                .for_each(|finding| self.report(finding));
+            Routes::default()
+        });
+        (routes, router)
+    }
+
+    /// Whether a route is for listeners that forward bytes; checks that its listeners exist.
+    fn is_tcp(&mut self, route: &resources::Route, path: &Path) -> bool {
+        let (mut tcp, mut http) = (false, false);
+        for (index, name) in route.matches.listeners.iter().enumerate() {
+            match self
+                .resources
+                .listeners
+                .get(name)
+                .map(|listener| listener.protocol)
+            {
+                Some(ListenerProtocol::Tcp) => tcp = true,
+                Some(ListenerProtocol::Http) => http = true,
+                None => {
+                    let path = path.key("match").key("listeners").index(index);
+                    self.unknown(path, "listener", name, self.resources.listeners.keys());
+                }
+            }
+        }
+        if tcp && http {
+            let message = "a route serves either HTTP listeners or TCP listeners, not both";
+            self.report(Finding::error(
+                "wrong_protocol",
+                path.key("match").key("listeners"),
+                message,
+            ));
+        }
+        tcp
+    }
+
+    fn target(
+        &mut self,
+        route: &resources::Route,
+        path: &Path,
+        upstreams: &Upstreams,
+        models: &Models,
+    ) -> Option<Box<dyn Target>> {
+        match &route.target {
+            resources::Target::Upstream(name) => match upstreams.get(name.as_str()) {
+                Some(upstream) => Some(Box::new(ToUpstream(upstream.clone()))),
+                None => {
+                    // An upstream with findings of its own exists all the same.
+                    if !self.resources.upstreams.contains_key(name) {
+                        self.unknown(
+                            path.key("upstream"),
+                            "upstream",
+                            name,
+                            self.resources.upstreams.keys(),
+                        );
+                    }
+                    None
+                }
+            },
+            resources::Target::Models(names) => {
+                let mut known = true;
+                for (index, name) in names.iter().enumerate() {
+                    if !self.resources.models.contains_key(name) {
+                        known = false;
+                        let path = path.key("models").index(index);
+                        self.unknown(path, "model", name, self.resources.models.keys());
+                    }
+                }
+                known.then(|| Box::new(ToModels::new(models, names)) as Box<dyn Target>)
+            }
+            resources::Target::Fixed(reply) => {
+                if !(200..=599).contains(&reply.status) {
+                    let message = format!("{} is no final status", reply.status);
+                    self.report(Finding::error(
+                        "invalid_status",
+                        path.key("fixed").key("status"),
+                        message,
+                    ));
+                    return None;
+                }
+                match Fixed::new(reply) {
+                    Ok(fixed) => Some(Box::new(fixed)),
+                    Err(error) => {
+                        let path = path.key("fixed").key("headers");
+                        self.report(Finding::error("invalid_header", path, error.to_string()));
+                        None
+                    }
+                }
+            }
+        }
+    }
+
+    fn steps(&mut self, name: &str, route: &resources::Route, path: &Path) -> Vec<Step> {
+        if route.policies.len() > STEPS_MAX {
+            let message = format!("a route has at most {STEPS_MAX} policies");
+            self.report(Finding::error("too_many", path.clone(), message));
+            return Vec::new();
+        }
+        let mut steps = Vec::new();
+        for (position, component) in route.policies.iter().enumerate() {
+            if let Some(step) = self.step(name, position, &component.0, &path.index(position)) {
+                steps.push(step);
+            }
+        }
+        steps
+    }
+
+    fn step(&mut self, route: &str, position: usize, node: &Node, path: &Path) -> Option<Step> {
+        let mut kinds = node
+            .entries()
+            .iter()
+            .filter(|(key, _)| &*key.text != "when");
+        let (kind, settings) = match (kinds.next(), kinds.next()) {
+            (Some((key, settings)), None) => (&*key.text, settings),
+            _ => {
+                let message =
+                    "a policy is a mapping from its kind to its settings, with an optional `when`";
+                let finding = Finding::error("wrong_type", path.clone(), message);
+                self.report(finding.expected("such as `{ limit: { rate: 10/s } }`"));
+                return None;
+            }
+        };
+        let registry = self.compiler.registry;
+        let Some(descriptor) = registry.policies.iter().find(|policy| policy.name == kind) else {
+            let known: Vec<&str> = registry.policies.iter().map(|policy| policy.name).collect();
+            let finding = Finding::error(
+                "unknown_policy",
+                path.key(kind),
+                format!("there is no policy `{kind}`"),
+            )
+            .expected(format!("one of {}", known.join(", ")))
+            .locate_key(self.document);
+            self.findings.push(with_help(finding, kind, known));
+            return None;
+        };
+        let when = self.condition(node.get("when"), &path.key("when"));
+        let context = CompileContext {
+            resources: self.resources,
+            route,
+            position,
+            state: self.compiler.state,
+            secrets: self.compiler.secrets,
+            clock: self.compiler.clock,
+            folder: self.compiler.folder,
+        };
+        match descriptor.compile(settings, &path.key(kind), &context) {
+            Ok(policy) => Some(Step {
+                name: descriptor.name,
+                when: when?,
+                policy,
+            }),
+            Err(finding) => {
+                let placed = finding.line > 0;
+                let finding = finding.in_file(&self.document.file);
+                match placed {
+                    true => self.findings.push(finding),
+                    false => self.report(finding),
+                }
+                None
+            }
+        }
+    }
+
+    /// The compiled `when`; the outer `None` means that it was wrong.
+    #[allow(
+        clippy::option_option,
+        reason = "no condition and a wrong one are different"
+    )]
+    fn condition(
+        &mut self,
+        node: Option<&Node>,
+        path: &Path,
+    ) -> Option<Option<Box<dyn Condition>>> {
+        let Some(node) = node else { return Some(None) };
+        let NodeKind::String(text) = &node.kind else {
+            self.report(Finding::error(
+                "wrong_type",
+                path.clone(),
+                "a condition is a CEL expression",
+            ));
+            return None;
+        };
+        match (self.compiler.registry.condition)(text) {
+            Ok(condition) => Some(Some(condition)),
+            Err(message) => {
+                self.report(Finding::error("invalid_condition", path.clone(), message));
+                None
+            }
+        }
+    }
+
+    fn listeners(
+        &mut self,
+        upstreams: &Upstreams,
+    ) -> Vec<(String, ListenAddress, ListenerOptions)> {
+        let mut compiled = Vec::new();
+        for (name, listener) in &self.resources.listeners {
+            let path = Path::root().key("listeners").key(name);
+            let address = match parse_address(&listener.address) {
+                Ok(address) => address,
+                Err(message) => {
+                    self.report(Finding::error(
+                        "invalid_address",
+                        path.key("address"),
+                        message,
+                    ));
+                    continue;
+                }
+            };
+            let tcp_routes = self.tcp_routes(name, listener, &path, upstreams);
+            match ListenerOptions::compile(listener, self.compiler.folder, tcp_routes) {
+                Ok(options) => compiled.push((name.clone(), address, options)),
+                Err((field, message)) => {
+                    self.report(Finding::error("invalid_listener", path.key(field), message));
+                }
+            }
+        }
+        compiled
+    }
+
+    fn tcp_routes(
+        &mut self,
+        name: &str,
+        listener: &resources::Listener,
+        path: &Path,
+        upstreams: &Upstreams,
+    ) -> Vec<TcpRoute> {
+        if listener.protocol != ListenerProtocol::Tcp {
+            return Vec::new();
+        }
+        let mut found: Vec<TcpRoute> = Vec::new();
+        for (route_name, route) in &self.resources.routes {
+            if !route
+                .matches
+                .listeners
+                .iter()
+                .any(|listener| listener == name)
+            {
+                continue;
+            }
+            let at = Path::root().key("routes").key(route_name);
+            let resources::Target::Upstream(upstream) = &route.target else {
+                let message = "a TCP listener can only forward to an upstream";
+                self.report(Finding::error("wrong_protocol", at.key("target"), message));
+                continue;
+            };
+            let Some(upstream) = upstreams.get(upstream.as_str()) else {
+                continue;
+            };
+            let server_name: Option<Box<str>> =
+                route.matches.server_name.as_deref().map(Into::into);
+            if found.iter().any(|other| other.server_name == server_name) {
+                let message = "another route serves this listener for the same server name";
+                self.report(Finding::error(
+                    "conflicting_routes",
+                    at.key("match"),
+                    message,
+                ));
+            }
+            let upstream = upstream.clone();
+            found.push(TcpRoute {
+                name: route_name.as_str().into(),
+                server_name,
+                upstream,
+            });
+        }
+        if found.is_empty() {
+            let message = "no route forwards what this TCP listener accepts";
+            self.report(Finding::error("inert_listener", path.clone(), message));
+        }
+        found.sort_by_key(TcpRoute::precedence);
+        found
+    }
+}

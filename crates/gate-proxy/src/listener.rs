@@ -1,0 +1,185 @@
+//! Listeners as the data plane sees them: sockets that stay, options that a reload swaps.
+
+use crate::tcp::TcpRoute;
+use arc_swap::ArcSwap;
+use gate_model::resources::{self, EncodedSlashes, ListenerProtocol, ProxyProtocol, TlsVersion};
+use gate_net::connection::server::ServerOptions;
+use gate_net::http1;
+use gate_net::http2::Http2Limits;
+use gate_net::listen::{ListenAddress, Sockets};
+use gate_net::path::{self, PathOptions};
+use gate_net::tls::{CertificateFiles, MinVersion};
+use gate_net::tls::{ServerTls, ServerTlsOptions};
+use std::net::ToSocketAddrs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
+
+/// A listener, for as long as its address stays.
+pub struct ListenerState {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The bound sockets, one per worker.
+    pub sockets: Sockets,
+    /// What applies to new connections; swapped by a reload.
+    pub options: ArcSwap<ListenerOptions>,
+    /// Open connections.
+    pub connections: AtomicU32,
+}
+
+/// What is spoken on a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    /// HTTP/1.1 and HTTP/2.
+    Http,
+    /// Bytes, forwarded as they come.
+    Bytes,
+}
+
+/// What applies to connections of a listener.
+pub struct ListenerOptions {
+    /// What is spoken.
+    pub speaks: Speaks,
+    /// Limits of HTTP/1.1 connections, and those that both versions share.
+    pub http1: Arc<ServerOptions>,
+    /// Limits of HTTP/2 connections.
+    pub http2: Http2Limits,
+    /// TLS, when it is ended here.
+    pub tls: Option<Arc<ServerTls>>,
+    /// Whether connections open with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// How paths are normalised.
+    pub paths: PathOptions,
+    /// Open connections allowed.
+    pub connections_max: u32,
+    /// Where bytes go, in order of precedence; only for [`Speaks::Bytes`].
+    pub tcp_routes: Vec<TcpRoute>,
+}
+
+impl ListenerOptions {
+    /// Compiles a listener's settings; reads certificate files.
+    ///
+    /// # Errors
+    /// Which field is wrong, and why.
+    pub fn compile(
+        listener: &resources::Listener,
+        folder: &Path,
+        tcp_routes: Vec<TcpRoute>,
+    ) -> Result<Self, (&'static str, String)> {
+        let limits = &listener.limits;
+        let head_bytes = usize::try_from(limits.head.bytes()).unwrap_or(usize::MAX);
+        let head = http1::Limits {
+            head_bytes: head_bytes.min(http1::HEAD_BYTES_MAX),
+            header_count: usize::from(limits.headers).min(http1::HEADER_COUNT_MAX),
+            target_bytes: head_bytes.min(8 * 1024),
+        };
+        let tls = listener.tls.as_ref().map(|tls| {
+            if tls.certificates.is_empty() {
+                return Err(("tls", "`certificates` is empty".to_owned()));
+            }
+            let files = |pair: &resources::Certificate| CertificateFiles {
+                chain: folder.join(&pair.chain),
+                key: folder.join(&pair.key),
+            };
+            let min_version = match tls.minimum {
+                TlsVersion::Tls12 => MinVersion::Tls12,
+                TlsVersion::Tls13 => MinVersion::Tls13,
+            };
+            ServerTls::load(ServerTlsOptions {
+                certificates: tls.certificates.iter().map(files).collect(),
+                min_version,
+                http2: listener.protocol == ListenerProtocol::Http,
+                client_authorities: None,
+            })
+            .map_err(|error| ("tls", error.to_string()))
+        });
+        Ok(Self {
+            speaks: match listener.protocol {
+                ListenerProtocol::Http => Speaks::Http,
+                ListenerProtocol::Tcp => Speaks::Bytes,
+            },
+            http1: Arc::new(ServerOptions {
+                head,
+                body_bytes: limits.body.bytes(),
+                idle: limits.idle.duration(),
+                head_time: limits.head_time.duration(),
+                body_time: limits.body_time.duration(),
+                write_time: limits.write_time.duration(),
+            }),
+            http2: Http2Limits {
+                streams: limits.streams.max(1),
+                header_bytes: u32::try_from(head.head_bytes).unwrap_or(u32::MAX),
+                header_fields: head.header_count,
+                idle: limits.idle.duration(),
+                ..Http2Limits::default()
+            },
+            tls: tls.transpose()?,
+            proxy_protocol: listener.proxy_protocol == ProxyProtocol::Required,
+            paths: PathOptions {
+                merge_slashes: listener.paths.merge_slashes,
+                encoded_slashes: match listener.paths.encoded_slashes {
+                    EncodedSlashes::Keep => path::EncodedSlashes::Keep,
+                    EncodedSlashes::Decode => path::EncodedSlashes::Decode,
+                    EncodedSlashes::Refuse => path::EncodedSlashes::Reject,
+                },
+            },
+            connections_max: limits.connections,
+            tcp_routes,
+        })
+    }
+}
+
+/// Reads a listener's address.
+///
+/// # Errors
+/// What is wrong with the text.
+pub fn parse_address(text: &str) -> Result<ListenAddress, String> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        if !path.starts_with('/') || path.len() > 107 {
+            return Err(format!(
+                "`{text}`: the socket's path must be absolute and at most 107 bytes"
+            ));
+        }
+        return Ok(ListenAddress::Unix {
+            path: path.into(),
+            mode: 0o660,
+        });
+    }
+    let text = text
+        .strip_prefix('*')
+        .map_or_else(|| text.to_owned(), |port| format!("[::]{port}"));
+    let resolved = text
+        .to_socket_addrs()
+        .map_err(|error| format!("`{text}`: {error}"));
+    let address = resolved?
+        .next()
+        .ok_or_else(|| format!("`{text}` has no address"))?;
+    Ok(ListenAddress::Tcp {
+        address,
+        only_v6: false,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_tcp_or_unix() {
+        assert!(matches!(
+            parse_address("127.0.0.1:80"),
+            Ok(ListenAddress::Tcp { .. })
+        ));
+        assert!(matches!(
+            parse_address("[::1]:80"),
+            Ok(ListenAddress::Tcp { .. })
+        ));
+        assert!(matches!(
+            parse_address("unix:/run/t.sock"),
+            Ok(ListenAddress::Unix { .. })
+        ));
+        for wrong in ["127.0.0.1", "unix:relative", "127.0.0.1:99999", ""] {
+            assert!(parse_address(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,486 @@
+//! The process around the workers: start, reload, hand-over, drain.
+//!
+//! A reload compiles the new document completely aside and swaps one pointer at the end; whatever
+//! fails before that leaves everything as it was. Workers hear about listeners only.
+
+use crate::compile::{Compiled, Compiler, Registry};
+use crate::listener::{ListenerOptions, ListenerState};
+use crate::record::Readers;
+use crate::record::admin::Health;
+use crate::upstream::{Upstream, health};
+use crate::worker::{self, Command};
+use arc_swap::ArcSwap;
+use gate_flow::{SecretSource, SharedState, Snapshot};
+use gate_kit::clock::Clock;
+use gate_model::document::{Document, Path as ConfigPath};
+use gate_model::finding::Finding;
+use gate_net::dns::Dns;
+use gate_net::handover::Inheritance;
+use gate_net::listen::{ListenAddress, Sockets};
+use gate_net::tls::{ClientTls, ClientTlsOptions};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, mpsc};
+
+/// Upstreams by name.
+pub type Upstreams = HashMap<Arc<str>, Arc<Upstream>>;
+
+/// What all workers share.
+pub struct Shared {
+    /// The configuration in force.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// Its upstreams.
+    pub upstreams: ArcSwap<Upstreams>,
+    /// The clock of the process.
+    pub clock: Clock,
+    /// Readers of finished records.
+    pub readers: Readers,
+    /// State that outlives revisions.
+    pub state: SharedState,
+    /// Name resolution.
+    pub dns: Dns,
+    /// TLS towards public services that policies fetch from.
+    pub fetch_tls: ClientTls,
+    /// Bounds CPU-heavy work off the workers.
+    pub offload: Arc<Semaphore>,
+    /// Number of workers.
+    pub workers: usize,
+    /// Gives memory back to the system after a burst; the binary knows its allocator.
+    pub trim: fn(),
+    open: Vec<AtomicUsize>,
+    draining: AtomicBool,
+}
+
+impl Shared {
+    /// Counts a connection (or an HTTP/2 stream) of a worker in.
+    pub fn connection_opened(&self, worker: usize) {
+        self.open[worker].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts it out.
+    pub fn connection_closed(&self, worker: usize) {
+        self.open[worker].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Connections and streams of a worker.
+    #[must_use]
+    pub fn connections_of(&self, worker: usize) -> usize {
+        self.open[worker].load(Ordering::Relaxed)
+    }
+}
+
+/// How a process is set up.
+pub struct Setup {
+    /// Kinds of policies, and the compiler of conditions.
+    pub registry: Registry,
+    /// Folder that relative paths in the document start from.
+    pub folder: PathBuf,
+    /// Where secrets come from.
+    pub secrets: Box<dyn SecretSource + Send + Sync>,
+    /// The clock.
+    pub clock: Clock,
+    /// Gives memory back to the system.
+    pub trim: fn(),
+    /// Sockets of a predecessor to take over.
+    pub inheritance: Option<Inheritance>,
+}
+
+/// Why a process cannot start or reload.
+#[derive(Debug)]
+pub enum StartError {
+    /// The document is not valid.
+    Findings(Vec<Finding>),
+    /// Something else failed, named.
+    Other(String),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            StartError::Other(text) => f.write_str(text),
+            StartError::Findings(findings) => {
+                for (index, finding) in findings.iter().enumerate() {
+                    if index > 0 {
+                        f.write_str("\n")?;
+                    }
+                    write!(f, "{finding}")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// A running gateway.
+pub struct Process {
+    shared: Arc<Shared>,
+    setup: Setup,
+    listeners: Mutex<HashMap<String, Arc<ListenerState>>>,
+    commands: Vec<mpsc::Sender<Command>>,
+    threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
+    checks: tokio::sync::mpsc::UnboundedSender<Arc<Upstream>>,
+    revision: AtomicU64,
+}
+
+impl Process {
+    /// Compiles a document, binds its listeners and starts serving.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing keeps running then.
+    pub fn start(document: &Document, mut setup: Setup) -> Result<Arc<Self>, StartError> {
+        let other = |error: String| StartError::Other(error);
+        let fetch_tls =
+            ClientTls::load(&ClientTlsOptions::default()).map_err(|e| other(e.to_string()))?;
+        let clock = setup.clock.clone();
+        let dns = Dns::system(clock.clone());
+        let readers = Readers::new(clock.clone(), fetch_tls.config());
+        let state = SharedState::default();
+        let compiler = Compiler {
+            registry: &setup.registry,
+            state: &state,
+            secrets: &*setup.secrets,
+            clock: &clock,
+            dns: &dns,
+            folder: &setup.folder,
+        };
+        let compiled = compiler
+            .compile(document, 1)
+            .map_err(StartError::Findings)?;
+        let gateway = &compiled.snapshot.resources.gateway;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = gateway.workers.map_or(cores, usize::from).clamp(1, 256);
+        let prepared = readers
+            .prepare(gateway, &setup.folder)
+            .map_err(|e| other(e.to_string()))?;
+        readers.apply(prepared).map_err(|e| other(e.to_string()))?;
+        readers
+            .metrics()
+            .config_applied(1, &compiled.snapshot.digest);
+        let Compiled {
+            snapshot,
+            upstreams,
+            listeners,
+        } = compiled;
+        let inheritance = setup.inheritance.take();
+        let shared = Arc::new(Shared {
+            snapshot: ArcSwap::new(snapshot),
+            upstreams: ArcSwap::from_pointee(upstreams),
+            clock,
+            readers,
+            state,
+            dns,
+            fetch_tls,
+            offload: Arc::new(Semaphore::new(256)),
+            workers,
+            trim: setup.trim,
+            open: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
+            draining: AtomicBool::new(false),
+        });
+        let checks = start_checks();
+        let (commands, threads) = start_workers(&shared).map_err(other)?;
+        let process = Arc::new(Self {
+            shared,
+            setup,
+            listeners: Mutex::default(),
+            commands,
+            threads: Mutex::new(threads),
+            checks,
+            revision: AtomicU64::new(1),
+        });
+        let bound = process.bind(listeners, inheritance).and_then(|bound| {
+            for state in bound {
+                process.announce(&state)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = bound {
+            process.drain(Duration::ZERO);
+            return Err(other(error));
+        }
+        process.watch_health();
+        Ok(process)
+    }
+
+    /// Binds what is not bound yet; sockets of a predecessor are taken over where they fit.
+    fn bind(
+        &self,
+        listeners: Vec<(String, ListenAddress, ListenerOptions)>,
+        mut inheritance: Option<Inheritance>,
+    ) -> Result<Vec<Arc<ListenerState>>, String> {
+        let mut bound = Vec::new();
+        for (name, address, options) in listeners {
+            let inherited = inheritance
+                .as_mut()
+                .map(|i| i.take(&name))
+                .unwrap_or_default();
+            let sockets = match inherited.is_empty() {
+                true => Sockets::bind(&address, self.shared.workers),
+                false => Sockets::inherit(&address, inherited, self.shared.workers),
+            };
+            let sockets = sockets.map_err(|error| format!("listener `{name}`: {error}"))?;
+            bound.push(Arc::new(ListenerState {
+                name: name.as_str().into(),
+                sockets,
+                options: ArcSwap::from_pointee(options),
+                connections: Default::default(),
+            }));
+        }
+        if let Some(inheritance) = inheritance {
+            inheritance
+                .ready()
+                .map_err(|error| format!("hand-over: {error}"))?;
+        }
+        Ok(bound)
+    }
+
+    fn announce(&self, state: &Arc<ListenerState>) -> Result<(), String> {
+        self.lock_listeners()
+            .insert(state.name.to_string(), state.clone());
+        for worker in &self.commands {
+            let command = Command::Listen(state.clone());
+            worker
+                .try_send(command)
+                .map_err(|_| "a worker does not answer".to_owned())?;
+        }
+        Ok(())
+    }
+
+    fn lock_listeners(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<ListenerState>>> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What workers share, for the admin pages and tests.
+    #[must_use]
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Where a listener is bound; `None` for unknown names and Unix sockets.
+    #[must_use]
+    pub fn local_address(&self, listener: &str) -> Option<SocketAddr> {
+        self.lock_listeners().get(listener)?.sockets.local()
+    }
+
+    /// Every listener with where it is bound, by name.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<(String, String)> {
+        let listeners = self.lock_listeners();
+        let mut addresses: Vec<_> = listeners
+            .iter()
+            .map(|(name, state)| {
+                let address = state.sockets.local();
+                let text =
+                    address.map_or_else(|| state.sockets.address().to_string(), |a| a.to_string());
+                (name.clone(), text)
+            })
+            .collect();
+        addresses.sort();
+        addresses
+    }
+
+    /// Health for `/healthz` and `/readyz`.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        Health {
+            ready: true,
+            draining: self.shared.draining.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Compiles a new document and swaps it in. Blocks on files; not for a worker.
+    ///
+    /// Exchanges in flight end on the snapshot they began with. Listeners whose address stays keep
+    /// their sockets and their connections.
+    ///
+    /// # Errors
+    /// What is wrong; nothing has changed then.
+    pub fn reload(&self, document: &Document) -> Result<u64, StartError> {
+        let result = self.try_reload(document);
+        if result.is_err() {
+            self.shared.readers.metrics().config_refused();
+        }
+        result
+    }
+
+    fn try_reload(&self, document: &Document) -> Result<u64, StartError> {
+        let revision = self.revision.load(Ordering::Relaxed) + 1;
+        let compiler = Compiler {
+            registry: &self.setup.registry,
+            state: &self.shared.state,
+            secrets: &*self.setup.secrets,
+            clock: &self.shared.clock,
+            dns: &self.shared.dns,
+            folder: &self.setup.folder,
+        };
+        let compiled = compiler
+            .compile(document, revision)
+            .map_err(StartError::Findings)?;
+        let other = |error: String| StartError::Other(error);
+        let gateway = &compiled.snapshot.resources.gateway;
+        let readers = &self.shared.readers;
+        let prepared = readers
+            .prepare(gateway, &self.setup.folder)
+            .map_err(|e| other(e.to_string()))?;
+        let (kept, added, removed) = self.compare(compiled.listeners);
+        let bound = self.bind(added, None).map_err(other)?;
+        // Nothing can fail from here on but threads of sinks, which keep their old target then.
+        if let Err(error) = readers.apply(prepared) {
+            tracing::error!(%error, "the new log or trace target is not in use");
+        }
+        readers
+            .metrics()
+            .config_applied(revision, &compiled.snapshot.digest);
+        self.shared.upstreams.store(Arc::new(compiled.upstreams));
+        self.shared.snapshot.store(compiled.snapshot);
+        self.revision.store(revision, Ordering::Relaxed);
+        for (state, options) in kept {
+            state.options.store(Arc::new(options));
+        }
+        for name in removed {
+            self.lock_listeners().remove(&name);
+            for worker in &self.commands {
+                let _ = worker.try_send(Command::Unlisten(name.as_str().into()));
+            }
+        }
+        for state in bound {
+            self.announce(&state).map_err(other)?;
+        }
+        self.watch_health();
+        self.shared.state.sweep();
+        Ok(revision)
+    }
+
+    /// Sorts new listeners into those whose sockets stay, those to bind, and names to give up.
+    #[allow(clippy::type_complexity, reason = "a triple that lives for one call")]
+    fn compare(
+        &self,
+        listeners: Vec<(String, ListenAddress, ListenerOptions)>,
+    ) -> (
+        Vec<(Arc<ListenerState>, ListenerOptions)>,
+        Vec<(String, ListenAddress, ListenerOptions)>,
+        Vec<String>,
+    ) {
+        let known = self.lock_listeners();
+        let mut removed: Vec<String> = known.keys().cloned().collect();
+        let (mut kept, mut added) = (Vec::new(), Vec::new());
+        for (name, address, options) in listeners {
+            match known
+                .get(&name)
+                .filter(|state| *state.sockets.address() == address)
+            {
+                Some(state) => {
+                    removed.retain(|other| *other != name);
+                    kept.push((state.clone(), options));
+                }
+                None => added.push((name, address, options)),
+            }
+        }
+        (kept, added, removed)
+    }
+
+    /// Reads certificate files again; new handshakes use them. Returns what failed.
+    pub fn reload_certificates(&self) -> Vec<String> {
+        let states: Vec<_> = self.lock_listeners().values().cloned().collect();
+        let mut failures = Vec::new();
+        for state in states {
+            if let Some(tls) = &state.options.load().tls
+                && let Err(error) = tls.reload()
+            {
+                failures.push(format!("listener `{}`: {error}", state.name));
+            }
+        }
+        failures
+    }
+
+    /// Calls `with` on the listening sockets by name, for a hand-over.
+    pub fn with_sockets<T>(&self, with: impl FnOnce(&[(&str, Vec<BorrowedFd<'_>>)]) -> T) -> T {
+        let states: Vec<_> = self.lock_listeners().values().cloned().collect();
+        let sockets: Vec<(&str, Vec<BorrowedFd<'_>>)> = states
+            .iter()
+            .map(|state| (&*state.name, state.sockets.descriptors().collect()))
+            .collect();
+        with(&sockets)
+    }
+
+    /// Accepts nothing more, lets what is in flight finish within `patience`, and ends the workers.
+    /// Blocks until they have ended.
+    pub fn drain(&self, patience: Duration) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+        for worker in &self.commands {
+            let _ = worker.try_send(Command::Drain(patience));
+        }
+        let threads =
+            std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a worker ended by panic");
+            }
+        }
+        self.shared.readers.flush(Duration::from_secs(5));
+    }
+
+    /// Says that the process is about to drain, so that `/readyz` turns while it still accepts.
+    pub fn announce_drain(&self) {
+        self.shared.draining.store(true, Ordering::Relaxed);
+    }
+
+    fn watch_health(&self) {
+        for upstream in self.shared.upstreams.load().values() {
+            if upstream.settings.health.is_some() {
+                let _ = self.checks.send(upstream.clone());
+            }
+        }
+    }
+}
+
+/// The thread that runs health checks, apart from the workers.
+fn start_checks() -> mpsc::UnboundedSender<Arc<Upstream>> {
+    let (sender, mut receiver) = mpsc::unbounded_channel::<Arc<Upstream>>();
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let Ok(runtime) = runtime else { return };
+        tokio::task::LocalSet::new().block_on(&runtime, async move {
+            while let Some(upstream) = receiver.recv().await {
+                tokio::task::spawn_local(health::watch(Arc::downgrade(&upstream)));
+            }
+        });
+    };
+    if let Err(error) = std::thread::Builder::new().name("health".into()).spawn(run) {
+        tracing::error!(%error, "health checks do not run");
+    }
+    sender
+}
+
+type Workers = (Vec<mpsc::Sender<Command>>, Vec<std::thread::JoinHandle<()>>);
+
+fn start_workers(shared: &Arc<Shared>) -> Result<Workers, String> {
+    let (mut commands, mut threads) = (Vec::new(), Vec::new());
+    for index in 0..shared.workers {
+        let (sender, receiver) = mpsc::channel(1024);
+        let shared = shared.clone();
+        let run = move || worker::run(index, &shared, receiver);
+        let thread = std::thread::Builder::new()
+            .name(format!("worker-{index}"))
+            .spawn(run);
+        threads.push(thread.map_err(|error| format!("worker {index}: {error}"))?);
+        commands.push(sender);
+    }
+    Ok((commands, threads))
+}
+
+/// The path of a listener's field, for findings.
+#[must_use]
+pub fn listener_path(name: &str, field: &str) -> ConfigPath {
+    ConfigPath::root().key("listeners").key(name).key(field)
+}

@@ -1,0 +1,259 @@
+//! How a row is written: as one JSON object, or in the combined format of nginx and Apache.
+//!
+//! Whatever a caller sent is escaped, so that no request can forge a line or move a terminal's
+//! cursor, and redacted, so that no credential is written.
+
+use super::super::{redact, row::Row, time, trace};
+use gate_flow::{AiFacts, Attempt};
+use std::io::Write;
+use std::time::Duration;
+
+/// Writes a row as one line of JSON.
+pub(super) fn write_json(to: &mut Vec<u8>, row: &Row) {
+    let record = &row.record;
+    to.extend_from_slice(b"{\"time\":\"");
+    time::write_rfc3339(to, record.started_unix);
+    to.push(b'"');
+    let (path, query) = row.target().split_once('?').unwrap_or((row.target(), ""));
+    text(to, "client", &row.address.to_string());
+    text(to, "method", row.method.as_str());
+    text(to, "scheme", row.scheme.as_str());
+    text(to, "host", row.authority());
+    text(to, "path", path);
+    optional(to, "query", &redact::query(query));
+    text(to, "version", row.version.as_str());
+    number(to, "status", record.status.into());
+    text(to, "outcome", record.outcome.as_str());
+    milliseconds(to, "duration_ms", record.duration);
+    if let Some(first_byte) = record.first_byte {
+        milliseconds(to, "first_byte_ms", first_byte);
+    }
+    number(to, "request_bytes", record.request_bytes);
+    number(to, "response_bytes", record.response_bytes);
+    for (name, value) in [
+        ("listener", &record.listener),
+        ("route", &record.route),
+        ("consumer", &record.consumer),
+        ("team", &record.team),
+        ("target", &record.target),
+    ] {
+        optional(to, name, value.as_deref().unwrap_or_default());
+    }
+    if let Some(fault) = record.fault {
+        text(to, "fault", fault.as_str());
+        text(to, "fault_source", fault.source().as_str());
+        optional(to, "fault_detail", &record.fault_detail);
+    }
+    optional(to, "answered_by", record.answered_by.unwrap_or_default());
+    attempts(to, &record.attempts);
+    if let Some(ai) = &record.ai {
+        model(to, ai);
+    }
+    number(to, "revision", record.revision);
+    if record.trace.trace_id != [0; 16] {
+        hexadecimal(to, "trace_id", &record.trace.trace_id);
+        hexadecimal(to, "span_id", &record.trace.span_id);
+    }
+    optional(to, "user_agent", row.user_agent());
+    object(to, "headers", |to| {
+        for (name, value) in row.headers() {
+            text(to, &name.to_ascii_lowercase(), redact::header(name, value));
+        }
+    });
+    to.extend_from_slice(b"}\n");
+}
+
+/// Writes a row in the combined format, followed by the extra headers' values in quotes.
+pub(super) fn write_text(to: &mut Vec<u8>, row: &Row) {
+    let record = &row.record;
+    let _ = write!(to, "{} - ", row.address);
+    plain(to, record.consumer.as_deref().unwrap_or("-"));
+    to.extend_from_slice(b" [");
+    time::write_combined(to, record.started_unix);
+    to.extend_from_slice(b"] \"");
+    plain(to, row.method.as_str());
+    to.push(b' ');
+    plain(to, &redact::target(row.target()));
+    let version = match row.version.as_str() {
+        "2" => "2.0",
+        version => version,
+    };
+    let _ = write!(
+        to,
+        " HTTP/{version}\" {} {} \"",
+        record.status, record.response_bytes
+    );
+    plain(to, or_dash(&redact::target(row.referer())));
+    to.extend_from_slice(b"\" \"");
+    plain(to, or_dash(row.user_agent()));
+    to.push(b'"');
+    for (name, value) in row.headers() {
+        to.extend_from_slice(b" \"");
+        plain(to, redact::header(name, value));
+        to.push(b'"');
+    }
+    to.push(b'\n');
+}
+
+fn or_dash(text: &str) -> &str {
+    if text.is_empty() { "-" } else { text }
+}
+
+/// nginx's escaping: quotes, backslashes and everything outside printable ASCII become `\xHH`.
+fn plain(to: &mut Vec<u8>, text: &str) {
+    for &byte in text.as_bytes() {
+        match byte {
+            b'"' | b'\\' | ..0x20 | 0x7f.. => {
+                let _ = write!(to, "\\x{byte:02X}");
+            }
+            _ => to.push(byte),
+        }
+    }
+}
+
+fn attempts(to: &mut Vec<u8>, attempts: &[Attempt]) {
+    if attempts.is_empty() {
+        return;
+    }
+    to.extend_from_slice(b",\"attempts\":[");
+    for (position, attempt) in attempts.iter().enumerate() {
+        to.extend_from_slice(if position == 0 { b"{" } else { b",{" });
+        text(to, "endpoint", &attempt.endpoint);
+        number(to, "status", attempt.status.into());
+        optional(
+            to,
+            "fault",
+            attempt.fault.map_or("", |fault| fault.as_str()),
+        );
+        milliseconds(to, "started_ms", attempt.started);
+        milliseconds(to, "duration_ms", attempt.duration);
+        let _ = write!(to, ",\"reused\":{}}}", attempt.reused);
+    }
+    to.push(b']');
+}
+
+fn model(to: &mut Vec<u8>, ai: &AiFacts) {
+    object(to, "ai", |to| {
+        text(to, "operation", ai.operation);
+        text(to, "model", &ai.model);
+        optional(to, "provider", ai.provider.as_deref().unwrap_or_default());
+        optional(to, "provider_kind", ai.provider_kind);
+        optional(
+            to,
+            "provider_model",
+            ai.provider_model.as_deref().unwrap_or_default(),
+        );
+        optional(
+            to,
+            "response_model",
+            ai.response_model.as_deref().unwrap_or_default(),
+        );
+        let _ = write!(
+            to,
+            ",\"stream\":{},\"translated\":{}",
+            ai.stream, ai.translated
+        );
+        for (name, tokens) in [
+            ("input_tokens", ai.input_tokens),
+            ("output_tokens", ai.output_tokens),
+            ("cached_tokens", ai.cached_tokens),
+            ("cache_written_tokens", ai.cache_written_tokens),
+            ("reasoning_tokens", ai.reasoning_tokens),
+        ] {
+            if let Some(tokens) = tokens {
+                number(to, name, tokens);
+            }
+        }
+        if let Some(first_token) = ai.first_token {
+            milliseconds(to, "first_token_ms", first_token);
+        }
+        if !ai.losses.is_empty() {
+            to.extend_from_slice(b",\"losses\":[");
+            for (position, loss) in ai.losses.iter().enumerate() {
+                if position > 0 {
+                    to.push(b',');
+                }
+                quoted(to, loss);
+            }
+            to.push(b']');
+        }
+    });
+}
+
+/// A nested object; left out when `fields` writes nothing.
+fn object(to: &mut Vec<u8>, name: &str, fields: impl FnOnce(&mut Vec<u8>)) {
+    let start = to.len();
+    key(to, name);
+    to.push(b'{');
+    let empty = to.len();
+    fields(to);
+    if to.len() == empty {
+        to.truncate(start);
+    } else {
+        to.push(b'}');
+    }
+}
+
+/// A name, after a comma where the object has fields already.
+fn key(to: &mut Vec<u8>, name: &str) {
+    if to.last() != Some(&b'{') {
+        to.push(b',');
+    }
+    quoted(to, name);
+    to.push(b':');
+}
+
+fn text(to: &mut Vec<u8>, name: &str, value: &str) {
+    key(to, name);
+    quoted(to, value);
+}
+
+fn optional(to: &mut Vec<u8>, name: &str, value: &str) {
+    if !value.is_empty() {
+        text(to, name, value);
+    }
+}
+
+fn number(to: &mut Vec<u8>, name: &str, value: u64) {
+    key(to, name);
+    to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// Milliseconds with three digits after the point.
+fn milliseconds(to: &mut Vec<u8>, name: &str, value: Duration) {
+    key(to, name);
+    let micros = value.as_micros();
+    let _ = write!(to, "{}.{:03}", micros / 1000, micros % 1000);
+}
+
+fn hexadecimal(to: &mut Vec<u8>, name: &str, bytes: &[u8]) {
+    key(to, name);
+    to.push(b'"');
+    let start = to.len();
+    to.resize(start + 2 * bytes.len(), 0);
+    trace::write_hex(&mut to[start..], bytes);
+    to.push(b'"');
+}
+
+/// A JSON string (RFC 8259 section 7). Beyond what JSON asks for, DEL and the C1 controls are
+/// escaped, because terminals obey them.
+fn quoted(to: &mut Vec<u8>, value: &str) {
+    to.push(b'"');
+    let mut plain = 0;
+    for (position, character) in value.char_indices() {
+        if !matches!(character, '"' | '\\' | '\0'..='\x1f' | '\x7f'..='\u{9f}') {
+            continue;
+        }
+        to.extend_from_slice(&value.as_bytes()[plain..position]);
+        plain = position + character.len_utf8();
+        match character {
+            '"' => to.extend_from_slice(b"\\\""),
+            '\\' => to.extend_from_slice(b"\\\\"),
+            control => {
+                let _ = write!(to, "\\u{:04x}", u32::from(control));
+            }
+        }
+    }
+    to.extend_from_slice(&value.as_bytes()[plain..]);
+    to.push(b'"');
+}

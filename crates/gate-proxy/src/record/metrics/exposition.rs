@@ -1,0 +1,258 @@
+//! Writes metric families as OpenMetrics 1.0 or as the older Prometheus text (version 0.0.4).
+//!
+//! Both come from the same calls, so they cannot disagree. OpenMetrics names a counter's family
+//! without `_total`, has UNIT lines and ends in `# EOF`; Prometheus text names the family as its
+//! samples and has neither. This file knows no metric; [`super::render_traffic`] does.
+//! Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/> and
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>.
+
+use super::histogram::{Histogram, Scale};
+use std::fmt::Write;
+
+/// The text format of a metrics page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// OpenMetrics 1.0.0.
+    OpenMetrics,
+    /// Prometheus text 0.0.4.
+    Prometheus,
+}
+
+impl Format {
+    /// The format for an `Accept` field (RFC 9110 section 12.5.1): OpenMetrics when it is named
+    /// with a quality at least that of plain text, Prometheus text otherwise, so that browsers
+    /// and curl get what they can show.
+    #[must_use]
+    pub fn negotiate(accept: Option<&str>) -> Self {
+        let mut best = (0.0, Format::Prometheus);
+        for part in accept.unwrap_or_default().split(',') {
+            let mut parameters = part.split(';').map(str::trim);
+            let format = match parameters.next() {
+                Some(name) if name.eq_ignore_ascii_case("application/openmetrics-text") => {
+                    Format::OpenMetrics
+                }
+                Some(name) if name.eq_ignore_ascii_case("text/plain") => Format::Prometheus,
+                _ => continue,
+            };
+            let quality = parameters
+                .find_map(|parameter| parameter.strip_prefix("q=")?.parse::<f32>().ok())
+                .unwrap_or(1.0);
+            let wins = quality > best.0 || (quality == best.0 && format == Format::OpenMetrics);
+            if quality > 0.0 && wins {
+                best = (quality, format);
+            }
+        }
+        best.1
+    }
+
+    /// The `Content-Type` of a page in this format.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Format::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+}
+
+/// What the samples of a family mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only grows; samples are named with `_total`.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Facts as labels of a constant 1; samples are named with `_info`.
+    Info,
+    /// Buckets, a sum and a count.
+    Histogram,
+}
+
+/// A metrics page being written. Families are written whole, one after the other.
+#[derive(Debug)]
+pub struct Exposition {
+    text: String,
+    format: Format,
+    /// Name of the current family, without suffix.
+    family: &'static str,
+    suffix: &'static str,
+}
+
+impl Exposition {
+    /// An empty page.
+    #[must_use]
+    pub fn new(format: Format) -> Self {
+        Self {
+            text: String::with_capacity(16 * 1024),
+            format,
+            family: "",
+            suffix: "",
+        }
+    }
+
+    /// Opens a family. `name` carries neither `_total` nor `_info` and ends in `_unit` where
+    /// `unit` is not empty; `help` is one sentence.
+    pub fn family(&mut self, name: &'static str, kind: Kind, unit: &str, help: &str) {
+        debug_assert!(
+            unit.is_empty() || name.ends_with(unit),
+            "{name} must end in {unit}"
+        );
+        self.family = name;
+        self.suffix = match kind {
+            Kind::Counter => "_total",
+            Kind::Info => "_info",
+            Kind::Gauge | Kind::Histogram => "",
+        };
+        let (word, suffix) = match (self.format, kind) {
+            (Format::OpenMetrics, Kind::Counter) => ("counter", ""),
+            (Format::Prometheus, Kind::Counter) => ("counter", "_total"),
+            (Format::OpenMetrics, Kind::Info) => ("info", ""),
+            (Format::Prometheus, Kind::Info) => ("gauge", "_info"),
+            (_, Kind::Gauge) => ("gauge", ""),
+            (_, Kind::Histogram) => ("histogram", ""),
+        };
+        let text = &mut self.text;
+        let _ = writeln!(text, "# HELP {name}{suffix} {help}");
+        let _ = writeln!(text, "# TYPE {name}{suffix} {word}");
+        if self.format == Format::OpenMetrics && !unit.is_empty() {
+            let _ = writeln!(text, "# UNIT {name} {unit}");
+        }
+    }
+
+    /// Writes a sample of the current family.
+    pub fn sample(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        self.name(self.suffix, labels, None);
+        let _ = writeln!(self.text, " {value}");
+    }
+
+    /// Opens a family and writes its only sample.
+    pub fn single(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        unit: &str,
+        help: &str,
+        value: impl std::fmt::Display,
+    ) {
+        self.family(name, kind, unit, help);
+        self.sample(&[], value);
+    }
+
+    /// Writes a histogram of the current family.
+    pub(super) fn histogram(
+        &mut self,
+        labels: &[(&str, &str)],
+        scale: &Scale,
+        histogram: &Histogram,
+    ) {
+        for (bound, count) in histogram.cumulative(scale) {
+            self.name("_bucket", labels, Some(&shown_bound(bound, scale)));
+            let _ = writeln!(self.text, " {count}");
+        }
+        let count = histogram.count();
+        self.name("_bucket", labels, Some("+Inf"));
+        let _ = writeln!(self.text, " {count}");
+        self.name("_count", labels, None);
+        let _ = writeln!(self.text, " {count}");
+        self.name("_sum", labels, None);
+        if scale.per_unit == 1 {
+            let _ = writeln!(self.text, " {}", histogram.sum());
+        } else {
+            let _ = writeln!(
+                self.text,
+                " {}",
+                histogram.sum() as f64 / scale.per_unit as f64
+            );
+        }
+    }
+
+    /// The finished page.
+    #[must_use]
+    pub fn finish(mut self) -> String {
+        if self.format == Format::OpenMetrics {
+            self.text.push_str("# EOF\n");
+        }
+        self.text
+    }
+
+    fn name(&mut self, suffix: &str, labels: &[(&str, &str)], bound: Option<&str>) {
+        self.text.push_str(self.family);
+        self.text.push_str(suffix);
+        let mut separator = '{';
+        for (name, value) in labels
+            .iter()
+            .copied()
+            .chain(bound.map(|bound| ("le", bound)))
+        {
+            self.text.push(separator);
+            self.text.push_str(name);
+            self.text.push_str("=\"");
+            escape(&mut self.text, value);
+            self.text.push('"');
+            separator = ',';
+        }
+        if separator == ',' {
+            self.text.push('}');
+        }
+    }
+}
+
+/// A bucket's bound. OpenMetrics asks for floats in canonical form, so that `1` is `1.0`.
+fn shown_bound(bound: u64, scale: &Scale) -> String {
+    if bound.is_multiple_of(scale.per_unit) {
+        format!("{}.0", bound / scale.per_unit)
+    } else {
+        format!("{}", bound as f64 / scale.per_unit as f64)
+    }
+}
+
+/// Both formats escape the backslash, the quote and the line feed in label values.
+fn escape(text: &mut String, value: &str) {
+    for character in value.chars() {
+        match character {
+            '\\' => text.push_str("\\\\"),
+            '"' => text.push_str("\\\""),
+            '\n' => text.push_str("\\n"),
+            other => text.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_accept_field_decides_the_format() {
+        let prometheus =
+            "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.4,*/*;q=0.1";
+        for (accept, format) in [
+            (None, Format::Prometheus),
+            (Some("*/*"), Format::Prometheus),
+            (Some("text/html, text/plain"), Format::Prometheus),
+            (Some("application/openmetrics-text"), Format::OpenMetrics),
+            (
+                Some("application/openmetrics-text; q=0"),
+                Format::Prometheus,
+            ),
+            (
+                Some("text/plain, application/openmetrics-text; q=0.5"),
+                Format::Prometheus,
+            ),
+            (Some(prometheus), Format::OpenMetrics),
+        ] {
+            assert_eq!(Format::negotiate(accept), format, "{accept:?}");
+        }
+    }
+
+    #[test]
+    fn label_values_cannot_break_a_line() {
+        let mut page = Exposition::new(Format::OpenMetrics);
+        page.family("x", Kind::Counter, "", "Words.");
+        page.sample(&[("a", "1\"\\\n2")], 7);
+        assert_eq!(
+            page.finish(),
+            "# HELP x Words.\n# TYPE x counter\nx_total{a=\"1\\\"\\\\\\n2\"} 7\n# EOF\n"
+        );
+    }
+}

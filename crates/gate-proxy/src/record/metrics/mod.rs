@@ -1,0 +1,148 @@
+//! Counts what finished exchanges did, for Prometheus and everything that reads its formats.
+//!
+//! [`Metrics::observe`] runs once per exchange on its worker: it takes that worker's own lock,
+//! which only a scrape contends for, and adds to rows it finds by name. Read [`series`] for what
+//! is counted, [`render_traffic`] and its neighbours for how it is
+//! named, [`exposition`] for the two text formats.
+
+#[cfg(test)]
+pub(in crate::record) mod checker;
+mod exposition;
+mod gauges;
+mod histogram;
+mod process;
+mod render;
+mod render_models;
+mod render_traffic;
+mod series;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use exposition::{Exposition, Format, Kind};
+pub use gauges::{Gauge, Gauges};
+
+use gate_flow::Record;
+use gate_kit::clock::Clock;
+use gate_kit::counter::{SHARDS, shard};
+use gate_kit::http::{Method, Version};
+use series::{NAMES_MAX, Shard};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Every counter, histogram and gauge of the process. Nothing in it is ever dropped or reset.
+pub struct Metrics {
+    shards: [Slot; SHARDS],
+    gauges: Arc<Gauges>,
+    config: Mutex<ConfigFacts>,
+    clock: Clock,
+    started_unix: Duration,
+}
+
+/// A worker's counts on cache lines of their own.
+#[derive(Default)]
+#[repr(align(64))]
+struct Slot(Mutex<Shard>);
+
+/// What is known about the configuration in force.
+#[derive(Debug, Clone, Default)]
+struct ConfigFacts {
+    revision: u64,
+    digest: String,
+    applied_unix: Duration,
+    reloads_ok: u64,
+    reloads_failed: u64,
+}
+
+/// Counts of the readers beside metrics, taken at a scrape.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SinkCounts {
+    /// Access log rows written.
+    pub log_rows: u64,
+    /// Access log rows lost: the queue was full, or the sink failed.
+    pub log_dropped: u64,
+    /// Spans and OTLP log rows that a collector accepted.
+    pub otlp_exported: u64,
+    /// Spans and OTLP log rows lost: the queue was full, or the collector failed.
+    pub otlp_dropped: u64,
+    /// Exports that failed, retries included.
+    pub otlp_failures: u64,
+}
+
+impl Metrics {
+    /// No counts yet; the process counts as started now.
+    #[must_use]
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            shards: std::array::from_fn(|_| Slot::default()),
+            gauges: Arc::default(),
+            config: Mutex::default(),
+            started_unix: clock.unix(),
+            clock,
+        }
+    }
+
+    /// The gauges, for whoever opens and closes things.
+    #[must_use]
+    pub fn gauges(&self) -> &Arc<Gauges> {
+        &self.gauges
+    }
+
+    /// Counts one finished exchange. Takes this worker's lock for well under a microsecond and
+    /// allocates only when a route, upstream, model or status is new.
+    pub fn observe(&self, record: &Record, method: &Method, version: Version) {
+        let slot = &self.shards[shard()].0;
+        slot.lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .observe(record, method, version);
+    }
+
+    /// Notes the configuration in force. The first is no reload; later ones count as successful
+    /// reloads.
+    pub fn config_applied(&self, revision: u64, digest: &str) {
+        let mut config = self.config.lock().unwrap_or_else(PoisonError::into_inner);
+        config.reloads_ok += u64::from(!config.digest.is_empty());
+        config.revision = revision;
+        config.digest = digest.to_owned();
+        config.applied_unix = self.clock.unix();
+    }
+
+    /// Counts a reload that changed nothing because its document was refused.
+    pub fn config_refused(&self) {
+        self.config
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .reloads_failed += 1;
+    }
+
+    /// Writes the whole page. `more` adds families of others (health, pools, policies).
+    ///
+    /// Takes up to milliseconds and reads files: never call it on a worker.
+    #[must_use]
+    pub fn page(
+        &self,
+        format: Format,
+        sinks: &SinkCounts,
+        more: impl FnOnce(&mut Exposition),
+    ) -> String {
+        let mut sum = Shard::with_room(NAMES_MAX * SHARDS);
+        for slot in &self.shards {
+            sum.absorb(&slot.0.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        let mut page = Exposition::new(format);
+        render_traffic::requests(&mut page, &sum);
+        render_traffic::upstreams(&mut page, &sum);
+        render_models::models(&mut page, &sum);
+        render::gauges(&mut page, &self.gauges);
+        let config = self
+            .config
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        render::config(&mut page, &config);
+        render::sinks(&mut page, sinks, &sum);
+        more(&mut page);
+        process::write(&mut page, self.started_unix.as_secs_f64());
+        page.finish()
+    }
+}

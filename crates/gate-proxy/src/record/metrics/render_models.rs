@@ -1,0 +1,131 @@
+//! Families of model calls: names, units, help texts, labels.
+//!
+//! Names are OpenTelemetry's GenAI conventions as its Prometheus translation spells them (dots
+//! become underscores, units a suffix), see
+//! <https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/>.
+
+use super::exposition::{Exposition, Kind};
+use super::histogram::{FIRST_TOKEN, OPERATION, TOKENS};
+use super::series::{AiSeries, Ending, Shard};
+
+/// Families by model and provider.
+pub(super) fn models(page: &mut Exposition, sum: &Shard) {
+    let models = sum.models.sorted();
+    let rows = || {
+        models
+            .iter()
+            .flat_map(|(model, all)| all.iter().map(|series| (*model, series)))
+    };
+    let help = "Tokens of a call, input with cached ones included.";
+    page.family("gen_ai_client_token_usage", Kind::Histogram, "", help);
+    for (model, series) in rows() {
+        for (kind, histogram) in [("input", &series.input), ("output", &series.output)] {
+            if histogram.count() > 0 {
+                page.histogram(
+                    &ai_labels(model, series, &[("gen_ai_token_type", kind)]),
+                    &TOKENS,
+                    histogram,
+                );
+            }
+        }
+    }
+    let help = "Duration of calls to models.";
+    page.family(
+        "gen_ai_client_operation_duration_seconds",
+        Kind::Histogram,
+        "seconds",
+        help,
+    );
+    for (model, series) in rows() {
+        for (ending, histogram) in &series.durations {
+            let error = ending.map(error_type).unwrap_or_default();
+            page.histogram(
+                &ai_labels(model, series, &[("error_type", &error)]),
+                &OPERATION,
+                histogram,
+            );
+        }
+    }
+    let help = "From an exchange's start to the first token of its answer.";
+    page.family(
+        "gen_ai_server_time_to_first_token_seconds",
+        Kind::Histogram,
+        "seconds",
+        help,
+    );
+    for (model, series) in rows().filter(|(_, series)| series.first_token.count() > 0) {
+        page.histogram(
+            &ai_labels(model, series, &[]),
+            &FIRST_TOKEN,
+            &series.first_token,
+        );
+    }
+    let counters: [(&'static str, &str, fn(&AiSeries) -> u64); 6] = [
+        (
+            "tidegate_ai_cached_tokens",
+            "Input tokens that came from a provider's prompt cache.",
+            |series| series.cached,
+        ),
+        (
+            "tidegate_ai_cache_written_tokens",
+            "Input tokens written to a provider's prompt cache.",
+            |series| series.cache_written,
+        ),
+        (
+            "tidegate_ai_reasoning_tokens",
+            "Output tokens spent on reasoning.",
+            |series| series.reasoning,
+        ),
+        (
+            "tidegate_ai_streams",
+            "Calls answered as a stream.",
+            |series| series.streams,
+        ),
+        (
+            "tidegate_ai_translated",
+            "Calls translated between dialects.",
+            |series| series.translated,
+        ),
+        (
+            "tidegate_ai_losses",
+            "Fields that a provider's dialect could not express.",
+            |series| series.losses,
+        ),
+    ];
+    for (name, help, pick) in counters {
+        page.family(name, Kind::Counter, "", help);
+        for (model, series) in rows() {
+            page.sample(&ai_labels(model, series, &[]), pick(series));
+        }
+    }
+}
+
+/// OpenTelemetry's `error.type`: the fault's code, else the status.
+fn error_type(ending: Ending) -> String {
+    ending.fault.map_or_else(
+        || ending.status.to_string(),
+        |code| code.as_str().to_owned(),
+    )
+}
+
+fn ai_labels<'a>(
+    model: &'a str,
+    series: &'a AiSeries,
+    more: &[(&'a str, &'a str)],
+) -> Vec<(&'a str, &'a str)> {
+    let mut labels = vec![
+        ("gen_ai_operation_name", series.operation),
+        ("gen_ai_provider_name", series.provider_kind),
+        (
+            "gen_ai_request_model",
+            series.provider_model.as_deref().unwrap_or_default(),
+        ),
+        ("tidegate_model", model),
+        (
+            "tidegate_provider",
+            series.provider.as_deref().unwrap_or_default(),
+        ),
+    ];
+    labels.extend_from_slice(more);
+    labels
+}

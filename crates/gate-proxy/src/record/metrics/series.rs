@@ -1,0 +1,344 @@
+//! The counts of one worker: what a finished exchange adds to, and how two workers' counts merge.
+//!
+//! Tables are keyed by names from the configuration and capped; past the cap everything lands in
+//! one row named `_other`, and how often that happened is counted. Nothing a caller controls is a
+//! key. Finding a known row allocates nothing and hashes one short name.
+
+use super::histogram::{DURATION, FIRST_TOKEN, Histogram, OPERATION, SIZE, TOKENS};
+use super::table::{Counts, KEYS_MAX, OTHER, Table};
+use gate_flow::{AiFacts, Attempt, Outcome, Record};
+use gate_kit::http::{Method, Version};
+use gate_model::fault::FaultCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Most routes, upstreams or models of one worker's table.
+pub(super) const NAMES_MAX: usize = 4096;
+/// Most endpoints of one upstream.
+pub(super) const ENDPOINTS_MAX: usize = 256;
+
+/// Method, version and status of an answer, in one comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Answer {
+    pub(super) method: u8,
+    pub(super) version: Version,
+    pub(super) status: u16,
+}
+
+/// Names of the methods that are counted by name; the last stands for all others.
+pub(super) const METHODS: [&str; 10] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "CONNECT", "TRACE", "other",
+];
+
+const fn method_index(method: &Method) -> u8 {
+    match method {
+        Method::Get => 0,
+        Method::Head => 1,
+        Method::Post => 2,
+        Method::Put => 3,
+        Method::Delete => 4,
+        Method::Patch => 5,
+        Method::Options => 6,
+        Method::Connect => 7,
+        Method::Trace => 8,
+        Method::Other(_) => 9,
+    }
+}
+
+/// What a try or a call to a model ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Ending {
+    pub(super) status: u16,
+    pub(super) fault: Option<FaultCode>,
+}
+
+/// Counts of one route.
+#[derive(Debug, Default)]
+pub(super) struct RouteSeries {
+    pub(super) requests: Counts<Answer>,
+    pub(super) outcomes: Counts<Outcome>,
+    pub(super) faults: Counts<FaultCode>,
+    /// Answers by the policy that gave them.
+    pub(super) answered: Counts<&'static str>,
+    pub(super) duration: Histogram,
+    pub(super) request_bytes: Histogram,
+    pub(super) response_bytes: Histogram,
+}
+
+/// Counts of one upstream, or of a model as the thing that was called.
+#[derive(Debug)]
+pub(super) struct UpstreamSeries {
+    pub(super) endpoints: Table<Counts<Ending>>,
+    pub(super) duration: Histogram,
+    pub(super) retries: u64,
+    pub(super) reused: u64,
+}
+
+impl Default for UpstreamSeries {
+    fn default() -> Self {
+        Self {
+            endpoints: Table::new(ENDPOINTS_MAX),
+            duration: Histogram::default(),
+            retries: 0,
+            reused: 0,
+        }
+    }
+}
+
+/// Counts of one model at one provider.
+#[derive(Debug, Default)]
+pub(super) struct AiSeries {
+    pub(super) operation: &'static str,
+    pub(super) provider: Option<Arc<str>>,
+    pub(super) provider_kind: &'static str,
+    pub(super) provider_model: Option<Arc<str>>,
+    pub(super) input: Histogram,
+    pub(super) output: Histogram,
+    pub(super) first_token: Histogram,
+    /// Durations by error; the first holds successes.
+    pub(super) durations: Vec<(Option<Ending>, Histogram)>,
+    pub(super) cached: u64,
+    pub(super) cache_written: u64,
+    pub(super) reasoning: u64,
+    pub(super) streams: u64,
+    pub(super) translated: u64,
+    pub(super) losses: u64,
+}
+
+/// All counts of one worker.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) routes: Table<RouteSeries>,
+    pub(super) upstreams: Table<UpstreamSeries>,
+    /// By the name that callers ask for.
+    pub(super) models: Table<Vec<AiSeries>>,
+}
+
+impl Default for Shard {
+    fn default() -> Self {
+        Self::with_room(NAMES_MAX)
+    }
+}
+
+impl Shard {
+    /// Tables for so many names each; merging several workers needs more room than one.
+    pub(super) fn with_room(most: usize) -> Self {
+        Self {
+            routes: Table::new(most),
+            upstreams: Table::new(most),
+            models: Table::new(most),
+        }
+    }
+
+    /// Adds one finished exchange.
+    pub(super) fn observe(&mut self, record: &Record, method: &Method, version: Version) {
+        let route = self.routes.row_or_none(record.route.as_ref());
+        let status = record.status.min(999);
+        route.requests.add(
+            Answer {
+                method: method_index(method),
+                version,
+                status,
+            },
+            1,
+        );
+        route.outcomes.add(record.outcome, 1);
+        if let Some(code) = record.fault {
+            route.faults.add(code, 1);
+        }
+        if let Some(policy) = record.answered_by {
+            route.answered.add(policy, 1);
+        }
+        route.duration.observe(&DURATION, nanos(record.duration));
+        route.request_bytes.observe(&SIZE, record.request_bytes);
+        route.response_bytes.observe(&SIZE, record.response_bytes);
+        if !record.attempts.is_empty() {
+            let upstream = self.upstreams.row_or_none(record.target.as_ref());
+            upstream.retries += record.attempts.len() as u64 - 1;
+            record
+                .attempts
+                .iter()
+                .for_each(|attempt| upstream.observe(attempt));
+        }
+        if let Some(ai) = &record.ai {
+            self.observe_ai(record, ai);
+        }
+    }
+
+    fn observe_ai(&mut self, record: &Record, ai: &AiFacts) {
+        // Without a provider the name is only what a caller asked for, and never a label.
+        let model = ai.provider.is_some().then_some(&ai.model);
+        let targets = self.models.row_or_none(model);
+        let found = targets.iter().position(|series| series.is_of(ai));
+        let position = found.unwrap_or_else(|| {
+            match targets.len() + 1 {
+                ..KEYS_MAX => targets.push(AiSeries::of(ai)),
+                KEYS_MAX => targets.push(AiSeries {
+                    operation: OTHER,
+                    ..AiSeries::default()
+                }),
+                _ => {}
+            }
+            targets.len() - 1
+        });
+        targets[position].observe(record, ai);
+    }
+
+    /// Adds another worker's counts.
+    pub(super) fn absorb(&mut self, other: &Shard) {
+        self.routes
+            .absorb(&other.routes, |mine, theirs| mine.absorb(theirs));
+        self.upstreams
+            .absorb(&other.upstreams, |mine, theirs| mine.absorb(theirs));
+        self.models.absorb(&other.models, |mine, theirs| {
+            for series in theirs {
+                match mine.iter_mut().find(|known| known.is_same(series)) {
+                    Some(known) => known.absorb(series),
+                    None => {
+                        let mut copy = series.empty_copy();
+                        copy.absorb(series);
+                        mine.push(copy);
+                    }
+                }
+            }
+        });
+    }
+}
+
+impl RouteSeries {
+    fn absorb(&mut self, other: &Self) {
+        self.requests.absorb(&other.requests);
+        self.outcomes.absorb(&other.outcomes);
+        self.faults.absorb(&other.faults);
+        self.answered.absorb(&other.answered);
+        self.duration.absorb(&other.duration);
+        self.request_bytes.absorb(&other.request_bytes);
+        self.response_bytes.absorb(&other.response_bytes);
+    }
+}
+
+impl UpstreamSeries {
+    fn observe(&mut self, attempt: &Attempt) {
+        let ending = Ending {
+            status: attempt.status.min(999),
+            fault: attempt.fault,
+        };
+        self.endpoints.row(&attempt.endpoint).add(ending, 1);
+        self.duration.observe(&DURATION, nanos(attempt.duration));
+        self.reused += u64::from(attempt.reused);
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        self.endpoints.absorb(&other.endpoints, Counts::absorb);
+        self.duration.absorb(&other.duration);
+        self.retries += other.retries;
+        self.reused += other.reused;
+    }
+}
+
+impl AiSeries {
+    fn of(ai: &AiFacts) -> Self {
+        Self {
+            operation: ai.operation,
+            provider: ai.provider.clone(),
+            provider_kind: ai.provider_kind,
+            provider_model: ai.provider_model.clone(),
+            ..Self::default()
+        }
+    }
+
+    fn is_of(&self, ai: &AiFacts) -> bool {
+        self.operation == ai.operation
+            && self.provider == ai.provider
+            && self.provider_kind == ai.provider_kind
+            && self.provider_model == ai.provider_model
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        self.operation == other.operation
+            && self.provider == other.provider
+            && self.provider_kind == other.provider_kind
+            && self.provider_model == other.provider_model
+    }
+
+    fn empty_copy(&self) -> Self {
+        Self {
+            operation: self.operation,
+            provider: self.provider.clone(),
+            provider_kind: self.provider_kind,
+            provider_model: self.provider_model.clone(),
+            ..Self::default()
+        }
+    }
+
+    fn observe(&mut self, record: &Record, ai: &AiFacts) {
+        if let Some(tokens) = ai.input_tokens {
+            self.input.observe(&TOKENS, tokens);
+        }
+        if let Some(tokens) = ai.output_tokens {
+            self.output.observe(&TOKENS, tokens);
+        }
+        if let Some(time) = ai.first_token {
+            self.first_token.observe(&FIRST_TOKEN, nanos(time));
+        }
+        let failed = record.fault.is_some() || record.status >= 400;
+        let ending = Ending {
+            status: record.status.min(999),
+            fault: record.fault,
+        };
+        self.duration(failed.then_some(ending))
+            .observe(&OPERATION, nanos(record.duration));
+        self.cached += ai.cached_tokens.unwrap_or(0);
+        self.cache_written += ai.cache_written_tokens.unwrap_or(0);
+        self.reasoning += ai.reasoning_tokens.unwrap_or(0);
+        self.streams += u64::from(ai.stream);
+        self.translated += u64::from(ai.translated);
+        self.losses += ai.losses.len() as u64;
+    }
+
+    /// The durations of calls that ended so; what does not fit counts as status 0.
+    fn duration(&mut self, ending: Option<Ending>) -> &mut Histogram {
+        let found = self
+            .durations
+            .iter()
+            .position(|(known, _)| *known == ending);
+        let position = found.unwrap_or_else(|| {
+            match self.durations.len() + 1 {
+                ..KEYS_MAX => self.durations.push((ending, Histogram::default())),
+                KEYS_MAX => {
+                    let other = Ending {
+                        status: 0,
+                        fault: None,
+                    };
+                    self.durations.push((Some(other), Histogram::default()));
+                }
+                _ => {}
+            }
+            self.durations.len() - 1
+        });
+        &mut self.durations[position].1
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        self.input.absorb(&other.input);
+        self.output.absorb(&other.output);
+        self.first_token.absorb(&other.first_token);
+        for (ending, histogram) in &other.durations {
+            self.duration(*ending).absorb(histogram);
+        }
+        self.cached += other.cached;
+        self.cache_written += other.cache_written;
+        self.reasoning += other.reasoning;
+        self.streams += other.streams;
+        self.translated += other.translated;
+        self.losses += other.losses;
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    // Duration's parts are at hand; `as_nanos` would go through 128 bits.
+    duration
+        .as_secs()
+        .saturating_mul(1_000_000_000)
+        .saturating_add(duration.subsec_nanos().into())
+}

@@ -1,0 +1,237 @@
+//! The readers of a finished exchange's record: metrics, the access log, and OpenTelemetry export.
+//!
+//! [`Readers::finish`] is called exactly once per exchange, on its worker. Counters are added to at
+//! once and never dropped; log rows and spans go through bounded queues to threads of their own
+//! and may be dropped, which is counted. What is logged and traced follows the configuration that
+//! served the exchange; where it goes follows the last one applied. Nothing here knows sockets of
+//! callers or how the exchange was served.
+
+mod access_log;
+pub mod admin;
+pub mod metrics;
+mod otlp;
+mod redact;
+mod row;
+#[cfg(test)]
+mod tests;
+mod time;
+pub mod trace;
+
+use access_log::{LogTarget, LogWriter};
+use gate_flow::{Client, Exchange, Record};
+use gate_kit::clock::Clock;
+use gate_kit::http::RequestHead;
+use gate_kit::random;
+use gate_model::resources::Gateway;
+use gate_model::units::Percent;
+use metrics::{Exposition, Format, Metrics, SinkCounts};
+use otlp::{Collector, Exporter, Item};
+use row::{Row, has_failed};
+use rustls::ClientConfig;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Everything that reads records. One object per process, shared by its workers.
+pub struct Readers {
+    metrics: Metrics,
+    log: LogWriter,
+    otlp: Exporter,
+    tls: Arc<ClientConfig>,
+}
+
+/// Sinks of a new configuration, opened and checked, not yet in use.
+#[derive(Debug)]
+pub struct Prepared {
+    log: Option<LogTarget>,
+    collector: Option<Collector>,
+}
+
+/// Why the sinks of a configuration cannot be used, for the operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReaderError(pub String);
+
+impl std::fmt::Display for ReaderError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ReaderError {}
+
+/// What is read of an exchange that has ended.
+struct Finished<'a> {
+    record: &'a mut Record,
+    head: &'a RequestHead,
+    client: &'a Client,
+    address: IpAddr,
+    gateway: &'a Gateway,
+}
+
+impl Readers {
+    /// Readers without sinks. `tls` is how the gateway connects to others; collectors with
+    /// `https` are reached with it.
+    #[must_use]
+    pub fn new(clock: Clock, tls: Arc<ClientConfig>) -> Self {
+        let metrics = Metrics::new(clock.clone());
+        Self {
+            metrics,
+            log: LogWriter::new(),
+            otlp: Exporter::new(clock),
+            tls,
+        }
+    }
+
+    /// Opens and checks the sinks of a configuration. Relative paths start from `folder`.
+    ///
+    /// # Errors
+    /// What is wrong with a sink; nothing has changed then.
+    pub fn prepare(&self, gateway: &Gateway, folder: &Path) -> Result<Prepared, ReaderError> {
+        let log = gateway.access_log.as_ref();
+        let log = log
+            .map(|settings| LogTarget::open(settings, folder))
+            .transpose();
+        let collector = gateway.tracing.as_ref();
+        let collector = collector
+            .map(|settings| Collector::new(settings, &self.tls))
+            .transpose();
+        Ok(Prepared {
+            log: log.map_err(ReaderError)?,
+            collector: collector.map_err(ReaderError)?,
+        })
+    }
+
+    /// Uses these sinks from now on. Counters and queued rows are kept.
+    ///
+    /// # Errors
+    /// When the system has no thread for a sink.
+    pub fn apply(&self, prepared: Prepared) -> Result<(), ReaderError> {
+        let failed = |error| ReaderError(format!("a writer thread cannot be started: {error}"));
+        if let Some(target) = prepared.log {
+            self.log.set_target(target).map_err(failed)?;
+        }
+        if let Some(collector) = prepared.collector {
+            self.otlp.set_collector(collector).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// Reads the record of an exchange that has ended; call it last and once, because the record
+    /// may have moved out of the exchange afterwards. Never blocks beyond two short locks.
+    pub fn finish(&self, exchange: &mut Exchange) {
+        self.read(Finished {
+            record: &mut exchange.record,
+            head: &exchange.request.head,
+            client: &exchange.client,
+            address: exchange.address,
+            gateway: &exchange.snapshot.resources.gateway,
+        });
+    }
+
+    fn read(&self, finished: Finished<'_>) {
+        let Finished {
+            record,
+            head,
+            client,
+            address,
+            gateway,
+        } = finished;
+        self.metrics.observe(record, &head.method, head.version);
+        let log = gateway.access_log.as_ref();
+        let logged = has_failed(record) || log.is_none_or(|log| is_sampled(log.sample));
+        let to_log = logged && log.is_some();
+        let tracing = gateway.tracing.as_ref();
+        let trace = tracing.is_some() && record.trace.sampled;
+        let to_otlp_log = logged && tracing.is_some_and(|tracing| tracing.logs);
+        if !(to_log || trace || to_otlp_log) {
+            return;
+        }
+        let headers = log.map_or(&[][..], |log| &log.request_headers);
+        let row = Arc::new(Row::new(
+            std::mem::take(record),
+            head,
+            client,
+            address,
+            headers,
+        ));
+        if trace || to_otlp_log {
+            self.otlp.push(Item {
+                row: row.clone(),
+                trace,
+                log: to_otlp_log,
+            });
+        }
+        if to_log {
+            self.log.push(row);
+        }
+    }
+
+    /// The counters and gauges.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The metrics page; `more` adds families of others. Reads files: never call it on a worker.
+    #[must_use]
+    pub fn metrics_page(&self, format: Format, more: impl FnOnce(&mut Exposition)) -> String {
+        self.metrics.page(format, &self.sink_counts(), more)
+    }
+
+    /// What the log and the export wrote and lost.
+    #[must_use]
+    pub fn sink_counts(&self) -> SinkCounts {
+        let (log_rows, log_dropped) = self.log.counts();
+        let (otlp_exported, otlp_dropped, otlp_failures) = self.otlp.counts();
+        SinkCounts {
+            log_rows,
+            log_dropped,
+            otlp_exported,
+            otlp_dropped,
+            otlp_failures,
+        }
+    }
+
+    /// Has the access log's file opened again, after SIGHUP.
+    pub fn reopen(&self) {
+        self.log.reopen();
+    }
+
+    /// Takes no more rows and writes out the queued ones, within `patience`. Blocks; for the end
+    /// of the process. Returns whether everything was handed over in time.
+    pub fn flush(&self, patience: Duration) -> bool {
+        // The log is on this machine and quick; the collector may have what is left.
+        let half = patience / 2;
+        let log = self.log.close(half);
+        self.otlp.close(half) && log
+    }
+}
+
+fn is_sampled(share: Percent) -> bool {
+    let share = share_of(share);
+    share >= 1.0 || random::fraction() < share
+}
+
+/// A percentage as a share of one.
+#[must_use]
+pub fn share_of(percent: Percent) -> f64 {
+    percent.fraction()
+}
+
+/// Waits for a thread to end, up to `patience`; leaves it running then. True without a thread.
+fn finished_within(thread: &Mutex<Option<JoinHandle<()>>>, patience: Duration) -> bool {
+    const STEP: Duration = Duration::from_millis(5);
+    let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(thread) = thread else { return true };
+    let mut left = patience;
+    while !thread.is_finished() {
+        if left.is_zero() {
+            return false;
+        }
+        std::thread::sleep(left.min(STEP));
+        left = left.saturating_sub(STEP);
+    }
+    thread.join().is_ok()
+}

@@ -1,0 +1,314 @@
+//! Providers and models, from configuration to what a call needs.
+
+use crate::compile::Work;
+use crate::upstream::Upstream;
+use gate_ai::TranslateOptions;
+use gate_ai::provider::registry::{PROVIDERS, find, translate_options};
+use gate_ai::provider::{ProviderConfig, ProviderKind, SecretRef};
+use gate_model::document::{Path, from_node};
+use gate_model::finding::Finding;
+use gate_model::resources::{self, HostHeader, ModelTarget, UpstreamTls};
+use gate_model::suggest::nearest;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// A provider account, ready to be called.
+pub struct Provider {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What sets the vendor apart.
+    pub kind: &'static ProviderKind,
+    /// Its service, balanced and pooled like any other.
+    pub upstream: Arc<Upstream>,
+    /// Host (and port) to name in requests.
+    pub authority: String,
+    /// Path to post conversations to.
+    pub path: String,
+    /// Fields added to every request.
+    pub headers: BTreeMap<String, String>,
+    /// Choices for translations.
+    pub options: TranslateOptions,
+    secrets: Vec<String>,
+    next: AtomicUsize,
+}
+
+impl Provider {
+    /// A credential; several are used in turn.
+    #[must_use]
+    pub fn secret(&self) -> Option<&str> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        self.secrets
+            .get(turn % self.secrets.len().max(1))
+            .map(String::as_str)
+    }
+}
+
+/// One provider's model.
+pub struct ProviderTarget {
+    /// The account.
+    pub provider: Arc<Provider>,
+    /// The provider's name for the model.
+    pub model: Arc<str>,
+    weight: u32,
+}
+
+/// A model that callers ask for.
+pub struct Model {
+    /// Its name.
+    pub name: Arc<str>,
+    /// How long a target may take to its first byte.
+    pub first_byte: Duration,
+    /// How long a stream may stay silent.
+    pub idle: Duration,
+    targets: Vec<ProviderTarget>,
+    fallback: Vec<ProviderTarget>,
+}
+
+impl Model {
+    /// The targets in the order to try: one by weight, the other weighted ones, the fallbacks.
+    #[must_use]
+    pub fn order(&self, random: u64) -> Vec<&ProviderTarget> {
+        let total: u64 = self
+            .targets
+            .iter()
+            .map(|target| u64::from(target.weight))
+            .sum();
+        let mut left = if total == 0 { 0 } else { random % total };
+        let chosen = self.targets.iter().position(|target| {
+            let weight = u64::from(target.weight);
+            let found = left < weight;
+            left = left.saturating_sub(weight);
+            found
+        });
+        let mut order = Vec::with_capacity(self.targets.len() + self.fallback.len());
+        order.extend(chosen.map(|index| &self.targets[index]));
+        let others = self.targets.iter().enumerate();
+        order.extend(
+            others
+                .filter(|(i, t)| Some(*i) != chosen && t.weight > 0)
+                .map(|(_, target)| target),
+        );
+        order.extend(&self.fallback);
+        order
+    }
+}
+
+/// Every model by name.
+pub struct Models(HashMap<String, Arc<Model>>);
+
+impl Models {
+    /// The model of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<Model>> {
+        self.0.get(name)
+    }
+
+    /// Compiles every provider and model; what is wrong goes into the findings.
+    #[must_use]
+    pub fn compile(work: &mut Work<'_>) -> Self {
+        let mut providers: HashMap<&String, Arc<Provider>> = HashMap::new();
+        for (name, component) in &work.resources.providers {
+            let path = Path::root().key("providers").key(name);
+            if let Some(provider) = provider(work, name, component, &path) {
+                providers.insert(name, Arc::new(provider));
+            }
+        }
+        let mut models = HashMap::new();
+        for (name, settings) in &work.resources.models {
+            let path = Path::root().key("models").key(name);
+            if settings.targets.is_empty() {
+                let message = "a model needs at least one target";
+                work.report(Finding::error("empty_list", path.key("targets"), message));
+            }
+            let mut resolve = |list: &[ModelTarget], path: Path| -> Vec<ProviderTarget> {
+                let one = |(index, target): (usize, &ModelTarget)| {
+                    let Some(provider) = providers.get(&target.provider) else {
+                        if !work.resources.providers.contains_key(&target.provider) {
+                            let path = path.index(index).key("provider");
+                            let known = work.resources.providers.keys();
+                            work.unknown(path, "provider", &target.provider, known);
+                        }
+                        return None;
+                    };
+                    let (provider, model) = (provider.clone(), target.model.as_str().into());
+                    Some(ProviderTarget {
+                        provider,
+                        model,
+                        weight: target.weight,
+                    })
+                };
+                list.iter().enumerate().filter_map(one).collect()
+            };
+            let targets = resolve(&settings.targets, path.key("targets"));
+            let fallback = resolve(&settings.fallback, path.key("fallback"));
+            let model = Model {
+                name: name.as_str().into(),
+                first_byte: settings.first_byte.duration(),
+                idle: settings.idle.duration(),
+                targets,
+                fallback,
+            };
+            models.insert(name.clone(), Arc::new(model));
+        }
+        Self(models)
+    }
+}
+
+fn provider(
+    work: &mut Work<'_>,
+    name: &str,
+    component: &resources::Component,
+    path: &Path,
+) -> Option<Provider> {
+    let [(key, settings)] = component.0.entries() else {
+        let message = "a provider is a mapping from its kind to its settings";
+        let finding = Finding::error("wrong_type", path.clone(), message);
+        work.report(
+            finding.expected("such as `{ openai: { credentials: [{ env: OPENAI_API_KEY }] } }`"),
+        );
+        return None;
+    };
+    let path = path.key(&*key.text);
+    let Some(kind) = find(&key.text) else {
+        let known: Vec<&str> = PROVIDERS.iter().map(|kind| kind.name).collect();
+        let message = format!("there is no kind of provider `{}`", key.text);
+        let mut finding = Finding::error("unknown_provider", path, message)
+            .expected(format!("one of {}", known.join(", ")))
+            .locate_key(work.document);
+        if let Some(near) = nearest(&key.text, known) {
+            finding = finding.help(format!("did you mean `{near}`?"));
+        }
+        work.findings.push(finding);
+        return None;
+    };
+    let config: ProviderConfig = match from_node(settings, &path) {
+        Ok(config) => config,
+        Err(finding) => {
+            work.findings.push(finding.in_file(&work.document.file));
+            return None;
+        }
+    };
+    let secrets = secrets(work, &config, &path);
+    let url = kind.url(&config);
+    let Some(place) = Place::parse(&url) else {
+        let message = "the address must be `http://host[:port][/path]` or `https://...`";
+        work.report(Finding::error("invalid_url", path.key("base_url"), message));
+        return None;
+    };
+    let upstream = work.upstream(&format!("provider/{name}"), &place.upstream(), &path)?;
+    Some(Provider {
+        name: name.into(),
+        kind,
+        upstream,
+        authority: place.authority,
+        path: place.path,
+        headers: config.headers.clone(),
+        options: translate_options(kind, &config),
+        secrets,
+        next: AtomicUsize::new(0),
+    })
+}
+
+fn secrets(work: &mut Work<'_>, config: &ProviderConfig, path: &Path) -> Vec<String> {
+    let mut secrets = Vec::new();
+    for (index, reference) in config.credentials.iter().enumerate() {
+        let resolved = match reference {
+            SecretRef::Env(name) => work.compiler.secrets.env(name),
+            SecretRef::File(file) => work.compiler.secrets.file(&work.compiler.folder.join(file)),
+        };
+        match resolved {
+            Ok(secret) => secrets.push(secret),
+            Err(message) => {
+                let path = path.key("credentials").index(index);
+                work.report(Finding::error("missing_secret", path, message));
+            }
+        }
+    }
+    secrets
+}
+
+/// A URL, taken apart.
+struct Place {
+    tls: bool,
+    authority: String,
+    endpoint: String,
+    path: String,
+}
+
+impl Place {
+    fn parse(url: &str) -> Option<Self> {
+        let (scheme, rest) = url.split_once("://")?;
+        let tls = match scheme {
+            "https" => true,
+            "http" => false,
+            _ => return None,
+        };
+        let (authority, path) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+        if authority.is_empty() || authority.contains('@') {
+            return None;
+        }
+        let has_port = authority
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let endpoint = match (has_port, tls) {
+            (true, _) => authority.to_owned(),
+            (false, true) => format!("{authority}:443"),
+            (false, false) => format!("{authority}:80"),
+        };
+        Some(Self {
+            tls,
+            authority: authority.to_owned(),
+            endpoint,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Settings of an upstream that is this address alone. Trying again is the model's business.
+    fn upstream(&self) -> resources::Upstream {
+        resources::Upstream {
+            endpoints: vec![self.endpoint.clone()],
+            weights: BTreeMap::new(),
+            balance: resources::Balance::default(),
+            protocol: resources::UpstreamProtocol::Http1,
+            tls: self.tls.then(UpstreamTls::default),
+            host_header: HostHeader::Preserve,
+            health: None,
+            outlier: resources::Outlier {
+                failures: 0,
+                ..resources::Outlier::default()
+            },
+            slow_start: gate_model::units::Period::ZERO,
+            pool: resources::Pool::default(),
+            timeouts: resources::Timeouts::default(),
+            retry: resources::Retry {
+                attempts: 0,
+                ..resources::Retry::default()
+            },
+            concurrency: 10_000,
+            hedge: None,
+            proxy: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        let place = Place::parse("https://api.example.com/v1/chat/completions").unwrap();
+        assert_eq!(
+            (place.tls, place.endpoint.as_str()),
+            (true, "api.example.com:443")
+        );
+        assert_eq!(
+            (place.authority.as_str(), place.path.as_str()),
+            ("api.example.com", "/v1/chat/completions")
+        );
+        assert_eq!(Place::parse("http://127.0.0.1:8000").unwrap().path, "/");
+        assert!(Place::parse("ftp://a/").is_none() && Place::parse("https://user@a/").is_none());
+    }
+}
