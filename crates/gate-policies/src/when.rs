@@ -17,11 +17,10 @@ mod fields;
 
 use cel::context::VariableResolver;
 use cel::extractors::This;
-use cel::{Context, Env, ExecutionError, Program, Value};
-use fields::Fields;
+use cel::parser::Expression;
+use cel::{Context, Env, ExecutionError, Value};
+use fields::{Fields, Source};
 use gate_flow::{Condition, Exchange};
-use gate_model::document::Path;
-use gate_model::finding::Finding;
 use regex::Regex;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -29,55 +28,87 @@ use std::sync::{Arc, OnceLock};
 /// Every variable with its type and meaning, for checks and documentation.
 pub const VARIABLES: &[(&str, &str, &str)] = &[
     ("request.method", "string", "the method, such as `GET`"),
-    ("request.host", "string", "the host without its port, in lower case"),
+    (
+        "request.host",
+        "string",
+        "the host without its port, in lower case",
+    ),
     ("request.path", "string", "the path without the query"),
-    ("request.query", "map", "query parameters; the first value of each, percent-decoded"),
-    ("request.headers", "map", "headers by name in lower case; several values joined with `, `"),
+    (
+        "request.query",
+        "map",
+        "query parameters; the first value of each, percent-decoded",
+    ),
+    (
+        "request.headers",
+        "map",
+        "headers by name in lower case; several values joined with `, `",
+    ),
     ("request.scheme", "string", "`http` or `https`"),
-    ("request.size", "int", "bytes of the body, or -1 when they are not known beforehand"),
-    ("client.address", "string", "the caller's address, as trusted proxies vouch for it"),
-    ("consumer.name", "string", "name of the authenticated consumer, or empty"),
-    ("consumer.team", "string", "team of the authenticated consumer, or empty"),
+    (
+        "request.size",
+        "int",
+        "bytes of the body, or -1 when they are not known beforehand",
+    ),
+    (
+        "client.address",
+        "string",
+        "the caller's address, as trusted proxies vouch for it",
+    ),
+    (
+        "consumer.name",
+        "string",
+        "name of the authenticated consumer, or empty",
+    ),
+    (
+        "consumer.team",
+        "string",
+        "team of the authenticated consumer, or empty",
+    ),
     ("route.name", "string", "name of the route"),
     ("params", "map", "what the route's path parameters matched"),
 ];
 
+/// Deepest nesting of an expression, so that evaluating it cannot exhaust a worker's stack.
+const DEPTH_MAX: u16 = 32;
 /// Longest expression in bytes.
 pub const EXPRESSION_BYTES_MAX: usize = 2048;
 
-/// Compiles the condition at `path` of a document.
+/// Compiles a condition.
 ///
 /// # Errors
-/// What is wrong with it: code `invalid_condition`, located at `path`.
-pub fn compile(expression: &str, path: &Path) -> Result<Box<dyn Condition>, Finding> {
-    let wrong = |message: String| Finding::error("invalid_condition", path.clone(), message);
+/// One sentence on what is wrong with it, with the nearest valid name where a name is.
+pub fn compile(expression: &str) -> Result<Box<dyn Condition>, String> {
     if expression.len() > EXPRESSION_BYTES_MAX {
-        return Err(wrong(format!("the condition is longer than {EXPRESSION_BYTES_MAX} bytes")));
+        return Err(format!(
+            "the condition is longer than {EXPRESSION_BYTES_MAX} bytes"
+        ));
     }
     let env = standard();
-    let program = env
-        .parser()
-        .max_recursion_depth(check::DEPTH_MAX)
-        .parse(expression)
-        .map_err(|errors| wrong(format!("the condition is no CEL expression: {errors}")))
-        .and_then(|_| env.compile(expression).map_err(|errors| wrong(errors.to_string())))?;
-    let checked = check::check(program.expression()).map_err(|problem| {
-        let finding = wrong(problem.message);
-        match problem.help {
-            Some(help) => finding.help(help),
-            None => finding,
-        }
+    let parser = env.parser().max_recursion_depth(DEPTH_MAX);
+    let mut program = parser.parse(expression).map_err(|errors| {
+        let first = errors
+            .errors
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        format!("the condition is no CEL expression: {first}")
     })?;
+    let checked = check::check(&mut program)?;
     let mut patterns = HashMap::new();
-    for pattern in checked.patterns {
+    for pattern in checked {
         let regex = regex::RegexBuilder::new(&pattern)
             .size_limit(1 << 18)
             .build()
-            .map_err(|error| wrong(format!("the pattern of `matches` is not valid: {error}")))?;
+            .map_err(|error| format!("the pattern of `matches` is not valid: {error}"))?;
         patterns.insert(pattern, regex);
     }
     let patterns = (!patterns.is_empty()).then(|| Arc::new(patterns));
-    Ok(Box::new(When { program, env: env.clone(), patterns }))
+    Ok(Box::new(When {
+        program,
+        env: env.clone(),
+        patterns,
+    }))
 }
 
 /// CEL's standard functions and macros, made once.
@@ -87,7 +118,7 @@ fn standard() -> &'static Arc<Env> {
 }
 
 struct When {
-    program: Program,
+    program: Expression,
     env: Arc<Env>,
     /// Compiled once; the library would compile them for every request.
     patterns: Option<Arc<HashMap<String, Regex>>>,
@@ -104,10 +135,12 @@ impl Condition for When {
                     ExecutionError::InternalError("a pattern that was not compiled".into())
                 })
             };
-            context.add_function("matches", matches).map_err(|error| error.to_string())?;
+            context
+                .add_function("matches", matches)
+                .map_err(|error| error.to_string())?;
         }
         context.set_variable_resolver(&variables);
-        match self.program.execute(&context) {
+        match context.resolve(&self.program) {
             Ok(Value::Bool(holds)) => Ok(holds),
             Ok(other) => Err(format!("the condition is a {}, no bool", other.type_of())),
             Err(error) => Err(without_values(&error)),
@@ -147,7 +180,9 @@ struct Variables<'a> {
 impl<'a> Variables<'a> {
     fn of(exchange: &'a Exchange) -> Self {
         let size = exchange.request.body.length();
-        let route = exchange.route.and_then(|index| exchange.snapshot.routes.get(index));
+        let route = exchange
+            .route
+            .and_then(|index| exchange.snapshot.routes.get(index));
         Self {
             head: &exchange.request.head,
             size: size.and_then(|size| i64::try_from(size).ok()).unwrap_or(-1),
@@ -170,17 +205,25 @@ impl VariableResolver for Variables<'_> {
             "request.method" => text(self.head.method.as_str()),
             "request.host" => owned(self.head.host().to_ascii_lowercase()),
             "request.path" => text(self.head.path()),
-            "request.query" => Some(CowVal::owned(Fields::Query(self.head.query().unwrap_or("")))),
-            "request.headers" => Some(CowVal::owned(Fields::Headers(&self.head.headers))),
+            "request.query" => Some(CowVal::owned(Fields::new(Source::Query(
+                self.head.query().unwrap_or(""),
+            )))),
+            "request.headers" => Some(CowVal::owned(Fields::new(Source::Headers(
+                &self.head.headers,
+            )))),
             "request.scheme" => text(self.scheme),
             "request.size" => Some(CowVal::owned(CelInt::from(self.size))),
             "client.address" => owned(self.address.to_canonical().to_string()),
             "consumer.name" => text(self.caller.map_or("", |caller| &caller.name)),
-            "consumer.team" => {
-                text(self.caller.and_then(|caller| caller.team.as_deref()).unwrap_or(""))
-            }
+            "consumer.team" => text(
+                self.caller
+                    .and_then(|caller| caller.team.as_deref())
+                    .unwrap_or(""),
+            ),
             "route.name" => text(self.route),
-            "params" => Some(CowVal::owned(Fields::Parameters(self.parameters))),
+            "params" => Some(CowVal::owned(Fields::new(Source::Parameters(
+                self.parameters,
+            )))),
             _ => None,
         }
     }

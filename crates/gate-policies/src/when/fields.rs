@@ -11,10 +11,19 @@ use cel::common::value::{CowVal, Val};
 use gate_flow::Parameters;
 use gate_kit::http::Headers;
 use std::borrow::Cow;
+use std::sync::OnceLock;
 
 /// A borrowed map from names to texts.
+#[derive(Debug)]
+pub(super) struct Fields<'a> {
+    source: Source<'a>,
+    /// Made only when a macro goes through all of them.
+    names: OnceLock<Vec<CelString<'a>>>,
+}
+
+/// What a map is read from.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Fields<'a> {
+pub(super) enum Source<'a> {
     /// Request headers, by name in lower case.
     Headers(&'a Headers),
     /// A query string without its question mark.
@@ -24,20 +33,39 @@ pub(super) enum Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    pub(super) fn new(source: Source<'a>) -> Self {
+        Self {
+            source,
+            names: OnceLock::new(),
+        }
+    }
+
+    fn names(&self) -> &[CelString<'a>] {
+        self.names.get_or_init(|| self.source.names())
+    }
+
+    fn index(&self, key: &dyn Val) -> Result<CelString<'a>, ExecutionError> {
+        Ok(CelString::from(
+            self.source.value(name(key)?).unwrap_or_default(),
+        ))
+    }
+}
+
+impl<'a> Source<'a> {
     fn value(&self, name: &str) -> Option<Cow<'a, str>> {
         match *self {
-            Fields::Headers(headers) => {
+            Source::Headers(headers) => {
                 let mut values = headers.iter().filter(|(_, own, _)| is_header(own, name));
                 let first = String::from_utf8_lossy(values.next()?.2);
                 Some(values.fold(first, |joined, (_, _, value)| {
                     joined + ", " + String::from_utf8_lossy(value)
                 }))
             }
-            Fields::Query(query) => {
+            Source::Query(query) => {
                 let value = places::query_values(query, name).next();
                 value.map(|value| Cow::Owned(String::from_utf8_lossy(&value).into_owned()))
             }
-            Fields::Parameters(parameters) => {
+            Source::Parameters(parameters) => {
                 let found = parameters.0.iter().find(|(own, _)| **own == *name);
                 found.map(|(_, value)| Cow::Borrowed(value.as_str()))
             }
@@ -53,23 +81,26 @@ impl<'a> Fields<'a> {
             }
         };
         match *self {
-            Fields::Headers(headers) => headers
-                .iter()
-                .for_each(|field| add(String::from_utf8_lossy(field.1).to_ascii_lowercase().into())),
-            Fields::Query(query) => query.split('&').filter(|pair| !pair.is_empty()).for_each(|pair| {
-                let name = places::decoded(pair.split('=').next().unwrap_or(pair));
-                add(String::from_utf8_lossy(&name).into_owned().into());
+            Source::Headers(headers) => headers.iter().for_each(|field| {
+                add(String::from_utf8_lossy(field.1).to_ascii_lowercase().into())
             }),
-            Fields::Parameters(parameters) => {
-                parameters.0.iter().for_each(|(name, _)| add(name.to_string().into()));
+            Source::Query(query) => {
+                query
+                    .split('&')
+                    .filter(|pair| !pair.is_empty())
+                    .for_each(|pair| {
+                        let name = places::decoded(pair.split('=').next().unwrap_or(pair));
+                        add(String::from_utf8_lossy(&name).into_owned().into());
+                    })
+            }
+            Source::Parameters(parameters) => {
+                parameters
+                    .0
+                    .iter()
+                    .for_each(|(name, _)| add(name.to_string().into()));
             }
         }
         names.into_iter().map(CelString::from).collect()
-    }
-
-    fn index(&self, key: &dyn Val) -> Result<CelString<'a>, ExecutionError> {
-        let value = self.value(name(key)?);
-        Ok(CelString::from(value.unwrap_or_default()))
     }
 }
 
@@ -130,13 +161,13 @@ impl<'a> Val for Fields<'a> {
     where
         Self: 'v,
     {
-        Box::new(*self)
+        Box::new(Fields::new(self.source))
     }
 }
 
 impl Container for Fields<'_> {
     fn contains(&self, key: &dyn Val) -> Result<bool, ExecutionError> {
-        Ok(self.value(name(key)?).is_some())
+        Ok(self.source.value(name(key)?).is_some())
     }
 }
 
@@ -159,5 +190,22 @@ impl Indexer for Fields<'_> {
 impl Sizer for Fields<'_> {
     fn size(&self) -> CelInt {
         CelInt::from(i64::try_from(self.names().len()).unwrap_or(i64::MAX))
+    }
+}
+
+impl Iterable for Fields<'_> {
+    fn iter<'b, 'v>(&'b self) -> Box<dyn traits::Iterator<'b, 'v> + 'b>
+    where
+        Self: 'v,
+    {
+        Box::new(Names(self.names().iter()))
+    }
+}
+
+struct Names<'b, 'a>(std::slice::Iter<'b, CelString<'a>>);
+
+impl<'b, 'a: 'v, 'v> traits::Iterator<'b, 'v> for Names<'b, 'a> {
+    fn next(&mut self) -> Option<&'b (dyn Val + 'v)> {
+        self.0.next().map(|name| name as &(dyn Val + 'v))
     }
 }
