@@ -2,6 +2,8 @@
 
 use gate_flow::PolicyDescriptor;
 
+#[path = "auth_jwt.rs"]
+pub mod auth_jwt;
 #[path = "auth_key.rs"]
 pub mod auth_key;
 #[path = "compress.rs"]
@@ -27,6 +29,10 @@ pub mod timeout;
 
 /// Every kind of policy, sorted by name.
 pub static POLICIES: &[PolicyDescriptor] = &[
+    PolicyDescriptor::of::<auth_jwt::AuthJwt>(
+        "Lets callers in who present a signed token (JWT) of an issuer.\n\nThe token is verified with the issuer's keys, which are written down, read from a file or\nfetched and kept up to date. Only the listed algorithms count, `none` never does, and the kind\nof the key must fit the algorithm; secrets (HS256 and its like) count only when written inline\nand named in `algorithms`. Then issuer, audience, times and required claims are checked. The\ntoken is removed from what is sent on unless `forward` says otherwise; headers that carry claims\nare first removed from what the caller sent, so that nobody can claim them without a token.",
+        "- auth_jwt:\n    keys: { url: \"https://id.example.com/.well-known/jwks.json\" }\n    issuer: https://id.example.com\n    audiences: [orders]\n    claims: { scope: { contains: \"orders:read\" } }\n    consumer_claim: client_id\n    claims_to_headers: { sub: x-user }\n",
+    ),
     PolicyDescriptor::of::<auth_key::AuthKey>(
         "Lets callers in who present a key of a consumer.\n\nA key is looked for in the listed headers, then in the query parameter; the first place that\nholds one decides. Only SHA-256 hashes of keys are known to the gateway. The key is removed from\nevery such place before the request goes on, so that no upstream and no log ever sees it, unless\n`forward` says otherwise. Callers without a key are refused with `credential_missing` (or pass\nunnamed with `optional`), callers with an unknown key always with `credential_invalid`.",
         "- auth_key: { headers: [authorization, x-api-key], query: api_key }\n",

@@ -328,7 +328,7 @@ impl Router for OneRoute {
     }
 }
 
-struct NoTarget;
+pub(crate) struct NoTarget;
 
 impl Target for NoTarget {
     fn call<'a>(&'a self, _: &'a mut Exchange) -> LocalFuture<'a, Result<Response, Fault>> {

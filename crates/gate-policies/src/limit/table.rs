@@ -234,9 +234,11 @@ mod tests {
             }
             prop_assert!(!admitted.is_empty());
             for (first, start) in admitted.iter().enumerate() {
-                for (count, end) in admitted[first..].iter().enumerate() {
+                for (further, end) in admitted[first..].iter().enumerate() {
                     for &(interval, burst) in &limits {
-                        prop_assert!(count as u64 + 1 <= burst + (end - start) / interval);
+                        let count = further as u64 + 1;
+                        let most = burst + (end - start) / interval;
+                        prop_assert!(count <= most, "{} of {}", count, most);
                     }
                 }
             }
