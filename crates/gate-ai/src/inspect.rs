@@ -21,14 +21,30 @@ pub struct RequestFacts {
     pub stream: bool,
     /// Whether a streamed answer ends with usage; always for dialects without the choice.
     pub include_usage: UsageWish,
-    /// Length of the messages in bytes of JSON: a rough measure of input tokens.
-    pub messages_bytes: usize,
+    /// Where the messages lie; empty when there are none. Their length is a rough measure of the
+    /// input tokens.
+    pub messages_span: Range<usize>,
     /// Whether tools are declared.
     pub has_tools: bool,
-    /// Whether there is an image among the messages (rough: by its type's name).
-    pub has_images: bool,
     /// Most tokens to produce, when the request bounds them.
     pub max_tokens: Option<u64>,
+}
+
+impl RequestFacts {
+    /// Whether there is an image among the messages, searched for on demand. `body` is the one
+    /// that was inspected. Rough: it looks for the name of the part's type as a whole string; text
+    /// that merely mentions it has its quotes escaped and does not count.
+    #[must_use]
+    pub fn has_images(&self, dialect: Dialect, body: &[u8]) -> bool {
+        static CHAT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image_url\""));
+        static MESSAGES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image\""));
+        let finder = match dialect {
+            Dialect::ChatCompletions => &CHAT,
+            Dialect::Messages => &MESSAGES,
+        };
+        let messages = body.get(self.messages_span.clone());
+        messages.is_some_and(|messages| finder.find(messages).is_some())
+    }
 }
 
 /// What a request says about usage at the end of a stream, and where it could be changed.
@@ -103,9 +119,8 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
             Dialect::ChatCompletions => UsageWish::InsertOptions(scanner.position()),
             Dialect::Messages => UsageWish::Present,
         },
-        messages_bytes: 0,
+        messages_span: 0..0,
         has_tools: false,
-        has_images: false,
         max_tokens: None,
     };
     let (mut first, mut seen) = (true, 0_u32);
@@ -168,9 +183,7 @@ fn read_member(
             }
         }
         Member::Messages => {
-            let span = scanner.skip_value()?;
-            facts.messages_bytes = span.len();
-            facts.has_images = has_images(dialect, &body[span]);
+            facts.messages_span = scanner.skip_value()?;
         }
         Member::Tools => {
             let span = scanner.skip_value()?;
@@ -222,16 +235,4 @@ fn read_stream_options(scanner: &mut Scanner<'_>, body: &[u8]) -> Result<UsageWi
         }
     }
     Ok(wish.unwrap_or(UsageWish::InsertMember(inside, !first)))
-}
-
-/// Looks for a content part whose type is an image's; text that merely mentions one has its
-/// quotes escaped and does not match.
-fn has_images(dialect: Dialect, messages: &[u8]) -> bool {
-    static CHAT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image_url\""));
-    static MESSAGES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image\""));
-    let finder = match dialect {
-        Dialect::ChatCompletions => &CHAT,
-        Dialect::Messages => &MESSAGES,
-    };
-    finder.find(messages).is_some()
 }

@@ -1,7 +1,7 @@
 //! Framing of server-sent events, whatever way their bytes were cut.
 //!
 //! An event ends at a blank line; lines end in LF, CRLF or CR (WHATWG HTML, "Parsing an event
-//! stream"). [`EventScanner`] finds the ends and copies nothing; [`SseFramer`] adds the memory for
+//! stream"). `EventScanner` finds the ends and copies nothing; [`SseFramer`] adds the memory for
 //! an event that arrives in pieces; [`SseEvent`] reads one event's fields.
 
 use crate::DialectError;
@@ -39,7 +39,12 @@ impl EventScanner {
     pub(crate) fn next_end(&mut self, bytes: &[u8], from: usize) -> Option<usize> {
         let mut line_start = from;
         loop {
-            let Some(offset) = memchr::memchr2(b'\n', b'\r', &bytes[line_start..]) else {
+            // Blank lines are most of the short ones; a search would cost more than this look.
+            let offset = match bytes.get(line_start) {
+                Some(b'\n' | b'\r') => Some(0),
+                _ => memchr::memchr2(b'\n', b'\r', &bytes[line_start..]),
+            };
+            let Some(offset) = offset else {
                 self.line_is_empty &= line_start == bytes.len();
                 return None;
             };

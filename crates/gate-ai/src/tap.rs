@@ -23,7 +23,7 @@ static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\
 pub enum Tapped {
     /// All of them, as they are.
     All,
-    /// First `held` bytes of [`StreamTap::held`] when it is set, then these ranges.
+    /// These pieces, in this order. When the stream has ended, [`StreamTap::finish`] has the rest.
     Some {
         /// Bytes held back earlier that now go out in front.
         held: Option<Vec<u8>>,
@@ -89,18 +89,25 @@ impl StreamTap {
         if self.strip {
             return self.push_stripping(bytes);
         }
-        // One search over everything tells whether any event needs a second look at all.
-        let may_have_usage = !self.carry.is_empty() || USAGE.find(bytes).is_some();
+        // One walk over the matches beside one walk over the events; most streams have one match.
+        let mut usage_at = next_usage(bytes, 0);
         let mut start = self.scanner.leading_lf(bytes);
         while let Some(end) = self.scanner.next_end(bytes, start) {
-            let piece = start..end;
-            start = end;
+            let piece = &bytes[start..end];
             self.events += 1;
             if self.carry.is_empty() && !self.oversized {
-                self.look(&bytes[piece], may_have_usage);
+                let has_usage = usage_at.is_some_and(|at| at < end);
+                self.look(piece, has_usage);
+                if has_usage {
+                    usage_at = next_usage(bytes, end);
+                }
             } else {
-                self.complete_carried(&bytes[piece]);
+                self.complete_carried(piece);
+                usage_at = usage_at
+                    .filter(|at| *at >= end)
+                    .or_else(|| next_usage(bytes, end));
             }
+            start = end;
         }
         self.carry_tail(&bytes[start..]);
         Tapped::All
@@ -114,7 +121,10 @@ impl StreamTap {
         }
         let mut event = std::mem::take(&mut self.carry);
         event.extend_from_slice(piece);
-        let is_usage_chunk = self.look(&event, true);
+        let is_usage_chunk = {
+            let has_usage = next_usage(&event, 0).is_some();
+            self.look(&event, has_usage)
+        };
         event.clear();
         self.carry = event;
         is_usage_chunk
@@ -154,7 +164,11 @@ impl StreamTap {
             }
             let before = self.carry.clone();
             self.dropped_last = if before.is_empty() {
-                self.look(&bytes[piece.clone()], true)
+                {
+                    let event = &bytes[piece.clone()];
+                    let has_usage = next_usage(event, 0).is_some();
+                    self.look(event, has_usage)
+                }
             } else {
                 self.complete_carried(&bytes[piece.clone()])
             };
@@ -183,7 +197,7 @@ impl StreamTap {
 
     /// Reads what is needed of one whole event; true when it is a chunk of nothing but usage.
     #[inline]
-    fn look(&mut self, event: &[u8], may_have_usage: bool) -> bool {
+    fn look(&mut self, event: &[u8], has_usage: bool) -> bool {
         if event.len() <= END_MAX && self.dialect.codec().is_end(event) {
             self.ended = true;
             return false;
@@ -193,18 +207,10 @@ impl StreamTap {
             let data = event.data.as_deref().unwrap_or_default();
             self.token_seen = self.dialect.codec().bears_token(data);
         }
-        may_have_usage && self.read_usage(event)
+        has_usage && self.read_usage(event)
     }
 
     fn read_usage(&mut self, event: &[u8]) -> bool {
-        let worth = USAGE.find_iter(event).any(|at| {
-            let rest = &event[at + USAGE.needle().len()..];
-            let value = rest.iter().find(|b| !matches!(b, b' ' | b':'));
-            value == Some(&b'{')
-        });
-        if !worth {
-            return false;
-        }
         let event = SseEvent::parse(event);
         let data = event.data.as_deref().unwrap_or_default();
         let codec = self.dialect.codec();
@@ -220,7 +226,8 @@ impl StreamTap {
     #[must_use]
     pub fn finish(&mut self) -> Vec<u8> {
         let tail = std::mem::take(&mut self.carry);
-        let is_usage_chunk = !tail.is_empty() && !self.oversized && self.look(&tail, true);
+        let has_usage = next_usage(&tail, 0).is_some();
+        let is_usage_chunk = !tail.is_empty() && !self.oversized && self.look(&tail, has_usage);
         if self.strip && !is_usage_chunk {
             tail
         } else {
@@ -250,5 +257,20 @@ impl StreamTap {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events
+    }
+}
+
+/// The next `"usage"` at or after `from` whose value is an object: chunks say null until the last.
+fn next_usage(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut from = from;
+    loop {
+        let at = from + USAGE.find(&bytes[from..])?;
+        from = at + USAGE.needle().len();
+        let mut rest = bytes[from..]
+            .iter()
+            .filter(|byte| !matches!(byte, b' ' | b'\t' | b':'));
+        if rest.next() == Some(&b'{') {
+            return Some(at);
+        }
     }
 }

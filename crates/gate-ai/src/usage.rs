@@ -1,12 +1,11 @@
 //! Token counts, and finding them in a response without reading the rest of it.
 //!
 //! Providers disagree on whether cached tokens are part of the input count; here they always are.
-//! [`response_facts`] is on the hot path: it looks for the last `"usage"` from the back and proves
-//! by reading only what follows that it is a member of the outermost object.
+//! [`response_facts`] is on the hot path: one lazy walk over the outermost object, which skips the
+//! answer itself and ends as soon as model and usage are known.
 
 use crate::Dialect;
 use crate::json::scan::Scanner;
-use memchr::memmem;
 
 /// Tokens of one exchange as the provider counted them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -57,19 +56,49 @@ pub struct ResponseFacts {
 /// Usage and model of a whole, non-streamed response; absent where it does not say or is no JSON.
 #[must_use]
 pub fn response_facts(dialect: Dialect, body: &[u8]) -> ResponseFacts {
-    ResponseFacts {
-        usage: usage_of(dialect, body),
-        model: response_model(body),
+    let mut facts = ResponseFacts::default();
+    // What was found before the bytes stop being JSON still counts.
+    let _ = walk(dialect, body, &mut facts);
+    facts
+}
+
+fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> {
+    let mut scanner = Scanner::at(body, 0);
+    scanner.open_object().ok()?;
+    let (mut first, mut left) = (true, 2);
+    while let Some(key) = scanner.next_key(&mut first).ok()? {
+        match key.inner {
+            b"model" if scanner.peek() == Some(b'"') => {
+                let name = scanner.string().ok()?.value(body).ok()?;
+                facts.model = Some(name.into_owned());
+                left -= 1;
+            }
+            b"usage" if scanner.peek() == Some(b'{') => {
+                let mut usage = Usage::default();
+                dialect
+                    .codec()
+                    .read_usage(body, scanner.position(), &mut usage)?;
+                facts.usage = Some(usage);
+                left -= 1;
+                if left > 0 {
+                    scanner.skip_value().ok()?;
+                }
+            }
+            _ => {
+                scanner.skip_value().ok()?;
+            }
+        }
+        if left == 0 {
+            break;
+        }
     }
+    Some(())
 }
 
 /// The usage of a whole, non-streamed response.
 #[must_use]
 pub fn usage_of(dialect: Dialect, body: &[u8]) -> Option<Usage> {
-    let at = value_of_last(body).or_else(|| value_of_member(body, b"usage"))?;
-    let mut usage = Usage::default();
-    dialect.codec().read_usage(body, at, &mut usage)?;
-    Some(usage)
+    response_facts(dialect, body).usage
 }
 
 /// The model that a whole, non-streamed response names.
@@ -78,26 +107,6 @@ pub fn response_model(body: &[u8]) -> Option<String> {
     let at = value_of_member(body, b"model")?;
     let name = Scanner::at(body, at).string().ok()?;
     name.value(body).ok().map(std::borrow::Cow::into_owned)
-}
-
-/// The offset of the value of the outermost object's last `"usage"`.
-///
-/// Sound for valid JSON: a match that is a whole string, follows a brace or comma, is followed by
-/// a value, and behind it only members, one closing brace and the end, can only be at the top.
-fn value_of_last(body: &[u8]) -> Option<usize> {
-    const KEY: &[u8] = b"\"usage\"";
-    let at = memmem::rfind(body, KEY)?;
-    let before = body[..at]
-        .iter()
-        .rev()
-        .find(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))?;
-    let mut scanner = Scanner::at(body, at + KEY.len());
-    if !matches!(before, b'{' | b',') || scanner.peek() != Some(b':') {
-        return None;
-    }
-    let mut scanner = Scanner::at(body, scanner.position() + 1);
-    let value = scanner.skip_value().ok()?;
-    scanner.closes_document().then_some(value.start)
 }
 
 /// The offset of a member's value in the outermost object, read from the front.
@@ -115,24 +124,38 @@ pub(crate) fn value_of_member(document: &[u8], wanted: &[u8]) -> Option<usize> {
     None
 }
 
-/// Reads the unsigned members of the object at `at`; nested objects are handed on as offsets.
+/// Hands every unsigned member of the usage object at `at` to `count`: the name of the object it
+/// stands in, empty for the usage itself, its own name, and its value.
+#[inline]
 pub(crate) fn read_counts(
     document: &[u8],
     at: usize,
-    count: &mut dyn FnMut(&[u8], Count),
+    mut count: impl FnMut(&[u8], &[u8], u64),
 ) -> Option<()> {
     let mut scanner = Scanner::at(document, at);
     scanner.open_object().ok()?;
-    let mut first = true;
-    while let Some(key) = scanner.next_key(&mut first).ok()? {
+    let mut outer: &[u8] = b"";
+    let (mut first, mut first_outside) = (true, true);
+    loop {
+        let Some(key) = scanner.next_key(&mut first).ok()? else {
+            if outer.is_empty() {
+                return Some(());
+            }
+            outer = b"";
+            first = first_outside;
+            continue;
+        };
         match scanner.peek()? {
-            b'{' => {
-                count(key.inner, Count::Object(scanner.position()));
-                scanner.skip_value().ok()?;
+            // One level of details is all there is; what is deeper is something else.
+            b'{' if outer.is_empty() && !key.inner.is_empty() => {
+                scanner.open_object().ok()?;
+                outer = key.inner;
+                first_outside = first;
+                first = true;
             }
             b'0'..=b'9' => {
                 if let Some(tokens) = scanner.unsigned().ok()? {
-                    count(key.inner, Count::Tokens(tokens));
+                    count(outer, key.inner, tokens);
                 }
             }
             _ => {
@@ -140,15 +163,6 @@ pub(crate) fn read_counts(
             }
         }
     }
-    Some(())
-}
-
-/// A member of a usage object.
-pub(crate) enum Count {
-    /// A count.
-    Tokens(u64),
-    /// A nested object's offset.
-    Object(usize),
 }
 
 #[cfg(test)]

@@ -59,7 +59,8 @@ pub enum DnsError {
     },
 }
 
-/// A resolver with its cache; clones share both. Use it inside a tokio runtime.
+/// A resolver with its cache; clones share both, also between workers. Use it inside runtimes that
+/// live as long as the process: a question's socket belongs to the runtime that asked first.
 #[derive(Clone)]
 pub struct Dns(Arc<Shared>);
 

@@ -8,7 +8,7 @@
 //!
 //! Reads go through tokio's `poll_read`, never `try_read`: only the former knows that a read
 //! which did not fill its buffer has emptied the socket, which saves the second `recvfrom` that
-//! would merely say `EAGAIN` (counted with strace in `tests/it/io.rs`).
+//! would merely say `EAGAIN` (counted with strace in `tests/it/net/io.rs`).
 
 use crate::tls::TlsFacts;
 use crate::tls::session::Session;

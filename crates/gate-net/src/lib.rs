@@ -21,3 +21,5 @@ pub mod path;
 mod proxy_connect;
 pub mod proxy_protocol;
 pub mod tls;
+
+pub use proxy_connect::{InvalidProxy, OutboundProxy};

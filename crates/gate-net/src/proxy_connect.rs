@@ -1,14 +1,13 @@
 //! Going through an outbound HTTP proxy with CONNECT (RFC 9110 section 9.3.6).
 
+use crate::http1;
 use crate::io::Io;
 use base64::Engine as _;
 use gate_kit::buffer::PooledBuf;
+use gate_kit::http::Method;
 use std::fmt;
 use std::future::poll_fn;
 use std::io::IoSlice;
-
-/// Headers a proxy may answer with.
-const HEADERS_MAX: usize = 64;
 
 /// A proxy named by URL: `http://[user:password@]host[:port]`.
 #[derive(Clone, PartialEq, Eq)]
@@ -158,17 +157,14 @@ pub(crate) async fn open(
 
 /// Length of a complete head that lets us through; `None` while it is incomplete.
 fn accepted(answer: &[u8]) -> Result<Option<usize>, ProxyError> {
-    let mut fields = [httparse::EMPTY_HEADER; HEADERS_MAX];
-    let mut head = httparse::Response::new(&mut fields);
-    match head.parse(answer) {
-        Err(_) => Err(ProxyError::Malformed),
-        Ok(httparse::Status::Partial) => Ok(None),
-        Ok(httparse::Status::Complete(length)) => match head.code {
-            Some(200..=299) => Ok(Some(length)),
-            Some(407) => Err(ProxyError::Credentials),
-            Some(code) => Err(ProxyError::Refused(code)),
-            None => Err(ProxyError::Malformed),
-        },
+    let parsed = http1::parse_response(answer, &Method::Connect, &http1::Limits::default());
+    let Some(parsed) = parsed.map_err(|_| ProxyError::Malformed)? else {
+        return Ok(None);
+    };
+    match parsed.head.status {
+        200..=299 => Ok(Some(parsed.consumed)),
+        407 => Err(ProxyError::Credentials),
+        status => Err(ProxyError::Refused(status)),
     }
 }
 

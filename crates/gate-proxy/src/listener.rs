@@ -12,19 +12,45 @@ use gate_net::tls::{CertificateFiles, MinVersion};
 use gate_net::tls::{ServerTls, ServerTlsOptions};
 use std::net::ToSocketAddrs;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A listener, for as long as its address stays.
 pub struct ListenerState {
     /// Its name.
     pub name: Arc<str>,
-    /// The bound sockets, one per worker.
-    pub sockets: Sockets,
+    /// The bound sockets, one per worker; none once the listener has been closed.
+    sockets: Mutex<Option<Sockets>>,
+    /// The address as configured.
+    pub address: ListenAddress,
     /// What applies to new connections; swapped by a reload.
     pub options: ArcSwap<ListenerOptions>,
     /// Open connections.
     pub connections: AtomicU32,
+}
+
+impl ListenerState {
+    /// A listener over bound sockets.
+    #[must_use]
+    pub fn new(name: &str, sockets: Sockets, options: ListenerOptions) -> Self {
+        Self {
+            name: name.into(),
+            address: sockets.address().clone(),
+            sockets: Mutex::new(Some(sockets)),
+            options: ArcSwap::from_pointee(options),
+            connections: AtomicU32::new(0),
+        }
+    }
+
+    /// Calls `with` on the sockets; `None` once they are closed.
+    pub fn with_sockets<T>(&self, with: impl FnOnce(&Sockets) -> T) -> Option<T> {
+        self.sockets.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(with)
+    }
+
+    /// Gives the sockets up; connections that were accepted live on.
+    pub fn close(&self) {
+        drop(self.sockets.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
 }
 
 /// What is spoken on a listener.

@@ -20,7 +20,7 @@ use gate_net::listen::{ListenAddress, Sockets};
 use gate_net::tls::{ClientTls, ClientTlsOptions};
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::os::fd::BorrowedFd;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -225,12 +225,7 @@ impl Process {
                 false => Sockets::inherit(&address, inherited, self.shared.workers),
             };
             let sockets = sockets.map_err(|error| format!("listener `{name}`: {error}"))?;
-            bound.push(Arc::new(ListenerState {
-                name: name.as_str().into(),
-                sockets,
-                options: ArcSwap::from_pointee(options),
-                connections: Default::default(),
-            }));
+            bound.push(Arc::new(ListenerState::new(&name, sockets, options)));
         }
         if let Some(inheritance) = inheritance {
             inheritance
@@ -267,7 +262,7 @@ impl Process {
     /// Where a listener is bound; `None` for unknown names and Unix sockets.
     #[must_use]
     pub fn local_address(&self, listener: &str) -> Option<SocketAddr> {
-        self.lock_listeners().get(listener)?.sockets.local()
+        self.lock_listeners().get(listener)?.with_sockets(Sockets::local)?
     }
 
     /// Every listener with where it is bound, by name.
@@ -277,9 +272,9 @@ impl Process {
         let mut addresses: Vec<_> = listeners
             .iter()
             .map(|(name, state)| {
-                let address = state.sockets.local();
+                let address = state.with_sockets(Sockets::local).flatten();
                 let text =
-                    address.map_or_else(|| state.sockets.address().to_string(), |a| a.to_string());
+                    address.map_or_else(|| state.address.to_string(), |a| a.to_string());
                 (name.clone(), text)
             })
             .collect();
@@ -375,7 +370,7 @@ impl Process {
         for (name, address, options) in listeners {
             match known
                 .get(&name)
-                .filter(|state| *state.sockets.address() == address)
+                .filter(|state| state.address == address)
             {
                 Some(state) => {
                     removed.retain(|other| *other != name);
@@ -401,14 +396,18 @@ impl Process {
         failures
     }
 
-    /// Calls `with` on the listening sockets by name, for a hand-over.
-    pub fn with_sockets<T>(&self, with: impl FnOnce(&[(&str, Vec<BorrowedFd<'_>>)]) -> T) -> T {
+    /// The listening sockets by name, on descriptors of their own, for a hand-over.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<(String, OwnedFd)> {
         let states: Vec<_> = self.lock_listeners().values().cloned().collect();
-        let sockets: Vec<(&str, Vec<BorrowedFd<'_>>)> = states
-            .iter()
-            .map(|state| (&*state.name, state.sockets.descriptors().collect()))
-            .collect();
-        with(&sockets)
+        let of = |state: &Arc<ListenerState>| {
+            let copies = state.with_sockets(|sockets| {
+                sockets.descriptors().filter_map(|fd| fd.try_clone_to_owned().ok()).collect::<Vec<_>>()
+            });
+            let name = state.name.to_string();
+            copies.unwrap_or_default().into_iter().map(move |fd| (name.clone(), fd)).collect::<Vec<_>>()
+        };
+        states.iter().flat_map(of).collect()
     }
 
     /// Accepts nothing more, lets what is in flight finish within `patience`, and ends the workers.
@@ -418,6 +417,7 @@ impl Process {
         for worker in &self.commands {
             let _ = worker.try_send(Command::Drain(patience));
         }
+        self.lock_listeners().values().for_each(|state| state.close());
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {

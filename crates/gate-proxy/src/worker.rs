@@ -123,7 +123,8 @@ impl Worker {
     }
 
     fn listen(self: &Rc<Self>, state: &Arc<ListenerState>) -> Vec<tokio::task::JoinHandle<()>> {
-        let sockets = match state.sockets.share(self.index, self.shared.workers) {
+        let shared = state.with_sockets(|all| all.share(self.index, self.shared.workers));
+        let sockets = match shared.unwrap_or_else(|| Ok(Vec::new())) {
             Ok(sockets) => sockets,
             Err(error) => {
                 tracing::error!(listener = %state.name, %error, "cannot accept");

@@ -50,15 +50,16 @@ impl Dialect {
     /// Content type of a whole answer.
     #[must_use]
     pub const fn content_type(self) -> &'static str {
-        "application/json"
+        match self {
+            Self::ChatCompletions | Self::Messages => "application/json",
+        }
     }
 
     /// Content type of a streamed answer.
     #[must_use]
     pub const fn stream_content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions => "text/event-stream; charset=utf-8",
-            Self::Messages => "text/event-stream; charset=utf-8",
+            Self::ChatCompletions | Self::Messages => "text/event-stream; charset=utf-8",
         }
     }
 

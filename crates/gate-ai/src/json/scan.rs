@@ -11,6 +11,28 @@ use std::ops::Range;
 /// Deepest nesting accepted, the same as serde_json's own limit.
 const DEPTH_MAX: u32 = 128;
 
+/// Where a document stops being JSON, in one word so that results travel in registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ScanError(u32);
+
+impl ScanError {
+    const TOO_DEEP: Self = Self(u32::MAX);
+
+    fn at(offset: usize) -> Self {
+        Self(u32::try_from(offset).unwrap_or(u32::MAX - 1))
+    }
+}
+
+impl From<ScanError> for DialectError {
+    #[cold]
+    fn from(error: ScanError) -> Self {
+        if error == ScanError::TOO_DEEP {
+            return Self::TooDeep;
+        }
+        Self::json(error.0 as usize)
+    }
+}
+
 /// A position in a document.
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],
@@ -34,15 +56,14 @@ impl<'a> RawString<'a> {
     ///
     /// # Errors
     /// When an escape, a control character or a byte sequence is not valid JSON text.
-    pub(crate) fn value(&self, document: &'a [u8]) -> Result<Cow<'a, str>, DialectError> {
+    pub(crate) fn value(&self, document: &'a [u8]) -> Result<Cow<'a, str>, ScanError> {
         if !self.escaped && self.inner.iter().all(|&byte| byte >= 0x20) {
-            let text =
-                std::str::from_utf8(self.inner).map_err(|_| DialectError::json(self.start))?;
+            let text = std::str::from_utf8(self.inner).map_err(|_| ScanError::at(self.start))?;
             return Ok(Cow::Borrowed(text));
         }
         serde_json::from_slice(&document[self.start..self.end])
             .map(Cow::Owned)
-            .map_err(|_| DialectError::json(self.start))
+            .map_err(|_| ScanError::at(self.start))
     }
 }
 
@@ -91,13 +112,20 @@ impl<'a> Scanner<'a> {
         self.pos
     }
 
-    fn error<T>(&self) -> Result<T, DialectError> {
-        Err(DialectError::json(self.pos))
+    fn error<T>(&self) -> Result<T, ScanError> {
+        Err(ScanError::at(self.pos))
     }
 
     /// The next byte that is no white space, not consumed.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
+        match self.bytes.get(self.pos) {
+            Some(&byte) if byte > b' ' => Some(byte),
+            _ => self.peek_behind_space(),
+        }
+    }
+
+    fn peek_behind_space(&mut self) -> Option<u8> {
         while let Some(&byte) = self.bytes.get(self.pos) {
             if CLASS[byte as usize] != Class::Space {
                 return Some(byte);
@@ -107,7 +135,8 @@ impl<'a> Scanner<'a> {
         None
     }
 
-    fn expect(&mut self, wanted: u8) -> Result<(), DialectError> {
+    #[inline]
+    fn expect(&mut self, wanted: u8) -> Result<(), ScanError> {
         if self.peek() != Some(wanted) {
             return self.error();
         }
@@ -116,7 +145,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Consumes the opening brace of an object.
-    pub(crate) fn open_object(&mut self) -> Result<(), DialectError> {
+    pub(crate) fn open_object(&mut self) -> Result<(), ScanError> {
         self.expect(b'{')
     }
 
@@ -126,7 +155,7 @@ impl<'a> Scanner<'a> {
     pub(crate) fn next_key(
         &mut self,
         first: &mut bool,
-    ) -> Result<Option<RawString<'a>>, DialectError> {
+    ) -> Result<Option<RawString<'a>>, ScanError> {
         match self.peek() {
             Some(b'}') => {
                 self.pos += 1;
@@ -142,20 +171,8 @@ impl<'a> Scanner<'a> {
         Ok(Some(key))
     }
 
-    /// The members left behind a value: true when the object closes and the document ends there.
-    pub(crate) fn closes_document(&mut self) -> bool {
-        let mut first = false;
-        loop {
-            match self.next_key(&mut first) {
-                Ok(Some(_)) if self.skip_value().is_ok() => {}
-                Ok(None) => return self.finish().is_ok(),
-                _ => return false,
-            }
-        }
-    }
-
     /// Only white space may be left.
-    pub(crate) fn finish(&mut self) -> Result<(), DialectError> {
+    pub(crate) fn finish(&mut self) -> Result<(), ScanError> {
         match self.peek() {
             None => Ok(()),
             Some(_) => self.error(),
@@ -164,7 +181,7 @@ impl<'a> Scanner<'a> {
 
     /// Consumes a string.
     #[inline]
-    pub(crate) fn string(&mut self) -> Result<RawString<'a>, DialectError> {
+    pub(crate) fn string(&mut self) -> Result<RawString<'a>, ScanError> {
         self.expect(b'"')?;
         let start = self.pos - 1;
         let escaped = self.skip_string_rest()?;
@@ -178,25 +195,15 @@ impl<'a> Scanner<'a> {
 
     /// Moves past the closing quote; says whether there were escapes.
     #[inline]
-    fn skip_string_rest(&mut self) -> Result<bool, DialectError> {
-        let mut escaped = false;
-        loop {
-            let Some(offset) = find_quote_or_backslash(&self.bytes[self.pos..]) else {
-                return self.error();
-            };
-            self.pos += offset + 1;
-            if self.bytes[self.pos - 1] == b'"' {
-                return Ok(escaped);
-            }
-            escaped = true;
-            // The escaped byte may be a quote; a lone backslash at the end fails on the next turn.
-            self.pos = (self.pos + 1).min(self.bytes.len());
-        }
+    fn skip_string_rest(&mut self) -> Result<bool, ScanError> {
+        let end = string_end(self.bytes, self.pos).ok_or(ScanError::at(self.pos))?;
+        self.pos = end.next;
+        Ok(end.escaped)
     }
 
     /// Consumes any value and returns where it lay.
     #[inline]
-    pub(crate) fn skip_value(&mut self) -> Result<Range<usize>, DialectError> {
+    pub(crate) fn skip_value(&mut self) -> Result<Range<usize>, ScanError> {
         let first = self.peek();
         let start = self.pos;
         match first {
@@ -219,41 +226,45 @@ impl<'a> Scanner<'a> {
     }
 
     /// Skips a container without recursion; one bit per level remembers which bracket is open.
-    fn skip_container(&mut self) -> Result<(), DialectError> {
+    fn skip_container(&mut self) -> Result<(), ScanError> {
+        let bytes = self.bytes;
+        let mut pos = self.pos;
         let mut kinds: u128 = 0;
         let mut depth: u32 = 0;
-        while let Some(&byte) = self.bytes.get(self.pos) {
-            self.pos += 1;
+        while let Some(&byte) = bytes.get(pos) {
+            pos += 1;
             match CLASS[byte as usize] {
-                Class::Quote => {
-                    self.skip_string_rest()?;
-                }
+                Class::Quote => match string_end(bytes, pos) {
+                    Some(end) => pos = end.next,
+                    None => return Err(ScanError::at(pos)),
+                },
                 Class::Space | Class::Scalar | Class::Separator => {}
                 Class::Open => {
                     if depth == DEPTH_MAX {
-                        return Err(DialectError::TooDeep);
+                        return Err(ScanError::TOO_DEEP);
                     }
                     kinds = (kinds << 1) | u128::from(byte == b'{');
                     depth += 1;
                 }
                 Class::Close => {
                     if (kinds & 1 == 1) != (byte == b'}') {
-                        return self.error();
+                        break;
                     }
                     kinds >>= 1;
                     depth -= 1;
                     if depth == 0 {
+                        self.pos = pos;
                         return Ok(());
                     }
                 }
-                Class::Bad => return self.error(),
+                Class::Bad => break,
             }
         }
-        self.error()
+        Err(ScanError::at(pos))
     }
 
     /// Consumes a value that has to be `true`, `false` or `null`; `None` for any other.
-    pub(crate) fn flag(&mut self) -> Result<Option<Option<bool>>, DialectError> {
+    pub(crate) fn flag(&mut self) -> Result<Option<Option<bool>>, ScanError> {
         let span = self.skip_value()?;
         Ok(match &self.bytes[span] {
             b"true" => Some(Some(true)),
@@ -264,7 +275,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Consumes a value; its number when it is a plain unsigned integer.
-    pub(crate) fn unsigned(&mut self) -> Result<Option<u64>, DialectError> {
+    pub(crate) fn unsigned(&mut self) -> Result<Option<u64>, ScanError> {
         let span = self.skip_value()?;
         Ok(unsigned(&self.bytes[span]))
     }
@@ -281,18 +292,54 @@ pub(crate) fn unsigned(bytes: &[u8]) -> Option<u64> {
     })
 }
 
-/// Offset of the first quote or backslash: eight bytes at a time for short strings, which keys and
-/// enumerations are, then SIMD.
-#[inline]
+/// Where a string ends.
+struct StringEnd {
+    /// One past the closing quote.
+    next: usize,
+    /// Whether there are escapes in it.
+    escaped: bool,
+}
+
+/// The end of the string whose first byte is at `pos`.
+#[inline(always)]
+fn string_end(bytes: &[u8], pos: usize) -> Option<StringEnd> {
+    let stop = pos + find_quote_or_backslash(bytes.get(pos..)?)?;
+    if bytes[stop] == b'"' {
+        return Some(StringEnd {
+            next: stop + 1,
+            escaped: false,
+        });
+    }
+    escaped_string_end(bytes, stop)
+}
+
+/// The end of a string that has a backslash at `stop`.
+fn escaped_string_end(bytes: &[u8], mut stop: usize) -> Option<StringEnd> {
+    loop {
+        // The escaped byte may be a quote.
+        let rest = stop + 2;
+        stop = rest + memchr::memchr2(b'"', b'\\', bytes.get(rest..)?)?;
+        if bytes[stop] == b'"' {
+            return Some(StringEnd {
+                next: stop + 1,
+                escaped: true,
+            });
+        }
+    }
+}
+
+/// Offset of the first quote or backslash: eight bytes in one step for short strings, which keys
+/// and enumerations are, then SIMD.
+#[inline(always)]
 fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    const WORDS: usize = 4;
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
+    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
+    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
     let (words, _) = bytes.as_chunks::<8>();
-    for (i, word) in words.iter().take(WORDS).enumerate() {
+    for (i, word) in words.iter().take(2).enumerate() {
         let word = u64::from_le_bytes(*word);
-        let quote = word ^ (ONES * b'"' as u64);
-        let backslash = word ^ (ONES * b'\\' as u64);
+        let (quote, backslash) = (word ^ QUOTES, word ^ BACKSLASHES);
         // The lowest set bit of the zero-byte test is exact; higher ones may be carries.
         let hit = ((quote.wrapping_sub(ONES) & !quote)
             | (backslash.wrapping_sub(ONES) & !backslash))
@@ -301,7 +348,7 @@ fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
             return Some(i * 8 + (hit.trailing_zeros() / 8) as usize);
         }
     }
-    let done = words.len().min(WORDS) * 8;
+    let done = words.len().min(2) * 8;
     memchr::memchr2(b'"', b'\\', &bytes[done..]).map(|offset| done + offset)
 }
 
@@ -309,7 +356,7 @@ fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn keys(document: &str) -> Result<Vec<String>, DialectError> {
+    fn keys(document: &str) -> Result<Vec<String>, ScanError> {
         let bytes = document.as_bytes();
         let mut scanner = Scanner::at(bytes, 0);
         scanner.open_object()?;
@@ -359,7 +406,7 @@ mod tests {
     fn nesting_is_bounded() {
         let deep = |n: usize| format!("{{\"a\":{}{}}}", "[".repeat(n), "]".repeat(n));
         assert!(keys(&deep(128)).is_ok());
-        assert!(matches!(keys(&deep(129)), Err(DialectError::TooDeep)));
+        assert!(matches!(keys(&deep(129)), Err(ScanError::TOO_DEEP)));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use gate_ai::{Dialect, Usage};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -119,11 +120,14 @@ impl Cassette {
 
     /// Several answers that a project recorded one behind the other in one file.
     pub(crate) fn is_concatenated(&self) -> bool {
-        self.events()
+        let events = self.events();
+        let ids = events.iter().filter_map(|event| event["id"].as_str());
+        let ids: BTreeSet<_> = ids.filter(|id| !id.is_empty()).collect();
+        let ends = events
             .iter()
             .filter(|event| event["type"] == "message_stop")
-            .count()
-            > 1
+            .count();
+        ends > 1 || ids.len() > 1
     }
 }
 

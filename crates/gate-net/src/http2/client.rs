@@ -253,9 +253,9 @@ fn poll_head(
             ..SendError::after(Http2Error::Lost("the request's body failed".to_owned()))
         })),
         Poll::Ready(SendEnd::Complete | SendEnd::Cancelled(_)) => {
-            // A reset of the upload is also the response's fate, which tells the reason.
+            // A reset of the upload is also the response's fate, which tells the reason and has
+            // this task's waker already.
             *upload = None;
-            cx.waker().wake_by_ref();
             Poll::Pending
         }
     }

@@ -109,9 +109,7 @@ fn authority_of(parts: &http::request::Parts) -> Result<String, Refusal> {
         (None, Some(host)) => host,
         (None, None) => return Err(Refusal::NoAuthority),
     };
-    let plausible =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:[]%!$&'()*+,;=".contains(byte);
-    if authority.is_empty() || !authority.iter().all(plausible) {
+    if !crate::http1::is_valid_authority(authority) {
         return Err(Refusal::Authority);
     }
     String::from_utf8(authority.to_vec()).map_err(|_| Refusal::Authority)

@@ -34,6 +34,8 @@ pub struct TlsFacts {
     pub alpn: Option<Box<[u8]>>,
     /// Whether the peer proved itself with a certificate that was verified.
     pub peer_verified: bool,
+    /// Whether an earlier session was resumed instead of a full handshake.
+    pub resumed: bool,
 }
 
 impl TlsFacts {

@@ -8,7 +8,7 @@
 use super::TlsFacts;
 use crate::io::Wire;
 use gate_kit::buffer::PooledBuf;
-use rustls::{Connection, ProtocolVersion};
+use rustls::{Connection, HandshakeKind, ProtocolVersion};
 use std::io::{self, IoSlice, Read, Write};
 use std::task::{Context, Poll, ready};
 
@@ -71,6 +71,7 @@ impl Session {
             },
             alpn: self.connection.alpn_protocol().map(Into::into),
             peer_verified: self.connection.peer_certificates().is_some(),
+            resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }
 

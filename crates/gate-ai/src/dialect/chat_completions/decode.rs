@@ -32,6 +32,11 @@ pub(super) fn request<'a>(
             "reasoning_effort" => {
                 request.reasoning = effort(&text(raw, "reasoning_effort")?, losses)
             }
+            "thinking" => thinking(raw, &mut request, losses)?,
+            // Alibaba's and vLLM's switch.
+            "enable_thinking" => {
+                request.reasoning = Some(switch(boolean(raw, "enable_thinking")?));
+            }
             "reasoning" => reasoning(raw, &mut request, losses)?,
             "max_tokens" => {
                 let limit = unsigned(raw, "max_tokens")?;
@@ -321,6 +326,31 @@ fn reasoning<'a>(
                 request.reasoning.get_or_insert(Reasoning::Adaptive(None));
             }
             _ => losses.add(format!("reasoning.{name}")),
+        }
+    }
+    Ok(())
+}
+
+fn switch(on: bool) -> Reasoning {
+    if on {
+        Reasoning::Adaptive(None)
+    } else {
+        Reasoning::Off
+    }
+}
+
+/// DeepSeek's and Z.AI's object with a `type` of enabled or disabled.
+fn thinking<'a>(
+    raw: Raw<'a>,
+    request: &mut Request<'a>,
+    losses: &mut Losses,
+) -> Result<(), DialectError> {
+    for (name, raw) in Object::of(raw, "thinking")?.iter() {
+        match name {
+            // A level beside it says more than the switch.
+            "type" if request.reasoning.is_some() => {}
+            "type" => request.reasoning = Some(switch(text(raw, "thinking.type")? != "disabled")),
+            _ => losses.add(format!("thinking.{name}")),
         }
     }
     Ok(())

@@ -191,6 +191,10 @@ fn write_message(
     options: &TranslateOptions,
     losses: &mut Losses,
 ) {
+    if message.parts.is_empty() {
+        // Whatever it said was lost and reported; nothing said is no message here.
+        return;
+    }
     if message.parts.iter().any(|part| part.cache.is_some()) {
         losses.add("cache_control");
     }
@@ -247,9 +251,44 @@ fn write_user(w: &mut Writer<'_>, parts: &[Part<'_>], losses: &mut Losses) {
 }
 
 fn write_spoken(w: &mut Writer<'_>, role: &str, parts: &[&Part<'_>], losses: &mut Losses) {
+    let mut sayable: Vec<&Part<'_>> = Vec::with_capacity(parts.len());
+    for part in parts {
+        match unsayable(&part.content) {
+            Some(field) => losses.add(field),
+            None => sayable.push(part),
+        }
+    }
+    // A message of which nothing is left is none.
+    if sayable.is_empty() {
+        return;
+    }
     w.open().member("role", role).key("content");
-    write_content(w, parts, losses);
+    write_content(w, &sayable, losses);
     w.close();
+}
+
+/// The loss that a piece of what a user says is as a whole.
+fn unsayable(content: &Content<'_>) -> Option<&'static str> {
+    match content {
+        Content::Image {
+            source: Source::File(_) | Source::Text(_),
+            ..
+        } => Some("content.image.file"),
+        Content::Document {
+            source: Source::Url(_),
+            ..
+        } => Some("content.document.url"),
+        Content::Document {
+            source: Source::File(_),
+            ..
+        } => Some("content.document.file"),
+        // No dialect's user says these.
+        Content::Reasoning { .. }
+        | Content::RedactedReasoning(_)
+        | Content::ToolCall { .. }
+        | Content::ToolResult { .. } => Some("content.misplaced"),
+        _ => None,
+    }
 }
 
 /// One text is a string, anything else a list of parts.

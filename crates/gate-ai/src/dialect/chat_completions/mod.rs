@@ -18,7 +18,7 @@ use crate::failure::{ErrorClass, ProviderError};
 use crate::json::object::Object;
 use crate::json::scan::Scanner;
 use crate::json::write::Writer;
-use crate::usage::{Count, read_counts, value_of_member};
+use crate::usage::{read_counts, value_of_member};
 use crate::{DialectError, Losses, TranslateOptions, Usage};
 
 pub(crate) struct ChatCompletions;
@@ -68,43 +68,45 @@ impl Codec for ChatCompletions {
     }
 
     fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<()> {
-        let mut nested = [None; 2];
-        read_counts(document, at, &mut |name, count| match (name, count) {
-            (b"prompt_tokens", Count::Tokens(n)) => usage.input_tokens = n,
-            (b"completion_tokens", Count::Tokens(n)) => usage.output_tokens = n,
-            // DeepSeek, Moonshot and Mistral say it at the top.
-            (
-                b"prompt_cache_hit_tokens" | b"cached_tokens" | b"num_cached_tokens",
-                Count::Tokens(n),
-            ) => {
-                usage.cached_tokens = n;
-            }
-            (b"prompt_tokens_details", Count::Object(at)) => nested[0] = Some(at),
-            (b"completion_tokens_details", Count::Object(at)) => nested[1] = Some(at),
+        // Others' spellings of cached tokens count only where OpenAI's is absent.
+        let (mut cached, mut cached_elsewhere) = (None, None);
+        read_counts(document, at, |outer, name, n| match outer {
+            b"" => match name {
+                b"prompt_tokens" => usage.input_tokens = n,
+                b"completion_tokens" => usage.output_tokens = n,
+                // DeepSeek, Moonshot and Mistral say it at the top.
+                b"prompt_cache_hit_tokens" | b"cached_tokens" | b"num_cached_tokens" => {
+                    cached_elsewhere = Some(n);
+                }
+                _ => {}
+            },
+            b"prompt_tokens_details" => match name {
+                b"cached_tokens" => cached = Some(n),
+                b"cache_write_tokens" => usage.cache_written_tokens = n,
+                b"audio_tokens" => usage.audio_input_tokens = n,
+                _ => {}
+            },
+            b"completion_tokens_details" => match name {
+                b"reasoning_tokens" => usage.reasoning_tokens = n,
+                b"audio_tokens" => usage.audio_output_tokens = n,
+                _ => {}
+            },
             _ => {}
         })?;
-        if let Some(at) = nested[0] {
-            read_counts(document, at, &mut |name, count| match (name, count) {
-                (b"cached_tokens", Count::Tokens(n)) => usage.cached_tokens = n,
-                (b"cache_write_tokens", Count::Tokens(n)) => usage.cache_written_tokens = n,
-                (b"audio_tokens", Count::Tokens(n)) => usage.audio_input_tokens = n,
-                _ => {}
-            })?;
-        }
-        if let Some(at) = nested[1] {
-            read_counts(document, at, &mut |name, count| match (name, count) {
-                (b"reasoning_tokens", Count::Tokens(n)) => usage.reasoning_tokens = n,
-                (b"audio_tokens", Count::Tokens(n)) => usage.audio_output_tokens = n,
-                _ => {}
-            })?;
-        }
+        usage.cached_tokens = cached.or(cached_elsewhere).unwrap_or(0);
         Some(())
     }
 
     fn read_stream_usage(&self, data: &[u8], usage: &mut Usage) -> bool {
+        let at = value_of_member(data, b"usage").filter(|at| data[*at..].starts_with(b"{"));
+        // Groq's place for it where the caller did not ask.
+        let at = at.or_else(|| {
+            let outer = value_of_member(data, b"x_groq")?;
+            let end = Scanner::at(data, outer).skip_value().ok()?.end;
+            Some(outer + value_of_member(&data[outer..end], b"usage")?)
+        });
         let mut found = Usage::default();
-        let read = value_of_member(data, b"usage")
-            .is_some_and(|at| self.read_usage(data, at, &mut found).is_some());
+        let read = at.is_some_and(|at| self.read_usage(data, at, &mut found).is_some());
         if read {
             *usage = found;
         }

@@ -148,9 +148,11 @@ pub(super) fn tool_calls<'a>(
             continue;
         };
         let function = Object::of(function, "function")?;
-        let name = function
-            .text("name")
-            .ok_or(DialectError::Missing { field: "name" })?;
+        // Snowflake's lists hold calls of nothing.
+        let Some(name) = function.text("name").filter(|name| !name.is_empty()) else {
+            losses.add("tool_calls.nameless");
+            continue;
+        };
         // Some servers give no ids; the position is as good.
         let id = object
             .text("id")

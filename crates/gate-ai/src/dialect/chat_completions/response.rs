@@ -96,9 +96,10 @@ fn message<'a>(
             "annotations" => cited = citations(raw, losses)?,
             "function_call" => {
                 let call = Object::of(raw, "function_call")?;
-                let name = call
-                    .text("name")
-                    .ok_or(DialectError::Missing { field: "name" })?;
+                let Some(name) = call.text("name").filter(|name| !name.is_empty()) else {
+                    losses.add("tool_calls.nameless");
+                    continue;
+                };
                 let content = Content::ToolCall {
                     id: format!("call_{name}").into(),
                     arguments: call.text("arguments").unwrap_or_default(),

@@ -8,6 +8,7 @@ use super::parts::reasoning_detail;
 use crate::conversation::{Block, Content, Stop, StreamEvent};
 use crate::dialect::{Codec, Emit, StreamDecoder};
 use crate::json::object::{Object, Text, list, text};
+use crate::json::scan::Scanner;
 use crate::{DialectError, Losses, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -16,18 +17,14 @@ use std::borrow::Cow;
 /// Most blocks followed in one stream.
 const BLOCKS_MAX: usize = 1024;
 
-#[derive(Deserialize)]
+/// What is needed of a chunk. Its other members, which are most of it, are skipped.
+#[derive(Default)]
 struct Chunk<'a> {
-    #[serde(borrow, default)]
-    id: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    created: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    choices: Option<Vec<Choice<'a>>>,
-    #[serde(borrow, default)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    error: Option<&'a RawValue>,
+    id: Cow<'a, str>,
+    created: Option<u64>,
+    choices: Vec<Choice<'a>>,
+    has_usage: bool,
+    has_error: bool,
 }
 
 #[derive(Deserialize)]
@@ -82,14 +79,37 @@ struct Function<'a> {
 
 fn parse(data: &[u8]) -> Result<Chunk<'_>, DialectError> {
     let text = std::str::from_utf8(data).map_err(|e| DialectError::json(e.valid_up_to()))?;
-    serde_json::from_str(text).map_err(|error| DialectError::from_serde(&error))
+    let mut chunk = Chunk::default();
+    let mut scanner = Scanner::at(data, 0);
+    scanner.open_object()?;
+    let mut first = true;
+    while let Some(key) = scanner.next_key(&mut first)? {
+        // Nobody spells these with escapes; a reader that did not know them would skip them too.
+        match key.inner {
+            b"id" if scanner.peek() == Some(b'"') => chunk.id = scanner.string()?.value(data)?,
+            b"created" => chunk.created = scanner.unsigned()?,
+            b"choices" => {
+                let choices: Option<Vec<Choice<'_>>> =
+                    serde_json::from_str(&text[scanner.skip_value()?])
+                        .map_err(|error| DialectError::from_serde(&error))?;
+                chunk.choices = choices.unwrap_or_default();
+            }
+            b"usage" | b"x_groq" => chunk.has_usage |= &data[scanner.skip_value()?] != b"null",
+            b"error" => chunk.has_error = &data[scanner.skip_value()?] != b"null",
+            _ => {
+                scanner.skip_value()?;
+            }
+        }
+    }
+    scanner.finish()?;
+    Ok(chunk)
 }
 
 /// Whether a chunk holds text, thinking or a call.
 pub(super) fn bears_token(data: &[u8]) -> bool {
     let filled = |text: &Option<Text<'_>>| text.as_ref().is_some_and(|text| !text.0.is_empty());
     let Ok(chunk) = parse(data) else { return false };
-    chunk.choices.iter().flatten().any(|choice| {
+    chunk.choices.iter().any(|choice| {
         choice.delta.as_ref().is_some_and(|delta| {
             delta
                 .content
@@ -145,18 +165,18 @@ impl StreamDecoder for Decoder {
             return Ok(());
         }
         let chunk = parse(data)?;
-        if let Some(raw) = chunk.error {
+        if chunk.has_error {
             self.ended = true;
             let error = super::ChatCompletions.read_error(data);
             let event = StreamEvent::Error {
                 kind: error.code.or(error.kind).unwrap_or_default().into(),
-                message: error.message.unwrap_or_else(|| raw.get().to_owned()).into(),
+                message: error.message.unwrap_or_default().into(),
             };
             emit(event, losses);
             return Ok(());
         }
         self.start(&chunk, losses, emit);
-        for choice in chunk.choices.into_iter().flatten() {
+        for choice in chunk.choices {
             if choice.index.unwrap_or(0) != 0 {
                 losses.add("choices");
                 continue;
@@ -171,10 +191,9 @@ impl StreamDecoder for Decoder {
                 self.stop = Some(super::response::stop_of(&reason.0));
             }
         }
-        if let Some(raw) = chunk.usage {
+        if chunk.has_usage {
             let mut usage = Usage::default();
-            let read = super::ChatCompletions.read_usage(raw.get().as_bytes(), 0, &mut usage);
-            if read.is_some() {
+            if super::ChatCompletions.read_stream_usage(data, &mut usage) {
                 emit(StreamEvent::Usage(usage), losses);
             }
         }
@@ -191,15 +210,13 @@ impl StreamDecoder for Decoder {
 
 impl Decoder {
     fn start(&mut self, chunk: &Chunk<'_>, losses: &mut Losses, emit: &mut Emit<'_>) {
-        let id = chunk.id.as_ref().map_or("", |id| id.0.as_ref());
         // Azure's first chunk is about filters and has neither id nor choices.
-        let worth = !id.is_empty() || chunk.choices.as_ref().is_some_and(|c| !c.is_empty());
-        if self.started || !worth {
+        if self.started || (chunk.id.is_empty() && chunk.choices.is_empty()) {
             return;
         }
         self.started = true;
-        let created = chunk.created.and_then(|raw| raw.get().parse().ok());
-        let id = Cow::Borrowed(id);
+        let id = Cow::Borrowed(chunk.id.as_ref());
+        let created = chunk.created;
         emit(StreamEvent::Start { id, created }, losses);
     }
 

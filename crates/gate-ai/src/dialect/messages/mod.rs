@@ -16,7 +16,7 @@ use crate::failure::{ErrorClass, ProviderError};
 use crate::json::object::Object;
 use crate::json::scan::Scanner;
 use crate::json::write::Writer;
-use crate::usage::{Count, read_counts, value_of_member};
+use crate::usage::{read_counts, value_of_member};
 use crate::{DialectError, Losses, TranslateOptions, Usage};
 
 pub(crate) struct Messages;
@@ -68,30 +68,17 @@ impl Codec for Messages {
     fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<()> {
         // Members absent here keep what an earlier event of the stream said.
         let mut fresh = usage.fresh_input_tokens();
-        let (mut cache, mut output) = (None, None);
-        read_counts(document, at, &mut |name, count| match (name, count) {
-            (b"input_tokens", Count::Tokens(n)) => fresh = n,
-            (b"output_tokens", Count::Tokens(n)) => usage.output_tokens = n,
-            (b"cache_read_input_tokens", Count::Tokens(n)) => usage.cached_tokens = n,
-            (b"cache_creation_input_tokens", Count::Tokens(n)) => usage.cache_written_tokens = n,
-            (b"cache_creation", Count::Object(at)) => cache = Some(at),
-            (b"output_tokens_details", Count::Object(at)) => output = Some(at),
+        read_counts(document, at, |outer, name, n| match (outer, name) {
+            (b"", b"input_tokens") => fresh = n,
+            (b"", b"output_tokens") => usage.output_tokens = n,
+            (b"", b"cache_read_input_tokens") => usage.cached_tokens = n,
+            (b"", b"cache_creation_input_tokens") => usage.cache_written_tokens = n,
+            (b"cache_creation", b"ephemeral_1h_input_tokens") => {
+                usage.cache_written_1h_tokens = n;
+            }
+            (b"output_tokens_details", b"thinking_tokens") => usage.reasoning_tokens = n,
             _ => {}
         })?;
-        if let Some(at) = cache {
-            read_counts(document, at, &mut |name, count| {
-                if let (b"ephemeral_1h_input_tokens", Count::Tokens(n)) = (name, count) {
-                    usage.cache_written_1h_tokens = n;
-                }
-            })?;
-        }
-        if let Some(at) = output {
-            read_counts(document, at, &mut |name, count| {
-                if let (b"thinking_tokens", Count::Tokens(n)) = (name, count) {
-                    usage.reasoning_tokens = n;
-                }
-            })?;
-        }
         usage.input_tokens = fresh
             .saturating_add(usage.cached_tokens)
             .saturating_add(usage.cache_written_tokens);

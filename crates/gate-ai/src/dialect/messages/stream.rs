@@ -104,6 +104,10 @@ impl Decoder {
         let Some(message) = message else {
             return Ok(());
         };
+        // A stream that begins again leaves what was open unfinished.
+        for open in std::mem::take(&mut self.open) {
+            emit(StreamEvent::BlockStop { index: open.ours }, losses);
+        }
         let id = message.text("id").unwrap_or_default();
         emit(StreamEvent::Start { id, created: None }, losses);
         self.count(message.get("usage"), losses, emit);
@@ -195,7 +199,12 @@ impl Decoder {
 
     fn delta(&mut self, theirs: u64, delta: &Object<'_>, losses: &mut Losses, emit: &mut Emit<'_>) {
         // Blocks without a neutral place were reported when they began.
-        let Some(open) = self.open.iter_mut().find(|open| open.theirs == theirs) else {
+        let Some(open) = self
+            .open
+            .iter_mut()
+            .rev()
+            .find(|open| open.theirs == theirs)
+        else {
             return;
         };
         let index = open.ours;
@@ -235,7 +244,7 @@ impl Decoder {
         let Some(at) = self
             .open
             .iter()
-            .position(|open| Some(open.theirs) == theirs)
+            .rposition(|open| Some(open.theirs) == theirs)
         else {
             return;
         };

@@ -1,0 +1,12 @@
+//! The proxy through real sockets: one binary, a module per area.
+
+#[path = "it/basics.rs"]
+mod basics;
+#[path = "it/faults.rs"]
+mod faults;
+#[path = "it/models.rs"]
+mod models;
+#[path = "it/support.rs"]
+mod support;
+#[path = "it/upstreams.rs"]
+mod upstreams;

@@ -1,0 +1,1 @@
+//! Calls to models, through traffic: see the cassettes for recorded exchanges.

@@ -1,0 +1,337 @@
+//! A gateway on loopback, raw clients, and upstreams that do exactly what a test says.
+
+use gate_flow::{Condition, SecretSource};
+use gate_kit::clock::Clock;
+use gate_model::document::Document;
+use gate_proxy::compile::Registry;
+use gate_proxy::process::{Process, Setup, StartError};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// How long a test waits for anything before it fails.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Secrets;
+
+impl SecretSource for Secrets {
+    fn env(&self, name: &str) -> Result<String, String> {
+        Ok(format!("secret-of-{name}"))
+    }
+
+    fn file(&self, path: &std::path::Path) -> Result<String, String> {
+        Err(format!("{}: no files in these tests", path.display()))
+    }
+}
+
+fn no_conditions(_: &str) -> Result<Box<dyn Condition>, String> {
+    Err("no conditions in these tests".to_owned())
+}
+
+/// A running gateway; drained when dropped.
+pub struct Gateway {
+    pub process: Arc<Process>,
+}
+
+impl Gateway {
+    /// Starts a gateway from a document; it must listen as `main` on port 0.
+    pub fn start(yaml: &str) -> Self {
+        Self::try_start(yaml).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    pub fn try_start(yaml: &str) -> Result<Self, StartError> {
+        let document = parse(yaml);
+        let setup = Setup {
+            registry: Registry {
+                policies: &[],
+                condition: no_conditions,
+            },
+            folder: std::env::temp_dir(),
+            secrets: Box::new(Secrets),
+            clock: Clock::System,
+            trim: || {},
+            inheritance: None,
+        };
+        Process::start(&document, setup).map(|process| Self { process })
+    }
+
+    pub fn reload(&self, yaml: &str) -> Result<u64, StartError> {
+        self.process.reload(&parse(yaml))
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.process
+            .local_address("main")
+            .expect("the document has a TCP listener `main`")
+    }
+
+    /// A raw connection to the gateway.
+    pub fn connect(&self) -> TcpStream {
+        connect(self.address())
+    }
+
+    /// Sends one request on a fresh connection and reads the whole answer.
+    pub fn send(&self, request: &str) -> Answer {
+        let mut stream = self.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        read_answer(&mut stream)
+    }
+
+    pub fn get(&self, path: &str) -> Answer {
+        self.send(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n"))
+    }
+
+    /// The metrics page.
+    pub fn metrics(&self) -> String {
+        let format = gate_proxy::record::metrics::Format::negotiate(None);
+        self.process.shared().readers.metrics_page(format, |_| {})
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.process.drain(Duration::from_millis(200));
+    }
+}
+
+fn parse(yaml: &str) -> Document {
+    Document::parse(yaml.as_bytes(), "test.yaml").unwrap_or_else(|findings| panic!("{findings:?}"))
+}
+
+/// A document with one route to one upstream; `more` is added to the upstream's settings.
+pub fn plain(upstream: SocketAddr, more: &str) -> String {
+    format!(
+        "gateway: {{ workers: 1 }}\nlisteners: {{ main: {{ address: '127.0.0.1:0' }} }}\n\
+         upstreams:\n  up:\n    endpoints: ['{upstream}']\n{}\n\
+         routes: {{ all: {{ target: {{ upstream: up }} }} }}\n",
+        more.lines()
+            .map(|line| format!("    {line}\n"))
+            .collect::<String>()
+    )
+}
+
+pub fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream
+}
+
+/// An answer, taken apart by a reader that knows only what a test needs.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+    /// Whether the body ended as its head promised.
+    pub complete: bool,
+}
+
+impl Answer {
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name).then(|| value.trim())
+        })
+    }
+}
+
+pub fn read_head(stream: &mut impl Read) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        match stream.read(&mut byte) {
+            Ok(1) => head.push(byte[0]),
+            _ => break,
+        }
+    }
+    String::from_utf8(head).unwrap()
+}
+
+pub fn read_answer(stream: &mut impl Read) -> Answer {
+    let head = read_head(stream);
+    let status = head
+        .split(' ')
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    let mut answer = Answer {
+        status,
+        head,
+        body: Vec::new(),
+        complete: true,
+    };
+    if answer.header("transfer-encoding").is_some() {
+        answer.complete = read_chunks(stream, &mut answer.body);
+    } else if let Some(length) = answer.header("content-length") {
+        let length: usize = length.parse().unwrap();
+        answer.body.resize(length, 0);
+        let mut filled = 0;
+        while filled < length {
+            match stream.read(&mut answer.body[filled..]) {
+                Ok(n) if n > 0 => filled += n,
+                _ => break,
+            }
+        }
+        answer.body.truncate(filled);
+        answer.complete = filled == length;
+    } else if answer.header("connection") == Some("close") {
+        let _ = stream.read_to_end(&mut answer.body);
+    }
+    answer
+}
+
+fn read_chunks(stream: &mut impl Read, body: &mut Vec<u8>) -> bool {
+    let mut line = || {
+        let mut line = Vec::new();
+        let mut byte = [0];
+        while !line.ends_with(b"\r\n") {
+            if !matches!(stream.read(&mut byte), Ok(1)) {
+                return None;
+            }
+            line.push(byte[0]);
+        }
+        Some(String::from_utf8(line).unwrap())
+    };
+    let mut size = match line() {
+        Some(text) => usize::from_str_radix(text.trim(), 16).unwrap(),
+        None => return false,
+    };
+    loop {
+        if size == 0 {
+            // Trailers, up to the empty line.
+            loop {
+                match line() {
+                    Some(text) if text == "\r\n" => return true,
+                    Some(text) => {
+                        body.extend_from_slice(format!("[trailer {}]", text.trim()).as_bytes())
+                    }
+                    None => return false,
+                }
+            }
+        }
+        let mut text = Vec::new();
+        while text.len() < size + 2 {
+            let Some(part) = line() else { return false };
+            text.extend_from_slice(part.as_bytes());
+        }
+        assert_eq!(
+            text.len(),
+            size + 2,
+            "these tests send whole lines per chunk"
+        );
+        body.extend_from_slice(&text[..size]);
+        let Some(next) = line() else { return false };
+        size = usize::from_str_radix(next.trim(), 16).unwrap();
+    }
+}
+
+/// A server that hands every connection to a script, on a thread each.
+pub struct Upstream {
+    pub address: SocketAddr,
+    /// Connections accepted.
+    pub connections: Arc<AtomicUsize>,
+    /// Heads of requests seen by [`Upstream::http`].
+    pub seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Upstream {
+    pub fn raw(script: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (count, script) = (connections.clone(), Arc::new(script));
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let Ok(stream) = stream else { continue };
+                let number = count.fetch_add(1, Ordering::SeqCst);
+                let _ = stream.set_read_timeout(Some(PATIENCE));
+                let _ = stream.set_nodelay(true);
+                let script = script.clone();
+                std::thread::spawn(move || script(stream, number));
+            }
+        });
+        Self {
+            address,
+            connections,
+            seen: Arc::default(),
+        }
+    }
+
+    /// Answers every request on every connection with what `answer` says to its head and body.
+    pub fn http(answer: impl Fn(&str, &[u8]) -> String + Send + Sync + 'static) -> Self {
+        let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+        let noted = seen.clone();
+        let mut upstream = Self::raw(move |mut stream, _| {
+            loop {
+                let (head, body) = read_request(&mut stream);
+                if head.is_empty() {
+                    return;
+                }
+                noted.lock().unwrap().push(head.clone());
+                if stream.write_all(answer(&head, &body).as_bytes()).is_err() {
+                    return;
+                }
+            }
+        });
+        upstream.seen = seen;
+        upstream
+    }
+
+    pub fn accepted(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub fn last_seen(&self) -> String {
+        self.seen
+            .lock()
+            .unwrap()
+            .last()
+            .cloned()
+            .unwrap_or_default()
+    }
+}
+
+/// Reads one request: its head, and its body by length or chunks.
+pub fn read_request(stream: &mut TcpStream) -> (String, Vec<u8>) {
+    let head = read_head(stream);
+    let field = |name: &str| {
+        head.lines().find_map(|line| {
+            let (key, value) = line.split_once(':')?;
+            key.eq_ignore_ascii_case(name)
+                .then(|| value.trim().to_owned())
+        })
+    };
+    let mut body = Vec::new();
+    if field("transfer-encoding").is_some() {
+        read_chunks(stream, &mut body);
+    } else if let Some(length) = field("content-length") {
+        body.resize(length.parse().unwrap(), 0);
+        if stream.read_exact(&mut body).is_err() {
+            body.clear();
+        }
+    }
+    (head, body)
+}
+
+pub fn ok(body: &str) -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// Waits until `what` holds.
+pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "never came true: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
