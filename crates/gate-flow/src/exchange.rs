@@ -25,7 +25,8 @@ pub struct Exchange {
     pub parameters: Parameters,
     /// Who calls, once authenticated.
     pub caller: Option<Arc<Caller>>,
-    /// Fields added to whatever is answered, faults included.
+    /// Fields added to whatever is answered, faults included; they are appended once every policy
+    /// has seen the response.
     pub response_headers: Headers,
     /// Limits that a policy set for this exchange.
     pub overrides: Overrides,
@@ -64,7 +65,8 @@ pub struct TlsFacts {
     pub version: &'static str,
 }
 
-/// What path parameters matched, in the order of the path.
+/// What path parameters matched, in the order of the path, as it stands in the normalised path:
+/// what is percent-encoded there is percent-encoded here.
 #[derive(Debug, Clone, Default)]
 pub struct Parameters(pub SmallVec<[(Arc<str>, String); 2]>);
 

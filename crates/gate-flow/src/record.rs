@@ -35,6 +35,8 @@ pub struct Record {
     pub target: Option<Arc<str>>,
     /// Target (path and query) as received, when a policy has changed it since.
     pub original_target: Option<Box<str>>,
+    /// Id that caller, target and log share, when a policy gave one.
+    pub request_id: Option<Box<str>>,
     /// Status sent to the caller; 0 when none was sent.
     pub status: u16,
     /// The fault, when there was one.

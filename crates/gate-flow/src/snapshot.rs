@@ -110,6 +110,12 @@ impl Callers {
         self.by_key.get(sha256)
     }
 
+    /// The same with the hash that is stored, for who compares it once more in constant time.
+    #[must_use]
+    pub fn entry(&self, sha256: &[u8; 32]) -> Option<(&[u8; 32], &Arc<Caller>)> {
+        self.by_key.get_key_value(sha256)
+    }
+
     /// The caller of this name.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&Arc<Caller>> {

@@ -1,0 +1,287 @@
+//! Limits how many requests a caller may send per time.
+//!
+//! Every rate is its own window, and a request passes only if all of them have room; a refused one
+//! consumes nothing. A rate such as `100/s` grants 100 requests at once and then one every 10 ms
+//! (GCRA), so that no stretch of time ever sees more than the burst plus the rate. The count holds
+//! for the process, not for a core, and survives reloads while the rates stay the same. Refusals
+//! are `rate_limited` with `Retry-After`; all answers carry `RateLimit-Policy` and `RateLimit`
+//! (draft-ietf-httpapi-ratelimit-headers-10) unless `headers` is off.
+//!
+//! ```yaml
+//! - limit: { by: consumer, rates: [100/s, 5000/h], burst: 20 }
+//! ```
+
+#[path = "limit/table.rs"]
+mod table;
+
+use crate::places::{self, HeaderName};
+use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Verdict};
+use gate_kit::random;
+use gate_model::fault::FaultCode;
+use gate_model::units::Rate;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use smallvec::SmallVec;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use table::{Decision, Standing, Table, WINDOWS_MAX, Window};
+
+/// Whose requests are counted, and how many may pass.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitConfig {
+    /// What counts as one caller.
+    pub by: LimitBy,
+    /// The header that tells callers apart; needed with `by: key` and `by: header` only.
+    pub header: Option<String>,
+    /// The rate; short for `rates` with one entry.
+    pub rate: Option<Rate>,
+    /// Rates that must all have room, at most 4.
+    pub rates: Vec<Rate>,
+    /// Requests that may come at once in the shortest window; that rate's own count when left out.
+    pub burst: Option<u32>,
+    /// Whether answers carry `RateLimit-Policy` and `RateLimit`. `Retry-After` is always sent.
+    pub headers: bool,
+}
+
+impl Default for LimitConfig {
+    fn default() -> Self {
+        let (by, header, rate, burst) = (LimitBy::default(), None, None, None);
+        Self {
+            by,
+            header,
+            rate,
+            rates: Vec::new(),
+            burst,
+            headers: true,
+        }
+    }
+}
+
+/// What counts as one caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LimitBy {
+    /// The consumer that an earlier policy has authenticated; by address for callers without one.
+    #[default]
+    Consumer,
+    /// The caller's address; IPv6 callers by their /64, which is what one of them controls.
+    Address,
+    /// The credential in `header`, kept only as a hash; by address for callers without one.
+    Key,
+    /// The value of `header`; all callers without it count as one.
+    Header,
+    /// Everybody on the route together.
+    Route,
+}
+
+/// The policy.
+pub struct Limit {
+    by: By,
+    windows: SmallVec<[Window; WINDOWS_MAX]>,
+    names: Vec<String>,
+    announce: Option<String>,
+    table: Arc<Table>,
+}
+
+enum By {
+    Consumer,
+    Address,
+    Key(HeaderName),
+    Header(HeaderName),
+    Route,
+}
+
+impl PolicyKind for Limit {
+    const NAME: &'static str = "limit";
+    type Config = LimitConfig;
+
+    fn compile(
+        config: LimitConfig,
+        context: &CompileContext<'_>,
+    ) -> Result<Arc<dyn Policy>, (Option<&'static str>, String)> {
+        let by = compile_by(&config).map_err(|message| (Some("header"), message))?;
+        let mut rates: SmallVec<[Rate; WINDOWS_MAX]> = config.rate.into_iter().collect();
+        rates.extend(config.rates.iter().copied());
+        if rates.is_empty() {
+            return Err((None, "neither `rate` nor `rates` holds a rate".into()));
+        }
+        if rates.len() > WINDOWS_MAX {
+            return Err((
+                Some("rates"),
+                format!("at most {WINDOWS_MAX} rates are counted"),
+            ));
+        }
+        if config.burst == Some(0) {
+            return Err((
+                Some("burst"),
+                "a burst of 0 would refuse every request".into(),
+            ));
+        }
+        rates.sort_by_key(|rate| rate.per());
+        let windows = rates.iter().enumerate().map(|(index, rate)| {
+            let burst = config.burst.filter(|_| index == 0).unwrap_or(rate.count());
+            compile_window(*rate, burst)
+        });
+        let windows: Result<_, String> = windows.collect();
+        let names: Vec<String> = rates.iter().map(Rate::to_string).collect();
+        let secret = secret().map_err(|message| (None, message))?;
+        // Other rates are another state: an allowance of one would be meaningless in the other.
+        let identity = format!(
+            "{}/{:?}/{}",
+            context.identity(Self::NAME),
+            config.by,
+            names.join("+")
+        );
+        Ok(Arc::new(Limit {
+            by,
+            windows: windows.map_err(|message| (Some("rates"), message))?,
+            announce: config.headers.then(|| announcement(&rates)),
+            names,
+            table: context
+                .state
+                .get_or_insert(&identity, || Table::new(secret)),
+        }))
+    }
+}
+
+impl Policy for Limit {
+    // Hot path: one hash and one lock; the table allocates nothing for callers it knows.
+    fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
+        let decision = self.decide(exchange);
+        if let Some(announcement) = &self.announce {
+            let headers = &mut exchange.response_headers;
+            headers.append(b"RateLimit-Policy", announcement.as_bytes());
+            headers.append(b"RateLimit", &self.standings(&decision));
+        }
+        if decision.admitted {
+            return Verdict::Next;
+        }
+        let wait = decision
+            .standings
+            .iter()
+            .map(|standing| standing.wait)
+            .max();
+        Verdict::refuse(Fault::new(FaultCode::RateLimited).retry_after(wait.unwrap_or_default()))
+    }
+}
+
+impl Limit {
+    fn decide(&self, exchange: &Exchange) -> Decision {
+        let now = exchange.services.clock().now();
+        let admit = |domain, key: &[u8]| self.table.admit(domain, key, &self.windows, now);
+        let by_address = || match exchange.address.to_canonical() {
+            IpAddr::V4(address) => admit(b'4', &address.octets()),
+            IpAddr::V6(address) => admit(b'6', &address.octets()[..8]),
+        };
+        match &self.by {
+            By::Consumer => match &exchange.caller {
+                Some(caller) => admit(b'c', caller.name.as_bytes()),
+                None => by_address(),
+            },
+            By::Address => by_address(),
+            By::Key(header) => match header.all(&exchange.request.head.headers).next() {
+                Some(value) => admit(b'k', places::bearer(value).unwrap_or(value)),
+                None => by_address(),
+            },
+            By::Header(header) => {
+                let mut values = header.all(&exchange.request.head.headers);
+                admit(b'h', values.next().unwrap_or_default())
+            }
+            By::Route => admit(b'r', b""),
+        }
+    }
+
+    /// The `RateLimit` field: what is left of each window, and when it is whole again.
+    fn standings(&self, decision: &Decision) -> SmallVec<[u8; 128]> {
+        let mut field = SmallVec::new();
+        for (name, standing) in self.names.iter().zip(&decision.standings) {
+            let Standing {
+                remaining,
+                whole_in,
+                wait,
+            } = *standing;
+            let until = if wait.is_zero() { whole_in } else { wait };
+            if !field.is_empty() {
+                field.extend_from_slice(b", ");
+            }
+            let mut number = itoa::Buffer::new();
+            field.push(b'"');
+            field.extend_from_slice(name.as_bytes());
+            field.extend_from_slice(b"\";r=");
+            field.extend_from_slice(number.format(remaining).as_bytes());
+            field.extend_from_slice(b";t=");
+            field.extend_from_slice(number.format(seconds_up(until)).as_bytes());
+        }
+        field
+    }
+}
+
+fn compile_by(config: &LimitConfig) -> Result<By, String> {
+    let header = config
+        .header
+        .as_deref()
+        .map(HeaderName::parse)
+        .transpose()?;
+    match (config.by, header) {
+        (LimitBy::Key, Some(header)) => Ok(By::Key(header)),
+        (LimitBy::Header, Some(header)) => Ok(By::Header(header)),
+        (LimitBy::Key | LimitBy::Header, None) => {
+            Err("`by: key` and `by: header` need the header's name".into())
+        }
+        (_, Some(_)) => Err("a header counts only with `by: key` or `by: header`".into()),
+        (LimitBy::Consumer, None) => Ok(By::Consumer),
+        (LimitBy::Address, None) => Ok(By::Address),
+        (LimitBy::Route, None) => Ok(By::Route),
+    }
+}
+
+/// Rounds the interval up: a fraction of a nanosecond is never given away.
+fn compile_window(rate: Rate, burst: u32) -> Result<Window, String> {
+    let nanos = u64::try_from(rate.per().duration().as_nanos()).ok();
+    let interval = nanos.map(|nanos| nanos.div_ceil(u64::from(rate.count())));
+    let window = interval.and_then(|interval| {
+        let tolerance = interval.checked_mul(u64::from(burst).saturating_sub(1))?;
+        // An hour of clock beyond it must still be countable.
+        tolerance
+            .checked_add(interval)?
+            .checked_add(3_600_000_000_000)?;
+        Some(Window {
+            interval,
+            tolerance,
+        })
+    });
+    window.ok_or_else(|| format!("a burst of {burst} at {rate} takes centuries to recover"))
+}
+
+/// The `RateLimit-Policy` field. `w` is in whole seconds, so shorter windows go without.
+fn announcement(rates: &[Rate]) -> String {
+    let mut parts = Vec::new();
+    for rate in rates {
+        let per = rate.per().duration();
+        let whole = per.subsec_nanos() == 0;
+        let window = if whole {
+            format!(";w={}", per.as_secs())
+        } else {
+            String::new()
+        };
+        parts.push(format!("\"{rate}\";q={}{window}", rate.count()));
+    }
+    parts.join(", ")
+}
+
+fn seconds_up(duration: Duration) -> u64 {
+    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+}
+
+fn secret() -> Result<[u64; 2], String> {
+    let bytes: [u8; 16] = random::secret()
+        .map_err(|error| format!("the operating system has no randomness: {error}"))?;
+    let bits = u128::from_le_bytes(bytes);
+    Ok([bits as u64, (bits >> 64) as u64])
+}
+
+#[cfg(test)]
+#[path = "limit/tests.rs"]
+mod tests;

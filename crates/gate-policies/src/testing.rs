@@ -1,0 +1,567 @@
+//! Exchanges without sockets: a worker's services as tables, and time that a test moves.
+//!
+//! [`Harness`] compiles settings written as YAML, makes exchanges from a head written as text and
+//! runs policies on them. Waiting costs no time: when nothing else can happen, the clock jumps to
+//! the next sleeper, so that a deadline is tested in microseconds.
+
+use gate_flow::{
+    Caller, Callers, Client, CompileContext, Exchange, Fault, FetchError, FetchRequest, Fetched,
+    Found, LocalFuture, Overrides, Parameters, Policy, PolicyDescriptor, PolicyKind, Record, Route,
+    Router, SecretSource, Services, SharedState, Snapshot, Target, Verdict,
+};
+use gate_kit::clock::{Clock, ManualClock, Moment};
+use gate_kit::http::{
+    Body, BodyError, BodyStream, Frame, Headers, Method, Request, RequestHead, Response,
+    ResponseHead, Scheme, Version,
+};
+use gate_model::document::{Document, Path};
+use gate_model::fault::FaultCode;
+use gate_model::finding::Finding;
+use gate_model::resources::Resources;
+use std::cell::{Cell, RefCell};
+use std::collections::{HashMap, VecDeque};
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+/// Rounds without an answer after which a future is considered stuck.
+const ROUNDS_MAX: usize = 10_000;
+
+/// A worker, a process and a configuration for one test.
+pub(crate) struct Harness {
+    /// Moves the clock.
+    pub(crate) hands: Arc<ManualClock>,
+    /// What the worker offers.
+    pub(crate) services: Rc<FakeServices>,
+    /// State that outlives snapshots; the same for every policy compiled here.
+    pub(crate) state: Arc<SharedState>,
+    /// Secrets by the name of their variable or the path of their file.
+    pub(crate) secrets: HashMap<String, String>,
+    snapshot: RefCell<Arc<Snapshot>>,
+    folder: std::path::PathBuf,
+}
+
+impl Harness {
+    /// A worker whose clock stands at one day after the epoch, with nobody allowed to call.
+    pub(crate) fn new() -> Self {
+        let (clock, hands) = Clock::manual();
+        hands.advance(Duration::from_secs(86_400));
+        Self {
+            hands,
+            services: Rc::new(FakeServices::new(clock)),
+            state: Arc::default(),
+            secrets: HashMap::new(),
+            snapshot: RefCell::new(Arc::new(snapshot(Callers::default()))),
+            folder: "/nonexistent".into(),
+        }
+    }
+
+    /// Relative paths in settings start here.
+    pub(crate) fn folder(mut self, folder: impl Into<std::path::PathBuf>) -> Self {
+        self.folder = folder.into();
+        self
+    }
+
+    /// Allows these consumers, each with its team and keys.
+    pub(crate) fn callers(self, callers: &[(&str, Option<&str>, &[&str])]) -> Self {
+        let mut known = Callers::default();
+        for (name, team, keys) in callers {
+            let caller = Caller {
+                name: (*name).into(),
+                team: team.map(Into::into),
+                models: None,
+            };
+            known.insert(caller, keys.iter().map(|key| sha256(key.as_bytes())));
+        }
+        *self.snapshot.borrow_mut() = Arc::new(snapshot(known));
+        self
+    }
+
+    /// Configures these resources, written as YAML.
+    pub(crate) fn resources(self, yaml: &str) -> Self {
+        let document = Document::parse(yaml.as_bytes(), "test.yaml").expect("valid YAML");
+        let resources = document
+            .read(&Path::root())
+            .unwrap_or_else(|finding| panic!("{finding}"));
+        let mut snapshot = snapshot(Callers::default());
+        snapshot.resources = Arc::new(resources);
+        *self.snapshot.borrow_mut() = Arc::new(snapshot);
+        self
+    }
+
+    /// Compiles settings at position 0 of the route `r`.
+    pub(crate) fn compile<K: PolicyKind>(&self, yaml: &str) -> Result<Arc<dyn Policy>, Finding> {
+        self.compile_at::<K>(0, yaml)
+    }
+
+    /// Compiles settings at a position of the route `r`.
+    pub(crate) fn compile_at<K: PolicyKind>(
+        &self,
+        position: usize,
+        yaml: &str,
+    ) -> Result<Arc<dyn Policy>, Finding> {
+        let document = Document::parse(yaml.as_bytes(), "test.yaml")
+            .map_err(|mut findings| findings.remove(0))?;
+        let descriptor = PolicyDescriptor::of::<K>("", "");
+        let compile = |context: &CompileContext<'_>| {
+            descriptor.compile(&document.root, &Path::root(), context)
+        };
+        self.context_at(position, compile)
+    }
+
+    /// What compiling at position 0 of the route `r` may use.
+    pub(crate) fn context<T>(&self, f: impl FnOnce(&CompileContext<'_>) -> T) -> T {
+        self.context_at(0, f)
+    }
+
+    fn context_at<T>(&self, position: usize, f: impl FnOnce(&CompileContext<'_>) -> T) -> T {
+        f(&CompileContext {
+            resources: &self.snapshot.borrow().resources.clone(),
+            route: "r",
+            position,
+            state: &self.state,
+            secrets: &FakeSecrets(&self.secrets),
+            clock: self.services.clock(),
+            folder: &self.folder,
+        })
+    }
+
+    /// Compiles settings that must be right.
+    pub(crate) fn policy<K: PolicyKind>(&self, yaml: &str) -> Arc<dyn Policy> {
+        self.compile::<K>(yaml)
+            .unwrap_or_else(|finding| panic!("{finding}"))
+    }
+
+    /// An exchange on route `r`, from a head as text: the request line without version, then
+    /// fields as `name: value`, one a line. The host is `example.com` unless `host:` says otherwise.
+    pub(crate) fn exchange(&self, head: &str) -> Exchange {
+        let address = [192, 0, 2, 1].into();
+        let client = Client {
+            listener: "public".into(),
+            peer: (address, 40_000).into(),
+            local: ([192, 0, 2, 254], 443).into(),
+            scheme: Scheme::Https,
+            tls: None,
+        };
+        Exchange {
+            snapshot: self.snapshot.borrow().clone(),
+            request: Request {
+                head: request_head(head),
+                body: Body::Empty,
+            },
+            client: Rc::new(client),
+            address,
+            route: Some(0),
+            parameters: Parameters::default(),
+            caller: None,
+            response_headers: Headers::new(),
+            overrides: Overrides::default(),
+            record: Record {
+                started: self.services.clock().now(),
+                ..Record::default()
+            },
+            ai: None,
+            interim: None,
+            services: self.services.clone(),
+        }
+    }
+
+    /// Runs a policy's request side to its final verdict.
+    pub(crate) fn request(
+        &self,
+        policy: &Arc<dyn Policy>,
+        exchange: &mut Exchange,
+    ) -> Verdict<'static> {
+        self.block_on(async {
+            match policy.request(exchange) {
+                Verdict::Wait(later) => later.await,
+                Verdict::Next => Verdict::Next,
+                Verdict::Reply(response) => Verdict::Reply(response),
+                Verdict::Refuse(fault) => Verdict::Refuse(fault),
+            }
+        })
+    }
+
+    /// Runs a policy's response side; the exchange's own fields are appended as the proxy does.
+    pub(crate) fn respond(
+        &self,
+        policy: &Arc<dyn Policy>,
+        exchange: &mut Exchange,
+        mut response: Response,
+    ) -> Response {
+        policy.response(exchange, &mut response);
+        response.head.headers.extend(&exchange.response_headers);
+        response
+    }
+
+    /// Runs a future and the worker's tasks until the future is done.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = std::pin::pin!(future);
+        let mut cx = Context::from_waker(Waker::noop());
+        for round in 0..ROUNDS_MAX {
+            if let Poll::Ready(value) = future.as_mut().poll(&mut cx) {
+                return value;
+            }
+            self.services.poll_tasks();
+            // Futures of ours settle within a few polls; what still waits then waits for time.
+            if round % 8 == 7 {
+                self.services.jump();
+            }
+        }
+        panic!("the future waits for something that never comes");
+    }
+
+    /// Runs the worker's tasks until none is left or all wait for time.
+    pub(crate) fn settle(&self) {
+        (0..8).for_each(|_| self.services.poll_tasks());
+    }
+}
+
+/// What tests ask of a final verdict.
+pub(crate) trait VerdictExt {
+    /// The fault, when the policy refused.
+    fn refused(self) -> Option<Fault>;
+    /// The answer.
+    ///
+    /// # Panics
+    /// When the policy did not answer.
+    fn reply(self) -> Response;
+    /// Whether the policy lets the exchange go on.
+    fn is_next(&self) -> bool;
+}
+
+impl VerdictExt for Verdict<'_> {
+    fn refused(self) -> Option<Fault> {
+        match self {
+            Verdict::Refuse(fault) => Some(*fault),
+            _ => None,
+        }
+    }
+
+    fn reply(self) -> Response {
+        match self {
+            Verdict::Reply(response) => *response,
+            Verdict::Refuse(fault) => panic!("refused: {fault}"),
+            _ => panic!("the policy did not answer"),
+        }
+    }
+
+    fn is_next(&self) -> bool {
+        matches!(self, Verdict::Next)
+    }
+}
+
+/// An ordinary response for the way back.
+pub(crate) fn response(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Response {
+    let mut fields = Headers::new();
+    for (name, value) in headers {
+        fields
+            .try_append(name.as_bytes(), value.as_bytes())
+            .expect("tests write valid fields");
+    }
+    Response {
+        head: ResponseHead {
+            status,
+            headers: fields,
+        },
+        body: body.into(),
+    }
+}
+
+/// SHA-256 of some bytes.
+pub(crate) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    digest.as_ref().try_into().expect("SHA-256 has 32 bytes")
+}
+
+fn request_head(text: &str) -> RequestHead {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let (method, target) = lines
+        .next()
+        .and_then(|line| line.split_once(' '))
+        .expect("GET /path");
+    let mut head = RequestHead {
+        method: Method::from_bytes(method.as_bytes()).expect("a method"),
+        authority: "example.com".into(),
+        target: target.into(),
+        version: Version::Http11,
+        headers: Headers::new(),
+        upgrade: None,
+    };
+    for line in lines {
+        let (name, value) = line.split_once(':').expect("name: value");
+        let value = value.trim();
+        if name.eq_ignore_ascii_case("host") {
+            head.authority = value.into();
+        } else {
+            head.headers
+                .try_append(name.as_bytes(), value.as_bytes())
+                .expect("a valid field");
+        }
+    }
+    head
+}
+
+fn snapshot(callers: Callers) -> Snapshot {
+    let route = Route {
+        name: "r".into(),
+        steps: Vec::new(),
+        target: Box::new(NoTarget),
+    };
+    Snapshot {
+        revision: 1,
+        digest: "00".repeat(32),
+        resources: Arc::new(Resources::default()),
+        routes: vec![route],
+        router: Box::new(OneRoute),
+        callers,
+    }
+}
+
+struct OneRoute;
+
+impl Router for OneRoute {
+    fn find(&self, _: &str, _: &RequestHead, _: &mut Parameters) -> Found {
+        Found::Route(0)
+    }
+}
+
+pub(crate) struct NoTarget;
+
+impl Target for NoTarget {
+    fn call<'a>(&'a self, _: &'a mut Exchange) -> LocalFuture<'a, Result<Response, Fault>> {
+        Box::pin(async { Ok(response(204, &[], Body::Empty)) })
+    }
+}
+
+struct FakeSecrets<'a>(&'a HashMap<String, String>);
+
+impl SecretSource for FakeSecrets<'_> {
+    fn env(&self, name: &str) -> Result<String, String> {
+        self.0
+            .get(name)
+            .cloned()
+            .ok_or_else(|| format!("the variable {name} is not set"))
+    }
+
+    fn file(&self, path: &std::path::Path) -> Result<String, String> {
+        let name = path.display().to_string();
+        self.0
+            .get(&name)
+            .cloned()
+            .ok_or_else(|| format!("the file {name} does not exist"))
+    }
+}
+
+/// What becomes of a request that is sent outside a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// It is answered with 204.
+    Answered,
+    /// Its upstream cannot be reached.
+    Unreachable,
+    /// It is never answered.
+    Silent,
+}
+
+/// A body that comes as scripted: `None` stands for a pause of one poll.
+pub(crate) struct Script {
+    /// What is still to come.
+    pub(crate) steps: VecDeque<Option<Result<Frame, BodyError>>>,
+    /// Bytes to come, when the sender has said so.
+    pub(crate) remaining: Option<u64>,
+}
+
+impl Script {
+    /// Chunks of data, each given when it is asked for; `""` is a pause.
+    pub(crate) fn of(chunks: &[&str]) -> Self {
+        let step = |text: &&str| match *text {
+            "" => None,
+            text => Some(Ok(Frame::Data(text.to_owned().into()))),
+        };
+        Self {
+            steps: chunks.iter().map(step).collect(),
+            remaining: None,
+        }
+    }
+
+    /// This body, boxed.
+    pub(crate) fn body(self) -> Body {
+        Body::Stream(Box::new(self))
+    }
+}
+
+impl BodyStream for Script {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        match self.steps.pop_front() {
+            None => Poll::Ready(None),
+            Some(None) => {
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Some(Some(frame)) => {
+                if let (Some(left), Ok(Frame::Data(chunk))) = (&mut self.remaining, &frame) {
+                    *left -= chunk.len() as u64;
+                }
+                Poll::Ready(Some(frame))
+            }
+        }
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        self.remaining
+    }
+}
+
+/// A worker's services, as tables that a test fills and reads.
+pub(crate) struct FakeServices {
+    clock: Clock,
+    tasks: RefCell<Vec<LocalFuture<'static, ()>>>,
+    sleepers: Rc<RefCell<Vec<Moment>>>,
+    answers: RefCell<HashMap<String, VecDeque<Result<Fetched, FetchError>>>>,
+    /// Every fetch, in order.
+    pub(crate) fetched: RefCell<Vec<FetchRequest>>,
+    /// Every request sent to an upstream outside a route, in order, with its body.
+    pub(crate) sent: Rc<RefCell<Vec<(String, RequestHead, Vec<u8>)>>>,
+    /// Whether further tasks are refused.
+    pub(crate) full: Cell<bool>,
+    /// What becomes of requests sent to upstreams outside a route.
+    pub(crate) sending: Cell<Sending>,
+}
+
+impl FakeServices {
+    fn new(clock: Clock) -> Self {
+        Self {
+            clock,
+            tasks: RefCell::default(),
+            sleepers: Rc::default(),
+            answers: RefCell::default(),
+            fetched: RefCell::default(),
+            sent: Rc::default(),
+            full: Cell::new(false),
+            sending: Cell::new(Sending::Answered),
+        }
+    }
+
+    /// Adds an answer for a URL; answers are given in order, and the last one again and again.
+    pub(crate) fn answer(&self, url: &str, answer: Result<Fetched, FetchError>) {
+        self.answers
+            .borrow_mut()
+            .entry(url.to_owned())
+            .or_default()
+            .push_back(answer);
+    }
+
+    /// Replaces all answers for a URL by one.
+    pub(crate) fn answer_only(&self, url: &str, answer: Result<Fetched, FetchError>) {
+        self.answers
+            .borrow_mut()
+            .insert(url.to_owned(), [answer].into());
+    }
+
+    /// Number of tasks that are not done.
+    pub(crate) fn tasks(&self) -> usize {
+        self.tasks.borrow().len()
+    }
+
+    fn poll_tasks(&self) {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut tasks = self.tasks.take();
+        tasks.retain_mut(|task| task.as_mut().poll(&mut cx).is_pending());
+        self.tasks.borrow_mut().append(&mut tasks);
+    }
+
+    /// Moves the clock to the next sleeper, if anybody sleeps.
+    fn jump(&self) {
+        let now = self.clock.now();
+        let mut sleepers = self.sleepers.borrow_mut();
+        sleepers.retain(|until| *until > now);
+        if let (Some(until), Clock::Manual(hands)) = (sleepers.iter().min(), &self.clock) {
+            hands.advance(until.since(now));
+        }
+    }
+}
+
+impl Services for FakeServices {
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    fn spawn(&self, task: LocalFuture<'static, ()>) -> bool {
+        if self.full.get() {
+            return false;
+        }
+        self.tasks.borrow_mut().push(task);
+        true
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {
+        let until = self.clock.now().plus(duration);
+        let clock = self.clock.clone();
+        self.sleepers.borrow_mut().push(until);
+        Box::pin(poll_fn(move |_| {
+            if clock.now() >= until {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        }))
+    }
+
+    fn fetch(&self, request: FetchRequest) -> LocalFuture<'static, Result<Fetched, FetchError>> {
+        let mut answers = self.answers.borrow_mut();
+        let answer = match answers.get_mut(&request.url) {
+            None => Err(FetchError(format!("nothing answers {}", request.url))),
+            Some(queue) if queue.len() > 1 => queue.pop_front().expect("more than one"),
+            Some(queue) => queue.front().expect("tests add before they ask").clone(),
+        };
+        self.fetched.borrow_mut().push(request);
+        Box::pin(async move {
+            pause().await;
+            answer
+        })
+    }
+
+    fn send(
+        &self,
+        upstream: &str,
+        request: Request,
+    ) -> LocalFuture<'static, Result<Response, Fault>> {
+        let (sent, upstream) = (self.sent.clone(), upstream.to_owned());
+        let Request { head, mut body } = request;
+        let sending = self.sending.get();
+        Box::pin(async move {
+            let body = body
+                .collect(1 << 20)
+                .await
+                .expect("tests send small bodies")
+                .to_vec();
+            sent.borrow_mut().push((upstream, head, body));
+            match sending {
+                Sending::Answered => Ok(response(204, &[], Body::Empty)),
+                Sending::Unreachable => Err(FaultCode::UpstreamUnreachable.into()),
+                Sending::Silent => std::future::pending().await,
+            }
+        })
+    }
+
+    fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'static, Result<(), Fault>> {
+        work();
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// Waits for one more poll, as every real answer does.
+async fn pause() {
+    let mut asked = false;
+    poll_fn(|_| {
+        if std::mem::replace(&mut asked, true) {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
