@@ -3,7 +3,6 @@
 //! The schema is what `tidegate schema` prints, so that pages and editors say the same. Nothing
 //! here knows a kind of resource.
 
-use crate::repository;
 use serde_json::{Map, Value};
 
 /// A parsed schema with its definitions.
@@ -13,21 +12,6 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// Asks the gateway for it; builds the gateway first where that is needed.
-    pub(super) fn load() -> Result<Self, String> {
-        let output = repository::cargo()
-            .args(["run", "--quiet", "--package", "tidegate", "--", "schema"])
-            .stderr(std::process::Stdio::inherit())
-            .output()
-            .map_err(|error| format!("cargo run: {error}"))?;
-        if !output.status.success() {
-            return Err(format!("`tidegate schema` ended with {}", output.status));
-        }
-        let root = serde_json::from_slice(&output.stdout)
-            .map_err(|error| format!("`tidegate schema` printed no JSON: {error}"))?;
-        Ok(Self { root })
-    }
-
     /// A definition by name.
     pub(super) fn definition(&self, name: &str) -> Option<&Value> {
         self.root.get("$defs")?.get(name)
