@@ -5,13 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders that hold nothing of ours.
-const SKIPPED: [&str; 7] = [
+const SKIPPED: [&str; 8] = [
     ".git",
     ".venv",
     "artifacts",
     "corpus",
     "coverage",
     "node_modules",
+    "shared",
     "target",
 ];
 
@@ -20,14 +21,6 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("xtask lies in the workspace")
-}
-
-/// Where cargo puts what it builds.
-pub(crate) fn target() -> PathBuf {
-    match env::var_os("CARGO_TARGET_DIR") {
-        Some(folder) => root().join(folder),
-        None => root().join("target"),
-    }
 }
 
 /// The cargo that runs this command, else the one of the path.
@@ -68,6 +61,8 @@ pub(crate) fn files(root: &Path) -> Result<Vec<File>, String> {
                     folders.push(path);
                 }
             } else if kind.is_file()
+                // A work tree's `.git` is a file.
+                && name != ".git"
                 && let Ok(text) = fs::read_to_string(&path)
             {
                 let relative = path.strip_prefix(root).map_err(|error| error.to_string())?;

@@ -46,7 +46,10 @@ fn page(code: FaultCode, seen: &Value) -> Result<String, String> {
          causes inside the gateway stay in its log.\n\n",
     );
     for (title, key) in [
-        ("Everywhere else (`application/problem+json`, RFC 9457)", "problem"),
+        (
+            "Everywhere else (`application/problem+json`, RFC 9457)",
+            "problem",
+        ),
         ("On `/v1/chat/completions` (OpenAI)", "openai"),
         ("On `/v1/messages` (Anthropic)", "anthropic"),
     ] {

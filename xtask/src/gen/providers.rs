@@ -52,10 +52,7 @@ fn render(providers: &[Component]) -> String {
         list("::KIND")
     );
     for Component { name, .. } in providers {
-        let _ = writeln!(
-            out,
-            "\"{name}\" => {name}::translate_options(config),"
-        );
+        let _ = writeln!(out, "\"{name}\" => {name}::translate_options(config),");
     }
     out.push_str("_ => TranslateOptions::default(),\n}\n}\n");
     out

@@ -38,7 +38,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     }
     let mut complaints = complaints(&files);
     let stale = generate::stale()?;
-    complaints.extend(stale.iter().map(|path| format!("{path}: stale; run `cargo xtask gen`")));
+    complaints.extend(
+        stale
+            .iter()
+            .map(|path| format!("{path}: stale; run `cargo xtask gen`")),
+    );
     if complaints.is_empty() {
         println!("tidy: {} files in order", files.len());
         return Ok(());

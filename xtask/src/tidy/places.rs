@@ -32,7 +32,11 @@ pub(super) fn check(files: &[File]) -> Vec<String> {
                 found.push("another registry");
             }
             let path = &file.path;
-            complaints.extend(found.iter().map(|what| format!("{path}:{number}: `{what}`")));
+            complaints.extend(
+                found
+                    .iter()
+                    .map(|what| format!("{path}:{number}: `{what}`")),
+            );
         }
     }
     complaints

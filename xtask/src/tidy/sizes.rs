@@ -90,10 +90,13 @@ fn functions<'a>(lines: &[&'a str]) -> Vec<(&'a str, usize)> {
         };
         let indent = &line[..line.len() - text.len()];
         let ends = |line: &&str| line.strip_prefix(indent) == Some("}");
-        // A signature that ends in `;` before any brace has no body.
-        let body = lines[start..].iter().position(|line| line.trim_end().ends_with('{'));
-        let semicolon = lines[start..].iter().position(|line| line.trim_end().ends_with(';'));
-        if body.is_none() || semicolon < body && semicolon.is_some() {
+        // Declarations and one-liners end on the line that ends their signature.
+        let end = |line: &&&str| line.ends_with(['{', '}', ';']);
+        if !lines[start..]
+            .iter()
+            .find(end)
+            .is_some_and(|line| line.ends_with('{'))
+        {
             continue;
         }
         if let Some(length) = lines[start..].iter().position(|line| ends(&line)) {
@@ -107,9 +110,7 @@ fn function_name(text: &str) -> Option<&str> {
     let mut words = text.split(' ');
     loop {
         let word = words.next()?;
-        let is_qualifier = word.starts_with("pub")
-            || matches!(word, "const" | "async" | "unsafe" | "extern" | "\"C\"" | "super)" | "crate)")
-            || word.starts_with("crate::");
+        let is_qualifier = word.starts_with("pub") || matches!(word, "const" | "async");
         match word {
             "fn" => break,
             _ if is_qualifier => {}
@@ -136,12 +137,15 @@ mod tests {
         let lines: Vec<&str> = long.lines().collect();
         assert_eq!(functions(&lines), [("long", 61)]);
         let sizes = measure(&files(&[("a.rs", &long), ("b.rs", &function("short", 60))]));
-        assert_eq!(sizes.into_iter().collect::<Vec<_>>(), [("a.rs long".to_owned(), 61)]);
+        assert_eq!(
+            sizes.into_iter().collect::<Vec<_>>(),
+            [("a.rs long".to_owned(), 61)]
+        );
     }
 
     #[test]
     fn declarations_are_no_functions() {
-        let text = "trait A {\n    fn a(&self);\n    fn b(&self) -> u8 {\n        1\n    }\n}\n";
+        let text = "trait A {\n    fn a(&self);\n    fn c(&self) {}\n    fn b(&self) -> u8 {\n        1\n    }\n}\n";
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(functions(&lines), [("b", 3)]);
     }

@@ -140,7 +140,7 @@ guidance! {
     RateLimited:
         "The caller has used up what a policy `limit` of the route grants. The request was not sent on and was not counted.";
         ["More requests than the rate and its burst allow.",
-         "Several clients share one key, or (with `by: ip`) one address.",
+         "Several clients share one key, or (with `by: address`) one address.",
          "A loop in a client that tries again at once."];
         ["Wait as long as Retry-After says; `RateLimit` in every answer shows what is left.",
          "Raise `rates` or `burst` of the route's `limit`, or count by something finer."];
@@ -166,10 +166,10 @@ guidance! {
     PolicyFailed:
         "A policy could not decide, and letting the request pass would have switched protection off.";
         ["The key set of an `auth_jwt` could not be fetched so far.",
-         "A condition (`when`) has no value for this request, such as a comparison with a header that is missing.",
+         "A condition (`when`) has no value for this request, such as `int(...)` of a header that holds no number.",
          "A template gives something that its place cannot hold, such as a `host` that is none."];
         ["Look at `fault_detail` in the access log: it names the policy and the cause.",
-         "For conditions, ask first whether the value is there: `'x-plan' in request.headers && ...`.",
+         "For conditions, ask first whether the value has the right form: `request.headers['x-n'].matches('^[0-9]+$') && ...`.",
          "For key sets, check from the gateway's host that the URL answers."];
     TransferCodingUnknown:
         "The request's body is in a transfer coding other than `chunked`. What is not understood is not passed on.";
