@@ -54,7 +54,7 @@ fn blocks(file: &File) -> Vec<Block<'_>> {
 }
 
 /// Compiles a configuration as the gateway would at its start.
-fn compile(text: &str, folder: &Path) -> Result<(), String> {
+pub(crate) fn compile(text: &str, folder: &Path) -> Result<(), String> {
     let words = |findings: Vec<gate_model::finding::Finding>| {
         let texts = findings.iter().map(ToString::to_string);
         texts.collect::<Vec<_>>().join("\n")

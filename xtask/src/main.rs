@@ -8,6 +8,8 @@
 
 mod bench;
 #[cfg(test)]
+mod deploy;
+#[cfg(test)]
 mod documents;
 #[cfg(test)]
 mod facts;
