@@ -9,7 +9,7 @@ use gate_flow::{AiFacts, Attempt, Fault, Outcome, Record};
 use gate_kit::clock::Clock;
 use gate_kit::http::{Body, Method, Version};
 use gate_model::fault::FaultCode;
-use gate_policies::POLICIES;
+use gate_policies::{POLICIES, when};
 use gate_proxy::record::metrics::{Format, Metrics, SinkCounts};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -28,6 +28,7 @@ pub(crate) fn facts() -> Value {
         "schema": gate_proxy::schema::configuration(POLICIES),
         "faults": faults.collect::<Vec<_>>(),
         "metrics": metrics(),
+        "variables": when::VARIABLES,
     })
 }
 

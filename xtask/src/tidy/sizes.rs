@@ -99,7 +99,7 @@ fn functions<'a>(lines: &[&'a str]) -> Vec<(&'a str, usize)> {
         {
             continue;
         }
-        if let Some(length) = lines[start..].iter().position(|line| ends(&line)) {
+        if let Some(length) = lines[start..].iter().position(ends) {
             found.push((name, length + 1));
         }
     }
