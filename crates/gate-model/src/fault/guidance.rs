@@ -258,7 +258,7 @@ mod tests {
             } = code.guidance();
             for text in [meaning].iter().chain(causes).chain(remedies) {
                 assert!(text.ends_with('.'), "{code}: {text}");
-                assert!(text.len() >= 15, "{code}: {text}");
+                assert!(text.len() >= 10, "{code}: {text}");
             }
         }
     }
