@@ -5,6 +5,12 @@
 //! To add a target: a function here, a line in [`TARGETS`], some small files under
 //! `seeds/<target>/`, and for libFuzzer a file under `fuzz_targets/` with its `[[bin]]`.
 
+mod ai;
+mod config;
+
+pub use ai::{chat_completions, messages, sse};
+pub use config::config;
+
 use gate_kit::http::{Headers, Method, Version};
 use gate_net::http1::{
     BodyDecoder, BodyFraming, Limits, OutgoingFraming, ParseError, ResponseContext,
@@ -24,6 +30,10 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("path", path),
     ("proxy_protocol", proxy_protocol),
     ("client_hello", client_hello),
+    ("config", config),
+    ("sse", sse),
+    ("chat_completions", chat_completions),
+    ("messages", messages),
 ];
 
 fn fields(headers: &Headers) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -1,11 +1,14 @@
 //! Every target with its seeds and a bounded number of mutations of them, on a stable toolchain.
 //!
-//! `FUZZ_ROUNDS` sets the mutations per target (20,000 unless told) and `FUZZ_SEED` the sequence;
-//! a failure prints the bytes that caused it, which then belong under `seeds/`.
+//! Each target gets 100,000 mutations or 4 seconds, whichever is less; `FUZZ_SECONDS` sets another
+//! time and no number, as `cargo xtask soak` does, and `FUZZ_SEED` the sequence. A failure prints
+//! the bytes that caused it, which then belong under `seeds/`.
 
+use gate_kit::clock::Clock;
 use gate_kit::random;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::time::Duration;
 
 /// Tokens that a random byte would seldom make.
 const TOKENS: &[&[u8]] = &[
@@ -33,13 +36,33 @@ const TOKENS: &[&[u8]] = &[
     b"ffffffffffffffff",
     b"\x85",
     b"\xa0",
+    b"\n\n",
+    b"data: ",
+    b"null",
+    b"\"",
+    b"\\",
+    b"\\u0000",
+    b"{}",
+    b"[]",
+    b"{",
+    b"-1e999",
+    b"18446744073709551616",
+    b"&a ",
+    b"*a",
+    b"- ",
+    b"${",
 ];
+/// Mutations of one target when no time was set.
+const ROUNDS: u64 = 100_000;
+/// Seconds of one target when no time was set.
+const SECONDS: u64 = 4;
 
-fn number(name: &str, default: u64) -> u64 {
-    std::env::var(name)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(default)
+fn number(name: &str) -> Option<u64> {
+    let text = std::env::var(name).ok()?;
+    Some(
+        text.parse()
+            .unwrap_or_else(|_| panic!("{name}={text} is no number")),
+    )
 }
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
@@ -62,7 +85,7 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8]) {
     for _ in 0..=random::below(4) {
         let start = random::below(bytes.len() + 1);
         let end = start + random::below((bytes.len() - start).min(16) + 1);
-        match random::below(6) {
+        match random::below(7) {
             0 if start < bytes.len() => bytes[start] = random::bits() as u8,
             1 if start < bytes.len() => bytes[start] ^= 1 << random::below(8),
             2 => drop(bytes.drain(start..end)),
@@ -70,6 +93,11 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8]) {
             4 => {
                 let from = random::below(other.len() + 1);
                 bytes.splice(start.., other[from..].iter().copied());
+            }
+            5 => {
+                let from = random::below(other.len() + 1);
+                let length = random::below(other.len() - from + 1).min(48);
+                bytes.splice(start..end, other[from..from + length].iter().copied());
             }
             _ => {
                 let token = TOKENS[random::below(TOKENS.len())];
@@ -90,12 +118,22 @@ fn drive(name: &str, target: tidegate_fuzz::Target) {
         }
     };
     seeds.iter().for_each(|seed| run(seed));
-    random::seed(number("FUZZ_SEED", 1));
-    for _ in 0..number("FUZZ_ROUNDS", 20_000) {
+    random::seed(number("FUZZ_SEED").unwrap_or(1));
+    let given = number("FUZZ_SECONDS");
+    let limit = Duration::from_secs(given.unwrap_or(SECONDS));
+    let most = given.map_or(ROUNDS, |_| u64::MAX);
+    let (clock, mut rounds) = (Clock::System, 0);
+    let began = clock.now();
+    while rounds < most && clock.now().since(began) < limit {
         let mut bytes = seeds[random::below(seeds.len())].clone();
         mutate(&mut bytes, &seeds[random::below(seeds.len())]);
         run(&bytes);
+        rounds += 1;
     }
+    println!(
+        "{name}: {rounds} mutations in {:.1?}",
+        clock.now().since(began)
+    );
 }
 
 #[test]
