@@ -2,11 +2,17 @@
 
 #[path = "it/basics.rs"]
 mod basics;
+#[path = "it/cassettes.rs"]
+mod cassettes;
+#[path = "it/fallback.rs"]
+mod fallback;
 #[path = "it/faults.rs"]
 mod faults;
 #[path = "it/models.rs"]
 mod models;
 #[path = "it/support.rs"]
 mod support;
+#[path = "it/translated.rs"]
+mod translated;
 #[path = "it/upstreams.rs"]
 mod upstreams;

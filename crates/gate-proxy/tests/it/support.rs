@@ -1,6 +1,6 @@
 //! A gateway on loopback, raw clients, and upstreams that do exactly what a test says.
 
-use gate_flow::{Condition, SecretSource};
+use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
 use gate_proxy::compile::Registry;
@@ -26,10 +26,6 @@ impl SecretSource for Secrets {
     }
 }
 
-fn no_conditions(_: &str) -> Result<Box<dyn Condition>, String> {
-    Err("no conditions in these tests".to_owned())
-}
-
 /// A running gateway; drained when dropped.
 pub struct Gateway {
     pub process: Arc<Process>,
@@ -42,13 +38,18 @@ impl Gateway {
     }
 
     pub fn try_start(yaml: &str) -> Result<Self, StartError> {
+        Self::start_in(&std::env::temp_dir(), yaml)
+    }
+
+    /// Starts a gateway whose relative paths begin in `folder`.
+    pub fn start_in(folder: &std::path::Path, yaml: &str) -> Result<Self, StartError> {
         let document = parse(yaml);
         let setup = Setup {
             registry: Registry {
-                policies: &[],
-                condition: no_conditions,
+                policies: gate_policies::POLICIES,
+                condition: gate_policies::when::compile,
             },
-            folder: std::env::temp_dir(),
+            folder: folder.to_owned(),
             secrets: Box::new(Secrets),
             clock: Clock::System,
             trim: || {},
@@ -187,49 +188,50 @@ pub fn read_answer(stream: &mut impl Read) -> Answer {
     answer
 }
 
+/// Reads chunks to their end, trailers as text behind them; whether that end came.
 fn read_chunks(stream: &mut impl Read, body: &mut Vec<u8>) -> bool {
-    let mut line = || {
-        let mut line = Vec::new();
-        let mut byte = [0];
-        while !line.ends_with(b"\r\n") {
-            if !matches!(stream.read(&mut byte), Ok(1)) {
-                return None;
-            }
-            line.push(byte[0]);
-        }
-        Some(String::from_utf8(line).unwrap())
-    };
-    let mut size = match line() {
-        Some(text) => usize::from_str_radix(text.trim(), 16).unwrap(),
-        None => return false,
-    };
-    loop {
+    while let Some(size) = read_line(stream) {
+        let digits = size.split(';').next().unwrap_or_default();
+        let size = usize::from_str_radix(digits.trim(), 16).unwrap();
         if size == 0 {
-            // Trailers, up to the empty line.
-            loop {
-                match line() {
-                    Some(text) if text == "\r\n" => return true,
-                    Some(text) => {
-                        body.extend_from_slice(format!("[trailer {}]", text.trim()).as_bytes())
-                    }
-                    None => return false,
+            while let Some(trailer) = read_line(stream) {
+                if trailer == "\r\n" {
+                    return true;
+                }
+                body.extend_from_slice(format!("[trailer {}]", trailer.trim()).as_bytes());
+            }
+            return false;
+        }
+        let start = body.len();
+        body.resize(start + size, 0);
+        let mut filled = start;
+        while filled < body.len() {
+            match stream.read(&mut body[filled..]) {
+                Ok(n) if n > 0 => filled += n,
+                _ => {
+                    body.truncate(filled);
+                    return false;
                 }
             }
         }
-        let mut text = Vec::new();
-        while text.len() < size + 2 {
-            let Some(part) = line() else { return false };
-            text.extend_from_slice(part.as_bytes());
+        match read_line(stream) {
+            Some(end) => assert_eq!(end, "\r\n", "a chunk is as long as it says"),
+            None => return false,
         }
-        assert_eq!(
-            text.len(),
-            size + 2,
-            "these tests send whole lines per chunk"
-        );
-        body.extend_from_slice(&text[..size]);
-        let Some(next) = line() else { return false };
-        size = usize::from_str_radix(next.trim(), 16).unwrap();
     }
+    false
+}
+
+fn read_line(stream: &mut impl Read) -> Option<String> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while !line.ends_with(b"\r\n") {
+        if !matches!(stream.read(&mut byte), Ok(1)) {
+            return None;
+        }
+        line.push(byte[0]);
+    }
+    Some(String::from_utf8(line).unwrap())
 }
 
 /// A server that hands every connection to a script, on a thread each.
@@ -299,7 +301,7 @@ impl Upstream {
 }
 
 /// Reads one request: its head, and its body by length or chunks.
-pub fn read_request(stream: &mut TcpStream) -> (String, Vec<u8>) {
+pub fn read_request(stream: &mut impl Read) -> (String, Vec<u8>) {
     let head = read_head(stream);
     let field = |name: &str| {
         head.lines().find_map(|line| {
