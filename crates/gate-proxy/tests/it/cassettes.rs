@@ -31,11 +31,7 @@ pub fn of(folder: &str) -> Vec<Cassette> {
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     let all: Vec<_> = paths.iter().filter_map(|path| read(path)).collect();
-    assert!(
-        all.len() >= 50,
-        "only {} recordings in {folder}",
-        all.len()
-    );
+    assert!(all.len() >= 50, "only {} recordings in {folder}", all.len());
     all
 }
 
@@ -52,10 +48,12 @@ fn read(path: &Path) -> Option<Cassette> {
         name: value["id"].as_str()?.to_owned(),
         model: parsed["model"].as_str()?.to_owned(),
         status: u16::try_from(response["status"].as_u64()?).ok()?,
-        content_type: response["headers"]["content-type"]
-            .as_str()
-            .unwrap_or("application/json")
-            .to_owned(),
+        // Some recorders keep no header fields.
+        content_type: match response["headers"]["content-type"].as_str() {
+            Some(kind) => kind.to_owned(),
+            None if value["stream_format"] == "sse" => "text/event-stream".to_owned(),
+            None => "application/json".to_owned(),
+        },
         request: body,
         answer: response["body_text"].as_str()?.as_bytes().to_vec(),
         stream: value["stream_format"] == "sse",
@@ -166,7 +164,12 @@ impl Provider {
     }
 
     pub fn last(&self) -> Seen {
-        self.seen.lock().unwrap().last().cloned().unwrap_or_default()
+        self.seen
+            .lock()
+            .unwrap()
+            .last()
+            .cloned()
+            .unwrap_or_default()
     }
 
     pub fn calls(&self) -> usize {

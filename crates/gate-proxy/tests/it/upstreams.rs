@@ -102,7 +102,9 @@ fn a_reset_is_retried_for_get_and_not_for_post() {
         }
         count.fetch_add(1, Ordering::SeqCst);
         if number % 2 == 1 {
-            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 6\r\n\r\nsecond");
+            let _ = stream.write_all(
+                b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 6\r\n\r\nsecond",
+            );
         }
     });
     let gateway = Gateway::start(&plain(upstream.address, ""));
