@@ -4,6 +4,8 @@
 mod basics;
 #[path = "it/cassettes.rs"]
 mod cassettes;
+#[path = "it/certificates.rs"]
+mod certificates;
 #[path = "it/fallback.rs"]
 mod fallback;
 #[path = "it/faults.rs"]
@@ -12,6 +14,8 @@ mod faults;
 mod models;
 #[path = "it/support.rs"]
 mod support;
+#[path = "it/tls.rs"]
+mod tls;
 #[path = "it/translated.rs"]
 mod translated;
 #[path = "it/upstreams.rs"]

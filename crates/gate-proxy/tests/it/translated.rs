@@ -87,7 +87,8 @@ fn a_chat_caller_uses_tools_of_an_anthropic_model() {
         "string"
     );
     eventually("the record is made", || {
-        gateway.metrics()
+        gateway
+            .metrics()
             .lines()
             .any(|l| l.starts_with("tidegate_ai_translated") && l.ends_with(" 1"))
     });
