@@ -10,8 +10,12 @@ mod certificates;
 mod fallback;
 #[path = "it/faults.rs"]
 mod faults;
+#[path = "it/http2.rs"]
+mod http2;
 #[path = "it/models.rs"]
 mod models;
+#[path = "it/peers.rs"]
+mod peers;
 #[path = "it/support.rs"]
 mod support;
 #[path = "it/tls.rs"]
