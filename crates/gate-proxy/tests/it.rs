@@ -10,6 +10,8 @@ mod certificates;
 mod fallback;
 #[path = "it/faults.rs"]
 mod faults;
+#[path = "it/grpc.rs"]
+mod grpc;
 #[path = "it/http2.rs"]
 mod http2;
 #[path = "it/models.rs"]

@@ -185,7 +185,7 @@ fn a_cancelled_stream_cancels_the_upstream_within_100_ms() {
         assert_eq!(heard.recv().await, Some("asked"));
     });
     eventually("the records are made", || {
-        gateway.metrics().contains("outcome=\"client_closed\"} 2")
+        gateway.metrics().contains("outcome=\"client_closed\"} 3")
     });
 }
 
