@@ -24,5 +24,7 @@ mod support;
 mod tls;
 #[path = "it/translated.rs"]
 mod translated;
+#[path = "it/upgrades.rs"]
+mod upgrades;
 #[path = "it/upstreams.rs"]
 mod upstreams;
