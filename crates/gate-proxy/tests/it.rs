@@ -26,6 +26,8 @@ mod peers;
 mod sockets;
 #[path = "it/support.rs"]
 mod support;
+#[path = "it/telemetry.rs"]
+mod telemetry;
 #[path = "it/tls.rs"]
 mod tls;
 #[path = "it/translated.rs"]
