@@ -1,28 +1,27 @@
 //! Recorded provider traffic, and a provider that replays it in pieces of any size.
 
-use crate::support::{Gateway, Upstream, read_answer, read_head};
+use crate::support::{Gateway, Upstream, read_answer};
 use serde_json::Value;
-use std::io::{BufReader, Read, Write};
+use std::io::{BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// One recorded exchange whose request and answer are the bytes that went over the wire.
-pub struct Cassette {
-    pub name: String,
-    pub model: String,
-    pub status: u16,
-    pub content_type: String,
-    pub request: String,
-    pub answer: Vec<u8>,
-    pub stream: bool,
-    pub usage: Value,
+pub(crate) struct Cassette {
+    pub(crate) name: String,
+    pub(crate) model: String,
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) request: String,
+    pub(crate) answer: Vec<u8>,
+    pub(crate) stream: bool,
 }
 
 /// The exact recordings of one provider and dialect, in the order of their names.
 ///
 /// Empty, and said so, where the recordings are absent.
-pub fn of(folder: &str) -> Vec<Cassette> {
+pub(crate) fn of(folder: &str) -> Vec<Cassette> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes");
     let Ok(entries) = std::fs::read_dir(root.join(folder)) else {
         eprintln!("SKIPPED: no recordings in ../shared/cassettes/{folder}");
@@ -57,13 +56,12 @@ fn read(path: &Path) -> Option<Cassette> {
         request: body,
         answer: response["body_text"].as_str()?.as_bytes().to_vec(),
         stream: value["stream_format"] == "sse",
-        usage: value["usage"].clone(),
     })
 }
 
 impl Cassette {
     /// The answer as a reply in one piece.
-    pub fn reply(&self) -> Reply {
+    pub(crate) fn reply(&self) -> Reply {
         Reply {
             status: self.status,
             headers: format!("content-type: {}\r\n", self.content_type),
@@ -72,7 +70,7 @@ impl Cassette {
     }
 
     /// The recorded request with another model's name in it, every other byte as it was.
-    pub fn request_for(&self, model: &str) -> String {
+    pub(crate) fn request_for(&self, model: &str) -> String {
         let spelled = [
             format!("\"model\":\"{}\"", self.model),
             format!("\"model\": \"{}\"", self.model),
@@ -95,30 +93,30 @@ impl Cassette {
 
 /// What the provider answers next.
 #[derive(Clone, Default)]
-pub struct Reply {
-    pub status: u16,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
     /// Lines of header fields.
-    pub headers: String,
+    pub(crate) headers: String,
     /// Each is sent as a chunk of its own, so that it reaches the gateway as a piece of its own.
-    pub pieces: Vec<Vec<u8>>,
+    pub(crate) pieces: Vec<Vec<u8>>,
 }
 
 /// A request that reached the provider.
 #[derive(Clone, Default)]
-pub struct Seen {
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Seen {
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 /// A provider that answers every request with the reply that is set.
-pub struct Provider {
-    pub address: SocketAddr,
-    pub reply: Arc<Mutex<Reply>>,
-    pub seen: Arc<Mutex<Vec<Seen>>>,
+pub(crate) struct Provider {
+    pub(crate) address: SocketAddr,
+    pub(crate) reply: Arc<Mutex<Reply>>,
+    pub(crate) seen: Arc<Mutex<Vec<Seen>>>,
 }
 
 impl Provider {
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let reply: Arc<Mutex<Reply>> = Arc::default();
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let (next, noted) = (reply.clone(), seen.clone());
@@ -144,14 +142,14 @@ impl Provider {
     }
 
     /// A provider with this reply.
-    pub fn with(reply: Reply) -> Self {
+    pub(crate) fn with(reply: Reply) -> Self {
         let provider = Self::start();
         provider.set(reply);
         provider
     }
 
     /// A provider that refuses with this status and body.
-    pub fn refusing(status: u16, headers: &str, body: &str) -> Self {
+    pub(crate) fn refusing(status: u16, headers: &str, body: &str) -> Self {
         Self::with(Reply {
             status,
             headers: format!("content-type: application/json\r\n{headers}"),
@@ -159,11 +157,11 @@ impl Provider {
         })
     }
 
-    pub fn set(&self, reply: Reply) {
+    pub(crate) fn set(&self, reply: Reply) {
         *self.reply.lock().unwrap() = reply;
     }
 
-    pub fn last(&self) -> Seen {
+    pub(crate) fn last(&self) -> Seen {
         self.seen
             .lock()
             .unwrap()
@@ -172,7 +170,7 @@ impl Provider {
             .unwrap_or_default()
     }
 
-    pub fn calls(&self) -> usize {
+    pub(crate) fn calls(&self) -> usize {
         self.seen.lock().unwrap().len()
     }
 }
@@ -193,21 +191,21 @@ fn encode(reply: &Reply) -> Vec<u8> {
 }
 
 /// A caller with one connection that is kept.
-pub struct Caller {
+pub(crate) struct Caller {
     stream: BufReader<TcpStream>,
     /// Header fields of every request.
-    pub headers: String,
+    pub(crate) headers: String,
 }
 
 impl Caller {
-    pub fn new(gateway: &Gateway) -> Self {
+    pub(crate) fn new(gateway: &Gateway) -> Self {
         Self {
             stream: BufReader::new(gateway.connect()),
             headers: String::new(),
         }
     }
 
-    pub fn send(&mut self, path: &str, body: &str) {
+    pub(crate) fn send(&mut self, path: &str, body: &str) {
         let request = format!(
             "POST {path} HTTP/1.1\r\nhost: ai.test\r\ncontent-type: application/json\r\n{}content-length: {}\r\n\r\n{body}",
             self.headers,
@@ -216,27 +214,15 @@ impl Caller {
         self.stream.get_mut().write_all(request.as_bytes()).unwrap();
     }
 
-    pub fn post(&mut self, path: &str, body: &str) -> crate::support::Answer {
+    pub(crate) fn post(&mut self, path: &str, body: &str) -> crate::support::Answer {
         self.send(path, body);
         read_answer(&mut self.stream)
-    }
-
-    /// Reads up to the end of an answer's head.
-    pub fn head(&mut self) -> String {
-        read_head(&mut self.stream)
-    }
-
-    /// Reads whatever comes until the connection ends.
-    pub fn rest(&mut self) -> Vec<u8> {
-        let mut bytes = Vec::new();
-        let _ = self.stream.read_to_end(&mut bytes);
-        bytes
     }
 }
 
 /// A document with one provider of `kind` at `address`, and each of `models` served by it as
 /// `provider-model`.
-pub fn document(kind: &str, address: SocketAddr, models: &[&str]) -> String {
+pub(crate) fn document(kind: &str, address: SocketAddr, models: &[&str]) -> String {
     let mut names: Vec<&str> = models.to_vec();
     names.sort_unstable();
     names.dedup();

@@ -15,20 +15,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Signs certificates.
-pub struct Authority {
+pub(crate) struct Authority {
     issuer: Issuer<'static, KeyPair>,
-    pub pem: String,
+    pub(crate) pem: String,
 }
 
 /// A certificate and its key, as PEM.
 #[derive(Clone)]
-pub struct Pair {
-    pub chain: String,
-    pub key: String,
+pub(crate) struct Pair {
+    pub(crate) chain: String,
+    pub(crate) key: String,
 }
 
 impl Authority {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::new([]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(DnType::CommonName, name);
@@ -40,7 +40,7 @@ impl Authority {
         }
     }
 
-    pub fn sign(&self, names: &[&str]) -> Pair {
+    pub(crate) fn sign(&self, names: &[&str]) -> Pair {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let key = KeyPair::generate().unwrap();
         let certificate = CertificateParams::new(names).unwrap();
@@ -60,12 +60,12 @@ impl Authority {
 
 impl Pair {
     /// Writes `NAME.pem` and `NAME.key`.
-    pub fn write(&self, folder: &Path, name: &str) {
+    pub(crate) fn write(&self, folder: &Path, name: &str) {
         std::fs::write(folder.join(format!("{name}.pem")), &self.chain).unwrap();
         std::fs::write(folder.join(format!("{name}.key")), &self.key).unwrap();
     }
 
-    pub fn der(&self) -> CertificateDer<'static> {
+    pub(crate) fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.chain.as_bytes()).unwrap()
     }
 
@@ -75,11 +75,11 @@ impl Pair {
 }
 
 /// A client that trusts one authority.
-pub fn client(trusted: &Authority, alpn: &[&str]) -> ClientConfig {
+pub(crate) fn client(trusted: &Authority, alpn: &[&str]) -> ClientConfig {
     client_of(trusted, alpn, rustls::ALL_VERSIONS)
 }
 
-pub fn client_of(
+pub(crate) fn client_of(
     trusted: &Authority,
     alpn: &[&str],
     versions: &[&'static SupportedProtocolVersion],
@@ -94,7 +94,7 @@ pub fn client_of(
 }
 
 /// A server; `callers` signs the certificates it wants to see.
-pub fn server(pair: &Pair, callers: Option<&Authority>, alpn: &[&str]) -> Arc<ServerConfig> {
+pub(crate) fn server(pair: &Pair, callers: Option<&Authority>, alpn: &[&str]) -> Arc<ServerConfig> {
     let provider = Arc::new(default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
@@ -114,16 +114,20 @@ pub fn server(pair: &Pair, callers: Option<&Authority>, alpn: &[&str]) -> Arc<Se
     Arc::new(config)
 }
 
-pub type ClientStream = StreamOwned<ClientConnection, TcpStream>;
-pub type ServerStream = StreamOwned<ServerConnection, TcpStream>;
+pub(crate) type ClientStream = StreamOwned<ClientConnection, TcpStream>;
+pub(crate) type ServerStream = StreamOwned<ServerConnection, TcpStream>;
 
 /// Connects and shakes hands.
-pub fn connect(address: SocketAddr, config: ClientConfig, name: &str) -> io::Result<ClientStream> {
+pub(crate) fn connect(
+    address: SocketAddr,
+    config: ClientConfig,
+    name: &str,
+) -> io::Result<ClientStream> {
     connect_over(crate::support::connect(address), config, name)
 }
 
 /// Shakes hands on a connection.
-pub fn connect_over(
+pub(crate) fn connect_over(
     mut stream: TcpStream,
     config: ClientConfig,
     name: &str,
@@ -137,7 +141,10 @@ pub fn connect_over(
 }
 
 /// The server's side of the same.
-pub fn accept(mut stream: TcpStream, config: &Arc<ServerConfig>) -> io::Result<ServerStream> {
+pub(crate) fn accept(
+    mut stream: TcpStream,
+    config: &Arc<ServerConfig>,
+) -> io::Result<ServerStream> {
     let mut connection = ServerConnection::new(config.clone()).unwrap();
     while connection.is_handshaking() {
         connection.complete_io(&mut stream)?;

@@ -101,7 +101,7 @@ fn recut((folder, kind, path): (&str, &str, &str)) {
     check(smallest, &every_byte);
 }
 
-pub fn random_cuts(length: usize) -> Vec<usize> {
+pub(crate) fn random_cuts(length: usize) -> Vec<usize> {
     let mut cuts: Vec<_> = (0..5)
         .map(|_| 1 + gate_kit::random::bits() as usize % (length - 1))
         .collect();
@@ -109,7 +109,7 @@ pub fn random_cuts(length: usize) -> Vec<usize> {
     cuts
 }
 
-pub fn pieces(bytes: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
+pub(crate) fn pieces(bytes: &[u8], cuts: &[usize]) -> Vec<Vec<u8>> {
     let starts = std::iter::once(0).chain(cuts.iter().copied());
     let ends = cuts.iter().copied().chain([bytes.len()]);
     starts

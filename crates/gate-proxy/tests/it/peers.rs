@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::io::{AsyncRead, AsyncWrite};
 
-pub type Handler = dyn Fn(Request<RecvStream>, SendResponse<Bytes>) -> Pin<Box<dyn Future<Output = ()>>>
+pub(crate) type Handler = dyn Fn(Request<RecvStream>, SendResponse<Bytes>) -> Pin<Box<dyn Future<Output = ()>>>
     + Send
     + Sync;
 
 /// Runs a test's future to its end, within the patience of all tests.
-pub fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -31,14 +31,14 @@ pub fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// An HTTP/2 server.
-pub struct Http2Upstream {
-    pub address: SocketAddr,
-    pub connections: Arc<AtomicUsize>,
+pub(crate) struct Http2Upstream {
+    pub(crate) address: SocketAddr,
+    pub(crate) connections: Arc<AtomicUsize>,
 }
 
 impl Http2Upstream {
     /// Prior knowledge without `tls`, ALPN with it.
-    pub fn start<F, Fut>(tls: Option<Arc<rustls::ServerConfig>>, handler: F) -> Self
+    pub(crate) fn start<F, Fut>(tls: Option<Arc<rustls::ServerConfig>>, handler: F) -> Self
     where
         F: Fn(Request<RecvStream>, SendResponse<Bytes>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = ()> + 'static,
@@ -93,7 +93,7 @@ async fn serve(io: Io, tls: Option<Arc<rustls::ServerConfig>>, handler: Arc<Hand
 }
 
 /// A client whose connection is driven beside the test.
-pub async fn client<T>(io: T) -> h2::client::SendRequest<Bytes>
+pub(crate) async fn client<T>(io: T) -> h2::client::SendRequest<Bytes>
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
@@ -105,14 +105,14 @@ where
 }
 
 /// A client by prior knowledge.
-pub async fn connect(address: SocketAddr) -> h2::client::SendRequest<Bytes> {
+pub(crate) async fn connect(address: SocketAddr) -> h2::client::SendRequest<Bytes> {
     let stream = tokio::net::TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
     client(stream).await
 }
 
 /// A request without a body yet.
-pub fn request(method: &str, path: &str) -> Request<()> {
+pub(crate) fn request(method: &str, path: &str) -> Request<()> {
     Request::builder()
         .method(method)
         .uri(format!("http://h2.test{path}"))
@@ -121,7 +121,7 @@ pub fn request(method: &str, path: &str) -> Request<()> {
 }
 
 /// Reads a body and its trailers.
-pub async fn read(body: &mut RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {
+pub(crate) async fn read(body: &mut RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {
     let mut bytes = Vec::new();
     while let Some(chunk) = body.data().await {
         let chunk = chunk?;
@@ -132,7 +132,7 @@ pub async fn read(body: &mut RecvStream) -> Result<(Vec<u8>, Option<HeaderMap>),
 }
 
 /// Sends a request and reads the whole answer.
-pub async fn ask(
+pub(crate) async fn ask(
     sender: &mut h2::client::SendRequest<Bytes>,
     request: Request<()>,
     body: Option<&'static [u8]>,
@@ -147,13 +147,13 @@ pub async fn ask(
 }
 
 /// Answers with a status and a body.
-pub fn answer(respond: &mut SendResponse<Bytes>, status: u16, body: impl Into<Bytes>) {
+pub(crate) fn answer(respond: &mut SendResponse<Bytes>, status: u16, body: impl Into<Bytes>) {
     let mut stream = head(respond, status);
     let _ = stream.send_data(body.into(), true);
 }
 
 /// Answers with a head; the body follows.
-pub fn head(respond: &mut SendResponse<Bytes>, status: u16) -> SendStream<Bytes> {
+pub(crate) fn head(respond: &mut SendResponse<Bytes>, status: u16) -> SendStream<Bytes> {
     let response = Response::builder().status(status).body(()).unwrap();
     respond.send_response(response, false).unwrap()
 }

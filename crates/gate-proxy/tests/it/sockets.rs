@@ -268,7 +268,7 @@ fn tls_passes_through_by_server_name() {
 
 /// A forward proxy that lets callers through who know the password.
 fn forward_proxy() -> Upstream {
-    let upstream = Upstream::raw(|mut stream, _| {
+    Upstream::raw(|mut stream, _| {
         let head = read_head(&mut stream);
         // base64 of `me:secret`.
         if !head.contains("Proxy-Authorization: Basic bWU6c2VjcmV0\r\n") {
@@ -291,8 +291,7 @@ fn forward_proxy() -> Upstream {
         let _ = std::io::copy(&mut far, &mut near);
         let _ = near.shutdown(std::net::Shutdown::Both);
         let _ = up.join();
-    });
-    upstream
+    })
 }
 
 #[test]
