@@ -44,12 +44,21 @@ impl ListenerState {
 
     /// Calls `with` on the sockets; `None` once they are closed.
     pub fn with_sockets<T>(&self, with: impl FnOnce(&Sockets) -> T) -> Option<T> {
-        self.sockets.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(with)
+        self.sockets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(with)
     }
 
     /// Gives the sockets up; connections that were accepted live on.
     pub fn close(&self) {
-        drop(self.sockets.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(
+            self.sockets
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take(),
+        );
     }
 }
 

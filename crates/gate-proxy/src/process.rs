@@ -262,7 +262,9 @@ impl Process {
     /// Where a listener is bound; `None` for unknown names and Unix sockets.
     #[must_use]
     pub fn local_address(&self, listener: &str) -> Option<SocketAddr> {
-        self.lock_listeners().get(listener)?.with_sockets(Sockets::local)?
+        self.lock_listeners()
+            .get(listener)?
+            .with_sockets(Sockets::local)?
     }
 
     /// Every listener with where it is bound, by name.
@@ -273,8 +275,7 @@ impl Process {
             .iter()
             .map(|(name, state)| {
                 let address = state.with_sockets(Sockets::local).flatten();
-                let text =
-                    address.map_or_else(|| state.address.to_string(), |a| a.to_string());
+                let text = address.map_or_else(|| state.address.to_string(), |a| a.to_string());
                 (name.clone(), text)
             })
             .collect();
@@ -368,10 +369,7 @@ impl Process {
         let mut removed: Vec<String> = known.keys().cloned().collect();
         let (mut kept, mut added) = (Vec::new(), Vec::new());
         for (name, address, options) in listeners {
-            match known
-                .get(&name)
-                .filter(|state| state.address == address)
-            {
+            match known.get(&name).filter(|state| state.address == address) {
                 Some(state) => {
                     removed.retain(|other| *other != name);
                     kept.push((state.clone(), options));
@@ -402,10 +400,17 @@ impl Process {
         let states: Vec<_> = self.lock_listeners().values().cloned().collect();
         let of = |state: &Arc<ListenerState>| {
             let copies = state.with_sockets(|sockets| {
-                sockets.descriptors().filter_map(|fd| fd.try_clone_to_owned().ok()).collect::<Vec<_>>()
+                sockets
+                    .descriptors()
+                    .filter_map(|fd| fd.try_clone_to_owned().ok())
+                    .collect::<Vec<_>>()
             });
             let name = state.name.to_string();
-            copies.unwrap_or_default().into_iter().map(move |fd| (name.clone(), fd)).collect::<Vec<_>>()
+            copies
+                .unwrap_or_default()
+                .into_iter()
+                .map(move |fd| (name.clone(), fd))
+                .collect::<Vec<_>>()
         };
         states.iter().flat_map(of).collect()
     }
@@ -417,7 +422,9 @@ impl Process {
         for worker in &self.commands {
             let _ = worker.try_send(Command::Drain(patience));
         }
-        self.lock_listeners().values().for_each(|state| state.close());
+        self.lock_listeners()
+            .values()
+            .for_each(|state| state.close());
         let threads =
             std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
@@ -443,6 +450,10 @@ impl Process {
 }
 
 /// The thread that runs health checks, apart from the workers.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "holds at most one entry per upstream of a reload, and its reader never waits"
+)]
 fn start_checks() -> mpsc::UnboundedSender<Arc<Upstream>> {
     let (sender, mut receiver) = mpsc::unbounded_channel::<Arc<Upstream>>();
     let run = move || {

@@ -1,2 +1,32 @@
-//! (under construction)
-fn main() {}
+//! The `tidegate` command: the gateway itself and the tools around its configuration.
+//!
+//! [`run`] is the real thing; everything else helps to write a configuration or to see one work.
+//! Commands answer with an exit code: 0 for success, 1 for a finding or a failure, 2 for a command
+//! line that cannot be understood.
+
+mod admin;
+mod check;
+mod commands;
+mod config;
+mod log;
+mod run;
+mod watch;
+
+use clap::Parser;
+use commands::{Cli, Command};
+use std::process::ExitCode;
+
+/// Measured: less CPU than glibc's allocator and steadier memory after load.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(options) => run::run(&options),
+        Command::Check(options) => check::check(&options),
+    };
+    result.unwrap_or_else(|error| {
+        anstream::eprintln!("{error}");
+        ExitCode::FAILURE
+    })
+}

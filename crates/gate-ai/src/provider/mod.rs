@@ -1,15 +1,15 @@
 //! The AI vendors, one file each: a table of what sets a vendor apart.
 //!
 //! A provider says which dialect it speaks, where it lives, and how a credential is shown to it.
-//! Sending is not its business. To add one, add a file that defines `KIND` and `Config`; the
-//! generator lists the folder into [`registry`].
+//! Sending is not its business. To add one, add a file that defines `KIND` and
+//! `translate_options`; `cargo xtask gen` lists the folder into [`registry`].
 
-pub mod anthropic;
-pub mod openai;
 pub mod registry;
 
+pub use registry::*;
+
 use crate::Dialect;
-use gate_kit::http::Headers;
+use gate_kit::http::{HeaderId, Headers};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +39,18 @@ pub struct ProviderConfig {
     /// Header fields added to every request, replacing the caller's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+}
+
+/// Whether a field could carry a caller's credential.
+fn is_credential(id: HeaderId, name: &[u8]) -> bool {
+    match id {
+        HeaderId::Authorization
+        | HeaderId::ProxyAuthorization
+        | HeaderId::Cookie
+        | HeaderId::XApiKey => true,
+        HeaderId::Other => name.eq_ignore_ascii_case(b"api-key"),
+        _ => false,
+    }
 }
 
 /// What sets a vendor apart.
@@ -89,15 +101,7 @@ impl ProviderKind {
         headers: &mut Headers,
         secret: Option<&str>,
     ) -> Result<(), UnusableCredential> {
-        for name in [
-            "authorization",
-            "x-api-key",
-            "api-key",
-            "proxy-authorization",
-            "cookie",
-        ] {
-            headers.remove_named(name);
-        }
+        headers.retain(|id, name, _| !is_credential(id, name));
         for (name, value) in self.required_headers {
             if headers.get_named(name).is_none() {
                 headers.append(name.as_bytes(), value.as_bytes());

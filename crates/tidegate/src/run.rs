@@ -1,0 +1,255 @@
+//! `tidegate run`: starts the gateway, keeps its configuration current, and ends it in order.
+//!
+//! The thread that runs this is the control thread: it hears signals, looks at the file, and
+//! serves the admin address. Requests are served by the workers of [`Process`], which need nothing
+//! from here to go on.
+
+use crate::admin::Admin;
+use crate::commands::RunOptions;
+use crate::config::{self, Secrets};
+use crate::log;
+use crate::watch::{Look, Watched};
+use gate_kit::clock::Clock;
+use gate_net::handover::{self, Offer};
+use gate_proxy::process::{Process, Setup};
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
+
+/// How often files are looked at.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long a hand-over may take.
+const HANDOVER: Duration = Duration::from_secs(10);
+
+/// Runs the command until the gateway has ended.
+pub fn run(options: &RunOptions) -> Result<ExitCode, String> {
+    let _log = log::start(options.log, options.log_level)?;
+    raise_descriptor_limit();
+    let bytes = config::read(&options.file)?;
+    let process = start(options, &bytes)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the control thread: {error}"))?;
+    let watched = Watched::new(&options.file, bytes);
+    let result =
+        tokio::task::LocalSet::new().block_on(&runtime, control(options, &process, watched));
+    if result.is_err() {
+        process.drain(Duration::ZERO);
+    }
+    // A look at a file that hangs must not keep the process alive.
+    runtime.shutdown_background();
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+fn start(options: &RunOptions, bytes: &[u8]) -> Result<Arc<Process>, String> {
+    let document = config::parse(bytes, &options.file).map_err(|findings| {
+        let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    })?;
+    let inheritance = match &options.handover {
+        Some(path) => handover::inherit(path, HANDOVER)
+            .map_err(|error| format!("hand-over at {}: {error}", path.display()))?,
+        None => None,
+    };
+    let setup = Setup {
+        registry: config::REGISTRY,
+        folder: config::folder(&options.file),
+        secrets: Box::new(Secrets),
+        clock: Clock::System,
+        trim: || {},
+        inheritance,
+    };
+    Process::start(&document, setup).map_err(|error| error.to_string())
+}
+
+async fn control(
+    options: &RunOptions,
+    process: &Arc<Process>,
+    mut watched: Watched,
+) -> Result<(), String> {
+    let hear = |kind| signal(kind).map_err(|error| format!("cannot hear signals: {error}"));
+    let mut hangup = hear(SignalKind::hangup())?;
+    let mut ends = [
+        hear(SignalKind::terminate())?,
+        hear(SignalKind::interrupt())?,
+    ];
+    let mut admin = None;
+    follow_admin(&mut admin, process)?;
+    announce(process, admin.as_ref());
+    let mut taken = offer(options.handover.as_deref(), process)?;
+    let mut look = tokio::time::interval(LOOK);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = hangup.recv() => {
+                process.shared().readers.reopen();
+                match watched.read() {
+                    Ok(bytes) => apply(process, watched.file(), bytes).await,
+                    Err(error) => tracing::error!(%error, "configuration not applied"),
+                }
+                if let Err(error) = follow_admin(&mut admin, process) {
+                    tracing::error!(%error, "the admin address stays as it was");
+                }
+            }
+            _ = look.tick() => {
+                watched = look_at(process, watched).await?;
+                if let Err(error) = follow_admin(&mut admin, process) {
+                    tracing::error!(%error, "the admin address stays as it was");
+                }
+            }
+            () = any(&mut ends) => {
+                tracing::info!("draining");
+                return drain(process, &mut ends).await;
+            }
+            Ok(()) = &mut taken => {
+                tracing::info!("a successor serves; draining");
+                drop(admin);
+                return drain(process, &mut ends).await;
+            }
+        }
+    }
+}
+
+/// Looks at the file and the certificates off this thread, because a file system may hang.
+async fn look_at(process: &Arc<Process>, mut watched: Watched) -> Result<Watched, String> {
+    let worker = process.clone();
+    let looking = tokio::task::spawn_blocking(move || {
+        let look = watched.look();
+        for failure in worker.reload_certificates() {
+            tracing::error!(failure, "a certificate stays as it was");
+        }
+        (watched, look)
+    });
+    let (watched, look) = looking.await.map_err(|error| error.to_string())?;
+    match look {
+        Look::Same => {}
+        Look::Changed(bytes) => apply(process, watched.file(), bytes).await,
+        Look::Unreadable(error) => tracing::error!(%error, "the running configuration stays"),
+    }
+    Ok(watched)
+}
+
+/// Applies new contents, or says why not; what runs stays untouched then.
+async fn apply(process: &Arc<Process>, file: &Path, bytes: Vec<u8>) {
+    let (process, file) = (process.clone(), file.to_owned());
+    let applying = tokio::task::spawn_blocking(move || match config::parse(&bytes, &file) {
+        Ok(document) => process.reload(&document).map_err(|error| error.to_string()),
+        Err(findings) => {
+            process.shared().readers.metrics().config_refused();
+            let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+            Err(lines.join("\n"))
+        }
+    });
+    match applying.await {
+        Ok(Ok(revision)) => tracing::info!(revision, "configuration applied"),
+        Ok(Err(error)) => {
+            tracing::error!("configuration not applied; the running one stays\n{error}")
+        }
+        Err(error) => tracing::error!(%error, "configuration not applied; the running one stays"),
+    }
+}
+
+/// Serves the admin address of the configuration in force.
+fn follow_admin(admin: &mut Option<Admin>, process: &Arc<Process>) -> Result<(), String> {
+    let snapshot = process.shared().snapshot.load();
+    let wanted = snapshot
+        .resources
+        .gateway
+        .admin
+        .as_ref()
+        .map(|admin| &admin.address);
+    if admin.as_ref().map(|admin| &admin.configured) == wanted {
+        return Ok(());
+    }
+    *admin = match wanted {
+        Some(address) => Some(Admin::start(address, process)?),
+        None => None,
+    };
+    Ok(())
+}
+
+fn announce(process: &Process, admin: Option<&Admin>) {
+    for (listener, address) in process.addresses() {
+        tracing::info!(listener, address, "listening");
+    }
+    if let Some(admin) = admin {
+        tracing::info!(address = admin.local, "health and metrics");
+    }
+}
+
+/// Offers the sockets to a successor on a thread of its own; resolves once one has taken them.
+fn offer(path: Option<&Path>, process: &Arc<Process>) -> Result<oneshot::Receiver<()>, String> {
+    let (taken, receiver) = oneshot::channel();
+    let Some(path) = path else {
+        // Never resolves: the sender lives as long as the process.
+        std::mem::forget(taken);
+        return Ok(receiver);
+    };
+    let offer =
+        Offer::listen(path).map_err(|error| format!("hand-over at {}: {error}", path.display()))?;
+    let process = process.clone();
+    let serve = move || {
+        loop {
+            let sockets = process.sockets();
+            let sockets: Vec<_> = sockets
+                .iter()
+                .map(|(name, fd)| (name.as_str(), fd.as_fd()))
+                .collect();
+            match offer.hand_over(&sockets, LOOK, HANDOVER) {
+                Ok(true) => return drop(taken.send(())),
+                Ok(false) => {}
+                Err(error) => tracing::warn!(%error, "a successor did not take over"),
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .name("handover".into())
+        .spawn(serve)
+        .map_err(|error| format!("cannot offer a hand-over: {error}"))?;
+    Ok(receiver)
+}
+
+async fn any(signals: &mut [Signal; 2]) {
+    let [first, second] = signals;
+    tokio::select! { _ = first.recv() => {}, _ = second.recv() => {} }
+}
+
+/// Lets what is in flight finish; a second signal ends it at once.
+async fn drain(process: &Arc<Process>, ends: &mut [Signal; 2]) -> Result<(), String> {
+    let patience = process
+        .shared()
+        .snapshot
+        .load()
+        .resources
+        .gateway
+        .drain
+        .duration();
+    process.announce_drain();
+    let draining = process.clone();
+    let drained = tokio::task::spawn_blocking(move || draining.drain(patience));
+    tokio::select! {
+        ended = drained => ended.map_err(|error| error.to_string())?,
+        () = any(ends) => tracing::warn!("ended by a second signal; exchanges in flight were cut"),
+    }
+    tracing::info!("ended");
+    Ok(())
+}
+
+/// As many descriptors as the system lets this process have; the default of 1,024 is a relic.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit on descriptors stays");
+    }
+}
