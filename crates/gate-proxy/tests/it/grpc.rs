@@ -265,7 +265,7 @@ fn both_sides_talk_at_once() {
     let gateway = Gateway::start(&plain(serve(), HTTP2));
     run(async {
         let mut client = client(&gateway).await;
-        let (say, said) = tokio::sync::mpsc::unbounded_channel();
+        let (say, said) = tokio::sync::mpsc::channel(64);
         let path = PathAndQuery::from_static("/test.Notes/Talk");
         let mut answers = client
             .streaming(Request::new(Said(said)), path, Prost)
@@ -274,7 +274,7 @@ fn both_sides_talk_at_once() {
             .into_inner();
         // Each answer is awaited before the next is asked, so nothing may be held back.
         for number in 0..20 {
-            say.send(note("ping", number)).unwrap();
+            say.try_send(note("ping", number)).unwrap();
             assert_eq!(
                 answers.message().await.unwrap(),
                 Some(note("PING", number + 1))
@@ -286,7 +286,7 @@ fn both_sides_talk_at_once() {
 }
 
 /// What is said, as a stream.
-struct Said(tokio::sync::mpsc::UnboundedReceiver<Note>);
+struct Said(tokio::sync::mpsc::Receiver<Note>);
 
 impl Stream for Said {
     type Item = Note;
@@ -344,14 +344,14 @@ fn faults_of_the_gateway_are_grpc_statuses() {
 
 #[test]
 fn a_callers_deadline_is_kept_and_sent_on() {
-    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (told, mut heard) = tokio::sync::mpsc::channel(64);
     let upstream = Http2Upstream::start(None, move |request, mut respond| {
         let told = told.clone();
         async move {
             let deadline = request.headers().get("grpc-timeout").cloned();
-            let _ = told.send(deadline.map(|value| value.to_str().unwrap().to_owned()));
+            let _ = told.try_send(deadline.map(|value| value.to_str().unwrap().to_owned()));
             let _ = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
-            let _ = told.send(Some("gone".to_owned()));
+            let _ = told.try_send(Some("gone".to_owned()));
         }
     });
     let yaml = plain(upstream.address, HTTP2).replace(

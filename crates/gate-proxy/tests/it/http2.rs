@@ -146,11 +146,11 @@ fn streams_run_beside_each_other_on_one_connection() {
 
 #[test]
 fn a_cancelled_stream_cancels_the_upstream_within_100_ms() {
-    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (told, mut heard) = tokio::sync::mpsc::channel(64);
     let upstream = Http2Upstream::start(None, move |request, mut respond| {
         let told = told.clone();
         async move {
-            let _ = told.send("asked");
+            let _ = told.try_send("asked");
             if request.uri().path() == "/half" {
                 let mut stream = head(&mut respond, 200);
                 let _ = stream.send_data(Bytes::from_static(b"some"), false);
@@ -158,7 +158,7 @@ fn a_cancelled_stream_cancels_the_upstream_within_100_ms() {
             } else {
                 let _ = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
             }
-            let _ = told.send("gone");
+            let _ = told.try_send("gone");
         }
     });
     let gateway = Gateway::start(&plain(upstream.address, HTTP2));
@@ -271,13 +271,13 @@ fn limits_hold_for_streams_heads_and_bodies() {
 
 #[test]
 fn a_drain_lets_streams_finish_and_says_goaway() {
-    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let (told, mut heard) = tokio::sync::mpsc::channel(64);
     let go_on = Arc::new(tokio::sync::Notify::new());
     let released = go_on.clone();
     let upstream = Http2Upstream::start(None, move |_, mut respond| {
         let (told, released) = (told.clone(), released.clone());
         async move {
-            let _ = told.send(());
+            let _ = told.try_send(());
             released.notified().await;
             answer(&mut respond, 200, "late");
         }

@@ -8,6 +8,7 @@ use crate::support::{
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value as Any};
+use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::Value;
@@ -78,35 +79,8 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const PARENT: &str = "b7ad6b7169203331";
-
-#[test]
-fn a_callers_trace_goes_on_through_the_gateway() {
-    let (address, exports) = collector();
-    let upstream = Upstream::http(|_, _| ok("x"));
-    let yaml = traced(
-        &plain(upstream.address, ""),
-        address,
-        ", logs: true, headers: { x-collector-key: abc }",
-    );
-    let gateway = Gateway::start(&yaml);
-    let unsampled = "00-11111111111111111111111111111111-2222222222222222-00";
-    gateway.send(&format!(
-        "GET /quiet HTTP/1.1\r\nhost: a\r\ntraceparent: {unsampled}\r\n\r\n"
-    ));
-    assert!(
-        upstream
-            .last_seen()
-            .contains("traceparent: 00-11111111111111111111111111111111-")
-    );
-    let request = format!(
-        "GET /a?page=2&api_key=hidden HTTP/1.1\r\nhost: shop.test:8080\r\nuser-agent: probe/1\r\n\
-         authorization: Bearer hidden\r\ntraceparent: 00-{TRACE}-{PARENT}-01\r\ntracestate: v=1\r\n\r\n"
-    );
-    gateway.send(&request);
-    let seen = upstream.last_seen();
-    assert!(seen.contains("tracestate: v=1"), "{seen}");
+/// Reads exports until both spans and log records have come.
+fn gather(exports: &Receiver<(String, String, Vec<u8>)>) -> (Vec<Span>, Vec<LogRecord>) {
     let (mut found, mut logged) = (Vec::new(), Vec::new());
     while found.is_empty() || logged.is_empty() {
         let (path, head, body) = exports.recv_timeout(PATIENCE).expect("an export");
@@ -131,6 +105,66 @@ fn a_callers_trace_goes_on_through_the_gateway() {
             other => panic!("{other}"),
         }
     }
+    (found, logged)
+}
+
+fn assert_facts(about: &BTreeMap<String, String>, expected: &[(&str, &str)]) {
+    for (key, value) in expected {
+        assert_eq!(
+            about.get(*key).map(String::as_str),
+            Some(*value),
+            "{key} in {about:?}"
+        );
+    }
+}
+
+/// A request for a shop, with credentials wherever they could be.
+fn secretive(more: &str) -> String {
+    format!(
+        "POST /a%20b?page=2&token=hunter2&q=sk-hunter2 HTTP/1.1\r\nhost: shop.test\r\n\
+         authorization: Bearer hunter2\r\ncookie: session=hunter2\r\nx-api-key: hunter2\r\n\
+         x-tenant: a\"b\\c\r\nreferer: http://r.test/?a=1&password=hunter2\r\n{more}\r\n\
+         content-length: 3\r\n\r\nxyz"
+    )
+}
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
+
+fn assert_logged(logged: &[LogRecord], server: &Span) {
+    let ours = logged.iter().find(|log| log.trace_id == server.trace_id);
+    assert_eq!(ours.expect("a log row").span_id, server.span_id);
+}
+
+fn sampled() -> String {
+    format!(
+        "GET /a?page=2&api_key=hidden HTTP/1.1\r\nhost: shop.test:8080\r\nuser-agent: probe/1\r\n\
+         authorization: Bearer hidden\r\ntraceparent: 00-{TRACE}-{PARENT}-01\r\ntracestate: v=1\r\n\r\n"
+    )
+}
+
+#[test]
+fn a_callers_trace_goes_on_through_the_gateway() {
+    let (address, exports) = collector();
+    let upstream = Upstream::http(|_, _| ok("x"));
+    let yaml = traced(
+        &plain(upstream.address, ""),
+        address,
+        ", logs: true, headers: { x-collector-key: abc }",
+    );
+    let gateway = Gateway::start(&yaml);
+    let unsampled = "00-11111111111111111111111111111111-2222222222222222-00";
+    gateway.send(&format!(
+        "GET /quiet HTTP/1.1\r\nhost: a\r\ntraceparent: {unsampled}\r\n\r\n"
+    ));
+    assert!(
+        upstream
+            .last_seen()
+            .contains("traceparent: 00-11111111111111111111111111111111-")
+    );
+    gateway.send(&sampled());
+    let seen = upstream.last_seen();
+    let (found, logged) = gather(&exports);
     let [server, client] = &found[..] else {
         panic!("what is not sampled is not exported: {found:?}")
     };
@@ -144,34 +178,30 @@ fn a_callers_trace_goes_on_through_the_gateway() {
         (&server.trace_id, &server.span_id)
     );
     let sent_on = format!("traceparent: 00-{TRACE}-{}-01", hex(&client.span_id));
-    assert!(seen.contains(&sent_on), "{sent_on} in {seen}");
+    assert!(
+        seen.contains(&sent_on) && seen.contains("tracestate: v=1"),
+        "{seen}"
+    );
     let about = facts(&server.attributes);
-    for (key, value) in [
-        ("http.request.method", "GET"),
-        ("http.response.status_code", "200"),
-        ("http.route", "all"),
-        ("url.path", "/a"),
-        ("url.query", "page=2&api_key=[redacted]"),
-        ("url.scheme", "http"),
-        ("server.address", "shop.test"),
-        ("server.port", "8080"),
-        ("client.address", "127.0.0.1"),
-        ("network.protocol.version", "1.1"),
-        ("user_agent.original", "probe/1"),
-    ] {
-        assert_eq!(
-            about.get(key).map(String::as_str),
-            Some(value),
-            "{key} in {about:?}"
-        );
-    }
+    assert_facts(
+        &about,
+        &[
+            ("http.request.method", "GET"),
+            ("http.response.status_code", "200"),
+            ("http.route", "all"),
+            ("url.path", "/a"),
+            ("url.query", "page=2&api_key=[redacted]"),
+            ("url.scheme", "http"),
+            ("server.address", "shop.test"),
+            ("server.port", "8080"),
+            ("client.address", "127.0.0.1"),
+            ("network.protocol.version", "1.1"),
+            ("user_agent.original", "probe/1"),
+        ],
+    );
     assert!(server.start_time_unix_nano <= client.start_time_unix_nano);
     assert!(client.end_time_unix_nano <= server.end_time_unix_nano);
-    let ours = logged
-        .iter()
-        .find(|log| hex(&log.trace_id) == TRACE)
-        .expect("a log row");
-    assert_eq!(ours.span_id, server.span_id);
+    assert_logged(&logged, server);
 }
 
 #[test]
@@ -203,22 +233,19 @@ fn a_model_call_is_a_span_with_genai_attributes() {
     let (_, spans) = spans(&export);
     assert_eq!(spans.len(), 2);
     let about = facts(&spans[0].attributes);
-    for (key, value) in [
-        ("gen_ai.operation.name", "chat"),
-        ("gen_ai.provider.name", "openai"),
-        ("gen_ai.request.model", "provider-model"),
-        ("gen_ai.response.model", "answering-model"),
-        ("gen_ai.usage.input_tokens", "12"),
-        ("gen_ai.usage.output_tokens", "3"),
-        ("gen_ai.usage.cache_read.input_tokens", "4"),
-        ("http.response.status_code", "200"),
-    ] {
-        assert_eq!(
-            about.get(key).map(String::as_str),
-            Some(value),
-            "{key} in {about:?}"
-        );
-    }
+    assert_facts(
+        &about,
+        &[
+            ("gen_ai.operation.name", "chat"),
+            ("gen_ai.provider.name", "openai"),
+            ("gen_ai.request.model", "provider-model"),
+            ("gen_ai.response.model", "answering-model"),
+            ("gen_ai.usage.input_tokens", "12"),
+            ("gen_ai.usage.output_tokens", "3"),
+            ("gen_ai.usage.cache_read.input_tokens", "4"),
+            ("http.response.status_code", "200"),
+        ],
+    );
     let sent = provider.last().head;
     assert!(
         sent.contains(&format!(
@@ -240,15 +267,7 @@ fn rows_are_json_lines_without_credentials() {
         &format!("workers: 1, access_log: {{ to: {{ file: {{ path: access.log }} }}, {names} }}"),
     );
     let gateway = Gateway::start_in(folder.path(), &yaml).unwrap();
-    let mut stream = gateway.connect();
-    stream
-        .write_all(
-            b"POST /a%20b?page=2&token=hunter2&q=sk-hunter2 HTTP/1.1\r\nhost: shop.test\r\nauthorization: Bearer hunter2\r\n\
-              cookie: session=hunter2\r\nx-api-key: hunter2\r\nx-tenant: a\"b\\c\r\nreferer: http://r.test/?password=hunter2\r\n\
-              user-agent: \x1b[31mred\r\ncontent-length: 3\r\n\r\nxyz",
-        )
-        .unwrap();
-    let answer = read_answer(&mut stream);
+    let answer = gateway.send(&secretive("user-agent: \x1b[31mred"));
     let log = folder.path().join("access.log");
     let rows = || -> Vec<String> {
         let text = std::fs::read_to_string(&log).unwrap_or_default();
@@ -261,14 +280,8 @@ fn rows_are_json_lines_without_credentials() {
         answer.status, 400,
         "a control character in a field: {answer:?}"
     );
-    let mut stream = gateway.connect();
-    stream
-        .write_all(
-            b"POST /a%20b?page=2&token=hunter2&q=sk-hunter2 HTTP/1.1\r\nhost: shop.test\r\nauthorization: Bearer hunter2\r\n\
-              cookie: session=hunter2\r\nx-api-key: hunter2\r\nx-tenant: a\"b\\c\r\nreferer: http://r.test/?a=1&password=hunter2\r\nuser-agent: \xc3\xa9\r\ncontent-length: 3\r\n\r\nxyz",
-        )
-        .unwrap();
-    assert_eq!(read_answer(&mut stream).text(), "four");
+    let answer = gateway.send(&secretive("user-agent: é"));
+    assert_eq!(answer.text(), "four");
     eventually("both rows are written", || rows().len() == 2);
     let rows = rows();
     assert!(!rows.concat().contains("hunter2"), "{rows:?}");
@@ -296,14 +309,12 @@ fn rows_are_json_lines_without_credentials() {
     ] {
         assert_eq!(row[key], value, "{key} in {row}");
     }
-    assert_eq!(row["headers"]["x-tenant"], "a\"b\\c");
-    assert_eq!(
-        row["headers"]["referer"],
-        "http://r.test/?a=1&password=[redacted]"
-    );
-    for name in ["authorization", "cookie", "x-api-key"] {
-        assert_eq!(row["headers"][name], "[redacted]", "{name}");
-    }
+    let shown = |name: &str| row["headers"][name].as_str();
+    assert_eq!(shown("x-tenant"), Some("a\"b\\c"));
+    let secret = ["authorization", "cookie", "x-api-key"];
+    assert!(secret.iter().all(|name| shown(name) == Some("[redacted]")));
+    let referer = "http://r.test/?a=1&password=[redacted]";
+    assert_eq!(shown("referer"), Some(referer));
     assert!(row["duration_ms"].as_f64().unwrap() >= row["first_byte_ms"].as_f64().unwrap());
 }
 

@@ -21,21 +21,8 @@ fn sent(provider: &Provider) -> Value {
     serde_json::from_slice(&provider.last().body).unwrap()
 }
 
-#[test]
-fn a_chat_caller_uses_tools_of_an_anthropic_model() {
-    let provider = Provider::with(json_reply(&json!({
-        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x",
-        "content": [
-            { "type": "text", "text": "Let me look." },
-            { "type": "tool_use", "id": "toolu_1", "name": "weather", "input": { "city": "Genève" } }
-        ],
-        "stop_reason": "tool_use", "stop_sequence": null,
-        "usage": { "input_tokens": 20, "cache_read_input_tokens": 5, "output_tokens": 9 }
-    })));
-    let gateway = Gateway::start(&document("anthropic", provider.address, &["assistant"]));
-    let mut caller = Caller::new(&gateway);
-    caller.headers = "authorization: Bearer of-the-caller\r\n".into();
-    let request = json!({
+fn chat_request() -> Value {
+    json!({
         "model": "assistant",
         "max_tokens": 50,
         "messages": [
@@ -44,7 +31,28 @@ fn a_chat_caller_uses_tools_of_an_anthropic_model() {
         ],
         "tools": [{ "type": "function", "function": { "name": "weather", "description": "d",
             "parameters": { "type": "object", "properties": { "city": { "type": "string" } } } } }]
-    });
+    })
+}
+
+fn anthropic_answer() -> Value {
+    json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "claude-x",
+        "content": [
+            { "type": "text", "text": "Let me look." },
+            { "type": "tool_use", "id": "toolu_1", "name": "weather", "input": { "city": "Genève" } }
+        ],
+        "stop_reason": "tool_use", "stop_sequence": null,
+        "usage": { "input_tokens": 20, "cache_read_input_tokens": 5, "output_tokens": 9 }
+    })
+}
+
+#[test]
+fn a_chat_caller_uses_tools_of_an_anthropic_model() {
+    let provider = Provider::with(json_reply(&anthropic_answer()));
+    let gateway = Gateway::start(&document("anthropic", provider.address, &["assistant"]));
+    let mut caller = Caller::new(&gateway);
+    caller.headers = "authorization: Bearer of-the-caller\r\n".into();
+    let request = chat_request();
     let answer = caller.post(CHAT, &request.to_string());
     assert_eq!(answer.status, 200, "{answer:?}");
     assert_eq!(
@@ -94,6 +102,18 @@ fn a_chat_caller_uses_tools_of_an_anthropic_model() {
     });
 }
 
+fn messages_request() -> Value {
+    json!({
+        "model": "assistant", "max_tokens": 50, "system": "Be brief.", "frobnicate": true,
+        "messages": [
+            { "role": "user", "content": "Weather?" },
+            { "role": "assistant", "content": [{ "type": "tool_use", "id": "t0", "name": "weather", "input": { "city": "Rome" } }] },
+            { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "t0", "content": "sunny" }] }
+        ],
+        "tools": [{ "name": "weather", "input_schema": { "type": "object" } }]
+    })
+}
+
 #[test]
 fn a_messages_caller_uses_tools_of_an_openai_model() {
     let provider = Provider::with(json_reply(&json!({
@@ -106,15 +126,7 @@ fn a_messages_caller_uses_tools_of_an_openai_model() {
             "prompt_tokens_details": { "cached_tokens": 10 } }
     })));
     let gateway = Gateway::start(&document("openai", provider.address, &["assistant"]));
-    let request = json!({
-        "model": "assistant", "max_tokens": 50, "system": "Be brief.", "frobnicate": true,
-        "messages": [
-            { "role": "user", "content": "Weather?" },
-            { "role": "assistant", "content": [{ "type": "tool_use", "id": "t0", "name": "weather", "input": { "city": "Rome" } }] },
-            { "role": "user", "content": [{ "type": "tool_result", "tool_use_id": "t0", "content": "sunny" }] }
-        ],
-        "tools": [{ "name": "weather", "input_schema": { "type": "object" } }]
-    });
+    let request = messages_request();
     let answer = Caller::new(&gateway).post(MESSAGES, &request.to_string());
     let said: Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(answer.status, 200, "{said}");

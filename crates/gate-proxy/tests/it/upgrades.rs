@@ -13,6 +13,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{self, Message, WebSocket};
 
 /// A WebSocket server that gives back what it gets, as the `chat` protocol.
+#[allow(clippy::result_large_err, reason = "the library's signature")]
 fn echo() -> Upstream {
     Upstream::raw(|stream, _| {
         let choose = |request: &Request, mut response: Response| {
