@@ -68,6 +68,8 @@ pub struct Compiled {
     pub upstreams: Upstreams,
     /// Every listener: name, address, options.
     pub listeners: Vec<(String, ListenAddress, ListenerOptions)>,
+    /// What a person should look at, located; none of it keeps the document from being applied.
+    pub warnings: Vec<Finding>,
 }
 
 impl Compiler<'_> {
@@ -106,6 +108,7 @@ impl Compiler<'_> {
             snapshot: Arc::new(snapshot),
             upstreams,
             listeners,
+            warnings: findings,
         })
     }
 }

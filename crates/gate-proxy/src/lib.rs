@@ -13,6 +13,7 @@ pub mod process;
 pub mod record;
 pub mod respond;
 pub mod route;
+pub mod schema;
 pub mod serve;
 mod services;
 pub mod target;

@@ -167,6 +167,7 @@ impl Process {
             snapshot,
             upstreams,
             listeners,
+            ..
         } = compiled;
         let inheritance = setup.inheritance.take();
         let shared = Arc::new(Shared {

@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(1);
 const HANDOVER: Duration = Duration::from_secs(10);
 
 /// Runs the command until the gateway has ended.
-pub fn run(options: &RunOptions) -> Result<ExitCode, String> {
+pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let _log = log::start(options.log, options.log_level)?;
     raise_descriptor_limit();
     let bytes = config::read(&options.file)?;
