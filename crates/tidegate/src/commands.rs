@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// The commands.
@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Validate a file of configuration without running it.
     Check(CheckOptions),
+    /// Start a gateway with sample services on this machine, to try it out.
+    Demo(DemoOptions),
     /// Print the JSON Schema of the configuration, with which editors complete and check it.
     Schema,
     /// Print the reference of one field of the configuration.
@@ -49,17 +51,17 @@ pub(crate) enum KeysCommand {
 #[derive(Debug, Args)]
 pub(crate) struct RunOptions {
     /// The configuration, in YAML or JSON; applied again on SIGHUP and whenever it changes.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Unix socket through which listening sockets pass from a running gateway to this one, and
     /// later from this one to its successor. Its folder must exist.
     #[arg(long, value_name = "PATH")]
-    pub handover: Option<PathBuf>,
+    pub(crate) handover: Option<PathBuf>,
     /// How the operator's log is written to standard error.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    pub log: LogFormat,
+    pub(crate) log: LogFormat,
     /// Least severity that is logged.
     #[arg(long, value_enum, default_value_t = LogLevel::Info)]
-    pub log_level: LogLevel,
+    pub(crate) log_level: LogLevel,
 }
 
 /// How the operator's log is written.
@@ -88,10 +90,24 @@ pub(crate) enum LogLevel {
 #[derive(Debug, Args)]
 pub(crate) struct CheckOptions {
     /// The configuration, in YAML or JSON.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Print findings as a JSON array.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
+}
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// Port of the gateway on 127.0.0.1; 0 lets the system choose.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Port of health and metrics on 127.0.0.1; 0 lets the system choose.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) admin_port: u16,
+    /// Print the configuration that the demo runs on, too.
+    #[arg(long)]
+    pub(crate) print_config: bool,
 }
 
 /// Options of `explain`.
@@ -99,7 +115,7 @@ pub(crate) struct CheckOptions {
 pub(crate) struct ExplainOptions {
     /// The field, such as `routes.match.host`; the whole configuration when left out.
     #[arg(default_value = "")]
-    pub path: String,
+    pub(crate) path: String,
 }
 
 /// Options of `keys new`.
@@ -107,10 +123,10 @@ pub(crate) struct ExplainOptions {
 pub(crate) struct NewKeyOptions {
     /// Name of the consumer that the key belongs to.
     #[arg(long, value_name = "NAME", default_value = "new-consumer")]
-    pub consumer: String,
+    pub(crate) consumer: String,
     /// Print key and hash as JSON.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// Options of `version`.
@@ -118,12 +134,12 @@ pub(crate) struct NewKeyOptions {
 pub(crate) struct VersionOptions {
     /// Print it as JSON.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
 }
 
 /// Options of `completions`.
 #[derive(Debug, Args)]
 pub(crate) struct CompletionsOptions {
     /// The shell.
-    pub shell: Shell,
+    pub(crate) shell: Shell,
 }

@@ -8,6 +8,7 @@ mod admin;
 mod check;
 mod commands;
 mod config;
+mod demo;
 mod keys;
 mod log;
 mod output;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::check(&options),
+        Command::Demo(options) => demo::demo(&options),
         Command::Schema => reference::schema(),
         Command::Explain(options) => reference::explain(&options),
         Command::Keys(KeysCommand::New(options)) => keys::new(&options),

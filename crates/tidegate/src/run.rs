@@ -73,12 +73,8 @@ async fn control(
     process: &Arc<Process>,
     mut watched: Watched,
 ) -> Result<(), String> {
-    let hear = |kind| signal(kind).map_err(|error| format!("cannot hear signals: {error}"));
     let mut hangup = hear(SignalKind::hangup())?;
-    let mut ends = [
-        hear(SignalKind::terminate())?,
-        hear(SignalKind::interrupt())?,
-    ];
+    let mut ends = ends()?;
     let mut admin = None;
     follow_admin(&mut admin, process)?;
     announce(process, admin.as_ref());
@@ -114,6 +110,35 @@ async fn control(
             }
         }
     }
+}
+
+/// Serves a fixed configuration with its admin address until a signal ends it. `ready` is called
+/// with that address once everything answers.
+pub(crate) async fn serve_until_ended(
+    process: &Arc<Process>,
+    ready: impl FnOnce(&str) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut ends = ends()?;
+    let mut admin = None;
+    let begun = follow_admin(&mut admin, process);
+    let address = admin.as_ref().map_or("", |admin| &*admin.local);
+    if let Err(error) = begun.and_then(|()| ready(address)) {
+        process.drain(Duration::ZERO);
+        return Err(error);
+    }
+    any(&mut ends).await;
+    drain(process, &mut ends).await
+}
+
+fn hear(kind: SignalKind) -> Result<Signal, String> {
+    signal(kind).map_err(|error| format!("cannot hear signals: {error}"))
+}
+
+fn ends() -> Result<[Signal; 2], String> {
+    Ok([
+        hear(SignalKind::terminate())?,
+        hear(SignalKind::interrupt())?,
+    ])
 }
 
 /// Looks at the file and the certificates off this thread, because a file system may hang.
@@ -202,7 +227,11 @@ fn offer(path: Option<&Path>, process: &Arc<Process>) -> Result<oneshot::Receive
                 .map(|(name, fd)| (name.as_str(), fd.as_fd()))
                 .collect();
             match offer.hand_over(&sockets, LOOK, HANDOVER) {
-                Ok(true) => return drop(taken.send(())),
+                Ok(true) => {
+                    // A control thread that has ended needs no word.
+                    let _ = taken.send(());
+                    return;
+                }
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "a successor did not take over"),
             }
@@ -242,7 +271,7 @@ async fn drain(process: &Arc<Process>, ends: &mut [Signal; 2]) -> Result<(), Str
 }
 
 /// As many descriptors as the system lets this process have; the default of 1,024 is a relic.
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
