@@ -26,6 +26,9 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long a hand-over may take.
 const HANDOVER: Duration = Duration::from_secs(10);
 
+/// Within this time after the first, another signal is taken for its echo.
+const ECHO: Duration = Duration::from_millis(500);
+
 /// Runs the command until the gateway has ended.
 pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let _log = log::start(options.log, options.log_level)?;
@@ -249,6 +252,20 @@ async fn any(signals: &mut [Signal; 2]) {
     tokio::select! { _ = first.recv() => {}, _ = second.recv() => {} }
 }
 
+/// A second signal. One that comes at once is the first again: a supervisor that signals a process
+/// and its group reaches it twice.
+async fn again(ends: &mut [Signal; 2]) {
+    let echo = tokio::time::sleep(ECHO);
+    tokio::pin!(echo);
+    loop {
+        tokio::select! {
+            () = &mut echo => break,
+            () = any(ends) => {}
+        }
+    }
+    any(ends).await;
+}
+
 /// Lets what is in flight finish; a second signal ends it at once.
 async fn drain(process: &Arc<Process>, ends: &mut [Signal; 2]) -> Result<(), String> {
     let patience = process
@@ -264,7 +281,7 @@ async fn drain(process: &Arc<Process>, ends: &mut [Signal; 2]) -> Result<(), Str
     let drained = tokio::task::spawn_blocking(move || draining.drain(patience));
     tokio::select! {
         ended = drained => ended.map_err(|error| error.to_string())?,
-        () = any(ends) => tracing::warn!("ended by a second signal; exchanges in flight were cut"),
+        () = again(ends) => tracing::warn!("ended by a second signal; exchanges in flight were cut"),
     }
     tracing::info!("ended");
     Ok(())
