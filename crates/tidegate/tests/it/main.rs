@@ -7,4 +7,6 @@
 
 mod commands;
 mod demo;
+mod lifecycle;
+mod policies;
 mod support;
