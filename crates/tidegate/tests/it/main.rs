@@ -7,6 +7,8 @@
 
 mod commands;
 mod demo;
+mod examples;
 mod lifecycle;
 mod policies;
+mod readme;
 mod support;
