@@ -11,4 +11,5 @@ mod examples;
 mod lifecycle;
 mod policies;
 mod readme;
+mod sdk;
 mod support;
