@@ -31,9 +31,9 @@ pub fn configuration(policies: &[PolicyDescriptor]) -> Value {
         "description": "A CEL expression over the request; the policy acts only where it is true.",
         "type": ["string", "null"],
     });
-    let choices = steps.into_iter().map(|(name, about, settings)| {
-        tagged(name, about, &settings, Some(("when", &when)))
-    });
+    let choices = steps
+        .into_iter()
+        .map(|(name, about, settings)| tagged(name, about, &settings, Some(("when", &when))));
     let policy = json!({
         "description": "One policy with its settings, and when it applies.",
         "oneOf": choices.collect::<Vec<_>>(),

@@ -29,7 +29,7 @@ pub(crate) fn check(options: &CheckOptions) -> Result<ExitCode, String> {
         output::print_json(&findings)?;
     } else {
         for finding in &findings {
-            output::tell(&finding.to_string());
+            output::tell_finding(finding);
         }
         match errors {
             0 => output::print(&format!("{file}: valid\n"))?,

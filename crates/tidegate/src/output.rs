@@ -3,6 +3,7 @@
 //! A reader that has seen enough (`tidegate schema | head -1`) ends a command quietly. Colour goes
 //! to terminals only, and not where NO_COLOR is set; text that has none is written as it is.
 
+use gate_model::finding::Finding;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -29,6 +30,22 @@ pub(crate) fn print_json(value: &impl Serialize) -> Result<(), String> {
 pub(crate) fn tell(text: &str) {
     let mut out = anstream::stderr().lock();
     let _ = writeln!(out, "{text}");
+}
+
+/// Writes a finding to standard error, its severity in colour where there is colour.
+pub(crate) fn tell_finding(finding: &Finding) {
+    let (word, colour) = match finding.is_error() {
+        true => (" error[", "\u{1b}[1;31m"),
+        false => (" warning[", "\u{1b}[1;33m"),
+    };
+    let text = finding.to_string();
+    match text.split_once(word) {
+        Some((place, rest)) => {
+            let (word, reset) = (&word[1..word.len() - 1], "\u{1b}[0m");
+            tell(&format!("{place} {colour}{word}{reset}[{rest}"));
+        }
+        None => tell(&text),
+    }
 }
 
 fn quiet(written: io::Result<()>) -> Result<(), String> {

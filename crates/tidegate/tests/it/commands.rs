@@ -284,3 +284,35 @@ fn nothing_but_a_terminal_gets_colours() {
         assert!(!both.contains(&0x1b), "{arguments:?}");
     }
 }
+
+#[test]
+fn a_terminal_gets_colours_unless_they_are_unwanted() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gate.yaml"), "routs: {}\n").unwrap();
+    let said = |setting: &str| {
+        // `script` gives the command a terminal.
+        let line = format!("{} check gate.yaml", env!("CARGO_BIN_EXE_tidegate"));
+        let mut script = std::process::Command::new("script");
+        script
+            .args(["-qec", &line, "/dev/null"])
+            .current_dir(folder.path());
+        script
+            .env("TERM", "xterm")
+            .env_remove("NO_COLOR")
+            .env_remove("CI");
+        if let Some((name, value)) = setting.split_once('=') {
+            script.env(name, value);
+        }
+        let output = script
+            .stdin(Stdio::null())
+            .output()
+            .expect("script is installed");
+        text(&output.stdout)
+    };
+    assert!(said("").contains("\u{1b}[1;31merror"), "{:?}", said(""));
+    let plain = said("NO_COLOR=1");
+    assert!(
+        plain.contains("error[unknown_field]") && !plain.contains('\u{1b}'),
+        "{plain:?}"
+    );
+}

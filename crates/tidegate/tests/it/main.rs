@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped check says so")]
 
+mod clients;
 mod commands;
 mod demo;
 mod examples;

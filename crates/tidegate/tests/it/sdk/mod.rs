@@ -157,7 +157,7 @@ fn recordings(provider: &str, api: &str) -> Vec<(String, PathBuf, Value)> {
             && kept["request"]["path"]
                 .as_str()
                 .is_some_and(|path| path.ends_with(&api_path(api)))
-            && !special.iter().any(|name| has(name));
+            && !special.iter().any(has);
         let name = kept["id"].as_str()?.to_owned();
         fits.then_some((name, file, kept))
     };

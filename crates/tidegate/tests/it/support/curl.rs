@@ -31,7 +31,7 @@ impl Answer {
     /// Checks the status and hands the answer on.
     #[track_caller]
     pub(crate) fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{self:#?}");
+        assert_eq!(self.status, status, "{} {self:#?}", self.errors);
         self
     }
 }

@@ -1,6 +1,6 @@
 //! An upstream of a few lines over plain sockets: nothing in it is shared with the gateway.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
