@@ -229,7 +229,7 @@ impl Scenario {
                 "POST",
                 "/v1/chat/completions",
                 &key,
-                conversation("\"stream\":true,"),
+                conversation("\"stream\":true,\"stream_options\":{\"include_usage\":true},"),
             ),
         };
         let streams = self.ask == Ask::Stream;

@@ -6,6 +6,11 @@
 
 use crate::Dialect;
 use crate::json::scan::Scanner;
+use memchr::memmem::Finder;
+use std::sync::LazyLock;
+
+/// How far from its end a response is searched for usage first.
+const TAIL_BYTES: usize = 2048;
 
 /// Tokens of one exchange as the provider counted them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,7 +70,7 @@ pub fn response_facts(dialect: Dialect, body: &[u8]) -> ResponseFacts {
 fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> {
     let mut scanner = Scanner::at(body, 0);
     scanner.open_object().ok()?;
-    let (mut first, mut left) = (true, 2);
+    let (mut first, mut left, mut looked_ahead) = (true, 2, false);
     while let Some(key) = scanner.next_key(&mut first).ok()? {
         match key.inner {
             b"model" if scanner.peek() == Some(b'"') => {
@@ -73,7 +78,7 @@ fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> 
                 facts.model = Some(name.into_owned());
                 left -= 1;
             }
-            b"usage" if scanner.peek() == Some(b'{') => {
+            b"usage" if facts.usage.is_none() && scanner.peek() == Some(b'{') => {
                 let mut usage = Usage::default();
                 dialect
                     .codec()
@@ -85,7 +90,15 @@ fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> 
                 }
             }
             _ => {
-                scanner.skip_value().ok()?;
+                // Before the answer itself is walked through: usage mostly stands behind it.
+                if !looked_ahead && facts.usage.is_none() && scanner.peek() == Some(b'[') {
+                    looked_ahead = true;
+                    facts.usage = usage_at_end(dialect, body);
+                    left -= i32::from(facts.usage.is_some());
+                }
+                if left > 0 {
+                    scanner.skip_value().ok()?;
+                }
             }
         }
         if left == 0 {
@@ -93,6 +106,38 @@ fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> 
         }
     }
     Some(())
+}
+
+/// Usage among the last members of a response, found from the back.
+///
+/// What is found counts only if the rest of the document reads as the end of its outermost object
+/// from there. A quote inside a string is escaped, so text never looks like the key, and an object
+/// inside another leaves a bracket behind; a response that is JSON is therefore read as from the
+/// front.
+fn usage_at_end(dialect: Dialect, body: &[u8]) -> Option<Usage> {
+    static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
+    let from = body.len().saturating_sub(TAIL_BYTES);
+    // Forwards and the last, because only that direction is searched by SIMD.
+    let key = from + KEY.find_iter(&body[from..]).last()?;
+    let before = body[..key].trim_ascii_end().last()?;
+    if !matches!(before, b',' | b'{') {
+        return None;
+    }
+    let mut scanner = Scanner::at(body, key);
+    let mut first = true;
+    scanner.next_key(&mut first).ok()??;
+    if scanner.peek() != Some(b'{') {
+        return None;
+    }
+    let at = scanner.position();
+    scanner.skip_value().ok()?;
+    while scanner.next_key(&mut first).ok()?.is_some() {
+        scanner.skip_value().ok()?;
+    }
+    scanner.finish().ok()?;
+    let mut usage = Usage::default();
+    dialect.codec().read_usage(body, at, &mut usage)?;
+    Some(usage)
 }
 
 /// The usage of a whole, non-streamed response.
@@ -168,6 +213,23 @@ pub(crate) fn read_counts(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn usage_behind_the_answer_is_the_one_at_the_top() {
+        let tokens = |body: &str| {
+            usage_of(Dialect::ChatCompletions, body.as_bytes()).map(|u| u.input_tokens)
+        };
+        let top = r#"{"model":"m","choices":[{"usage":{"prompt_tokens":1}}],"usage" : {"prompt_tokens":2},"x":{"usage":{"prompt_tokens":3}}}"#;
+        assert_eq!(tokens(top), Some(2));
+        let only_inside = r#"{"model":"m","choices":[{"usage":{"prompt_tokens":1}}]}"#;
+        assert_eq!(tokens(only_inside), None);
+        let in_text = r#"{"model":"m","choices":[{"text":",\"usage\":{\"prompt_tokens\":1}}"}]}"#;
+        assert_eq!(tokens(in_text), None);
+        let as_value = r#"{"usage":{"prompt_tokens":4},"choices":["usage"]}"#;
+        assert_eq!(tokens(as_value), Some(4));
+        let last_inside = r#"{"choices":[],"usage":{"prompt_tokens":5},"x":[{"a":1,"usage":{"prompt_tokens":6}}]}"#;
+        assert_eq!(tokens(last_inside), Some(5));
+    }
 
     fn chat(body: &str) -> Option<(u64, u64)> {
         usage_of(Dialect::ChatCompletions, body.as_bytes())

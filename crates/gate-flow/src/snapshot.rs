@@ -4,6 +4,7 @@ use crate::{Condition, Exchange, Fault, LocalFuture, Parameters, Policy};
 use gate_kit::http::{RequestHead, Response};
 use gate_model::resources::Resources;
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 
 /// A revision compiled for the data plane. Immutable; swapped as a whole.
@@ -87,8 +88,25 @@ pub struct Caller {
 /// Callers by the SHA-256 of their key.
 #[derive(Debug, Default)]
 pub struct Callers {
-    by_key: HashMap<[u8; 32], Arc<Caller>>,
+    by_key: HashMap<[u8; 32], Arc<Caller>, BuildHasherDefault<Leading>>,
     by_name: HashMap<Arc<str>, Arc<Caller>>,
+}
+
+/// Hashes what is a hash already by its leading bytes. Who calls cannot crowd a bucket with it,
+/// because only the operator adds entries.
+#[derive(Debug, Default)]
+struct Leading(u64);
+
+impl Hasher for Leading {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(leading) = bytes.first_chunk() {
+            self.0 ^= u64::from_le_bytes(*leading);
+        }
+    }
 }
 
 impl Callers {

@@ -4,6 +4,10 @@
 //! the status, the side at fault and whether trying again makes sense. How a fault is written on
 //! the wire is decided elsewhere (`gate-proxy/respond.rs`).
 
+mod guidance;
+
+pub use guidance::Guidance;
+
 /// Which side caused a fault.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum FaultSource {
@@ -115,6 +119,26 @@ fault_codes! {
     Draining = "draining", 503, Gateway, Now, "The gateway is shutting down.";
     UpstreamTimeout = "upstream_timeout", 504, Upstream, Now, "The upstream did not answer in time.";
     VersionUnsupported = "version_unsupported", 505, Client, Never, "The HTTP version is not supported.";
+}
+
+impl FaultCode {
+    /// The gRPC status that says the same (google.rpc.Code).
+    #[must_use]
+    pub const fn grpc_status(self) -> u8 {
+        match self {
+            FaultCode::ClientClosed => 1,
+            FaultCode::MalformedRequest | FaultCode::AmbiguousFraming | FaultCode::InvalidPath => 3,
+            FaultCode::InvalidBody | FaultCode::TransferCodingUnknown => 3,
+            FaultCode::UpstreamTimeout | FaultCode::RequestTimeout => 4,
+            FaultCode::RouteNotFound | FaultCode::MethodNotAllowed => 12,
+            FaultCode::ModelNotFound => 5,
+            FaultCode::Forbidden | FaultCode::AddressForbidden => 7,
+            FaultCode::RateLimited | FaultCode::BodyTooLarge | FaultCode::HeadTooLarge => 8,
+            FaultCode::CredentialMissing | FaultCode::CredentialInvalid => 16,
+            FaultCode::InternalError | FaultCode::PolicyFailed | FaultCode::UpstreamMalformed => 13,
+            _ => 14,
+        }
+    }
 }
 
 impl std::fmt::Display for FaultCode {

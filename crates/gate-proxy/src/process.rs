@@ -451,6 +451,10 @@ impl Process {
 }
 
 /// The thread that runs health checks, apart from the workers.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "holds at most one entry per upstream of a reload, and its reader never waits"
+)]
 fn start_checks() -> mpsc::UnboundedSender<Arc<Upstream>> {
     let (sender, mut receiver) = mpsc::unbounded_channel::<Arc<Upstream>>();
     let run = move || {

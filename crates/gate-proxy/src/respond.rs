@@ -82,7 +82,7 @@ fn grpc(fault: &Fault) -> Response {
     headers.append_known(HeaderId::ContentType, b"application/grpc");
     headers.append_known(
         HeaderId::GrpcStatus,
-        grpc_status(fault.code).to_string().as_bytes(),
+        fault.code.grpc_status().to_string().as_bytes(),
     );
     let mut message = fault.code.title().to_owned();
     if !fault.message.is_empty() {
@@ -96,23 +96,6 @@ fn grpc(fault: &Fault) -> Response {
             headers,
         },
         body: Body::Empty,
-    }
-}
-
-/// The gRPC status that says what this code says (google.rpc.Code).
-const fn grpc_status(code: FaultCode) -> u8 {
-    match code {
-        FaultCode::ClientClosed => 1,
-        FaultCode::MalformedRequest | FaultCode::AmbiguousFraming | FaultCode::InvalidPath => 3,
-        FaultCode::InvalidBody | FaultCode::TransferCodingUnknown => 3,
-        FaultCode::UpstreamTimeout | FaultCode::RequestTimeout => 4,
-        FaultCode::RouteNotFound | FaultCode::MethodNotAllowed => 12,
-        FaultCode::ModelNotFound => 5,
-        FaultCode::Forbidden | FaultCode::AddressForbidden => 7,
-        FaultCode::RateLimited | FaultCode::BodyTooLarge | FaultCode::HeadTooLarge => 8,
-        FaultCode::CredentialMissing | FaultCode::CredentialInvalid => 16,
-        FaultCode::InternalError | FaultCode::PolicyFailed | FaultCode::UpstreamMalformed => 13,
-        _ => 14,
     }
 }
 

@@ -18,13 +18,14 @@ use gate_model::document::Path;
 use gate_model::finding::Finding;
 use gate_model::resources::{Match, ValueMatch};
 use regex::Regex;
-use std::collections::{BTreeMap, HashMap};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The routes of a revision, ready to be searched.
 #[derive(Default)]
 pub struct Routes {
-    exact: HashMap<Box<str>, HostRoutes>,
+    exact: FxHashMap<Box<str>, HostRoutes>,
     /// Suffixes with their leading dot, longest first.
     wildcard: Vec<(Box<str>, HostRoutes)>,
     any: HostRoutes,
@@ -41,7 +42,7 @@ struct HostRoutes {
 /// A position in the tree of paths.
 #[derive(Default)]
 struct Segment {
-    exact: HashMap<Box<str>, Segment>,
+    exact: FxHashMap<Box<str>, Segment>,
     parameter: Option<Box<Segment>>,
     /// Routes that end here.
     here: Vec<Candidate>,
@@ -254,8 +255,9 @@ impl<'a> Search<'a> {
                 }
             }
             Some(below) => {
-                let (segment, rest) = match below.split_once('/') {
-                    Some((segment, rest)) => (segment, Some(rest)),
+                let slash = below.bytes().position(|byte| byte == b'/');
+                let (segment, rest) = match slash {
+                    Some(slash) => (&below[..slash], Some(&below[slash + 1..])),
                     None => (below, None),
                 };
                 if let Some(next) = node.exact.get(segment)

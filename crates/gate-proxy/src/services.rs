@@ -87,7 +87,7 @@ impl Services for WorkerServices {
                 return Err(Fault::new(FaultCode::NoEndpoint).detail("no such upstream"));
             };
             let permit = upstream.admit()?;
-            let endpoint = upstream.pick(None, &[])?;
+            let endpoint = upstream.pick(upstream.clock.now(), None, &[])?;
             let timeouts = &upstream.settings.timeouts;
             let deadlines = Deadlines {
                 total: None,

@@ -149,10 +149,11 @@ async fn forward(
     let mut tried = Vec::new();
     let clock = &worker.shared.clock;
     let (mut far, _in_flight) = loop {
-        let endpoint = upstream.pick(Some(hash_of(&open.exchange.address)), &tried)?;
+        let started = clock.now();
+        let hash = hash_of(&open.exchange.address);
+        let endpoint = upstream.pick(started, Some(hash), &tried)?;
         tried.push(endpoint.id);
         let in_flight = endpoint.enter();
-        let started = clock.now();
         let connected = upstream.connector.connect(&endpoint.target).await;
         upstream.note(&endpoint, connected.is_err());
         let fault = connected.is_err().then_some(FaultCode::UpstreamUnreachable);

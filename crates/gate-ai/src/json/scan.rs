@@ -4,6 +4,7 @@
 //! kinds match, nothing trails the document). What it skips is only delimited: a provider that is
 //! stricter will say so itself, and none can see other members at the top than this scanner does.
 
+use super::block::first_quote_or_backslash;
 use crate::DialectError;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -328,27 +329,17 @@ fn escaped_string_end(bytes: &[u8], mut stop: usize) -> Option<StringEnd> {
     }
 }
 
-/// Offset of the first quote or backslash: eight bytes in one step for short strings, which keys
-/// and enumerations are, then SIMD.
+/// Offset of the first quote or backslash: a few short steps without a call for keys and
+/// enumerations, then the wide search for text.
 #[inline(always)]
 fn find_quote_or_backslash(bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
-    const HIGHS: u64 = u64::from_ne_bytes([0x80; 8]);
-    const QUOTES: u64 = u64::from_ne_bytes([b'"'; 8]);
-    const BACKSLASHES: u64 = u64::from_ne_bytes([b'\\'; 8]);
-    let (words, _) = bytes.as_chunks::<8>();
-    for (i, word) in words.iter().take(2).enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let (quote, backslash) = (word ^ QUOTES, word ^ BACKSLASHES);
-        // The lowest set bit of the zero-byte test is exact; higher ones may be carries.
-        let hit = ((quote.wrapping_sub(ONES) & !quote)
-            | (backslash.wrapping_sub(ONES) & !backslash))
-            & HIGHS;
-        if hit != 0 {
-            return Some(i * 8 + (hit.trailing_zeros() / 8) as usize);
+    let (blocks, _) = bytes.as_chunks::<16>();
+    for (i, block) in blocks.iter().take(3).enumerate() {
+        if let Some(offset) = first_quote_or_backslash(block) {
+            return Some(i * 16 + offset);
         }
     }
-    let done = words.len().min(2) * 8;
+    let done = blocks.len().min(3) * 16;
     memchr::memchr2(b'"', b'\\', &bytes[done..]).map(|offset| done + offset)
 }
 

@@ -8,7 +8,7 @@
 //! The caller's `anthropic-version` and `anthropic-beta` go through; where it names no version,
 //! the only one in use is set.
 
-use super::{CredentialPlace, ProviderConfig, ProviderKind};
+use crate::provider::{CredentialPlace, ProviderConfig, ProviderKind};
 use crate::{Dialect, TranslateOptions};
 
 /// What sets Anthropic apart.

@@ -1,12 +1,12 @@
 //! The AI vendors, one file each: a table of what sets a vendor apart.
 //!
 //! A provider says which dialect it speaks, where it lives, and how a credential is shown to it.
-//! Sending is not its business. To add one, add a file that defines `KIND` and `Config`; the
-//! generator lists the folder into [`registry`].
+//! Sending is not its business. To add one, add a file that defines `KIND` and
+//! `translate_options`; `cargo xtask gen` lists the folder into [`registry`].
 
-pub mod anthropic;
-pub mod openai;
 pub mod registry;
+
+pub use registry::*;
 
 use crate::Dialect;
 use gate_kit::http::Headers;

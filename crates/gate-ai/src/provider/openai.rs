@@ -9,7 +9,7 @@
 //! Servers other than OpenAI's get `max_tokens` instead of `max_completion_tokens` in translated
 //! requests, because most of them know only that.
 
-use super::{CredentialPlace, ProviderConfig, ProviderKind};
+use crate::provider::{CredentialPlace, ProviderConfig, ProviderKind};
 use crate::{Dialect, TranslateOptions};
 
 /// What sets OpenAI apart.

@@ -112,6 +112,13 @@ impl Headers {
         });
     }
 
+    /// Room for a handful of fields at once instead of growing one by one.
+    #[cold]
+    fn reserve_first(&mut self) {
+        self.entries.reserve(8);
+        self.bytes.reserve(256);
+    }
+
     fn append_id(&mut self, id: HeaderId, name: &[u8], value: &[u8]) {
         debug_assert!(
             is_token(name),
@@ -119,6 +126,9 @@ impl Headers {
             String::from_utf8_lossy(name)
         );
         debug_assert!(is_field_value(value), "invalid header value");
+        if self.entries.capacity() == 0 {
+            self.reserve_first();
+        }
         let name_start = self.bytes.len();
         self.bytes.extend_from_slice(name);
         let value_start = self.bytes.len();

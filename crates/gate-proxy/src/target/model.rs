@@ -172,9 +172,10 @@ impl ToModels {
             Err(fault) => return Tried::Fault(fault),
         };
         let upstream = &provider.upstream;
+        let started = exchange.services.clock().now();
         let endpoint = match upstream
             .admit()
-            .and_then(|permit| Ok((permit, upstream.pick(None, &[])?)))
+            .and_then(|permit| Ok((permit, upstream.pick(started, None, &[])?)))
         {
             Ok(endpoint) => endpoint,
             Err(fault) => return Tried::Next(fault),
@@ -186,7 +187,6 @@ impl ToModels {
             first_byte: overrides.first_byte.unwrap_or(call.model.first_byte),
             idle: overrides.idle.unwrap_or(call.model.idle),
         };
-        let started = exchange.services.clock().now();
         let mut body = Some(Body::Full(Chunk::Shared(outgoing.body.clone())));
         let result = attempt(upstream, &endpoint, &head, &mut body, &deadlines, None).await;
         let now = exchange.services.clock().now();

@@ -67,18 +67,23 @@ pub async fn attempt(
     interim: Option<Rc<dyn InterimSink>>,
 ) -> Result<Answered, Failure> {
     let in_flight = endpoint.enter();
-    let renamed = (upstream.settings.host_header == HostHeader::Endpoint).then(|| RequestHead {
-        authority: endpoint.address.to_string(),
-        ..head.clone()
+    let renamed = (upstream.settings.host_header == HostHeader::Endpoint).then(|| {
+        Box::new(RequestHead {
+            authority: endpoint.address.to_string(),
+            ..head.clone()
+        })
     });
-    let head = renamed.as_ref().unwrap_or(head);
+    let head = renamed.as_deref().unwrap_or(head);
+    // What is rare is boxed, because this future is as large as its largest branch and is moved
+    // into its own box for every exchange.
     if upstream.settings.protocol == UpstreamProtocol::Http2 {
-        return http2(upstream, endpoint, head, body, deadlines, in_flight).await;
+        let exchange = http2(upstream, endpoint, head, body, deadlines, in_flight);
+        return Box::pin(exchange).await;
     }
     let pool = Pool::of(endpoint.id, &upstream.settings.pool);
     let connection = match pool.take() {
         Some(connection) => connection,
-        None => connect(upstream, endpoint, &pool, deadlines).await?,
+        None => Box::pin(connect(upstream, endpoint, &pool, deadlines)).await?,
     };
     let reused = connection.uses > 0;
     let body = body.take().unwrap_or_default();

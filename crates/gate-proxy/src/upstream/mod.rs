@@ -102,11 +102,12 @@ impl Upstream {
         let deadlines = self.deadlines(exchange);
         let mut body = Some(std::mem::take(&mut exchange.request.body));
         let replay = self.replay(&exchange.request.head, &mut body);
-        self.state.budget.request(self.clock.now());
+        let mut now = self.clock.now();
+        self.state.budget.request(now);
         let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
         loop {
             let hash = self.hash(exchange);
-            let endpoint = self.pick(hash, &tried)?;
+            let endpoint = self.pick(now, hash, &tried)?;
             let number = u32::try_from(tried.len()).unwrap_or(u32::MAX);
             tried.push(endpoint.id);
             let hedged = self
@@ -117,18 +118,18 @@ impl Upstream {
             let outcome = match hedged {
                 Some(hedge) => {
                     let after = hedge.after.duration();
-                    self.hedged(
+                    let both = self.hedged(
                         exchange,
                         &endpoint,
                         after,
                         replay.as_ref(),
                         &mut tried,
                         &deadlines,
-                    )
-                    .await
+                    );
+                    Box::pin(both).await
                 }
                 None => {
-                    let started = self.clock.now();
+                    let started = now;
                     let interim = exchange.interim.clone();
                     let head = &exchange.request.head;
                     let result =
@@ -162,22 +163,25 @@ impl Upstream {
             if !wait.is_zero() {
                 exchange.services.sleep(wait).await;
             }
+            now = self.clock.now();
         }
     }
 
-    /// An endpoint for one attempt.
+    /// An endpoint for one attempt that starts now.
     ///
     /// # Errors
     /// [`FaultCode::NoEndpoint`] when none is available.
-    pub fn pick(&self, hash: Option<u64>, tried: &[u64]) -> Result<Arc<Endpoint>, Fault> {
-        self.picker
-            .pick(self.clock.now(), hash, tried)
-            .cloned()
-            .ok_or_else(|| {
-                Fault::new(FaultCode::NoEndpoint)
-                    .detail(format!("no endpoint of `{}` is healthy", self.name))
-                    .retry_after(Duration::from_secs(1))
-            })
+    pub fn pick(
+        &self,
+        now: Moment,
+        hash: Option<u64>,
+        tried: &[u64],
+    ) -> Result<Arc<Endpoint>, Fault> {
+        self.picker.pick(now, hash, tried).cloned().ok_or_else(|| {
+            Fault::new(FaultCode::NoEndpoint)
+                .detail(format!("no endpoint of `{}` is healthy", self.name))
+                .retry_after(Duration::from_secs(1))
+        })
     }
 
     /// Whether one more retry fits the upstream's budget.
@@ -284,7 +288,7 @@ impl Upstream {
             () = timer => {}
         }
         let second = self
-            .pick(None, tried)
+            .pick(self.clock.now(), None, tried)
             .ok()
             .filter(|e| e.id != first.id && self.may_retry());
         let Some(second) = second else {

@@ -250,6 +250,7 @@ fn a_body_cut_on_the_way_is_never_taken_for_complete() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "one message, in a test")]
 fn dropping_a_response_cancels_it_at_the_server() {
     on_a_worker(async {
         let (left, right) = pair().await;

@@ -1,0 +1,265 @@
+//! What people are told about each fault: meaning, likely causes, what to do.
+//!
+//! The pages under `docs/errors/` are generated from here, so that a new code without its text does
+//! not compile. Nothing here is sent to a caller.
+
+use super::FaultCode;
+
+/// The reference text of one code, as Markdown without headings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Guidance {
+    /// What it means that this code was answered.
+    pub meaning: &'static str,
+    /// What usually leads to it, the likeliest first.
+    pub causes: &'static [&'static str],
+    /// What to do about it, first the quickest.
+    pub remedies: &'static [&'static str],
+}
+
+macro_rules! guidance {
+    ($($code:ident: $meaning:literal; [$($cause:literal),+ $(,)?]; [$($remedy:literal),+ $(,)?];)+) => {
+        impl FaultCode {
+            /// The reference text of this code.
+            #[must_use]
+            pub const fn guidance(self) -> Guidance {
+                match self {
+                    $(FaultCode::$code => Guidance {
+                        meaning: $meaning, causes: &[$($cause),+], remedies: &[$($remedy),+],
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+guidance! {
+    MalformedRequest:
+        "The bytes that arrived are not a request as RFC 9110, 9112 or 9113 define it. The gateway closes an HTTP/1.1 connection after this answer, because it cannot know where the next request would begin.";
+        ["A client that writes HTTP by hand: bare CR or LF, a space before a colon, a folded field, a NUL byte, a missing Host.",
+         "Something that is not HTTP, such as TLS sent to a listener without `tls`.",
+         "A field that a policy reads and cannot understand, such as a `grpc-timeout` without a unit (policy `timeout`).",
+         "Somebody trying to smuggle requests past the gateway."];
+        ["Read the message: it names the rule that was broken. The access log holds the stable name of the rule in `fault_detail`.",
+         "Send the same request with curl; if that passes, the client is at fault.",
+         "Leave the check as it is: there is no setting that loosens it."];
+    AmbiguousFraming:
+        "Two servers could disagree on where the request ends. Such requests are refused, never repaired, because a wrong guess lets one caller's bytes become another caller's request.";
+        ["Both Content-Length and Transfer-Encoding are there.",
+         "Content-Length is repeated, or is no plain number.",
+         "Transfer-Encoding is something else than one `chunked` at the end."];
+        ["Let the client send either Content-Length or `Transfer-Encoding: chunked`, once.",
+         "If a proxy stands in front of the gateway, look whether it adds one of the two fields.",
+         "Many of these from one address are an attack: deny the address with policy `ip`."];
+    InvalidPath:
+        "The path has no single spelling that every server would read in the same way, so no route can be matched safely.";
+        ["Dot segments that lead above the root, or that are hidden by escapes (`..%2F`).",
+         "A percent sign that two hexadecimal digits do not follow.",
+         "An encoded slash, where the listener's `paths.encoded_slashes` is `refuse`.",
+         "A path parameter that would lead out of the folder that a `rewrite` names."];
+        ["Let the client encode parameters once, with its URL library.",
+         "If your API needs encoded slashes in parameters, set `paths.encoded_slashes: keep`."];
+    InvalidBody:
+        "An AI route could not read the request's body as the dialect of its path.";
+        ["The body is no JSON object, or has no `model`.",
+         "A field that decides something is there twice.",
+         "A message of a shape that the dialect does not know, on a call that has to be translated.",
+         "The body of one dialect posted to the path of the other (`/v1/messages`, `/v1/chat/completions`)."];
+        ["Read the message: it names the field and the rule.",
+         "Send the body that the vendor's SDK sends."];
+    CredentialMissing:
+        "The route asks for a credential and the request carries none where the policy looks.";
+        ["The client sends no key or token.",
+         "The key is in another header or query parameter than `auth_key` lists.",
+         "A proxy or a redirect to another host has removed Authorization."];
+        ["Send `Authorization: Bearer KEY`, or the header that the route's `auth_key` or `auth_jwt` names.",
+         "Compare with `tidegate explain routes.policies`, or with the route in the configuration."];
+    CredentialInvalid:
+        "There was a credential, and it proves nobody.";
+        ["The key is not among the keys of any consumer: mistyped, revoked, or of another environment.",
+         "The token has expired, is not valid yet, or was made for another issuer or audience.",
+         "The token's algorithm is not among the policy's `algorithms`, or its key is not in the key set.",
+         "The same field is there twice with different values."];
+        ["Look at `fault_detail` in the access log: it says which check failed. The caller is not told.",
+         "Compare the SHA-256 of the key with `consumers.NAME.keys`.",
+         "Check the clock of whoever issues tokens."];
+    Forbidden:
+        "The caller is known, and may not do this.";
+        ["A claim that the route's `auth_jwt` requires is missing or has another value."];
+        ["Look at `fault_detail` in the access log: it names the claim.",
+         "Give the caller the claim, or relax `claims` of the route."];
+    AddressForbidden:
+        "The caller's address is denied by a policy `ip` of the route, or is not among the allowed ones.";
+        ["The address is in a denied block, or outside of all allowed ones.",
+         "A balancer stands in front of the gateway, so that every caller has its address."];
+        ["Compare the address in the access log with the route's `ip`.",
+         "Name the balancer in `gateway.trusted_proxies`, so that its X-Forwarded-For is believed."];
+    RouteNotFound:
+        "Nothing in the configuration matches host, path, headers and query of the request on this listener.";
+        ["A typing error in the path, or a path that the route spells without `{*rest}`.",
+         "The Host is another one than the route's `host`.",
+         "A required header or query parameter is missing.",
+         "On an AI route: a path other than `/v1/chat/completions`, `/v1/messages` and `/v1/models`."];
+        ["Compare the request with the routes: host, path, then headers and query.",
+         "Add a route without a `host` and with the path `/{*rest}` to serve whatever is left."];
+    ModelNotFound:
+        "The model that the body names is not served on this route, or the caller's key may not use it. The two cases look the same to a caller on purpose.";
+        ["A typing error in `model`.",
+         "The route's `target.models` does not list the model.",
+         "The consumer's `models` does not list it."];
+        ["Ask `GET /v1/models` with the same key: it lists what may be used.",
+         "Add the model to the route's `target.models` and, where it has the list, to the consumer's `models`."];
+    MethodNotAllowed:
+        "A route matches host and path, and none of its kind serves the method.";
+        ["The route's `methods` leaves the method out; OPTIONS is easily forgotten (policy `cors` needs it).",
+         "A client that takes the gateway for a forward proxy and sends CONNECT.",
+         "A GET on an AI path that wants POST."];
+        ["Use a method that the route lists, or add it to `methods`."];
+    RequestTimeout:
+        "The request's head or body took longer to arrive than the listener allows.";
+        ["A slow or broken connection.",
+         "A client that opens a connection, sends half a request and waits.",
+         "A deliberate attempt to hold connections (slowloris)."];
+        ["Send again.",
+         "For legitimate slow uploads, raise `limits.body_time` of the listener."];
+    BodyTooLarge:
+        "The body is larger than the listener (or a policy of the route) allows.";
+        ["A file larger than `limits.body` of the listener.",
+         "A conversation with many images on an AI route; these hold at most 64 MiB."];
+        ["Send less, or in parts.",
+         "Raise `limits.body` of the listener."];
+    TargetTooLong:
+        "The path and query together are longer than 8 KiB, or than the listener's `limits.head` if that is less.";
+        ["Data in the query that belongs into a body.",
+         "A redirect that adds its own address to itself, over and over.",
+         "A `rewrite` that makes the target longer than allowed."];
+        ["Send the data in a body."];
+    Misdirected:
+        "The connection was opened for another host than the request names. This version never answers it; the code is reserved.";
+        ["None in this version."];
+        ["Nothing; if you see it, report it."];
+    RateLimited:
+        "The caller has used up what a policy `limit` of the route grants. The request was not sent on and was not counted.";
+        ["More requests than the rate and its burst allow.",
+         "Several clients share one key, or (with `by: address`) one address.",
+         "A loop in a client that tries again at once."];
+        ["Wait as long as Retry-After says; `RateLimit` in every answer shows what is left.",
+         "Raise `rates` or `burst` of the route's `limit`, or count by something finer."];
+    HeadTooLarge:
+        "The request's head has more bytes or more fields than the listener allows.";
+        ["Cookies that have piled up.",
+         "A large token in a header.",
+         "A client that adds fields in a loop."];
+        ["Delete the cookies of the site.",
+         "Raise `limits.head` or `limits.headers` of the listener."];
+    ClientClosed:
+        "The caller closed its connection, or its stream, before it had the whole answer. Nobody sees this answer; the code is in logs and metrics. The upstream call was cancelled.";
+        ["A person closed a page or stopped a program.",
+         "The caller's own timeout is shorter than the answer takes.",
+         "A proxy in front of the gateway gave up."];
+        ["Many of them on one route: compare `duration` in the access log with the callers' timeouts.",
+         "Make the upstream faster, or the callers more patient."];
+    InternalError:
+        "The gateway has broken one of its own rules. Only this request ended; the process serves on.";
+        ["A fault in the gateway."];
+        ["Look for the same time in the operator's log, and at `tidegate_panics` in the metrics.",
+         "Report it with the log line and the version; if it began with a new version, go back to the one before."];
+    PolicyFailed:
+        "A policy could not decide, and letting the request pass would have switched protection off.";
+        ["The key set of an `auth_jwt` could not be fetched so far.",
+         "A condition (`when`) has no value for this request, such as `int(...)` of a header that holds no number.",
+         "A template gives something that its place cannot hold, such as a `host` that is none."];
+        ["Look at `fault_detail` in the access log: it names the policy and the cause.",
+         "For conditions, ask first whether the value has the right form: `request.headers['x-n'].matches('^[0-9]+$') && ...`.",
+         "For key sets, check from the gateway's host that the URL answers."];
+    TransferCodingUnknown:
+        "The request's body is in a transfer coding other than `chunked`. What is not understood is not passed on.";
+        ["A client that sends `Transfer-Encoding: gzip` where it means Content-Encoding."];
+        ["Use Content-Encoding, or send the body plainly."];
+    UpstreamUnreachable:
+        "No connection to the chosen endpoint could be opened, and no retry helped. Nothing of the request was sent.";
+        ["The service is down, or listens on another port.",
+         "A firewall drops packets, or a name does not resolve.",
+         "The endpoint's certificate is not trusted, or is for another name.",
+         "The pool is full and no connection became free within `timeouts.connect`."];
+        ["Look at `fault_detail` and at the attempts in the access log: they name the endpoint and the error.",
+         "Connect from the gateway's host: `curl -v http://ENDPOINT/`.",
+         "For TLS, set `tls.server_name` and `tls.authorities` of the upstream."];
+    UpstreamReset:
+        "The upstream closed the connection before its answer was complete. If part of the answer had reached the caller, the caller's connection was cut, so that nobody takes half an answer for a whole one.";
+        ["The service crashed, or was restarted without draining.",
+         "The service closes idle connections sooner than the gateway does.",
+         "Something between the two closes connections."];
+        ["Keep `pool.idle_time` of the upstream below the service's own keep-alive time.",
+         "Look at the service's log for the same time."];
+    UpstreamMalformed:
+        "The upstream answered something that is not valid HTTP or, on an AI route, not the provider's dialect.";
+        ["The port belongs to something that speaks another protocol, or expects TLS.",
+         "`protocol: http2` for a service that speaks HTTP/1.1 only, or the reverse.",
+         "A head that is too large or has forbidden characters.",
+         "A compatible AI server that is less compatible than it says."];
+        ["Look at `fault_detail` in the access log: it names what was wrong.",
+         "Ask the endpoint directly with `curl -v --raw`."];
+    UpstreamRejected:
+        "A model provider refused the gateway's credential, or does not know the model that the configuration names. The caller is not at fault and is told no more.";
+        ["The credential in `providers` has expired or been revoked, or the environment variable holds another one.",
+         "The account may not use the model.",
+         "`model` of a target is spelled wrongly."];
+        ["Look at `fault_detail` in the access log: it has the provider's own words.",
+         "Try the credential against the provider directly."];
+    NoEndpoint:
+        "Every endpoint of the upstream is out of use at the moment.";
+        ["Health checks fail on all of them.",
+         "All have failed so often that they were ejected for a while (`outlier`).",
+         "All weights are 0."];
+        ["Look which endpoints the operator's log calls unhealthy or ejected.",
+         "Ask the health check's path directly.",
+         "Lower `outlier.share`, so that some endpoints always stay."];
+    UpstreamOverloaded:
+        "As many requests as the upstream's `concurrency` allows are in flight; or a model provider said that it is out of capacity or quota, and no other target was left.";
+        ["The service has become slow, so that requests pile up.",
+         "More traffic than expected.",
+         "On an AI route: the provider's own rate limit, or an account without money."];
+        ["Look at the duration of the upstream in the metrics before you raise `concurrency`.",
+         "Add a `fallback` to the model, or ask the provider for a higher limit."];
+    Overloaded:
+        "The gateway's pool for work that is too heavy for a worker is full. Connections over a listener's limit are closed without an answer instead, and counted in `tidegate_connections_refused`.";
+        ["Far more requests than the machine has cores for."];
+        ["Try again later.",
+         "Run more gateways, or one on a larger machine."];
+    Draining:
+        "The gateway is shutting down. This version never answers it: while it drains, it takes no new connections and finishes what it has; the code is reserved.";
+        ["None in this version."];
+        ["Nothing; if you see it, report it."];
+    UpstreamTimeout:
+        "The upstream did not answer within one of the limits, and no retry helped.";
+        ["The service is slow or stuck.",
+         "A limit that is too short for this route: `timeouts.first_byte`, `idle` or `total` of the upstream, `first_byte` or `idle` of the model, or a policy `timeout`.",
+         "The caller asked for less time (`grpc-timeout`) than the answer took."];
+        ["Look at the attempts in the access log: they say how long each one took.",
+         "Give slow routes a `timeout` of their own instead of raising everybody's."];
+    VersionUnsupported:
+        "The request line names another version than HTTP/1.0 or HTTP/1.1.";
+        ["A client that asks for HTTP/2 in a request line of HTTP/1.",
+         "Something that is not HTTP at all."];
+        ["Use HTTP/1.1, or HTTP/2 by ALPN or with prior knowledge."];
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_is_explained_in_sentences() {
+        for &code in FaultCode::ALL {
+            let Guidance {
+                meaning,
+                causes,
+                remedies,
+            } = code.guidance();
+            for text in [meaning].iter().chain(causes).chain(remedies) {
+                assert!(text.ends_with('.'), "{code}: {text}");
+                assert!(text.len() >= 10, "{code}: {text}");
+            }
+        }
+    }
+}

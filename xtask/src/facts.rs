@@ -1,0 +1,87 @@
+//! What only a built gateway knows: the schema of its configuration, how it writes faults, and its
+//! metrics.
+//!
+//! Compiled into the example `facts`, which `gen` runs once the registries are written, and into
+//! the tests of xtask, so that `xtask` itself never depends on a crate with generated files.
+
+use gate_ai::{Dialect, error_body};
+use gate_flow::{AiFacts, Attempt, Fault, Outcome, Record};
+use gate_kit::clock::Clock;
+use gate_kit::http::{Body, Method, Version};
+use gate_model::fault::FaultCode;
+use gate_policies::{POLICIES, when};
+use gate_proxy::record::metrics::{Format, Metrics, SinkCounts};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Everything that the pages are written from.
+pub(crate) fn facts() -> Value {
+    let faults = FaultCode::ALL.iter().map(|&code| {
+        let status = code.status();
+        json!({
+            "problem": body_of(code),
+            "openai": said(Dialect::ChatCompletions, status, code),
+            "anthropic": said(Dialect::Messages, status, code),
+        })
+    });
+    json!({
+        "schema": gate_proxy::schema::configuration(POLICIES),
+        "faults": faults.collect::<Vec<_>>(),
+        "metrics": metrics(),
+        "variables": when::VARIABLES,
+    })
+}
+
+fn said(dialect: Dialect, status: u16, code: FaultCode) -> String {
+    text(&error_body(dialect, status, code.as_str(), code.title()))
+}
+
+fn body_of(code: FaultCode) -> String {
+    match gate_proxy::respond::problem(&Fault::new(code)).body {
+        Body::Full(chunk) => text(&chunk),
+        _ => String::new(),
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A metrics page after one exchange with everything in it, so that every label shows.
+fn metrics() -> String {
+    let metrics = Metrics::new(Clock::System);
+    let mut record = Record {
+        route: Some("route".into()),
+        target: Some("upstream".into()),
+        status: 200,
+        fault: Some(FaultCode::UpstreamReset),
+        answered_by: Some("policy"),
+        outcome: Outcome::Complete,
+        ..Record::default()
+    };
+    record.attempts.push(Attempt {
+        endpoint: "endpoint".into(),
+        status: 200,
+        fault: None,
+        started: Duration::ZERO,
+        duration: Duration::from_millis(1),
+        reused: false,
+    });
+    metrics.observe(&record, &Method::Get, Version::Http11);
+    record.ai = Some(Box::new(AiFacts {
+        operation: "chat",
+        model: "model".into(),
+        provider: Some("provider".into()),
+        provider_kind: "openai",
+        provider_model: Some("model".into()),
+        response_model: Some("model".into()),
+        stream: true,
+        input_tokens: Some(1),
+        output_tokens: Some(1),
+        first_token: Some(Duration::from_millis(1)),
+        ..AiFacts::default()
+    }));
+    metrics.observe(&record, &Method::Post, Version::Http11);
+    metrics.config_applied(1, "digest");
+    metrics.page(Format::OpenMetrics, &SinkCounts::default(), |_| {})
+}
