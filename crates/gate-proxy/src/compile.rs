@@ -94,12 +94,10 @@ impl Compiler<'_> {
         if findings.iter().any(Finding::is_error) {
             return Err(findings);
         }
-        let digest = digest(&document.root);
-        let resources = Arc::new(resources);
         let snapshot = Snapshot {
             revision,
-            digest,
-            resources,
+            digest: digest(&document.root),
+            resources: Arc::new(resources),
             routes,
             router: Box::new(router),
             callers,
@@ -131,9 +129,8 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
     ];
     if !matches!(document.root.kind, NodeKind::Mapping(_)) {
         let message = "a configuration is a mapping of kinds of resources";
-        return Err(vec![
-            Finding::error("wrong_type", Path::root(), message).locate(document),
-        ]);
+        let finding = Finding::error("wrong_type", Path::root(), message);
+        return Err(vec![finding.locate(document)]);
     }
     for (key, node) in document.root.entries() {
         let path = Path::root().key(&*key.text);

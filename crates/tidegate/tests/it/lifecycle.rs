@@ -6,12 +6,11 @@ use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const FIXED: &str = "routes: { all: { match: { path: \"/{*rest}\" }, target: { fixed: { status: 200, body: one } } } }\n";
 
-fn to(upstream: &Upstream) -> String {
+pub(crate) fn to(upstream: &Upstream) -> String {
     let address = &upstream.address;
     format!(
         "upstreams: {{ up: {{ endpoints: [\"{address}\"] }} }}\n\
@@ -213,77 +212,13 @@ fn a_second_signal_ends_at_once() {
 }
 
 /// One request on a connection of its own, as small clients make it.
-fn request(address: &str) -> std::io::Result<String> {
+pub(crate) fn request(address: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(20)))?;
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     Ok(answer)
-}
-
-#[test]
-fn a_hand_over_under_load_loses_no_request() {
-    let upstream = Upstream::start(|_| Reply::text("served").after(Duration::from_millis(5)));
-    let folder = Arc::new(tempfile::tempdir().unwrap());
-    let text = format!(
-        "gateway: {{ admin: {{ address: \"127.0.0.1:0\" }} }}\n\
-         listeners: {{ public: {{ address: \"127.0.0.1:0\" }} }}\n{}",
-        to(&upstream)
-    );
-    std::fs::write(folder.path().join("gate.yaml"), text).unwrap();
-    let socket = folder.path().join("handover").display().to_string();
-    let arguments = ["--handover", socket.as_str()];
-    let mut first = Gateway::run_in(folder.clone(), &arguments, &[]);
-    let address = first.address("public").to_owned();
-    let (stop, served) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
-    let callers: Vec<_> = (0..4)
-        .map(|_| {
-            let (address, stop, served) = (address.clone(), stop.clone(), served.clone());
-            std::thread::spawn(move || {
-                let mut failures = Vec::new();
-                while !stop.load(Ordering::Relaxed) {
-                    match request(&address) {
-                        Ok(answer)
-                            if answer.starts_with("HTTP/1.1 200") && answer.ends_with("served") =>
-                        {
-                            served.fetch_add(1, Ordering::Relaxed);
-                        }
-                        other => failures.push(format!("{other:?}")),
-                    }
-                }
-                failures
-            })
-        })
-        .collect();
-    let more = |than: usize| {
-        eventually("requests are served", || {
-            served.load(Ordering::Relaxed) > than + 50
-        })
-    };
-    more(0);
-    let second = Gateway::run_in(folder.clone(), &arguments, &[]);
-    assert_eq!(second.address("public"), address, "the same socket");
-    assert_eq!(
-        first.process.ended().code(),
-        Some(0),
-        "the predecessor leaves"
-    );
-    more(served.load(Ordering::Relaxed));
-    // And once more, to the third of the line.
-    let mut second = second;
-    let third = Gateway::run_in(folder, &arguments, &[]);
-    second.process.ended();
-    more(served.load(Ordering::Relaxed));
-    stop.store(true, Ordering::Relaxed);
-    for caller in callers {
-        let failures = caller.join().unwrap();
-        assert!(failures.is_empty(), "{failures:?}");
-    }
-    assert!(third.metrics().contains("tidegate_requests_total"));
 }
 
 /// A configuration on a port that was free a moment ago.

@@ -9,6 +9,7 @@ mod clients;
 mod commands;
 mod demo;
 mod examples;
+mod handover;
 mod lifecycle;
 mod policies;
 mod readme;

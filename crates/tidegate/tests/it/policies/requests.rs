@@ -127,70 +127,48 @@ fn request_id_is_shared_by_caller_and_upstream() {
     );
 }
 
+const CORS: &str = "[{ cors: { origins: [\"https://app.test\", \"https://*.preview.test\"], \
+    methods: [GET, PUT], headers: [Authorization], credentials: true, max_age: 10m } }]";
+
 #[test]
-fn cors_answers_preflights_and_marks_answers() {
+fn cors_answers_preflights() {
+    let upstream = Upstream::echo();
+    let gateway = behind(&upstream, CORS);
+    let preflight = |origin: &str| {
+        let origin = format!("origin: {origin}");
+        let method = "access-control-request-method: PUT";
+        let header = "access-control-request-headers: authorization";
+        let fields = ["-X", "OPTIONS", "-H", &origin, "-H", method, "-H", header];
+        gateway.curl("/", &fields)
+    };
+    let allowed = preflight("https://app.test").expect(204);
+    let says = |name: &str| allowed.header(&format!("access-control-{name}"));
+    assert_eq!(says("allow-origin"), Some("https://app.test"));
+    assert!(says("allow-methods").is_some_and(|all| all.contains("PUT")));
+    assert_eq!(says("allow-credentials"), Some("true"));
+    assert_eq!(says("max-age"), Some("600"));
+    let preview = preflight("https://a.preview.test");
+    let origin = preview.header("access-control-allow-origin");
+    assert_eq!(origin, Some("https://a.preview.test"));
+    let refused = preflight("https://evil.test");
+    assert_eq!(refused.header("access-control-allow-origin"), None);
+    assert!(upstream.seen().is_empty(), "none reaches the upstream");
+}
+
+#[test]
+fn cors_marks_answers_and_replaces_the_upstreams_own() {
     let upstream =
         Upstream::start(|_| Reply::text("data").header("access-control-allow-origin", "*"));
-    let gateway = behind(
-        &upstream,
-        "[{ cors: { origins: [\"https://app.test\", \"https://*.preview.test\"], methods: [GET, PUT], headers: [Authorization], credentials: true, max_age: 10m } }]",
-    );
-    let preflight = |origin: &str, method: &str| {
-        let (origin, method) = (
-            format!("origin: {origin}"),
-            format!("access-control-request-method: {method}"),
-        );
-        let asked = "access-control-request-headers: authorization";
-        gateway.curl(
-            "/",
-            &["-X", "OPTIONS", "-H", &origin, "-H", &method, "-H", asked],
-        )
+    let gateway = behind(&upstream, CORS);
+    let from = |origin: &str| {
+        let origin = format!("origin: {origin}");
+        gateway.curl("/", &["-H", &origin]).expect(200)
     };
-    let allowed = preflight("https://app.test", "PUT").expect(204);
-    assert_eq!(
-        allowed.header("access-control-allow-origin"),
-        Some("https://app.test")
-    );
-    assert!(
-        allowed
-            .header("access-control-allow-methods")
-            .is_some_and(|m| m.contains("PUT"))
-    );
-    assert_eq!(
-        allowed.header("access-control-allow-credentials"),
-        Some("true")
-    );
-    assert_eq!(allowed.header("access-control-max-age"), Some("600"));
-    assert!(
-        preflight("https://a.preview.test", "GET")
-            .header("access-control-allow-origin")
-            .is_some()
-    );
-    let refused = preflight("https://evil.test", "PUT");
-    assert_eq!(refused.header("access-control-allow-origin"), None);
-    assert!(
-        upstream.seen().is_empty(),
-        "preflights never reach the upstream"
-    );
-
-    let answer = gateway
-        .curl("/", &["-H", "origin: https://app.test"])
-        .expect(200);
-    assert_eq!(
-        answer.header("access-control-allow-origin"),
-        Some("https://app.test")
-    );
-    assert!(
-        answer
-            .header("vary")
-            .is_some_and(|vary| vary.to_ascii_lowercase().contains("origin"))
-    );
-    let stranger = gateway
-        .curl("/", &["-H", "origin: https://evil.test"])
-        .expect(200);
-    assert_eq!(
-        stranger.header("access-control-allow-origin"),
-        None,
-        "the upstream's own is replaced"
-    );
+    let answer = from("https://app.test");
+    let origin = answer.header("access-control-allow-origin");
+    assert_eq!(origin, Some("https://app.test"));
+    let vary = answer.header("vary").unwrap_or_default();
+    assert!(vary.to_ascii_lowercase().contains("origin"), "{vary}");
+    let stranger = from("https://evil.test");
+    assert_eq!(stranger.header("access-control-allow-origin"), None);
 }
