@@ -10,7 +10,7 @@ use memchr::memmem::Finder;
 use std::sync::LazyLock;
 
 /// How far from its end a response is searched for usage first.
-const TAIL_BYTES: usize = 2048;
+const TAIL_BYTES: usize = 1024;
 
 /// Tokens of one exchange as the provider counted them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -80,14 +80,12 @@ fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> 
             }
             b"usage" if facts.usage.is_none() && scanner.peek() == Some(b'{') => {
                 let mut usage = Usage::default();
-                dialect
+                let end = dialect
                     .codec()
                     .read_usage(body, scanner.position(), &mut usage)?;
                 facts.usage = Some(usage);
                 left -= 1;
-                if left > 0 {
-                    scanner.skip_value().ok()?;
-                }
+                scanner = Scanner::at(body, end);
             }
             _ => {
                 // Before the answer itself is walked through: usage mostly stands behind it.
@@ -129,14 +127,15 @@ fn usage_at_end(dialect: Dialect, body: &[u8]) -> Option<Usage> {
     if scanner.peek() != Some(b'{') {
         return None;
     }
-    let at = scanner.position();
-    scanner.skip_value().ok()?;
+    let mut usage = Usage::default();
+    let end = dialect
+        .codec()
+        .read_usage(body, scanner.position(), &mut usage)?;
+    let mut scanner = Scanner::at(body, end);
     while scanner.next_key(&mut first).ok()?.is_some() {
         scanner.skip_value().ok()?;
     }
     scanner.finish().ok()?;
-    let mut usage = Usage::default();
-    dialect.codec().read_usage(body, at, &mut usage)?;
     Some(usage)
 }
 
@@ -170,13 +169,14 @@ pub(crate) fn value_of_member(document: &[u8], wanted: &[u8]) -> Option<usize> {
 }
 
 /// Hands every unsigned member of the usage object at `at` to `count`: the name of the object it
-/// stands in, empty for the usage itself, its own name, and its value.
+/// stands in, empty for the usage itself, its own name, and its value. Returns where the object
+/// ends.
 #[inline]
 pub(crate) fn read_counts(
     document: &[u8],
     at: usize,
     mut count: impl FnMut(&[u8], &[u8], u64),
-) -> Option<()> {
+) -> Option<usize> {
     let mut scanner = Scanner::at(document, at);
     scanner.open_object().ok()?;
     let mut outer: &[u8] = b"";
@@ -184,7 +184,7 @@ pub(crate) fn read_counts(
     loop {
         let Some(key) = scanner.next_key(&mut first).ok()? else {
             if outer.is_empty() {
-                return Some(());
+                return Some(scanner.position());
             }
             outer = b"";
             first = first_outside;

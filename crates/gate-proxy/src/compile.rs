@@ -68,6 +68,8 @@ pub struct Compiled {
     pub upstreams: Upstreams,
     /// Every listener: name, address, options.
     pub listeners: Vec<(String, ListenAddress, ListenerOptions)>,
+    /// What a person should look at, located; none of it keeps the document from being applied.
+    pub warnings: Vec<Finding>,
 }
 
 impl Compiler<'_> {
@@ -92,12 +94,10 @@ impl Compiler<'_> {
         if findings.iter().any(Finding::is_error) {
             return Err(findings);
         }
-        let digest = digest(&document.root);
-        let resources = Arc::new(resources);
         let snapshot = Snapshot {
             revision,
-            digest,
-            resources,
+            digest: digest(&document.root),
+            resources: Arc::new(resources),
             routes,
             router: Box::new(router),
             callers,
@@ -106,6 +106,7 @@ impl Compiler<'_> {
             snapshot: Arc::new(snapshot),
             upstreams,
             listeners,
+            warnings: findings,
         })
     }
 }
@@ -128,9 +129,8 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
     ];
     if !matches!(document.root.kind, NodeKind::Mapping(_)) {
         let message = "a configuration is a mapping of kinds of resources";
-        return Err(vec![
-            Finding::error("wrong_type", Path::root(), message).locate(document),
-        ]);
+        let finding = Finding::error("wrong_type", Path::root(), message);
+        return Err(vec![finding.locate(document)]);
     }
     for (key, node) in document.root.entries() {
         let path = Path::root().key(&*key.text);

@@ -3,7 +3,7 @@
 //! A reload compiles the new document completely aside and swaps one pointer at the end; whatever
 //! fails before that leaves everything as it was. Workers hear about listeners only.
 
-use crate::compile::{Compiled, Compiler, Registry};
+use crate::compile::{Compiler, Registry};
 use crate::listener::{ListenerOptions, ListenerState};
 use crate::record::Readers;
 use crate::record::admin::Health;
@@ -163,11 +163,8 @@ impl Process {
         readers
             .metrics()
             .config_applied(1, &compiled.snapshot.digest);
-        let Compiled {
-            snapshot,
-            upstreams,
-            listeners,
-        } = compiled;
+        let (snapshot, upstreams) = (compiled.snapshot, compiled.upstreams);
+        let listeners = compiled.listeners;
         let inheritance = setup.inheritance.take();
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::new(snapshot),

@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 const CONNECTIONS_MAX: usize = 64;
 
 /// The listener of the admin address; closed when dropped.
-pub struct Admin {
+pub(crate) struct Admin {
     /// The address as configured.
     pub configured: String,
     /// Where it is bound.
@@ -38,7 +38,7 @@ impl Admin {
     ///
     /// # Errors
     /// One sentence that names the address.
-    pub fn start(configured: &str, process: &Arc<Process>) -> Result<Self, String> {
+    pub(crate) fn start(configured: &str, process: &Arc<Process>) -> Result<Self, String> {
         let failed = |error: String| format!("admin address {configured}: {error}");
         let address = parse_address(configured).map_err(failed)?;
         let sockets =

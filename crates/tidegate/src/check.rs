@@ -5,9 +5,10 @@
 
 use crate::commands::CheckOptions;
 use crate::config;
+use crate::output;
 use gate_flow::{SecretSource, SharedState};
 use gate_kit::clock::Clock;
-use gate_model::document::Document;
+use gate_model::document::{Document, Path as DocumentPath};
 use gate_model::finding::Finding;
 use gate_net::dns::Dns;
 use gate_proxy::compile::Compiler;
@@ -16,39 +17,34 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 /// Runs the command.
-pub fn check(options: &CheckOptions) -> Result<ExitCode, String> {
+pub(crate) fn check(options: &CheckOptions) -> Result<ExitCode, String> {
     let bytes = config::read(&options.file)?;
-    let (findings, missing) = match config::parse(&bytes, &options.file) {
+    let findings = match config::parse(&bytes, &options.file) {
         Ok(document) => compile(&document, &options.file),
-        Err(findings) => (findings, Vec::new()),
+        Err(findings) => findings,
     };
     let errors = findings.iter().filter(|finding| finding.is_error()).count();
+    let file = options.file.display();
     if options.json {
-        let json = serde_json::to_string_pretty(&findings).map_err(|error| error.to_string())?;
-        anstream::println!("{json}");
+        output::print_json(&findings)?;
     } else {
         for finding in &findings {
-            anstream::eprintln!("{finding}");
+            output::tell_finding(finding);
+        }
+        match errors {
+            0 => output::print(&format!("{file}: valid\n"))?,
+            1 => output::tell(&format!("{file}: 1 error")),
+            _ => output::tell(&format!("{file}: {errors} errors")),
         }
     }
-    for sentence in missing {
-        anstream::eprintln!("warning[secret_missing]: {sentence}");
-    }
-    if errors > 0 {
-        if !options.json {
-            let noun = if errors == 1 { "error" } else { "errors" };
-            anstream::eprintln!("{}: {errors} {noun}", options.file.display());
-        }
-        return Ok(ExitCode::FAILURE);
-    }
-    if !options.json {
-        anstream::println!("{}: valid", options.file.display());
-    }
-    Ok(ExitCode::SUCCESS)
+    Ok(match errors {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    })
 }
 
-/// Findings, and sentences about secrets that are not here.
-fn compile(document: &Document, file: &Path) -> (Vec<Finding>, Vec<String>) {
+/// Errors, or else warnings.
+fn compile(document: &Document, file: &Path) -> Vec<Finding> {
     let (state, clock) = (SharedState::default(), Clock::System);
     let secrets = Lenient::default();
     let compiler = Compiler {
@@ -59,12 +55,16 @@ fn compile(document: &Document, file: &Path) -> (Vec<Finding>, Vec<String>) {
         dns: &Dns::system(clock.clone()),
         folder: &config::folder(file),
     };
-    let findings = match compiler.compile(document, 1) {
-        Ok(_) => Vec::new(),
+    let mut findings = match compiler.compile(document, 1) {
+        Ok(compiled) => compiled.warnings,
         Err(findings) => findings,
     };
     let missing = secrets.missing.into_inner();
-    (findings, missing.unwrap_or_else(PoisonError::into_inner))
+    let missing = missing.unwrap_or_else(PoisonError::into_inner);
+    findings.extend(missing.into_iter().map(|sentence| {
+        Finding::warning("secret_missing", DocumentPath::root(), sentence).in_file(&document.file)
+    }));
+    findings
 }
 
 /// Secrets that may be absent: a placeholder stands in, and the absence is told.

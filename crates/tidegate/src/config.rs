@@ -13,7 +13,7 @@ const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 
 /// What this binary was built with.
-pub const REGISTRY: Registry = Registry {
+pub(crate) const REGISTRY: Registry = Registry {
     policies: gate_policies::POLICIES,
     condition: gate_policies::when::compile,
 };
@@ -22,7 +22,7 @@ pub const REGISTRY: Registry = Registry {
 ///
 /// # Errors
 /// One sentence that names the file.
-pub fn read(file: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>, String> {
     bytes(file, FILE_BYTES_MAX).map_err(|error| format!("cannot read {}: {error}", file.display()))
 }
 
@@ -30,12 +30,12 @@ pub fn read(file: &Path) -> Result<Vec<u8>, String> {
 ///
 /// # Errors
 /// Everything that keeps it from being a document.
-pub fn parse(bytes: &[u8], file: &Path) -> Result<Document, Vec<Finding>> {
+pub(crate) fn parse(bytes: &[u8], file: &Path) -> Result<Document, Vec<Finding>> {
     Document::parse(bytes, &file.display().to_string())
 }
 
 /// The folder that relative paths in `file` start from.
-pub fn folder(file: &Path) -> PathBuf {
+pub(crate) fn folder(file: &Path) -> PathBuf {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_owned(),
         _ => PathBuf::from("."),
@@ -53,7 +53,7 @@ fn bytes(file: &Path, most: u64) -> Result<Vec<u8>, String> {
 }
 
 /// Secrets from the environment and from files.
-pub struct Secrets;
+pub(crate) struct Secrets;
 
 impl SecretSource for Secrets {
     fn env(&self, name: &str) -> Result<String, String> {

@@ -16,7 +16,7 @@ const LINES_MAX: usize = 4096;
 const BATCH: usize = 256;
 
 /// Ends the log: what waits is written, bounded in time.
-pub struct Guard {
+pub(crate) struct Guard {
     lines: Arc<BoundedQueue<Vec<u8>>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -41,7 +41,7 @@ impl Drop for Guard {
 ///
 /// # Errors
 /// When its thread cannot be started.
-pub fn start(format: LogFormat, level: LogLevel) -> Result<Guard, String> {
+pub(crate) fn start(format: LogFormat, level: LogLevel) -> Result<Guard, String> {
     let lines = Arc::new(BoundedQueue::new(LINES_MAX));
     let level = match level {
         LogLevel::Error => tracing::Level::ERROR,

@@ -8,12 +8,16 @@ mod admin;
 mod check;
 mod commands;
 mod config;
+mod demo;
+mod keys;
 mod log;
+mod output;
+mod reference;
 mod run;
 mod watch;
 
 use clap::Parser;
-use commands::{Cli, Command};
+use commands::{Cli, Command, KeysCommand};
 use std::process::ExitCode;
 
 /// Measured: less CPU than glibc's allocator and steadier memory after load.
@@ -24,9 +28,15 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::check(&options),
+        Command::Demo(options) => demo::demo(&options),
+        Command::Schema => reference::schema(),
+        Command::Explain(options) => reference::explain(&options),
+        Command::Keys(KeysCommand::New(options)) => keys::new(&options),
+        Command::Version(options) => reference::version(&options),
+        Command::Completions(options) => reference::completions(&options),
     };
     result.unwrap_or_else(|error| {
-        anstream::eprintln!("{error}");
+        output::tell(&error);
         ExitCode::FAILURE
     })
 }

@@ -26,8 +26,11 @@ const LOOK: Duration = Duration::from_secs(1);
 /// How long a hand-over may take.
 const HANDOVER: Duration = Duration::from_secs(10);
 
+/// Within this time after the first, another signal is taken for its echo.
+const ECHO: Duration = Duration::from_millis(500);
+
 /// Runs the command until the gateway has ended.
-pub fn run(options: &RunOptions) -> Result<ExitCode, String> {
+pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let _log = log::start(options.log, options.log_level)?;
     raise_descriptor_limit();
     let bytes = config::read(&options.file)?;
@@ -73,12 +76,8 @@ async fn control(
     process: &Arc<Process>,
     mut watched: Watched,
 ) -> Result<(), String> {
-    let hear = |kind| signal(kind).map_err(|error| format!("cannot hear signals: {error}"));
     let mut hangup = hear(SignalKind::hangup())?;
-    let mut ends = [
-        hear(SignalKind::terminate())?,
-        hear(SignalKind::interrupt())?,
-    ];
+    let mut ends = ends()?;
     let mut admin = None;
     follow_admin(&mut admin, process)?;
     announce(process, admin.as_ref());
@@ -114,6 +113,35 @@ async fn control(
             }
         }
     }
+}
+
+/// Serves a fixed configuration with its admin address until a signal ends it. `ready` is called
+/// with that address once everything answers.
+pub(crate) async fn serve_until_ended(
+    process: &Arc<Process>,
+    ready: impl FnOnce(&str) -> Result<(), String>,
+) -> Result<(), String> {
+    let mut ends = ends()?;
+    let mut admin = None;
+    let begun = follow_admin(&mut admin, process);
+    let address = admin.as_ref().map_or("", |admin| &*admin.local);
+    if let Err(error) = begun.and_then(|()| ready(address)) {
+        process.drain(Duration::ZERO);
+        return Err(error);
+    }
+    any(&mut ends).await;
+    drain(process, &mut ends).await
+}
+
+fn hear(kind: SignalKind) -> Result<Signal, String> {
+    signal(kind).map_err(|error| format!("cannot hear signals: {error}"))
+}
+
+fn ends() -> Result<[Signal; 2], String> {
+    Ok([
+        hear(SignalKind::terminate())?,
+        hear(SignalKind::interrupt())?,
+    ])
 }
 
 /// Looks at the file and the certificates off this thread, because a file system may hang.
@@ -202,7 +230,11 @@ fn offer(path: Option<&Path>, process: &Arc<Process>) -> Result<oneshot::Receive
                 .map(|(name, fd)| (name.as_str(), fd.as_fd()))
                 .collect();
             match offer.hand_over(&sockets, LOOK, HANDOVER) {
-                Ok(true) => return drop(taken.send(())),
+                Ok(true) => {
+                    // A control thread that has ended needs no word.
+                    let _ = taken.send(());
+                    return;
+                }
                 Ok(false) => {}
                 Err(error) => tracing::warn!(%error, "a successor did not take over"),
             }
@@ -220,6 +252,20 @@ async fn any(signals: &mut [Signal; 2]) {
     tokio::select! { _ = first.recv() => {}, _ = second.recv() => {} }
 }
 
+/// A second signal. One that comes at once is the first again: a supervisor that signals a process
+/// and its group reaches it twice.
+async fn again(ends: &mut [Signal; 2]) {
+    let echo = tokio::time::sleep(ECHO);
+    tokio::pin!(echo);
+    loop {
+        tokio::select! {
+            () = &mut echo => break,
+            () = any(ends) => {}
+        }
+    }
+    any(ends).await;
+}
+
 /// Lets what is in flight finish; a second signal ends it at once.
 async fn drain(process: &Arc<Process>, ends: &mut [Signal; 2]) -> Result<(), String> {
     let patience = process
@@ -235,14 +281,14 @@ async fn drain(process: &Arc<Process>, ends: &mut [Signal; 2]) -> Result<(), Str
     let drained = tokio::task::spawn_blocking(move || draining.drain(patience));
     tokio::select! {
         ended = drained => ended.map_err(|error| error.to_string())?,
-        () = any(ends) => tracing::warn!("ended by a second signal; exchanges in flight were cut"),
+        () = again(ends) => tracing::warn!("ended by a second signal; exchanges in flight were cut"),
     }
     tracing::info!("ended");
     Ok(())
 }
 
 /// As many descriptors as the system lets this process have; the default of 1,024 is a relic.
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

@@ -7,7 +7,7 @@ use crate::config;
 use std::path::{Path, PathBuf};
 
 /// A file and what was last seen in it.
-pub struct Watched {
+pub(crate) struct Watched {
     file: PathBuf,
     seen: Vec<u8>,
     unreadable: bool,
@@ -15,7 +15,7 @@ pub struct Watched {
 
 /// What a look at the file found.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Look {
+pub(crate) enum Look {
     /// Nothing new.
     Same,
     /// New contents.
@@ -26,7 +26,7 @@ pub enum Look {
 
 impl Watched {
     /// A file whose contents are known.
-    pub fn new(file: &Path, seen: Vec<u8>) -> Self {
+    pub(crate) fn new(file: &Path, seen: Vec<u8>) -> Self {
         Self {
             file: file.to_owned(),
             seen,
@@ -35,7 +35,7 @@ impl Watched {
     }
 
     /// Looks at the file; blocks on the file system.
-    pub fn look(&mut self) -> Look {
+    pub(crate) fn look(&mut self) -> Look {
         match config::read(&self.file) {
             Ok(bytes) if bytes == self.seen => {
                 self.unreadable = false;
@@ -58,14 +58,14 @@ impl Watched {
     ///
     /// # Errors
     /// One sentence that names the file.
-    pub fn read(&mut self) -> Result<Vec<u8>, String> {
+    pub(crate) fn read(&mut self) -> Result<Vec<u8>, String> {
         self.seen = config::read(&self.file)?;
         self.unreadable = false;
         Ok(self.seen.clone())
     }
 
     /// The file.
-    pub fn file(&self) -> &Path {
+    pub(crate) fn file(&self) -> &Path {
         &self.file
     }
 }

@@ -111,8 +111,8 @@ pub(crate) trait Codec: Sync {
     fn stream_encoder(&self, model: &str, options: &TranslateOptions) -> Box<dyn StreamEncoder>;
 
     /// Reads the usage object at `at` of `document` into `usage`, member by member; `None` when
-    /// there is no usage object.
-    fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<()>;
+    /// there is no usage object, else where it ends.
+    fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<usize>;
 
     /// Reads the usage of a stream event's data; false when it has none.
     fn read_stream_usage(&self, data: &[u8], usage: &mut Usage) -> bool;

@@ -128,12 +128,27 @@ impl<'a> Scanner<'a> {
 
     fn peek_behind_space(&mut self) -> Option<u8> {
         while let Some(&byte) = self.bytes.get(self.pos) {
-            if CLASS[byte as usize] != Class::Space {
+            if !matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
                 return Some(byte);
             }
             self.pos += 1;
+            self.skip_indentation();
         }
         None
+    }
+
+    /// Moves past up to eight spaces in one step: providers indent what they send.
+    #[inline]
+    fn skip_indentation(&mut self) {
+        const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
+        if let Some(word) = self
+            .bytes
+            .get(self.pos..)
+            .and_then(|rest| rest.first_chunk())
+        {
+            let others = u64::from_le_bytes(*word) ^ SPACES;
+            self.pos += (others.trailing_zeros() / 8) as usize;
+        }
     }
 
     #[inline]
@@ -277,6 +292,16 @@ impl<'a> Scanner<'a> {
 
     /// Consumes a value; its number when it is a plain unsigned integer.
     pub(crate) fn unsigned(&mut self) -> Result<Option<u64>, ScanError> {
+        self.peek();
+        let rest = self.bytes.get(self.pos..).unwrap_or_default();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        // Token counts end here; fractions, exponents and other types take the long way.
+        if (1..=18).contains(&digits)
+            && matches!(rest.get(digits), Some(b',' | b'}' | b'\n' | b' '))
+        {
+            self.pos += digits;
+            return Ok(unsigned(&rest[..digits]));
+        }
         let span = self.skip_value()?;
         Ok(unsigned(&self.bytes[span]))
     }

@@ -9,7 +9,7 @@ pub mod registry;
 pub use registry::*;
 
 use crate::Dialect;
-use gate_kit::http::Headers;
+use gate_kit::http::{HeaderId, Headers};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -39,6 +39,18 @@ pub struct ProviderConfig {
     /// Header fields added to every request, replacing the caller's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+}
+
+/// Whether a field could carry a caller's credential.
+fn is_credential(id: HeaderId, name: &[u8]) -> bool {
+    match id {
+        HeaderId::Authorization
+        | HeaderId::ProxyAuthorization
+        | HeaderId::Cookie
+        | HeaderId::XApiKey => true,
+        HeaderId::Other => name.eq_ignore_ascii_case(b"api-key"),
+        _ => false,
+    }
 }
 
 /// What sets a vendor apart.
@@ -89,15 +101,7 @@ impl ProviderKind {
         headers: &mut Headers,
         secret: Option<&str>,
     ) -> Result<(), UnusableCredential> {
-        for name in [
-            "authorization",
-            "x-api-key",
-            "api-key",
-            "proxy-authorization",
-            "cookie",
-        ] {
-            headers.remove_named(name);
-        }
+        headers.retain(|id, name, _| !is_credential(id, name));
         for (name, value) in self.required_headers {
             if headers.get_named(name).is_none() {
                 headers.append(name.as_bytes(), value.as_bytes());

@@ -67,10 +67,10 @@ impl Codec for ChatCompletions {
         Box::new(stream_write::Encoder::new(model, options))
     }
 
-    fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<()> {
+    fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<usize> {
         // Others' spellings of cached tokens count only where OpenAI's is absent.
         let (mut cached, mut cached_elsewhere) = (None, None);
-        read_counts(document, at, |outer, name, n| match outer {
+        let end = read_counts(document, at, |outer, name, n| match outer {
             b"" => match name {
                 b"prompt_tokens" => usage.input_tokens = n,
                 b"completion_tokens" => usage.output_tokens = n,
@@ -94,7 +94,7 @@ impl Codec for ChatCompletions {
             _ => {}
         })?;
         usage.cached_tokens = cached.or(cached_elsewhere).unwrap_or(0);
-        Some(())
+        Some(end)
     }
 
     fn read_stream_usage(&self, data: &[u8], usage: &mut Usage) -> bool {

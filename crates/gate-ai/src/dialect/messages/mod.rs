@@ -65,10 +65,10 @@ impl Codec for Messages {
         Box::new(stream_write::Encoder::new(model))
     }
 
-    fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<()> {
+    fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<usize> {
         // Members absent here keep what an earlier event of the stream said.
         let mut fresh = usage.fresh_input_tokens();
-        read_counts(document, at, |outer, name, n| match (outer, name) {
+        let end = read_counts(document, at, |outer, name, n| match (outer, name) {
             (b"", b"input_tokens") => fresh = n,
             (b"", b"output_tokens") => usage.output_tokens = n,
             (b"", b"cache_read_input_tokens") => usage.cached_tokens = n,
@@ -82,7 +82,7 @@ impl Codec for Messages {
         usage.input_tokens = fresh
             .saturating_add(usage.cached_tokens)
             .saturating_add(usage.cache_written_tokens);
-        Some(())
+        Some(end)
     }
 
     fn read_stream_usage(&self, data: &[u8], usage: &mut Usage) -> bool {

@@ -33,7 +33,7 @@ pub(super) fn decode<'a>(
             "usage" => {
                 let mut usage = Usage::default();
                 let read = super::Messages.read_usage(raw.get().as_bytes(), 0, &mut usage);
-                response.usage = read.map(|()| usage);
+                response.usage = read.map(|_| usage);
             }
             _ => losses.add(name.to_owned()),
         }

@@ -1,0 +1,17 @@
+//! The binary as people use it: spawned, configured by a file, called with curl and SDKs.
+//!
+//! Nothing here looks inside the process: what counts is what comes over sockets, standard output
+//! and the exit code. `support` starts things and ends them again.
+
+#![allow(clippy::print_stderr, reason = "a skipped check says so")]
+
+mod clients;
+mod commands;
+mod demo;
+mod examples;
+mod handover;
+mod lifecycle;
+mod policies;
+mod readme;
+mod sdk;
+mod support;

@@ -1,0 +1,146 @@
+//! Every command of the README is run as it stands there.
+//!
+//! The commands run in a folder that looks like the repository after a build: `cargo run` and
+//! `target/release/tidegate` are the binary under test, `./test` is known to run (this is it), and
+//! the provider is a server of this test.
+
+use crate::examples;
+use crate::support::gateway::Running;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_tidegate");
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The shell blocks of a Markdown file.
+fn blocks(text: &str) -> Vec<String> {
+    let mut blocks = Vec::new();
+    let mut open: Option<String> = None;
+    for line in text.lines() {
+        match (&mut open, line) {
+            (None, "```sh") => open = Some(String::new()),
+            (Some(_), "```") => blocks.extend(open.take()),
+            (Some(block), line) => *block += &format!("{line}\n"),
+            (None, _) => {}
+        }
+    }
+    blocks
+}
+
+fn script(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+/// A folder in which the README's commands can be run, with the provider and ports of this test.
+fn workplace(provider: &str, [public, admin]: &[String; 2]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    for name in ["bin", "examples", "target/release"] {
+        std::fs::create_dir_all(path(name)).unwrap();
+    }
+    for entry in std::fs::read_dir(examples::folder()).unwrap().flatten() {
+        let text = std::fs::read_to_string(entry.path()).unwrap();
+        let here = format!("openai: {{ base_url: \"http://{provider}/v1\", credentials");
+        let text = text.replace("openai: { credentials", &here);
+        let text = text
+            .replace("127.0.0.1:8080", public)
+            .replace("127.0.0.1:9090", admin);
+        std::fs::write(path("examples").join(entry.file_name()), text).unwrap();
+    }
+    symlink(BINARY, path("target/release/tidegate")).unwrap();
+    // `cargo run --release -- ARGUMENTS` builds and runs the default binary.
+    let cargo = format!(
+        "#!/bin/sh\n[ \"$1 $2 $3\" = \"run --release --\" ] || exit 64\nshift 3\nexec {BINARY} \"$@\"\n"
+    );
+    script(&path("bin/cargo"), &cargo);
+    script(&path("test"), "#!/bin/sh\ntouch test-was-run\n");
+    folder
+}
+
+fn shell(folder: &Path, block: &str) -> Command {
+    let mut shell = Command::new("bash");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let own = folder.join("bin").display().to_string();
+    // What an earlier block exported stays in a person's terminal.
+    let built = folder.join("target/release").display().to_string();
+    shell.env("PATH", format!("{own}:{built}:{path}"));
+    shell
+        .args(["-euo", "pipefail", "-c", block])
+        .current_dir(folder);
+    shell
+}
+
+#[test]
+fn every_command_of_the_readme_works() {
+    let provider = examples::openai("sk-your-key");
+    let ports = [(); 2].map(|()| {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().to_string()
+    });
+    let folder = workplace(&provider.address, &ports);
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks = blocks(&readme);
+    assert_eq!(blocks.len(), 6, "{blocks:#?}");
+    let mut running = Vec::new();
+    for block in blocks {
+        let block = block
+            .replace("127.0.0.1:8080", &ports[0])
+            .replace("127.0.0.1:9090", &ports[1]);
+        let ready = match () {
+            () if block.contains("-- demo") => Some("curl http://"),
+            () if block.contains("tidegate run ") => Some("health and metrics"),
+            () => None,
+        };
+        if let Some(ready) = ready {
+            // The last command stays in the foreground; `exec` lets the test end it.
+            let (before, last) = block
+                .trim_end()
+                .rsplit_once('\n')
+                .unwrap_or(("", block.trim_end()));
+            let block = format!("{before}\nexec {last}");
+            let process = Running::start(&mut shell(folder.path(), &block));
+            process.line_with(ready);
+            running.push(process);
+            continue;
+        }
+        let output = shell(folder.path(), &block).output().unwrap();
+        assert!(output.status.success(), "{block}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        if block.contains("chat/completions") {
+            assert!(said.contains("from openai"), "{said}");
+            assert!(
+                said.contains("tidegate_requests_total{route=\"ai\""),
+                "{said}"
+            );
+        }
+    }
+    assert_eq!(running.len(), 2);
+    assert!(folder.path().join("test-was-run").exists());
+    let schema = std::fs::read(folder.path().join("schema.json")).unwrap();
+    assert!(
+        serde_json::from_slice::<serde_json::Value>(&schema)
+            .unwrap()
+            .is_object()
+    );
+}
+
+#[test]
+fn the_two_commands_of_the_set_up_exist() {
+    // What stands behind the two names that the test above replaces.
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("default-members = [\"crates/tidegate\"]"));
+    let test = root().join("test");
+    assert!(std::fs::metadata(&test).unwrap().permissions().mode() & 0o111 != 0);
+    assert!(
+        std::fs::read_to_string(&test)
+            .unwrap()
+            .contains("cargo test --workspace")
+    );
+    let status = Command::new("bash").arg("-n").arg(&test).status().unwrap();
+    assert!(status.success());
+}

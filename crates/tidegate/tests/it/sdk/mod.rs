@@ -1,0 +1,242 @@
+//! The official Python SDKs of OpenAI and Anthropic as callers.
+//!
+//! `sdk.py` beside this file makes the calls; here are the gateway in front of the demo's stand-in
+//! or of recorded traffic, and the virtual environment with the SDKs. Where no package registry can
+//! be reached, a line says what was skipped.
+
+use crate::demo::Demo;
+use crate::support::{Gateway, Reply, Upstream};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The SDKs, at the versions that the tests were written with.
+const PACKAGES: [&str; 2] = ["openai==3.54.0", "anthropic==2.12.0"];
+/// Recordings per provider; more only repeat the same shapes.
+const RECORDINGS: usize = 60;
+
+/// A Python with the SDKs, made once; `None` when they cannot be had here.
+fn python() -> Option<&'static Path> {
+    static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
+    PYTHON.get_or_init(install).as_deref()
+}
+
+fn install() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk");
+    let python = folder.join("bin/python");
+    let installed = folder.join("installed");
+    let wanted = PACKAGES.join("\n");
+    if std::fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
+        return Some(python);
+    }
+    let made = Command::new("python3")
+        .args(["-m", "venv"])
+        .arg(&folder)
+        .output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED (1 file of checks): python3 -m venv does not work here");
+        return None;
+    }
+    let mut pip = Command::new(&python);
+    pip.args([
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]);
+    let output = pip
+        .args(PACKAGES)
+        .output()
+        .expect("the environment has a Python");
+    if !output.status.success() {
+        eprintln!("SKIPPED (1 file of checks): pip cannot install the SDKs: {output:?}");
+        return None;
+    }
+    std::fs::write(installed, wanted).expect("written");
+    Some(python)
+}
+
+/// Runs `sdk.py`; returns how many checks were right, and fails with those that were not.
+#[track_caller]
+fn run(python: &Path, job: &Value) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("job.json");
+    std::fs::write(&file, job.to_string()).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/sdk/sdk.py");
+    let mut command = Command::new(python);
+    // Neither SDK may find settings of the machine.
+    for (name, _) in
+        std::env::vars().filter(|(name, _)| name.contains("API") || name.ends_with("_proxy"))
+    {
+        command.env_remove(name);
+    }
+    let output = command.arg(script).arg(file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let failed: Vec<_> = said
+        .lines()
+        .filter(|line| !line.starts_with("ok "))
+        .collect();
+    assert!(output.status.success(), "{output:?}");
+    assert!(
+        failed.is_empty(),
+        "{} failed:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+    said.lines().count()
+}
+
+#[test]
+fn sdks_talk_to_the_stand_in_in_both_dialects() {
+    let Some(python) = python() else { return };
+    let demo = Demo::start(&["--print-config"]);
+    // The stand-in takes only the credential of its own gateway, so a second gateway goes through
+    // the first one, which is a provider of both kinds to it.
+    let (url, key) = demo.gateway();
+    let gateway = Gateway::with(
+        &format!(
+            "consumers: {{ tester: {{ keys: [{{ sha256: {SESAME} }}] }} }}\n\
+             providers:\n  openai: {{ openai: {{ base_url: \"{url}/v1\", credentials: [{{ env: DEMO_KEY }}] }} }}\n  \
+             anthropic: {{ anthropic: {{ base_url: \"{url}/v1\", credentials: [{{ env: DEMO_KEY }}] }} }}\n  \
+             nobody: {{ openai: {{ base_url: \"http://127.0.0.1:1/v1\" }} }}\n\
+             models:\n  through-chat: {{ targets: [{{ provider: openai, model: assistant }}] }}\n  \
+             through-messages: {{ targets: [{{ provider: anthropic, model: assistant-claude }}] }}\n  \
+             unreachable: {{ targets: [{{ provider: nobody, model: x }}] }}\n\
+             routes:\n  ai:\n    match: {{ path: \"/v1/{{*rest}}\" }}\n    policies:\n      - auth_key: {{}}\n      \
+             - limit: {{ by: header, header: x-limited, rate: 1/h }}\n        when: '\"x-limited\" in request.headers'\n    \
+             target: {{ models: [through-chat, through-messages, unreachable] }}\n",
+            SESAME = crate::policies::SESAME,
+        ),
+        "",
+        &[("DEMO_KEY", &key)],
+    );
+    let models = ["through-chat", "through-messages"];
+    let job = json!({
+        "what": "stand-in", "url": gateway.url(""), "key": "open-sesame", "stand_ins": models,
+        "models": ["through-chat", "through-messages", "unreachable"],
+    });
+    let checks = run(python, &job);
+    assert_eq!(checks, 2 * 13 + 2 + 10);
+}
+
+/// Whole answers that a plain conversation could have got, from one provider.
+fn recordings(provider: &str, api: &str) -> Vec<(String, PathBuf, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes");
+    let folder = folder.join(provider).join(api);
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    files.sort();
+    let special = [
+        "server_tools",
+        "audio",
+        "n_choices",
+        "documents",
+        "citations",
+        "refusal",
+    ];
+    let read = |file: PathBuf| {
+        let text = std::fs::read_to_string(&file).ok()?;
+        let kept: Value = serde_json::from_str(&text).ok()?;
+        let has = |name: &&str| {
+            kept["features"]
+                .as_array()
+                .is_some_and(|all| all.iter().any(|f| f == name))
+        };
+        let fits = kept["response"]["status"] == 200
+            && kept["response"]["body_text"].is_string()
+            && matches!(
+                kept["fidelity"]["response"].as_str(),
+                Some("exact" | "reframed")
+            )
+            && kept["request"]["path"]
+                .as_str()
+                .is_some_and(|path| path.ends_with(&api_path(api)))
+            && !special.iter().any(has);
+        let name = kept["id"].as_str()?.to_owned();
+        fits.then_some((name, file, kept))
+    };
+    let mut found: Vec<_> = files.into_iter().filter_map(read).collect();
+    // Half of them streams, where there are as many.
+    found.sort_by_key(|(_, _, kept)| kept["stream"] != true);
+    let streams = found
+        .iter()
+        .filter(|(_, _, kept)| kept["stream"] == true)
+        .count();
+    found.drain(RECORDINGS.min(streams).div_ceil(2)..streams);
+    found.truncate(RECORDINGS);
+    found
+}
+
+fn api_path(api: &str) -> String {
+    format!("/{}", api.replace('_', "/"))
+}
+
+/// A provider that answers with the recording whose name is the model's.
+fn replay(recordings: &[(String, PathBuf, Value)]) -> Upstream {
+    let answers: Vec<(String, Value)> = recordings
+        .iter()
+        .map(|(name, _, kept)| (format!("\"{name}\""), kept["response"].clone()))
+        .collect();
+    Upstream::start(move |seen| {
+        let body = String::from_utf8_lossy(&seen.body).into_owned();
+        let found = answers.iter().find(|(name, _)| body.contains(name));
+        let Some((_, response)) = found else {
+            return Reply::text("{}").status(404);
+        };
+        let text = response["body_text"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let kind = response["headers"]["content-type"].as_str();
+        let kind = kind.unwrap_or(if text.starts_with('{') {
+            "application/json"
+        } else {
+            "text/event-stream"
+        });
+        // Pieces that end anywhere, also inside of a character.
+        Reply::text(text).header("content-type", kind).split(331)
+    })
+}
+
+#[test]
+fn sdks_read_recorded_traffic_in_both_dialects() {
+    let Some(python) = python() else { return };
+    let kinds = [("openai", "chat_completions"), ("anthropic", "messages")];
+    let kinds = kinds.map(|(kind, api)| (kind, recordings(kind, api)));
+    if kinds.iter().any(|(_, found)| found.is_empty()) {
+        eprintln!("SKIPPED (1 file of checks): no recordings beside this checkout");
+        return;
+    }
+    let (mut providers, mut models, mut names) = (String::new(), String::new(), Vec::new());
+    let (mut asked, mut upstreams) = (Vec::new(), Vec::new());
+    for (kind, found) in kinds {
+        let upstream = replay(&found);
+        let address = &upstream.address;
+        providers += &format!("  {kind}: {{ {kind}: {{ base_url: \"http://{address}/v1\" }} }}\n");
+        for (name, file, _) in found {
+            models +=
+                &format!("  {name}: {{ targets: [{{ provider: {kind}, model: {name} }}] }}\n");
+            asked.push(json!({ "kind": kind, "file": file, "model": name }));
+            names.push(name);
+        }
+        upstreams.push(upstream);
+    }
+    let names = names.join(", ");
+    let gateway = Gateway::start(&format!(
+        "consumers: {{ tester: {{ keys: [{{ sha256: {} }}] }} }}\nproviders:\n{providers}models:\n{models}\
+         routes: {{ ai: {{ match: {{ path: \"/v1/{{*rest}}\" }}, policies: [{{ auth_key: {{}} }}], target: {{ models: [{names}] }} }} }}\n",
+        crate::policies::SESAME
+    ));
+    let job = json!({
+        "what": "replays", "url": gateway.url(""), "key": "open-sesame", "recordings": asked,
+    });
+    let checks = run(python, &job);
+    assert_eq!(checks, asked.len() * 2);
+    eprintln!("recorded answers read by both SDKs: {}", asked.len());
+}

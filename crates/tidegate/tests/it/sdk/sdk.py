@@ -1,0 +1,318 @@
+"""The official SDKs of OpenAI and Anthropic against a gateway.
+
+Called with a file of JSON: the gateway's address, keys, and what to do. Prints one line per check,
+`ok NAME` or `FAILED NAME: why`, and ends with 0 either way: the test reads the lines.
+"""
+
+import json
+import sys
+import traceback
+
+import anthropic
+import openai
+
+JOB = json.load(open(sys.argv[1]))
+URL = JOB["url"]
+TOOL = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+    "required": ["city"],
+}
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+
+
+def chat_client(key=JOB["key"], **more):
+    return openai.OpenAI(api_key=key, base_url=URL + "/v1", max_retries=0, timeout=30, **more)
+
+
+def messages_client(key=JOB["key"], **more):
+    return anthropic.Anthropic(api_key=key, base_url=URL, max_retries=0, timeout=30, **more)
+
+
+CHAT, MESSAGES = chat_client(), messages_client()
+
+
+def check(name, run):
+    try:
+        run()
+        print("ok", name, flush=True)
+    except Exception:
+        why = traceback.format_exc().strip().replace("\n", " | ")
+        print(f"FAILED {name}: {why}", flush=True)
+
+
+def equal(got, wanted):
+    assert got == wanted, f"{got!r} is not {wanted!r}"
+
+
+def raises(kind, run):
+    try:
+        run()
+    except kind as error:
+        return error
+    raise AssertionError(f"no {kind.__name__}")
+
+
+# What an answer says, whichever way it came: text, tool calls, tokens.
+
+
+def of_chat(answer):
+    message = answer.choices[0].message
+    calls = [c.function for c in message.tool_calls or []]
+    if message.function_call:  # what tool calls were before there were several
+        calls.append(message.function_call)
+    calls = [(function.name, loads(function.arguments)) for function in calls]
+    usage = answer.usage
+    return message.content or "", calls, usage.completion_tokens if usage else None
+
+
+def of_chat_stream(stream):
+    text, calls, tokens = "", {}, None
+    for chunk in stream:
+        if chunk.usage:
+            tokens = chunk.usage.completion_tokens
+        for choice in chunk.choices:
+            text += choice.delta.content or ""
+            for call in choice.delta.tool_calls or []:
+                kept = calls.setdefault(call.index, ["", ""])
+                kept[0] += call.function.name or ""
+                kept[1] += call.function.arguments or ""
+            if old := choice.delta.function_call:
+                kept = calls.setdefault(0, ["", ""])
+                kept[0] += old.name or ""
+                kept[1] += old.arguments or ""
+    calls = [(name, loads(arguments)) for _, (name, arguments) in sorted(calls.items())]
+    return text, calls, tokens
+
+
+def of_message(answer):
+    text = "".join(b.text for b in answer.content if b.type == "text")
+    calls = [(b.name, b.input) for b in answer.content if b.type == "tool_use"]
+    return text, calls, answer.usage.output_tokens
+
+
+def loads(text):
+    return json.loads(text) if text.strip() else {}
+
+
+# The same, read from a recording without any SDK.
+
+
+def events(body):
+    for event in body.replace("\r\n", "\n").split("\n\n"):
+        data = [line[5:].strip() for line in event.split("\n") if line.startswith("data:")]
+        if data and data[0] != "[DONE]":
+            yield json.loads("\n".join(data))
+
+
+def recorded_chat(body, stream):
+    text, calls, tokens = "", {}, None
+    for item in events(body) if stream else [json.loads(body)]:
+        if item.get("usage"):
+            tokens = item["usage"]["completion_tokens"]
+        for choice in item.get("choices") or []:
+            part = choice.get("delta") or choice.get("message") or {}
+            text += part.get("content") or ""
+            for position, call in enumerate(part.get("tool_calls") or []):
+                kept = calls.setdefault(call.get("index", position), ["", ""])
+                kept[0] += call["function"].get("name") or ""
+                kept[1] += call["function"].get("arguments") or ""
+            if old := part.get("function_call"):
+                kept = calls.setdefault(0, ["", ""])
+                kept[0] += old.get("name") or ""
+                kept[1] += old.get("arguments") or ""
+    calls = [(name, loads(arguments)) for _, (name, arguments) in sorted(calls.items())]
+    return text, calls, tokens
+
+
+def recorded_message(body, stream):
+    if not stream:
+        answer = json.loads(body)
+        blocks, tokens = answer["content"], answer["usage"]["output_tokens"]
+        text = "".join(b["text"] for b in blocks if b["type"] == "text")
+        calls = [(b["name"], b["input"]) for b in blocks if b["type"] == "tool_use"]
+        return text, calls, tokens
+    text, calls, tokens = "", {}, None
+    for item in events(body):
+        kind = item["type"]
+        if kind == "content_block_start":
+            block = item["content_block"]
+            if block["type"] == "tool_use":
+                calls[item["index"]] = [block["name"], ""]
+            elif block["type"] == "text":
+                text += block["text"]
+        elif kind == "content_block_delta":
+            delta = item["delta"]
+            if delta["type"] == "text_delta":
+                text += delta["text"]
+            elif delta["type"] == "input_json_delta" and item["index"] in calls:
+                calls[item["index"]][1] += delta["partial_json"]
+        elif kind == "message_delta":
+            tokens = item["usage"]["output_tokens"]
+    return text, [(name, loads(arguments)) for name, arguments in calls.values()], tokens
+
+
+# Both SDKs, whole and streamed.
+
+
+def ask_chat(model, stream, **more):
+    more.setdefault("messages", [{"role": "user", "content": "Hello"}])
+    if not stream:
+        return of_chat(CHAT.chat.completions.create(model=model, **more))
+    options = {"include_usage": True}
+    return of_chat_stream(
+        CHAT.chat.completions.create(model=model, stream=True, stream_options=options, **more)
+    )
+
+
+def ask_messages(model, stream, **more):
+    more.setdefault("messages", [{"role": "user", "content": "Hello"}])
+    more.setdefault("max_tokens", 100)
+    if not stream:
+        return of_message(MESSAGES.messages.create(model=model, **more))
+    with MESSAGES.messages.stream(model=model, **more) as stream:
+        return of_message(stream.get_final_message())
+
+
+def replays():
+    """Recorded traffic, in both dialects, from both providers."""
+    for recording in JOB["recordings"]:
+        kept = json.load(open(recording["file"]))
+        body, stream = kept["response"]["body_text"], kept["stream"]
+        read = recorded_chat if recording["kind"] == "openai" else recorded_message
+        text, calls, tokens = read(body, stream)
+        for name, ask in [("openai", ask_chat), ("anthropic", ask_messages)]:
+
+            def compare():
+                got = ask(recording["model"], stream)
+                equal(got[0], text)
+                equal(got[1], calls)
+                if tokens is not None:
+                    equal(got[2], tokens)
+
+            check(f"replay {name} sdk, {recording['kind']} provider, {kept['id']}", compare)
+
+
+def stand_in(model):
+    """A conversation with the demo's stand-in, which answers what it is asked."""
+    said = "This is a stand-in, not a model. You said: "
+    for stream in [False, True]:
+        how = f"{model}, {'streamed' if stream else 'whole'}"
+
+        def chat():
+            text, calls, tokens = ask_chat(model, stream)
+            equal((text, calls), (said + "Hello", []))
+            assert tokens and tokens > 0, tokens
+
+        check(f"openai chat {how}", chat)
+
+        def message():
+            text, calls, tokens = ask_messages(model, stream, system="Be brief.")
+            equal((text, calls), (said + "Hello", []))
+            assert tokens and tokens > 0, tokens
+
+        check(f"anthropic chat {how}", message)
+
+        def chat_tool():
+            function = {"name": "weather", "description": "Weather", "parameters": TOOL}
+            tools = [{"type": "function", "function": function}]
+            _, calls, _ = ask_chat(model, stream, tools=tools)
+            equal(calls, [("weather", {"city": "sample", "days": 1})])
+            call = {"id": "call_1", "type": "function"}
+            call["function"] = {"name": "weather", "arguments": '{"city":"sample"}'}
+            messages = [
+                {"role": "user", "content": "Weather?"},
+                {"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "call_1", "content": "rain"},
+            ]
+            text, _, _ = ask_chat(model, stream, tools=tools, messages=messages)
+            equal(text, "The tool answered: rain")
+
+        check(f"openai tools {how}", chat_tool)
+
+        def message_tool():
+            tools = [{"name": "weather", "description": "Weather", "input_schema": TOOL}]
+            _, calls, _ = ask_messages(model, stream, tools=tools)
+            equal(calls, [("weather", {"city": "sample", "days": 1})])
+            use = {"type": "tool_use", "id": "toolu_1", "name": "weather", "input": {"city": "x"}}
+            result = {"type": "tool_result", "tool_use_id": "toolu_1", "content": "rain"}
+            messages = [
+                {"role": "user", "content": "Weather?"},
+                {"role": "assistant", "content": [use]},
+                {"role": "user", "content": [result]},
+            ]
+            text, _, _ = ask_messages(model, stream, tools=tools, messages=messages)
+            equal(text, "The tool answered: rain")
+
+        check(f"anthropic tools {how}", message_tool)
+
+        def chat_image():
+            url = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PIXEL}"}}
+            content = [{"type": "text", "text": "Look"}, url]
+            text, _, _ = ask_chat(model, stream, messages=[{"role": "user", "content": content}])
+            equal(text, said + "Look (with 1 image)")
+
+        check(f"openai image {how}", chat_image)
+
+        def message_image():
+            source = {"type": "base64", "media_type": "image/png", "data": PIXEL}
+            content = [{"type": "text", "text": "Look"}, {"type": "image", "source": source}]
+            messages = [{"role": "user", "content": content}]
+            text, _, _ = ask_messages(model, stream, messages=messages)
+            equal(text, said + "Look (with 1 image)")
+
+        check(f"anthropic image {how}", message_image)
+
+    def limit():
+        more = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 3}
+        answer = CHAT.chat.completions.create(model=model, **more)
+        equal(answer.choices[0].finish_reason, "length")
+        equal(MESSAGES.messages.create(model=model, **more).stop_reason, "max_tokens")
+
+    check(f"token limit {model}", limit)
+
+
+def listing():
+    check("openai models.list", lambda: equal([m.id for m in CHAT.models.list()], JOB["models"]))
+    check("anthropic models.list", lambda: equal([m.id for m in MESSAGES.models.list()], JOB["models"]))
+
+
+def errors(model):
+    hello = [{"role": "user", "content": "Hello"}]
+
+    def chat(client, model=model, **more):
+        return lambda: client.chat.completions.create(model=model, messages=hello, **more)
+
+    def message(client, model=model):
+        return lambda: client.messages.create(model=model, max_tokens=5, messages=hello)
+
+    check("openai AuthenticationError", lambda: raises(openai.AuthenticationError, chat(chat_client("wrong"))))
+    check("anthropic AuthenticationError", lambda: raises(anthropic.AuthenticationError, message(messages_client("wrong"))))
+    check("openai NotFoundError", lambda: raises(openai.NotFoundError, chat(CHAT, "no-such-model")))
+    check("anthropic NotFoundError", lambda: raises(anthropic.NotFoundError, message(MESSAGES, "no-such-model")))
+
+    def without_model(client, path):
+        return lambda: client.post(path, body={"messages": hello}, cast_to=object)
+
+    check("openai BadRequestError", lambda: raises(openai.BadRequestError, without_model(CHAT, "/chat/completions")))
+    check("anthropic BadRequestError", lambda: raises(anthropic.BadRequestError, without_model(MESSAGES, "/v1/messages")))
+
+    def limited(kind, client, call):
+        limited = client(default_headers={"x-limited": client.__name__})
+        call(limited)()
+        error = raises(kind, call(limited))
+        assert int(error.response.headers["retry-after"]) > 0
+
+    check("openai RateLimitError", lambda: limited(openai.RateLimitError, chat_client, chat))
+    check("anthropic RateLimitError", lambda: limited(anthropic.RateLimitError, messages_client, message))
+    check("openai InternalServerError", lambda: raises(openai.InternalServerError, chat(CHAT, "unreachable")))
+    check("anthropic InternalServerError", lambda: raises(anthropic.InternalServerError, message(MESSAGES, "unreachable")))
+
+
+if JOB["what"] == "replays":
+    replays()
+else:
+    for each in JOB["stand_ins"]:
+        stand_in(each)
+    listing()
+    errors(JOB["stand_ins"][0])

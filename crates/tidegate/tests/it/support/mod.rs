@@ -1,0 +1,24 @@
+//! What the tests start: the binary, an upstream, curl.
+
+pub(crate) mod curl;
+pub(crate) mod gateway;
+pub(crate) mod upstream;
+
+pub(crate) use curl::{Answer, curl};
+pub(crate) use gateway::{Gateway, tidegate};
+pub(crate) use upstream::{Reply, Upstream};
+
+use std::time::{Duration, Instant};
+
+/// Longest that anything here is waited for; far more than it takes, because machines are busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until something holds.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
