@@ -145,9 +145,16 @@ impl SseFramer {
         mut each: impl FnMut(SseEvent<'_>) -> Result<(), DialectError>,
     ) -> Result<(), DialectError> {
         let mut start = self.scanner.leading_lf(bytes);
+        if start > 0 && !self.carry.is_empty() {
+            // Kept, so that an event is as long as it would be in one piece.
+            self.check_room(1)?;
+            self.carry.push(b'\n');
+        }
         while let Some(end) = self.scanner.next_end(bytes, start) {
             let piece = &bytes[start..end];
-            self.check_room(piece.len())?;
+            // The LF of a CR that ends an event may come later, so it does not count.
+            let late = usize::from(piece.ends_with(b"\r\n"));
+            self.check_room(piece.len() - late)?;
             start = end;
             if self.carry.is_empty() {
                 each(SseEvent::parse(without_mark(&mut self.at_start, piece)))?;
@@ -247,6 +254,18 @@ mod tests {
                 .push(&stream[..cut], |_| Ok(()))
                 .and_then(|()| framer.push(&stream[cut..], |_| Ok(())));
             assert_eq!(result, Err(DialectError::EventTooLarge { limit: 16 }));
+        }
+    }
+
+    #[test]
+    fn the_length_of_an_event_does_not_depend_on_cuts_within_its_line_ends() {
+        let stream = b":\r\ndata: 0\r\n\r\n";
+        for limit in 13..17 {
+            let mut whole = SseFramer::new(limit);
+            let mut single = SseFramer::new(limit);
+            let mut pieces = stream.chunks(1);
+            let pieces = pieces.try_for_each(|piece| single.push(piece, |_| Ok(())));
+            assert_eq!(whole.push(stream, |_| Ok(())), pieces, "{limit}");
         }
     }
 

@@ -149,7 +149,10 @@ impl StreamTap {
             _ => ranges.push(range),
         };
         let mut start = self.scanner.leading_lf(bytes);
-        if !self.dropped_last {
+        if !self.carry.is_empty() && start > 0 {
+            // It ends a line of the event that is held back, so it waits behind that.
+            self.carry.push(b'\n');
+        } else if !self.dropped_last {
             forward(0..start);
         }
         while let Some(end) = self.scanner.next_end(bytes, start) {

@@ -130,6 +130,16 @@ fn a_tap_does_not_depend_on_the_cuts() {
     }
 }
 
+#[test]
+fn a_held_back_event_keeps_its_line_ends_in_order() {
+    let stream = b"data: {\"a\":1}\r\ndata: x\r\n\r\ndata: [DONE]\r\n\r\n";
+    let single: Vec<&[u8]> = stream.chunks(1).collect();
+    assert_eq!(
+        tap(Dialect::ChatCompletions, true, &single).forwarded,
+        stream
+    );
+}
+
 fn translate(cassette: &Cassette, pieces: &[&[u8]]) -> (Vec<u8>, Option<Usage>, bool, bool) {
     let options = TranslateOptions {
         include_usage: true,
