@@ -15,5 +15,6 @@ pub mod process;
 pub mod report;
 pub mod results;
 pub mod scenario;
+pub mod soak;
 pub mod subject;
 pub mod upstream;

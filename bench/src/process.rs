@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use gate_kit::clock::Clock;
@@ -91,6 +91,11 @@ impl Process {
             std::thread::sleep(LOOK);
         }
         true
+    }
+
+    /// How it ended; `None` while it runs.
+    pub fn status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().ok().flatten()
     }
 
     /// The last lines of its output.

@@ -239,14 +239,17 @@ fn start_command(kind: Kind, program: &Path, file: &Path, traced: bool) -> Vec<S
 }
 
 /// A loopback address whose port the system has just called free.
-fn free_address() -> Result<SocketAddr, String> {
+pub(crate) fn free_address() -> Result<SocketAddr, String> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map_err(|error| format!("no free port: {error}"))
 }
 
 /// Fills `{{name}}` in; an unknown name is an error.
-fn render(template: &str, values: &BTreeMap<&'static str, String>) -> Result<String, String> {
+pub(crate) fn render(
+    template: &str,
+    values: &BTreeMap<&'static str, String>,
+) -> Result<String, String> {
     let mut text = String::with_capacity(template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {

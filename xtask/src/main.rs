@@ -16,6 +16,7 @@ mod facts;
 #[path = "gen/mod.rs"]
 mod generate;
 mod repository;
+mod soak;
 mod tidy;
 
 use std::process::ExitCode;
@@ -37,6 +38,11 @@ const COMMANDS: &[Command] = &[
         "gen",
         "derives registries, schema, error and reference pages; --check only compares",
         generate::run,
+    ),
+    (
+        "soak",
+        "fuzzes, and loads and disturbs the real gateway; --seconds N",
+        soak::run,
     ),
     (
         "tidy",

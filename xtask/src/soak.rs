@@ -1,0 +1,63 @@
+//! `cargo xtask soak [--seconds N] [--seed N] [--release] [--without-fuzz]`: fuzz targets and a
+//! mixed load of the real gateway, each for N seconds (600 unless told). What the load is and what
+//! must hold is in `bench/src/soak/`; `./test` runs a short sample of it.
+
+use crate::bench::{execute, target_folder};
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+/// Targets of `fuzz/`, for sharing the time; being wrong only makes it longer or shorter.
+const TARGETS: u64 = 10;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+    let (mut seconds, mut seed, mut release, mut fuzz) = (600, 1, false, true);
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        let mut number = || {
+            let text = rest.next().ok_or(format!("{argument} needs a number"))?;
+            text.parse::<u64>()
+                .map_err(|error| format!("{argument} {text}: {error}"))
+        };
+        match argument.as_str() {
+            "--seconds" => seconds = number()?,
+            "--seed" => seed = number()?,
+            "--release" => release = true,
+            "--without-fuzz" => fuzz = false,
+            other => return Err(format!("soak does not know {other}")),
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .ok_or("xtask lies in the workspace")?;
+    let target = target_folder(root);
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let profile: &[&str] = if release { &["--release"] } else { &[] };
+    let mut build = Command::new(&cargo);
+    build.args(["build", "--package", "gate-bench", "--package", "tidegate"]);
+    execute(build.args(profile).current_dir(root))?;
+    let programs = target.join(if release { "release" } else { "debug" });
+    let mut soak = Command::new(programs.join("gate-soak"));
+    soak.arg("--binary").arg(programs.join("tidegate"));
+    soak.arg("--scratch").arg(target.join("soak"));
+    soak.args(["--seconds", &seconds.to_string()]);
+    soak.args(["--seed", &seed.to_string()]);
+    execute(soak.current_dir(root))?;
+    if !fuzz {
+        return Ok(());
+    }
+    let mut drive = Command::new(&cargo);
+    drive
+        .args([
+            "test",
+            "--manifest-path",
+            "fuzz/Cargo.toml",
+            "--",
+            "--nocapture",
+        ])
+        .env("CARGO_TARGET_DIR", &target)
+        .env("FUZZ_SECONDS", (seconds / TARGETS).max(1).to_string())
+        .env("FUZZ_SEED", seed.to_string());
+    execute(drive.current_dir(root))
+}
