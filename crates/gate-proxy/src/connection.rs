@@ -63,14 +63,21 @@ pub async fn handle(worker: Rc<Worker>, state: Arc<ListenerState>, io: Io) {
 }
 
 async fn prepare(worker: &Rc<Worker>, name: &Arc<str>, options: &Arc<ListenerOptions>, io: Io) {
-    let patience = options.http1.head_time;
-    let patience = if patience.is_zero() {
-        Duration::from_secs(60)
+    // Whatever is rare or over before the first request is boxed: this future lives as long as its
+    // connection, which is mostly idle.
+    let io = if options.proxy_protocol || options.tls.is_some() {
+        let patience = match options.http1.head_time {
+            Duration::ZERO => Duration::from_secs(60),
+            patience => patience,
+        };
+        let ready = tokio::time::timeout(patience, handshake(worker, options, io));
+        let Ok(Some(io)) = Box::pin(ready).await else {
+            return;
+        };
+        io
     } else {
-        patience
+        io
     };
-    let ready = tokio::time::timeout(patience, handshake(worker, options, io)).await;
-    let Ok(Some(io)) = ready else { return };
     let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
     let tls = io.tls().map(|facts| TlsFacts {
         server_name: facts.server_name.clone(),
@@ -88,9 +95,9 @@ async fn prepare(worker: &Rc<Worker>, name: &Arc<str>, options: &Arc<ListenerOpt
         tls,
     });
     match options.speaks {
-        Speaks::Bytes => tcp::serve(worker, &client, options, io).await,
+        Speaks::Bytes => Box::pin(tcp::serve(worker, &client, options, io)).await,
         Speaks::Http if io.tls().is_some_and(gate_net::tls::TlsFacts::is_http2) => {
-            http2(worker, &client, options, io).await;
+            Box::pin(http2(worker, &client, options, io)).await;
         }
         Speaks::Http => http1(worker, &client, options, io).await,
     }
@@ -167,15 +174,29 @@ async fn http1(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerO
             }
             Next::TooLarge(head) => {
                 let fault = Fault::new(FaultCode::BodyTooLarge);
-                refuse(worker, client, &mut connection, head, fault).await
+                Box::pin(refuse(worker, client, &mut connection, head, fault)).await
             }
             Next::Refused(error) => {
                 let fault = parse_fault(error);
-                refuse(worker, client, &mut connection, unknown_head(), fault).await
+                Box::pin(refuse(
+                    worker,
+                    client,
+                    &mut connection,
+                    unknown_head(),
+                    fault,
+                ))
+                .await
             }
             Next::Slow => {
                 let fault = Fault::new(FaultCode::RequestTimeout);
-                refuse(worker, client, &mut connection, unknown_head(), fault).await
+                Box::pin(refuse(
+                    worker,
+                    client,
+                    &mut connection,
+                    unknown_head(),
+                    fault,
+                ))
+                .await
             }
         };
         if !go_on {

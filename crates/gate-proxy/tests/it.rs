@@ -2,11 +2,37 @@
 
 #[path = "it/basics.rs"]
 mod basics;
+#[path = "it/cassettes.rs"]
+mod cassettes;
+#[path = "it/certificates.rs"]
+mod certificates;
+#[path = "it/desync.rs"]
+mod desync;
+#[path = "it/fallback.rs"]
+mod fallback;
 #[path = "it/faults.rs"]
 mod faults;
+#[path = "it/grpc.rs"]
+mod grpc;
+#[path = "it/hostile.rs"]
+mod hostile;
+#[path = "it/http2.rs"]
+mod http2;
 #[path = "it/models.rs"]
 mod models;
+#[path = "it/peers.rs"]
+mod peers;
+#[path = "it/sockets.rs"]
+mod sockets;
 #[path = "it/support.rs"]
 mod support;
+#[path = "it/telemetry.rs"]
+mod telemetry;
+#[path = "it/tls.rs"]
+mod tls;
+#[path = "it/translated.rs"]
+mod translated;
+#[path = "it/upgrades.rs"]
+mod upgrades;
 #[path = "it/upstreams.rs"]
 mod upstreams;

@@ -28,6 +28,9 @@ pub enum Refusal {
     /// A field that HTTP/2 forbids.
     #[error("a connection-specific field was sent")]
     ConnectionField,
+    /// A value begins or ends with white space (RFC 9113 section 8.2.1).
+    #[error("a field's value begins or ends with white space")]
+    PaddedValue,
     /// Content-Length is no number.
     #[error("Content-Length is malformed")]
     ContentLength,
@@ -61,6 +64,11 @@ pub(super) fn request_in(
 ) -> Result<(RequestHead, Option<u64>), Refusal> {
     if parts.headers.len() > fields_max {
         return Err(Refusal::TooManyFields);
+    }
+    // `h2` lets these through; HTTP/1.1 upstreams would drop the padding, which none may.
+    let is_padded = |value: &HeaderValue| value.as_bytes().trim_ascii() != value.as_bytes();
+    if parts.headers.values().any(is_padded) {
+        return Err(Refusal::PaddedValue);
     }
     let authority = authority_of(parts)?;
     let target = target_of(&parts.uri)?;
@@ -358,6 +366,9 @@ mod tests {
             of("transfer-encoding", "chunked"),
             Some(Refusal::ConnectionField)
         );
+        for padded in [" a", "a ", "\ta", "a\t", " "] {
+            assert_eq!(of("x-a", padded), Some(Refusal::PaddedValue), "{padded:?}");
+        }
         assert_eq!(of("connection", "x"), Some(Refusal::ConnectionField));
         assert_eq!(of("content-length", "+5"), Some(Refusal::ContentLength));
         assert_eq!(of("content-length", ""), Some(Refusal::ContentLength));

@@ -43,12 +43,13 @@ pub(super) fn is_credential_value(value: &str) -> bool {
     })
 }
 
-/// A header's value as it may be shown.
-pub(super) fn header<'a>(name: &str, value: &'a str) -> &'a str {
+/// A header's value as it may be shown. One that holds a URL (Referer, for example) is shown
+/// without the credentials in its query.
+pub(super) fn header<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     if is_credential_name(name) || is_credential_value(value) {
-        REDACTED
+        Cow::Borrowed(REDACTED)
     } else {
-        value
+        target(value)
     }
 }
 
@@ -159,5 +160,9 @@ mod tests {
         }
         assert_eq!(header("x-tenant", "abc"), "abc");
         assert_eq!(header("x-tenant", "bearer abc"), REDACTED);
+        assert_eq!(
+            header("referer", "http://a/?b=1&key=abc"),
+            "http://a/?b=1&key=[redacted]"
+        );
     }
 }

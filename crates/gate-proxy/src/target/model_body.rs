@@ -6,7 +6,7 @@
 use gate_ai::{StreamTap, StreamTranslator, Tapped, Usage};
 use gate_flow::{AiFacts, Exchange};
 use gate_kit::clock::{Clock, Moment};
-use gate_kit::http::{Body, BodyError, BodyStream, Chunk, Frame};
+use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -129,11 +129,15 @@ impl Drop for TapStream {
 }
 
 /// A stream in another dialect, translated event by event.
+///
+/// One that breaks off ends with an error event, for the caller, and then with the error itself,
+/// so that neither the connection nor the record passes it off as whole.
 pub struct TranslateStream {
     inner: Body,
     translator: StreamTranslator,
     tap: Tap,
-    over: bool,
+    /// How the stream ends, once its source has ended.
+    end: Option<Result<(), BodyError>>,
 }
 
 impl TranslateStream {
@@ -144,36 +148,53 @@ impl TranslateStream {
             inner,
             translator,
             tap,
-            over: false,
+            end: None,
         }
     }
 
     /// Ends the stream; the caller is told in its own dialect when it ends too early.
-    fn finish(&mut self, out: &mut Vec<u8>) {
-        self.over = true;
+    fn finish(&mut self, broken: Option<BodyError>, out: &mut Vec<u8>) {
+        let ended = self.translator.ended();
         if let Err(error) = self.translator.finish(out) {
             tracing::debug!(%error, "a provider's stream could not be translated to its end");
         }
+        self.end = Some(match broken {
+            // Whatever becomes of the connection after the last event is nothing the caller lacks.
+            _ if ended || self.translator.ended() => Ok(()),
+            Some(error) => Err(error),
+            None => Err(BodyError::new(
+                BodyErrorKind::Disconnected,
+                "the provider's stream ended before its last event",
+            )),
+        });
     }
 }
 
 impl BodyStream for TranslateStream {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
         loop {
-            if self.over {
-                return Poll::Ready(None);
+            match self.end.take() {
+                None => {}
+                Some(Ok(())) => {
+                    self.end = Some(Ok(()));
+                    return Poll::Ready(None);
+                }
+                Some(Err(error)) => {
+                    self.end = Some(Ok(()));
+                    return Poll::Ready(Some(Err(error)));
+                }
             }
             let mut out = Vec::new();
             match ready!(self.inner.poll_frame(cx)) {
                 Some(Ok(Frame::Data(chunk))) => {
                     if let Err(error) = self.translator.push(&chunk, &mut out) {
-                        tracing::debug!(%error, "a provider's stream could not be translated");
-                        self.over = true;
+                        let kind = BodyErrorKind::Malformed;
+                        self.end = Some(Err(BodyError::new(kind, error.to_string())));
                     }
                     self.tap.token(self.translator.token_seen());
                 }
-                // A cut source ends with an error event, which says more than a cut connection.
-                Some(Ok(Frame::Trailers(_)) | Err(_)) | None => self.finish(&mut out),
+                Some(Err(error)) => self.finish(Some(error), &mut out),
+                Some(Ok(Frame::Trailers(_))) | None => self.finish(None, &mut out),
             }
             if !out.is_empty() {
                 return Poll::Ready(Some(Ok(Frame::Data(Chunk::from(out)))));

@@ -230,18 +230,9 @@ async fn http2(
     in_flight: InFlight,
 ) -> Result<Answered, Failure> {
     let pool = Pool::of(endpoint.id, &upstream.settings.pool);
-    let shared = pool
-        .http2
-        .borrow()
-        .as_ref()
-        .filter(|client| !client.is_closed())
-        .cloned();
-    let (client, reused) = match shared {
+    let (client, reused) = match pool.shared() {
         Some(client) => (client, true),
-        None => (
-            open_http2(upstream, endpoint, &pool, deadlines).await?,
-            false,
-        ),
+        None => open_http2(upstream, endpoint, &pool, deadlines).await?,
     };
     let request = Request {
         head: head.clone(),
@@ -290,12 +281,27 @@ async fn http2(
     }
 }
 
+/// Opens the connection that all share, or waits for whoever is opening it; and whether it was
+/// there by then.
 async fn open_http2(
     upstream: &Upstream,
     endpoint: &Endpoint,
     pool: &Rc<Pool>,
     deadlines: &Deadlines,
-) -> Result<Http2Client, Failure> {
+) -> Result<(Http2Client, bool), Failure> {
+    let patience = upstream.settings.timeouts.connect.duration();
+    let deadline = Instant::now() + patience;
+    let deadline = deadlines
+        .total
+        .map_or(deadline, |total| total.min(deadline));
+    let Ok(_turn) = tokio::time::timeout_at(deadline, pool.http2_turn.acquire()).await else {
+        let detail = format!("{}: no connection within {patience:?}", endpoint.address);
+        let code = FaultCode::UpstreamUnreachable;
+        return Err(Failure::new(code, detail, Some(RetryOn::Connect)));
+    };
+    if let Some(client) = pool.shared() {
+        return Ok((client, true));
+    }
     let connection = connect(upstream, endpoint, pool, deadlines).await?;
     let (io, lease) = connection.into_parts();
     let scheme = if upstream.connector.has_tls() {
@@ -324,7 +330,7 @@ async fn open_http2(
         drop(lease);
     });
     *pool.http2.borrow_mut() = Some(client.clone());
-    Ok(client)
+    Ok((client, false))
 }
 
 /// A body that may not stay silent for too long.

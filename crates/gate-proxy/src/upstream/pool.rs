@@ -8,10 +8,11 @@
 use gate_net::connection::client::{ClientConnection, Lease, Places, Recycle};
 use gate_net::http2::Http2Client;
 use rustc_hash::FxHashMap;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 thread_local! {
     static POOLS: RefCell<FxHashMap<u64, Rc<Pool>>> = RefCell::default();
@@ -25,8 +26,8 @@ pub struct Pool {
     idle_time: Duration,
     /// A shared HTTP/2 connection, where the endpoint speaks that.
     pub http2: RefCell<Option<Http2Client>>,
-    /// Whether somebody is opening that connection.
-    pub http2_opening: Cell<bool>,
+    /// The turn to open that connection: whoever comes meanwhile waits and then shares it.
+    pub http2_turn: Semaphore,
 }
 
 impl Pool {
@@ -43,7 +44,7 @@ impl Pool {
                         idle_max: settings.idle as usize,
                         idle_time: settings.idle_time.duration(),
                         http2: RefCell::default(),
-                        http2_opening: Cell::new(false),
+                        http2_turn: Semaphore::new(1),
                     })
                 })
                 .clone()
@@ -76,6 +77,16 @@ impl Pool {
                 return Err(connection);
             }
         }
+    }
+
+    /// The shared HTTP/2 connection, while it works.
+    #[must_use]
+    pub fn shared(&self) -> Option<Http2Client> {
+        let shared = self.http2.borrow();
+        shared
+            .as_ref()
+            .filter(|client| !client.is_closed())
+            .cloned()
     }
 
     fn sweep(&self) {

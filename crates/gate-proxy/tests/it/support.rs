@@ -1,6 +1,6 @@
 //! A gateway on loopback, raw clients, and upstreams that do exactly what a test says.
 
-use gate_flow::{Condition, SecretSource};
+use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
 use gate_proxy::compile::Registry;
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 /// How long a test waits for anything before it fails.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 struct Secrets;
 
@@ -26,29 +26,30 @@ impl SecretSource for Secrets {
     }
 }
 
-fn no_conditions(_: &str) -> Result<Box<dyn Condition>, String> {
-    Err("no conditions in these tests".to_owned())
-}
-
 /// A running gateway; drained when dropped.
-pub struct Gateway {
-    pub process: Arc<Process>,
+pub(crate) struct Gateway {
+    pub(crate) process: Arc<Process>,
 }
 
 impl Gateway {
     /// Starts a gateway from a document; it must listen as `main` on port 0.
-    pub fn start(yaml: &str) -> Self {
+    pub(crate) fn start(yaml: &str) -> Self {
         Self::try_start(yaml).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    pub fn try_start(yaml: &str) -> Result<Self, StartError> {
+    pub(crate) fn try_start(yaml: &str) -> Result<Self, StartError> {
+        Self::start_in(&std::env::temp_dir(), yaml)
+    }
+
+    /// Starts a gateway whose relative paths begin in `folder`.
+    pub(crate) fn start_in(folder: &std::path::Path, yaml: &str) -> Result<Self, StartError> {
         let document = parse(yaml);
         let setup = Setup {
             registry: Registry {
-                policies: &[],
-                condition: no_conditions,
+                policies: gate_policies::POLICIES,
+                condition: gate_policies::when::compile,
             },
-            folder: std::env::temp_dir(),
+            folder: folder.to_owned(),
             secrets: Box::new(Secrets),
             clock: Clock::System,
             trim: || {},
@@ -57,34 +58,34 @@ impl Gateway {
         Process::start(&document, setup).map(|process| Self { process })
     }
 
-    pub fn reload(&self, yaml: &str) -> Result<u64, StartError> {
+    pub(crate) fn reload(&self, yaml: &str) -> Result<u64, StartError> {
         self.process.reload(&parse(yaml))
     }
 
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.process
             .local_address("main")
             .expect("the document has a TCP listener `main`")
     }
 
     /// A raw connection to the gateway.
-    pub fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         connect(self.address())
     }
 
     /// Sends one request on a fresh connection and reads the whole answer.
-    pub fn send(&self, request: &str) -> Answer {
+    pub(crate) fn send(&self, request: &str) -> Answer {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();
         read_answer(&mut stream)
     }
 
-    pub fn get(&self, path: &str) -> Answer {
+    pub(crate) fn get(&self, path: &str) -> Answer {
         self.send(&format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n"))
     }
 
     /// The metrics page.
-    pub fn metrics(&self) -> String {
+    pub(crate) fn metrics(&self) -> String {
         let format = gate_proxy::record::metrics::Format::negotiate(None);
         self.process.shared().readers.metrics_page(format, |_| {})
     }
@@ -101,7 +102,7 @@ fn parse(yaml: &str) -> Document {
 }
 
 /// A document with one route to one upstream; `more` is added to the upstream's settings.
-pub fn plain(upstream: SocketAddr, more: &str) -> String {
+pub(crate) fn plain(upstream: SocketAddr, more: &str) -> String {
     format!(
         "gateway: {{ workers: 1 }}\nlisteners: {{ main: {{ address: '127.0.0.1:0' }} }}\n\
          upstreams:\n  up:\n    endpoints: ['{upstream}']\n{}\n\
@@ -112,7 +113,7 @@ pub fn plain(upstream: SocketAddr, more: &str) -> String {
     )
 }
 
-pub fn connect(address: SocketAddr) -> TcpStream {
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_nodelay(true).unwrap();
@@ -121,20 +122,20 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 
 /// An answer, taken apart by a reader that knows only what a test needs.
 #[derive(Debug, Clone)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
     /// Whether the body ended as its head promised.
-    pub complete: bool,
+    pub(crate) complete: bool,
 }
 
 impl Answer {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().skip(1).find_map(|line| {
             let (key, value) = line.split_once(':')?;
             key.eq_ignore_ascii_case(name).then(|| value.trim())
@@ -142,7 +143,7 @@ impl Answer {
     }
 }
 
-pub fn read_head(stream: &mut impl Read) -> String {
+pub(crate) fn read_head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") {
@@ -154,7 +155,7 @@ pub fn read_head(stream: &mut impl Read) -> String {
     String::from_utf8(head).unwrap()
 }
 
-pub fn read_answer(stream: &mut impl Read) -> Answer {
+pub(crate) fn read_answer(stream: &mut impl Read) -> Answer {
     let head = read_head(stream);
     let status = head
         .split(' ')
@@ -187,62 +188,63 @@ pub fn read_answer(stream: &mut impl Read) -> Answer {
     answer
 }
 
+/// Reads chunks to their end, trailers as text behind them; whether that end came.
 fn read_chunks(stream: &mut impl Read, body: &mut Vec<u8>) -> bool {
-    let mut line = || {
-        let mut line = Vec::new();
-        let mut byte = [0];
-        while !line.ends_with(b"\r\n") {
-            if !matches!(stream.read(&mut byte), Ok(1)) {
-                return None;
-            }
-            line.push(byte[0]);
-        }
-        Some(String::from_utf8(line).unwrap())
-    };
-    let mut size = match line() {
-        Some(text) => usize::from_str_radix(text.trim(), 16).unwrap(),
-        None => return false,
-    };
-    loop {
+    while let Some(size) = read_line(stream) {
+        let digits = size.split(';').next().unwrap_or_default();
+        let size = usize::from_str_radix(digits.trim(), 16).unwrap();
         if size == 0 {
-            // Trailers, up to the empty line.
-            loop {
-                match line() {
-                    Some(text) if text == "\r\n" => return true,
-                    Some(text) => {
-                        body.extend_from_slice(format!("[trailer {}]", text.trim()).as_bytes())
-                    }
-                    None => return false,
+            while let Some(trailer) = read_line(stream) {
+                if trailer == "\r\n" {
+                    return true;
+                }
+                body.extend_from_slice(format!("[trailer {}]", trailer.trim()).as_bytes());
+            }
+            return false;
+        }
+        let start = body.len();
+        body.resize(start + size, 0);
+        let mut filled = start;
+        while filled < body.len() {
+            match stream.read(&mut body[filled..]) {
+                Ok(n) if n > 0 => filled += n,
+                _ => {
+                    body.truncate(filled);
+                    return false;
                 }
             }
         }
-        let mut text = Vec::new();
-        while text.len() < size + 2 {
-            let Some(part) = line() else { return false };
-            text.extend_from_slice(part.as_bytes());
+        match read_line(stream) {
+            Some(end) => assert_eq!(end, "\r\n", "a chunk is as long as it says"),
+            None => return false,
         }
-        assert_eq!(
-            text.len(),
-            size + 2,
-            "these tests send whole lines per chunk"
-        );
-        body.extend_from_slice(&text[..size]);
-        let Some(next) = line() else { return false };
-        size = usize::from_str_radix(next.trim(), 16).unwrap();
     }
+    false
+}
+
+fn read_line(stream: &mut impl Read) -> Option<String> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while !line.ends_with(b"\r\n") {
+        if !matches!(stream.read(&mut byte), Ok(1)) {
+            return None;
+        }
+        line.push(byte[0]);
+    }
+    Some(String::from_utf8(line).unwrap())
 }
 
 /// A server that hands every connection to a script, on a thread each.
-pub struct Upstream {
-    pub address: SocketAddr,
+pub(crate) struct Upstream {
+    pub(crate) address: SocketAddr,
     /// Connections accepted.
-    pub connections: Arc<AtomicUsize>,
+    pub(crate) connections: Arc<AtomicUsize>,
     /// Heads of requests seen by [`Upstream::http`].
-    pub seen: Arc<Mutex<Vec<String>>>,
+    pub(crate) seen: Arc<Mutex<Vec<String>>>,
 }
 
 impl Upstream {
-    pub fn raw(script: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
+    pub(crate) fn raw(script: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicUsize::new(0));
@@ -265,7 +267,7 @@ impl Upstream {
     }
 
     /// Answers every request on every connection with what `answer` says to its head and body.
-    pub fn http(answer: impl Fn(&str, &[u8]) -> String + Send + Sync + 'static) -> Self {
+    pub(crate) fn http(answer: impl Fn(&str, &[u8]) -> String + Send + Sync + 'static) -> Self {
         let seen: Arc<Mutex<Vec<String>>> = Arc::default();
         let noted = seen.clone();
         let mut upstream = Self::raw(move |mut stream, _| {
@@ -284,11 +286,11 @@ impl Upstream {
         upstream
     }
 
-    pub fn accepted(&self) -> usize {
+    pub(crate) fn accepted(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 
-    pub fn last_seen(&self) -> String {
+    pub(crate) fn last_seen(&self) -> String {
         self.seen
             .lock()
             .unwrap()
@@ -299,7 +301,7 @@ impl Upstream {
 }
 
 /// Reads one request: its head, and its body by length or chunks.
-pub fn read_request(stream: &mut TcpStream) -> (String, Vec<u8>) {
+pub(crate) fn read_request(stream: &mut impl Read) -> (String, Vec<u8>) {
     let head = read_head(stream);
     let field = |name: &str| {
         head.lines().find_map(|line| {
@@ -320,7 +322,7 @@ pub fn read_request(stream: &mut TcpStream) -> (String, Vec<u8>) {
     (head, body)
 }
 
-pub fn ok(body: &str) -> String {
+pub(crate) fn ok(body: &str) -> String {
     format!(
         "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
@@ -328,7 +330,7 @@ pub fn ok(body: &str) -> String {
 }
 
 /// Waits until `what` holds.
-pub fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds() {
         assert!(Instant::now() < deadline, "never came true: {what}");

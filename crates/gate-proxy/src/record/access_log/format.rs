@@ -57,7 +57,7 @@ pub(super) fn write_json(to: &mut Vec<u8>, row: &Row) {
     optional(to, "user_agent", row.user_agent());
     object(to, "headers", |to| {
         for (name, value) in row.headers() {
-            text(to, &name.to_ascii_lowercase(), redact::header(name, value));
+            text(to, &name.to_ascii_lowercase(), &redact::header(name, value));
         }
     });
     to.extend_from_slice(b"}\n");
@@ -89,7 +89,7 @@ pub(super) fn write_text(to: &mut Vec<u8>, row: &Row) {
     to.push(b'"');
     for (name, value) in row.headers() {
         to.extend_from_slice(b" \"");
-        plain(to, redact::header(name, value));
+        plain(to, &redact::header(name, value));
         to.push(b'"');
     }
     to.push(b'\n');
