@@ -58,6 +58,7 @@ pub fn run(index: usize, shared: &Arc<Shared>, commands: mpsc::Receiver<Command>
         .build()
         .expect("the system has descriptors for another runtime at start");
     let tasks = LocalSet::new();
+    pool::count_in(shared.readers.metrics().gauges().clone());
     let worker = Rc::new(Worker {
         shared: shared.clone(),
         services: Rc::new(WorkerServices::new(shared.clone())),

@@ -44,19 +44,35 @@ pub struct ClientConnection {
 pub struct Lease(Rc<Places>);
 
 /// A limit of open connections, on one worker.
-#[derive(Debug)]
 pub struct Places {
     free: Cell<u32>,
     freed: tokio::sync::Notify,
+    counted: Box<dyn Fn(Change)>,
+}
+
+/// What happened to the number of open connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// A place was taken.
+    Opened,
+    /// A place was given back.
+    Closed,
+}
+
+impl std::fmt::Debug for Places {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Places({} free)", self.free.get())
+    }
 }
 
 impl Places {
-    /// A limit of `most` connections.
+    /// A limit of `most` connections; `counted` hears of each that comes and goes.
     #[must_use]
-    pub fn new(most: u32) -> Rc<Self> {
+    pub fn new(most: u32, counted: impl Fn(Change) + 'static) -> Rc<Self> {
         Rc::new(Self {
             free: Cell::new(most),
             freed: tokio::sync::Notify::new(),
+            counted: Box::new(counted),
         })
     }
 
@@ -65,6 +81,7 @@ impl Places {
     pub fn try_take(self: &Rc<Self>) -> Option<Lease> {
         let free = self.free.get().checked_sub(1)?;
         self.free.set(free);
+        (self.counted)(Change::Opened);
         Some(Lease(self.clone()))
     }
 
@@ -82,6 +99,7 @@ impl Places {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.0.free.set(self.0.free.get() + 1);
+        (self.0.counted)(Change::Closed);
         self.0.freed.notify_one();
     }
 }

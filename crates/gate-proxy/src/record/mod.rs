@@ -22,12 +22,13 @@ use gate_flow::{Client, Exchange, Record};
 use gate_kit::clock::Clock;
 use gate_kit::http::RequestHead;
 use gate_kit::random;
-use gate_model::resources::Gateway;
+use gate_model::resources::{Gateway, Route};
 use gate_model::units::Percent;
 use metrics::{Exposition, Format, Metrics, SinkCounts};
 use otlp::{Collector, Exporter, Item};
 use row::{Row, has_failed};
 use rustls::ClientConfig;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -68,6 +69,7 @@ struct Finished<'a> {
     client: &'a Client,
     address: IpAddr,
     gateway: &'a Gateway,
+    routes: &'a BTreeMap<String, Route>,
 }
 
 impl Readers {
@@ -127,6 +129,7 @@ impl Readers {
             client: &exchange.client,
             address: exchange.address,
             gateway: &exchange.snapshot.resources.gateway,
+            routes: &exchange.snapshot.resources.routes,
         });
     }
 
@@ -137,6 +140,7 @@ impl Readers {
             client,
             address,
             gateway,
+            routes,
         } = finished;
         self.metrics.observe(record, &head.method, head.version);
         let log = gateway.access_log.as_ref();
@@ -149,13 +153,16 @@ impl Readers {
             return;
         }
         let headers = log.map_or(&[][..], |log| &log.request_headers);
-        let row = Arc::new(Row::new(
-            std::mem::take(record),
-            head,
-            client,
-            address,
-            headers,
-        ));
+        let mut row = Row::new(std::mem::take(record), head, client, address, headers);
+        if trace || to_otlp_log {
+            let route = row
+                .record
+                .route
+                .as_deref()
+                .and_then(|name| routes.get(name));
+            row.route_path = route.and_then(|route| route.matches.path.clone());
+        }
+        let row = Arc::new(row);
         if trace || to_otlp_log {
             self.otlp.push(Item {
                 row: row.clone(),

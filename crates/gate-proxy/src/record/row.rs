@@ -26,6 +26,8 @@ pub(super) struct Row {
     pub(super) address: IpAddr,
     /// The other end of the connection.
     pub(super) peer: SocketAddr,
+    /// The path that the route matches, as written; kept for traces only.
+    pub(super) route_path: Option<String>,
     text: String,
     ends: [usize; 4],
     /// Ends of name and value of each extra header.
@@ -67,6 +69,7 @@ impl Row {
             scheme: client.scheme,
             address,
             peer: client.peer,
+            route_path: None,
             text,
             ends,
             headers: extra,

@@ -156,6 +156,7 @@ fn finish(readers: &Readers, gateway: &Gateway, mut record: Record) {
         client: &client(),
         address: "192.0.2.1".parse().expect("an address"),
         gateway,
+        routes: &BTreeMap::new(),
     });
 }
 

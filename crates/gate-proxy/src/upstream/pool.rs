@@ -5,17 +5,20 @@
 //! happened to it), and a sweep closes those that stayed idle for too long or that the endpoint
 //! closed meanwhile.
 
-use gate_net::connection::client::{ClientConnection, Lease, Places, Recycle};
+use crate::record::metrics::Gauges;
+use gate_net::connection::client::{Change, ClientConnection, Lease, Places, Recycle};
 use gate_net::http2::Http2Client;
 use rustc_hash::FxHashMap;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
 thread_local! {
     static POOLS: RefCell<FxHashMap<u64, Rc<Pool>>> = RefCell::default();
+    static GAUGES: RefCell<Option<Arc<Gauges>>> = const { RefCell::new(None) };
 }
 
 /// The connections of one worker to one endpoint.
@@ -30,6 +33,21 @@ pub struct Pool {
     pub http2_turn: Semaphore,
 }
 
+/// Has the connections of this worker counted from now on.
+pub fn count_in(gauges: Arc<Gauges>) {
+    GAUGES.set(Some(gauges));
+}
+
+/// A place under the limit of one endpoint, counted in the metrics too.
+fn places(most: u32) -> Rc<Places> {
+    let gauges = GAUGES.with_borrow(Clone::clone);
+    Places::new(most, move |change| match (&gauges, change) {
+        (Some(gauges), Change::Opened) => gauges.upstream_connections.open(),
+        (Some(gauges), Change::Closed) => gauges.upstream_connections.close(),
+        (None, _) => {}
+    })
+}
+
 impl Pool {
     /// This worker's pool for an endpoint; settings are those of the first use.
     #[must_use]
@@ -40,7 +58,7 @@ impl Pool {
                 .or_insert_with(|| {
                     Rc::new(Self {
                         idle: RefCell::default(),
-                        places: Places::new(settings.connections.max(1)),
+                        places: places(settings.connections.max(1)),
                         idle_max: settings.idle as usize,
                         idle_time: settings.idle_time.duration(),
                         http2: RefCell::default(),

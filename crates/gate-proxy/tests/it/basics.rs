@@ -34,6 +34,11 @@ fn a_request_goes_through_and_its_connections_are_kept() {
         1,
         "one upstream connection carries all three"
     );
+    let page = gateway.metrics();
+    assert!(
+        page.contains("\ntidegate_upstream_connections_open 1\n"),
+        "{page}"
+    );
     let seen = upstream.last_seen();
     assert!(
         seen.contains("host: shop.example") || seen.contains("Host: shop.example"),

@@ -188,7 +188,7 @@ fn a_callers_trace_goes_on_through_the_gateway() {
         &[
             ("http.request.method", "GET"),
             ("http.response.status_code", "200"),
-            ("http.route", "all"),
+            ("tidegate.route", "all"),
             ("url.path", "/a"),
             ("url.query", "page=2&api_key=[redacted]"),
             ("url.scheme", "http"),

@@ -158,7 +158,11 @@ fn exchange_attributes(row: &Row) -> Vec<KeyValue> {
     attributes.add("network.protocol.name", "http");
     attributes.add("network.protocol.version", row.version.as_str());
     attributes.text("user_agent.original", row.user_agent());
-    attributes.text("http.route", record.route.as_deref().unwrap_or_default());
+    attributes.text("http.route", row.route_path.as_deref().unwrap_or_default());
+    attributes.text(
+        "tidegate.route",
+        record.route.as_deref().unwrap_or_default(),
+    );
     if record.status > 0 {
         attributes.add("http.response.status_code", u64::from(record.status));
     }

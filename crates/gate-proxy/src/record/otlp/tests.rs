@@ -65,8 +65,10 @@ fn exporter(url: &str) -> Exporter {
 
 fn item(record: gate_flow::Record, log: bool) -> Item {
     let head = head("/v1/chat?key=abc&a=1", &[("User-Agent", "curl")]);
+    let mut row = row(record, &head, &[]);
+    row.route_path = Some("/v1/{*rest}".to_owned());
     Item {
-        row: Arc::new(row(record, &head, &[])),
+        row: Arc::new(row),
         trace: true,
         log,
     }
@@ -143,7 +145,8 @@ fn an_exchange_becomes_a_server_span_with_a_client_span_per_try() {
         ("network.peer.address", "192.0.2.9"),
         ("network.protocol.version", "1.1"),
         ("http.response.status_code", "200"),
-        ("http.route", "ai"),
+        ("http.route", "/v1/{*rest}"),
+        ("tidegate.route", "ai"),
         ("gen_ai.operation.name", "chat"),
         ("gen_ai.provider.name", "anthropic"),
         ("gen_ai.request.model", "claude-x"),

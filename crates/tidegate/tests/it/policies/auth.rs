@@ -63,8 +63,7 @@ impl Issuer {
     }
 
     fn token(&self, change: impl FnOnce(&mut Value)) -> String {
-        let now = std::time::SystemTime::now();
-        let now = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+        let now = gate_kit::clock::Clock::System.unix().as_secs();
         let mut claims = json!({
             "iss": "https://id.test", "aud": "orders", "sub": "anna", "client": "shop",
             "scope": "orders:read orders:write", "exp": now + 300, "iat": now,
