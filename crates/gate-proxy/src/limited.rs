@@ -4,7 +4,7 @@ use gate_kit::http::{BodyError, BodyErrorKind, BodyStream, Frame};
 use std::task::{Context, Poll, ready};
 
 /// A body that fails once it exceeds its limit.
-pub struct Limited {
+pub(crate) struct Limited {
     inner: Box<dyn BodyStream>,
     left: u64,
 }
@@ -12,7 +12,7 @@ pub struct Limited {
 impl Limited {
     /// Allows `inner` at most `bytes`.
     #[must_use]
-    pub fn new(inner: Box<dyn BodyStream>, bytes: u64) -> Self {
+    pub(crate) fn new(inner: Box<dyn BodyStream>, bytes: u64) -> Self {
         Self { inner, left: bytes }
     }
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 const TASKS_MAX: usize = 1024;
 
 /// The services of one worker.
-pub struct WorkerServices {
+pub(crate) struct WorkerServices {
     shared: Arc<Shared>,
     tasks: Rc<Cell<usize>>,
 }
@@ -28,7 +28,7 @@ pub struct WorkerServices {
 impl WorkerServices {
     /// Services over what all workers share.
     #[must_use]
-    pub fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>) -> Self {
         Self {
             shared,
             tasks: Rc::default(),

@@ -61,7 +61,7 @@ impl TcpRoute {
 }
 
 /// Serves one connection to its end.
-pub async fn serve(
+pub(crate) async fn serve(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     options: &ListenerOptions,

@@ -29,7 +29,7 @@ const SWEEP: Duration = Duration::from_secs(1);
 const TRIM_AFTER: u32 = 5;
 
 /// What the control plane asks of a worker.
-pub enum Command {
+pub(crate) enum Command {
     /// Accept on a listener from now on.
     Listen(Arc<ListenerState>),
     /// Accept no more on it; its connections live on.
@@ -51,7 +51,7 @@ pub struct Worker {
 }
 
 /// Runs a worker on this thread until it has drained.
-pub fn run(index: usize, shared: &Arc<Shared>, commands: mpsc::Receiver<Command>) {
+pub(crate) fn run(index: usize, shared: &Arc<Shared>, commands: mpsc::Receiver<Command>) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(31)

@@ -77,7 +77,7 @@ impl ToModels {
     async fn serve(&self, exchange: &mut Exchange) -> Result<Response, Fault> {
         let head = &exchange.request.head;
         match (&head.method, head.path()) {
-            (Method::Get | Method::Head, "/v1/models") => return Ok(self.list(exchange)),
+            (Method::Get | Method::Head, "/v1/models") => Ok(self.list(exchange)),
             (Method::Post, path) => {
                 let dialect = Dialect::of_path(path).ok_or(FaultCode::RouteNotFound)?;
                 self.converse(exchange, dialect).await

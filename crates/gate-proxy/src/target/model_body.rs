@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 /// Where facts about an answer go.
-pub struct Tap {
+pub(super) struct Tap {
     facts: Option<Rc<RefCell<AiFacts>>>,
     clock: Clock,
     started: Moment,
@@ -22,7 +22,7 @@ pub struct Tap {
 impl Tap {
     /// A tap into an exchange's facts.
     #[must_use]
-    pub fn new(exchange: &Exchange) -> Self {
+    pub(super) fn new(exchange: &Exchange) -> Self {
         Self {
             facts: exchange.ai.clone(),
             clock: exchange.services.clock().clone(),
@@ -32,7 +32,7 @@ impl Tap {
     }
 
     /// Notes usage and the model that answered.
-    pub fn note(&self, usage: Option<Usage>, model: Option<String>) {
+    pub(super) fn note(&self, usage: Option<Usage>, model: Option<String>) {
         let Some(facts) = &self.facts else { return };
         let mut facts = facts.borrow_mut();
         if let Some(model) = model {
@@ -57,7 +57,7 @@ impl Tap {
 }
 
 /// A stream in the caller's own dialect: its bytes pass, at most one chunk is taken out.
-pub struct TapStream {
+pub(super) struct TapStream {
     inner: Body,
     stream: StreamTap,
     strips: bool,
@@ -68,7 +68,7 @@ pub struct TapStream {
 impl TapStream {
     /// Watches `inner`.
     #[must_use]
-    pub fn new(inner: Body, stream: StreamTap, strips: bool, tap: Tap) -> Self {
+    pub(super) fn new(inner: Body, stream: StreamTap, strips: bool, tap: Tap) -> Self {
         Self {
             inner,
             stream,
@@ -132,7 +132,7 @@ impl Drop for TapStream {
 ///
 /// One that breaks off ends with an error event, for the caller, and then with the error itself,
 /// so that neither the connection nor the record passes it off as whole.
-pub struct TranslateStream {
+pub(super) struct TranslateStream {
     inner: Body,
     translator: StreamTranslator,
     tap: Tap,
@@ -143,7 +143,7 @@ pub struct TranslateStream {
 impl TranslateStream {
     /// Translates `inner`.
     #[must_use]
-    pub fn new(inner: Body, translator: StreamTranslator, tap: Tap) -> Self {
+    pub(super) fn new(inner: Body, translator: StreamTranslator, tap: Tap) -> Self {
         Self {
             inner,
             translator,
