@@ -45,14 +45,16 @@ impl PooledBuf {
     /// Longer contents than [`LARGE`] get memory of their own, which is freed instead of pooled.
     #[must_use]
     pub fn copy_of(bytes: &[u8]) -> Self {
-        let mut buffer = match bytes.len() {
-            0..=SMALL => Self::small(),
-            ..=LARGE => Self::large(),
-            length => Self {
-                memory: vec![0; length].into_boxed_slice(),
+        let mut buffer = if bytes.len() <= SMALL {
+            Self::small()
+        } else if bytes.len() <= LARGE {
+            Self::large()
+        } else {
+            Self {
+                memory: vec![0; bytes.len()].into_boxed_slice(),
                 start: 0,
                 end: 0,
-            },
+            }
         };
         buffer.memory[..bytes.len()].copy_from_slice(bytes);
         buffer.end = bytes.len();
