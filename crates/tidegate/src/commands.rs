@@ -25,6 +25,8 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Validate a file of configuration without running it.
     Check(CheckOptions),
+    /// Ask a running gateway whether it is ready; exit code 0 or 1.
+    Health(HealthOptions),
     /// Start a gateway with sample services on this machine, to try it out.
     Demo(DemoOptions),
     /// Print the JSON Schema of the configuration, with which editors complete and check it.
@@ -62,6 +64,16 @@ pub(crate) struct RunOptions {
     /// Least severity that is logged.
     #[arg(long, value_enum, default_value_t = LogLevel::Info)]
     pub(crate) log_level: LogLevel,
+}
+
+/// Options of `health`.
+#[derive(Debug, Args)]
+pub(crate) struct HealthOptions {
+    /// The configuration whose `gateway.admin.address` is asked.
+    pub(crate) file: Option<PathBuf>,
+    /// Address and port to ask instead.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<String>,
 }
 
 /// How the operator's log is written.

@@ -9,6 +9,7 @@ mod check;
 mod commands;
 mod config;
 mod demo;
+mod health;
 mod keys;
 mod log;
 mod output;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(options) => run::run(&options),
         Command::Check(options) => check::check(&options),
+        Command::Health(options) => health::health(&options),
         Command::Demo(options) => demo::demo(&options),
         Command::Schema => reference::schema(),
         Command::Explain(options) => reference::explain(&options),

@@ -149,7 +149,7 @@ async fn look_at(process: &Arc<Process>, mut watched: Watched) -> Result<Watched
     let worker = process.clone();
     let looking = tokio::task::spawn_blocking(move || {
         let look = watched.look();
-        for failure in worker.reload_certificates() {
+        for failure in watched.new_failures(worker.reload_certificates()) {
             tracing::error!(failure, "a certificate stays as it was");
         }
         (watched, look)

@@ -11,6 +11,7 @@ pub(crate) struct Watched {
     file: PathBuf,
     seen: Vec<u8>,
     unreadable: bool,
+    told: Vec<String>,
 }
 
 /// What a look at the file found.
@@ -31,7 +32,20 @@ impl Watched {
             file: file.to_owned(),
             seen,
             unreadable: false,
+            told: Vec::new(),
         }
+    }
+
+    /// Of what is wrong with certificates, what was not wrong at the last look, so that each is
+    /// told once.
+    pub(crate) fn new_failures(&mut self, failures: Vec<String>) -> Vec<String> {
+        let new = failures
+            .iter()
+            .filter(|failure| !self.told.contains(failure))
+            .cloned()
+            .collect();
+        self.told = failures;
+        new
     }
 
     /// Looks at the file; blocks on the file system.
@@ -73,6 +87,16 @@ impl Watched {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_wrong_with_a_certificate_is_told_once() {
+        let mut watched = Watched::new(Path::new("gate.yaml"), Vec::new());
+        let wrong = || vec!["a is broken".to_owned()];
+        assert_eq!(watched.new_failures(wrong()), wrong());
+        assert_eq!(watched.new_failures(wrong()), [""; 0]);
+        assert_eq!(watched.new_failures(Vec::new()), [""; 0]);
+        assert_eq!(watched.new_failures(wrong()), wrong(), "it broke again");
+    }
 
     #[test]
     fn only_other_contents_count_as_a_change() {

@@ -87,41 +87,38 @@ pub async fn attempt(
     };
     let reused = connection.uses > 0;
     let body = body.take().unwrap_or_default();
-    let result = exchange(connection, head, body, deadlines, interim).await;
-    match result {
-        Ok((exchange, answer)) => {
-            let (head, body) = exchange.into_body(answer, deadlines.idle, pool);
-            Ok(Answered {
-                head,
-                body,
-                in_flight,
-                reused,
-            })
-        }
-        Err(mut failure) => {
-            failure.reused = reused;
-            failure.fault.detail = format!("{}: {}", endpoint.address, failure.fault.detail).into();
-            Err(failure)
-        }
-    }
+    let limits = http1::Limits::default();
+    let failed = |mut failure: Failure| {
+        failure.reused = reused;
+        failure.fault.detail = format!("{}: {}", endpoint.address, failure.fault.detail).into();
+        failure
+    };
+    let mut exchange = ClientExchange::start(connection, head, body, limits)
+        .map_err(|error| failed(failure(error)))?;
+    let answer = first_head(&mut exchange, deadlines, interim).await;
+    let (head, body) = exchange.into_body(answer.map_err(failed)?, deadlines.idle, pool);
+    Ok(Answered {
+        head,
+        body,
+        in_flight,
+        reused,
+    })
 }
 
-async fn exchange(
-    connection: ClientConnection,
-    head: &RequestHead,
-    body: Body,
+/// Sends, and waits for the head of the answer. The exchange is lent, because moving it would cost
+/// more than encoding the request.
+async fn first_head(
+    exchange: &mut ClientExchange,
     deadlines: &Deadlines,
     interim: Option<Rc<dyn InterimSink>>,
-) -> Result<(ClientExchange, Answer), Failure> {
-    let mut exchange =
-        ClientExchange::start(connection, head, body, http1::Limits::default()).map_err(failure)?;
+) -> Result<Answer, Failure> {
     let deadline = first_byte_deadline(deadlines);
     let mut forward = |head: &ResponseHead| {
         if let Some(sink) = &interim {
             sink.send(head);
         }
     };
-    let answer = poll_fn(|cx| {
+    poll_fn(|cx| {
         if let Poll::Ready(result) = exchange.poll_head(cx, &mut forward) {
             return Poll::Ready(result.map_err(failure));
         }
@@ -131,8 +128,7 @@ async fn exchange(
         ready!(exchange.poll_deadline(cx, deadline));
         Poll::Ready(Err(timed_out()))
     })
-    .await?;
-    Ok((exchange, answer))
+    .await
 }
 
 fn first_byte_deadline(deadlines: &Deadlines) -> Option<Instant> {

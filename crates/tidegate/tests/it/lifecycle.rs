@@ -1,6 +1,6 @@
 //! A process's life, seen through traffic: start, reload, hand-over, drain, crash.
 
-use crate::support::gateway::{Running, command};
+use crate::support::gateway::{Running, command, tidegate};
 use crate::support::{Gateway, Reply, Upstream, curl, eventually};
 use rustix::process::Signal;
 use std::io::{Read, Write};
@@ -156,8 +156,12 @@ fn the_access_log_is_reopened_on_hangup() {
 fn a_drain_finishes_what_is_in_flight() {
     let upstream = Upstream::start(|_| Reply::text("done").after(Duration::from_millis(2500)));
     let mut gateway = Gateway::with(&to(&upstream), ", drain: 20s", &[]);
-    let ready = format!("http://{}/readyz", gateway.address("admin"));
+    let admin = gateway.address("admin").to_string();
+    let ready = format!("http://{admin}/readyz");
     curl(&[&ready]).expect(200);
+    let health = || tidegate(&["health", "--address", &admin]);
+    assert_eq!(health().status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&health().stdout), "ready (200)\n");
     let url = gateway.url("/");
     let slow = std::thread::spawn(move || curl(&[&url]));
     eventually("it is in flight", || !upstream.seen().is_empty());
@@ -166,6 +170,7 @@ fn a_drain_finishes_what_is_in_flight() {
     // A supervisor that signals the process and its group reaches it twice.
     gateway.process.signal(Signal::TERM);
     eventually("it is unready", || curl(&[&ready]).status == 503);
+    assert_eq!(health().status.code(), Some(1), "not ready");
     eventually("nothing new is accepted", || {
         gateway.curl("/", &[]).code == 7
     });
@@ -175,6 +180,9 @@ fn a_drain_finishes_what_is_in_flight() {
         start.elapsed() < Duration::from_secs(15),
         "it does not wait for the deadline"
     );
+    let gone = health();
+    assert_eq!(gone.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&gone.stderr).contains(&admin));
 }
 
 #[test]

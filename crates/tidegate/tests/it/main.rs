@@ -7,6 +7,7 @@
 
 mod clients;
 mod commands;
+mod crowd;
 mod demo;
 mod examples;
 mod handover;

@@ -1,0 +1,79 @@
+//! `tidegate health`: asks a running gateway whether it takes work, for container health checks.
+//!
+//! An image without a shell has no other program to ask with. The probe is one request with a
+//! deadline and reads no more than the status line.
+
+use crate::commands::HealthOptions;
+use crate::{config, output};
+use gate_proxy::compile;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// How long connecting, asking and answering may take, each.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Runs the command: 0 when the gateway is ready, 1 when it is not or does not answer.
+pub(crate) fn health(options: &HealthOptions) -> Result<ExitCode, String> {
+    let address = match (&options.address, &options.file) {
+        (Some(address), _) => address.clone(),
+        (None, Some(file)) => configured(file)?,
+        (None, None) => return Err("name a configuration or an --address".to_owned()),
+    };
+    let status = ask(&address).map_err(|error| format!("{address}: {error}"))?;
+    let ready = status == 200;
+    let word = if ready { "ready" } else { "not ready" };
+    output::print(&format!("{word} ({status})\n"))?;
+    Ok(if ready {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The admin address that a file configures.
+fn configured(file: &Path) -> Result<String, String> {
+    let shown = file.display();
+    let document = config::parse(&config::read(file)?, file)
+        .map_err(|_| format!("{shown} is not valid; `tidegate check` says why"))?;
+    let resources = compile::read(&document)
+        .map_err(|_| format!("{shown} is not valid; `tidegate check` says why"))?;
+    let admin = resources.gateway.admin.map(|admin| admin.address);
+    admin.ok_or_else(|| format!("{shown} has no gateway.admin.address to ask"))
+}
+
+fn ask(address: &str) -> Result<u16, String> {
+    let found = address
+        .to_socket_addrs()
+        .map_err(|error| error.to_string())?;
+    let address = found.map(reachable).next().ok_or("no address")?;
+    let answer = probe(address).map_err(|error| error.to_string())?;
+    let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
+    status.ok_or_else(|| "the answer is not HTTP".to_owned())
+}
+
+fn probe(address: SocketAddr) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(
+        stream,
+        "GET /readyz HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+    )?;
+    let mut answer = Vec::new();
+    stream.take(64).read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+/// A gateway that listens on every address is asked on this machine's own.
+fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+            SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        });
+    }
+    address
+}
