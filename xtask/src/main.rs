@@ -7,6 +7,7 @@
 #![allow(clippy::print_stdout, reason = "these commands print")]
 
 mod bench;
+mod conformance;
 #[cfg(test)]
 mod deploy;
 #[cfg(test)]
@@ -33,6 +34,11 @@ const COMMANDS: &[Command] = &[
         "bench",
         "measures the gateway and its peers on this machine",
         bench::run,
+    ),
+    (
+        "conformance",
+        "scores the codec and the gateway on published corpora",
+        conformance::run,
     ),
     (
         "gen",

@@ -30,7 +30,7 @@ fn payloads_that_desynchronise_are_refused() {
     }
     let share = f64::from(refused) / payloads.len() as f64;
     eprintln!(
-        "{} payloads: {refused} refused ({:.1} %), {truncated} more incomplete with nothing to \
+        "SCORE desync, codec: {} payloads: {refused} refused ({:.1} %), {truncated} more incomplete with nothing to \
          forward, accepted: {accepted:?}",
         payloads.len(),
         share * 100.0

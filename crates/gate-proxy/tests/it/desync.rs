@@ -204,7 +204,7 @@ fn payloads_that_desynchronise_are_refused_or_forwarded_in_one_reading() {
     }
     let share = f64::from(refused) / payloads.len() as f64;
     eprintln!(
-        "{} payloads: {refused} refused ({:.1} %), {incomplete} more incomplete with nothing to \
+        "SCORE desync, gateway: {} payloads: {refused} refused ({:.1} %), {incomplete} more incomplete with nothing to \
          forward, forwarded: {forwarded:?}",
         payloads.len(),
         share * 100.0

@@ -20,7 +20,7 @@ fn ten_thousand_connections_are_served_and_let_go() {
     let address = gateway.address("public");
     let mut crowd = Vec::new();
     for number in 0..CROWD {
-        let mut stream = TcpStream::connect(&address).unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
         stream
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();

@@ -1,0 +1,57 @@
+//! `cargo xtask conformance`: the published corpora through the codec and the running gateway, as
+//! a table of scores. The tests themselves hold the bars; each prints a line that begins with
+//! `SCORE` and an area, and a line that begins with `SKIPPED` where its corpus is absent.
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs the command.
+pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+    if let Some(argument) = arguments.first() {
+        return Err(format!("conformance does not know {argument}"));
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .ok_or("xtask lies in the workspace")?;
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let output = Command::new(cargo)
+        .args(["test", "--package", "gate-net", "--package", "gate-proxy"])
+        .args(["--test", "it", "desync", "--", "--show-output"])
+        .current_dir(root)
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .map_err(|error| format!("cannot run cargo: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let rows = rows(&text);
+    for (area, score) in &rows {
+        println!("{area:<24} {score}");
+    }
+    match (output.status.success(), rows.is_empty()) {
+        (true, false) => Ok(()),
+        (true, true) => Err("no test printed a score".to_owned()),
+        (false, _) => Err(format!("a bar was missed:\n{text}")),
+    }
+}
+
+/// The scores, and what was skipped, by area.
+fn rows(text: &str) -> Vec<(&str, &str)> {
+    text.lines()
+        .filter_map(|line| match line.strip_prefix("SCORE ") {
+            Some(score) => score.split_once(": "),
+            None => Some(("skipped", line.strip_prefix("SKIPPED: ")?)),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_scores_between_the_words_of_tests() {
+        let text = "running 1 test\nSCORE desync, codec: 9 of 10\nok\nSKIPPED: x is absent\n";
+        let expected = [("desync, codec", "9 of 10"), ("skipped", "x is absent")];
+        assert_eq!(rows(text), expected);
+    }
+}
