@@ -1,6 +1,6 @@
 //! `cargo xtask conformance`: the published corpora through the codec and the running gateway, as
 //! a table of scores. The tests themselves hold the bars; each prints a line that begins with
-//! `SCORE` and an area, and a line that begins with `SKIPPED` where its corpus is absent.
+//! `SCORE` and an area, and a line that begins with `skipped: ` where its corpus is absent.
 
 use std::env;
 use std::path::Path;
@@ -39,7 +39,7 @@ fn rows(text: &str) -> Vec<(&str, &str)> {
     text.lines()
         .filter_map(|line| match line.strip_prefix("SCORE ") {
             Some(score) => score.split_once(": "),
-            None => Some(("skipped", line.strip_prefix("SKIPPED: ")?)),
+            None => Some(("skipped", line.strip_prefix("skipped: ")?)),
         })
         .collect()
 }
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn finds_scores_between_the_words_of_tests() {
-        let text = "running 1 test\nSCORE desync, codec: 9 of 10\nok\nSKIPPED: x is absent\n";
+        let text = "running 1 test\nSCORE desync, codec: 9 of 10\nok\nskipped: x is absent\n";
         let expected = [("desync, codec", "9 of 10"), ("skipped", "x is absent")];
         assert_eq!(rows(text), expected);
     }

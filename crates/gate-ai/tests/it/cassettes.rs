@@ -31,7 +31,7 @@ pub(crate) fn all() -> &'static [Cassette] {
         all
     });
     if all.is_empty() {
-        eprintln!("SKIPPED: no recordings in ../shared/cassettes");
+        eprintln!("skipped: no recordings in ../shared/cassettes");
     } else {
         assert!(all.len() > 700, "only {} recordings were read", all.len());
     }

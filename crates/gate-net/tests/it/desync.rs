@@ -12,7 +12,7 @@ fn payloads_that_desynchronise_are_refused() {
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/desync/payloads.json");
     let Ok(text) = std::fs::read_to_string(&file) else {
-        eprintln!("SKIPPED: {} is absent", file.display());
+        eprintln!("skipped: {} is absent", file.display());
         return;
     };
     let payloads: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();

@@ -595,7 +595,7 @@ fn wycheproof_vectors() {
         .take(2)
         .find_map(|path| std::fs::read_to_string(path).ok())
     else {
-        eprintln!("SKIPPED: no {relative} beside or in the checkout");
+        eprintln!("skipped: no {relative} beside or in the checkout");
         return;
     };
     let vectors: Value = serde_json::from_str(&text).expect("the vectors are JSON");

@@ -24,7 +24,7 @@ pub(crate) struct Cassette {
 pub(crate) fn of(folder: &str) -> Vec<Cassette> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes");
     let Ok(entries) = std::fs::read_dir(root.join(folder)) else {
-        eprintln!("SKIPPED: no recordings in ../shared/cassettes/{folder}");
+        eprintln!("skipped: no recordings in ../shared/cassettes/{folder}");
         return Vec::new();
     };
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();

@@ -137,7 +137,7 @@ fn payloads() -> Vec<(String, Vec<u8>)> {
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/desync/payloads.json");
     let Ok(text) = std::fs::read_to_string(&file) else {
-        eprintln!("SKIPPED: {} is absent", file.display());
+        eprintln!("skipped: {} is absent", file.display());
         return Vec::new();
     };
     let values: Vec<serde_json::Value> = serde_json::from_str(&text).unwrap();

@@ -97,7 +97,7 @@ fn h2load_finds_no_failure() {
         .and_then(|()| load(&["--h1"], &gateway.url("/")))
         .and_then(|()| load(&["-m", "20"], &secure));
     if done.is_none() {
-        eprintln!("SKIPPED (3 checks): h2load is not installed");
+        eprintln!("skipped: 3 checks: h2load is not installed");
         return;
     }
     assert!(gateway.metrics().contains("version=\"2\""));

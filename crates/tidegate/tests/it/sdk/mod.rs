@@ -35,7 +35,7 @@ fn install() -> Option<PathBuf> {
         .arg(&folder)
         .output();
     if !made.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED (1 file of checks): python3 -m venv does not work here");
+        eprintln!("skipped: 1 file of checks: python3 -m venv does not work here");
         return None;
     }
     let mut pip = Command::new(&python);
@@ -51,7 +51,7 @@ fn install() -> Option<PathBuf> {
         .output()
         .expect("the environment has a Python");
     if !output.status.success() {
-        eprintln!("SKIPPED (1 file of checks): pip cannot install the SDKs: {output:?}");
+        eprintln!("skipped: 1 file of checks: pip cannot install the SDKs: {output:?}");
         return None;
     }
     std::fs::write(installed, wanted).expect("written");
@@ -210,7 +210,7 @@ fn sdks_read_recorded_traffic_in_both_dialects() {
     let kinds = [("openai", "chat_completions"), ("anthropic", "messages")];
     let kinds = kinds.map(|(kind, api)| (kind, recordings(kind, api)));
     if kinds.iter().any(|(_, found)| found.is_empty()) {
-        eprintln!("SKIPPED (1 file of checks): no recordings beside this checkout");
+        eprintln!("skipped: 1 file of checks: no recordings beside this checkout");
         return;
     }
     let (mut providers, mut models, mut names) = (String::new(), String::new(), Vec::new());
