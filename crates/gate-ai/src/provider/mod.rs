@@ -110,7 +110,7 @@ impl ProviderKind {
         let Some(secret) = secret else { return Ok(()) };
         let placed = match self.credential {
             CredentialPlace::Bearer => {
-                headers.try_append(b"authorization", format!("Bearer {secret}").as_bytes())
+                headers.try_append(b"authorization", &[b"Bearer ", secret.as_bytes()].concat())
             }
             CredentialPlace::Header(name) => headers.try_append(name.as_bytes(), secret.as_bytes()),
         };

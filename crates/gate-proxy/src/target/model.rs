@@ -386,10 +386,12 @@ async fn refused(
         return Tried::Fault(Fault::new(FaultCode::UpstreamRejected).detail(detail));
     }
     let mut response = if kind.dialect == call.dialect {
+        let mut headers = head.headers.clone();
+        keep_for_caller(&mut headers);
         Response {
             head: ResponseHead {
                 status: head.status,
-                headers: kept(&head.headers),
+                headers,
             },
             body: Chunk::Shared(bytes).into(),
         }
@@ -434,15 +436,13 @@ fn fault_of(class: ErrorClass, head: &ResponseHead) -> Fault {
 
 /// The provider's fields that go on to the caller: all but cookies, which are the provider's with
 /// us, and the encoding of a body that may be rewritten.
-fn kept(headers: &Headers) -> Headers {
-    let mut kept = headers.clone();
-    kept.retain(|id, _, _| {
+fn keep_for_caller(headers: &mut Headers) {
+    headers.retain(|id, _, _| {
         !matches!(
             id,
             HeaderId::SetCookie | HeaderId::AltSvc | HeaderId::ContentLength
         )
     });
-    kept
 }
 
 /// Passes an answer back, watching it for usage, or translating it.
@@ -462,11 +462,11 @@ async fn answer(
     let tap = Tap::new(exchange);
     let native = kind.dialect == call.dialect;
     let mut losses = outgoing.losses;
-    head.headers = if native {
-        kept(&head.headers)
+    if native {
+        keep_for_caller(&mut head.headers);
     } else {
-        Headers::new()
-    };
+        head.headers = Headers::new();
+    }
     let body = match (native, is_stream) {
         (true, true) => {
             let stream = StreamTap::new(kind.dialect, outgoing.strip_usage_chunk);
