@@ -67,7 +67,13 @@ pub(crate) fn run(index: usize, shared: &Arc<Shared>, commands: mpsc::Receiver<C
         idle: RefCell::default(),
         exchanges: Cell::new(0),
     });
-    let patience = tasks.block_on(&runtime, worker.clone().control(commands));
+    // A task of its own: what `block_on` waits for is polled at every wake-up of any task.
+    let control = tasks.spawn_local(worker.clone().control(commands));
+    let patience = tasks.block_on(&runtime, control).unwrap_or_else(|error| {
+        tracing::error!(worker = index, %error, "the worker's control broke and it drains");
+        worker.drain();
+        Duration::ZERO
+    });
     // Whatever is still running after the deadline is dropped, which closes its sockets and closes
     // its record as cut.
     let drained = async { tokio::time::timeout(patience, worker.quiet()).await.is_ok() };
