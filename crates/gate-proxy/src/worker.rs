@@ -4,6 +4,7 @@
 //! readers' counters, and tables keyed by resource identity. A worker knows the control plane only
 //! through a channel of [`Command`]s, and keeps serving when nobody sends any.
 
+use crate::caller::caller_address;
 use crate::connection;
 use crate::listener::ListenerState;
 use crate::process::Shared;
@@ -11,10 +12,9 @@ use crate::record::trace;
 use crate::services::WorkerServices;
 use crate::upstream::pool;
 use gate_flow::{Client, Exchange, InterimSink, Outcome, Overrides, Parameters, Record, Services};
-use gate_kit::http::{Body, BodyError, BodyStream, Frame, HeaderId, Headers, Request};
+use gate_kit::http::{Body, BodyError, BodyStream, Frame, Headers, Request};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
-use std::net::IpAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -346,57 +346,5 @@ impl BodyStream for Counted {
 
     fn remaining(&self) -> Option<u64> {
         self.inner.remaining()
-    }
-}
-
-/// The caller's address: the peer's, unless trusted proxies vouch for another. The chain is read
-/// from its end, because only the entries that trusted proxies added can be believed.
-fn caller_address(peer: IpAddr, headers: &Headers, trusted: &[ipnet::IpNet]) -> IpAddr {
-    let mut address = peer.to_canonical();
-    let believed = |address: IpAddr| trusted.iter().any(|block| block.contains(&address));
-    if trusted.is_empty() || !believed(address) {
-        return address;
-    }
-    let fields: Vec<&[u8]> = headers.all(HeaderId::XForwardedFor).collect();
-    let entries = fields
-        .iter()
-        .rev()
-        .flat_map(|field| field.rsplit(|&byte| byte == b','));
-    for entry in entries {
-        let parsed = std::str::from_utf8(entry)
-            .ok()
-            .and_then(|text| text.trim().parse::<IpAddr>().ok());
-        let Some(next) = parsed else { break };
-        address = next.to_canonical();
-        if !believed(address) {
-            break;
-        }
-    }
-    address
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_trusted_proxies_may_name_the_caller() {
-        let trusted: Vec<ipnet::IpNet> = vec!["10.0.0.0/8".parse().unwrap()];
-        let address = |peer: &str, chain: &str| {
-            let mut headers = Headers::new();
-            if !chain.is_empty() {
-                headers.append_known(HeaderId::XForwardedFor, chain.as_bytes());
-            }
-            caller_address(peer.parse().unwrap(), &headers, &trusted).to_string()
-        };
-        assert_eq!(address("203.0.113.9", "198.51.100.1"), "203.0.113.9");
-        assert_eq!(address("10.0.0.1", "198.51.100.1"), "198.51.100.1");
-        assert_eq!(
-            address("10.0.0.1", "1.1.1.1, 198.51.100.1, 10.0.0.2"),
-            "198.51.100.1"
-        );
-        assert_eq!(address("10.0.0.1", "garbage"), "10.0.0.1");
-        assert_eq!(address("10.0.0.1", ""), "10.0.0.1");
-        assert_eq!(address("::ffff:10.0.0.1", "198.51.100.1"), "198.51.100.1");
     }
 }
