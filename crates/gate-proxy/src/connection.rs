@@ -158,9 +158,13 @@ async fn http1(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerO
         let Some(next) = worker.unless_draining(connection.next()).await else {
             return;
         };
-        let go_on = match next {
+        let (head, fault) = match next {
             Next::Request(request) => {
-                Box::pin(exchange1(worker, client, options, &mut connection, request)).await
+                let exchange = exchange1(worker, client, options, &mut connection, request);
+                if Box::pin(exchange).await {
+                    continue;
+                }
+                return;
             }
             Next::Closed => return,
             Next::Http2 => {
@@ -172,36 +176,11 @@ async fn http1(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerO
                 }
                 return Box::pin(http2(worker, client, options, io)).await;
             }
-            Next::TooLarge(head) => {
-                let fault = Fault::new(FaultCode::BodyTooLarge);
-                Box::pin(refuse(worker, client, &mut connection, head, fault)).await
-            }
-            Next::Refused(error) => {
-                let fault = parse_fault(error);
-                Box::pin(refuse(
-                    worker,
-                    client,
-                    &mut connection,
-                    unknown_head(),
-                    fault,
-                ))
-                .await
-            }
-            Next::Slow => {
-                let fault = Fault::new(FaultCode::RequestTimeout);
-                Box::pin(refuse(
-                    worker,
-                    client,
-                    &mut connection,
-                    unknown_head(),
-                    fault,
-                ))
-                .await
-            }
+            Next::TooLarge(head) => (head, Fault::new(FaultCode::BodyTooLarge)),
+            Next::Refused(error) => (unknown_head(), parse_fault(error)),
+            Next::Slow => (unknown_head(), Fault::new(FaultCode::RequestTimeout)),
         };
-        if !go_on {
-            return;
-        }
+        return Box::pin(refuse(worker, client, &mut connection, head, fault)).await;
     }
 }
 
@@ -257,7 +236,7 @@ async fn refuse(
     connection: &mut ServerConnection,
     head: RequestHead,
     fault: Fault,
-) -> bool {
+) {
     let mut open = worker.open(
         client,
         Request {
@@ -274,7 +253,6 @@ async fn refuse(
             open.finish(Outcome::ClientClosed, bytes);
         }
     }
-    false
 }
 
 struct Interim1(Interim);

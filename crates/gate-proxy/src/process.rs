@@ -50,8 +50,6 @@ pub struct Shared {
     pub offload: Arc<Semaphore>,
     /// Number of workers.
     pub workers: usize,
-    /// Gives memory back to the system after a burst; the binary knows its allocator.
-    pub trim: fn(),
     open: Vec<AtomicUsize>,
     draining: AtomicBool,
 }
@@ -84,8 +82,6 @@ pub struct Setup {
     pub secrets: Box<dyn SecretSource + Send + Sync>,
     /// The clock.
     pub clock: Clock,
-    /// Gives memory back to the system.
-    pub trim: fn(),
     /// Sockets of a predecessor to take over.
     pub inheritance: Option<Inheritance>,
 }
@@ -176,7 +172,6 @@ impl Process {
             fetch_tls,
             offload: Arc::new(Semaphore::new(256)),
             workers,
-            trim: setup.trim,
             open: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             draining: AtomicBool::new(false),
         });

@@ -97,7 +97,6 @@ impl Worker {
                     seen = self.exchanges.get();
                     if quiet_sweeps == TRIM_AFTER {
                         gate_kit::buffer::trim();
-                        (self.shared.trim)();
                     }
                     continue;
                 }

@@ -3,9 +3,10 @@
 //! Workers never see these requests, so a scrape costs them nothing and answers while they are
 //! busy. Connections and request sizes are bounded; nothing here changes anything.
 
+use crate::accept::accept;
 use gate_net::connection::server::{Next, ServerConnection, ServerOptions};
 use gate_net::http1::Limits;
-use gate_net::listen::{Listener, Sockets};
+use gate_net::listen::Sockets;
 use gate_proxy::listener::parse_address;
 use gate_proxy::process::Process;
 use gate_proxy::record::admin;
@@ -53,7 +54,10 @@ impl Admin {
         let tasks = listeners
             .into_iter()
             .map(|listener| {
-                tokio::task::spawn_local(accept(listener, process.clone(), open.clone()))
+                let process = process.clone();
+                let serve = move |connection| serve(connection, process.clone());
+                let open = open.clone();
+                tokio::task::spawn_local(accept(listener, limits(), open, CONNECTIONS_MAX, serve))
             })
             .collect();
         Ok(Self {
@@ -64,31 +68,18 @@ impl Admin {
     }
 }
 
-async fn accept(listener: Listener, process: Arc<Process>, open: Rc<Cell<usize>>) {
-    let options = Arc::new(ServerOptions {
+fn limits() -> ServerOptions {
+    ServerOptions {
         head: Limits::default(),
         body_bytes: 0,
         idle: Duration::from_secs(75),
         head_time: Duration::from_secs(5),
         body_time: Duration::from_secs(5),
         write_time: Duration::from_secs(10),
-    });
-    loop {
-        let io = listener.accept().await;
-        if open.get() >= CONNECTIONS_MAX {
-            continue;
-        }
-        let connection = ServerConnection::new(io, options.clone());
-        let (process, open) = (process.clone(), open.clone());
-        open.set(open.get() + 1);
-        tokio::task::spawn_local(async move {
-            serve(connection, &process).await;
-            open.set(open.get() - 1);
-        });
     }
 }
 
-async fn serve(mut connection: ServerConnection, process: &Process) {
+async fn serve(mut connection: ServerConnection, process: Arc<Process>) {
     // Anything but a proper request is not worth an answer on this address.
     while let Next::Request(request) = connection.next().await {
         let response = admin::answer(&request.head, process.health(), |format| {

@@ -4,6 +4,7 @@
 //! Commands answer with an exit code: 0 for success, 1 for a finding or a failure, 2 for a command
 //! line that cannot be understood.
 
+mod accept;
 mod admin;
 mod check;
 mod commands;

@@ -65,7 +65,6 @@ fn start(options: &RunOptions, bytes: &[u8]) -> Result<Arc<Process>, String> {
         folder: config::folder(&options.file),
         secrets: Box::new(Secrets),
         clock: Clock::System,
-        trim: || {},
         inheritance,
     };
     Process::start(&document, setup).map_err(|error| error.to_string())
@@ -81,7 +80,8 @@ async fn control(
     let mut admin = None;
     follow_admin(&mut admin, process)?;
     announce(process, admin.as_ref());
-    let mut taken = offer(options.handover.as_deref(), process)?;
+    let offered = offer(options.handover.as_deref(), process)?;
+    let mut taken = std::pin::pin!(taken(offered));
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -106,7 +106,7 @@ async fn control(
                 tracing::info!("draining");
                 return drain(process, &mut ends).await;
             }
-            Ok(()) = &mut taken => {
+            () = &mut taken => {
                 tracing::info!("a successor serves; draining");
                 drop(admin);
                 return drain(process, &mut ends).await;
@@ -211,14 +211,13 @@ fn announce(process: &Process, admin: Option<&Admin>) {
     }
 }
 
-/// Offers the sockets to a successor on a thread of its own; resolves once one has taken them.
-fn offer(path: Option<&Path>, process: &Arc<Process>) -> Result<oneshot::Receiver<()>, String> {
+/// Offers the sockets to a successor on a thread of its own, which says when one has taken them.
+fn offer(
+    path: Option<&Path>,
+    process: &Arc<Process>,
+) -> Result<Option<oneshot::Receiver<()>>, String> {
+    let Some(path) = path else { return Ok(None) };
     let (taken, receiver) = oneshot::channel();
-    let Some(path) = path else {
-        // Never resolves: the sender lives as long as the process.
-        std::mem::forget(taken);
-        return Ok(receiver);
-    };
     let offer =
         Offer::listen(path).map_err(|error| format!("hand-over at {}: {error}", path.display()))?;
     let process = process.clone();
@@ -244,7 +243,17 @@ fn offer(path: Option<&Path>, process: &Arc<Process>) -> Result<oneshot::Receive
         .name("handover".into())
         .spawn(serve)
         .map_err(|error| format!("cannot offer a hand-over: {error}"))?;
-    Ok(receiver)
+    Ok(Some(receiver))
+}
+
+/// Resolves when a successor has taken the sockets; never where nobody may or the offer broke.
+async fn taken(offered: Option<oneshot::Receiver<()>>) {
+    if let Some(offered) = offered
+        && offered.await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 async fn any(signals: &mut [Signal; 2]) {

@@ -1,7 +1,7 @@
 //! The first quote or backslash among 16 bytes: the one place of this crate that uses SIMD itself.
 //!
 //! Strings of JSON are mostly keys and short values, for which calling a search costs more than
-//! the search. Measured on a chat completion: a third fewer instructions for the whole scan.
+//! the search.
 
 /// Offset of the first quote or backslash.
 #[cfg(target_arch = "x86_64")]

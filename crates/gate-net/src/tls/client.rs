@@ -1,6 +1,8 @@
 //! The client's side: whom to trust, who we are, and what name to ask for.
 
-use super::files::{CertificateFiles, MinVersion, Reader, TlsError, provider, versions};
+use super::files::{
+    CertificateFiles, MinVersion, TlsError, anchors, certified, provider, versions,
+};
 use rustls::client::WebPkiServerVerifier;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -35,9 +37,8 @@ impl ClientTls {
     /// # Errors
     /// [`TlsError`], naming the file that is wrong.
     pub fn load(options: &ClientTlsOptions) -> Result<Self, TlsError> {
-        let mut reader = Reader::default();
         let anchors = match &options.authorities {
-            Some(path) => reader.anchors(path)?,
+            Some(path) => anchors(path)?,
             None => RootCertStore {
                 roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
             },
@@ -52,7 +53,7 @@ impl ClientTls {
         let mut config = match &options.certificate {
             None => builder.with_no_client_auth(),
             Some(files) => {
-                let key = Arc::new(reader.certified(files)?);
+                let key = Arc::new(certified(files)?);
                 builder
                     .with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(key)))
             }

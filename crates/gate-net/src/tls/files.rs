@@ -5,7 +5,6 @@ use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -75,90 +74,75 @@ pub(crate) fn versions(min: MinVersion) -> &'static [&'static rustls::SupportedP
     }
 }
 
-/// Reads files and remembers a digest of all of them, so that a reload can tell a change.
-#[derive(Default)]
-pub(crate) struct Reader {
-    hasher: DefaultHasher,
+/// The bytes of a file, bounded.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let fail = |error| TlsError::Read {
+        path: path.into(),
+        error,
+    };
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)
+        .and_then(|file| file.take(PEM_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .map_err(fail)?;
+    if bytes.len() as u64 > PEM_BYTES_MAX {
+        return Err(fail(std::io::ErrorKind::FileTooLarge.into()));
+    }
+    Ok(bytes)
 }
 
-impl Reader {
-    pub(crate) fn digest(&self) -> u64 {
-        self.hasher.finish()
-    }
-
-    fn read(&mut self, path: &Path) -> Result<Vec<u8>, TlsError> {
-        let fail = |error| TlsError::Read {
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let bytes = read(path)?;
+    let found: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+        .collect::<Result<_, _>>()
+        .map_err(|error| invalid(path, error))?;
+    if found.is_empty() {
+        return Err(TlsError::Missing {
             path: path.into(),
-            error,
-        };
-        let mut bytes = Vec::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(PEM_BYTES_MAX + 1).read_to_end(&mut bytes))
-            .map_err(fail)?;
-        if bytes.len() as u64 > PEM_BYTES_MAX {
-            return Err(fail(std::io::ErrorKind::FileTooLarge.into()));
-        }
-        bytes.hash(&mut self.hasher);
-        Ok(bytes)
+            expected: "certificate",
+        });
     }
+    Ok(found)
+}
 
-    pub(crate) fn certificates(
-        &mut self,
-        path: &Path,
-    ) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-        let bytes = self.read(path)?;
-        let found: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
-            .collect::<Result<_, _>>()
+fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    let bytes = read(path)?;
+    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
+        rustls::pki_types::pem::Error::NoItemsFound => TlsError::Missing {
+            path: path.into(),
+            expected: "private key",
+        },
+        error => invalid(path, error),
+    })
+}
+
+/// A chain with its key, checked to belong together.
+pub(crate) fn certified(files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(&files.chain)?;
+    let key = key(&files.key)?;
+    let signing = provider()
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| invalid(&files.key, error))?;
+    let certified = CertifiedKey::new(chain, signing);
+    match certified.keys_match() {
+        Ok(()) => Ok(certified),
+        Err(rustls::Error::InconsistentKeys(_)) => Err(TlsError::Mismatch {
+            chain: files.chain.clone(),
+            key: files.key.clone(),
+        }),
+        Err(error) => Err(invalid(&files.chain, error)),
+    }
+}
+
+/// A bundle of trust anchors; every certificate in it must be usable.
+pub(crate) fn anchors(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        store
+            .add(certificate)
             .map_err(|error| invalid(path, error))?;
-        if found.is_empty() {
-            return Err(TlsError::Missing {
-                path: path.into(),
-                expected: "certificate",
-            });
-        }
-        Ok(found)
     }
-
-    fn key(&mut self, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-        let bytes = self.read(path)?;
-        PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
-            rustls::pki_types::pem::Error::NoItemsFound => TlsError::Missing {
-                path: path.into(),
-                expected: "private key",
-            },
-            error => invalid(path, error),
-        })
-    }
-
-    /// A chain with its key, checked to belong together.
-    pub(crate) fn certified(&mut self, files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
-        let chain = self.certificates(&files.chain)?;
-        let key = self.key(&files.key)?;
-        let signing = provider()
-            .key_provider
-            .load_private_key(key)
-            .map_err(|error| invalid(&files.key, error))?;
-        let certified = CertifiedKey::new(chain, signing);
-        match certified.keys_match() {
-            Ok(()) => Ok(certified),
-            Err(rustls::Error::InconsistentKeys(_)) => Err(TlsError::Mismatch {
-                chain: files.chain.clone(),
-                key: files.key.clone(),
-            }),
-            Err(error) => Err(invalid(&files.chain, error)),
-        }
-    }
-
-    /// A bundle of trust anchors; every certificate in it must be usable.
-    pub(crate) fn anchors(&mut self, path: &Path) -> Result<RootCertStore, TlsError> {
-        let mut store = RootCertStore::empty();
-        for certificate in self.certificates(path)? {
-            store
-                .add(certificate)
-                .map_err(|error| invalid(path, error))?;
-        }
-        Ok(store)
-    }
+    Ok(store)
 }
 
 pub(crate) fn invalid(path: &Path, error: impl std::fmt::Display) -> TlsError {

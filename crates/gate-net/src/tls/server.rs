@@ -3,7 +3,9 @@
 //! A listener asks for [`ServerTls::config`] per connection, so a reload reaches the next
 //! handshake without touching live sessions. Which listener uses what is not known here.
 
-use super::files::{CertificateFiles, MinVersion, Reader, TlsError, invalid, provider, versions};
+use super::files::{
+    CertificateFiles, MinVersion, TlsError, anchors, certified, invalid, provider, read, versions,
+};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
@@ -12,6 +14,7 @@ use rustls::server::{
 };
 use rustls::sign::CertifiedKey;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -53,7 +56,8 @@ impl ServerTls {
     /// [`TlsError`], naming the file that is wrong.
     pub fn load(options: ServerTlsOptions) -> Result<Arc<Self>, TlsError> {
         let tickets = Ticketer::new().map_err(TlsError::Settings)?;
-        let (config, digest) = build(&options, &tickets)?;
+        let digest = digest(&options)?;
+        let config = build(&options, &tickets)?;
         Ok(Arc::new(Self {
             options,
             current: ArcSwap::from_pointee(config),
@@ -75,16 +79,19 @@ impl ServerTls {
     /// # Errors
     /// [`TlsError`]; nothing has changed then.
     pub fn reload(&self) -> Result<Reloaded, TlsError> {
+        // Before anything is built, because files are looked at every second and rarely change. One
+        // that changes while it is read has another digest at the next look.
+        let digest = digest(&self.options)?;
+        if digest == self.digest.load(Ordering::Acquire) {
+            return Ok(Reloaded::Unchanged);
+        }
         // A ticket carries the client's verified certificate past the authorities that verified
         // it, so changed authorities must not honour old tickets.
         let tickets = match &self.options.client_authorities {
             Some(_) => Ticketer::new().map_err(TlsError::Settings)?,
             None => self.tickets.clone(),
         };
-        let (config, digest) = build(&self.options, &tickets)?;
-        if digest == self.digest.load(Ordering::Acquire) {
-            return Ok(Reloaded::Unchanged);
-        }
+        let config = build(&self.options, &tickets)?;
         self.current.store(Arc::new(config));
         self.digest.store(digest, Ordering::Release);
         Ok(Reloaded::Replaced)
@@ -99,19 +106,29 @@ impl std::fmt::Debug for ServerTls {
     }
 }
 
+/// A digest of every file that the options name.
+fn digest(options: &ServerTlsOptions) -> Result<u64, TlsError> {
+    let mut hasher = DefaultHasher::new();
+    let pairs = options.certificates.iter();
+    let files = pairs.flat_map(|files| [&files.chain, &files.key]);
+    for path in files.chain(&options.client_authorities) {
+        read(path)?.hash(&mut hasher);
+    }
+    Ok(hasher.finish())
+}
+
 fn build(
     options: &ServerTlsOptions,
     tickets: &Arc<dyn ProducesTickets>,
-) -> Result<(ServerConfig, u64), TlsError> {
-    let mut reader = Reader::default();
-    let names = ByName::load(&options.certificates, &mut reader)?;
+) -> Result<ServerConfig, TlsError> {
+    let names = ByName::load(&options.certificates)?;
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions(options.min_version))
         .map_err(TlsError::Settings)?;
     let builder = match &options.client_authorities {
         None => builder.with_no_client_auth(),
         Some(path) => {
-            let anchors = Arc::new(reader.anchors(path)?);
+            let anchors = Arc::new(anchors(path)?);
             let verifier = WebPkiClientVerifier::builder_with_provider(anchors, provider())
                 .build()
                 .map_err(|error| invalid(path, error))?;
@@ -124,7 +141,7 @@ fn build(
     config.ticketer = tickets.clone();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
-    Ok((config, reader.digest()))
+    Ok(config)
 }
 
 /// Certificates by the names in them: exact, then wildcard for one label, then the first.
@@ -137,12 +154,12 @@ struct ByName {
 }
 
 impl ByName {
-    fn load(files: &[CertificateFiles], reader: &mut Reader) -> Result<Self, TlsError> {
+    fn load(files: &[CertificateFiles]) -> Result<Self, TlsError> {
         let mut exact: HashMap<Box<str>, Vec<_>> = HashMap::new();
         let mut wildcard: HashMap<Box<str>, Vec<_>> = HashMap::new();
         let mut default = None;
         for files in files {
-            let key = Arc::new(reader.certified(files)?);
+            let key = Arc::new(certified(files)?);
             default.get_or_insert_with(|| key.clone());
             let leaf = key
                 .end_entity_cert()

@@ -52,7 +52,6 @@ impl Gateway {
             folder: folder.to_owned(),
             secrets: Box::new(Secrets),
             clock: Clock::System,
-            trim: || {},
             inheritance: None,
         };
         Process::start(&document, setup).map(|process| Self { process })

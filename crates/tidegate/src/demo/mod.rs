@@ -59,7 +59,6 @@ fn start(document: &Document, credential: String) -> Result<Arc<Process>, String
         folder: PathBuf::from("."),
         secrets: Box::new(OneSecret(credential)),
         clock: Clock::System,
-        trim: || {},
         inheritance: None,
     };
     Process::start(document, setup).map_err(|error| error.to_string())

@@ -3,17 +3,17 @@
 //! A sample is a function from a request and its body to a response; everything about connections
 //! stays here.
 
+use crate::accept::accept;
 use gate_kit::http::{Body, BodyError, BodyStream, Chunk, Frame, RequestHead, Response};
 use gate_net::connection::server::{Next, Sent, ServerConnection, ServerOptions};
 use gate_net::http1::Limits;
-use gate_net::listen::{ListenAddress, Listener, Sockets};
+use gate_net::listen::{ListenAddress, Sockets};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::{Instant, Sleep};
@@ -69,7 +69,11 @@ pub(crate) fn start(
             for (port, sample) in samples() {
                 match port.sockets.share(0, 1) {
                     Ok(listeners) => listeners.into_iter().for_each(|listener| {
-                        tokio::task::spawn_local(accept(listener, sample.clone(), open.clone()));
+                        let sample = sample.clone();
+                        let serve = move |connection| serve(connection, sample.clone());
+                        let open = open.clone();
+                        let serving = accept(listener, limits(), open, CONNECTIONS_MAX, serve);
+                        tokio::task::spawn_local(serving);
                     }),
                     Err(error) => tracing::error!(%error, "a sample does not run"),
                 }
@@ -84,31 +88,18 @@ pub(crate) fn start(
         .map_err(|error| format!("cannot start the samples: {error}"))
 }
 
-async fn accept(listener: Listener, sample: Sample, open: Rc<Cell<usize>>) {
-    let options = Arc::new(ServerOptions {
+fn limits() -> ServerOptions {
+    ServerOptions {
         head: Limits::default(),
         body_bytes: BODY_BYTES_MAX as u64,
         idle: Duration::from_secs(120),
         head_time: Duration::from_secs(10),
         body_time: Duration::from_secs(60),
         write_time: Duration::from_secs(30),
-    });
-    loop {
-        let io = listener.accept().await;
-        if open.get() >= CONNECTIONS_MAX {
-            continue;
-        }
-        let connection = ServerConnection::new(io, options.clone());
-        let (sample, open) = (sample.clone(), open.clone());
-        open.set(open.get() + 1);
-        tokio::task::spawn_local(async move {
-            serve(connection, &sample).await;
-            open.set(open.get() - 1);
-        });
     }
 }
 
-async fn serve(mut connection: ServerConnection, sample: &Sample) {
+async fn serve(mut connection: ServerConnection, sample: Sample) {
     loop {
         let (response, close) = match connection.next().await {
             Next::Request(mut request) => match request.body.collect(BODY_BYTES_MAX).await {
