@@ -75,6 +75,15 @@ pub trait SecretSource {
     /// # Errors
     /// A sentence naming the file, when it cannot be read or is empty.
     fn file(&self, path: &std::path::Path) -> Result<String, String>;
+
+    /// The trimmed contents of a file that is no secret, such as public keys: it has to be there
+    /// also where a configuration is only checked.
+    ///
+    /// # Errors
+    /// As [`Self::file`].
+    fn public_file(&self, path: &std::path::Path) -> Result<String, String> {
+        self.file(path)
+    }
 }
 
 /// State that outlives snapshots (limits, caches, key sets), by type and identity.

@@ -251,7 +251,7 @@ fn compile_source(
         JwtKeys::File(path) => {
             let text = context
                 .secrets
-                .file(&context.resolve(path))
+                .public_file(&context.resolve(path))
                 .map_err(wrong)?;
             serde_json::from_str(&text)
                 .map_err(|error| wrong(format!("{} holds no JSON: {error}", path.display())))?

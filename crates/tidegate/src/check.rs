@@ -93,4 +93,8 @@ impl SecretSource for Lenient {
     fn file(&self, path: &Path) -> Result<String, String> {
         self.or_placeholder(config::Secrets.file(path))
     }
+
+    fn public_file(&self, path: &Path) -> Result<String, String> {
+        config::Secrets.file(path)
+    }
 }

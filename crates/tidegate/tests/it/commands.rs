@@ -103,6 +103,20 @@ fn check_warns_of_missing_secrets_and_refuses_missing_files() {
 }
 
 #[test]
+fn check_refuses_public_keys_that_are_not_there() {
+    let configuration = "listeners: { public: { address: \"127.0.0.1:0\" } }\n\
+        routes:\n  all:\n    policies: [{ auth_jwt: { keys: { file: /surely/not/jwks.json } } }]\n    \
+        target: { fixed: { status: 200, body: ok } }\n";
+    let (code, said) = check(configuration, &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("cannot read /surely/not/jwks.json"), "{said}");
+    assert!(
+        said.contains("routes.all.policies[0].auth_jwt.keys"),
+        "{said}"
+    );
+}
+
+#[test]
 fn check_refuses_what_is_no_document() {
     for wrong in [
         "a: [1, 2",
