@@ -31,6 +31,8 @@ pub struct TranslateOptions {
     pub adaptive_thinking: bool,
     /// The caller asked for usage at the end of its stream.
     pub include_usage: bool,
+    /// Whether the answer is streamed, where the caller's path says so and not its body.
+    pub stream: Option<bool>,
     /// Now, in seconds since 1970, for answers that must carry a time of creation.
     pub now_unix_s: u64,
 }
@@ -43,6 +45,7 @@ impl Default for TranslateOptions {
             keep_reasoning: false,
             adaptive_thinking: false,
             include_usage: false,
+            stream: None,
             now_unix_s: 0,
         }
     }
@@ -75,6 +78,7 @@ pub fn translate_request(
     let mut losses = Losses::new(from, to);
     let mut request = from.codec().decode_request(body, &mut losses)?;
     request.model = provider_model.into();
+    request.stream = options.stream.unwrap_or(request.stream);
     let body = to.codec().encode_request(&request, options, &mut losses)?;
     Ok(TranslatedRequest {
         body,

@@ -64,6 +64,15 @@ impl Dialect {
         }
     }
 
+    /// Whether the path of a request names the model and says whether the answer is streamed,
+    /// instead of its body.
+    #[must_use]
+    pub const fn in_path(self) -> bool {
+        match self {
+            Self::ChatCompletions | Self::Messages => false,
+        }
+    }
+
     /// How its streams are cut into events.
     pub(crate) const fn framing(self) -> Framing {
         match self {
