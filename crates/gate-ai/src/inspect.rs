@@ -42,7 +42,7 @@ impl RequestFacts {
         static MESSAGES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image\""));
         let finder = match dialect {
             Dialect::ChatCompletions => &CHAT,
-            Dialect::Messages => &MESSAGES,
+            Dialect::Messages | Dialect::Converse => &MESSAGES,
         };
         let messages = body.get(self.messages_span.clone());
         messages.is_some_and(|messages| finder.find(messages).is_some())
@@ -124,7 +124,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
         stream: false,
         include_usage: match dialect {
             Dialect::ChatCompletions => UsageWish::InsertOptions(scanner.position()),
-            Dialect::Messages => UsageWish::Present,
+            Dialect::Messages | Dialect::Converse => UsageWish::Present,
         },
         messages_span: 0..0,
         has_tools: false,

@@ -4,6 +4,7 @@
 //! to and from the neutral form. A further dialect is one more folder and one more arm below.
 
 pub(crate) mod chat_completions;
+pub(crate) mod converse;
 pub(crate) mod messages;
 
 use crate::conversation::{Request, Response, StreamEvent};
@@ -18,11 +19,13 @@ pub enum Dialect {
     ChatCompletions,
     /// Anthropic Messages.
     Messages,
+    /// Amazon Bedrock Converse.
+    Converse,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 2] = [Self::ChatCompletions, Self::Messages];
+    pub const ALL: [Self; 3] = [Self::ChatCompletions, Self::Messages, Self::Converse];
 
     /// The dialect's name in configuration, metrics and records.
     #[must_use]
@@ -30,6 +33,7 @@ impl Dialect {
         match self {
             Self::ChatCompletions => "chat_completions",
             Self::Messages => "messages",
+            Self::Converse => "converse",
         }
     }
 
@@ -39,6 +43,8 @@ impl Dialect {
         match self {
             Self::ChatCompletions => "/v1/chat/completions",
             Self::Messages => "/v1/messages",
+            // The model goes between; never the path of a call.
+            Self::Converse => "/model/{model}/converse",
         }
     }
 
@@ -52,7 +58,7 @@ impl Dialect {
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages => "application/json",
+            Self::ChatCompletions | Self::Messages | Self::Converse => "application/json",
         }
     }
 
@@ -61,6 +67,7 @@ impl Dialect {
     pub const fn stream_content_type(self) -> &'static str {
         match self {
             Self::ChatCompletions | Self::Messages => "text/event-stream; charset=utf-8",
+            Self::Converse => "application/vnd.amazon.eventstream",
         }
     }
 
@@ -70,6 +77,7 @@ impl Dialect {
     pub const fn in_path(self) -> bool {
         match self {
             Self::ChatCompletions | Self::Messages => false,
+            Self::Converse => true,
         }
     }
 
@@ -77,6 +85,7 @@ impl Dialect {
     pub(crate) const fn framing(self) -> Framing {
         match self {
             Self::ChatCompletions | Self::Messages => Framing::Sse,
+            Self::Converse => Framing::EventStream,
         }
     }
 
@@ -84,6 +93,7 @@ impl Dialect {
         match self {
             Self::ChatCompletions => &chat_completions::ChatCompletions,
             Self::Messages => &messages::Messages,
+            Self::Converse => &converse::Converse,
         }
     }
 }
