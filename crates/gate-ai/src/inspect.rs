@@ -78,9 +78,11 @@ enum Member {
     Tools,
     MaxTokens,
     MaxCompletionTokens,
+    ToolConfig,
+    InferenceConfig,
 }
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
     "model",
     "stream",
     "stream_options",
@@ -88,12 +90,19 @@ const NAMES: [&str; 7] = [
     "tools",
     "max_tokens",
     "max_completion_tokens",
+    "toolConfig",
+    "inferenceConfig",
 ];
 
 impl Member {
-    /// Whether the path decides this where a dialect names models in the path.
-    fn is_in_path(self) -> bool {
-        matches!(self, Self::Model | Self::Stream | Self::StreamOptions)
+    /// Whether this means anything in a dialect that names models in the path, or in one that
+    /// does not.
+    fn counts(self, in_path: bool) -> bool {
+        match self {
+            Self::Model | Self::Stream | Self::StreamOptions => !in_path,
+            Self::ToolConfig | Self::InferenceConfig => in_path,
+            _ => true,
+        }
     }
 
     fn of(name: &[u8]) -> Option<Self> {
@@ -105,6 +114,8 @@ impl Member {
             b"tools" => Self::Tools,
             b"max_tokens" => Self::MaxTokens,
             b"max_completion_tokens" => Self::MaxCompletionTokens,
+            b"toolConfig" => Self::ToolConfig,
+            b"inferenceConfig" => Self::InferenceConfig,
             _ => return None,
         })
     }
@@ -134,7 +145,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
     let in_path = dialect.in_path();
     while let Some(key) = scanner.next_key(&mut first)? {
         let known = member_of(&key, body)?;
-        let Some(member) = known.filter(|member| !(in_path && member.is_in_path())) else {
+        let Some(member) = known.filter(|member| member.counts(in_path)) else {
             scanner.skip_value()?;
             continue;
         };
@@ -194,10 +205,22 @@ fn read_member(
         Member::Messages => {
             facts.messages_span = scanner.skip_value()?;
         }
+        Member::ToolConfig => {
+            let span = scanner.skip_value()?;
+            let tools = crate::usage::value_of_member(&body[span.clone()], b"tools");
+            facts.has_tools = tools.is_some_and(|at| is_filled_list(body, span.start + at));
+        }
+        Member::InferenceConfig => {
+            let span = scanner.skip_value()?;
+            let limit = crate::usage::value_of_member(&body[span.clone()], b"maxTokens");
+            facts.max_tokens = match limit {
+                Some(at) => Scanner::at(body, span.start + at).unsigned()?,
+                None => None,
+            };
+        }
         Member::Tools => {
             let span = scanner.skip_value()?;
-            facts.has_tools = body[span.clone()].starts_with(b"[")
-                && Scanner::at(body, span.start + 1).peek() != Some(b']');
+            facts.has_tools = is_filled_list(body, span.start);
         }
         Member::MaxTokens | Member::MaxCompletionTokens => {
             // Where both are given the smaller one bounds the answer.
@@ -209,6 +232,11 @@ fn read_member(
         }
     }
     Ok(())
+}
+
+/// Whether the value at `at` is a list with something in it.
+fn is_filled_list(body: &[u8], at: usize) -> bool {
+    body.get(at) == Some(&b'[') && Scanner::at(body, at + 1).peek() != Some(b']')
 }
 
 fn read_stream_options(scanner: &mut Scanner<'_>, body: &[u8]) -> Result<UsageWish, DialectError> {

@@ -28,7 +28,10 @@ mod usage;
 pub use dialect::Dialect;
 pub use error::DialectError;
 pub use event_stream::{EventFrame, EventStreamFramer};
-pub use failure::{ErrorClass, ProviderError, error_body, error_event, provider_error};
+pub use failure::{
+    ErrorClass, ProviderError, error_body, error_event, error_header, provider_error,
+    with_error_kind,
+};
 pub use inspect::{RequestFacts, inspect};
 pub use listing::{ListedModel, ListingShape, models_body};
 pub use losses::{Loss, Losses};

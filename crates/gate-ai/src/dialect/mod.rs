@@ -5,6 +5,7 @@
 
 pub(crate) mod chat_completions;
 pub(crate) mod converse;
+mod logprobs;
 pub(crate) mod messages;
 
 use crate::conversation::{Request, Response, StreamEvent};

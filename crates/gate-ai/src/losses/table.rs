@@ -7,12 +7,15 @@
 use super::{Dialects, Entry, Group};
 
 mod chat_completions;
+mod converse;
 mod messages;
 
 /// What each dialect's file says.
 const GROUPS: &[&[Group]] = &[
     chat_completions::SAID,
     chat_completions::UNTOLD,
+    converse::SAID,
+    converse::UNTOLD,
     messages::SAID,
     messages::UNTOLD,
 ];

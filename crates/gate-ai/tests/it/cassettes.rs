@@ -1,5 +1,7 @@
 //! Reads the recordings of the two dialects.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use gate_ai::{Dialect, Usage};
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -13,6 +15,8 @@ pub(crate) struct Cassette {
     pub(crate) request: Option<Vec<u8>>,
     pub(crate) response: Vec<u8>,
     pub(crate) is_stream: bool,
+    /// Whether the answer's bytes are the provider's own.
+    pub(crate) exact: bool,
     pub(crate) usage: Option<Value>,
 }
 
@@ -23,7 +27,7 @@ pub(crate) fn all() -> &'static [Cassette] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes");
         let mut all = Vec::new();
         for provider in folder(&root) {
-            for dialect in Dialect::ALL {
+            for dialect in [Dialect::ChatCompletions, Dialect::Messages] {
                 let files = folder(&provider.join(dialect.as_str()));
                 all.extend(files.iter().filter_map(|path| read(path, dialect)));
             }
@@ -34,6 +38,23 @@ pub(crate) fn all() -> &'static [Cassette] {
         eprintln!("skipped: no recordings in ../shared/cassettes");
     } else {
         assert!(all.len() > 700, "only {} recordings were read", all.len());
+    }
+    all
+}
+
+/// Every recording of one dialect.
+pub(crate) fn of(dialect: Dialect) -> Vec<Cassette> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes");
+    let providers = folder(&root);
+    let files = providers
+        .iter()
+        .flat_map(|provider| folder(&provider.join(dialect.as_str())));
+    let all: Vec<_> = files.filter_map(|path| read(&path, dialect)).collect();
+    if all.is_empty() {
+        eprintln!(
+            "skipped: no recordings of {} in ../shared/cassettes",
+            dialect.as_str()
+        );
     }
     all
 }
@@ -50,9 +71,14 @@ fn folder(path: &Path) -> Vec<PathBuf> {
 fn read(path: &Path, dialect: Dialect) -> Option<Cassette> {
     let value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).unwrap();
     let body = |side: &str| {
-        value[side]["body_text"]
+        let side = &value[side];
+        let text = side["body_text"]
             .as_str()
-            .map(|text| text.as_bytes().to_vec())
+            .map(|text| text.as_bytes().to_vec());
+        text.or_else(|| {
+            let encoded = side["body_base64"].as_str()?;
+            Some(BASE64.decode(encoded).unwrap())
+        })
     };
     Some(Cassette {
         name: value["id"].as_str().unwrap().to_owned(),
@@ -60,7 +86,8 @@ fn read(path: &Path, dialect: Dialect) -> Option<Cassette> {
         status: value["response"]["status"].as_u64().unwrap(),
         request: body("request"),
         response: body("response").unwrap_or_default(),
-        is_stream: value["stream_format"] == "sse",
+        is_stream: value["stream_format"].is_string(),
+        exact: value["fidelity"]["response"] == "exact",
         usage: value
             .get("usage")
             .filter(|usage| usage.is_object())
@@ -73,7 +100,7 @@ impl Cassette {
     pub(crate) fn other(&self) -> Dialect {
         match self.dialect {
             Dialect::ChatCompletions => Dialect::Messages,
-            Dialect::Messages => Dialect::ChatCompletions,
+            _ => Dialect::ChatCompletions,
         }
     }
 
@@ -109,6 +136,15 @@ impl Cassette {
                 reasoning_tokens: first(&["output_tokens_details.thinking_tokens"]),
                 audio_input_tokens: 0,
                 audio_output_tokens: 0,
+            },
+            Dialect::Converse => Usage {
+                input_tokens: first(&["inputTokens"])
+                    + first(&["cacheReadInputTokens"])
+                    + first(&["cacheWriteInputTokens"]),
+                output_tokens: first(&["outputTokens"]),
+                cached_tokens: first(&["cacheReadInputTokens"]),
+                cache_written_tokens: first(&["cacheWriteInputTokens"]),
+                ..Usage::default()
             },
         })
     }

@@ -4,6 +4,7 @@
 //! every test says that it was skipped.
 
 mod cassettes;
+mod converse;
 mod native;
 mod properties;
 mod stream;

@@ -35,7 +35,7 @@ fn facts_agree_with_a_full_parse() {
         assert_eq!(facts.max_tokens, limit, "{name}");
         let image = match cassette.dialect {
             Dialect::ChatCompletions => "image_url",
-            Dialect::Messages => "image",
+            _ => "image",
         };
         let images = has_type(&parsed["messages"], image);
         assert_eq!(facts.has_images(cassette.dialect, body), images, "{name}");

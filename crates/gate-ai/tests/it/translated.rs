@@ -9,15 +9,15 @@ use serde_json::{Map, Value, json};
 
 /// What both dialects can say of an answer.
 #[derive(Debug, Default, PartialEq)]
-struct Said {
-    text: String,
-    thinking: String,
-    calls: Vec<(String, String, Value)>,
-    stop: String,
-    usage: Option<Usage>,
+pub(crate) struct Said {
+    pub(crate) text: String,
+    pub(crate) thinking: String,
+    pub(crate) calls: Vec<(String, String, Value)>,
+    pub(crate) stop: String,
+    pub(crate) usage: Option<Usage>,
 }
 
-fn usage_of(dialect: Dialect, usage: &Value) -> Option<Usage> {
+pub(crate) fn usage_of(dialect: Dialect, usage: &Value) -> Option<Usage> {
     let body = json!({ "usage": usage }).to_string();
     gate_ai::usage_of(dialect, body.as_bytes())
 }
@@ -114,22 +114,24 @@ fn said_by_messages(answer: &Value) -> Said {
     said
 }
 
-fn said(dialect: Dialect, answer: &Value) -> Said {
+pub(crate) fn said(dialect: Dialect, answer: &Value) -> Said {
     match dialect {
         Dialect::ChatCompletions => said_by_chat(answer),
         Dialect::Messages => said_by_messages(answer),
+        Dialect::Converse => crate::converse::said(answer),
     }
 }
 
 /// Puts a stream together the way a client does, into what the whole answer would be.
-fn assembled(dialect: Dialect, events: &[Value]) -> Value {
+pub(crate) fn assembled(dialect: Dialect, events: &[Value]) -> Value {
     match dialect {
         Dialect::ChatCompletions => assembled_chat(events),
         Dialect::Messages => assembled_messages(events),
+        Dialect::Converse => crate::converse::assembled(events),
     }
 }
 
-fn push(target: &mut Value, text: &Value) {
+pub(crate) fn push(target: &mut Value, text: &Value) {
     let Some(text) = text.as_str() else { return };
     let joined = target.as_str().unwrap_or_default().to_owned() + text;
     *target = joined.into();
@@ -222,7 +224,7 @@ fn assembled_messages(events: &[Value]) -> Value {
 }
 
 /// Both sides without what only one can say.
-fn comparable(mut said: Said, from: Dialect, to: Dialect) -> Said {
+pub(crate) fn comparable(mut said: Said, from: Dialect, to: Dialect) -> Said {
     for (id, _, arguments) in &mut said.calls {
         // Ids of calls before tools are made up, and Anthropic's letters are fewer.
         id.retain(|c| c.is_ascii_alphanumeric());
@@ -241,6 +243,9 @@ fn comparable(mut said: Said, from: Dialect, to: Dialect) -> Said {
             &mut usage.audio_input_tokens,
             &mut usage.audio_output_tokens,
         ];
+        if from == Dialect::Converse || to == Dialect::Converse {
+            usage.reasoning_tokens = 0;
+        }
         if from != to {
             audio.into_iter().for_each(|count| *count = 0);
             usage.cache_written_1h_tokens = 0;
@@ -249,13 +254,13 @@ fn comparable(mut said: Said, from: Dialect, to: Dialect) -> Said {
     said
 }
 
-fn check_losses(cassette: &str, losses: &[Loss], unlisted: &mut Vec<String>) {
+pub(crate) fn check_losses(cassette: &str, losses: &[Loss], unlisted: &mut Vec<String>) {
     for loss in losses.iter().filter(|loss| !loss.listed) {
         unlisted.push(format!("{} ({cassette})", loss.field));
     }
 }
 
-fn assert_all_listed(mut unlisted: Vec<String>) {
+pub(crate) fn assert_all_listed(mut unlisted: Vec<String>) {
     unlisted.sort();
     unlisted.dedup_by_key(|entry| entry.split(' ').next().unwrap_or_default().to_owned());
     assert!(
@@ -316,7 +321,7 @@ fn requests_translate_both_ways_and_lose_only_what_is_listed() {
 /// A request without what translation itself decides, and without the choices of form that mean
 /// the same: neighbouring messages of one role, texts as strings or parts, the place of
 /// instructions.
-fn stable(mut request: Value) -> Value {
+pub(crate) fn stable(mut request: Value) -> Value {
     if let Some(members) = request.as_object_mut() {
         for name in [
             "stream_options",
@@ -406,7 +411,7 @@ fn answers_say_the_same_in_the_other_dialect() {
     assert!(compared > 500 || cassettes::all().is_empty());
 }
 
-fn compare(
+pub(crate) fn compare(
     name: &str,
     dialects: (Dialect, Dialect),
     answer: &Value,
@@ -494,8 +499,9 @@ fn streams_say_the_same_in_the_other_dialect() {
 }
 
 /// The order that the dialects' own clients rely on.
-fn check_shape(name: &str, dialect: Dialect, out: &[u8], events: &[Value]) {
+pub(crate) fn check_shape(name: &str, dialect: Dialect, out: &[u8], events: &[Value]) {
     match dialect {
+        Dialect::Converse => crate::converse::check_shape(name, events),
         Dialect::ChatCompletions => {
             assert!(out.ends_with(b"data: [DONE]\n\n"), "{name}");
             assert_eq!(

@@ -277,6 +277,7 @@ pub(super) fn citation<'a>(object: &Object<'a>, losses: &mut Losses) -> Option<C
         title: object.text("title"),
         cited_text: passage.and_then(|passage| passage.text("text")),
         reference: None,
+        span: None,
     })
 }
 

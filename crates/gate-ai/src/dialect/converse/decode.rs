@@ -31,8 +31,18 @@ pub(super) fn request<'a>(
             "additionalModelRequestFields" => fields::read(raw, &mut request, losses)?,
             "serviceTier" => match Object::of(raw, "serviceTier")?.text("type").as_deref() {
                 Some("default") => request.service_tier = Some(ServiceTier::Standard),
+                Some("flex") => request.service_tier = Some(ServiceTier::Flex),
+                Some("priority") => request.service_tier = Some(ServiceTier::Priority),
                 _ => losses.add("serviceTier"),
             },
+            // Labels of the call in the vendor's own logs; checked, because they are written as
+            // they are.
+            "requestMetadata" => {
+                for (_, raw) in Object::of(raw, "requestMetadata")?.iter() {
+                    text(raw, "requestMetadata")?;
+                }
+                request.metadata = Some(raw.get().into());
+            }
             _ => losses.add(name.to_owned()),
         }
     }
@@ -163,7 +173,7 @@ fn output<'a>(
 ) -> Result<(), DialectError> {
     for (name, raw) in Object::of(raw, "outputConfig")?.iter() {
         match name {
-            "textFormat" => request.format = Some(format(raw, losses)?),
+            "textFormat" => request.format = Some(format(raw)?),
             "effort" => {
                 let effort = Effort::from_name(&text(raw, "effort")?);
                 if effort.is_none() {
@@ -177,21 +187,19 @@ fn output<'a>(
     Ok(())
 }
 
-fn format<'a>(raw: Raw<'a>, losses: &mut Losses) -> Result<Format<'a>, DialectError> {
+fn format<'a>(raw: Raw<'a>) -> Result<Format<'a>, DialectError> {
     let wrong = || DialectError::wrong_type("outputConfig.textFormat", "a JSON schema");
     let within = |object: &Object<'a>, field| Object::of(object.get(field)?, field).ok();
     let format = Object::of(raw, "textFormat")?;
     let schema = within(&format, "structure")
         .and_then(|structure| within(&structure, "jsonSchema"))
         .ok_or_else(wrong)?;
-    if schema.get("description").is_some() {
-        losses.add("outputConfig.textFormat.description");
-    }
     let text = schema.text("schema").ok_or_else(wrong)?;
     // It becomes a value elsewhere, so that it has to be one.
     serde_json::from_str::<&RawValue>(&text).map_err(|_| wrong())?;
     Ok(Format::JsonSchema {
         name: schema.text("name"),
+        description: schema.text("description"),
         schema: text,
         strict: Some(true),
     })

@@ -7,6 +7,7 @@ use crate::conversation::{
     Citation, Content, Format, Message, Part, Request, Role, ServiceTier, Source, Tool, ToolChoice,
 };
 use crate::dialect::messages::{tool_id, tool_input};
+use crate::json::object::{Object, text};
 use crate::json::write::Writer;
 use crate::{DialectError, Losses, TranslateOptions};
 
@@ -39,15 +40,46 @@ pub(super) fn request(
     write_tools(&mut w, request, &mut state);
     write_output(&mut w, request, &plan, state.losses);
     plan.write(&mut w, request.top_k, state.losses);
-    if request.service_tier == Some(ServiceTier::Standard) {
-        w.key("serviceTier")
-            .open()
-            .member("type", "default")
-            .close();
+    let tier = match request.service_tier {
+        Some(ServiceTier::Standard) => Some("default"),
+        Some(ServiceTier::Flex) => Some("flex"),
+        Some(ServiceTier::Priority) => Some("priority"),
+        // What the account has bought is what is used anyway.
+        Some(ServiceTier::Auto) | None => None,
+    };
+    if let Some(tier) = tier {
+        w.key("serviceTier").open().member("type", tier).close();
     }
+    write_labels(&mut w, request, state.losses);
     w.close();
     note_unsayable(request, state.losses);
     Ok(out)
+}
+
+/// Labels, where all of them have the letters that Bedrock allows (`RequestMetadataKeyString`).
+fn write_labels(w: &mut Writer<'_>, request: &Request<'_>, losses: &mut Losses) {
+    let Some(labels) = &request.metadata else {
+        return;
+    };
+    let allowed = |text: &str| {
+        let plain = |c: char| {
+            c.is_ascii_alphanumeric() || c.is_ascii_whitespace() || ":_@$#=/+,-.".contains(c)
+        };
+        text.len() <= 256 && text.chars().all(plain)
+    };
+    let fits = Object::parse(labels.as_bytes()).is_ok_and(|object| {
+        let all = object.iter().all(|(name, raw)| {
+            let value = text(raw, "metadata");
+            allowed(name) && value.is_ok_and(|value| allowed(&value))
+        });
+        all && object.iter().count() <= 16
+    });
+    match fits {
+        true => {
+            w.key("requestMetadata").raw(labels);
+        }
+        false => losses.add("metadata"),
+    }
 }
 
 fn note_unsayable(request: &Request<'_>, losses: &mut Losses) {
@@ -63,6 +95,14 @@ fn note_unsayable(request: &Request<'_>, losses: &mut Losses) {
             "parallel_tool_calls",
             request.parallel_tool_calls == Some(false),
         ),
+        ("store", request.store == Some(true)),
+        ("verbosity", request.verbosity.is_some()),
+        ("prompt_cache_key", request.prompt_cache_key.is_some()),
+        (
+            "prompt_cache_retention",
+            request.prompt_cache_retention.is_some(),
+        ),
+        ("reasoning.summary", request.reasoning_summary.is_some()),
     ] {
         if lost {
             losses.add(field);
@@ -145,7 +185,7 @@ fn write_cache(w: &mut Writer<'_>, cache: Option<&str>, state: &mut State<'_>) {
         state.losses.add("cache_control");
         return;
     }
-    let mark = crate::json::object::Object::parse(cache.as_bytes()).ok();
+    let mark = Object::parse(cache.as_bytes()).ok();
     let ttl = mark.and_then(|mark| mark.text("ttl").map(|ttl| ttl.into_owned()));
     w.open().key("cachePoint").open().member("type", "default");
     w.member_if(
@@ -219,7 +259,10 @@ fn write_content(
             write_image(w, source);
         }
         Content::Document { source, title } => {
-            let name = media::document_name(title.as_deref(), &mut state.names);
+            let (name, same) = media::document_name(title.as_deref(), &mut state.names);
+            if !same {
+                state.losses.add("content.document.title");
+            }
             write_document(w, source, &name);
         }
         Content::Audio { data, format } => {
@@ -397,7 +440,12 @@ fn write_tools(w: &mut Writer<'_>, request: &Request<'_>, state: &mut State<'_>)
         return;
     }
     w.key("toolConfig").open().key("tools").open_list();
-    for tool in &request.tools {
+    let allowed = |tool: &&Tool<'_>| match &request.tool_choice {
+        Some(ToolChoice::Allowed { names, .. }) => names.contains(&tool.name),
+        _ => true,
+    };
+    // Tools that may not be called are left out: Converse cannot allow some of them only.
+    for tool in request.tools.iter().filter(allowed) {
         write_tool(w, tool);
         write_cache(w, tool.cache.as_deref(), state);
     }
@@ -420,7 +468,12 @@ fn write_tools(w: &mut Writer<'_>, request: &Request<'_>, state: &mut State<'_>)
     match &request.tool_choice {
         _ if request.tools.is_empty() => {}
         None | Some(ToolChoice::None) => {}
-        Some(ToolChoice::Auto) => {
+        Some(
+            ToolChoice::Auto
+            | ToolChoice::Allowed {
+                required: false, ..
+            },
+        ) => {
             w.key("toolChoice")
                 .open()
                 .key("auto")
@@ -428,7 +481,7 @@ fn write_tools(w: &mut Writer<'_>, request: &Request<'_>, state: &mut State<'_>)
                 .close()
                 .close();
         }
-        Some(ToolChoice::Required) => {
+        Some(ToolChoice::Required | ToolChoice::Allowed { required: true, .. }) => {
             w.key("toolChoice").open().key("any").open().close().close();
         }
         Some(ToolChoice::Tool(name)) => {
@@ -469,23 +522,27 @@ fn write_spec(
 }
 
 fn write_output(w: &mut Writer<'_>, request: &Request<'_>, plan: &Plan, losses: &mut Losses) {
-    let (schema, name) = match &request.format {
-        Some(Format::JsonSchema { schema, name, .. }) => (Some(schema), name.as_deref()),
-        Some(Format::JsonObject) => {
-            losses.add("response_format.json_object");
-            (None, None)
-        }
-        None => (None, None),
-    };
+    if matches!(request.format, Some(Format::JsonObject)) {
+        losses.add("response_format.json_object");
+    }
+    let has_schema = matches!(request.format, Some(Format::JsonSchema { .. }));
     let effort = plan.claude_effort();
-    if schema.is_none() && effort.is_none() {
+    if !has_schema && effort.is_none() {
         return;
     }
     w.key("outputConfig").open();
-    if let Some(schema) = schema {
+    if let Some(Format::JsonSchema {
+        schema,
+        name,
+        description,
+        ..
+    }) = &request.format
+    {
         w.key("textFormat").open().member("type", "json_schema");
         w.key("structure").open().key("jsonSchema").open();
-        w.member("schema", schema).member_if("name", name);
+        w.member("schema", schema)
+            .member_if("name", name.as_deref());
+        w.member_if("description", description.as_deref());
         w.close().close().close();
     }
     w.member_if("effort", effort.map(|effort| effort.as_str()));

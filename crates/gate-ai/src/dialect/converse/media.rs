@@ -70,11 +70,12 @@ pub(super) fn document_type<'a>(format: &str) -> Text<'a> {
 }
 
 /// A document's name in the letters that Bedrock allows: letters, digits, single spaces, hyphens,
-/// brackets (`DocumentBlock.name`), at most 200 of them, and not one of `taken`.
-pub(super) fn document_name(title: Option<&str>, taken: &mut Vec<String>) -> String {
-    let title = title.unwrap_or_default();
+/// brackets (`DocumentBlock.name`), at most 200 of them, and not one of `taken`; and whether that
+/// is what the document was called.
+pub(super) fn document_name(title: Option<&str>, taken: &mut Vec<String>) -> (String, bool) {
+    let given = title.unwrap_or_default();
     // The extension is in the format.
-    let stem = title.rsplit_once('.').map_or(title, |(stem, _)| stem);
+    let stem = given.rsplit_once('.').map_or(given, |(stem, _)| stem);
     let mut name = String::new();
     for c in stem.chars().take(180) {
         let plain = c.is_ascii_alphanumeric() || matches!(c, '-' | '(' | ')' | '[' | ']');
@@ -94,7 +95,8 @@ pub(super) fn document_name(title: Option<&str>, taken: &mut Vec<String>) -> Str
         number += 1;
     }
     taken.push(unique.clone());
-    unique
+    let same = title.is_none() || unique == stem;
+    (unique, same)
 }
 
 #[cfg(test)]
@@ -116,10 +118,12 @@ mod tests {
     #[test]
     fn names_have_allowed_letters_and_are_unique() {
         let mut taken = Vec::new();
-        let mut name = |title| document_name(title, &mut taken);
+        let mut name = |title| document_name(title, &mut taken).0;
         assert_eq!(name(Some("q3_report  v2.final.pdf")), "q3 report v2 final");
         assert_eq!(name(None), "document");
         assert_eq!(name(Some("???")), "document (2)");
         assert_eq!(name(Some("x".repeat(300).as_str())).len(), 180);
+        assert!(document_name(Some("a b.pdf"), &mut taken).1);
+        assert!(!document_name(Some("a_b.pdf"), &mut taken).1);
     }
 }

@@ -150,7 +150,7 @@ impl Codec for Converse {
 /// The name of an error without the address of its shape, as in
 /// `ThrottlingException:http://internal.amazon.com/coral/com.amazon.bedrock/` or
 /// `com.amazon.coral.service#AccessDeniedException`.
-fn error_name(kind: &str) -> &str {
+pub(crate) fn error_name(kind: &str) -> &str {
     let kind = kind.split(':').next().unwrap_or_default();
     kind.rsplit('#').next().unwrap_or_default()
 }
@@ -198,7 +198,13 @@ fn exception_of_class(class: ErrorClass) -> &'static str {
 }
 
 /// Writes usage as Bedrock does.
-fn write_usage(w: &mut Writer<'_>, usage: &Usage) {
+fn write_usage(w: &mut Writer<'_>, usage: &Usage, losses: &mut Losses) {
+    if usage.reasoning_tokens > 0 {
+        losses.add("usage.reasoning_tokens");
+    }
+    if usage.audio_input_tokens > 0 || usage.audio_output_tokens > 0 {
+        losses.add("usage.audio_tokens");
+    }
     w.open();
     w.key("inputTokens").unsigned(usage.fresh_input_tokens());
     w.key("outputTokens").unsigned(usage.output_tokens);

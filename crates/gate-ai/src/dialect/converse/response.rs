@@ -20,6 +20,8 @@ pub(super) fn decode<'a>(
         stop: Stop::EndTurn,
         stop_sequence: None,
         usage: None,
+        logprobs: Vec::new(),
+        service_tier: None,
     };
     let within = |object: &Object<'a>, field: &'static str| {
         let raw = object.get(field).ok_or(DialectError::Missing { field })?;
@@ -40,6 +42,9 @@ pub(super) fn decode<'a>(
             }
             "additionalModelResponseFields" => {
                 response.stop_sequence = stop_sequence(raw, losses)?;
+            }
+            "serviceTier" => {
+                response.service_tier = Object::of(raw, "serviceTier")?.text("type");
             }
             _ => losses.add(name.to_owned()),
         }
@@ -120,9 +125,16 @@ pub(super) fn encode(
     }
     // Both members are required; a provider that did not count gives zeros, and none but Bedrock
     // says how long it took.
-    write_usage(w.key("usage"), &response.usage.unwrap_or_default());
+    let usage = response.usage.unwrap_or_default();
+    write_usage(w.key("usage"), &usage, losses);
     write_metrics(&mut w);
+    if let Some(tier) = &response.service_tier {
+        w.key("serviceTier").open().member("type", tier).close();
+    }
     w.close();
+    if !response.logprobs.is_empty() {
+        losses.add("logprobs");
+    }
     Ok(out)
 }
 

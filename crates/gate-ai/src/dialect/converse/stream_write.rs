@@ -60,7 +60,7 @@ impl Encoder {
 
     fn block_start(&mut self, out: &mut Vec<u8>, index: u32, block: &Block<'_>) {
         match block {
-            Block::Text => self.silent.push(index),
+            Block::Text | Block::Refusal => self.silent.push(index),
             Block::Reasoning => {}
             Block::RedactedReasoning(data) => {
                 let data = redacted_content(data);
@@ -87,7 +87,7 @@ impl Encoder {
         });
         let usage = self.usage;
         self.event(out, "metadata", |w| {
-            write_usage(w.key("usage"), &usage);
+            write_usage(w.key("usage"), &usage, losses);
             write_metrics(w);
         });
     }
@@ -103,6 +103,7 @@ impl StreamEncoder for Encoder {
             StreamEvent::Text { index, text } => self.delta(out, *index, |w| {
                 w.member("text", text);
             }),
+            StreamEvent::Logprobs { .. } => losses.add("logprobs"),
             StreamEvent::Reasoning { index, text } => self.thought(out, *index, "text", text),
             StreamEvent::Signature { index, signature } => {
                 self.thought(out, *index, "signature", signature);
