@@ -49,6 +49,12 @@ pub enum DialectError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// A stream's binary framing is broken.
+    #[error("the stream's framing is broken: {reason}")]
+    Frame {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A stream has more parts than the gateway follows.
     #[error("a stream has more than {limit} content blocks")]
     TooManyBlocks {

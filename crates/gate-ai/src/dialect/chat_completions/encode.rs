@@ -173,12 +173,12 @@ fn write_reasoning(w: &mut Writer<'_>, reasoning: Option<Reasoning>, losses: &mu
         // Not thinking is what models without the parameter do; older ones refuse "none".
         None | Some(Reasoning::Off | Reasoning::Adaptive(None)) => return,
         Some(Reasoning::Adaptive(Some(Effort::Max))) => {
-            losses.add("output_config.effort");
+            losses.add("reasoning.effort");
             Effort::XHigh
         }
         Some(Reasoning::Adaptive(Some(effort))) => effort,
         Some(Reasoning::Budget(tokens)) => {
-            losses.add("thinking.budget_tokens");
+            losses.add("reasoning.budget_tokens");
             Effort::of_budget(tokens)
         }
     };
@@ -405,7 +405,7 @@ fn write_assistant(
                 if options.keep_reasoning {
                     thoughts.push(thought);
                 } else {
-                    losses.add("content.thinking");
+                    losses.add("content.reasoning");
                 }
             }
             _ => losses.add("content.misplaced"),

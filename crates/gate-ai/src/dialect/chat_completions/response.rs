@@ -145,7 +145,7 @@ pub(super) fn reason_of(stop: Stop, losses: &mut Losses) -> &'static str {
             "stop"
         }
         Stop::Pause => {
-            losses.add("stop_reason.pause_turn");
+            losses.add("stop_reason.pause");
             "stop"
         }
         Stop::MaxTokens | Stop::ContextWindow => "length",

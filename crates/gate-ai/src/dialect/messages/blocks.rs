@@ -125,7 +125,7 @@ fn read_citations<'a>(
         let object = Object::of(item, "citations")?;
         match citation(&object) {
             Some(citation) => citations.push(citation),
-            None => losses.add("content.text.citations"),
+            None => losses.add("content.text.citations.document"),
         }
     }
     Ok(citations)

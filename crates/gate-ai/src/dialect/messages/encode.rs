@@ -87,11 +87,11 @@ impl Thinking {
             Some(ToolChoice::Required | ToolChoice::Tool(_))
         );
         if forced {
-            losses.add("reasoning_effort.tool_choice");
+            losses.add("reasoning.tool_choice");
         } else if lacks_thoughts(&request.messages) {
-            losses.add("reasoning_effort.history");
+            losses.add("reasoning.history");
         } else if explicit.is_some_and(|limit| limit <= THINKING_MIN) {
-            losses.add("reasoning_effort.max_tokens");
+            losses.add("reasoning.max_tokens");
         } else {
             let wish = wish.max(THINKING_MIN);
             match explicit {
@@ -351,16 +351,16 @@ fn write_part(
 /// The loss that a piece is as a whole.
 fn unsayable(content: &Content<'_>) -> Option<&'static str> {
     match content {
-        Content::Audio { .. } => Some("content.input_audio"),
-        Content::Reasoning { .. } if !can_hand_back(content) => Some("messages.reasoning"),
+        Content::Audio { .. } => Some("content.audio"),
+        Content::Reasoning { .. } if !can_hand_back(content) => Some("content.reasoning"),
         Content::Image {
             source: Source::File(_) | Source::Text(_),
             ..
-        } => Some("content.image_url.file"),
+        } => Some("content.image.file"),
         Content::Document {
             source: Source::File(_),
             ..
-        } => Some("content.file.file_id"),
+        } => Some("content.document.file"),
         _ => None,
     }
 }
@@ -387,7 +387,7 @@ pub(super) fn write_content(
         }
         Content::Image { source, detail } => {
             if detail.as_deref().is_some_and(|detail| detail != "auto") {
-                losses.add("content.image_url.detail");
+                losses.add("content.image.detail");
             }
             write_source(w.member("type", "image"), source);
         }
@@ -428,7 +428,7 @@ pub(super) fn write_content(
                 w.key("is_error").boolean(true);
             }
         }
-        Content::Audio { .. } => losses.add("content.input_audio"),
+        Content::Audio { .. } => losses.add("content.audio"),
     }
     Ok(())
 }
