@@ -4,6 +4,7 @@
 //! to and from the neutral form. A further dialect is one more folder and one more arm below.
 
 pub(crate) mod chat_completions;
+mod logprobs;
 pub(crate) mod messages;
 
 use crate::conversation::{Request, Response, StreamEvent};
