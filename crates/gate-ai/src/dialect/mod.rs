@@ -4,6 +4,7 @@
 //! to and from the neutral form. A further dialect is one more folder and one more arm below.
 
 pub(crate) mod chat_completions;
+mod logprobs;
 pub(crate) mod messages;
 
 use crate::conversation::{Request, Response, StreamEvent};
@@ -31,6 +32,14 @@ impl Dialect {
             Self::ChatCompletions => "chat_completions",
             Self::Messages => "messages",
         }
+    }
+
+    /// The dialect of this name, when this build has it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|dialect| dialect.as_str() == name)
     }
 
     /// The path that callers post to.

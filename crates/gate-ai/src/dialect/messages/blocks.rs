@@ -140,6 +140,7 @@ pub(super) fn citation<'a>(object: &Object<'a>) -> Option<Citation<'a>> {
         title: object.text("title"),
         cited_text: object.text("cited_text"),
         reference: object.text("encrypted_index"),
+        span: None,
     })
 }
 

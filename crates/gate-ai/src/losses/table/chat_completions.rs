@@ -16,10 +16,6 @@ pub(super) const SAID: &[Group] = &[
             ("logit_bias", "a bias of tokens belongs to Chat Completions"),
             ("reasoning.exclude", "only OpenRouter can hide thinking"),
             (
-                "reasoning.summary",
-                "only OpenRouter has a choice of summaries here",
-            ),
-            (
                 "reasoning_format",
                 "only Groq has several forms of thinking",
             ),
@@ -52,28 +48,24 @@ pub(super) const SAID: &[Group] = &[
                 "tools that take free text are OpenAI's",
             ),
             (
+                "tool_choice.custom",
+                "tools that take free text are OpenAI's",
+            ),
+            (
+                "service_tier.*",
+                "this scheduling class is the vendor's own",
+            ),
+            (
+                "choices.logprobs",
+                "likelihoods in a compatible server's own form, or of a refusal",
+            ),
+            (
                 "tool_calls.nameless",
                 "a call without a name calls nothing and was left out",
             ),
-            (
-                "tool_choice.allowed_tools",
-                "only OpenAI can allow some of the tools",
-            ),
-            (
-                "service_tier",
-                "other vendors have the classes auto and standard only; answers name it in their usage",
-            ),
-            ("store", "only OpenAI stores answers to be read back"),
-            ("metadata", "labels of stored answers belong to OpenAI"),
             ("prediction", "only Chat Completions takes a prediction"),
             ("modalities", "answers are translated as text only"),
             ("audio", "answers are translated as text only"),
-            ("verbosity", "only OpenAI has a choice of verbosity"),
-            ("prompt_cache_key", "other vendors' caches have no key"),
-            (
-                "prompt_cache_retention",
-                "other vendors' caches are not kept by the request",
-            ),
             (
                 "web_search_options",
                 "web search is a tool that runs at the vendor",
@@ -101,10 +93,6 @@ pub(super) const SAID: &[Group] = &[
             (
                 "choices",
                 "other vendors give one answer; the first one was kept",
-            ),
-            (
-                "choices.logprobs",
-                "log probabilities of an answer are not translated",
             ),
             (
                 "system_fingerprint",
@@ -252,6 +240,10 @@ pub(super) const UNTOLD: &[Group] = &[Group {
             "Chat Completions has no such level; the nearest is sent",
         ),
         ("top_k", "Chat Completions has no top_k"),
+        (
+            "reasoning.summary",
+            "Chat Completions has no choice of summaries",
+        ),
         (
             "stop_sequences",
             "Chat Completions takes four stop texts; the first four are sent",

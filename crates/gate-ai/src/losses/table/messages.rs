@@ -94,6 +94,26 @@ pub(super) const UNTOLD: &[Group] = &[Group {
     source: DOCUMENT,
     fields: &[
         ("seed", "Messages has no seed"),
+        ("store", "Messages stores nothing to be read back"),
+        ("metadata", "Messages takes a user's id and no other labels"),
+        ("verbosity", "Messages has no choice of verbosity"),
+        (
+            "prompt_cache_key",
+            "Messages marks caches in the prompt, not by a key",
+        ),
+        (
+            "prompt_cache_retention",
+            "Messages marks caches in the prompt, not for the request",
+        ),
+        ("reasoning.summary", "Messages has no choice of summaries"),
+        (
+            "service_tier",
+            "Messages has the classes auto and standard only; answers name it in their usage",
+        ),
+        (
+            "tool_choice.allowed",
+            "Messages cannot allow some of the tools only",
+        ),
         ("n", "Messages gives one answer per request"),
         ("logprobs", "Messages gives no log probabilities"),
         ("frequency_penalty", "Messages has no penalties"),
