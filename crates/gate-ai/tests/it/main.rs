@@ -6,6 +6,8 @@
 mod cassettes;
 mod converse;
 mod native;
+mod prices;
 mod properties;
 mod stream;
+mod tokens;
 mod translated;
