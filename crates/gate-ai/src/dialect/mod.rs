@@ -80,6 +80,16 @@ impl Dialect {
         }
     }
 
+    /// Whether an answer with this content type is a stream of events.
+    #[must_use]
+    pub fn is_stream(self, content_type: &[u8]) -> bool {
+        let wanted: &[u8] = match self.framing() {
+            Framing::Sse => b"text/event-stream",
+            Framing::EventStream => b"application/vnd.amazon.eventstream",
+        };
+        content_type.starts_with(wanted)
+    }
+
     /// Whether the path of a request names the model and says whether the answer is streamed,
     /// instead of its body.
     #[must_use]

@@ -12,6 +12,7 @@ mod compile;
 mod provider;
 mod refusal;
 mod road;
+mod sign;
 mod tap;
 mod translated;
 
@@ -19,7 +20,7 @@ pub use compile::{Model, Models, ProviderTarget};
 pub use provider::Provider;
 pub use road::Road;
 
-use gate_ai::{Dialect, ListedModel, ListingShape, error_body, models_body};
+use gate_ai::{Dialect, ListedModel, ListingShape, error_body, error_header, models_body};
 use gate_flow::{Exchange, Fault, LocalFuture, Target};
 use gate_kit::http::{HeaderId, Method, Response};
 use gate_model::fault::FaultCode;
@@ -89,7 +90,14 @@ impl Target for ToModels {
         }
         let status = fault.code.status();
         let body = error_body(dialect, status, fault.code.as_str(), &message);
-        Some(Response::full(status, dialect.content_type(), body))
+        let mut response = Response::full(status, dialect.content_type(), body);
+        if let Some((name, value)) = error_header(dialect, status) {
+            response
+                .head
+                .headers
+                .append(name.as_bytes(), value.as_bytes());
+        }
+        Some(response)
     }
 }
 
