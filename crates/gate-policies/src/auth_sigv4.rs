@@ -209,7 +209,7 @@ impl AuthSigv4 {
         }
         let consumer = self
             .check(exchange, &hash, length)
-            .map_err(|refusal| fault_of(refusal))?;
+            .map_err(fault_of)?;
         let caller = exchange.snapshot.callers.by_name(consumer).cloned();
         let caller = caller.ok_or_else(|| invalid("the key's consumer is gone"))?;
         let headers = &mut exchange.request.head.headers;

@@ -144,6 +144,7 @@ fn outgoing(
     let now_unix_s = exchange.services.clock().unix().as_secs();
     let mut options = TranslateOptions {
         now_unix_s,
+        stream: call.dialect.in_path().then_some(call.facts.stream),
         ..target.provider.options.clone()
     };
     if spoken == call.dialect {

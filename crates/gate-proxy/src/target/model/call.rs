@@ -23,12 +23,26 @@ pub(super) struct Call<'a> {
     pub(super) model: &'a Model,
 }
 
-/// Answers a conversation in `dialect` with one of `models`.
+/// What a conversation's address says of it.
+pub(super) struct Asked {
+    pub(super) dialect: Dialect,
+    /// The model, where the path names it.
+    pub(super) named: Option<String>,
+    /// Whether the answer is streamed, where the path says so.
+    pub(super) streams: Option<bool>,
+}
+
+/// Answers a conversation with one of `models`.
 pub(super) async fn converse(
     models: &[(String, Arc<Model>)],
     exchange: &mut Exchange,
-    dialect: Dialect,
+    asked: Asked,
 ) -> Result<Response, Fault> {
+    let Asked {
+        dialect,
+        named,
+        streams,
+    } = asked;
     let limit = exchange
         .overrides
         .body
@@ -37,7 +51,11 @@ pub(super) async fn converse(
     let body = body
         .map_err(|error| Fault::from_request_body(&error))?
         .into_bytes();
-    let facts = inspect(dialect, &body).map_err(|error| not_understood(&error))?;
+    let mut facts = inspect(dialect, &body).map_err(|error| not_understood(&error))?;
+    if let Some(named) = named.filter(|_| facts.model.is_empty()) {
+        facts.model = named;
+    }
+    facts.stream = streams.unwrap_or(facts.stream);
     let model = models
         .iter()
         .find(|(name, _)| *name == facts.model && may_use(exchange, name))

@@ -20,7 +20,12 @@ pub use compile::{Model, Models, ProviderTarget};
 pub use provider::Provider;
 pub use road::Road;
 
-use gate_ai::{Dialect, ListedModel, ListingShape, error_body, error_header, models_body};
+use call::Asked;
+use gate_ai::endpoint::ModelsDialect;
+use gate_ai::{
+    Endpoint, ListedModel, ListingShape, ModelPlace, NoEndpoint, Operation, error_body,
+    error_header, models_body,
+};
 use gate_flow::{Exchange, Fault, LocalFuture, Target};
 use gate_kit::http::{HeaderId, Method, Response};
 use gate_model::fault::FaultCode;
@@ -43,14 +48,24 @@ impl ToModels {
 
     async fn serve(&self, exchange: &mut Exchange) -> Result<Response, Fault> {
         let head = &exchange.request.head;
-        match (&head.method, head.path()) {
-            (Method::Get | Method::Head, "/v1/models") => Ok(self.list(exchange)),
-            (Method::Post, path) => {
-                let dialect = Dialect::of_path(path).ok_or(FaultCode::RouteNotFound)?;
-                call::converse(&self.models, exchange, dialect).await
-            }
-            (_, path) if Dialect::of_path(path).is_some() || path == "/v1/models" => {
-                Err(FaultCode::MethodNotAllowed.into())
+        let endpoint = Endpoint::of(&head.method, head.path(), head.query());
+        let endpoint = endpoint.map_err(|none| match none {
+            NoEndpoint::Path => FaultCode::RouteNotFound,
+            NoEndpoint::Method => FaultCode::MethodNotAllowed,
+        })?;
+        let named = match endpoint.model {
+            ModelPlace::Path(name) => Some(name.into_owned()),
+            _ => None,
+        };
+        match endpoint.operation {
+            Operation::Models(ModelsDialect::V1) if named.is_none() => Ok(self.list(exchange)),
+            Operation::Conversation(dialect) => {
+                let asked = Asked {
+                    dialect,
+                    named,
+                    streams: endpoint.streams,
+                };
+                call::converse(&self.models, exchange, asked).await
             }
             _ => Err(FaultCode::RouteNotFound.into()),
         }
@@ -82,7 +97,9 @@ impl Target for ToModels {
     }
 
     fn render_fault(&self, exchange: &Exchange, fault: &Fault) -> Option<Response> {
-        let dialect = Dialect::of_path(exchange.request.head.path())?;
+        let head = &exchange.request.head;
+        let endpoint = Endpoint::of(&Method::Post, head.path(), head.query()).ok()?;
+        let dialect = endpoint.operation.error_dialect();
         let mut message = fault.code.title().to_owned();
         if !fault.message.is_empty() {
             message.push(' ');
