@@ -21,6 +21,7 @@ use crate::provider::{
 };
 use crate::{Dialect, Operation};
 use schemars::JsonSchema;
+use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -57,8 +58,8 @@ pub const KIND: ProviderKind = ProviderKind {
 };
 
 /// Configuration of a `bedrock` provider.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default, try_from = "Written")]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
 pub struct BedrockConfig {
     /// The AWS region (`us-east-1`), which is part of the address and of signatures.
     pub region: String,
@@ -100,16 +101,17 @@ struct Written {
     headers: BTreeMap<String, String>,
 }
 
-impl TryFrom<Written> for BedrockConfig {
-    type Error = &'static str;
-
-    fn try_from(written: Written) -> Result<Self, Self::Error> {
+impl<'de> Deserialize<'de> for BedrockConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Written::deserialize(deserializer)?;
         let letter = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if written.region.is_empty() || !written.region.chars().all(letter) {
-            return Err("`region` must name an AWS region, such as `us-east-1`");
+            let message = "`region` must name an AWS region, such as `us-east-1`";
+            return Err(D::Error::custom(message));
         }
         if !written.credentials.is_empty() && !written.api_keys.is_empty() {
-            return Err("`credentials` and `api_keys` exclude each other");
+            let message = "`credentials` and `api_keys` exclude each other";
+            return Err(D::Error::custom(message));
         }
         Ok(Self {
             region: written.region,
