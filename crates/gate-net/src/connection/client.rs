@@ -11,7 +11,7 @@ use crate::http1::{
     parse_response,
 };
 use crate::io::Io;
-use gate_kit::buffer::PooledBuf;
+use gate_kit::buffer::{self, PooledBuf};
 use gate_kit::http::{
     Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, Headers, Method, RequestHead,
     ResponseHead,
@@ -192,7 +192,7 @@ impl ClientExchange {
         body: Body,
         limits: http1::Limits,
     ) -> Result<Self, ClientError> {
-        let mut out = Vec::with_capacity(1024);
+        let mut out = buffer::scratch();
         // What follows an upgrade request is sent once the server has agreed to it.
         let (framing, body, tunnel) = match &head.upgrade {
             Some(protocol) => (OutgoingFraming::Upgrade(protocol), Body::Empty, Some(body)),

@@ -12,7 +12,7 @@ use crate::http1::{
     encode_response_head, parse_request,
 };
 use crate::io::Io;
-use gate_kit::buffer::{LARGE, PooledBuf, SMALL};
+use gate_kit::buffer::{self, LARGE, PooledBuf, SMALL};
 use gate_kit::http::{
     Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, HeaderId, Headers, Method, Request,
     RequestHead, Response, ResponseHead, Version,
@@ -405,6 +405,9 @@ impl ServerConnection {
             (None, _) => OutgoingFraming::Chunked,
         };
         let mut out = std::mem::take(&mut *self.shared.interim.borrow_mut());
+        if out.capacity() == 0 {
+            out = buffer::scratch();
+        }
         let promised = match encode_response_head(&mut out, &head, framing, context) {
             Ok(promised) => promised,
             Err(error) => {
@@ -454,6 +457,7 @@ impl ServerConnection {
             let before = writer.sent_body();
             match ready!(writer.poll(cx, &self.shared.io))? {
                 None => return Poll::Ready(Ok(())),
+                Some(Waiting::Turn) => {}
                 Some(Waiting::Body) => {
                     stalled_since = None;
                     // A tunnel's two directions end independently; elsewhere a caller that closes
