@@ -2,7 +2,7 @@
 //! providers' streams. One target per dialect takes its bytes as each of the three.
 
 use gate_ai::{
-    Dialect, DialectError, SseFramer, StreamTap, StreamTranslator, TranslateOptions, Usage,
+    Dialect, DialectError, EventFrame, EventStreamFramer, SseFramer, StreamTap, StreamTranslator, TranslateOptions, Usage,
     inspect, prepare_native, provider_error, response_facts, translate_request, translate_response,
 };
 use serde_json::Value;
@@ -50,6 +50,48 @@ pub fn sse(bytes: &[u8]) {
     for cut in 0..bytes.len() {
         let (head, tail) = bytes.split_at(cut);
         assert_eq!(frame(limit, &[head, tail]), whole, "cut at {cut}");
+    }
+}
+
+/// What a framer of binary frames found: names and payloads, and how it ended.
+type Frames = (Vec<(Option<Vec<u8>>, Vec<u8>)>, Result<(), DialectError>);
+
+fn binary_frames(limit: usize, pieces: &[&[u8]]) -> Frames {
+    let (mut found, mut result) = (Vec::new(), Ok(()));
+    let mut framer = EventStreamFramer::new(limit);
+    for piece in pieces {
+        result = result.and_then(|()| {
+            framer.push(piece, |frame: EventFrame<'_>| {
+                let name = frame.name().map(<[u8]>::to_vec);
+                found.push((name, frame.payload.to_vec()));
+                Ok(())
+            })
+        });
+    }
+    (found, result)
+}
+
+/// Binary frames, and what is wrong with them, do not depend on where the bytes were cut, and what
+/// was read can be written and read again. The first byte chooses the limit.
+pub fn event_stream(bytes: &[u8]) {
+    let (&choice, bytes) = bytes.split_first().unwrap_or((&0, &[]));
+    let limit = if choice == 0 { 1 << 20 } else { usize::from(choice) };
+    let bytes = &bytes[..bytes.len().min(1024)];
+    let whole = binary_frames(limit, &[bytes]);
+    let single: Vec<&[u8]> = bytes.chunks(1).collect();
+    assert_eq!(binary_frames(limit, &single), whole);
+    for cut in 0..bytes.len() {
+        let (head, tail) = bytes.split_at(cut);
+        assert_eq!(binary_frames(limit, &[head, tail]), whole, "cut at {cut}");
+    }
+    for (name, payload) in whole.0 {
+        let Some(name) = name.and_then(|name| String::from_utf8(name).ok()) else {
+            continue;
+        };
+        let mut made = Vec::new();
+        gate_ai::event_stream::write_frame(&mut made, &[(":event-type", &name)], &payload);
+        let again = binary_frames(usize::MAX, &[&made]);
+        assert_eq!(again, (vec![(Some(name.into_bytes()), payload)], Ok(())));
     }
 }
 

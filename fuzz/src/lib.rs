@@ -8,7 +8,7 @@
 mod ai;
 mod config;
 
-pub use ai::{chat_completions, messages, sse};
+pub use ai::{chat_completions, event_stream, messages, sse};
 pub use config::config;
 
 use gate_kit::http::{Headers, Method, Version};
@@ -32,6 +32,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("client_hello", client_hello),
     ("config", config),
     ("sse", sse),
+    ("event_stream", event_stream),
     ("chat_completions", chat_completions),
     ("messages", messages),
 ];

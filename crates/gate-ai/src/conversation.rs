@@ -57,6 +57,18 @@ pub struct Request<'a> {
     pub service_tier: Option<ServiceTier>,
     /// A cache marker for the whole prompt, as its JSON text.
     pub cache: Option<Text<'a>>,
+    /// Caches are shared by requests with the same key.
+    pub prompt_cache_key: Option<Text<'a>>,
+    /// How long the vendor keeps the prompt cached (`in_memory`, `24h`).
+    pub prompt_cache_retention: Option<Text<'a>>,
+    /// Whether the vendor keeps the answer to be read back; its default when absent.
+    pub store: Option<bool>,
+    /// Labels of a stored answer: a JSON object of strings, as its JSON text.
+    pub metadata: Option<Text<'a>>,
+    /// How wordy the answer should be (`low`, `medium`, `high`).
+    pub verbosity: Option<Text<'a>>,
+    /// How the model's thinking is to be summarised (`auto`, `concise`, `detailed`).
+    pub reasoning_summary: Option<Text<'a>>,
 }
 
 /// Scheduling class of a request.
@@ -66,6 +78,10 @@ pub enum ServiceTier {
     Auto,
     /// The standard class only.
     Standard,
+    /// Cheaper and slower, without a promise of capacity.
+    Flex,
+    /// Dearer and faster.
+    Priority,
 }
 
 /// Who speaks.
@@ -187,7 +203,7 @@ pub enum Source<'a> {
 }
 
 /// A source that a text cites.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Citation<'a> {
     /// The page.
     pub url: Text<'a>,
@@ -197,6 +213,22 @@ pub struct Citation<'a> {
     pub cited_text: Option<Text<'a>>,
     /// The vendor's reference, needed to hand the citation back.
     pub reference: Option<Text<'a>>,
+    /// The characters of the text that it stands behind, from and up to, counted from the start of
+    /// the piece of text; all of it when absent.
+    pub span: Option<(u64, u64)>,
+}
+
+/// How likely the model found a token of its answer.
+#[derive(Debug, Clone, Default)]
+pub struct TokenLogprob<'a> {
+    /// The token's text.
+    pub token: Text<'a>,
+    /// The natural logarithm of its probability.
+    pub logprob: f64,
+    /// Its bytes, as a JSON list: a token may be part of a character.
+    pub bytes: Option<Text<'a>>,
+    /// The likeliest tokens at its place; they have none themselves.
+    pub top: Vec<TokenLogprob<'a>>,
 }
 
 /// A tool that the caller runs.
@@ -225,6 +257,13 @@ pub enum ToolChoice<'a> {
     Required,
     /// This tool.
     Tool(Text<'a>),
+    /// None but these tools.
+    Allowed {
+        /// Their names.
+        names: Vec<Text<'a>>,
+        /// Whether one of them must be called.
+        required: bool,
+    },
 }
 
 /// The form the answer must have.
@@ -236,6 +275,8 @@ pub enum Format<'a> {
     JsonSchema {
         /// A name for it.
         name: Option<Text<'a>>,
+        /// What it is for.
+        description: Option<Text<'a>>,
         /// The schema, as JSON text.
         schema: Text<'a>,
         /// Whether it must be followed exactly.
@@ -356,6 +397,10 @@ pub struct Response<'a> {
     pub stop_sequence: Option<Text<'a>>,
     /// What it cost in tokens.
     pub usage: Option<Usage>,
+    /// The likelihoods of the text's tokens, where they were asked for.
+    pub logprobs: Vec<TokenLogprob<'a>>,
+    /// The scheduling class that served it, in the vendor's word.
+    pub service_tier: Option<Text<'a>>,
 }
 
 /// One step of a streamed turn. Blocks are numbered from zero in order of their start; several may
@@ -382,6 +427,13 @@ pub enum StreamEvent<'a> {
         index: u32,
         /// The piece.
         text: Text<'a>,
+    },
+    /// The likelihoods of the tokens in the next piece of a text block.
+    Logprobs {
+        /// The block.
+        index: u32,
+        /// The tokens, in order.
+        tokens: Vec<TokenLogprob<'a>>,
     },
     /// More thinking of a reasoning block.
     Reasoning {
@@ -441,6 +493,8 @@ pub enum StreamEvent<'a> {
 pub enum Block<'a> {
     /// Text follows.
     Text,
+    /// A refusal follows, as pieces of text.
+    Refusal,
     /// Thinking follows.
     Reasoning,
     /// Thinking that only the vendor can read, whole.

@@ -49,11 +49,26 @@ pub enum DialectError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// A stream's binary framing is broken.
+    #[error("the stream's framing is broken: {reason}")]
+    Frame {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A stream has more parts than the gateway follows.
     #[error("a stream has more than {limit} content blocks")]
     TooManyBlocks {
         /// The limit.
         limit: usize,
+    },
+    /// The request needs what only its own vendor has: an answer without it would be about something
+    /// else.
+    #[error("the member {field:?} cannot be served by this model's provider: {reason}")]
+    Untranslatable {
+        /// The member's name.
+        field: &'static str,
+        /// Why.
+        reason: &'static str,
     },
     /// A tool call's arguments are not a JSON object, which the target's dialect needs.
     #[error("the arguments of a call to {tool:?} are not a JSON object")]

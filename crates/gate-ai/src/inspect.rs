@@ -13,11 +13,13 @@ use std::sync::LazyLock;
 /// What a request asks for, and where in its bytes that stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestFacts {
-    /// The model as the caller named it, unescaped.
+    /// The model as the caller named it, unescaped. Empty for dialects that name it in the path,
+    /// until the reader of the path sets it.
     pub model: String,
-    /// Where the model's JSON string lies, quotes included.
+    /// Where the model's JSON string lies, quotes included; empty where the path names it.
     pub model_span: Range<usize>,
-    /// Whether the answer is to be streamed.
+    /// Whether the answer is to be streamed. False for dialects whose path says so, until the
+    /// reader of the path sets it.
     pub stream: bool,
     /// Whether a streamed answer ends with usage; always for dialects without the choice.
     pub include_usage: UsageWish,
@@ -89,6 +91,11 @@ const NAMES: [&str; 7] = [
 ];
 
 impl Member {
+    /// Whether the path decides this where a dialect names models in the path.
+    fn is_in_path(self) -> bool {
+        matches!(self, Self::Model | Self::Stream | Self::StreamOptions)
+    }
+
     fn of(name: &[u8]) -> Option<Self> {
         Some(match name {
             b"model" => Self::Model,
@@ -124,8 +131,10 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
         max_tokens: None,
     };
     let (mut first, mut seen) = (true, 0_u32);
+    let in_path = dialect.in_path();
     while let Some(key) = scanner.next_key(&mut first)? {
-        let Some(member) = member_of(&key, body)? else {
+        let known = member_of(&key, body)?;
+        let Some(member) = known.filter(|member| !(in_path && member.is_in_path())) else {
             scanner.skip_value()?;
             continue;
         };
@@ -139,7 +148,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
         read_member(dialect, member, &mut scanner, body, &mut facts)?;
     }
     scanner.finish()?;
-    if seen & (1 << Member::Model as u32) == 0 {
+    if seen & (1 << Member::Model as u32) == 0 && !in_path {
         return Err(DialectError::Missing { field: "model" });
     }
     Ok(facts)

@@ -11,7 +11,9 @@
 pub mod conversation;
 pub mod dialect;
 mod error;
+pub mod event_stream;
 pub mod failure;
+mod framing;
 pub mod inspect;
 mod json;
 mod listing;
@@ -25,6 +27,7 @@ mod usage;
 
 pub use dialect::Dialect;
 pub use error::DialectError;
+pub use event_stream::{EventFrame, EventStreamFramer};
 pub use failure::{ErrorClass, ProviderError, error_body, error_event, provider_error};
 pub use inspect::{RequestFacts, inspect};
 pub use listing::{ListedModel, ListingShape, models_body};

@@ -53,7 +53,8 @@ impl Prepared {
 
 /// Prepares a request for a provider that speaks the caller's dialect.
 ///
-/// `facts` must come from [`crate::inspect()`] of this very `body`. With `want_usage` a streamed
+/// `facts` must come from [`crate::inspect()`] of this very `body`. Where the path names the model,
+/// the body stays as it is and the provider's path has its name. With `want_usage` a streamed
 /// Chat Completions request that does not ask for usage is made to.
 #[must_use]
 pub fn prepare_native(
@@ -63,7 +64,7 @@ pub fn prepare_native(
     provider_model: &str,
     want_usage: bool,
 ) -> Prepared {
-    let model = (facts.model != provider_model)
+    let model = (facts.model != provider_model && !facts.model_span.is_empty())
         .then(|| (facts.model_span.clone(), json_string(provider_model)));
     let usage = (want_usage && facts.stream && dialect == Dialect::ChatCompletions)
         .then(|| usage_edit(&facts.include_usage))

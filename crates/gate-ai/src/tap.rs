@@ -4,8 +4,8 @@
 //! token has been seen. When the gateway itself asked for usage, the chunk that carries it is
 //! taken out, for which the tail of an incomplete event is held back; otherwise nothing ever is.
 
-use crate::sse::EventScanner;
-use crate::{Dialect, SseEvent, Usage};
+use crate::framing::{Framing, Scanner};
+use crate::{Dialect, EventFrame, SseEvent, Usage};
 use memchr::memmem::Finder;
 use smallvec::SmallVec;
 use std::ops::Range;
@@ -52,7 +52,7 @@ impl Tapped {
 pub struct StreamTap {
     dialect: Dialect,
     strip: bool,
-    scanner: EventScanner,
+    scanner: Scanner,
     /// The beginning of an event whose end has not come.
     carry: Vec<u8>,
     /// The event being read is too long to keep.
@@ -72,7 +72,7 @@ impl StreamTap {
         Self {
             dialect,
             strip: strip_usage_chunk,
-            scanner: EventScanner::new(),
+            scanner: Scanner::new(dialect.framing()),
             carry: Vec::new(),
             oversized: false,
             dropped_last: false,
@@ -91,7 +91,7 @@ impl StreamTap {
         }
         // One walk over the matches beside one walk over the events; most streams have one match.
         let mut usage_at = next_usage(bytes, 0);
-        let mut start = self.scanner.leading_lf(bytes);
+        let mut start = self.scanner.leading(bytes);
         while let Some(end) = self.scanner.next_end(bytes, start) {
             let piece = &bytes[start..end];
             self.events += 1;
@@ -148,7 +148,7 @@ impl StreamTap {
             _ if range.is_empty() => {}
             _ => ranges.push(range),
         };
-        let mut start = self.scanner.leading_lf(bytes);
+        let mut start = self.scanner.leading(bytes);
         if !self.carry.is_empty() && start > 0 {
             // It ends a line of the event that is held back, so it waits behind that.
             self.carry.push(b'\n');
@@ -201,6 +201,10 @@ impl StreamTap {
     /// Reads what is needed of one whole event; true when it is a chunk of nothing but usage.
     #[inline]
     fn look(&mut self, event: &[u8], has_usage: bool) -> bool {
+        if self.dialect.framing() == Framing::EventStream {
+            self.look_at_frame(event, has_usage);
+            return false;
+        }
         if event.len() <= END_MAX && self.dialect.codec().is_end(event) {
             self.ended = true;
             return false;
@@ -211,6 +215,20 @@ impl StreamTap {
             self.token_seen = self.dialect.codec().bears_token(data);
         }
         has_usage && self.read_usage(event)
+    }
+
+    /// The same of a binary frame, whose last one may carry usage and is no chunk of ours.
+    fn look_at_frame(&mut self, event: &[u8], has_usage: bool) {
+        let codec = self.dialect.codec();
+        self.ended = self.ended || codec.is_end(event);
+        let Some(frame) = EventFrame::parse_unchecked(event) else {
+            return;
+        };
+        self.token_seen = self.token_seen || codec.bears_token(frame.payload);
+        let mut usage = self.usage.unwrap_or_default();
+        if has_usage && codec.read_stream_usage(frame.payload, &mut usage) {
+            self.usage = Some(usage);
+        }
     }
 
     fn read_usage(&mut self, event: &[u8]) -> bool {

@@ -7,7 +7,8 @@
 use crate::conversation::StreamEvent;
 use crate::dialect::{StreamDecoder, StreamEncoder};
 use crate::failure::ErrorClass;
-use crate::{Dialect, DialectError, Loss, Losses, SseFramer, Usage, error_event};
+use crate::framing::Framer;
+use crate::{Dialect, DialectError, Loss, Losses, Usage, error_event};
 
 /// Longest stream event that is translated, in bytes.
 pub const EVENT_MAX: usize = 4 * 1024 * 1024;
@@ -30,6 +31,8 @@ pub struct TranslateOptions {
     pub adaptive_thinking: bool,
     /// The caller asked for usage at the end of its stream.
     pub include_usage: bool,
+    /// Whether the answer is streamed, where the caller's path says so and not its body.
+    pub stream: Option<bool>,
     /// Now, in seconds since 1970, for answers that must carry a time of creation.
     pub now_unix_s: u64,
 }
@@ -42,6 +45,7 @@ impl Default for TranslateOptions {
             keep_reasoning: false,
             adaptive_thinking: false,
             include_usage: false,
+            stream: None,
             now_unix_s: 0,
         }
     }
@@ -74,6 +78,7 @@ pub fn translate_request(
     let mut losses = Losses::new(from, to);
     let mut request = from.codec().decode_request(body, &mut losses)?;
     request.model = provider_model.into();
+    request.stream = options.stream.unwrap_or(request.stream);
     let body = to.codec().encode_request(&request, options, &mut losses)?;
     Ok(TranslatedRequest {
         body,
@@ -125,7 +130,7 @@ pub fn translate_response(
 
 /// Translates one stream.
 pub struct StreamTranslator {
-    framer: SseFramer,
+    framer: Framer,
     decoder: Box<dyn StreamDecoder>,
     losses: Losses,
     writer: Writer,
@@ -161,7 +166,7 @@ impl StreamTranslator {
         options: &TranslateOptions,
     ) -> Self {
         Self {
-            framer: SseFramer::new(EVENT_MAX),
+            framer: Framer::new(provider_dialect.framing(), EVENT_MAX),
             decoder: provider_dialect.codec().stream_decoder(),
             losses: Losses::new(provider_dialect, caller_dialect),
             writer: Writer {
@@ -190,11 +195,8 @@ impl StreamTranslator {
             losses,
             writer,
         } = self;
-        let result = framer.push(bytes, |event| {
-            let Some(data) = event.data.filter(|data| !data.is_empty()) else {
-                return Ok(());
-            };
-            decoder.event(event.name, &data, losses, &mut |step, losses| {
+        let result = framer.push(bytes, &mut |name, data| {
+            decoder.event(name, data, losses, &mut |step, losses| {
                 writer.write(&step, losses, out);
             })
         });
@@ -216,11 +218,8 @@ impl StreamTranslator {
             writer,
         } = self;
         // A cut may fall into an event; what is not whole JSON is the cut, not another error.
-        let _ = framer.finish(|event| {
-            let Some(data) = event.data.filter(|data| !data.is_empty()) else {
-                return Ok(());
-            };
-            decoder.event(event.name, &data, losses, &mut |step, losses| {
+        let _ = framer.finish(&mut |name, data| {
+            decoder.event(name, data, losses, &mut |step, losses| {
                 writer.write(&step, losses, out);
             })
         });

@@ -73,7 +73,7 @@ fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> 
     let (mut first, mut left, mut looked_ahead) = (true, 2, false);
     while let Some(key) = scanner.next_key(&mut first).ok()? {
         match key.inner {
-            b"model" if scanner.peek() == Some(b'"') => {
+            b"model" if facts.model.is_none() && scanner.peek() == Some(b'"') => {
                 let name = scanner.string().ok()?.value(body).ok()?;
                 facts.model = Some(name.into_owned());
                 left -= 1;
@@ -246,6 +246,7 @@ mod tests {
             format!("{{{real},\"x\":{{\"y\":1,{fake}}}}}"),
             format!("{{{real},\"x\":[{{{fake}}}]}}"),
             format!("{{{real},\"x\":\"usage\"}}"),
+            format!("{{\"model\":\"m\",\"model\":\"m\",{real}}}"),
             format!("{{{real},\"x\\\"usage\":{{\"prompt_tokens\":7}}}}"),
             format!("{{\"text\":\"a \\\"usage\\\":{{}}\", {real}}}"),
         ] {

@@ -4,10 +4,12 @@
 //! to and from the neutral form. A further dialect is one more folder and one more arm below.
 
 pub(crate) mod chat_completions;
+mod logprobs;
 pub(crate) mod messages;
 
 use crate::conversation::{Request, Response, StreamEvent};
 use crate::failure::{ErrorClass, ProviderError};
+use crate::framing::Framing;
 use crate::{DialectError, Losses, TranslateOptions, Usage};
 
 /// A vendor's wire format for conversations.
@@ -60,6 +62,22 @@ impl Dialect {
     pub const fn stream_content_type(self) -> &'static str {
         match self {
             Self::ChatCompletions | Self::Messages => "text/event-stream; charset=utf-8",
+        }
+    }
+
+    /// Whether the path of a request names the model and says whether the answer is streamed,
+    /// instead of its body.
+    #[must_use]
+    pub const fn in_path(self) -> bool {
+        match self {
+            Self::ChatCompletions | Self::Messages => false,
+        }
+    }
+
+    /// How its streams are cut into events.
+    pub(crate) const fn framing(self) -> Framing {
+        match self {
+            Self::ChatCompletions | Self::Messages => Framing::Sse,
         }
     }
 
@@ -120,7 +138,8 @@ pub(crate) trait Codec: Sync {
     /// Whether a stream event's data holds usage and nothing of the answer.
     fn is_usage_chunk(&self, data: &[u8]) -> bool;
 
-    /// Whether this short event, as it came, ends a stream.
+    /// Whether this event, as it came, ends a stream. Events framed as text are asked only when
+    /// they are short.
     fn is_end(&self, event: &[u8]) -> bool;
 
     /// Whether a stream event's data holds text, thinking or a tool call.

@@ -1,7 +1,7 @@
 //! The translated way: what a caller gets says what the provider said.
 
 use crate::cassettes::{self, Cassette};
-use gate_ai::losses::TABLE;
+use gate_ai::losses::table;
 use gate_ai::{
     Dialect, Loss, StreamTranslator, TranslateOptions, Usage, translate_request, translate_response,
 };
@@ -531,11 +531,8 @@ fn check_shape(name: &str, dialect: Dialect, out: &[u8], events: &[Value]) {
 fn every_entry_of_the_table_is_for_two_dialects_we_have() {
     for from in Dialect::ALL {
         for to in Dialect::ALL.into_iter().filter(|to| *to != from) {
-            assert!(
-                TABLE
-                    .iter()
-                    .any(|entry| entry.from == from && entry.to == to)
-            );
+            let mut entries = table();
+            assert!(entries.any(|entry| entry.from.contains(from) && entry.to.contains(to)));
         }
     }
 }

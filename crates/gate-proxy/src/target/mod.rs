@@ -2,6 +2,4 @@
 
 pub mod fixed;
 pub mod model;
-mod model_body;
-mod model_compile;
 pub mod upstream;

@@ -71,15 +71,37 @@ pub(super) fn request<'a>(
             "service_tier" => match text(raw, "service_tier")?.as_ref() {
                 "auto" => request.service_tier = Some(ServiceTier::Auto),
                 "default" => request.service_tier = Some(ServiceTier::Standard),
-                _ => losses.add("service_tier"),
+                "flex" => request.service_tier = Some(ServiceTier::Flex),
+                "priority" | "fast" => request.service_tier = Some(ServiceTier::Priority),
+                other => losses.add(format!("service_tier.{other}")),
             },
-            _ => losses.add(name.to_owned()),
+            _ => kept(name, raw, &mut request, losses)?,
         }
     }
     if wants_logprobs {
         request.logprobs.get_or_insert(0);
     }
     Ok(request)
+}
+
+/// What belongs to the vendor's own store and caches.
+fn kept<'a>(
+    name: &str,
+    raw: Raw<'a>,
+    request: &mut Request<'a>,
+    losses: &mut Losses,
+) -> Result<(), DialectError> {
+    match name {
+        "store" => request.store = Some(boolean(raw, "store")?),
+        "metadata" => request.metadata = Some(raw.get().into()).filter(|json| json != "{}"),
+        "prompt_cache_key" => request.prompt_cache_key = Some(text(raw, "prompt_cache_key")?),
+        "prompt_cache_retention" => {
+            request.prompt_cache_retention = Some(text(raw, "prompt_cache_retention")?);
+        }
+        "verbosity" => request.verbosity = Some(text(raw, "verbosity")?),
+        _ => losses.add(name.to_owned()),
+    }
+    Ok(())
 }
 
 fn required<'a>(object: &Object<'a>, field: &'static str) -> Result<Raw<'a>, DialectError> {
@@ -267,10 +289,29 @@ fn tool_choice<'a>(
         Some(function) => Object::of(function, "function")?.text("name"),
         None => choice.text("name"),
     };
+    if let Some(raw) = choice.get("allowed_tools") {
+        return allowed(raw, losses).map(Some);
+    }
     if name.is_none() {
-        losses.add("tool_choice.allowed_tools");
+        losses.add("tool_choice.custom");
     }
     Ok(name.map(ToolChoice::Tool))
+}
+
+fn allowed<'a>(raw: Raw<'a>, losses: &mut Losses) -> Result<ToolChoice<'a>, DialectError> {
+    let object = Object::of(raw, "allowed_tools")?;
+    let mut names = Vec::new();
+    for item in list(required(&object, "tools")?, "tools")? {
+        let tool = Object::of(item, "tools")?;
+        let function = tool.get("function");
+        let function = function.and_then(|raw| Object::of(raw, "function").ok());
+        match function.and_then(|function| function.text("name")) {
+            Some(name) => names.push(name),
+            None => losses.add("tool_choice.custom"),
+        }
+    }
+    let required = object.text("mode").as_deref() == Some("required");
+    Ok(ToolChoice::Allowed { names, required })
 }
 
 fn format<'a>(raw: Raw<'a>) -> Result<Option<Format<'a>>, DialectError> {
@@ -282,6 +323,7 @@ fn format<'a>(raw: Raw<'a>) -> Result<Option<Format<'a>>, DialectError> {
             Some(match inner.get("schema") {
                 Some(schema) => Format::JsonSchema {
                     name: inner.text("name"),
+                    description: inner.text("description"),
                     schema: schema.get().into(),
                     strict: inner.get("strict").map(|flag| flag.get() == "true"),
                 },
@@ -321,6 +363,7 @@ fn reasoning<'a>(
             "max_tokens" => {
                 request.reasoning = Some(Reasoning::Budget(unsigned(raw, "max_tokens")?));
             }
+            "summary" => request.reasoning_summary = Some(text(raw, "reasoning.summary")?),
             "enabled" if raw.get() == "false" => request.reasoning = Some(Reasoning::Off),
             "enabled" => {
                 request.reasoning.get_or_insert(Reasoning::Adaptive(None));

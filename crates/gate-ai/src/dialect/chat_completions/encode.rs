@@ -49,13 +49,39 @@ pub(super) fn request(
         Some(ServiceTier::Standard) => {
             w.member("service_tier", "default");
         }
+        Some(ServiceTier::Flex) => {
+            w.member("service_tier", "flex");
+        }
+        Some(ServiceTier::Priority) => {
+            w.member("service_tier", "priority");
+        }
         None => {}
     }
+    write_kept(&mut w, request, losses);
+    w.close();
+    out
+}
+
+/// What belongs to the vendor's own store and caches.
+fn write_kept(w: &mut Writer<'_>, request: &Request<'_>, losses: &mut Losses) {
+    if let Some(store) = request.store {
+        w.key("store").boolean(store);
+    }
+    if let Some(metadata) = &request.metadata {
+        w.key("metadata").raw(metadata);
+    }
+    w.member_if("prompt_cache_key", request.prompt_cache_key.as_deref());
+    w.member_if(
+        "prompt_cache_retention",
+        request.prompt_cache_retention.as_deref(),
+    );
+    w.member_if("verbosity", request.verbosity.as_deref());
     if request.cache.is_some() {
         losses.add("cache_control");
     }
-    w.close();
-    out
+    if request.reasoning_summary.is_some() {
+        losses.add("reasoning.summary");
+    }
 }
 
 fn write_sampling(w: &mut Writer<'_>, request: &Request<'_>, losses: &mut Losses) {
@@ -118,6 +144,17 @@ fn write_tools(w: &mut Writer<'_>, request: &Request<'_>, losses: &mut Losses) {
                 .close()
                 .close();
         }
+        Some(ToolChoice::Allowed { names, required }) => {
+            let mode = if *required { "required" } else { "auto" };
+            w.key("tool_choice").open().member("type", "allowed_tools");
+            w.key("allowed_tools").open().member("mode", mode);
+            w.key("tools").open_list();
+            for name in names {
+                w.open().member("type", "function").key("function");
+                w.open().member("name", name).close().close();
+            }
+            w.close_list().close().close();
+        }
     }
     if let Some(parallel) = request.parallel_tool_calls {
         w.key("parallel_tool_calls").boolean(parallel);
@@ -151,6 +188,7 @@ fn write_format(w: &mut Writer<'_>, format: Option<&Format<'_>>) {
         }
         Some(Format::JsonSchema {
             name,
+            description,
             schema,
             strict,
         }) => {
@@ -161,6 +199,7 @@ fn write_format(w: &mut Writer<'_>, format: Option<&Format<'_>>) {
             w.key("json_schema")
                 .open()
                 .member("name", name.as_deref().unwrap_or("response"));
+            w.member_if("description", description.as_deref());
             w.key("schema").raw(schema);
             w.key("strict").boolean(strict.unwrap_or(true));
             w.close().close();
@@ -173,12 +212,12 @@ fn write_reasoning(w: &mut Writer<'_>, reasoning: Option<Reasoning>, losses: &mu
         // Not thinking is what models without the parameter do; older ones refuse "none".
         None | Some(Reasoning::Off | Reasoning::Adaptive(None)) => return,
         Some(Reasoning::Adaptive(Some(Effort::Max))) => {
-            losses.add("output_config.effort");
+            losses.add("reasoning.effort");
             Effort::XHigh
         }
         Some(Reasoning::Adaptive(Some(effort))) => effort,
         Some(Reasoning::Budget(tokens)) => {
-            losses.add("thinking.budget_tokens");
+            losses.add("reasoning.budget_tokens");
             Effort::of_budget(tokens)
         }
     };
@@ -405,7 +444,7 @@ fn write_assistant(
                 if options.keep_reasoning {
                     thoughts.push(thought);
                 } else {
-                    losses.add("content.thinking");
+                    losses.add("content.reasoning");
                 }
             }
             _ => losses.add("content.misplaced"),

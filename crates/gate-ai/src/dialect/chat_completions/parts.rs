@@ -1,7 +1,7 @@
 //! Pieces of messages that requests and responses share.
 
 use crate::conversation::{Citation, Content, Part, Source, Text};
-use crate::json::object::{Object, Raw, list, text};
+use crate::json::object::{Object, Raw, list, text, unsigned};
 use crate::{DialectError, Losses};
 use std::borrow::Cow;
 
@@ -235,9 +235,16 @@ pub(super) fn citations<'a>(
                 title: inner.as_ref().and_then(|inner| inner.text("title")),
                 cited_text: inner.as_ref().and_then(|inner| inner.text("content")),
                 reference: None,
+                span: inner.as_ref().and_then(span),
             }),
             None => losses.add("annotations.file"),
         }
     }
     Ok(citations)
+}
+
+/// Where in the text a citation stands.
+fn span(citation: &Object<'_>) -> Option<(u64, u64)> {
+    let offset = |key| citation.get(key).and_then(|raw| unsigned(raw, key).ok());
+    offset("start_index").zip(offset("end_index"))
 }

@@ -2,9 +2,9 @@
 
 use super::parts::{citations, message_parts, reasoning_parts, tool_calls};
 use super::{read_error_object, write_usage};
-use crate::conversation::{Citation, Content, Part, Response, Stop};
-use crate::dialect::Codec;
-use crate::json::object::{Object, list, text};
+use crate::conversation::{Citation, Content, Part, Response, Stop, TokenLogprob};
+use crate::dialect::{Codec, logprobs};
+use crate::json::object::{Object, Raw, list, text};
 use crate::json::write::Writer;
 use crate::{DialectError, Losses, TranslateOptions, Usage};
 
@@ -30,9 +30,12 @@ pub(super) fn decode<'a>(
         stop: Stop::EndTurn,
         stop_sequence: None,
         usage: None,
+        logprobs: Vec::new(),
+        service_tier: None,
     };
     for (name, raw) in object.iter() {
         match name {
+            "service_tier" => response.service_tier = Some(text(raw, "service_tier")?),
             "id" | "model" | "object" => {}
             "created" => response.created = raw.get().parse().ok(),
             "choices" => {
@@ -69,6 +72,7 @@ fn choice<'a>(
             "index" | "native_finish_reason" => {}
             "message" => message(&Object::of(raw, "message")?, response, losses)?,
             "finish_reason" => response.stop = stop_of(&text(raw, "finish_reason")?),
+            "logprobs" => response.logprobs = logprobs_of(raw, losses)?,
             _ => losses.add(format!("choices.{name}")),
         }
     }
@@ -78,6 +82,22 @@ fn choice<'a>(
         response.stop = Stop::ToolCall;
     }
     Ok(())
+}
+
+/// The likelihoods of one choice; compatible servers have other forms of them.
+pub(super) fn logprobs_of<'a>(
+    raw: Raw<'a>,
+    losses: &mut Losses,
+) -> Result<Vec<TokenLogprob<'a>>, DialectError> {
+    let object = Object::of(raw, "logprobs")?;
+    let empty = |raw: Raw<'_>| raw.get() == "[]";
+    if object
+        .iter()
+        .any(|(name, raw)| name != "content" && !empty(raw))
+    {
+        losses.add("choices.logprobs");
+    }
+    object.get("content").map_or(Ok(Vec::new()), logprobs::read)
 }
 
 fn message<'a>(
@@ -145,7 +165,7 @@ pub(super) fn reason_of(stop: Stop, losses: &mut Losses) -> &'static str {
             "stop"
         }
         Stop::Pause => {
-            losses.add("stop_reason.pause_turn");
+            losses.add("stop_reason.pause");
             "stop"
         }
         Stop::MaxTokens | Stop::ContextWindow => "length",
@@ -171,14 +191,25 @@ pub(super) fn encode(
     w.key("choices").open_list().open();
     w.key("index").unsigned(0);
     write_message(&mut w, &response.parts, losses);
-    w.key("logprobs").null();
+    write_logprobs(&mut w, &response.logprobs);
     w.member("finish_reason", reason_of(response.stop, losses));
     w.close().close_list();
+    w.member_if("service_tier", response.service_tier.as_deref());
     if let Some(usage) = &response.usage {
         write_usage(w.key("usage"), usage);
     }
     w.close();
     out
+}
+
+fn write_logprobs(w: &mut Writer<'_>, tokens: &[TokenLogprob<'_>]) {
+    w.key("logprobs");
+    if tokens.is_empty() {
+        w.null();
+        return;
+    }
+    logprobs::write(w.open().key("content"), tokens);
+    w.key("refusal").null().close();
 }
 
 fn write_message(w: &mut Writer<'_>, parts: &[Part<'_>], losses: &mut Losses) {
@@ -193,7 +224,11 @@ fn write_message(w: &mut Writer<'_>, parts: &[Part<'_>], losses: &mut Losses) {
                 citations,
             } => {
                 let end = characters + piece.chars().count();
-                cited.extend(citations.iter().map(|citation| (citation, characters, end)));
+                cited.extend(
+                    citations
+                        .iter()
+                        .map(|citation| (citation, (characters, end))),
+                );
                 characters = end;
                 text.get_or_insert_default().push_str(piece);
             }
@@ -225,8 +260,8 @@ fn write_message(w: &mut Writer<'_>, parts: &[Part<'_>], losses: &mut Losses) {
     write_thoughts(w, &thoughts);
     if !cited.is_empty() {
         w.key("annotations").open_list();
-        for (citation, start, end) in cited {
-            write_citation(w, citation, start, end);
+        for (citation, place) in cited {
+            write_citation(w, citation, place);
         }
         w.close_list();
     }
@@ -245,13 +280,13 @@ fn write_message(w: &mut Writer<'_>, parts: &[Part<'_>], losses: &mut Losses) {
     w.close();
 }
 
-/// One annotation; the offsets count characters of the whole text.
-pub(super) fn write_citation(
-    w: &mut Writer<'_>,
-    citation: &Citation<'_>,
-    start: usize,
-    end: usize,
-) {
+/// One annotation of the piece of text in `place`; offsets count characters of the whole text.
+pub(super) fn write_citation(w: &mut Writer<'_>, citation: &Citation<'_>, place: (usize, usize)) {
+    let begin = place.0 as u64;
+    let (start, end) = match citation.span {
+        Some((start, end)) => (begin.saturating_add(start), begin.saturating_add(end)),
+        None => (begin, place.1 as u64),
+    };
     w.open()
         .member("type", "url_citation")
         .key("url_citation")
@@ -261,9 +296,9 @@ pub(super) fn write_citation(
     // OpenRouter's place for the passage.
     w.member_if("content", citation.cited_text.as_deref());
     w.key("start_index")
-        .unsigned(start as u64)
+        .unsigned(start)
         .key("end_index")
-        .unsigned(end as u64);
+        .unsigned(end);
     w.close().close();
 }
 

@@ -7,7 +7,7 @@
 use super::parts::reasoning_detail;
 use crate::conversation::{Block, Content, Stop, StreamEvent};
 use crate::dialect::{Codec, Emit, StreamDecoder};
-use crate::json::object::{Object, Text, list, text};
+use crate::json::object::{Object, Text, is_null, list, text};
 use crate::json::scan::Scanner;
 use crate::{DialectError, Losses, Usage};
 use serde::Deserialize;
@@ -129,6 +129,7 @@ pub(super) fn bears_token(data: &[u8]) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Text,
+    Refusal,
     Reasoning,
 }
 
@@ -181,8 +182,12 @@ impl StreamDecoder for Decoder {
                 losses.add("choices");
                 continue;
             }
-            if choice.logprobs.is_some() {
-                losses.add("choices.logprobs");
+            if let Some(raw) = choice.logprobs.filter(|raw| !is_null(raw)) {
+                let tokens = super::response::logprobs_of(raw, losses)?;
+                if !tokens.is_empty() {
+                    let index = self.block(Kind::Text, losses, emit)?;
+                    emit(StreamEvent::Logprobs { index, tokens }, losses);
+                }
             }
             if let Some(delta) = choice.delta {
                 self.delta(delta, losses, emit)?;
@@ -235,7 +240,7 @@ impl Decoder {
             }
         }
         if let Some(refusal) = delta.refusal {
-            self.spoken(Kind::Text, refusal.0, losses, emit)?;
+            self.spoken(Kind::Refusal, refusal.0, losses, emit)?;
         }
         if let Some(raw) = delta.annotations {
             for citation in super::parts::citations(raw, losses)? {
@@ -331,7 +336,7 @@ impl Decoder {
         }
         let index = self.block(kind, losses, emit)?;
         let event = match kind {
-            Kind::Text => StreamEvent::Text { index, text },
+            Kind::Text | Kind::Refusal => StreamEvent::Text { index, text },
             Kind::Reasoning => StreamEvent::Reasoning { index, text },
         };
         emit(event, losses);
@@ -355,6 +360,7 @@ impl Decoder {
         self.open = Some((index, kind));
         let block = match kind {
             Kind::Text => Block::Text,
+            Kind::Refusal => Block::Refusal,
             Kind::Reasoning => Block::Reasoning,
         };
         emit(StreamEvent::BlockStart { index, block }, losses);

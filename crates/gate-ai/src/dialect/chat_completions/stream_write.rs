@@ -3,7 +3,7 @@
 use super::response::{reason_of, write_citation};
 use super::write_usage;
 use crate::conversation::{Block, StreamEvent};
-use crate::dialect::{Codec, StreamEncoder};
+use crate::dialect::{Codec, StreamEncoder, logprobs};
 use crate::failure::{ProviderError, classify};
 use crate::json::write::Writer;
 use crate::{Losses, TranslateOptions, Usage};
@@ -18,6 +18,10 @@ pub(super) struct Encoder {
     calls: Vec<u32>,
     /// Blocks of thinking, in order.
     thoughts: Vec<u32>,
+    /// Blocks of refusals.
+    refusals: Vec<u32>,
+    /// The likelihoods that go out with the next piece of text, as a JSON list.
+    logprobs: Vec<u8>,
     usage: Usage,
     /// Characters of text so far, and where the current text block began.
     characters: usize,
@@ -33,6 +37,8 @@ impl Encoder {
             head: Vec::new(),
             calls: Vec::new(),
             thoughts: Vec::new(),
+            refusals: Vec::new(),
+            logprobs: Vec::new(),
             usage: Usage::default(),
             characters: 0,
             block_start: 0,
@@ -62,7 +68,15 @@ impl Encoder {
             .key("delta")
             .open();
         fill(&mut w);
-        w.close().key("logprobs").null().key("finish_reason");
+        w.close().key("logprobs");
+        match std::str::from_utf8(&self.logprobs) {
+            Ok(tokens) if !tokens.is_empty() => {
+                w.open().key("content").raw(tokens).key("refusal").null();
+                w.close()
+            }
+            _ => w.null(),
+        };
+        w.key("finish_reason");
         match reason {
             Some(reason) => w.text(reason),
             None => w.null(),
@@ -82,6 +96,7 @@ impl Encoder {
     fn block(&mut self, index: u32, block: &Block<'_>, out: &mut Vec<u8>) {
         match block {
             Block::Text => self.block_start = self.characters,
+            Block::Refusal => self.refusals.push(index),
             Block::Reasoning => self.thoughts.push(index),
             Block::RedactedReasoning(data) => {
                 self.thoughts.push(index);
@@ -133,11 +148,21 @@ impl StreamEncoder for Encoder {
                 });
             }
             StreamEvent::BlockStart { index, block } => self.block(*index, block, out),
+            StreamEvent::Text { index, text } if self.refusals.contains(index) => {
+                self.chunk(out, None, |w| {
+                    w.member("refusal", text);
+                });
+            }
             StreamEvent::Text { text, .. } => {
                 self.characters += text.chars().count();
                 self.chunk(out, None, |w| {
                     w.member("content", text);
                 });
+                self.logprobs.clear();
+            }
+            StreamEvent::Logprobs { tokens, .. } => {
+                self.logprobs.clear();
+                logprobs::write(&mut Writer::new(&mut self.logprobs), tokens);
             }
             StreamEvent::Reasoning { text, .. } => {
                 self.chunk(out, None, |w| {
@@ -166,10 +191,10 @@ impl StreamEncoder for Encoder {
                 });
             }
             StreamEvent::Citation { citation, .. } => {
-                let (start, end) = (self.block_start, self.characters);
+                let place = (self.block_start, self.characters);
                 self.chunk(out, None, |w| {
                     w.key("annotations").open_list();
-                    write_citation(w, citation, start, end);
+                    write_citation(w, citation, place);
                     w.close_list();
                 });
             }

@@ -125,7 +125,7 @@ fn read_citations<'a>(
         let object = Object::of(item, "citations")?;
         match citation(&object) {
             Some(citation) => citations.push(citation),
-            None => losses.add("content.text.citations"),
+            None => losses.add("content.text.citations.document"),
         }
     }
     Ok(citations)
@@ -140,6 +140,7 @@ pub(super) fn citation<'a>(object: &Object<'a>) -> Option<Citation<'a>> {
         title: object.text("title"),
         cited_text: object.text("cited_text"),
         reference: object.text("encrypted_index"),
+        span: None,
     })
 }
 

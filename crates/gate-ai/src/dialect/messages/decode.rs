@@ -208,6 +208,7 @@ fn format<'a>(raw: Raw<'a>) -> Result<Option<Format<'a>>, DialectError> {
     match (object.text("type").as_deref(), object.get("schema")) {
         (Some("json_schema"), Some(schema)) => Ok(Some(Format::JsonSchema {
             name: None,
+            description: None,
             schema: schema.get().into(),
             strict: None,
         })),

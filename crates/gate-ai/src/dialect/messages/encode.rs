@@ -26,7 +26,7 @@ pub(super) fn request(
     w.key("messages").open_list();
     write_messages(&mut w, &request.messages, losses)?;
     w.close_list();
-    write_tools(&mut w, request);
+    write_tools(&mut w, request, losses);
     write_thinking(&mut w, &thinking, request.format.as_ref(), losses);
     write_sampling(&mut w, request, thinking.is_on(), losses);
     if request.stream {
@@ -42,6 +42,7 @@ pub(super) fn request(
         Some(ServiceTier::Standard) => {
             w.member("service_tier", "standard_only");
         }
+        Some(ServiceTier::Flex | ServiceTier::Priority) => losses.add("service_tier"),
         None => {}
     }
     if let Some(cache) = &request.cache {
@@ -84,14 +85,18 @@ impl Thinking {
         };
         let forced = matches!(
             request.tool_choice,
-            Some(ToolChoice::Required | ToolChoice::Tool(_))
+            Some(
+                ToolChoice::Required
+                    | ToolChoice::Tool(_)
+                    | ToolChoice::Allowed { required: true, .. }
+            )
         );
         if forced {
-            losses.add("reasoning_effort.tool_choice");
+            losses.add("reasoning.tool_choice");
         } else if lacks_thoughts(&request.messages) {
-            losses.add("reasoning_effort.history");
+            losses.add("reasoning.history");
         } else if explicit.is_some_and(|limit| limit <= THINKING_MIN) {
-            losses.add("reasoning_effort.max_tokens");
+            losses.add("reasoning.max_tokens");
         } else {
             let wish = wish.max(THINKING_MIN);
             match explicit {
@@ -211,6 +216,15 @@ fn write_sampling(w: &mut Writer<'_>, request: &Request<'_>, thinking: bool, los
         ("seed", request.seed.is_some()),
         ("n", request.candidates.is_some_and(|n| n != 1)),
         ("logprobs", request.logprobs.is_some()),
+        ("store", request.store == Some(true)),
+        ("metadata", request.metadata.is_some()),
+        ("verbosity", request.verbosity.is_some()),
+        ("prompt_cache_key", request.prompt_cache_key.is_some()),
+        (
+            "prompt_cache_retention",
+            request.prompt_cache_retention.is_some(),
+        ),
+        ("reasoning.summary", request.reasoning_summary.is_some()),
     ] {
         if lost {
             losses.add(field);
@@ -218,7 +232,7 @@ fn write_sampling(w: &mut Writer<'_>, request: &Request<'_>, thinking: bool, los
     }
 }
 
-fn write_tools(w: &mut Writer<'_>, request: &Request<'_>) {
+fn write_tools(w: &mut Writer<'_>, request: &Request<'_>, losses: &mut Losses) {
     if request.tools.is_empty() {
         return;
     }
@@ -239,6 +253,10 @@ fn write_tools(w: &mut Writer<'_>, request: &Request<'_>) {
         ToolChoice::None => w.member("type", "none"),
         ToolChoice::Required => w.member("type", "any"),
         ToolChoice::Tool(name) => w.member("type", "tool").member("name", name),
+        ToolChoice::Allowed { required, .. } => {
+            losses.add("tool_choice.allowed");
+            w.member("type", if *required { "any" } else { "auto" })
+        }
     };
     // Where no tool is called there is nothing to run in parallel, and the member is refused.
     if let (Some(parallel), true) = (parallel, *choice != ToolChoice::None) {
@@ -351,16 +369,16 @@ fn write_part(
 /// The loss that a piece is as a whole.
 fn unsayable(content: &Content<'_>) -> Option<&'static str> {
     match content {
-        Content::Audio { .. } => Some("content.input_audio"),
-        Content::Reasoning { .. } if !can_hand_back(content) => Some("messages.reasoning"),
+        Content::Audio { .. } => Some("content.audio"),
+        Content::Reasoning { .. } if !can_hand_back(content) => Some("content.reasoning"),
         Content::Image {
             source: Source::File(_) | Source::Text(_),
             ..
-        } => Some("content.image_url.file"),
+        } => Some("content.image.file"),
         Content::Document {
             source: Source::File(_),
             ..
-        } => Some("content.file.file_id"),
+        } => Some("content.document.file"),
         _ => None,
     }
 }
@@ -387,7 +405,7 @@ pub(super) fn write_content(
         }
         Content::Image { source, detail } => {
             if detail.as_deref().is_some_and(|detail| detail != "auto") {
-                losses.add("content.image_url.detail");
+                losses.add("content.image.detail");
             }
             write_source(w.member("type", "image"), source);
         }
@@ -428,7 +446,7 @@ pub(super) fn write_content(
                 w.key("is_error").boolean(true);
             }
         }
-        Content::Audio { .. } => losses.add("content.input_audio"),
+        Content::Audio { .. } => losses.add("content.audio"),
     }
     Ok(())
 }

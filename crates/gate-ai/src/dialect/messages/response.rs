@@ -20,6 +20,8 @@ pub(super) fn decode<'a>(
         stop: Stop::EndTurn,
         stop_sequence: None,
         usage: None,
+        logprobs: Vec::new(),
+        service_tier: None,
     };
     let content = object
         .get("content")
@@ -87,6 +89,12 @@ pub(super) fn encode(
         w.close();
     }
     w.close_list();
+    if !response.logprobs.is_empty() {
+        losses.add("logprobs");
+    }
+    if response.service_tier.is_some() {
+        losses.add("service_tier");
+    }
     w.member("stop_reason", reason_of(response.stop))
         .key("stop_sequence");
     match &response.stop_sequence {

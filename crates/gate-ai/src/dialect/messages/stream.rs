@@ -226,7 +226,7 @@ impl Decoder {
                     .and_then(|raw| Object::of(raw, "citation").ok());
                 let citation = inner.as_ref().and_then(citation);
                 if citation.is_none() {
-                    losses.add("content.text.citations");
+                    losses.add("content.text.citations.document");
                 }
                 citation.map(|citation| StreamEvent::Citation { index, citation })
             }

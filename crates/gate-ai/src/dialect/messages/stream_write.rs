@@ -92,7 +92,7 @@ fn block_start(out: &mut Vec<u8>, index: u32, block: &Block<'_>) {
             .key("content_block")
             .open();
         match block {
-            Block::Text => w.member("type", "text").member("text", ""),
+            Block::Text | Block::Refusal => w.member("type", "text").member("text", ""),
             Block::Reasoning => w
                 .member("type", "thinking")
                 .member("thinking", "")
@@ -112,7 +112,7 @@ fn block_start(out: &mut Vec<u8>, index: u32, block: &Block<'_>) {
 }
 
 impl StreamEncoder for Encoder {
-    fn event(&mut self, step: &StreamEvent<'_>, _losses: &mut Losses, out: &mut Vec<u8>) {
+    fn event(&mut self, step: &StreamEvent<'_>, losses: &mut Losses, out: &mut Vec<u8>) {
         match step {
             StreamEvent::Start { id, .. } => self.start(id, out),
             StreamEvent::BlockStart { index, block } => block_start(out, *index, block),
@@ -121,6 +121,7 @@ impl StreamEncoder for Encoder {
                     w.member("text", text);
                 });
             }
+            StreamEvent::Logprobs { .. } => losses.add("logprobs"),
             StreamEvent::Reasoning { index, text } => {
                 delta(out, *index, "thinking_delta", |w| {
                     w.member("thinking", text);

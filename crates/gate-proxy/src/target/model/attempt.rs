@@ -1,0 +1,196 @@
+//! One try: a target's request made, sent, and its outcome told apart.
+
+use super::answer::answer;
+use super::call::{Call, not_understood};
+use super::refusal::refused;
+use super::{Provider, ProviderTarget};
+use crate::upstream::attempt::{Answered, attempt};
+use crate::upstream::{Deadlines, Held};
+use bytes::Bytes;
+use gate_ai::{Loss, TranslateOptions, prepare_native, translate_request};
+use gate_flow::{Attempt, Exchange, Fault};
+use gate_kit::http::{Body, Chunk, HeaderId, Headers, Method, RequestHead, Response, Version};
+use gate_model::fault::{FaultCode, FaultSource};
+use tokio::time::Instant;
+
+/// What is to be sent to one target.
+pub(super) struct Outgoing {
+    pub(super) body: Bytes,
+    pub(super) strip_usage_chunk: bool,
+    pub(super) options: TranslateOptions,
+    pub(super) losses: Vec<Loss>,
+}
+
+/// What became of one target.
+pub(super) enum Tried {
+    Answer(Response),
+    /// Not this one; the fault is the caller's if no other answers.
+    Next(Fault),
+    Fault(Fault),
+}
+
+/// Tries `target`; `more` says whether another is left when it fails.
+pub(super) async fn one(
+    exchange: &mut Exchange,
+    call: &Call<'_>,
+    target: &ProviderTarget,
+    more: bool,
+) -> Tried {
+    let provider = &target.provider;
+    let outgoing = match outgoing(exchange, call, target) {
+        Ok(outgoing) => outgoing,
+        Err(fault) => return Tried::Fault(fault),
+    };
+    note_provider(exchange, call, target);
+    let head = match request_head(exchange, provider) {
+        Ok(head) => head,
+        Err(fault) => return Tried::Fault(fault),
+    };
+    let upstream = &provider.upstream;
+    let started = exchange.services.clock().now();
+    let endpoint = match upstream
+        .admit()
+        .and_then(|permit| Ok((permit, upstream.pick(started, None, &[])?)))
+    {
+        Ok(endpoint) => endpoint,
+        Err(fault) => return Tried::Next(fault),
+    };
+    let (permit, endpoint) = endpoint;
+    let overrides = &exchange.overrides;
+    let deadlines = Deadlines {
+        total: overrides.total.map(|total| Instant::now() + total),
+        first_byte: overrides.first_byte.unwrap_or(call.model.first_byte),
+        idle: overrides.idle.unwrap_or(call.model.idle),
+    };
+    let mut body = Some(Body::Full(Chunk::Shared(outgoing.body.clone())));
+    let result = attempt(upstream, &endpoint, &head, &mut body, &deadlines, None).await;
+    let now = exchange.services.clock().now();
+    let (status, fault, reused) = match &result {
+        Ok(answered) => (answered.head.status, None, answered.reused),
+        Err(failure) => (0, Some(failure.fault.code), failure.reused),
+    };
+    exchange.record.attempts.push(Attempt {
+        endpoint: endpoint.address.clone(),
+        status,
+        fault,
+        started: started.since(exchange.record.started),
+        duration: now.since(started),
+        reused,
+    });
+    upstream.note(&endpoint, fault.is_some() || matches!(status, 500..=504));
+    let answered = match result {
+        Ok(answered) => answered,
+        Err(failure) if failure.fault.code.source() == FaultSource::Client => {
+            return Tried::Fault(failure.fault);
+        }
+        Err(failure) => return Tried::Next(failure.fault),
+    };
+    if answered.head.status >= 400 {
+        return refused(call, target, answered, more).await;
+    }
+    let Answered {
+        head,
+        body,
+        in_flight,
+        ..
+    } = answered;
+    let body = match body {
+        Body::Stream(inner) => Body::Stream(Box::new(Held::new(inner, (permit, in_flight)))),
+        at_hand => at_hand,
+    };
+    match answer(exchange, call, target, outgoing, Response { head, body }).await {
+        Ok(response) => Tried::Answer(response),
+        Err(fault) if more => Tried::Next(fault),
+        Err(fault) => Tried::Fault(fault),
+    }
+}
+
+fn note_provider(exchange: &Exchange, call: &Call<'_>, target: &ProviderTarget) {
+    let Some(ai) = &exchange.ai else { return };
+    let mut ai = ai.borrow_mut();
+    ai.provider = Some(target.provider.name.clone());
+    ai.provider_kind = target.provider.kind.telemetry_name;
+    ai.provider_model = Some(target.model.clone());
+    ai.translated = target.provider.kind.dialect != call.dialect;
+}
+
+/// The body for one target: the caller's with another model name, or a translation.
+fn outgoing(
+    exchange: &Exchange,
+    call: &Call<'_>,
+    target: &ProviderTarget,
+) -> Result<Outgoing, Fault> {
+    let kind = target.provider.kind;
+    let now_unix_s = exchange.services.clock().unix().as_secs();
+    let mut options = TranslateOptions {
+        now_unix_s,
+        ..target.provider.options.clone()
+    };
+    if kind.dialect == call.dialect {
+        let prepared = prepare_native(call.dialect, &call.body, &call.facts, &target.model, true);
+        let strip_usage_chunk = prepared.strip_usage_chunk;
+        let mut body = Vec::new();
+        prepared.write_into(&call.body, &mut body);
+        return Ok(Outgoing {
+            body: body.into(),
+            strip_usage_chunk,
+            options,
+            losses: Vec::new(),
+        });
+    }
+    let translated = translate_request(
+        call.dialect,
+        kind.dialect,
+        &call.body,
+        &target.model,
+        &options,
+    )
+    .map_err(|error| not_understood(&error))?;
+    options.include_usage = translated.include_usage;
+    Ok(Outgoing {
+        body: translated.body.into(),
+        strip_usage_chunk: false,
+        options,
+        losses: translated.losses,
+    })
+}
+
+/// The head for a provider: its address, its credential, and of the caller's fields only those
+/// that the provider's file lists.
+fn request_head(exchange: &Exchange, provider: &Provider) -> Result<RequestHead, Fault> {
+    let caller = &exchange.request.head.headers;
+    let mut headers = Headers::with_capacity(12, 512);
+    headers.append_known(HeaderId::ContentType, b"application/json");
+    headers.append_known(
+        HeaderId::Accept,
+        caller.get(HeaderId::Accept).unwrap_or(b"*/*"),
+    );
+    for name in provider.kind.forwarded_headers {
+        for value in caller.all_named(name) {
+            headers.append(name.as_bytes(), value);
+        }
+    }
+    for (name, value) in &provider.headers {
+        headers
+            .try_set(name, value.as_bytes())
+            .map_err(|error| Fault::new(FaultCode::InternalError).detail(error.to_string()))?;
+    }
+    let secret = provider.secret();
+    provider
+        .kind
+        .authorize(&mut headers, secret)
+        .map_err(|error| Fault::new(FaultCode::InternalError).detail(error.to_string()))?;
+    crate::record::trace::inject(
+        &exchange.record.trace,
+        exchange.record.attempts.len(),
+        &mut headers,
+    );
+    Ok(RequestHead {
+        method: Method::Post,
+        authority: provider.authority.clone(),
+        target: provider.path.clone(),
+        version: Version::Http11,
+        headers,
+        upgrade: None,
+    })
+}
