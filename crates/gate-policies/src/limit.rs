@@ -169,7 +169,7 @@ impl Policy for Limit {
 
 impl Limit {
     fn decide(&self, exchange: &Exchange) -> Decision {
-        let now = exchange.services.clock().now();
+        let now = exchange.moment;
         let admit = |domain, key: &[u8]| self.table.admit(domain, key, &self.windows, now);
         let by_address = || match exchange.address.to_canonical() {
             IpAddr::V4(address) => admit(b'4', &address.octets()),

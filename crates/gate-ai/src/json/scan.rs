@@ -182,9 +182,39 @@ impl<'a> Scanner<'a> {
             _ => return self.error(),
         }
         *first = false;
+        if let Some(key) = self.short_key() {
+            return Ok(Some(key));
+        }
         let key = self.string()?;
         self.expect(b':')?;
         Ok(Some(key))
+    }
+
+    /// A key of fewer than 32 bytes without escapes, its colon right behind it: nearly all of them.
+    #[inline(always)]
+    fn short_key(&mut self) -> Option<RawString<'a>> {
+        if self.bytes.get(self.pos) != Some(&b'"') {
+            self.peek_behind_space();
+        }
+        let [b'"', window @ ..] = self.bytes.get(self.pos..)?.first_chunk::<34>()? else {
+            return None;
+        };
+        let (blocks, _) = window.as_chunks::<16>();
+        let length = match first_quote_or_backslash(&blocks[0]) {
+            Some(length) => length,
+            None => 16 + first_quote_or_backslash(&blocks[1])?,
+        };
+        let [b'"', b':'] = window[length..length + 2] else {
+            return None;
+        };
+        let start = self.pos;
+        self.pos += length + 3;
+        Some(RawString {
+            inner: &self.bytes[start + 1..start + 1 + length],
+            start,
+            end: start + length + 2,
+            escaped: false,
+        })
     }
 
     /// Only white space may be left.
@@ -294,14 +324,19 @@ impl<'a> Scanner<'a> {
     pub(crate) fn unsigned(&mut self) -> Result<Option<u64>, ScanError> {
         self.peek();
         let rest = self.bytes.get(self.pos..).unwrap_or_default();
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        // Token counts end here; fractions, exponents and other types take the long way.
-        if (1..=18).contains(&digits)
-            && matches!(rest.get(digits), Some(b',' | b'}' | b'\n' | b' '))
-        {
-            self.pos += digits;
-            return Ok(unsigned(&rest[..digits]));
+        let mut number = 0_u64;
+        for (digits, &byte) in rest.iter().take(19).enumerate() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit < 10 {
+                number = number * 10 + u64::from(digit);
+            } else if digits > 0 && matches!(byte, b',' | b'}' | b'\n' | b' ') {
+                self.pos += digits;
+                return Ok(Some(number));
+            } else {
+                break;
+            }
         }
+        // Fractions, exponents, longer numbers and other types take the long way.
         let span = self.skip_value()?;
         Ok(unsigned(&self.bytes[span]))
     }

@@ -31,8 +31,8 @@ pub struct ClientConnection {
     io: Io,
     /// Exchanges it has carried.
     pub uses: u32,
-    /// When it was last given back.
-    pub idle_since: Instant,
+    /// Sweeps of its keeper that it has been idle for.
+    pub idle_sweeps: u32,
     /// One lazily armed timer for whoever holds the connection, so that most exchanges arm none.
     pub timer: Timer,
     /// Counts it against a limit, for as long as it lives.
@@ -111,7 +111,7 @@ impl ClientConnection {
         Self {
             io,
             uses: 0,
-            idle_since: Instant::now(),
+            idle_sweeps: 0,
             timer: Timer::default(),
             lease: None,
         }
@@ -365,7 +365,6 @@ impl ClientExchange {
 
     fn give_back(mut self, recycle: &dyn Recycle) {
         self.connection.uses += 1;
-        self.connection.idle_since = Instant::now();
         recycle.recycle(self.connection);
     }
 }

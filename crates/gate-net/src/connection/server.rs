@@ -114,6 +114,15 @@ struct Shared {
     eof: Cell<bool>,
 }
 
+/// Since when a connection has been waiting for its next request.
+#[derive(Default)]
+struct Waited {
+    /// For anything at all.
+    idle: Option<Instant>,
+    /// For the rest of a head.
+    for_head: Option<Instant>,
+}
+
 /// What must be remembered of the request being answered.
 #[derive(Clone)]
 struct Current {
@@ -167,16 +176,14 @@ impl ServerConnection {
 
     /// Waits for the next request. May be dropped midway only when the connection is closed then.
     pub async fn next(&mut self) -> Next {
-        let idle_since = Instant::now();
-        let mut first_byte = None;
-        poll_fn(|cx| self.poll_next(cx, idle_since, &mut first_byte)).await
+        let mut waiting = Waited::default();
+        poll_fn(|cx| self.poll_next(cx, &mut waiting)).await
     }
 
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
-        idle_since: Instant,
-        first_byte: &mut Option<Instant>,
+        waited: &mut Waited,
     ) -> Poll<Next> {
         loop {
             let held = self.shared.input.borrow_mut().take();
@@ -187,18 +194,16 @@ impl ServerConnection {
                 }
             }
             match self.poll_fill(cx) {
-                Poll::Ready(true) => {
-                    first_byte.get_or_insert_with(Instant::now);
-                }
+                Poll::Ready(true) => {}
                 Poll::Ready(false) => return Poll::Ready(self.at_eof()),
                 Poll::Pending => {
+                    // The clock is asked only here: most heads come whole.
                     let options = &self.shared.options;
-                    let (from, patience) = match (*first_byte, self.shared.input.borrow().is_some())
-                    {
-                        (Some(first), _) => (first, options.head_time),
-                        (None, true) => (idle_since, options.head_time),
-                        (None, false) => (idle_since, options.idle),
+                    let (since, patience) = match self.shared.input.borrow().is_some() {
+                        true => (&mut waited.for_head, options.head_time),
+                        false => (&mut waited.idle, options.idle),
                     };
+                    let from = *since.get_or_insert_with(Instant::now);
                     let Some(patience) = limit(patience) else {
                         return Poll::Pending;
                     };
