@@ -132,7 +132,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
     };
     let (mut first, mut seen) = (true, 0_u32);
     let in_path = dialect.in_path();
-    while let Some(key) = scanner.next_key(&mut first)? {
+    while let Some(key) = scanner.next_key_inline(&mut first)? {
         let known = member_of(&key, body)?;
         let Some(member) = known.filter(|member| !(in_path && member.is_in_path())) else {
             scanner.skip_value()?;

@@ -71,7 +71,7 @@ fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> 
     let mut scanner = Scanner::at(body, 0);
     scanner.open_object().ok()?;
     let (mut first, mut left, mut looked_ahead) = (true, 2, false);
-    while let Some(key) = scanner.next_key(&mut first).ok()? {
+    while let Some(key) = scanner.next_key_inline(&mut first).ok()? {
         match key.inner {
             b"model" if facts.model.is_none() && scanner.peek() == Some(b'"') => {
                 let name = scanner.string().ok()?.value(body).ok()?;
@@ -182,7 +182,7 @@ pub(crate) fn read_counts(
     let mut outer: &[u8] = b"";
     let (mut first, mut first_outside) = (true, true);
     loop {
-        let Some(key) = scanner.next_key(&mut first).ok()? else {
+        let Some(key) = scanner.next_key_inline(&mut first).ok()? else {
             if outer.is_empty() {
                 return Some(scanner.position());
             }

@@ -182,12 +182,27 @@ impl<'a> Scanner<'a> {
             _ => return self.error(),
         }
         *first = false;
-        if let Some(key) = self.short_key() {
-            return Ok(Some(key));
-        }
         let key = self.string()?;
         self.expect(b':')?;
         Ok(Some(key))
+    }
+
+    /// [`Self::next_key`] for the few loops that run for every exchange: the usual key is read in
+    /// place instead of behind a call.
+    #[inline(always)]
+    pub(crate) fn next_key_inline(
+        &mut self,
+        first: &mut bool,
+    ) -> Result<Option<RawString<'a>>, ScanError> {
+        if !*first && self.bytes.get(self.pos) == Some(&b',') {
+            let comma = self.pos;
+            self.pos += 1;
+            if let Some(key) = self.short_key() {
+                return Ok(Some(key));
+            }
+            self.pos = comma;
+        }
+        self.next_key(first)
     }
 
     /// A key of fewer than 32 bytes without escapes, its colon right behind it: nearly all of them.
