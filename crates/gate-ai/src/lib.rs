@@ -10,6 +10,7 @@
 
 pub mod conversation;
 pub mod dialect;
+pub mod endpoint;
 mod error;
 pub mod event_stream;
 pub mod failure;
@@ -26,6 +27,7 @@ pub mod translate;
 mod usage;
 
 pub use dialect::Dialect;
+pub use endpoint::{Endpoint, ModelPlace, NoEndpoint, Operation};
 pub use error::DialectError;
 pub use event_stream::{EventFrame, EventStreamFramer};
 pub use failure::{ErrorClass, ProviderError, error_body, error_event, provider_error};

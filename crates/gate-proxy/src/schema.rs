@@ -4,8 +4,7 @@
 //! filled in from the registries here. `tidegate schema`, `explain` and the reference pages all
 //! read this one value, so they cannot disagree with what is parsed.
 
-use gate_ai::provider::ProviderConfig;
-use gate_ai::provider::registry::PROVIDERS;
+use gate_ai::provider::registry::{self, PROVIDERS};
 use gate_flow::PolicyDescriptor;
 use gate_model::resources::Resources;
 use schemars::generate::SchemaSettings;
@@ -24,7 +23,10 @@ pub fn configuration(policies: &[PolicyDescriptor]) -> Value {
         (policy.name, about, settings)
     });
     let steps: Vec<_> = steps.collect();
-    let provider = generator.subschema_for::<ProviderConfig>().to_value();
+    let providers = PROVIDERS
+        .iter()
+        .map(|kind| (kind, registry::schema(kind, &mut generator).to_value()));
+    let providers: Vec<_> = providers.collect();
     let mut root = generator.into_root_schema_for::<Resources>().to_value();
     root["title"] = "Tidegate configuration".into();
     let when = json!({
@@ -38,9 +40,9 @@ pub fn configuration(policies: &[PolicyDescriptor]) -> Value {
         "description": "One policy with its settings, and when it applies.",
         "oneOf": choices.collect::<Vec<_>>(),
     });
-    let choices = PROVIDERS
+    let choices = providers
         .iter()
-        .map(|kind| tagged(kind.name, "", &provider, None));
+        .map(|(kind, settings)| tagged(kind.name, "", settings, None));
     let provider = json!({
         "description": "An account at an AI vendor, or a server of one's own.",
         "oneOf": choices.collect::<Vec<_>>(),

@@ -34,6 +34,14 @@ impl Dialect {
         }
     }
 
+    /// The dialect of this name, when this build has it.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|dialect| dialect.as_str() == name)
+    }
+
     /// The path that callers post to.
     #[must_use]
     pub const fn path(self) -> &'static str {

@@ -1,71 +1,33 @@
 //! The AI vendors, one file each: a table of what sets a vendor apart.
 //!
-//! A provider says which dialect it speaks, where it lives, and how a credential is shown to it.
-//! Sending is not its business. To add one, add a file that defines `KIND` and
-//! `translate_options`; `cargo xtask gen` lists the folder into [`registry`].
+//! A provider says which operations it serves and in which dialects, where each of them lives, and
+//! how a credential is shown to it. Sending is not its business. To add one, add a file that defines
+//! `KIND` and `Config`; `cargo xtask gen` lists the folder into [`registry`].
 
+mod config;
+mod credential;
 pub mod registry;
 
+pub use config::{ProviderConfig, ReadConfig, SecretRef, Settings};
+pub use credential::{CredentialPlace, UnusableCredential};
 pub use registry::*;
 
-use crate::Dialect;
-use gate_kit::http::{HeaderId, Headers};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-/// Where a secret is kept. The secret itself never stands in configuration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum SecretRef {
-    /// Name of an environment variable.
-    Env(String),
-    /// Path of a file; white space at its end is not part of the secret.
-    File(PathBuf),
-}
-
-/// Configuration that every provider has.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ProviderConfig {
-    /// Address of the service, with its scheme and, where the vendor's addresses have one, the
-    /// version in the path (`https://api.openai.com/v1`). The vendor's own when absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base_url: Option<String>,
-    /// Credentials, used in turn; none for servers that ask for none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub credentials: Vec<SecretRef>,
-    /// Header fields added to every request, replacing the caller's.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub headers: BTreeMap<String, String>,
-}
-
-/// Whether a field could carry a caller's credential.
-fn is_credential(id: HeaderId, name: &[u8]) -> bool {
-    match id {
-        HeaderId::Authorization
-        | HeaderId::ProxyAuthorization
-        | HeaderId::Cookie
-        | HeaderId::XApiKey => true,
-        HeaderId::Other => name.eq_ignore_ascii_case(b"api-key"),
-        _ => false,
-    }
-}
+use crate::{Dialect, Operation, TranslateOptions};
 
 /// What sets a vendor apart.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ProviderKind {
     /// Its name in configuration.
     pub name: &'static str,
     /// The name that OpenTelemetry's `gen_ai.provider.name` has for it.
     pub telemetry_name: &'static str,
-    /// The dialect it speaks.
+    /// The dialect that conversations are translated into when it does not serve the caller's own.
     pub dialect: Dialect,
-    /// Its address when the configuration gives none.
+    /// Its address when the configuration gives none; `{name}` stands for a setting. Empty when
+    /// there is none and the configuration must give it.
     pub base_url: &'static str,
-    /// Path of conversations below the base address.
-    pub path: &'static str,
+    /// What it serves. Of several rows for one operation the first that applies counts.
+    pub serves: &'static [Served],
     /// How a credential is shown.
     pub credential: CredentialPlace,
     /// Header fields it requires, set where the caller did not.
@@ -73,55 +35,214 @@ pub struct ProviderKind {
     /// Header fields of the caller that are handed on to it; all other fields that could hold
     /// secrets or identify the caller stay here.
     pub forwarded_headers: &'static [&'static str],
+    /// How it departs from its dialects.
+    pub quirks: Quirks,
+    /// The vendor's description of its interface.
+    pub documentation: &'static str,
     /// Configuration that shows its use.
     pub example: &'static str,
 }
 
-/// How a credential is shown.
+/// One operation of a vendor and where it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CredentialPlace {
-    /// `authorization: Bearer SECRET`.
-    Bearer,
-    /// The secret alone in this field.
-    Header(&'static str),
+pub struct Served {
+    /// The operation, in the vendor's own wire format.
+    pub operation: Operation,
+    /// Its path below the base address, with a query where it needs one. `{model}` stands for the
+    /// model's name, any other `{name}` for a setting.
+    pub path: &'static str,
+    /// The path for streamed answers, where that is another.
+    pub stream_path: Option<&'static str>,
+    /// Whether the body may name the model; otherwise only the path does.
+    pub model_in_body: bool,
+    /// Beginnings of the names of the models that it serves so; all models when empty.
+    pub models: &'static [&'static str],
+    /// A setting without which this row does not apply.
+    pub needs: Option<&'static str>,
 }
 
-/// A secret that no header field can hold; the secret itself is not shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the credential holds characters that no header field can carry")]
-pub struct UnusableCredential;
-
-impl ProviderKind {
-    /// Takes every credential of the caller out of `headers` and puts the provider's in.
-    ///
-    /// # Errors
-    /// [`UnusableCredential`] when the secret has control characters; nothing of it is sent.
-    pub fn authorize(
-        &self,
-        headers: &mut Headers,
-        secret: Option<&str>,
-    ) -> Result<(), UnusableCredential> {
-        headers.retain(|id, name, _| !is_credential(id, name));
-        for (name, value) in self.required_headers {
-            if headers.get_named(name).is_none() {
-                headers.append(name.as_bytes(), value.as_bytes());
-            }
+impl Served {
+    /// An operation at this path for every model, which the body names.
+    #[must_use]
+    pub const fn at(operation: Operation, path: &'static str) -> Self {
+        Self {
+            operation,
+            path,
+            stream_path: None,
+            model_in_body: true,
+            models: &[],
+            needs: None,
         }
-        let Some(secret) = secret else { return Ok(()) };
-        let placed = match self.credential {
-            CredentialPlace::Bearer => {
-                headers.try_append(b"authorization", &[b"Bearer ", secret.as_bytes()].concat())
-            }
-            CredentialPlace::Header(name) => headers.try_append(name.as_bytes(), secret.as_bytes()),
-        };
-        placed.map_err(|_| UnusableCredential)
     }
 
-    /// The address to post conversations to.
+    /// Streamed answers live elsewhere.
     #[must_use]
-    pub fn url(&self, config: &ProviderConfig) -> String {
-        let base = config.base_url.as_deref().unwrap_or(self.base_url);
-        format!("{}{}", base.trim_end_matches('/'), self.path)
+    pub const fn streamed_at(mut self, path: &'static str) -> Self {
+        self.stream_path = Some(path);
+        self
+    }
+
+    /// The body has no place for the model's name.
+    #[must_use]
+    pub const fn model_in_path(mut self) -> Self {
+        self.model_in_body = false;
+        self
+    }
+
+    /// Only for models whose name begins so.
+    #[must_use]
+    pub const fn only(mut self, models: &'static [&'static str]) -> Self {
+        self.models = models;
+        self
+    }
+
+    /// Only where this setting is given.
+    #[must_use]
+    pub const fn when_set(mut self, setting: &'static str) -> Self {
+        self.needs = Some(setting);
+        self
+    }
+
+    fn applies(&self, model: &str, config: &ProviderConfig) -> bool {
+        let named = self.models.is_empty() || self.models.iter().any(|m| model.starts_with(m));
+        named
+            && self
+                .needs
+                .is_none_or(|name| config.settings.get(name).is_some())
+    }
+}
+
+/// How a vendor departs from its dialects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quirks {
+    /// Whether streams end with usage.
+    pub stream_usage: StreamUsage,
+    /// What the limit of output tokens is called in Chat Completions.
+    pub max_tokens: MaxTokens,
+    /// The member of a Chat Completions message that holds thinking; empty when there is none.
+    pub reasoning: &'static str,
+    /// Whether that member of earlier turns may be sent back.
+    pub keep_reasoning: bool,
+}
+
+impl Quirks {
+    /// OpenAI's own ways.
+    pub const OPENAI: Self = Self {
+        stream_usage: StreamUsage::OnRequest,
+        max_tokens: MaxTokens::Completion,
+        reasoning: "",
+        keep_reasoning: false,
+    };
+
+    /// The ways of most others that speak Chat Completions.
+    pub const COMPATIBLE: Self = Self {
+        max_tokens: MaxTokens::Legacy,
+        reasoning: "reasoning_content",
+        ..Self::OPENAI
+    };
+}
+
+/// Whether streams of Chat Completions end with usage.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StreamUsage {
+    /// Where `stream_options.include_usage` asks for it.
+    OnRequest,
+    /// Always; the option is unknown there or refused, so that it is never added.
+    Always,
+}
+
+/// What the limit of output tokens is called in Chat Completions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MaxTokens {
+    /// `max_completion_tokens`.
+    Completion,
+    /// `max_tokens`.
+    Legacy,
+    /// `max_completion_tokens` at the vendor's own address, `max_tokens` at any other.
+    CompletionAtVendor,
+}
+
+/// A setting that an address needs is not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the address needs the setting `{name}`")]
+pub struct MissingSetting {
+    /// The setting's name; `base_url` where the kind has no address of its own.
+    pub name: String,
+}
+
+impl ProviderKind {
+    /// The row that serves an operation, in exactly this wire format, with this model.
+    #[must_use]
+    pub fn serves(
+        &self,
+        operation: Operation,
+        model: &str,
+        config: &ProviderConfig,
+    ) -> Option<&'static Served> {
+        let same = |row: &&Served| row.operation == operation && row.applies(model, config);
+        self.serves.iter().find(same)
+    }
+
+    /// The row for a conversation of a caller who speaks `dialect`, and the dialect to speak there:
+    /// the caller's own where the vendor serves it, else the vendor's preferred one.
+    #[must_use]
+    pub fn conversation(
+        &self,
+        dialect: Dialect,
+        model: &str,
+        config: &ProviderConfig,
+    ) -> Option<(&'static Served, Dialect)> {
+        let any = || {
+            self.serves.iter().find_map(|row| match row.operation {
+                Operation::Conversation(other) if row.applies(model, config) => Some((row, other)),
+                _ => None,
+            })
+        };
+        let served = |dialect| {
+            let row = self.serves(Operation::Conversation(dialect), model, config)?;
+            Some((row, dialect))
+        };
+        served(dialect)
+            .or_else(|| served(self.dialect))
+            .or_else(any)
+    }
+
+    /// The address of the service, without a slash at its end.
+    ///
+    /// # Errors
+    /// [`MissingSetting`] when it cannot be made from this configuration.
+    pub fn base(&self, config: &ProviderConfig) -> Result<String, MissingSetting> {
+        let missing = |name: String| MissingSetting { name };
+        if let Some(base) = &config.base_url {
+            return Ok(base.trim_end_matches('/').to_owned());
+        }
+        if self.base_url.is_empty() {
+            return Err(missing("base_url".into()));
+        }
+        config::fill(self.base_url, |name| config.settings.get(name)).map_err(missing)
+    }
+
+    /// The address of an operation for one model.
+    ///
+    /// # Errors
+    /// [`MissingSetting`] when it cannot be made from this configuration.
+    pub fn url(
+        &self,
+        config: &ProviderConfig,
+        served: &Served,
+        model: &str,
+        streams: bool,
+    ) -> Result<String, MissingSetting> {
+        let path = served
+            .stream_path
+            .filter(|_| streams)
+            .unwrap_or(served.path);
+        let value = |name: &str| match name {
+            "model" => Some(model),
+            _ => config.settings.get(name),
+        };
+        let path = config::fill(path, value).map_err(|name| MissingSetting { name })?;
+        Ok(self.base(config)? + &path)
     }
 
     /// Whether the configuration points at the vendor itself and not at a compatible server.
@@ -132,64 +253,21 @@ impl ProviderKind {
             .as_deref()
             .is_none_or(|base| base.trim_end_matches('/') == self.base_url)
     }
+
+    /// Options for requests that are translated for an account of this kind.
+    #[must_use]
+    pub fn translate_options(&self, config: &ProviderConfig) -> TranslateOptions {
+        TranslateOptions {
+            legacy_max_tokens: match self.quirks.max_tokens {
+                MaxTokens::Completion => false,
+                MaxTokens::Legacy => true,
+                MaxTokens::CompletionAtVendor => !self.is_own_service(config),
+            },
+            keep_reasoning: self.quirks.keep_reasoning,
+            ..TranslateOptions::default()
+        }
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use gate_kit::http::HeaderId;
-
-    fn config(json: &str) -> Result<ProviderConfig, serde_json::Error> {
-        serde_json::from_str(json)
-    }
-
-    #[test]
-    fn configuration_reads_and_refuses_unknown_fields() {
-        let read =
-            config(r#"{"base_url":"http://h/v1/","credentials":[{"env":"K"},{"file":"/k"}]}"#);
-        let read = read.unwrap();
-        assert_eq!(read.credentials[0], SecretRef::Env("K".into()));
-        assert_eq!(openai::KIND.url(&read), "http://h/v1/chat/completions");
-        assert!(!openai::KIND.is_own_service(&read));
-        assert!(config(r#"{"credential":[]}"#).is_err());
-        assert!(config(r#"{"credentials":["secret"]}"#).is_err());
-    }
-
-    #[test]
-    fn the_callers_credentials_never_reach_the_provider() {
-        for kind in registry::PROVIDERS {
-            let mut headers = Headers::new();
-            for name in ["Authorization", "X-Api-Key", "api-key", "Cookie"] {
-                headers.append(name.as_bytes(), b"callers");
-            }
-            kind.authorize(&mut headers, Some("ours")).unwrap();
-            let values: Vec<_> = headers.iter().map(|(_, _, value)| value.to_vec()).collect();
-            assert!(!values.contains(&b"callers".to_vec()), "{}", kind.name);
-            assert!(
-                values.iter().any(|value| value.ends_with(b"ours")),
-                "{}",
-                kind.name
-            );
-            let broken = kind.authorize(&mut headers, Some("a\r\nb"));
-            assert_eq!(broken, Err(UnusableCredential));
-        }
-    }
-
-    #[test]
-    fn the_callers_version_of_anthropics_interface_is_kept() {
-        let mut headers = Headers::new();
-        anthropic::KIND.authorize(&mut headers, Some("k")).unwrap();
-        assert_eq!(
-            headers.get(HeaderId::AnthropicVersion),
-            Some(&b"2023-06-01"[..])
-        );
-        let mut headers = Headers::new();
-        headers.append(b"anthropic-version", b"2030-01-01");
-        anthropic::KIND.authorize(&mut headers, Some("k")).unwrap();
-        assert_eq!(
-            headers.get(HeaderId::AnthropicVersion),
-            Some(&b"2030-01-01"[..])
-        );
-        assert_eq!(headers.get(HeaderId::XApiKey), Some(&b"k"[..]));
-    }
-}
+mod tests;

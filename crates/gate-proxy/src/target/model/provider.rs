@@ -3,9 +3,9 @@
 use crate::compile::Work;
 use crate::upstream::Upstream;
 use gate_ai::TranslateOptions;
-use gate_ai::provider::registry::{PROVIDERS, find, translate_options};
-use gate_ai::provider::{ProviderConfig, ProviderKind, SecretRef};
-use gate_model::document::{Path, from_node};
+use gate_ai::provider::registry::{self, PROVIDERS, find};
+use gate_ai::provider::{ProviderConfig, ProviderKind, ReadConfig, SecretRef};
+use gate_model::document::{Node, Path, from_node};
 use gate_model::finding::Finding;
 use gate_model::resources::{self, HostHeader, UpstreamTls};
 use gate_model::suggest::nearest;
@@ -72,7 +72,7 @@ pub(super) fn provider(
         work.findings.push(finding);
         return None;
     };
-    let config: ProviderConfig = match from_node(settings, &path) {
+    let config = match registry::read(kind, Written(settings, &path)) {
         Ok(config) => config,
         Err(finding) => {
             work.findings.push(finding.in_file(&work.document.file));
@@ -80,7 +80,18 @@ pub(super) fn provider(
         }
     };
     let secrets = secrets(work, &config, &path);
-    let url = kind.url(&config);
+    let url = match kind.conversation(kind.dialect, "", &config) {
+        Some((row, _)) => kind.url(&config, row, "", false),
+        None => kind.base(&config),
+    };
+    let url = match url {
+        Ok(url) => url,
+        Err(missing) => {
+            let message = missing.to_string();
+            work.report(Finding::error("missing_setting", path, message));
+            return None;
+        }
+    };
     let Some(place) = Place::parse(&url) else {
         let message = "the address must be `http://host[:port][/path]` or `https://...`";
         work.report(Finding::error("invalid_url", path.key("base_url"), message));
@@ -94,10 +105,21 @@ pub(super) fn provider(
         authority: place.authority,
         path: place.path,
         headers: config.headers.clone(),
-        options: translate_options(kind, &config),
+        options: kind.translate_options(&config),
         secrets,
         next: AtomicUsize::new(0),
     })
+}
+
+/// Settings where they stand in the document.
+struct Written<'a>(&'a Node, &'a Path);
+
+impl ReadConfig for Written<'_> {
+    type Error = Finding;
+
+    fn read<T: serde::de::DeserializeOwned>(self) -> Result<T, Finding> {
+        from_node(self.0, self.1)
+    }
 }
 
 fn secrets(work: &mut Work<'_>, config: &ProviderConfig, path: &Path) -> Vec<String> {
