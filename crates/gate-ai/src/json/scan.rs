@@ -53,6 +53,12 @@ pub(crate) struct RawString<'a> {
 }
 
 impl<'a> RawString<'a> {
+    /// Whether there are escapes in it, so that `inner` is not its value.
+    #[inline]
+    pub(crate) fn is_escaped(&self) -> bool {
+        self.escaped
+    }
+
     /// The string's value.
     ///
     /// # Errors

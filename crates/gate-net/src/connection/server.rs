@@ -110,6 +110,8 @@ struct Shared {
     expects_continue: Cell<bool>,
     /// Encoded interim responses (1xx) not yet written.
     interim: RefCell<Vec<u8>>,
+    /// Whether the caller of the current request knows interim responses.
+    interim_allowed: Cell<bool>,
     /// Whether the peer has closed its side.
     eof: Cell<bool>,
 }
@@ -143,6 +145,7 @@ impl ServerConnection {
             body_done: Cell::new(true),
             expects_continue: Cell::new(false),
             interim: RefCell::new(Vec::new()),
+            interim_allowed: Cell::new(false),
             eof: Cell::new(false),
         };
         let current = Current {
@@ -278,6 +281,8 @@ impl ServerConnection {
             keep_alive: parsed.keep_alive,
             upgrade: parsed.head.upgrade.clone(),
         };
+        let knows_interim = parsed.head.version == Version::Http11;
+        self.shared.interim_allowed.set(knows_interim);
         // The expectation is met here, when somebody first asks for the body.
         self.shared.expects_continue.set(parsed.expect_continue);
         if parsed.expect_continue {
@@ -383,12 +388,12 @@ impl ServerConnection {
         Ok(())
     }
 
-    /// A handle through which interim responses (103, 102) are sent ahead of the answer.
+    /// A handle through which interim responses (103, 102) are sent ahead of an answer, for the
+    /// connection's whole life.
     #[must_use]
     pub fn interim(&self) -> Interim {
         Interim {
             shared: self.shared.clone(),
-            allowed: self.current.version == Version::Http11,
         }
     }
 
@@ -530,7 +535,6 @@ fn grown(buffer: &PooledBuf) -> PooledBuf {
 /// Sends interim responses (1xx) ahead of the answer.
 pub struct Interim {
     shared: Rc<Shared>,
-    allowed: bool,
 }
 
 impl Interim {
@@ -538,7 +542,7 @@ impl Interim {
     /// answer. Dropped for HTTP/1.0 callers (RFC 9110 section 15.2) and beyond 16 KiB.
     pub fn send(&self, head: &ResponseHead) {
         let mut out = self.shared.interim.borrow_mut();
-        if !self.allowed || out.len() > SMALL {
+        if !self.shared.interim_allowed.get() || out.len() > SMALL {
             return;
         }
         let context = ResponseContext {
