@@ -16,6 +16,7 @@ mod documents;
 mod facts;
 #[path = "gen/mod.rs"]
 mod generate;
+mod prices;
 mod repository;
 mod soak;
 mod tidy;
@@ -44,6 +45,11 @@ const COMMANDS: &[Command] = &[
         "gen",
         "derives registries, schema, error and reference pages; --check only compares",
         generate::run,
+    ),
+    (
+        "prices",
+        "derives the price catalogue from a list of model prices; LIST.json",
+        prices::run,
     ),
     (
         "soak",

@@ -20,9 +20,11 @@ mod json;
 mod listing;
 pub mod losses;
 mod prepare;
+pub mod prices;
 pub mod provider;
 pub mod sse;
 mod tap;
+pub mod tokens;
 pub mod translate;
 mod usage;
 

@@ -95,6 +95,14 @@ pub enum ModelsDialect {
 }
 
 impl Operation {
+    /// Every operation in every wire format.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of_dialects = Dialect::ALL
+            .into_iter()
+            .flat_map(|dialect| [Self::Conversation(dialect), Self::CountTokens(dialect)]);
+        of_dialects.chain(OTHERS.iter().copied())
+    }
+
     /// The operation as `gen_ai.operation.name` of OpenTelemetry spells it where it has a name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -131,6 +139,29 @@ impl Operation {
         }
     }
 }
+
+/// The operations that do not depend on a dialect of conversations.
+const OTHERS: &[Operation] = &[
+    Operation::Completions,
+    Operation::Embeddings(EmbeddingDialect::OpenAi),
+    Operation::Embeddings(EmbeddingDialect::Cohere),
+    Operation::Embeddings(EmbeddingDialect::GeminiBatch),
+    Operation::Embeddings(EmbeddingDialect::GeminiOne),
+    Operation::Rerank(RerankDialect::Cohere),
+    Operation::Rerank(RerankDialect::Voyage),
+    Operation::ImageGenerations,
+    Operation::ImageEdits,
+    Operation::Speech,
+    Operation::Transcriptions,
+    Operation::Translations,
+    Operation::Moderations,
+    Operation::Files,
+    Operation::Batches(BatchDialect::OpenAi),
+    Operation::Batches(BatchDialect::Anthropic),
+    Operation::Batches(BatchDialect::Mistral),
+    Operation::StoredResponses,
+    Operation::Realtime,
+];
 
 /// Where the model's name stands.
 #[derive(Debug, Clone, PartialEq, Eq)]

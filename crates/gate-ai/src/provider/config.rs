@@ -4,7 +4,7 @@
 //! which turns into it; what they add becomes [`Settings`], named values that fill the placeholders
 //! of addresses and paths.
 
-use super::CredentialPlace;
+use super::{CredentialPlace, Quirks};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,10 @@ pub struct ProviderConfig {
     /// How the credential is shown, where that is a choice; the kind's own way when absent.
     #[serde(skip)]
     pub credential: Option<CredentialPlace>,
+    /// How this account departs from its dialects, where that is a choice; the kind's own way when
+    /// absent.
+    #[serde(skip)]
+    pub quirks: Option<Quirks>,
 }
 
 /// Named values that fill the placeholders of addresses and paths.

@@ -183,28 +183,29 @@ impl ProviderKind {
         self.serves.iter().find(same)
     }
 
-    /// The row for a conversation of a caller who speaks `dialect`, and the dialect to speak there:
-    /// the caller's own where the vendor serves it, else the vendor's preferred one.
+    /// The row for a caller who asks for `asked`: in the caller's own wire format where the vendor
+    /// serves it, else in one that it can be translated to, the vendor's preferred one first. The
+    /// row's operation is what has to be sent.
     #[must_use]
-    pub fn conversation(
+    pub fn serving(
         &self,
-        dialect: Dialect,
+        asked: Operation,
         model: &str,
         config: &ProviderConfig,
-    ) -> Option<(&'static Served, Dialect)> {
-        let any = || {
-            self.serves.iter().find_map(|row| match row.operation {
-                Operation::Conversation(other) if row.applies(model, config) => Some((row, other)),
-                _ => None,
-            })
+    ) -> Option<&'static Served> {
+        let any = |fits: fn(Operation) -> bool| {
+            let applies = |row: &&Served| fits(row.operation) && row.applies(model, config);
+            self.serves.iter().find(applies)
         };
-        let served = |dialect| {
-            let row = self.serves(Operation::Conversation(dialect), model, config)?;
-            Some((row, dialect))
-        };
-        served(dialect)
-            .or_else(|| served(self.dialect))
-            .or_else(any)
+        let own = self.serves(asked, model, config);
+        own.or_else(|| match asked {
+            Operation::Conversation(_) => self
+                .serves(Operation::Conversation(self.dialect), model, config)
+                .or_else(|| any(|other| matches!(other, Operation::Conversation(_)))),
+            Operation::Embeddings(_) => any(|other| matches!(other, Operation::Embeddings(_))),
+            Operation::Rerank(_) => any(|other| matches!(other, Operation::Rerank(_))),
+            _ => None,
+        })
     }
 
     /// The address of the service, without a slash at its end.
@@ -257,13 +258,14 @@ impl ProviderKind {
     /// Options for requests that are translated for an account of this kind.
     #[must_use]
     pub fn translate_options(&self, config: &ProviderConfig) -> TranslateOptions {
+        let quirks = config.quirks.unwrap_or(self.quirks);
         TranslateOptions {
-            legacy_max_tokens: match self.quirks.max_tokens {
+            legacy_max_tokens: match quirks.max_tokens {
                 MaxTokens::Completion => false,
                 MaxTokens::Legacy => true,
                 MaxTokens::CompletionAtVendor => !self.is_own_service(config),
             },
-            keep_reasoning: self.quirks.keep_reasoning,
+            keep_reasoning: quirks.keep_reasoning,
             ..TranslateOptions::default()
         }
     }

@@ -6,11 +6,71 @@ use schemars::{Schema, SchemaGenerator};
 
 #[path = "anthropic.rs"]
 pub mod anthropic;
+#[path = "azure.rs"]
+pub mod azure;
+#[path = "cloudflare.rs"]
+pub mod cloudflare;
+#[path = "cohere.rs"]
+pub mod cohere;
+#[path = "compatible.rs"]
+pub mod compatible;
+#[path = "databricks.rs"]
+pub mod databricks;
+#[path = "deepseek.rs"]
+pub mod deepseek;
+#[path = "fireworks.rs"]
+pub mod fireworks;
+#[path = "groq.rs"]
+pub mod groq;
+#[path = "huggingface.rs"]
+pub mod huggingface;
+#[path = "llama_cpp.rs"]
+pub mod llama_cpp;
+#[path = "mistral.rs"]
+pub mod mistral;
+#[path = "nvidia_nim.rs"]
+pub mod nvidia_nim;
+#[path = "ollama.rs"]
+pub mod ollama;
 #[path = "openai.rs"]
 pub mod openai;
+#[path = "openrouter.rs"]
+pub mod openrouter;
+#[path = "perplexity.rs"]
+pub mod perplexity;
+#[path = "together.rs"]
+pub mod together;
+#[path = "vllm.rs"]
+pub mod vllm;
+#[path = "voyage.rs"]
+pub mod voyage;
+#[path = "xai.rs"]
+pub mod xai;
 
 /// Every kind of provider, sorted by name.
-pub const PROVIDERS: &[ProviderKind] = &[anthropic::KIND, openai::KIND];
+pub const PROVIDERS: &[ProviderKind] = &[
+    anthropic::KIND,
+    azure::KIND,
+    cloudflare::KIND,
+    cohere::KIND,
+    compatible::KIND,
+    databricks::KIND,
+    deepseek::KIND,
+    fireworks::KIND,
+    groq::KIND,
+    huggingface::KIND,
+    llama_cpp::KIND,
+    mistral::KIND,
+    nvidia_nim::KIND,
+    ollama::KIND,
+    openai::KIND,
+    openrouter::KIND,
+    perplexity::KIND,
+    together::KIND,
+    vllm::KIND,
+    voyage::KIND,
+    xai::KIND,
+];
 
 /// The kind with this name in configuration.
 #[must_use]
@@ -25,7 +85,26 @@ pub fn find(name: &str) -> Option<&'static ProviderKind> {
 pub fn read<R: ReadConfig>(kind: &ProviderKind, from: R) -> Result<ProviderConfig, R::Error> {
     match kind.name {
         "anthropic" => read_as::<anthropic::Config, R>(from),
+        "azure" => read_as::<azure::Config, R>(from),
+        "cloudflare" => read_as::<cloudflare::Config, R>(from),
+        "cohere" => read_as::<cohere::Config, R>(from),
+        "compatible" => read_as::<compatible::Config, R>(from),
+        "databricks" => read_as::<databricks::Config, R>(from),
+        "deepseek" => read_as::<deepseek::Config, R>(from),
+        "fireworks" => read_as::<fireworks::Config, R>(from),
+        "groq" => read_as::<groq::Config, R>(from),
+        "huggingface" => read_as::<huggingface::Config, R>(from),
+        "llama_cpp" => read_as::<llama_cpp::Config, R>(from),
+        "mistral" => read_as::<mistral::Config, R>(from),
+        "nvidia_nim" => read_as::<nvidia_nim::Config, R>(from),
+        "ollama" => read_as::<ollama::Config, R>(from),
         "openai" => read_as::<openai::Config, R>(from),
+        "openrouter" => read_as::<openrouter::Config, R>(from),
+        "perplexity" => read_as::<perplexity::Config, R>(from),
+        "together" => read_as::<together::Config, R>(from),
+        "vllm" => read_as::<vllm::Config, R>(from),
+        "voyage" => read_as::<voyage::Config, R>(from),
+        "xai" => read_as::<xai::Config, R>(from),
         _ => read_as::<ProviderConfig, R>(from),
     }
 }
@@ -35,7 +114,26 @@ pub fn read<R: ReadConfig>(kind: &ProviderKind, from: R) -> Result<ProviderConfi
 pub fn schema(kind: &ProviderKind, generator: &mut SchemaGenerator) -> Schema {
     match kind.name {
         "anthropic" => generator.subschema_for::<anthropic::Config>(),
+        "azure" => generator.subschema_for::<azure::Config>(),
+        "cloudflare" => generator.subschema_for::<cloudflare::Config>(),
+        "cohere" => generator.subschema_for::<cohere::Config>(),
+        "compatible" => generator.subschema_for::<compatible::Config>(),
+        "databricks" => generator.subschema_for::<databricks::Config>(),
+        "deepseek" => generator.subschema_for::<deepseek::Config>(),
+        "fireworks" => generator.subschema_for::<fireworks::Config>(),
+        "groq" => generator.subschema_for::<groq::Config>(),
+        "huggingface" => generator.subschema_for::<huggingface::Config>(),
+        "llama_cpp" => generator.subschema_for::<llama_cpp::Config>(),
+        "mistral" => generator.subschema_for::<mistral::Config>(),
+        "nvidia_nim" => generator.subschema_for::<nvidia_nim::Config>(),
+        "ollama" => generator.subschema_for::<ollama::Config>(),
         "openai" => generator.subschema_for::<openai::Config>(),
+        "openrouter" => generator.subschema_for::<openrouter::Config>(),
+        "perplexity" => generator.subschema_for::<perplexity::Config>(),
+        "together" => generator.subschema_for::<together::Config>(),
+        "vllm" => generator.subschema_for::<vllm::Config>(),
+        "voyage" => generator.subschema_for::<voyage::Config>(),
+        "xai" => generator.subschema_for::<xai::Config>(),
         _ => generator.subschema_for::<ProviderConfig>(),
     }
 }

@@ -64,17 +64,12 @@ fn the_callers_credentials_never_reach_the_provider() {
 }
 
 #[test]
-fn every_kind_is_complete_and_converses() {
+fn every_kind_is_complete_and_its_example_makes_every_address() {
     for kind in registry::PROVIDERS {
         let name = kind.name;
         assert!(kind.documentation.starts_with("https://"), "{name}");
         assert!(
             !kind.telemetry_name.is_empty() && !kind.base_url.ends_with('/'),
-            "{name}"
-        );
-        let operation = Operation::Conversation(kind.dialect);
-        assert!(
-            kind.serves.iter().any(|row| row.operation == operation),
             "{name}"
         );
         for row in kind.serves {
@@ -85,15 +80,65 @@ fn every_kind_is_complete_and_converses() {
                 row.path
             );
         }
-        for dialect in Dialect::ALL {
-            let given = ProviderConfig::default();
-            let spoken = kind
-                .conversation(dialect, "m", &given)
-                .map(|(_, spoken)| spoken);
-            let native = kind.serves(Operation::Conversation(dialect), "m", &given);
-            assert_eq!(native.is_some(), spoken == Some(dialect), "{name}");
+        assert!(!kind.serves.is_empty(), "{name}");
+        let given = account(kind);
+        for asked in Operation::all() {
+            let row = kind.serving(asked, "m", &given);
+            let native = kind.serves(asked, "m", &given);
+            assert_eq!(
+                native.is_some(),
+                row.is_some_and(|row| row.operation == asked)
+            );
+            if let Some(row) = row {
+                let url = kind.url(&given, row, "m/1", true).unwrap();
+                assert!(
+                    url.starts_with("http") && !url.contains('{'),
+                    "{name}: {url}"
+                );
+            }
         }
     }
+}
+
+/// The account of the kind's example.
+fn account(kind: &ProviderKind) -> ProviderConfig {
+    let example: Value = flow(kind.example);
+    let settings = example[kind.name].clone();
+    assert!(settings.is_object(), "{}: {}", kind.name, kind.example);
+    config(kind, settings).unwrap_or_else(|error| panic!("{}: {error}", kind.name))
+}
+
+/// The little of YAML's flow style that examples use: unquoted keys and plain scalars.
+fn flow(text: &str) -> Value {
+    let (mut json, mut plain, mut quoted) = (String::new(), String::new(), false);
+    let flush = |plain: &mut String, json: &mut String| {
+        let word = std::mem::take(plain);
+        match word.trim() {
+            "" => {}
+            word @ ("true" | "false") => json.push_str(word),
+            word => json.push_str(&format!("{word:?}")),
+        }
+    };
+    for (at, c) in text.char_indices() {
+        let splits = c == ':' && text[at + 1..].starts_with(' ');
+        match c {
+            '"' => {
+                quoted = !quoted;
+                json.push(c);
+            }
+            _ if quoted => json.push(c),
+            '{' | '}' | '[' | ']' | ',' => {
+                flush(&mut plain, &mut json);
+                json.push(c);
+            }
+            ':' if splits => {
+                flush(&mut plain, &mut json);
+                json.push(c);
+            }
+            _ => plain.push(c),
+        }
+    }
+    serde_json::from_str(&json).unwrap_or_else(|error| panic!("{text} => {json}: {error}"))
 }
 
 #[test]
@@ -106,7 +151,8 @@ fn addresses_come_from_the_table_or_the_configuration() {
     assert_eq!(read.credentials[0], SecretRef::Env("K".into()));
     let kind = &openai::KIND;
     let url = |config: &ProviderConfig| {
-        let (row, _) = kind.conversation(Dialect::Messages, "m", config).unwrap();
+        let asked = Operation::Conversation(Dialect::Messages);
+        let row = kind.serving(asked, "m", config).unwrap();
         kind.url(config, row, "m", true).unwrap()
     };
     assert_eq!(url(&read), "http://h/v1/chat/completions");
@@ -138,18 +184,16 @@ fn rows_apply_by_model_and_setting() {
         ..ProviderConfig::default()
     };
     let url = |dialect, model: &str, config: &ProviderConfig| {
-        let (row, spoken) = kind.conversation(dialect, model, config).unwrap();
-        (kind.url(config, row, model, true), spoken)
+        let asked = Operation::Conversation(dialect);
+        let row = kind.serving(asked, model, config).unwrap();
+        (kind.url(config, row, model, true), row.operation)
     };
     let plain = config([("region", Some("eu".to_owned())), ("version", None)]);
     let claude = url(Dialect::Messages, "claude-x", &plain);
     let expected = "https://eu.h/c/claude-x:streamRaw?alt=sse";
-    assert_eq!(claude, (Ok(expected.to_owned()), Dialect::Messages));
+    assert_eq!(claude, (Ok(expected.to_owned()), MESSAGES));
     let other = url(Dialect::Messages, "a/b", &plain);
-    assert_eq!(
-        other,
-        (Ok("https://eu.h/chat".to_owned()), Dialect::ChatCompletions)
-    );
+    assert_eq!(other, (Ok("https://eu.h/chat".to_owned()), CHAT));
     let old = config([
         ("region", Some("eu".to_owned())),
         ("version", Some("1".to_owned())),

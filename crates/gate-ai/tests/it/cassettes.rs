@@ -1,6 +1,7 @@
 //! Reads the recordings of the two dialects.
 
 use gate_ai::{Dialect, Usage};
+use gate_model::units::Money;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,6 +15,8 @@ pub(crate) struct Cassette {
     pub(crate) response: Vec<u8>,
     pub(crate) is_stream: bool,
     pub(crate) usage: Option<Value>,
+    /// Provider, model and the provider's own price.
+    facts: [Value; 3],
 }
 
 /// Every recording of the two dialects; empty (and said so) where there are none.
@@ -65,10 +68,33 @@ fn read(path: &Path, dialect: Dialect) -> Option<Cassette> {
             .get("usage")
             .filter(|usage| usage.is_object())
             .cloned(),
+        facts: ["provider", "model", "reported_cost"].map(|key| value[key].clone()),
     })
 }
 
 impl Cassette {
+    /// Who answered.
+    pub(crate) fn provider(&self) -> &str {
+        self.facts[0].as_str().unwrap_or_default()
+    }
+
+    /// The model that was asked for.
+    pub(crate) fn model(&self) -> Option<&str> {
+        self.facts[1].as_str()
+    }
+
+    /// What the provider says it charged, where it says so.
+    pub(crate) fn reported_cost(&self) -> Option<Money> {
+        let cost = self.facts[2].as_object()?;
+        let keys = [
+            "cost_details.upstream_inference_cost",
+            "cost",
+            "cost.total_cost",
+        ];
+        let value = keys.iter().find_map(|key| cost.get(*key))?;
+        Money::from_decimal(&value.to_string())
+    }
+
     /// The other dialect.
     pub(crate) fn other(&self) -> Dialect {
         match self.dialect {

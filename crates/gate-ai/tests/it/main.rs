@@ -5,6 +5,8 @@
 
 mod cassettes;
 mod native;
+mod prices;
 mod properties;
 mod stream;
+mod tokens;
 mod translated;

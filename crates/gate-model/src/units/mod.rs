@@ -7,12 +7,14 @@
 
 mod byte_size;
 mod decimal;
+mod money;
 mod percent;
 mod period;
 mod rate;
 mod sha256;
 
 pub use self::byte_size::ByteSize;
+pub use self::money::Money;
 pub use self::percent::Percent;
 pub use self::period::Period;
 pub use self::rate::Rate;

@@ -24,13 +24,13 @@ pub(super) async fn answer(
     response: Response,
 ) -> Result<Response, Fault> {
     let Response { mut head, mut body } = response;
-    let kind = target.provider.kind;
+    let spoken = target.spoken(call.dialect);
     let is_stream = head
         .headers
         .get(HeaderId::ContentType)
         .is_some_and(|value| value.starts_with(b"text/event-stream"));
     let tap = Tap::new(exchange);
-    let native = kind.dialect == call.dialect;
+    let native = spoken == call.dialect;
     let mut losses = outgoing.losses;
     if native {
         keep_for_caller(&mut head.headers);
@@ -39,7 +39,7 @@ pub(super) async fn answer(
     }
     let body = match (native, is_stream) {
         (true, true) => {
-            let stream = StreamTap::new(kind.dialect, outgoing.strip_usage_chunk);
+            let stream = StreamTap::new(spoken, outgoing.strip_usage_chunk);
             Body::Stream(Box::new(TapStream::new(
                 body,
                 stream,
@@ -52,7 +52,7 @@ pub(super) async fn answer(
                 .collect(ANSWER_MAX)
                 .await
                 .map_err(|e| Fault::from_response_body(&e))?;
-            let facts = response_facts(kind.dialect, &whole);
+            let facts = response_facts(spoken, &whole);
             tap.note(facts.usage, facts.model);
             Body::from(whole)
         }
@@ -64,8 +64,7 @@ pub(super) async fn answer(
             head.headers
                 .append_known(HeaderId::CacheControl, b"no-cache");
             let name = call.facts.model.clone();
-            let translator =
-                StreamTranslator::new(kind.dialect, call.dialect, &name, &outgoing.options);
+            let translator = StreamTranslator::new(spoken, call.dialect, &name, &outgoing.options);
             Body::Stream(Box::new(TranslateStream::new(body, translator, tap)))
         }
         (false, false) => {
@@ -74,7 +73,7 @@ pub(super) async fn answer(
                 .await
                 .map_err(|e| Fault::from_response_body(&e))?;
             let translated = translate_response(
-                kind.dialect,
+                spoken,
                 call.dialect,
                 &whole,
                 &call.facts.model,

@@ -3,11 +3,11 @@
 use super::answer::answer;
 use super::call::{Call, not_understood};
 use super::refusal::refused;
-use super::{Provider, ProviderTarget};
+use super::{Model, Provider, ProviderTarget};
 use crate::upstream::attempt::{Answered, attempt};
 use crate::upstream::{Deadlines, Held};
 use bytes::Bytes;
-use gate_ai::{Loss, TranslateOptions, prepare_native, translate_request};
+use gate_ai::{Loss, Operation, TranslateOptions, prepare_native, translate_request};
 use gate_flow::{Attempt, Exchange, Fault};
 use gate_kit::http::{Body, Chunk, HeaderId, Headers, Method, RequestHead, Response, Version};
 use gate_model::fault::{FaultCode, FaultSource};
@@ -36,12 +36,15 @@ pub(super) async fn one(
     more: bool,
 ) -> Tried {
     let provider = &target.provider;
+    let Some(road) = target.road(Operation::Conversation(call.dialect)) else {
+        return Tried::Next(unserved(call.model));
+    };
     let outgoing = match outgoing(exchange, call, target) {
         Ok(outgoing) => outgoing,
         Err(fault) => return Tried::Fault(fault),
     };
     note_provider(exchange, call, target);
-    let head = match request_head(exchange, provider) {
+    let head = match request_head(exchange, provider, road.target(call.facts.stream)) {
         Ok(head) => head,
         Err(fault) => return Tried::Fault(fault),
     };
@@ -109,13 +112,20 @@ pub(super) async fn one(
     }
 }
 
+/// The fault of a model none of whose providers serves what was asked.
+pub(super) fn unserved(model: &Model) -> Fault {
+    let name = &model.name;
+    let message = format!("No provider of the model `{name}` serves this operation.");
+    Fault::new(FaultCode::ModelNotFound).message(message)
+}
+
 fn note_provider(exchange: &Exchange, call: &Call<'_>, target: &ProviderTarget) {
     let Some(ai) = &exchange.ai else { return };
     let mut ai = ai.borrow_mut();
     ai.provider = Some(target.provider.name.clone());
     ai.provider_kind = target.provider.kind.telemetry_name;
     ai.provider_model = Some(target.model.clone());
-    ai.translated = target.provider.kind.dialect != call.dialect;
+    ai.translated = target.spoken(call.dialect) != call.dialect;
 }
 
 /// The body for one target: the caller's with another model name, or a translation.
@@ -124,14 +134,15 @@ fn outgoing(
     call: &Call<'_>,
     target: &ProviderTarget,
 ) -> Result<Outgoing, Fault> {
-    let kind = target.provider.kind;
+    let spoken = target.spoken(call.dialect);
     let now_unix_s = exchange.record.started_unix.as_secs();
     let mut options = TranslateOptions {
         now_unix_s,
         ..target.provider.options.clone()
     };
-    if kind.dialect == call.dialect {
-        let prepared = prepare_native(call.dialect, &call.body, &call.facts, &target.model, true);
+    if spoken == call.dialect {
+        let wants = target.provider.asks_for_usage();
+        let prepared = prepare_native(spoken, &call.body, &call.facts, &target.model, wants);
         let strip_usage_chunk = prepared.strip_usage_chunk;
         let body = match prepared.is_unchanged() {
             true => call.body.clone(),
@@ -144,14 +155,8 @@ fn outgoing(
             losses: Vec::new(),
         });
     }
-    let translated = translate_request(
-        call.dialect,
-        kind.dialect,
-        &call.body,
-        &target.model,
-        &options,
-    )
-    .map_err(|error| not_understood(&error))?;
+    let translated = translate_request(call.dialect, spoken, &call.body, &target.model, &options)
+        .map_err(|error| not_understood(&error))?;
     options.include_usage = translated.include_usage;
     Ok(Outgoing {
         body: translated.body.into(),
@@ -163,7 +168,11 @@ fn outgoing(
 
 /// The head for a provider: its address, its credential, and of the caller's fields only those
 /// that the provider's file lists.
-fn request_head(exchange: &Exchange, provider: &Provider) -> Result<RequestHead, Fault> {
+fn request_head(
+    exchange: &Exchange,
+    provider: &Provider,
+    target: &str,
+) -> Result<RequestHead, Fault> {
     let caller = &exchange.request.head.headers;
     let mut headers = Headers::with_capacity(12, 512);
     headers.append_known(HeaderId::ContentType, b"application/json");
@@ -182,9 +191,10 @@ fn request_head(exchange: &Exchange, provider: &Provider) -> Result<RequestHead,
             .map_err(|error| Fault::new(FaultCode::InternalError).detail(error.to_string()))?;
     }
     let secret = provider.secret();
+    let place = provider.config.place(provider.kind);
     provider
         .kind
-        .authorize(&mut headers, secret)
+        .authorize_at(place, &mut headers, secret)
         .map_err(|error| Fault::new(FaultCode::InternalError).detail(error.to_string()))?;
     crate::record::trace::inject(
         &exchange.record.trace,
@@ -194,7 +204,9 @@ fn request_head(exchange: &Exchange, provider: &Provider) -> Result<RequestHead,
     Ok(RequestHead {
         method: Method::Post,
         authority: provider.authority.clone(),
-        target: provider.path.clone(),
+        target: secret
+            .and_then(|secret| place.in_target(target, secret))
+            .unwrap_or_else(|| target.to_owned()),
         version: Version::Http11,
         headers,
         upgrade: None,

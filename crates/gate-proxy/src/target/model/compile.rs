@@ -1,6 +1,7 @@
 //! Models, from configuration to what a call needs.
 
 use super::provider::{Provider, provider};
+use super::road::{Road, roads};
 use crate::compile::Work;
 use gate_model::document::Path;
 use gate_model::finding::Finding;
@@ -16,6 +17,8 @@ pub struct ProviderTarget {
     /// The provider's name for the model.
     pub model: Arc<str>,
     weight: u32,
+    /// Where each operation leads.
+    pub(super) roads: Vec<Road>,
 }
 
 /// A model that callers ask for.
@@ -96,11 +99,11 @@ impl Models {
                         }
                         return None;
                     };
-                    let (provider, model) = (provider.clone(), target.model.as_str().into());
                     Some(ProviderTarget {
-                        provider,
-                        model,
+                        provider: provider.clone(),
+                        model: target.model.as_str().into(),
                         weight: target.weight,
+                        roads: roads(provider, &target.model),
                     })
                 };
                 list.iter().enumerate().filter_map(one).collect()

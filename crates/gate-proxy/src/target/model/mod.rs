@@ -11,11 +11,13 @@ mod call;
 mod compile;
 mod provider;
 mod refusal;
+mod road;
 mod tap;
 mod translated;
 
 pub use compile::{Model, Models, ProviderTarget};
 pub use provider::Provider;
+pub use road::Road;
 
 use gate_ai::{Dialect, ListedModel, ListingShape, error_body, models_body};
 use gate_flow::{Exchange, Fault, LocalFuture, Target};

@@ -2,9 +2,11 @@
 
 use crate::compile::Work;
 use crate::upstream::Upstream;
-use gate_ai::TranslateOptions;
 use gate_ai::provider::registry::{self, PROVIDERS, find};
-use gate_ai::provider::{ProviderConfig, ProviderKind, ReadConfig, SecretRef};
+use gate_ai::provider::{
+    MissingSetting, ProviderConfig, ProviderKind, ReadConfig, SecretRef, StreamUsage,
+};
+use gate_ai::{Operation, TranslateOptions};
 use gate_model::document::{Node, Path, from_node};
 use gate_model::finding::Finding;
 use gate_model::resources::{self, HostHeader, UpstreamTls};
@@ -23,8 +25,8 @@ pub struct Provider {
     pub upstream: Arc<Upstream>,
     /// Host (and port) to name in requests.
     pub authority: String,
-    /// Path to post conversations to.
-    pub path: String,
+    /// What its configuration says, for the addresses of operations.
+    pub config: ProviderConfig,
     /// Fields added to every request.
     pub headers: BTreeMap<String, String>,
     /// Choices for translations.
@@ -34,6 +36,13 @@ pub struct Provider {
 }
 
 impl Provider {
+    /// Whether streams of Chat Completions are asked for usage.
+    #[must_use]
+    pub fn asks_for_usage(&self) -> bool {
+        let quirks = self.config.quirks.unwrap_or(self.kind.quirks);
+        quirks.stream_usage == StreamUsage::OnRequest
+    }
+
     /// A credential; several are used in turn.
     #[must_use]
     pub fn secret(&self) -> Option<&str> {
@@ -80,11 +89,10 @@ pub(super) fn provider(
         }
     };
     let secrets = secrets(work, &config, &path);
-    let url = match kind.conversation(kind.dialect, "", &config) {
-        Some((row, _)) => kind.url(&config, row, "", false),
-        None => kind.base(&config),
-    };
-    let url = match url {
+    let url = match kind
+        .base(&config)
+        .and_then(|base| checked(kind, &config, base))
+    {
         Ok(url) => url,
         Err(missing) => {
             let message = missing.to_string();
@@ -103,12 +111,26 @@ pub(super) fn provider(
         kind,
         upstream,
         authority: place.authority,
-        path: place.path,
         headers: config.headers.clone(),
         options: kind.translate_options(&config),
+        config,
         secrets,
         next: AtomicUsize::new(0),
     })
+}
+
+/// The base address, when every address of this account can be made.
+fn checked(
+    kind: &ProviderKind,
+    config: &ProviderConfig,
+    base: String,
+) -> Result<String, MissingSetting> {
+    for asked in Operation::all() {
+        if let Some(row) = kind.serving(asked, "", config) {
+            kind.url(config, row, "", false)?;
+        }
+    }
+    Ok(base)
 }
 
 /// Settings where they stand in the document.
@@ -141,15 +163,15 @@ fn secrets(work: &mut Work<'_>, config: &ProviderConfig, path: &Path) -> Vec<Str
 }
 
 /// A URL, taken apart.
-struct Place {
+pub(super) struct Place {
     tls: bool,
     authority: String,
     endpoint: String,
-    path: String,
+    pub(super) path: String,
 }
 
 impl Place {
-    fn parse(url: &str) -> Option<Self> {
+    pub(super) fn parse(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
         let tls = match scheme {
             "https" => true,

@@ -26,12 +26,12 @@ pub(super) async fn refused(
         in_flight: _in_flight,
         ..
     } = answered;
-    let kind = target.provider.kind;
+    let spoken = target.spoken(call.dialect);
     let bytes = match body.collect(ERROR_MAX).await {
         Ok(chunk) => chunk.into_bytes(),
         Err(error) => return Tried::Next(Fault::from_response_body(&error)),
     };
-    let error = provider_error(kind.dialect, &bytes);
+    let error = provider_error(spoken, &bytes);
     let class = gate_ai::failure::classify(head.status, &error);
     let words = error.message.clone().unwrap_or_default();
     let detail = format!(
@@ -47,7 +47,7 @@ pub(super) async fn refused(
     if matches!(class, ErrorClass::BadCredential) {
         return Tried::Fault(Fault::new(FaultCode::UpstreamRejected).detail(detail));
     }
-    let mut response = if kind.dialect == call.dialect {
+    let mut response = if spoken == call.dialect {
         let mut headers = head.headers.clone();
         keep_for_caller(&mut headers);
         Response {

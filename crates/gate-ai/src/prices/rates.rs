@@ -1,0 +1,357 @@
+//! From usage to money: prices per unit, per service tier, above a length, from a date.
+
+use crate::Usage;
+use gate_model::units::Money;
+
+/// What has a price. Tokens have theirs per token, everything else per piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PriceUnit {
+    /// Tokens of input that no other price is for.
+    Input,
+    /// Tokens of output that no other price is for.
+    Output,
+    /// Input tokens read from the provider's prompt cache.
+    Cached,
+    /// Input tokens written to it for five minutes.
+    Written,
+    /// Input tokens written to it for an hour.
+    WrittenHour,
+    /// Output tokens spent on thinking.
+    Reasoning,
+    /// Input tokens of audio.
+    AudioInput,
+    /// Output tokens of audio.
+    AudioOutput,
+    /// Input tokens of audio read from the cache.
+    AudioCached,
+    /// Input tokens of images.
+    ImageInput,
+    /// Output tokens of images.
+    ImageOutput,
+    /// An image made.
+    Image,
+    /// A second of audio heard.
+    Second,
+    /// A character to speak.
+    Character,
+    /// A query (rerank, search).
+    Query,
+    /// A request, whatever is in it.
+    Request,
+    /// A web search by the provider with a small context.
+    SearchSmall,
+    /// The same with a medium context.
+    SearchMedium,
+    /// The same with a large context.
+    SearchLarge,
+}
+
+const UNITS: [(&str, PriceUnit); 19] = [
+    ("i", PriceUnit::Input),
+    ("o", PriceUnit::Output),
+    ("c", PriceUnit::Cached),
+    ("w", PriceUnit::Written),
+    ("h", PriceUnit::WrittenHour),
+    ("r", PriceUnit::Reasoning),
+    ("ai", PriceUnit::AudioInput),
+    ("ao", PriceUnit::AudioOutput),
+    ("ac", PriceUnit::AudioCached),
+    ("ii", PriceUnit::ImageInput),
+    ("io", PriceUnit::ImageOutput),
+    ("img", PriceUnit::Image),
+    ("sec", PriceUnit::Second),
+    ("chr", PriceUnit::Character),
+    ("qry", PriceUnit::Query),
+    ("req", PriceUnit::Request),
+    ("s0", PriceUnit::SearchSmall),
+    ("s1", PriceUnit::SearchMedium),
+    ("s2", PriceUnit::SearchLarge),
+];
+
+/// The price list that a request is billed by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ServiceTier {
+    /// The usual one.
+    #[default]
+    Standard,
+    /// Batches: later, for less.
+    Batch,
+    /// OpenAI's `flex`: slower, for less.
+    Flex,
+    /// `priority`: sooner, for more.
+    Priority,
+}
+
+impl ServiceTier {
+    /// The tier that a request's `service_tier` names; the usual one for any other word.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        match word {
+            "batch" => Self::Batch,
+            "flex" => Self::Flex,
+            "priority" => Self::Priority,
+            _ => Self::Standard,
+        }
+    }
+}
+
+/// One price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rate {
+    unit: PriceUnit,
+    tier: ServiceTier,
+    /// For requests with more input tokens than this.
+    above: u64,
+    picodollars: u64,
+}
+
+/// The prices of a model at one time.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rates(Vec<Rate>);
+
+impl Rates {
+    /// Reads the last column of a line of the catalogue; none without a price.
+    #[must_use]
+    pub(super) fn parse(column: &str) -> Option<Self> {
+        let rates: Vec<Rate> = column.split_ascii_whitespace().filter_map(rate).collect();
+        (!rates.is_empty()).then_some(Self(rates))
+    }
+
+    /// Sets a price of the usual tier; `above` as for requests with more input tokens than that.
+    pub fn set(&mut self, unit: PriceUnit, tier: ServiceTier, above: u64, picodollars: u64) {
+        let same = |rate: &Rate| (rate.unit, rate.tier, rate.above) == (unit, tier, above);
+        self.0.retain(|rate| !same(rate));
+        self.0.push(Rate {
+            unit,
+            tier,
+            above,
+            picodollars,
+        });
+    }
+
+    /// The price of a unit in picodollars: of the tier and the length where it has one, else of
+    /// the tier, else the usual one for the length, else the usual one. `None` when unknown.
+    #[must_use]
+    pub fn price(&self, unit: PriceUnit, tier: ServiceTier, input_tokens: u64) -> Option<u64> {
+        let of = |tier: ServiceTier, long: bool| {
+            let fits = |rate: &&Rate| {
+                let length = rate.above == 0 || (long && input_tokens > rate.above);
+                rate.unit == unit && rate.tier == tier && length
+            };
+            let longest = self.0.iter().filter(fits).max_by_key(|rate| rate.above);
+            longest.filter(|rate| !long || rate.above > 0)
+        };
+        let standard = ServiceTier::Standard;
+        of(tier, true)
+            .or_else(|| of(tier, false))
+            .or_else(|| of(standard, true))
+            .or_else(|| of(standard, false))
+            .map(|rate| rate.picodollars)
+    }
+
+    /// The first of `units` that has a price; zero when none has.
+    fn first(&self, units: &[PriceUnit], tier: ServiceTier, input_tokens: u64) -> u128 {
+        let price = |unit: &PriceUnit| self.price(*unit, tier, input_tokens);
+        units.iter().find_map(price).unwrap_or(0).into()
+    }
+
+    /// Whether tokens of input have a price, so that [`Self::cost`] means something.
+    #[must_use]
+    pub fn has_tokens(&self) -> bool {
+        self.price(PriceUnit::Input, ServiceTier::Standard, 0)
+            .is_some()
+    }
+
+    /// What this usage costs. A kind of token without a price of its own costs what input or
+    /// output does, written ones for an hour what written ones do.
+    #[must_use]
+    pub fn cost(&self, usage: &Usage, tier: ServiceTier) -> Money {
+        use PriceUnit as P;
+        let length = usage.input_tokens;
+        let price = |units: &[PriceUnit]| self.first(units, tier, length);
+        let fresh = usage.fresh_input_tokens();
+        let audio = usage.audio_input_tokens.min(fresh);
+        let hour = usage
+            .cache_written_1h_tokens
+            .min(usage.cache_written_tokens);
+        let reasoning = usage.reasoning_tokens.min(usage.output_tokens);
+        let spoken = usage
+            .audio_output_tokens
+            .min(usage.output_tokens - reasoning);
+        let parts: [(u64, &[PriceUnit]); 8] = [
+            (fresh - audio, &[P::Input]),
+            (audio, &[P::AudioInput, P::Input]),
+            (usage.cached_tokens, &[P::Cached, P::Input]),
+            (usage.cache_written_tokens - hour, &[P::Written, P::Input]),
+            (hour, &[P::WrittenHour, P::Written, P::Input]),
+            (usage.output_tokens - reasoning - spoken, &[P::Output]),
+            (reasoning, &[P::Reasoning, P::Output]),
+            (spoken, &[P::AudioOutput, P::Output]),
+        ];
+        let mut total: u128 = price(&[P::Request]);
+        for (tokens, units) in parts {
+            if tokens > 0 {
+                total = total.saturating_add(u128::from(tokens) * price(units));
+            }
+        }
+        money(total)
+    }
+
+    /// The most that so many tokens can cost: each kind at the highest of its prices.
+    #[must_use]
+    pub fn bound(&self, input_tokens: u64, output_tokens: u64, tier: ServiceTier) -> Money {
+        use PriceUnit as P;
+        let highest = |units: &[PriceUnit]| -> u128 {
+            let price = |unit: &PriceUnit| self.price(*unit, tier, input_tokens);
+            units.iter().filter_map(price).max().unwrap_or(0).into()
+        };
+        let input = [
+            P::Input,
+            P::Written,
+            P::WrittenHour,
+            P::AudioInput,
+            P::ImageInput,
+        ];
+        let output = [P::Output, P::Reasoning, P::AudioOutput, P::ImageOutput];
+        let total = (u128::from(input_tokens) * highest(&input))
+            .saturating_add(u128::from(output_tokens) * highest(&output))
+            .saturating_add(highest(&[P::Request]));
+        money(total)
+    }
+}
+
+/// Picodollars, at most what [`Money`] holds.
+fn money(picodollars: u128) -> Money {
+    Money::from_picodollars(i64::try_from(picodollars).unwrap_or(i64::MAX))
+}
+
+fn rate(text: &str) -> Option<Rate> {
+    let (code, picodollars) = text.split_once('=')?;
+    let (code, above) = match code.split_once('>') {
+        Some((code, above)) => (code, above.parse().ok()?),
+        None => (code, 0),
+    };
+    let (code, tier) = match code.split_once(':') {
+        Some((code, "b")) => (code, ServiceTier::Batch),
+        Some((code, "f")) => (code, ServiceTier::Flex),
+        Some((code, "p")) => (code, ServiceTier::Priority),
+        Some(_) => return None,
+        None => (code, ServiceTier::Standard),
+    };
+    let (_, unit) = UNITS.iter().find(|(known, _)| *known == code)?;
+    Some(Rate {
+        unit: *unit,
+        tier,
+        above,
+        picodollars: picodollars.parse().ok()?,
+    })
+}
+
+/// The prices of a model over time, the latest last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Prices(Vec<(u64, Rates)>);
+
+impl Prices {
+    /// Prices that hold always.
+    #[must_use]
+    pub fn always(rates: Rates) -> Self {
+        Self(vec![(0, rates)])
+    }
+
+    /// Adds prices that hold from this UNIX time in seconds on.
+    pub fn insert(&mut self, from_unix_s: u64, rates: Rates) {
+        let at = self.0.partition_point(|(from, _)| *from <= from_unix_s);
+        self.0.insert(at, (from_unix_s, rates));
+    }
+
+    /// The prices in force at a UNIX time in seconds; the first ones before they begin.
+    #[must_use]
+    pub fn at(&self, unix_s: u64) -> Option<&Rates> {
+        let next = self.0.partition_point(|(from, _)| *from <= unix_s);
+        self.0.get(next.saturating_sub(1)).map(|(_, rates)| rates)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage() -> Usage {
+        Usage {
+            input_tokens: 1000,
+            output_tokens: 100,
+            cached_tokens: 300,
+            cache_written_tokens: 200,
+            cache_written_1h_tokens: 50,
+            reasoning_tokens: 40,
+            audio_input_tokens: 10,
+            audio_output_tokens: 5,
+        }
+    }
+
+    #[test]
+    fn every_kind_of_token_has_its_price() {
+        let rates = Rates::parse("i=10 o=100 c=1 w=12 h=20 r=1000 ai=40 ao=300 req=7").unwrap();
+        let cost = rates.cost(&usage(), ServiceTier::Standard).picodollars();
+        let expected = 490 * 10 + 10 * 40 + 300 + 150 * 12 + 50 * 20 + 55 * 100 + 40 * 1000;
+        assert_eq!(cost, expected + 5 * 300 + 7);
+        let plain = Rates::parse("i=10 o=100").unwrap();
+        assert_eq!(
+            plain.cost(&usage(), ServiceTier::Batch).picodollars(),
+            20_000
+        );
+        assert!(plain.bound(1000, 100, ServiceTier::Standard).picodollars() >= 20_000);
+    }
+
+    #[test]
+    fn long_requests_and_tiers_have_their_own_prices() {
+        let rates = Rates::parse("i=10 i>200=30 i>500=40 i:b=5 i:b>500=6 o=1").unwrap();
+        let price = |tier, length| rates.price(PriceUnit::Input, tier, length);
+        assert_eq!(price(ServiceTier::Standard, 200), Some(10));
+        assert_eq!(price(ServiceTier::Standard, 201), Some(30));
+        assert_eq!(price(ServiceTier::Standard, 501), Some(40));
+        assert_eq!(price(ServiceTier::Batch, 201), Some(5));
+        assert_eq!(price(ServiceTier::Batch, 501), Some(6));
+        assert_eq!(price(ServiceTier::Flex, 201), Some(30));
+        assert_eq!(
+            rates.price(PriceUnit::Cached, ServiceTier::Standard, 1),
+            None
+        );
+    }
+
+    #[test]
+    fn prices_change_on_their_date() {
+        let rates = |price: u64| {
+            let mut rates = Rates::default();
+            rates.set(PriceUnit::Input, ServiceTier::Standard, 0, price);
+            rates
+        };
+        let mut prices = Prices::default();
+        prices.insert(200, rates(2));
+        prices.insert(100, rates(1));
+        let at = |time| prices.at(time).cloned();
+        assert_eq!(
+            (at(0), at(150), at(200)),
+            (Some(rates(1)), Some(rates(1)), Some(rates(2)))
+        );
+        assert_eq!(Prices::default().at(0), None);
+    }
+
+    #[test]
+    fn absurd_counts_do_not_overflow() {
+        let huge = Usage {
+            input_tokens: u64::MAX,
+            output_tokens: u64::MAX,
+            ..Usage::default()
+        };
+        let rates = Rates::parse("i=18446744073709551615 o=18446744073709551615").unwrap();
+        assert_eq!(rates.cost(&huge, ServiceTier::Standard), Money::MAX);
+        let odd = Usage {
+            cached_tokens: 9,
+            reasoning_tokens: 9,
+            cache_written_1h_tokens: 9,
+            ..Usage::default()
+        };
+        assert!(rates.cost(&odd, ServiceTier::Standard).picodollars() > 0);
+    }
+}

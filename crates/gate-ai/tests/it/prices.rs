@@ -1,0 +1,99 @@
+//! What recorded calls cost, against what providers said they cost.
+//!
+//! OpenRouter, Perplexity and xAI report a price for each call. The catalogue's prices are of
+//! another date than some recordings, and some calls were billed for more than tokens; each such
+//! case is named here.
+
+use crate::cassettes::{Cassette, all};
+use gate_ai::Usage;
+use gate_ai::prices::{PriceUnit, ServiceTier, model_facts};
+use gate_model::units::Money;
+
+/// Perplexity rounds each part of its price to this: 0.00001 dollars.
+const PERPLEXITY_STEP: i64 = 10_000_000;
+
+/// Calls whose reported price has parts that are no tokens, or is of another date, with why.
+const OTHERWISE: &[(&str, &str)] = &[
+    (
+        "chat-citations-with-openrouter-perplexity-sonar-returns-8864538d",
+        "Perplexity's fee for a search, which usage does not count",
+    ),
+    (
+        "openrouter-file-annotation-2b5a4f2b",
+        "OpenRouter's fee for reading a PDF",
+    ),
+    (
+        "openrouter-web-search-annotations-stream-621b8e2f",
+        "another DeepSeek endpoint with prices of its own",
+    ),
+    (
+        "openrouter-web-search-tool-full-params-c656bff4",
+        "twice today's price, or a fee for the search tool",
+    ),
+    (
+        "openrouter-web-search-tool-usage-2c54ae33",
+        "OpenRouter's fee of 0.01 dollars for a search",
+    ),
+    (
+        "openrouter-web-search-tool-usage-stream-0c6441fe",
+        "OpenRouter's fee of 0.01 dollars for a search",
+    ),
+];
+
+enum Compared {
+    Equal,
+    Unknown,
+    Different(Money, Money),
+}
+
+fn compare(cassette: &Cassette, usage: &Usage) -> Option<Compared> {
+    let reported = cassette.reported_cost()?;
+    let facts = model_facts(cassette.provider(), cassette.model()?);
+    let Some(prices) = facts.and_then(|facts| facts.prices) else {
+        return Some(Compared::Unknown);
+    };
+    let rates = prices.at(u64::MAX)?;
+    let mut cost = rates.cost(usage, ServiceTier::Standard);
+    let mut allowed = 0;
+    if cassette.provider() == "perplexity" {
+        let search = rates.price(PriceUnit::SearchSmall, ServiceTier::Standard, 0)?;
+        cost = cost + Money::from_picodollars(i64::try_from(search).unwrap());
+        allowed = PERPLEXITY_STEP;
+    }
+    let apart = (cost - reported).picodollars().abs();
+    Some(match apart <= allowed {
+        true => Compared::Equal,
+        false => Compared::Different(cost, reported),
+    })
+}
+
+fn is_otherwise(cassette: &Cassette) -> bool {
+    OTHERWISE.iter().any(|(name, _)| *name == cassette.name)
+}
+
+#[test]
+fn costs_equal_what_providers_reported() {
+    let (mut equal, mut unknown, mut wrong) = (0, 0, Vec::new());
+    for cassette in all() {
+        let Some(usage) = cassette.expected_usage() else {
+            continue;
+        };
+        match compare(cassette, &usage) {
+            None => {}
+            Some(Compared::Equal) => equal += 1,
+            Some(Compared::Unknown) => unknown += 1,
+            Some(Compared::Different(..)) if is_otherwise(cassette) => {}
+            Some(Compared::Different(cost, reported)) => wrong.push(format!(
+                "{} {}: {cost}, not {reported}; {usage:?}",
+                cassette.name,
+                cassette.model().unwrap_or_default()
+            )),
+        }
+    }
+    if all().is_empty() {
+        return;
+    }
+    eprintln!("{equal} calls cost what was reported, {unknown} have no known price");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(equal >= 50, "only {equal} were compared");
+}

@@ -1,0 +1,67 @@
+//! Where each operation leads at one provider's model: what is sent, and to which address.
+//!
+//! Made when the configuration is compiled, so that a call only looks it up.
+
+use super::ProviderTarget;
+use super::provider::{Place, Provider};
+use gate_ai::{Dialect, Operation};
+
+/// One operation's way.
+pub struct Road {
+    /// What the caller asks for.
+    asked: Operation,
+    /// What is sent: the same, or what it is translated to.
+    pub sent: Operation,
+    /// Path and query to send to.
+    target: String,
+    /// The same for streamed answers, where it is another.
+    stream_target: Option<String>,
+}
+
+impl Road {
+    /// Path and query to send to.
+    #[must_use]
+    pub fn target(&self, streams: bool) -> &str {
+        let own = self.stream_target.as_deref().filter(|_| streams);
+        own.unwrap_or(&self.target)
+    }
+}
+
+/// The ways to a provider's model.
+pub(super) fn roads(provider: &Provider, model: &str) -> Vec<Road> {
+    let (kind, config) = (provider.kind, &provider.config);
+    let path = |row, streams| {
+        let url = kind.url(config, row, model, streams).ok()?;
+        Some(Place::parse(&url)?.path)
+    };
+    let road = |asked| {
+        let row = kind.serving(asked, model, config)?;
+        Some(Road {
+            asked,
+            sent: row.operation,
+            target: path(row, false)?,
+            stream_target: row.stream_path.and_then(|_| path(row, true)),
+        })
+    };
+    Operation::all().filter_map(road).collect()
+}
+
+impl ProviderTarget {
+    /// The way for what a caller asks; none when the provider does not serve it.
+    #[must_use]
+    pub fn road(&self, asked: Operation) -> Option<&Road> {
+        self.roads.iter().find(|road| road.asked == asked)
+    }
+
+    /// The dialect spoken to it for a caller of this dialect.
+    #[must_use]
+    pub fn spoken(&self, caller: Dialect) -> Dialect {
+        match self
+            .road(Operation::Conversation(caller))
+            .map(|road| road.sent)
+        {
+            Some(Operation::Conversation(spoken)) => spoken,
+            _ => self.provider.kind.dialect,
+        }
+    }
+}
