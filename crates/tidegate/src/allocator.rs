@@ -78,7 +78,9 @@ mod tests {
     #[test]
     fn blocks_have_the_alignment_asked_for_whatever_their_size() {
         for align in [1, 2, 4, 8, 16, 32, 64, 4096] {
-            for size in [1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 40, 100, 1000, 1025, 70_000] {
+            for size in [
+                1, 2, 3, 7, 8, 9, 15, 16, 17, 24, 40, 100, 1000, 1025, 70_000,
+            ] {
                 let layout = Layout::from_size_align(size, align).unwrap();
                 // SAFETY: the layout's size is not zero; each block is freed once, as it was made.
                 unsafe {
@@ -87,7 +89,10 @@ mod tests {
                         assert!(block.addr().is_multiple_of(align), "{size} on {align}");
                         block.write_bytes(7, size);
                         let grown = Mimalloc.realloc(block, layout, size * 3 + 1);
-                        assert!(grown.addr().is_multiple_of(align), "{size} grown on {align}");
+                        assert!(
+                            grown.addr().is_multiple_of(align),
+                            "{size} grown on {align}"
+                        );
                         assert_eq!(grown.add(size - 1).read(), 7);
                         let layout = Layout::from_size_align(size * 3 + 1, align).unwrap();
                         Mimalloc.dealloc(grown, layout);

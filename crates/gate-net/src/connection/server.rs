@@ -183,11 +183,7 @@ impl ServerConnection {
         poll_fn(|cx| self.poll_next(cx, &mut waiting)).await
     }
 
-    fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-        waited: &mut Waited,
-    ) -> Poll<Next> {
+    fn poll_next(&mut self, cx: &mut Context<'_>, waited: &mut Waited) -> Poll<Next> {
         loop {
             let held = self.shared.input.borrow_mut().take();
             if let Some(buffer) = held {

@@ -132,7 +132,11 @@ async fn first_head(
 }
 
 fn first_byte_deadline(upstream: &Upstream, deadlines: &Deadlines) -> Option<Instant> {
-    let deadline = || upstream.clock.deadline(deadlines.started, deadlines.first_byte);
+    let deadline = || {
+        upstream
+            .clock
+            .deadline(deadlines.started, deadlines.first_byte)
+    };
     let first_byte = (!deadlines.first_byte.is_zero()).then(|| Instant::from(deadline()));
     match (first_byte, deadlines.total) {
         (Some(first_byte), Some(total)) => Some(first_byte.min(total)),

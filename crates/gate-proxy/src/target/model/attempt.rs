@@ -65,7 +65,9 @@ pub(super) async fn one(
     let overrides = &exchange.overrides;
     let deadlines = Deadlines {
         started,
-        total: overrides.total.map(|total| clock.deadline(started, total).into()),
+        total: overrides
+            .total
+            .map(|total| clock.deadline(started, total).into()),
         first_byte: overrides.first_byte.unwrap_or(call.model.first_byte),
         idle: overrides.idle.unwrap_or(call.model.idle),
     };

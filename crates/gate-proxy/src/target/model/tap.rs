@@ -38,7 +38,10 @@ impl Tap {
         let mut facts = facts.borrow_mut();
         if let Some(model) = model {
             // Mostly the name that was asked for, which is there already.
-            let asked = facts.provider_model.as_ref().filter(|asked| ***asked == *model);
+            let asked = facts
+                .provider_model
+                .as_ref()
+                .filter(|asked| ***asked == *model);
             facts.response_model = Some(asked.map_or_else(|| model.into(), Arc::clone));
         }
         let Some(usage) = usage else { return };
