@@ -40,9 +40,12 @@ impl RequestFacts {
     pub fn has_images(&self, dialect: Dialect, body: &[u8]) -> bool {
         static CHAT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image_url\""));
         static MESSAGES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image\""));
+        static RESPONSES: LazyLock<Finder<'static>> =
+            LazyLock::new(|| Finder::new("\"input_image\""));
         let finder = match dialect {
             Dialect::ChatCompletions => &CHAT,
             Dialect::Messages | Dialect::Converse => &MESSAGES,
+            Dialect::Responses => &RESPONSES,
         };
         let messages = body.get(self.messages_span.clone());
         messages.is_some_and(|messages| finder.find(messages).is_some())
@@ -80,9 +83,11 @@ enum Member {
     MaxCompletionTokens,
     ToolConfig,
     InferenceConfig,
+    Input,
+    MaxOutputTokens,
 }
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 11] = [
     "model",
     "stream",
     "stream_options",
@@ -92,6 +97,8 @@ const NAMES: [&str; 9] = [
     "max_completion_tokens",
     "toolConfig",
     "inferenceConfig",
+    "input",
+    "max_output_tokens",
 ];
 
 impl Member {
@@ -105,7 +112,7 @@ impl Member {
         }
     }
 
-    fn of(name: &[u8]) -> Option<Self> {
+    fn of(dialect: Dialect, name: &[u8]) -> Option<Self> {
         Some(match name {
             b"model" => Self::Model,
             b"stream" => Self::Stream,
@@ -116,6 +123,8 @@ impl Member {
             b"max_completion_tokens" => Self::MaxCompletionTokens,
             b"toolConfig" => Self::ToolConfig,
             b"inferenceConfig" => Self::InferenceConfig,
+            b"input" if dialect == Dialect::Responses => Self::Input,
+            b"max_output_tokens" if dialect == Dialect::Responses => Self::MaxOutputTokens,
             _ => return None,
         })
     }
@@ -135,7 +144,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
         stream: false,
         include_usage: match dialect {
             Dialect::ChatCompletions => UsageWish::InsertOptions(scanner.position()),
-            Dialect::Messages | Dialect::Converse => UsageWish::Present,
+            Dialect::Messages | Dialect::Responses | Dialect::Converse => UsageWish::Present,
         },
         messages_span: 0..0,
         has_tools: false,
@@ -143,8 +152,8 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
     };
     let (mut first, mut seen) = (true, 0_u32);
     let in_path = dialect.in_path();
-    while let Some(key) = scanner.next_key(&mut first)? {
-        let known = member_of(&key, body)?;
+    while let Some(key) = scanner.next_key_inline(&mut first)? {
+        let known = member_of(dialect, &key, body)?;
         let Some(member) = known.filter(|member| member.counts(in_path)) else {
             scanner.skip_value()?;
             continue;
@@ -165,12 +174,16 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
     Ok(facts)
 }
 
-fn member_of(key: &RawString<'_>, body: &[u8]) -> Result<Option<Member>, DialectError> {
+fn member_of(
+    dialect: Dialect,
+    key: &RawString<'_>,
+    body: &[u8],
+) -> Result<Option<Member>, DialectError> {
     // A key spelt with escapes could be one of ours in disguise.
-    if key.inner.contains(&b'\\') {
-        return Ok(Member::of(key.value(body)?.as_bytes()));
+    if key.is_escaped() {
+        return Ok(Member::of(dialect, key.value(body)?.as_bytes()));
     }
-    Ok(Member::of(key.inner))
+    Ok(Member::of(dialect, key.inner))
 }
 
 fn read_member(
@@ -202,7 +215,7 @@ fn read_member(
                 facts.include_usage = wish;
             }
         }
-        Member::Messages => {
+        Member::Messages | Member::Input => {
             facts.messages_span = scanner.skip_value()?;
         }
         Member::ToolConfig => {
@@ -222,7 +235,7 @@ fn read_member(
             let span = scanner.skip_value()?;
             facts.has_tools = is_filled_list(body, span.start);
         }
-        Member::MaxTokens | Member::MaxCompletionTokens => {
+        Member::MaxTokens | Member::MaxCompletionTokens | Member::MaxOutputTokens => {
             // Where both are given the smaller one bounds the answer.
             let limit = scanner.unsigned()?;
             facts.max_tokens = match (facts.max_tokens, limit) {
@@ -252,7 +265,7 @@ fn read_stream_options(scanner: &mut Scanner<'_>, body: &[u8]) -> Result<UsageWi
     let inside = scanner.position();
     let (mut first, mut wish) = (true, None);
     while let Some(key) = scanner.next_key(&mut first)? {
-        let is_ours = if key.inner.contains(&b'\\') {
+        let is_ours = if key.is_escaped() {
             key.value(body)? == "include_usage"
         } else {
             key.inner == b"include_usage"

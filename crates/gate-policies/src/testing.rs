@@ -143,6 +143,7 @@ impl Harness {
         let client = Client {
             listener: "public".into(),
             peer: (address, 40_000).into(),
+            peer_address: "192.0.2.1".into(),
             local: ([192, 0, 2, 254], 443).into(),
             scheme: Scheme::Https,
             tls: None,
@@ -160,6 +161,7 @@ impl Harness {
             caller: None,
             response_headers: Headers::new(),
             overrides: Overrides::default(),
+            moment: self.services.clock().now(),
             record: Record {
                 started: self.services.clock().now(),
                 ..Record::default()

@@ -7,6 +7,7 @@ pub(crate) mod chat_completions;
 pub(crate) mod converse;
 mod logprobs;
 pub(crate) mod messages;
+pub(crate) mod responses;
 
 use crate::conversation::{Request, Response, StreamEvent};
 use crate::failure::{ErrorClass, ProviderError};
@@ -22,11 +23,18 @@ pub enum Dialect {
     Messages,
     /// Amazon Bedrock Converse.
     Converse,
+    /// OpenAI Responses.
+    Responses,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 3] = [Self::ChatCompletions, Self::Messages, Self::Converse];
+    pub const ALL: [Self; 4] = [
+        Self::ChatCompletions,
+        Self::Messages,
+        Self::Converse,
+        Self::Responses,
+    ];
 
     /// The dialect's name in configuration, metrics and records.
     #[must_use]
@@ -35,6 +43,7 @@ impl Dialect {
             Self::ChatCompletions => "chat_completions",
             Self::Messages => "messages",
             Self::Converse => "converse",
+            Self::Responses => "responses",
         }
     }
 
@@ -54,6 +63,7 @@ impl Dialect {
             Self::Messages => "/v1/messages",
             // The model goes between; never the path of a call.
             Self::Converse => "/model/{model}/converse",
+            Self::Responses => "/v1/responses",
         }
     }
 
@@ -67,7 +77,9 @@ impl Dialect {
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Converse => "application/json",
+            Self::ChatCompletions | Self::Messages | Self::Converse | Self::Responses => {
+                "application/json"
+            }
         }
     }
 
@@ -75,7 +87,9 @@ impl Dialect {
     #[must_use]
     pub const fn stream_content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages => "text/event-stream; charset=utf-8",
+            Self::ChatCompletions | Self::Messages | Self::Responses => {
+                "text/event-stream; charset=utf-8"
+            }
             Self::Converse => "application/vnd.amazon.eventstream",
         }
     }
@@ -95,7 +109,7 @@ impl Dialect {
     #[must_use]
     pub const fn in_path(self) -> bool {
         match self {
-            Self::ChatCompletions | Self::Messages => false,
+            Self::ChatCompletions | Self::Messages | Self::Responses => false,
             Self::Converse => true,
         }
     }
@@ -103,7 +117,7 @@ impl Dialect {
     /// How its streams are cut into events.
     pub(crate) const fn framing(self) -> Framing {
         match self {
-            Self::ChatCompletions | Self::Messages => Framing::Sse,
+            Self::ChatCompletions | Self::Messages | Self::Responses => Framing::Sse,
             Self::Converse => Framing::EventStream,
         }
     }
@@ -113,6 +127,7 @@ impl Dialect {
             Self::ChatCompletions => &chat_completions::ChatCompletions,
             Self::Messages => &messages::Messages,
             Self::Converse => &converse::Converse,
+            Self::Responses => &responses::Responses,
         }
     }
 }
@@ -170,6 +185,11 @@ pub(crate) trait Codec: Sync {
     /// they are short.
     fn is_end(&self, event: &[u8]) -> bool;
 
+    /// Whether a stream event's data that mentions usage is the stream's last, however long it is.
+    fn ends_with_usage(&self, _data: &[u8]) -> bool {
+        false
+    }
+
     /// Whether a stream event's data holds text, thinking or a tool call.
     fn bears_token(&self, data: &[u8]) -> bool;
 
@@ -206,4 +226,13 @@ pub(crate) trait StreamDecoder: Send {
 pub(crate) trait StreamEncoder: Send {
     /// Appends the bytes of one neutral event, if it has any in this dialect.
     fn event(&mut self, event: &StreamEvent<'_>, losses: &mut Losses, out: &mut Vec<u8>);
+
+    /// Appends an error of the gateway's own in place of the stream's end.
+    fn error(&mut self, class: ErrorClass, code: &str, message: &str, out: &mut Vec<u8>);
+
+    /// Whether the answer is longer than this dialect lets the gateway keep; the stream then ends
+    /// with an error.
+    fn is_full(&self) -> bool {
+        false
+    }
 }

@@ -9,6 +9,7 @@ use super::{Dialects, Entry, Group};
 mod chat_completions;
 mod converse;
 mod messages;
+mod responses;
 
 /// What each dialect's file says.
 const GROUPS: &[&[Group]] = &[
@@ -18,6 +19,8 @@ const GROUPS: &[&[Group]] = &[
     converse::UNTOLD,
     messages::SAID,
     messages::UNTOLD,
+    responses::SAID,
+    responses::UNTOLD,
 ];
 
 /// Every loss that we know and accept.

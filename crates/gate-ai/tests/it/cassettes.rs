@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use gate_ai::{Dialect, Usage};
+use gate_ai::{Dialect, EventStreamFramer, Usage};
 use gate_model::units::Money;
 use serde_json::Value;
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ pub(crate) fn all() -> &'static [Cassette] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes");
         let mut all = Vec::new();
         for provider in folder(&root) {
-            for dialect in [Dialect::ChatCompletions, Dialect::Messages] {
+            for dialect in Dialect::ALL {
                 let files = folder(&provider.join(dialect.as_str()));
                 all.extend(files.iter().filter_map(|path| read(path, dialect)));
             }
@@ -41,23 +41,6 @@ pub(crate) fn all() -> &'static [Cassette] {
         eprintln!("skipped: no recordings in ../shared/cassettes");
     } else {
         assert!(all.len() > 700, "only {} recordings were read", all.len());
-    }
-    all
-}
-
-/// Every recording of one dialect.
-pub(crate) fn of(dialect: Dialect) -> Vec<Cassette> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes");
-    let providers = folder(&root);
-    let files = providers
-        .iter()
-        .flat_map(|provider| folder(&provider.join(dialect.as_str())));
-    let all: Vec<_> = files.filter_map(|path| read(&path, dialect)).collect();
-    if all.is_empty() {
-        eprintln!(
-            "skipped: no recordings of {} in ../shared/cassettes",
-            dialect.as_str()
-        );
     }
     all
 }
@@ -89,7 +72,10 @@ fn read(path: &Path, dialect: Dialect) -> Option<Cassette> {
         status: value["response"]["status"].as_u64().unwrap(),
         request: body("request"),
         response: body("response").unwrap_or_default(),
-        is_stream: value["stream_format"].is_string(),
+        is_stream: matches!(
+            value["stream_format"].as_str(),
+            Some("sse" | "aws-eventstream")
+        ),
         exact: value["fidelity"]["response"] == "exact",
         usage: value
             .get("usage")
@@ -122,12 +108,20 @@ impl Cassette {
         Money::from_decimal(&value.to_string())
     }
 
-    /// The other dialect.
-    pub(crate) fn other(&self) -> Dialect {
-        match self.dialect {
-            Dialect::ChatCompletions => Dialect::Messages,
-            _ => Dialect::ChatCompletions,
-        }
+    /// Every other dialect.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = Dialect> + use<> {
+        let own = self.dialect;
+        Dialect::ALL.into_iter().filter(move |to| *to != own)
+    }
+
+    /// Whether the body is an answer of its dialect: one recording of Azure's stands in another
+    /// dialect's folder.
+    pub(crate) fn is_answer(&self) -> bool {
+        let chat = self.dialect == Dialect::ChatCompletions;
+        chat || !self
+            .response
+            .windows(9)
+            .any(|bytes| bytes == b"\"choices\"")
     }
 
     /// The usage that whoever recorded it found, in our terms.
@@ -150,6 +144,14 @@ impl Cassette {
                 reasoning_tokens: first(&["completion_tokens_details.reasoning_tokens"]),
                 audio_input_tokens: first(&["prompt_tokens_details.audio_tokens"]),
                 audio_output_tokens: first(&["completion_tokens_details.audio_tokens"]),
+            },
+            Dialect::Responses => Usage {
+                input_tokens: first(&["input_tokens"]),
+                output_tokens: first(&["output_tokens"]),
+                cached_tokens: first(&["input_tokens_details.cached_tokens"]),
+                cache_written_tokens: first(&["input_tokens_details.cache_write_tokens"]),
+                reasoning_tokens: first(&["output_tokens_details.reasoning_tokens"]),
+                ..Usage::default()
             },
             Dialect::Messages => Usage {
                 input_tokens: first(&["input_tokens"])
@@ -177,7 +179,7 @@ impl Cassette {
 
     /// The JSON of a stream's events.
     pub(crate) fn events(&self) -> Vec<Value> {
-        events(&self.response)
+        events(self.dialect, &self.response)
     }
 
     /// Several answers that a project recorded one behind the other in one file.
@@ -187,18 +189,50 @@ impl Cassette {
         let ids: BTreeSet<_> = ids.filter(|id| !id.is_empty()).collect();
         let ends = events
             .iter()
-            .filter(|event| event["type"] == "message_stop")
+            .filter(|event| {
+                event["type"] == "message_stop" || event["type"] == "response.completed"
+            })
             .count();
         ends > 1 || ids.len() > 1
     }
 }
 
-/// The JSON of a stream's events, read naively.
-pub(crate) fn events(stream: &[u8]) -> Vec<Value> {
+/// Where to cut a stream: small ones at every offset, longer ones at some.
+pub(crate) fn cuts(stream: &[u8], seed: u64, bytes: usize) -> Vec<usize> {
+    let samples = bytes / stream.len().max(1);
+    if samples > stream.len() {
+        return (0..=stream.len()).collect();
+    }
+    let mut random = fastrand::Rng::with_seed(seed);
+    (0..samples.max(3))
+        .map(|_| random.usize(0..=stream.len()))
+        .collect()
+}
+
+/// The JSON of a stream's events, read naively; those of binary frames each in an object under its
+/// event's name.
+pub(crate) fn events(dialect: Dialect, stream: &[u8]) -> Vec<Value> {
+    if dialect == Dialect::Converse {
+        return frames(stream);
+    }
     let text = std::str::from_utf8(stream).unwrap();
     text.lines()
         .filter_map(|line| line.strip_prefix("data:"))
         .filter(|data| data.trim() != "[DONE]")
         .map(|data| serde_json::from_str(data).unwrap())
         .collect()
+}
+
+fn frames(stream: &[u8]) -> Vec<Value> {
+    let mut events = Vec::new();
+    let mut framer = EventStreamFramer::new(1 << 24);
+    let read = framer.push(stream, |frame| {
+        let name = std::str::from_utf8(frame.name().unwrap()).unwrap();
+        let value: Value = serde_json::from_slice(frame.payload).unwrap();
+        events.push(serde_json::json!({ name: value }));
+        Ok(())
+    });
+    read.unwrap();
+    assert!(!framer.is_cut());
+    events
 }

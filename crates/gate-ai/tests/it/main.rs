@@ -6,8 +6,11 @@
 mod cassettes;
 mod converse;
 mod native;
+mod oracle;
+mod pairs;
 mod prices;
 mod properties;
 mod stream;
 mod tokens;
 mod translated;
+mod written;

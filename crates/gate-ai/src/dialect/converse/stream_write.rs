@@ -13,7 +13,7 @@ use crate::conversation::{Block, Stop, StreamEvent};
 use crate::dialect::messages::tool_id;
 use crate::dialect::{Codec, StreamEncoder};
 use crate::event_stream::write_frame;
-use crate::failure::{ProviderError, classify};
+use crate::failure::{ErrorClass, ProviderError, classify};
 use crate::json::write::Writer;
 
 #[derive(Default)]
@@ -94,6 +94,10 @@ impl Encoder {
 }
 
 impl StreamEncoder for Encoder {
+    fn error(&mut self, class: ErrorClass, code: &str, message: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(&super::Converse.error_event(class, code, message));
+    }
+
     fn event(&mut self, step: &StreamEvent<'_>, losses: &mut Losses, out: &mut Vec<u8>) {
         match step {
             StreamEvent::Start { .. } => self.event(out, "messageStart", |w| {

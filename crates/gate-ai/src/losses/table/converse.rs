@@ -103,7 +103,6 @@ pub(super) const SAID: &[Group] = &[Group {
             "stop_reason.malformed",
             "only Bedrock says that the model's output is malformed",
         ),
-        ("usage.serverToolUsage", "the tool ran at Bedrock"),
     ],
 }];
 
