@@ -207,9 +207,7 @@ impl AuthSigv4 {
         if said.is_some_and(|said| said != hash.as_bytes()) {
             return Err(invalid("the body is not the one that was signed"));
         }
-        let consumer = self
-            .check(exchange, &hash, length)
-            .map_err(fault_of)?;
+        let consumer = self.check(exchange, &hash, length).map_err(fault_of)?;
         let caller = exchange.snapshot.callers.by_name(consumer).cloned();
         let caller = caller.ok_or_else(|| invalid("the key's consumer is gone"))?;
         let headers = &mut exchange.request.head.headers;
@@ -223,12 +221,7 @@ impl AuthSigv4 {
     }
 
     /// The consumer whose key made the signature.
-    fn check(
-        &self,
-        exchange: &Exchange,
-        hash: &str,
-        length: Option<u64>,
-    ) -> Result<&str, Refusal> {
+    fn check(&self, exchange: &Exchange, hash: &str, length: Option<u64>) -> Result<&str, Refusal> {
         let value = authorization(exchange)?.ok_or(Refusal::Malformed)?;
         let authorization = Authorization::parse(value)?;
         let key = self.keys.get(authorization.access_key_id);

@@ -5,7 +5,8 @@ use crate::testing::{Harness, VerdictExt};
 use gate_kit::http::RequestHead;
 use gate_kit::sigv4::{Credentials, Scope, sign};
 
-const SETTINGS: &str = "{ region: eu-west-1, keys: { AKID: { consumer: shop, secret: { env: S } } } }";
+const SETTINGS: &str =
+    "{ region: eu-west-1, keys: { AKID: { consumer: shop, secret: { env: S } } } }";
 /// The clock of a harness stands at one day after the epoch.
 const NOW: u64 = 86_400;
 const BODY: &[u8] = b"{\"messages\":[]}";
@@ -63,13 +64,20 @@ fn check(
 ) -> (Result<Option<String>, FaultCode>, Exchange) {
     let harness = harness();
     let policy = harness.policy::<AuthSigv4>(settings);
-    let mut exchange = harness.exchange("POST /model/a%3A0/converse\ncontent-type: application/json");
+    let mut exchange =
+        harness.exchange("POST /model/a%3A0/converse\ncontent-type: application/json");
     exchange.request.body = Body::Full(Chunk::from(BODY.to_vec()));
     signed.sign(&mut exchange.request.head);
     change(&mut exchange);
     let refused = harness.request(&policy, &mut exchange).refused();
-    let caller = exchange.caller.as_ref().map(|caller| caller.name.to_string());
-    (refused.map_or(Ok(caller), |fault| Err(fault.code)), exchange)
+    let caller = exchange
+        .caller
+        .as_ref()
+        .map(|caller| caller.name.to_string());
+    (
+        refused.map_or(Ok(caller), |fault| Err(fault.code)),
+        exchange,
+    )
 }
 
 #[test]
@@ -78,7 +86,10 @@ fn a_signed_request_names_its_consumer_and_loses_its_signature() {
     assert_eq!(result, Ok(Some("shop".into())));
     assert_eq!(exchange.record.team.as_deref(), Some("retail"));
     for name in ["authorization", DATE, CONTENT_SHA256, SECURITY_TOKEN] {
-        assert!(exchange.request.head.headers.get_named(name).is_none(), "{name}");
+        assert!(
+            exchange.request.head.headers.get_named(name).is_none(),
+            "{name}"
+        );
     }
     let body = harness().block_on(async { exchange.request.body.collect(100).await });
     assert_eq!(&body.unwrap()[..], BODY, "the body goes on");
@@ -89,21 +100,75 @@ fn whatever_was_not_signed_so_is_refused() {
     let wrong = Err(FaultCode::CredentialInvalid);
     let with = |signed: Signed<'_>| check(SETTINGS, &signed, |_| {}).0;
     let secret = "other";
-    assert_eq!(with(Signed { secret, ..Signed::default() }), wrong);
-    assert_eq!(with(Signed { id: "AKIE", ..Signed::default() }), wrong);
-    assert_eq!(with(Signed { region: "eu-west-2", ..Signed::default() }), wrong);
-    assert_eq!(with(Signed { service: "s3", ..Signed::default() }), wrong);
-    assert_eq!(with(Signed { at: NOW - 301, ..Signed::default() }), wrong);
-    assert_eq!(with(Signed { at: NOW + 301, ..Signed::default() }), wrong);
-    assert!(with(Signed { at: NOW - 300, ..Signed::default() }).is_ok());
+    assert_eq!(
+        with(Signed {
+            secret,
+            ..Signed::default()
+        }),
+        wrong
+    );
+    assert_eq!(
+        with(Signed {
+            id: "AKIE",
+            ..Signed::default()
+        }),
+        wrong
+    );
+    assert_eq!(
+        with(Signed {
+            region: "eu-west-2",
+            ..Signed::default()
+        }),
+        wrong
+    );
+    assert_eq!(
+        with(Signed {
+            service: "s3",
+            ..Signed::default()
+        }),
+        wrong
+    );
+    assert_eq!(
+        with(Signed {
+            at: NOW - 301,
+            ..Signed::default()
+        }),
+        wrong
+    );
+    assert_eq!(
+        with(Signed {
+            at: NOW + 301,
+            ..Signed::default()
+        }),
+        wrong
+    );
+    assert!(
+        with(Signed {
+            at: NOW - 300,
+            ..Signed::default()
+        })
+        .is_ok()
+    );
     let hash = body_hash(b"another body");
-    assert_eq!(with(Signed { hash, ..Signed::default() }), wrong);
+    assert_eq!(
+        with(Signed {
+            hash,
+            ..Signed::default()
+        }),
+        wrong
+    );
     let changes: [fn(&mut Exchange); 6] = [
         |exchange| exchange.request.body = Body::Full(Chunk::from(b"{}".to_vec())),
         |exchange| exchange.request.head.target = "/model/b/converse".into(),
         |exchange| exchange.request.head.authority = "other".into(),
         |exchange| exchange.request.head.headers.remove_named(CONTENT_SHA256),
-        |exchange| exchange.request.head.headers.append(b"authorization", b"Bearer k"),
+        |exchange| {
+            exchange
+                .request
+                .head
+                .headers
+                .append(b"authorization", b"Bearer k")
+        },
         |exchange| {
             let long = vec![b'x'; 300_000];
             exchange.request.body = Body::Full(Chunk::from(long));
@@ -154,7 +219,10 @@ fn callers_without_a_signature_are_refused_or_pass_unnamed() {
     assert_eq!(check(SETTINGS, &Signed::default(), bearer).0, missing);
     let optional = SETTINGS.replace("region", "optional: true, region");
     assert_eq!(check(&optional, &Signed::default(), bearer).0, Ok(None));
-    let wrong = Signed { secret: "no", ..Signed::default() };
+    let wrong = Signed {
+        secret: "no",
+        ..Signed::default()
+    };
     let refused = Err(FaultCode::CredentialInvalid);
     assert_eq!(check(&optional, &wrong, |_| {}).0, refused);
 }
@@ -172,9 +240,15 @@ fn settings_that_let_nobody_in_are_refused() {
             "{ region: a, keys: { K: { consumer: shop, secret: { env: T } } } }",
             "the variable T is not set",
         ),
-        ("{ region: a, keys: { K: { consumer: shop, secret: plain } } }", ""),
+        (
+            "{ region: a, keys: { K: { consumer: shop, secret: plain } } }",
+            "",
+        ),
     ] {
-        let finding = harness().compile::<AuthSigv4>(settings).err().expect(settings);
+        let finding = harness()
+            .compile::<AuthSigv4>(settings)
+            .err()
+            .expect(settings);
         assert!(finding.to_string().contains(message), "{finding}");
     }
 }

@@ -2,7 +2,7 @@
 //! what becomes of exceptions, broken frames and cut streams in every direction.
 
 use crate::cassettes::{Caller, Provider, Reply};
-use crate::support::Gateway;
+use crate::support::{Gateway, eventually};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gate_ai::event_stream::{EventStreamFramer, write_frame};
@@ -156,11 +156,12 @@ fn recorded_exchanges_pass_byte_for_byte_and_signed() {
         assert!(kind.starts_with("ValidationException"), "{kind}");
     }
     if !all.is_empty() {
-        let tokens = gateway.metrics();
-        let counted = tokens
-            .lines()
-            .any(|line| line.starts_with("tidegate_ai_tokens") && !line.ends_with(" 0"));
-        assert!(counted, "{tokens}");
+        eventually("tokens are counted", || {
+            gateway
+                .metrics()
+                .lines()
+                .any(|line| line.starts_with("tidegate_ai_tokens_total") && !line.ends_with(" 0"))
+        });
     }
 }
 
