@@ -19,6 +19,7 @@ pub mod inspect;
 mod json;
 mod listing;
 pub mod losses;
+pub mod operation;
 mod prepare;
 pub mod prices;
 pub mod provider;
