@@ -132,7 +132,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
     };
     let (mut first, mut seen) = (true, 0_u32);
     let in_path = dialect.in_path();
-    while let Some(key) = scanner.next_key(&mut first)? {
+    while let Some(key) = scanner.next_key_inline(&mut first)? {
         let known = member_of(&key, body)?;
         let Some(member) = known.filter(|member| !(in_path && member.is_in_path())) else {
             scanner.skip_value()?;
@@ -156,7 +156,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
 
 fn member_of(key: &RawString<'_>, body: &[u8]) -> Result<Option<Member>, DialectError> {
     // A key spelt with escapes could be one of ours in disguise.
-    if key.inner.contains(&b'\\') {
+    if key.is_escaped() {
         return Ok(Member::of(key.value(body)?.as_bytes()));
     }
     Ok(Member::of(key.inner))
@@ -224,7 +224,7 @@ fn read_stream_options(scanner: &mut Scanner<'_>, body: &[u8]) -> Result<UsageWi
     let inside = scanner.position();
     let (mut first, mut wish) = (true, None);
     while let Some(key) = scanner.next_key(&mut first)? {
-        let is_ours = if key.inner.contains(&b'\\') {
+        let is_ours = if key.is_escaped() {
             key.value(body)? == "include_usage"
         } else {
             key.inner == b"include_usage"

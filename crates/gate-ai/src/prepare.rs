@@ -28,6 +28,12 @@ pub struct Prepared {
 }
 
 impl Prepared {
+    /// Whether the request is the caller's body as it came.
+    #[must_use]
+    pub fn is_unchanged(&self) -> bool {
+        matches!(self.segments.as_slice(), [Segment::Original(_)])
+    }
+
     /// Appends the request to `out`; `body` is the caller's body that was prepared.
     ///
     /// # Panics

@@ -71,7 +71,7 @@ fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> 
     let mut scanner = Scanner::at(body, 0);
     scanner.open_object().ok()?;
     let (mut first, mut left, mut looked_ahead) = (true, 2, false);
-    while let Some(key) = scanner.next_key(&mut first).ok()? {
+    while let Some(key) = scanner.next_key_inline(&mut first).ok()? {
         match key.inner {
             b"model" if facts.model.is_none() && scanner.peek() == Some(b'"') => {
                 let name = scanner.string().ok()?.value(body).ok()?;
@@ -115,8 +115,14 @@ fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> 
 fn usage_at_end(dialect: Dialect, body: &[u8]) -> Option<Usage> {
     static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
     let from = body.len().saturating_sub(TAIL_BYTES);
-    // Forwards and the last, because only that direction is searched by SIMD.
-    let key = from + KEY.find_iter(&body[from..]).last()?;
+    // Forwards, because only that direction is searched by SIMD. The first that counts is the one:
+    // a second of that name at the top would be met on the way to the end.
+    KEY.find_iter(&body[from..])
+        .find_map(|key| usage_to_end(dialect, body, from + key))
+}
+
+/// Usage whose key is at `key`, if it is one of the last members of the outermost object.
+fn usage_to_end(dialect: Dialect, body: &[u8], key: usize) -> Option<Usage> {
     let before = body[..key].trim_ascii_end().last()?;
     if !matches!(before, b',' | b'{') {
         return None;
@@ -132,7 +138,10 @@ fn usage_at_end(dialect: Dialect, body: &[u8]) -> Option<Usage> {
         .codec()
         .read_usage(body, scanner.position(), &mut usage)?;
     let mut scanner = Scanner::at(body, end);
-    while scanner.next_key(&mut first).ok()?.is_some() {
+    while let Some(member) = scanner.next_key(&mut first).ok()? {
+        if member.inner == b"usage" {
+            return None;
+        }
         scanner.skip_value().ok()?;
     }
     scanner.finish().ok()?;
@@ -182,7 +191,7 @@ pub(crate) fn read_counts(
     let mut outer: &[u8] = b"";
     let (mut first, mut first_outside) = (true, true);
     loop {
-        let Some(key) = scanner.next_key(&mut first).ok()? else {
+        let Some(key) = scanner.next_key_inline(&mut first).ok()? else {
             if outer.is_empty() {
                 return Some(scanner.position());
             }

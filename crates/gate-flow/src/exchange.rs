@@ -1,6 +1,7 @@
 //! One request and its response in flight.
 
 use crate::{AiFacts, Caller, Record, Services, Snapshot};
+use gate_kit::clock::Moment;
 use gate_kit::http::{Headers, Request, ResponseHead, Scheme};
 use smallvec::SmallVec;
 use std::cell::RefCell;
@@ -30,6 +31,9 @@ pub struct Exchange {
     pub response_headers: Headers,
     /// Limits that a policy set for this exchange.
     pub overrides: Overrides,
+    /// When the exchange last went on after a wait; its start until then. Between two waits a
+    /// worker spends microseconds, so policies and deadlines take this instead of asking the clock.
+    pub moment: Moment,
     /// What is known so far.
     pub record: Record,
     /// What a model call consumes, while its answer is still on its way; moved into the record when

@@ -130,7 +130,7 @@ pub struct AiFacts {
     /// The provider's name for the model.
     pub provider_model: Option<Arc<str>>,
     /// Model named in the answer.
-    pub response_model: Option<Box<str>>,
+    pub response_model: Option<Arc<str>>,
     /// Whether the answer was a stream.
     pub stream: bool,
     /// Whether the answer was translated between dialects.

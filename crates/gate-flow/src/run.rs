@@ -38,13 +38,20 @@ pub async fn run_request(
                 }
             }
         }
+        let mut waited = false;
         // Naming each case frees the exchange from the verdict's borrow.
         let verdict: Verdict<'static> = match step.policy.request(exchange) {
             Verdict::Next => Verdict::Next,
             Verdict::Reply(response) => Verdict::Reply(response),
             Verdict::Refuse(fault) => Verdict::Refuse(fault),
-            Verdict::Wait(later) => later.await,
+            Verdict::Wait(later) => {
+                waited = true;
+                later.await
+            }
         };
+        if waited {
+            exchange.moment = exchange.services.clock().now();
+        }
         match verdict {
             Verdict::Next => passed.0 |= 1 << index,
             Verdict::Reply(response) => {

@@ -6,6 +6,7 @@ use gate_model::resources::Resources;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A revision compiled for the data plane. Immutable; swapped as a whole.
 pub struct Snapshot {
@@ -86,8 +87,9 @@ pub struct Caller {
 }
 
 /// Callers by the SHA-256 of their key.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Callers {
+    id: u64,
     by_key: HashMap<[u8; 32], Arc<Caller>, BuildHasherDefault<Leading>>,
     by_name: HashMap<Arc<str>, Arc<Caller>>,
 }
@@ -109,7 +111,25 @@ impl Hasher for Leading {
     }
 }
 
+impl Default for Callers {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            by_key: HashMap::default(),
+            by_name: HashMap::default(),
+        }
+    }
+}
+
 impl Callers {
+    /// A number that no other set of callers of this process has or will have, for whoever
+    /// remembers what was found here.
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
     /// Adds a caller with its keys' hashes.
     pub fn insert(&mut self, caller: Caller, keys: impl IntoIterator<Item = [u8; 32]>) {
         let caller = Arc::new(caller);

@@ -13,8 +13,13 @@ pub const SMALL: usize = 16 * 1024;
 pub const LARGE: usize = 64 * 1024;
 /// Spare buffers of each size kept per thread. 64 x 16 KiB + 16 x 64 KiB = 2 MiB per worker.
 const KEEP: [usize; 2] = [64, 16];
+/// Room of a fresh [`scratch`]: a head and a small body.
+const SCRATCH: usize = 8 * 1024;
+/// Most room of a scratch that is kept, and most of them per thread: 64 x 16 KiB = 1 MiB.
+const SCRATCH_KEPT: (usize, usize) = (SMALL, 64);
 
 thread_local! {
+    static SCRATCHES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
     static POOL: RefCell<[Vec<Box<[u8]>>; 2]> = const { RefCell::new([Vec::new(), Vec::new()]) };
 }
 
@@ -171,6 +176,32 @@ impl Drop for PooledBuf {
     }
 }
 
+/// Lends an empty vector with room for a head and a small body; give it back with [`give_back`].
+#[must_use]
+pub fn scratch() -> Vec<u8> {
+    let spare = SCRATCHES.try_with(|spares| spares.borrow_mut().pop());
+    spare
+        .ok()
+        .flatten()
+        .unwrap_or_else(|| Vec::with_capacity(SCRATCH))
+}
+
+/// Takes a vector from [`scratch`] back into this thread's pool; overgrown ones are freed.
+pub fn give_back(mut scratch: Vec<u8>) {
+    let (most, count) = SCRATCH_KEPT;
+    if !(SCRATCH..=most).contains(&scratch.capacity()) {
+        return;
+    }
+    scratch.clear();
+    // As for buffers, the pool may be gone already.
+    let _ = SCRATCHES.try_with(|spares| {
+        let mut spares = spares.borrow_mut();
+        if spares.len() < count {
+            spares.push(scratch);
+        }
+    });
+}
+
 /// Frees every spare buffer of this thread; workers call it when they have been idle for a while,
 /// so that memory falls back after a burst.
 pub fn trim() {
@@ -180,6 +211,7 @@ pub fn trim() {
             spares.shrink_to_fit();
         }
     });
+    let _ = SCRATCHES.try_with(|spares| *spares.borrow_mut() = Vec::new());
 }
 
 #[cfg(test)]

@@ -72,6 +72,16 @@ impl Clock {
         }
     }
 
+    /// `after` past `moment` on the clock that the runtime's timers use. A manual clock has no
+    /// place there; its moments count as now.
+    #[must_use]
+    pub fn deadline(&self, moment: Moment, after: Duration) -> Instant {
+        match self {
+            Clock::System => origin() + Duration::from_nanos(moment.0) + after,
+            Clock::Manual(_) => Instant::now() + after,
+        }
+    }
+
     /// Time since the UNIX epoch, for what people and other machines read.
     #[must_use]
     #[allow(

@@ -11,6 +11,7 @@
 //! ```
 
 use crate::places::{self, HeaderName};
+use crate::recent::Recent;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use gate_flow::{Caller, CompileContext, Exchange, Fault, Policy, PolicyKind, Snapshot, Verdict};
@@ -19,6 +20,7 @@ use gate_model::fault::FaultCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
 
 /// Where a key is looked for and what happens with it.
@@ -87,17 +89,24 @@ impl PolicyKind for AuthKey {
     }
 }
 
+thread_local! {
+    static RECENT: RefCell<Recent<Arc<Caller>>> = RefCell::new(Recent::new());
+}
+
 impl Policy for AuthKey {
-    // Hot path: one hash and one lookup; nothing is allocated when the key is known.
+    // Hot path: one short hash and one lookup; nothing is allocated when the key is known.
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         let found = match self.find(&exchange.request.head) {
             Ok(None) if self.optional => return Verdict::Next,
             Ok(None) => Err((FaultCode::CredentialMissing, "no key")),
             Err(detail) => Err((FaultCode::CredentialInvalid, detail)),
-            Ok(Some(key)) => match known(&exchange.snapshot, &key) {
-                None => Err((FaultCode::CredentialInvalid, "unknown key")),
-                Some(caller) => Ok(caller.clone()),
-            },
+            Ok(Some(key)) => {
+                let snapshot = &exchange.snapshot;
+                let find = || known(snapshot, &key).cloned();
+                RECENT
+                    .with_borrow_mut(|recent| recent.get(snapshot.callers.id(), &key, find))
+                    .ok_or((FaultCode::CredentialInvalid, "unknown key"))
+            }
         };
         // Also when refusing: a mistyped key in the query must not reach the log.
         self.hide(exchange);

@@ -15,6 +15,7 @@
 mod checks;
 mod path_change;
 mod places;
+mod recent;
 pub mod registry;
 mod template;
 #[cfg(test)]

@@ -153,7 +153,7 @@ impl Policy for Limit {
         if let Some(announcement) = &self.announce {
             let headers = &mut exchange.response_headers;
             headers.append(b"RateLimit-Policy", announcement.as_bytes());
-            headers.append(b"RateLimit", &self.standings(&decision));
+            headers.append_written(b"RateLimit", |field| self.standings(&decision, field));
         }
         if decision.admitted {
             return Verdict::Next;
@@ -169,7 +169,7 @@ impl Policy for Limit {
 
 impl Limit {
     fn decide(&self, exchange: &Exchange) -> Decision {
-        let now = exchange.services.clock().now();
+        let now = exchange.moment;
         let admit = |domain, key: &[u8]| self.table.admit(domain, key, &self.windows, now);
         let by_address = || match exchange.address.to_canonical() {
             IpAddr::V4(address) => admit(b'4', &address.octets()),
@@ -194,16 +194,15 @@ impl Limit {
     }
 
     /// The `RateLimit` field: what is left of each window, and when it is whole again.
-    fn standings(&self, decision: &Decision) -> SmallVec<[u8; 128]> {
-        let mut field = SmallVec::new();
-        for (name, standing) in self.names.iter().zip(&decision.standings) {
+    fn standings(&self, decision: &Decision, field: &mut Vec<u8>) {
+        for (index, (name, standing)) in self.names.iter().zip(&decision.standings).enumerate() {
             let Standing {
                 remaining,
                 whole_in,
                 wait,
             } = *standing;
             let until = if wait.is_zero() { whole_in } else { wait };
-            if !field.is_empty() {
+            if index > 0 {
                 field.extend_from_slice(b", ");
             }
             let mut number = itoa::Buffer::new();
@@ -214,7 +213,6 @@ impl Limit {
             field.extend_from_slice(b";t=");
             field.extend_from_slice(number.format(seconds_up(until)).as_bytes());
         }
-        field
     }
 }
 

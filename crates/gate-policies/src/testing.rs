@@ -158,6 +158,7 @@ impl Harness {
             caller: None,
             response_headers: Headers::new(),
             overrides: Overrides::default(),
+            moment: self.services.clock().now(),
             record: Record {
                 started: self.services.clock().now(),
                 ..Record::default()

@@ -154,13 +154,18 @@ async fn read_proxy_header(io: &mut Io) -> Option<()> {
 
 async fn http1(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerOptions>, io: Io) {
     let mut connection = ServerConnection::new(io, options.http1.clone());
+    let mut interim: Option<Rc<dyn InterimSink>> = None;
     loop {
         let Some(next) = worker.unless_draining(connection.next()).await else {
             return;
         };
         let (head, fault) = match next {
             Next::Request(request) => {
-                let exchange = exchange1(worker, client, options, &mut connection, request);
+                let interim =
+                    interim.get_or_insert_with(|| Rc::new(Interim1(connection.interim())));
+                let interim = interim.clone();
+                let exchange =
+                    exchange1(worker, client, options, &mut connection, interim, request);
                 if Box::pin(exchange).await {
                     continue;
                 }
@@ -190,9 +195,9 @@ async fn exchange1(
     client: &Rc<Client>,
     options: &ListenerOptions,
     connection: &mut ServerConnection,
+    interim: Rc<dyn InterimSink>,
     request: Request,
 ) -> bool {
-    let interim: Rc<dyn InterimSink> = Rc::new(Interim1(connection.interim()));
     let mut open = worker.open(client, request, Some(interim));
     let answer = match normalise(&mut open, options) {
         Err(fault) => Some(respond::fault(&mut open.exchange, fault)),

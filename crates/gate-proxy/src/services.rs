@@ -87,9 +87,11 @@ impl Services for WorkerServices {
                 return Err(Fault::new(FaultCode::NoEndpoint).detail("no such upstream"));
             };
             let permit = upstream.admit()?;
-            let endpoint = upstream.pick(upstream.clock.now(), None, &[])?;
+            let started = upstream.clock.now();
+            let endpoint = upstream.pick(started, None, &[])?;
             let timeouts = &upstream.settings.timeouts;
             let deadlines = Deadlines {
+                started,
                 total: None,
                 first_byte: timeouts.first_byte.duration(),
                 idle: timeouts.idle.duration(),

@@ -12,6 +12,7 @@ use crate::record::trace;
 use crate::services::WorkerServices;
 use crate::upstream::pool;
 use gate_flow::{Client, Exchange, InterimSink, Outcome, Overrides, Parameters, Record, Services};
+use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyStream, Frame, Headers, Request};
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
@@ -23,8 +24,6 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
-/// Pause between sweeps of idle upstream connections.
-const SWEEP: Duration = Duration::from_secs(1);
 /// Sweeps without any exchange after which spare memory is given back.
 const TRIM_AFTER: u32 = 5;
 
@@ -46,6 +45,8 @@ pub struct Worker {
     pub services: Rc<dyn Services>,
     index: usize,
     draining: Cell<bool>,
+    /// The same instant on both clocks, set anew at every sweep.
+    anchor: Cell<(Moment, Duration)>,
     idle: RefCell<slab::Slab<Waker>>,
     exchanges: Cell<u64>,
 }
@@ -64,6 +65,7 @@ pub(crate) fn run(index: usize, shared: &Arc<Shared>, commands: mpsc::Receiver<C
         services: Rc::new(WorkerServices::new(shared.clone())),
         index,
         draining: Cell::new(false),
+        anchor: Cell::new((shared.clock.now(), shared.clock.unix())),
         idle: RefCell::default(),
         exchanges: Cell::new(0),
     });
@@ -86,12 +88,14 @@ pub(crate) fn run(index: usize, shared: &Arc<Shared>, commands: mpsc::Receiver<C
 impl Worker {
     async fn control(self: Rc<Self>, mut commands: mpsc::Receiver<Command>) -> Duration {
         let mut accepting: Vec<(Arc<str>, Vec<tokio::task::JoinHandle<()>>)> = Vec::new();
-        let mut sweep = tokio::time::interval(SWEEP);
+        let mut sweep = tokio::time::interval(pool::SWEEP);
         let (mut quiet_sweeps, mut seen) = (0, 0);
         loop {
             let command = tokio::select! {
                 command = commands.recv() => command,
                 _ = sweep.tick() => {
+                    let clock = &self.shared.clock;
+                    self.anchor.set((clock.now(), clock.unix()));
                     pool::sweep();
                     quiet_sweeps = if self.exchanges.get() == seen { quiet_sweeps + 1 } else { 0 };
                     seen = self.exchanges.get();
@@ -155,6 +159,13 @@ impl Worker {
         wakers.into_iter().for_each(Waker::wake);
     }
 
+    /// UNIX time of a moment, without asking the clock again: right to the microsecond unless the
+    /// system's time was set within the last second.
+    fn unix(&self, moment: Moment) -> Duration {
+        let (anchor, unix) = self.anchor.get();
+        unix + moment.since(anchor)
+    }
+
     /// Whether the worker is shutting down.
     #[must_use]
     pub fn is_draining(&self) -> bool {
@@ -204,14 +215,14 @@ impl Worker {
         self.exchanges.set(self.exchanges.get() + 1);
         self.shared.readers.metrics().gauges().exchanges.open();
         let snapshot = self.shared.snapshot.load_full();
-        let clock = &self.shared.clock;
         let gateway = &snapshot.resources.gateway;
         let headers = &mut request.head.headers;
         let address = caller_address(client.peer.ip(), headers, &gateway.trusted_proxies);
+        let started = self.shared.clock.now();
         let mut record = Record {
             revision: snapshot.revision,
-            started: clock.now(),
-            started_unix: clock.unix(),
+            started,
+            started_unix: self.unix(started),
             listener: Some(client.listener.clone()),
             ..Record::default()
         };
@@ -240,6 +251,7 @@ impl Worker {
             caller: None,
             response_headers: Headers::new(),
             overrides: Overrides::default(),
+            moment: record.started,
             record,
             ai: None,
             interim,

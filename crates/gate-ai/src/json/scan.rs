@@ -53,6 +53,12 @@ pub(crate) struct RawString<'a> {
 }
 
 impl<'a> RawString<'a> {
+    /// Whether there are escapes in it, so that `inner` is not its value.
+    #[inline]
+    pub(crate) fn is_escaped(&self) -> bool {
+        self.escaped
+    }
+
     /// The string's value.
     ///
     /// # Errors
@@ -187,6 +193,51 @@ impl<'a> Scanner<'a> {
         Ok(Some(key))
     }
 
+    /// [`Self::next_key`] for the few loops that run for every exchange: the usual key is read in
+    /// place instead of behind a call.
+    #[inline(always)]
+    pub(crate) fn next_key_inline(
+        &mut self,
+        first: &mut bool,
+    ) -> Result<Option<RawString<'a>>, ScanError> {
+        if !*first && self.bytes.get(self.pos) == Some(&b',') {
+            let comma = self.pos;
+            self.pos += 1;
+            if let Some(key) = self.short_key() {
+                return Ok(Some(key));
+            }
+            self.pos = comma;
+        }
+        self.next_key(first)
+    }
+
+    /// A key of fewer than 32 bytes without escapes, its colon right behind it: nearly all of them.
+    #[inline(always)]
+    fn short_key(&mut self) -> Option<RawString<'a>> {
+        if self.bytes.get(self.pos) != Some(&b'"') {
+            self.peek_behind_space();
+        }
+        let [b'"', window @ ..] = self.bytes.get(self.pos..)?.first_chunk::<34>()? else {
+            return None;
+        };
+        let (blocks, _) = window.as_chunks::<16>();
+        let length = match first_quote_or_backslash(&blocks[0]) {
+            Some(length) => length,
+            None => 16 + first_quote_or_backslash(&blocks[1])?,
+        };
+        let [b'"', b':'] = window[length..length + 2] else {
+            return None;
+        };
+        let start = self.pos;
+        self.pos += length + 3;
+        Some(RawString {
+            inner: &self.bytes[start + 1..start + 1 + length],
+            start,
+            end: start + length + 2,
+            escaped: false,
+        })
+    }
+
     /// Only white space may be left.
     pub(crate) fn finish(&mut self) -> Result<(), ScanError> {
         match self.peek() {
@@ -294,14 +345,19 @@ impl<'a> Scanner<'a> {
     pub(crate) fn unsigned(&mut self) -> Result<Option<u64>, ScanError> {
         self.peek();
         let rest = self.bytes.get(self.pos..).unwrap_or_default();
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        // Token counts end here; fractions, exponents and other types take the long way.
-        if (1..=18).contains(&digits)
-            && matches!(rest.get(digits), Some(b',' | b'}' | b'\n' | b' '))
-        {
-            self.pos += digits;
-            return Ok(unsigned(&rest[..digits]));
+        let mut number = 0_u64;
+        for (digits, &byte) in rest.iter().take(19).enumerate() {
+            let digit = byte.wrapping_sub(b'0');
+            if digit < 10 {
+                number = number * 10 + u64::from(digit);
+            } else if digits > 0 && matches!(byte, b',' | b'}' | b'\n' | b' ') {
+                self.pos += digits;
+                return Ok(Some(number));
+            } else {
+                break;
+            }
         }
+        // Fractions, exponents, longer numbers and other types take the long way.
         let span = self.skip_value()?;
         Ok(unsigned(&self.bytes[span]))
     }

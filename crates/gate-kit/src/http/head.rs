@@ -142,9 +142,10 @@ impl RequestHead {
     /// The path without the query.
     #[must_use]
     pub fn path(&self) -> &str {
-        self.target
-            .split_once('?')
-            .map_or(self.target.as_str(), |(path, _)| path)
+        match memchr::memchr(b'?', self.target.as_bytes()) {
+            Some(length) => &self.target[..length],
+            None => &self.target,
+        }
     }
 
     /// The query without its question mark, when there is one.

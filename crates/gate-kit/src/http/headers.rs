@@ -1,7 +1,8 @@
-//! Header fields as one arena of bytes and a list of 16-byte entries.
+//! Header fields as one arena of bytes and a list of 12-byte entries.
 //!
-//! Reading a head costs one copy of its bytes and no allocation per field. Spelling and order
-//! survive, so what is forwarded is what came, minus what was removed on purpose.
+//! The arena holds each field as HTTP/1.1 writes it, `Name: value` and CR LF, so that reading a
+//! head costs one copy a field and writing it one copy for each run of fields that nobody removed.
+//! Spelling and order survive: what is forwarded is what came, minus what was removed on purpose.
 
 use super::HeaderId;
 use std::fmt;
@@ -16,12 +17,19 @@ pub struct Headers {
 
 #[derive(Clone, Copy)]
 struct Entry {
-    name_start: u32,
-    value_start: u32,
+    /// Where the field begins; its value begins `name_len` and [`COLON`] behind.
+    start: u32,
     value_len: u32,
     name_len: u16,
     id: HeaderId,
 }
+
+/// What stands between a name and its value.
+const COLON: &[u8] = b": ";
+/// What ends a field.
+const END: &[u8] = b"\r\n";
+/// Bytes that a field has besides its name and its value.
+const AROUND: usize = COLON.len() + END.len();
 
 /// A name or value that RFC 9110 section 5 forbids, so that it cannot be used to split a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,7 +57,7 @@ impl Headers {
     #[must_use]
     pub fn with_capacity(count: usize, bytes: usize) -> Self {
         Self {
-            bytes: Vec::with_capacity(bytes),
+            bytes: Vec::with_capacity(bytes + count * AROUND),
             entries: Vec::with_capacity(count),
         }
     }
@@ -91,9 +99,22 @@ impl Headers {
         Ok(())
     }
 
+    /// Adds a field whose value `write` appends; it must append a valid one. Debug builds check it.
+    pub fn append_written(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        self.append_id(HeaderId::of(name), name, b"");
+        self.bytes.truncate(self.bytes.len() - END.len());
+        let value_start = self.bytes.len();
+        write(&mut self.bytes);
+        debug_assert!(is_field_value(&self.bytes[value_start..]));
+        if let Some(entry) = self.entries.last_mut() {
+            entry.value_len = offset(self.bytes.len() - value_start);
+        }
+        self.bytes.extend_from_slice(END);
+    }
+
     /// Adds a field as a codec has it before it: one line, `Name: value`, validated, with the id
-    /// that the codec's framing rules needed anyway. Costs one look-up and one copy less than
-    /// [`Self::append`].
+    /// that the codec's framing rules needed anyway. Costs one look-up and three copies less than
+    /// [`Self::append`] when one space follows the colon.
     ///
     /// The name is `line[..name_len]`, the value is what `value` spans. Debug builds check both.
     #[inline]
@@ -101,15 +122,38 @@ impl Headers {
         debug_assert_eq!(id, HeaderId::of(&line[..usize::from(name_len)]));
         debug_assert!(is_token(&line[..usize::from(name_len)]));
         debug_assert!(is_field_value(&line[value.clone()]));
+        let colon = usize::from(name_len);
+        if value.start != colon + COLON.len() || line[colon..value.start] != *COLON {
+            return self.append_id(id, &line[..colon], &line[value]);
+        }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(&line[..value.end]);
+        self.bytes.extend_from_slice(END);
         self.entries.push(Entry {
-            name_start: offset(start),
-            value_start: offset(start + value.start),
+            start: offset(start),
             value_len: offset(value.end - value.start),
             name_len,
             id,
         });
+    }
+
+    /// Appends the fields to an HTTP/1.1 head, each with its line end, save those that `skip`
+    /// names by their id.
+    #[inline]
+    pub fn write_lines(&self, out: &mut Vec<u8>, mut skip: impl FnMut(HeaderId) -> bool) {
+        let mut run = 0..0;
+        for entry in &self.entries {
+            if skip(entry.id) {
+                continue;
+            }
+            let start = entry.start as usize;
+            if start != run.end {
+                out.extend_from_slice(&self.bytes[run]);
+                run = start..start;
+            }
+            run.end = start + usize::from(entry.name_len) + entry.value_len as usize + AROUND;
+        }
+        out.extend_from_slice(&self.bytes[run]);
     }
 
     /// Room for a handful of fields at once instead of growing one by one.
@@ -129,13 +173,14 @@ impl Headers {
         if self.entries.capacity() == 0 {
             self.reserve_first();
         }
-        let name_start = self.bytes.len();
+        let start = self.bytes.len();
+        self.bytes.reserve(name.len() + value.len() + AROUND);
         self.bytes.extend_from_slice(name);
-        let value_start = self.bytes.len();
+        self.bytes.extend_from_slice(COLON);
         self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(END);
         self.entries.push(Entry {
-            name_start: offset(name_start),
-            value_start: offset(value_start),
+            start: offset(start),
             value_len: offset(value.len()),
             name_len: u16::try_from(name.len()).expect("codecs bound names far below 64 KiB"),
             id,
@@ -264,12 +309,12 @@ impl Headers {
     }
 
     fn name(&self, entry: &Entry) -> &[u8] {
-        &self.bytes[entry.name_start as usize..entry.name_start as usize + entry.name_len as usize]
+        &self.bytes[entry.start as usize..][..usize::from(entry.name_len)]
     }
 
     fn value(&self, entry: &Entry) -> &[u8] {
-        &self.bytes
-            [entry.value_start as usize..entry.value_start as usize + entry.value_len as usize]
+        let start = entry.start as usize + usize::from(entry.name_len) + COLON.len();
+        &self.bytes[start..][..entry.value_len as usize]
     }
 }
 
@@ -354,6 +399,31 @@ mod tests {
         headers.append_line(HeaderId::Other, b"x-empty:", 7, 8..8);
         let last: Vec<_> = headers.iter().skip(4).map(|(_, n, v)| (n, v)).collect();
         assert_eq!(last, [(&b"VIA"[..], &b"1.1 a"[..]), (b"x-empty", b"")]);
+    }
+
+    #[test]
+    fn fields_are_written_as_they_stand_minus_those_removed_or_skipped() {
+        let written = |headers: &Headers| {
+            let mut out = Vec::new();
+            headers.write_lines(&mut out, |id| id == HeaderId::Cookie);
+            String::from_utf8(out).unwrap()
+        };
+        let mut headers = sample();
+        headers.append_line(HeaderId::Via, b"VIA:\t1.1 a", 3, 5..10);
+        headers.append_written(b"x-made", |out| out.extend_from_slice(b"by hand"));
+        headers.append_line(HeaderId::Other, b"x-empty:", 7, 8..8);
+        assert_eq!(
+            written(&headers),
+            "Host: example.com\r\nX-Custom: 1\r\nx-custom: 2\r\nVIA: 1.1 a\r\n\
+             x-made: by hand\r\nx-empty: \r\n"
+        );
+        headers.remove_named("x-custom");
+        headers.remove(HeaderId::Via);
+        assert_eq!(
+            written(&headers),
+            "Host: example.com\r\nx-made: by hand\r\nx-empty: \r\n"
+        );
+        assert_eq!(written(&Headers::new()), "");
     }
 
     #[test]

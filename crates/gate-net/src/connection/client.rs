@@ -11,7 +11,7 @@ use crate::http1::{
     parse_response,
 };
 use crate::io::Io;
-use gate_kit::buffer::PooledBuf;
+use gate_kit::buffer::{self, PooledBuf};
 use gate_kit::http::{
     Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, Headers, Method, RequestHead,
     ResponseHead,
@@ -31,8 +31,8 @@ pub struct ClientConnection {
     io: Io,
     /// Exchanges it has carried.
     pub uses: u32,
-    /// When it was last given back.
-    pub idle_since: Instant,
+    /// Sweeps of its keeper that it has been idle for.
+    pub idle_sweeps: u32,
     /// One lazily armed timer for whoever holds the connection, so that most exchanges arm none.
     pub timer: Timer,
     /// Counts it against a limit, for as long as it lives.
@@ -111,7 +111,7 @@ impl ClientConnection {
         Self {
             io,
             uses: 0,
-            idle_since: Instant::now(),
+            idle_sweeps: 0,
             timer: Timer::default(),
             lease: None,
         }
@@ -192,7 +192,7 @@ impl ClientExchange {
         body: Body,
         limits: http1::Limits,
     ) -> Result<Self, ClientError> {
-        let mut out = Vec::with_capacity(1024);
+        let mut out = buffer::scratch();
         // What follows an upgrade request is sent once the server has agreed to it.
         let (framing, body, tunnel) = match &head.upgrade {
             Some(protocol) => (OutgoingFraming::Upgrade(protocol), Body::Empty, Some(body)),
@@ -365,7 +365,6 @@ impl ClientExchange {
 
     fn give_back(mut self, recycle: &dyn Recycle) {
         self.connection.uses += 1;
-        self.connection.idle_since = Instant::now();
         recycle.recycle(self.connection);
     }
 }

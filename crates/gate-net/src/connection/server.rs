@@ -12,7 +12,7 @@ use crate::http1::{
     encode_response_head, parse_request,
 };
 use crate::io::Io;
-use gate_kit::buffer::{LARGE, PooledBuf, SMALL};
+use gate_kit::buffer::{self, LARGE, PooledBuf, SMALL};
 use gate_kit::http::{
     Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, HeaderId, Headers, Method, Request,
     RequestHead, Response, ResponseHead, Version,
@@ -110,8 +110,19 @@ struct Shared {
     expects_continue: Cell<bool>,
     /// Encoded interim responses (1xx) not yet written.
     interim: RefCell<Vec<u8>>,
+    /// Whether the caller of the current request knows interim responses.
+    interim_allowed: Cell<bool>,
     /// Whether the peer has closed its side.
     eof: Cell<bool>,
+}
+
+/// Since when a connection has been waiting for its next request.
+#[derive(Default)]
+struct Waited {
+    /// For anything at all.
+    idle: Option<Instant>,
+    /// For the rest of a head.
+    for_head: Option<Instant>,
 }
 
 /// What must be remembered of the request being answered.
@@ -134,6 +145,7 @@ impl ServerConnection {
             body_done: Cell::new(true),
             expects_continue: Cell::new(false),
             interim: RefCell::new(Vec::new()),
+            interim_allowed: Cell::new(false),
             eof: Cell::new(false),
         };
         let current = Current {
@@ -167,17 +179,11 @@ impl ServerConnection {
 
     /// Waits for the next request. May be dropped midway only when the connection is closed then.
     pub async fn next(&mut self) -> Next {
-        let idle_since = Instant::now();
-        let mut first_byte = None;
-        poll_fn(|cx| self.poll_next(cx, idle_since, &mut first_byte)).await
+        let mut waiting = Waited::default();
+        poll_fn(|cx| self.poll_next(cx, &mut waiting)).await
     }
 
-    fn poll_next(
-        &mut self,
-        cx: &mut Context<'_>,
-        idle_since: Instant,
-        first_byte: &mut Option<Instant>,
-    ) -> Poll<Next> {
+    fn poll_next(&mut self, cx: &mut Context<'_>, waited: &mut Waited) -> Poll<Next> {
         loop {
             let held = self.shared.input.borrow_mut().take();
             if let Some(buffer) = held {
@@ -187,18 +193,16 @@ impl ServerConnection {
                 }
             }
             match self.poll_fill(cx) {
-                Poll::Ready(true) => {
-                    first_byte.get_or_insert_with(Instant::now);
-                }
+                Poll::Ready(true) => {}
                 Poll::Ready(false) => return Poll::Ready(self.at_eof()),
                 Poll::Pending => {
+                    // The clock is asked only here: most heads come whole.
                     let options = &self.shared.options;
-                    let (from, patience) = match (*first_byte, self.shared.input.borrow().is_some())
-                    {
-                        (Some(first), _) => (first, options.head_time),
-                        (None, true) => (idle_since, options.head_time),
-                        (None, false) => (idle_since, options.idle),
+                    let (since, patience) = match self.shared.input.borrow().is_some() {
+                        true => (&mut waited.for_head, options.head_time),
+                        false => (&mut waited.idle, options.idle),
                     };
+                    let from = *since.get_or_insert_with(Instant::now);
                     let Some(patience) = limit(patience) else {
                         return Poll::Pending;
                     };
@@ -273,6 +277,8 @@ impl ServerConnection {
             keep_alive: parsed.keep_alive,
             upgrade: parsed.head.upgrade.clone(),
         };
+        let knows_interim = parsed.head.version == Version::Http11;
+        self.shared.interim_allowed.set(knows_interim);
         // The expectation is met here, when somebody first asks for the body.
         self.shared.expects_continue.set(parsed.expect_continue);
         if parsed.expect_continue {
@@ -378,12 +384,12 @@ impl ServerConnection {
         Ok(())
     }
 
-    /// A handle through which interim responses (103, 102) are sent ahead of the answer.
+    /// A handle through which interim responses (103, 102) are sent ahead of an answer, for the
+    /// connection's whole life.
     #[must_use]
     pub fn interim(&self) -> Interim {
         Interim {
             shared: self.shared.clone(),
-            allowed: self.current.version == Version::Http11,
         }
     }
 
@@ -405,6 +411,9 @@ impl ServerConnection {
             (None, _) => OutgoingFraming::Chunked,
         };
         let mut out = std::mem::take(&mut *self.shared.interim.borrow_mut());
+        if out.capacity() == 0 {
+            out = buffer::scratch();
+        }
         let promised = match encode_response_head(&mut out, &head, framing, context) {
             Ok(promised) => promised,
             Err(error) => {
@@ -454,6 +463,7 @@ impl ServerConnection {
             let before = writer.sent_body();
             match ready!(writer.poll(cx, &self.shared.io))? {
                 None => return Poll::Ready(Ok(())),
+                Some(Waiting::Turn) => {}
                 Some(Waiting::Body) => {
                     stalled_since = None;
                     // A tunnel's two directions end independently; elsewhere a caller that closes
@@ -521,7 +531,6 @@ fn grown(buffer: &PooledBuf) -> PooledBuf {
 /// Sends interim responses (1xx) ahead of the answer.
 pub struct Interim {
     shared: Rc<Shared>,
-    allowed: bool,
 }
 
 impl Interim {
@@ -529,7 +538,7 @@ impl Interim {
     /// answer. Dropped for HTTP/1.0 callers (RFC 9110 section 15.2) and beyond 16 KiB.
     pub fn send(&self, head: &ResponseHead) {
         let mut out = self.shared.interim.borrow_mut();
-        if !self.allowed || out.len() > SMALL {
+        if !self.shared.interim_allowed.get() || out.len() > SMALL {
             return;
         }
         let context = ResponseContext {

@@ -263,15 +263,14 @@ fn encode_status_line(out: &mut Vec<u8>, status: u16) {
 /// Writes the end-to-end fields; returns whether `te: trailers` was among the others.
 #[inline]
 fn encode_fields(out: &mut Vec<u8>, headers: &Headers) -> bool {
-    let mut te_trailers = false;
-    for (id, name, value) in headers.iter() {
-        if is_written_by_us(id) {
-            te_trailers |= id == HeaderId::Te && value.eq_ignore_ascii_case(b"trailers");
-        } else {
-            encode_field(out, name, value);
-        }
-    }
-    te_trailers
+    let mut te = false;
+    headers.write_lines(out, |id| {
+        te |= id == HeaderId::Te;
+        is_written_by_us(id)
+    });
+    te && headers
+        .all(HeaderId::Te)
+        .any(|value| value.eq_ignore_ascii_case(b"trailers"))
 }
 
 #[inline]

@@ -95,7 +95,8 @@ pub async fn attempt(
     };
     let mut exchange = ClientExchange::start(connection, head, body, limits)
         .map_err(|error| failed(failure(error)))?;
-    let answer = first_head(&mut exchange, deadlines, interim).await;
+    let deadline = first_byte_deadline(upstream, deadlines);
+    let answer = first_head(&mut exchange, deadline, interim).await;
     let (head, body) = exchange.into_body(answer.map_err(failed)?, deadlines.idle, pool);
     Ok(Answered {
         head,
@@ -109,10 +110,9 @@ pub async fn attempt(
 /// more than encoding the request.
 async fn first_head(
     exchange: &mut ClientExchange,
-    deadlines: &Deadlines,
+    deadline: Option<Instant>,
     interim: Option<Rc<dyn InterimSink>>,
 ) -> Result<Answer, Failure> {
-    let deadline = first_byte_deadline(deadlines);
     let mut forward = |head: &ResponseHead| {
         if let Some(sink) = &interim {
             sink.send(head);
@@ -131,9 +131,13 @@ async fn first_head(
     .await
 }
 
-fn first_byte_deadline(deadlines: &Deadlines) -> Option<Instant> {
-    let first_byte =
-        (!deadlines.first_byte.is_zero()).then(|| Instant::now() + deadlines.first_byte);
+fn first_byte_deadline(upstream: &Upstream, deadlines: &Deadlines) -> Option<Instant> {
+    let deadline = || {
+        upstream
+            .clock
+            .deadline(deadlines.started, deadlines.first_byte)
+    };
+    let first_byte = (!deadlines.first_byte.is_zero()).then(|| Instant::from(deadline()));
     match (first_byte, deadlines.total) {
         (Some(first_byte), Some(total)) => Some(first_byte.min(total)),
         (first_byte, total) => first_byte.or(total),
@@ -235,7 +239,7 @@ async fn http2(
         body: body.take().unwrap_or_default(),
     };
     let sending = client.send(request);
-    let answered = match first_byte_deadline(deadlines) {
+    let answered = match first_byte_deadline(upstream, deadlines) {
         Some(deadline) => tokio::time::timeout_at(deadline, sending)
             .await
             .map_err(|_| timed_out())?,

@@ -58,6 +58,8 @@ pub struct State {
 /// When a call must have happened, beyond the upstream's own limits.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Deadlines {
+    /// When the attempt starts.
+    pub started: Moment,
     /// For everything.
     pub total: Option<Instant>,
     /// To the first byte of each attempt's answer.
@@ -99,10 +101,10 @@ impl Upstream {
     pub async fn call(&self, exchange: &mut Exchange) -> Result<Response, Fault> {
         let permit = self.admit()?;
         exchange.record.target = Some(self.name.clone());
-        let deadlines = self.deadlines(exchange);
+        let mut now = exchange.moment;
+        let mut deadlines = self.deadlines(exchange);
         let mut body = Some(std::mem::take(&mut exchange.request.body));
         let replay = self.replay(&exchange.request.head, &mut body);
-        let mut now = self.clock.now();
         self.state.budget.request(now);
         let mut tried: SmallVec<[u64; 4]> = SmallVec::new();
         loop {
@@ -164,6 +166,7 @@ impl Upstream {
                 exchange.services.sleep(wait).await;
             }
             now = self.clock.now();
+            deadlines.started = now;
         }
     }
 
@@ -213,8 +216,10 @@ impl Upstream {
             .overrides
             .total
             .unwrap_or(timeouts.total.duration());
+        let started = exchange.moment;
         Deadlines {
-            total: (!total.is_zero()).then(|| Instant::now() + total),
+            started,
+            total: (!total.is_zero()).then(|| self.clock.deadline(started, total).into()),
             first_byte: exchange
                 .overrides
                 .first_byte
@@ -301,6 +306,10 @@ impl Upstream {
         };
         tried.push(second.id);
         let second_started = self.clock.now();
+        let deadlines = &Deadlines {
+            started: second_started,
+            ..*deadlines
+        };
         let mut second_body = Some(replay.body());
         let mut trailing = Box::pin(attempt(
             self,

@@ -16,6 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
+/// Pause between two sweeps.
+pub const SWEEP: Duration = Duration::from_secs(1);
+
 thread_local! {
     static POOLS: RefCell<FxHashMap<u64, Rc<Pool>>> = RefCell::default();
     static GAUGES: RefCell<Option<Arc<Gauges>>> = const { RefCell::new(None) };
@@ -26,7 +29,8 @@ pub struct Pool {
     idle: RefCell<VecDeque<ClientConnection>>,
     places: Rc<Places>,
     idle_max: usize,
-    idle_time: Duration,
+    /// Sweeps that an idle connection outlives.
+    idle_sweeps: u32,
     /// A shared HTTP/2 connection, where the endpoint speaks that.
     pub http2: RefCell<Option<Http2Client>>,
     /// The turn to open that connection: whoever comes meanwhile waits and then shares it.
@@ -48,6 +52,11 @@ fn places(most: u32) -> Rc<Places> {
     })
 }
 
+/// Sweeps within an idle time.
+fn sweeps(time: Duration) -> u32 {
+    u32::try_from(time.as_millis() / SWEEP.as_millis()).unwrap_or(u32::MAX)
+}
+
 impl Pool {
     /// This worker's pool for an endpoint; settings are those of the first use.
     #[must_use]
@@ -60,7 +69,7 @@ impl Pool {
                         idle: RefCell::default(),
                         places: places(settings.connections.max(1)),
                         idle_max: settings.idle as usize,
-                        idle_time: settings.idle_time.duration(),
+                        idle_sweeps: sweeps(settings.idle_time.duration()),
                         http2: RefCell::default(),
                         http2_turn: Semaphore::new(1),
                     })
@@ -108,14 +117,16 @@ impl Pool {
     }
 
     fn sweep(&self) {
-        self.idle.borrow_mut().retain(|connection| {
-            connection.idle_since.elapsed() < self.idle_time && connection.is_usable()
+        self.idle.borrow_mut().retain_mut(|connection| {
+            connection.idle_sweeps += 1;
+            connection.idle_sweeps <= self.idle_sweeps && connection.is_usable()
         });
     }
 }
 
 impl Recycle for Pool {
-    fn recycle(&self, connection: ClientConnection) {
+    fn recycle(&self, mut connection: ClientConnection) {
+        connection.idle_sweeps = 0;
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.idle_max {
             idle.push_back(connection);
@@ -126,7 +137,7 @@ impl Recycle for Pool {
 }
 
 /// Closes what has been idle for too long, in every pool of this worker, and forgets pools that
-/// nobody uses. Each worker calls it every second.
+/// nobody uses. Each worker calls it once every [`SWEEP`].
 pub fn sweep() {
     POOLS.with_borrow_mut(|pools| {
         pools.retain(|_, pool| {

@@ -11,7 +11,6 @@ use gate_ai::{Loss, Operation, TranslateOptions, prepare_native, translate_reque
 use gate_flow::{Attempt, Exchange, Fault};
 use gate_kit::http::{Body, Chunk, HeaderId, Headers, Method, RequestHead, Response, Version};
 use gate_model::fault::{FaultCode, FaultSource};
-use tokio::time::Instant;
 
 /// What is to be sent to one target.
 pub(super) struct Outgoing {
@@ -50,7 +49,11 @@ pub(super) async fn one(
         Err(fault) => return Tried::Fault(fault),
     };
     let upstream = &provider.upstream;
-    let started = exchange.services.clock().now();
+    let clock = exchange.services.clock();
+    let started = match exchange.record.attempts.is_empty() {
+        true => exchange.moment,
+        false => clock.now(),
+    };
     let endpoint = match upstream
         .admit()
         .and_then(|permit| Ok((permit, upstream.pick(started, None, &[])?)))
@@ -61,7 +64,10 @@ pub(super) async fn one(
     let (permit, endpoint) = endpoint;
     let overrides = &exchange.overrides;
     let deadlines = Deadlines {
-        total: overrides.total.map(|total| Instant::now() + total),
+        started,
+        total: overrides
+            .total
+            .map(|total| clock.deadline(started, total).into()),
         first_byte: overrides.first_byte.unwrap_or(call.model.first_byte),
         idle: overrides.idle.unwrap_or(call.model.idle),
     };
@@ -131,7 +137,7 @@ fn outgoing(
     target: &ProviderTarget,
 ) -> Result<Outgoing, Fault> {
     let spoken = target.spoken(call.dialect);
-    let now_unix_s = exchange.services.clock().unix().as_secs();
+    let now_unix_s = exchange.record.started_unix.as_secs();
     let mut options = TranslateOptions {
         now_unix_s,
         ..target.provider.options.clone()
@@ -140,10 +146,12 @@ fn outgoing(
         let wants = target.provider.asks_for_usage();
         let prepared = prepare_native(spoken, &call.body, &call.facts, &target.model, wants);
         let strip_usage_chunk = prepared.strip_usage_chunk;
-        let mut body = Vec::new();
-        prepared.write_into(&call.body, &mut body);
+        let body = match prepared.is_unchanged() {
+            true => call.body.clone(),
+            false => prepared.to_vec(&call.body).into(),
+        };
         return Ok(Outgoing {
-            body: body.into(),
+            body,
             strip_usage_chunk,
             options,
             losses: Vec::new(),

@@ -5,7 +5,7 @@ use super::{Model, may_use};
 use bytes::Bytes;
 use gate_ai::{Dialect, DialectError, RequestFacts, inspect};
 use gate_flow::{AiFacts, Exchange, Fault};
-use gate_kit::http::Response;
+use gate_kit::http::{Body, Response};
 use gate_kit::random;
 use gate_model::fault::FaultCode;
 use std::cell::RefCell;
@@ -33,7 +33,11 @@ pub(super) async fn converse(
         .overrides
         .body
         .map_or(REQUEST_MAX, |bytes| bytes as usize);
+    let at_hand = !matches!(exchange.request.body, Body::Stream(_));
     let body = exchange.request.body.collect(limit).await;
+    if !at_hand {
+        exchange.moment = exchange.services.clock().now();
+    }
     let body = body
         .map_err(|error| Fault::from_request_body(&error))?
         .into_bytes();

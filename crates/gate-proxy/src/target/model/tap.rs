@@ -9,6 +9,7 @@ use gate_kit::clock::{Clock, Moment};
 use gate_kit::http::{Body, BodyError, BodyStream, Chunk, Frame};
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 /// Where facts about an answer go.
@@ -36,7 +37,12 @@ impl Tap {
         let Some(facts) = &self.facts else { return };
         let mut facts = facts.borrow_mut();
         if let Some(model) = model {
-            facts.response_model = Some(model.into());
+            // Mostly the name that was asked for, which is there already.
+            let asked = facts
+                .provider_model
+                .as_ref()
+                .filter(|asked| ***asked == *model);
+            facts.response_model = Some(asked.map_or_else(|| model.into(), Arc::clone));
         }
         let Some(usage) = usage else { return };
         facts.input_tokens = Some(usage.input_tokens);
