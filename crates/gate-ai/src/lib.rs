@@ -35,7 +35,7 @@ pub use error::DialectError;
 pub use event_stream::{EventFrame, EventStreamFramer};
 pub use failure::{ErrorClass, ProviderError, error_body, error_event, provider_error};
 pub use inspect::{RequestFacts, inspect};
-pub use listing::{ListedModel, ListingShape, models_body};
+pub use listing::{ListedModel, ListingShape, model_body, models_body};
 pub use losses::{Loss, Losses};
 pub use prepare::{Prepared, Segment, prepare_native};
 pub use sse::{SseEvent, SseFramer};

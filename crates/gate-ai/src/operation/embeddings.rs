@@ -229,32 +229,29 @@ fn one_from_gemini<'a>(object: &Object<'a>) -> Result<Request<'a>, DialectError>
     })
 }
 
-/// Gives the requests inside a Gemini batch the provider's model: they must name the path's.
+/// Gives a request in Gemini's format the provider's model, wherever the body names one: it must be
+/// the path's.
 ///
 /// # Errors
-/// [`DialectError`] when the body is no batch.
-pub fn rename_batch(body: &[u8], model: &str) -> Result<Vec<u8>, DialectError> {
+/// [`DialectError`] when the body is no such request.
+pub fn rename(body: &[u8], model: &str) -> Result<Vec<u8>, DialectError> {
     let object = Object::parse(body)?;
     let mut out = Vec::with_capacity(body.len() + 64);
     let mut w = Writer::new(&mut out);
     let name = serde_json::Value::from(format!("models/{model}")).to_string();
-    let write_members = |w: &mut Writer<'_>, object: &Object<'_>, within: bool| {
+    let members = |w: &mut Writer<'_>, object: &Object<'_>| {
         for (key, raw) in object.iter().filter(|(key, _)| *key != "requests") {
-            let raw = if within && key == "model" {
-                &name
-            } else {
-                raw.get()
-            };
+            let raw = if key == "model" { &name } else { raw.get() };
             w.named(key).raw(raw);
         }
     };
     w.open();
-    write_members(&mut w, &object, false);
+    members(&mut w, &object);
     if let Some(requests) = object.get("requests") {
         w.key("requests").open_list();
         for request in list(requests, "requests")? {
             w.open();
-            write_members(&mut w, &Object::of(request, "requests")?, true);
+            members(&mut w, &Object::of(request, "requests")?);
             w.close();
         }
         w.close_list();
@@ -502,7 +499,7 @@ mod tests {
     #[test]
     fn a_batch_names_the_providers_model() {
         let body = br#"{"requests":[{"model":"models/a","content":{"parts":[{"text":"model"}]}}]}"#;
-        let made = String::from_utf8(rename_batch(body, "b\"").unwrap()).unwrap();
+        let made = String::from_utf8(rename(body, "b\"").unwrap()).unwrap();
         let expected =
             r#"{"requests":[{"model":"models/b\"","content":{"parts":[{"text":"model"}]}}]}"#;
         assert_eq!(made, expected);

@@ -1,7 +1,7 @@
 //! One call: its request read, its model found, the model's targets tried until one answers.
 
 use super::attempt::{self, Tried};
-use super::{Model, may_use};
+use super::{Addressed, Model, may_use};
 use bytes::Bytes;
 use gate_ai::{Dialect, DialectError, RequestFacts, inspect};
 use gate_flow::{AiFacts, Exchange, Fault};
@@ -28,6 +28,7 @@ pub(super) async fn converse(
     models: &[(String, Arc<Model>)],
     exchange: &mut Exchange,
     dialect: Dialect,
+    addressed: Addressed,
 ) -> Result<Response, Fault> {
     let limit = exchange
         .overrides
@@ -41,7 +42,11 @@ pub(super) async fn converse(
     let body = body
         .map_err(|error| Fault::from_request_body(&error))?
         .into_bytes();
-    let facts = inspect(dialect, &body).map_err(|error| not_understood(&error))?;
+    let mut facts = inspect(dialect, &body).map_err(|error| not_understood(&error))?;
+    if facts.model.is_empty() {
+        facts.model = addressed.model.unwrap_or_default();
+    }
+    facts.stream = addressed.streams.unwrap_or(facts.stream);
     let model = models
         .iter()
         .find(|(name, _)| *name == facts.model && may_use(exchange, name))

@@ -9,6 +9,8 @@ mod answer;
 mod attempt;
 mod call;
 mod compile;
+mod listing;
+mod operation;
 mod provider;
 mod refusal;
 mod road;
@@ -19,9 +21,9 @@ pub use compile::{Model, Models, ProviderTarget};
 pub use provider::Provider;
 pub use road::Road;
 
-use gate_ai::{Dialect, ListedModel, ListingShape, error_body, models_body};
+use gate_ai::{Endpoint, ModelPlace, NoEndpoint, Operation, error_body};
 use gate_flow::{Exchange, Fault, LocalFuture, Target};
-use gate_kit::http::{HeaderId, Method, Response};
+use gate_kit::http::Response;
 use gate_model::fault::FaultCode;
 use std::sync::Arc;
 
@@ -42,36 +44,41 @@ impl ToModels {
 
     async fn serve(&self, exchange: &mut Exchange) -> Result<Response, Fault> {
         let head = &exchange.request.head;
-        match (&head.method, head.path()) {
-            (Method::Get | Method::Head, "/v1/models") => Ok(self.list(exchange)),
-            (Method::Post, path) => {
-                let dialect = Dialect::of_path(path).ok_or(FaultCode::RouteNotFound)?;
-                call::converse(&self.models, exchange, dialect).await
+        let endpoint = Endpoint::of(&head.method, head.path(), head.query());
+        let endpoint = endpoint.map_err(|missing| match missing {
+            NoEndpoint::Path => FaultCode::RouteNotFound,
+            NoEndpoint::Method => FaultCode::MethodNotAllowed,
+        })?;
+        match endpoint.operation {
+            Operation::Conversation(dialect) => {
+                let addressed = Addressed::of(&endpoint);
+                call::converse(&self.models, exchange, dialect, addressed).await
             }
-            (_, path) if Dialect::of_path(path).is_some() || path == "/v1/models" => {
-                Err(FaultCode::MethodNotAllowed.into())
+            Operation::Models(dialect) => listing::serve(&self.models, exchange, dialect),
+            _ => {
+                let asked = endpoint.into();
+                Box::pin(operation::serve(&self.models, exchange, asked)).await
             }
-            _ => Err(FaultCode::RouteNotFound.into()),
         }
     }
+}
 
-    /// The models that this caller may use.
-    fn list(&self, exchange: &Exchange) -> Response {
-        let headers = &exchange.request.head.headers;
-        let shape = match headers.contains(HeaderId::AnthropicVersion) {
-            true => ListingShape::Anthropic,
-            false => ListingShape::OpenAi,
-        };
-        let allowed = self
-            .models
-            .iter()
-            .filter(|(name, _)| may_use(exchange, name));
-        let listed = allowed.map(|(name, _)| ListedModel {
-            name,
-            created_unix_s: 0,
-            owner: "tidegate",
-        });
-        Response::full(200, "application/json", models_body(shape, listed))
+/// What the path of a conversation says, where it says more than its dialect.
+#[derive(Default)]
+struct Addressed {
+    model: Option<String>,
+    streams: Option<bool>,
+}
+
+impl Addressed {
+    fn of(endpoint: &Endpoint<'_>) -> Self {
+        Self {
+            model: match &endpoint.model {
+                ModelPlace::Path(name) => Some(name.clone().into_owned()),
+                _ => None,
+            },
+            streams: endpoint.streams,
+        }
     }
 }
 
@@ -81,7 +88,9 @@ impl Target for ToModels {
     }
 
     fn render_fault(&self, exchange: &Exchange, fault: &Fault) -> Option<Response> {
-        let dialect = Dialect::of_path(exchange.request.head.path())?;
+        let head = &exchange.request.head;
+        let endpoint = Endpoint::of(&head.method, head.path(), head.query()).ok()?;
+        let dialect = endpoint.operation.error_dialect();
         let mut message = fault.code.title().to_owned();
         if !fault.message.is_empty() {
             message.push(' ');
