@@ -61,6 +61,12 @@ pub struct Request<'a> {
     pub prompt_cache_key: Option<Text<'a>>,
     /// How long the vendor keeps the prompt cached (`in_memory`, `24h`).
     pub prompt_cache_retention: Option<Text<'a>>,
+    /// How the vendor caches the prompt: OpenAI's object, as its JSON text.
+    pub prompt_cache_options: Option<Text<'a>>,
+    /// How the vendor moderates: OpenAI's object, as its JSON text.
+    pub moderation: Option<Text<'a>>,
+    /// Which vendors a router may use: OpenRouter's object, as its JSON text.
+    pub routing: Option<Text<'a>>,
     /// Whether the vendor keeps the answer to be read back; its default when absent.
     pub store: Option<bool>,
     /// Labels of a stored answer: a JSON object of strings, as its JSON text.

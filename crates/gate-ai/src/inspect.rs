@@ -40,9 +40,12 @@ impl RequestFacts {
     pub fn has_images(&self, dialect: Dialect, body: &[u8]) -> bool {
         static CHAT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image_url\""));
         static MESSAGES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image\""));
+        static RESPONSES: LazyLock<Finder<'static>> =
+            LazyLock::new(|| Finder::new("\"input_image\""));
         let finder = match dialect {
             Dialect::ChatCompletions => &CHAT,
             Dialect::Messages => &MESSAGES,
+            Dialect::Responses => &RESPONSES,
         };
         let messages = body.get(self.messages_span.clone());
         messages.is_some_and(|messages| finder.find(messages).is_some())
@@ -78,9 +81,11 @@ enum Member {
     Tools,
     MaxTokens,
     MaxCompletionTokens,
+    Input,
+    MaxOutputTokens,
 }
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 9] = [
     "model",
     "stream",
     "stream_options",
@@ -88,6 +93,8 @@ const NAMES: [&str; 7] = [
     "tools",
     "max_tokens",
     "max_completion_tokens",
+    "input",
+    "max_output_tokens",
 ];
 
 impl Member {
@@ -96,7 +103,7 @@ impl Member {
         matches!(self, Self::Model | Self::Stream | Self::StreamOptions)
     }
 
-    fn of(name: &[u8]) -> Option<Self> {
+    fn of(dialect: Dialect, name: &[u8]) -> Option<Self> {
         Some(match name {
             b"model" => Self::Model,
             b"stream" => Self::Stream,
@@ -105,6 +112,8 @@ impl Member {
             b"tools" => Self::Tools,
             b"max_tokens" => Self::MaxTokens,
             b"max_completion_tokens" => Self::MaxCompletionTokens,
+            b"input" if dialect == Dialect::Responses => Self::Input,
+            b"max_output_tokens" if dialect == Dialect::Responses => Self::MaxOutputTokens,
             _ => return None,
         })
     }
@@ -124,7 +133,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
         stream: false,
         include_usage: match dialect {
             Dialect::ChatCompletions => UsageWish::InsertOptions(scanner.position()),
-            Dialect::Messages => UsageWish::Present,
+            Dialect::Messages | Dialect::Responses => UsageWish::Present,
         },
         messages_span: 0..0,
         has_tools: false,
@@ -133,7 +142,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
     let (mut first, mut seen) = (true, 0_u32);
     let in_path = dialect.in_path();
     while let Some(key) = scanner.next_key_inline(&mut first)? {
-        let known = member_of(&key, body)?;
+        let known = member_of(dialect, &key, body)?;
         let Some(member) = known.filter(|member| !(in_path && member.is_in_path())) else {
             scanner.skip_value()?;
             continue;
@@ -154,12 +163,16 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
     Ok(facts)
 }
 
-fn member_of(key: &RawString<'_>, body: &[u8]) -> Result<Option<Member>, DialectError> {
+fn member_of(
+    dialect: Dialect,
+    key: &RawString<'_>,
+    body: &[u8],
+) -> Result<Option<Member>, DialectError> {
     // A key spelt with escapes could be one of ours in disguise.
     if key.is_escaped() {
-        return Ok(Member::of(key.value(body)?.as_bytes()));
+        return Ok(Member::of(dialect, key.value(body)?.as_bytes()));
     }
-    Ok(Member::of(key.inner))
+    Ok(Member::of(dialect, key.inner))
 }
 
 fn read_member(
@@ -191,7 +204,7 @@ fn read_member(
                 facts.include_usage = wish;
             }
         }
-        Member::Messages => {
+        Member::Messages | Member::Input => {
             facts.messages_span = scanner.skip_value()?;
         }
         Member::Tools => {
@@ -199,7 +212,7 @@ fn read_member(
             facts.has_tools = body[span.clone()].starts_with(b"[")
                 && Scanner::at(body, span.start + 1).peek() != Some(b']');
         }
-        Member::MaxTokens | Member::MaxCompletionTokens => {
+        Member::MaxTokens | Member::MaxCompletionTokens | Member::MaxOutputTokens => {
             // Where both are given the smaller one bounds the answer.
             let limit = scanner.unsigned()?;
             facts.max_tokens = match (facts.max_tokens, limit) {

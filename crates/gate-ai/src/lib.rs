@@ -41,7 +41,7 @@ pub use prepare::{Prepared, Segment, prepare_native};
 pub use sse::{SseEvent, SseFramer};
 pub use tap::{StreamTap, Tapped};
 pub use translate::{
-    StreamTranslator, TranslateOptions, TranslatedRequest, TranslatedResponse, translate_request,
-    translate_response,
+    StreamTranslator, TranslateOptions, TranslatedRequest, TranslatedResponse, read_request,
+    read_response, read_stream, translate_request, translate_response,
 };
 pub use usage::{ResponseFacts, Usage, response_facts, response_model, usage_of};

@@ -108,6 +108,12 @@ impl Losses {
         });
     }
 
+    /// Whether both sides are dialects of one vendor, at whom files have the same ids.
+    pub(crate) fn shares_files(&self) -> bool {
+        let openai = |dialect| matches!(dialect, Dialect::ChatCompletions | Dialect::Responses);
+        openai(self.from) && openai(self.to)
+    }
+
     /// The losses in order of discovery.
     #[must_use]
     pub fn as_slice(&self) -> &[Loss] {

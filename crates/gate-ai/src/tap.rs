@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 /// Longest event that is kept to be read or held back; longer ones pass unread.
-const EVENT_MAX: usize = 256 * 1024;
+const EVENT_MAX: usize = 1024 * 1024;
 /// Ending events are short, so that only short events are looked at for it.
 const END_MAX: usize = 96;
 
@@ -236,6 +236,7 @@ impl StreamTap {
         let data = event.data.as_deref().unwrap_or_default();
         let codec = self.dialect.codec();
         let mut usage = self.usage.unwrap_or_default();
+        self.ended = self.ended || codec.ends_with_usage(data);
         if codec.read_stream_usage(data, &mut usage) {
             self.usage = Some(usage);
             return codec.is_usage_chunk(data);

@@ -4,11 +4,11 @@
 //! depend on how the bytes were cut. A stream that breaks ends with an error event in the caller's
 //! dialect, never silently.
 
-use crate::conversation::StreamEvent;
+use crate::conversation::{Request, Response, StreamEvent};
 use crate::dialect::{StreamDecoder, StreamEncoder};
 use crate::failure::ErrorClass;
 use crate::framing::Framer;
-use crate::{Dialect, DialectError, Loss, Losses, Usage, error_event};
+use crate::{Dialect, DialectError, Loss, Losses, Usage};
 
 /// Longest stream event that is translated, in bytes.
 pub const EVENT_MAX: usize = 4 * 1024 * 1024;
@@ -49,6 +49,46 @@ impl Default for TranslateOptions {
             now_unix_s: 0,
         }
     }
+}
+
+/// Reads a request into the neutral form.
+///
+/// # Errors
+/// [`DialectError`] when the body does not follow the dialect.
+pub fn read_request(dialect: Dialect, body: &[u8]) -> Result<Request<'_>, DialectError> {
+    let mut losses = Losses::new(dialect, dialect);
+    dialect.codec().decode_request(body, &mut losses)
+}
+
+/// Reads a whole answer into the neutral form.
+///
+/// # Errors
+/// [`DialectError`] when the body does not follow the dialect.
+pub fn read_response(dialect: Dialect, body: &[u8]) -> Result<Response<'_>, DialectError> {
+    let mut losses = Losses::new(dialect, dialect);
+    dialect.codec().decode_response(body, &mut losses)
+}
+
+/// Reads a whole stream into the neutral form, event by event.
+///
+/// # Errors
+/// [`DialectError`] when the stream does not follow the dialect.
+pub fn read_stream(
+    dialect: Dialect,
+    stream: &[u8],
+    mut each: impl FnMut(StreamEvent<'_>),
+) -> Result<(), DialectError> {
+    let mut losses = Losses::new(dialect, dialect);
+    let mut framer = Framer::new(dialect.framing(), EVENT_MAX);
+    let mut decoder = dialect.codec().stream_decoder();
+    framer.push(stream, &mut |name, data| {
+        decoder.event(name, data, &mut losses, &mut |event, _| each(event))
+    })?;
+    framer.finish(&mut |name, data| {
+        decoder.event(name, data, &mut losses, &mut |event, _| each(event))
+    })?;
+    decoder.finish(&mut losses, &mut |event, _| each(event));
+    Ok(())
 }
 
 /// A request in the provider's dialect.
@@ -138,7 +178,6 @@ pub struct StreamTranslator {
 
 /// The writing half, apart so that the decoder can call it.
 struct Writer {
-    dialect: Dialect,
     encoder: Box<dyn StreamEncoder>,
     started: bool,
     token_seen: bool,
@@ -170,7 +209,6 @@ impl StreamTranslator {
             decoder: provider_dialect.codec().stream_decoder(),
             losses: Losses::new(provider_dialect, caller_dialect),
             writer: Writer {
-                dialect: caller_dialect,
                 encoder: caller_dialect.codec().stream_encoder(caller_model, options),
                 started: false,
                 token_seen: false,
@@ -297,17 +335,26 @@ impl Writer {
             self.encoder.event(&start, losses, out);
         }
         self.encoder.event(step, losses, out);
+        if self.encoder.is_full() {
+            self.fail(out);
+        }
     }
 
     fn fail(&mut self, out: &mut Vec<u8>) {
         if self.state == State::Open {
             self.state = State::Failed;
-            out.extend_from_slice(&error_event(
-                self.dialect,
-                ErrorClass::Server,
-                "upstream_stream_broken",
-                "the provider's stream broke off before its end",
-            ));
+            let (code, message) = if self.encoder.is_full() {
+                (
+                    "answer_too_large",
+                    "the answer is too long for this dialect",
+                )
+            } else {
+                (
+                    "upstream_stream_broken",
+                    "the provider's stream broke off before its end",
+                )
+            };
+            self.encoder.error(ErrorClass::Server, code, message, out);
         }
     }
 }

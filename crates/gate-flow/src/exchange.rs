@@ -52,6 +52,8 @@ pub struct Client {
     pub listener: Arc<str>,
     /// The other end, after a PROXY protocol header; unspecified for Unix sockets.
     pub peer: SocketAddr,
+    /// Its address as text, which every request to an upstream carries.
+    pub peer_address: Box<str>,
     /// Our end.
     pub local: SocketAddr,
     /// Whether TLS was used.

@@ -141,6 +141,7 @@ impl Harness {
         let client = Client {
             listener: "public".into(),
             peer: (address, 40_000).into(),
+            peer_address: "192.0.2.1".into(),
             local: ([192, 0, 2, 254], 443).into(),
             scheme: Scheme::Https,
             tls: None,

@@ -83,9 +83,11 @@ async fn prepare(worker: &Rc<Worker>, name: &Arc<str>, options: &Arc<ListenerOpt
         server_name: facts.server_name.clone(),
         version: facts.version,
     });
+    let peer = io.peer().unwrap_or(unspecified);
     let client = Rc::new(Client {
         listener: name.clone(),
-        peer: io.peer().unwrap_or(unspecified),
+        peer,
+        peer_address: peer.ip().to_string().into(),
         local: io.local().unwrap_or(unspecified),
         scheme: if tls.is_some() {
             Scheme::Https

@@ -143,7 +143,7 @@ impl Services for WorkerServices {
 struct Closed;
 
 impl Recycle for Closed {
-    fn recycle(&self, _: ClientConnection) {}
+    fn recycle(&self, _: Box<ClientConnection>) {}
 }
 
 async fn fetch(shared: &Shared, request: &FetchRequest) -> Result<Fetched, FetchError> {

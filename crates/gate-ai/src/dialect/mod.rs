@@ -6,6 +6,7 @@
 pub(crate) mod chat_completions;
 mod logprobs;
 pub(crate) mod messages;
+pub(crate) mod responses;
 
 use crate::conversation::{Request, Response, StreamEvent};
 use crate::failure::{ErrorClass, ProviderError};
@@ -19,11 +20,13 @@ pub enum Dialect {
     ChatCompletions,
     /// Anthropic Messages.
     Messages,
+    /// OpenAI Responses.
+    Responses,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 2] = [Self::ChatCompletions, Self::Messages];
+    pub const ALL: [Self; 3] = [Self::ChatCompletions, Self::Messages, Self::Responses];
 
     /// The dialect's name in configuration, metrics and records.
     #[must_use]
@@ -31,6 +34,7 @@ impl Dialect {
         match self {
             Self::ChatCompletions => "chat_completions",
             Self::Messages => "messages",
+            Self::Responses => "responses",
         }
     }
 
@@ -48,6 +52,7 @@ impl Dialect {
         match self {
             Self::ChatCompletions => "/v1/chat/completions",
             Self::Messages => "/v1/messages",
+            Self::Responses => "/v1/responses",
         }
     }
 
@@ -61,7 +66,7 @@ impl Dialect {
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages => "application/json",
+            Self::ChatCompletions | Self::Messages | Self::Responses => "application/json",
         }
     }
 
@@ -69,7 +74,9 @@ impl Dialect {
     #[must_use]
     pub const fn stream_content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages => "text/event-stream; charset=utf-8",
+            Self::ChatCompletions | Self::Messages | Self::Responses => {
+                "text/event-stream; charset=utf-8"
+            }
         }
     }
 
@@ -78,14 +85,14 @@ impl Dialect {
     #[must_use]
     pub const fn in_path(self) -> bool {
         match self {
-            Self::ChatCompletions | Self::Messages => false,
+            Self::ChatCompletions | Self::Messages | Self::Responses => false,
         }
     }
 
     /// How its streams are cut into events.
     pub(crate) const fn framing(self) -> Framing {
         match self {
-            Self::ChatCompletions | Self::Messages => Framing::Sse,
+            Self::ChatCompletions | Self::Messages | Self::Responses => Framing::Sse,
         }
     }
 
@@ -93,6 +100,7 @@ impl Dialect {
         match self {
             Self::ChatCompletions => &chat_completions::ChatCompletions,
             Self::Messages => &messages::Messages,
+            Self::Responses => &responses::Responses,
         }
     }
 }
@@ -150,6 +158,11 @@ pub(crate) trait Codec: Sync {
     /// they are short.
     fn is_end(&self, event: &[u8]) -> bool;
 
+    /// Whether a stream event's data that mentions usage is the stream's last, however long it is.
+    fn ends_with_usage(&self, _data: &[u8]) -> bool {
+        false
+    }
+
     /// Whether a stream event's data holds text, thinking or a tool call.
     fn bears_token(&self, data: &[u8]) -> bool;
 
@@ -186,4 +199,13 @@ pub(crate) trait StreamDecoder: Send {
 pub(crate) trait StreamEncoder: Send {
     /// Appends the bytes of one neutral event, if it has any in this dialect.
     fn event(&mut self, event: &StreamEvent<'_>, losses: &mut Losses, out: &mut Vec<u8>);
+
+    /// Appends an error of the gateway's own in place of the stream's end.
+    fn error(&mut self, class: ErrorClass, code: &str, message: &str, out: &mut Vec<u8>);
+
+    /// Whether the answer is longer than this dialect lets the gateway keep; the stream then ends
+    /// with an error.
+    fn is_full(&self) -> bool {
+        false
+    }
 }

@@ -8,6 +8,7 @@ use super::{Dialects, Entry, Group};
 
 mod chat_completions;
 mod messages;
+mod responses;
 
 /// What each dialect's file says.
 const GROUPS: &[&[Group]] = &[
@@ -15,6 +16,8 @@ const GROUPS: &[&[Group]] = &[
     chat_completions::UNTOLD,
     messages::SAID,
     messages::UNTOLD,
+    responses::SAID,
+    responses::UNTOLD,
 ];
 
 /// Every loss that we know and accept.

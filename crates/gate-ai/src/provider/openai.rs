@@ -25,6 +25,7 @@ pub const KIND: ProviderKind = ProviderKind {
             Operation::Conversation(Dialect::ChatCompletions),
             "/chat/completions",
         ),
+        Served::at(Operation::Conversation(Dialect::Responses), "/responses"),
         Served::at(Operation::Completions, "/completions"),
         Served::at(
             Operation::Embeddings(EmbeddingDialect::OpenAi),

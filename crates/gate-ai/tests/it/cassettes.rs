@@ -95,12 +95,20 @@ impl Cassette {
         Money::from_decimal(&value.to_string())
     }
 
-    /// The other dialect.
-    pub(crate) fn other(&self) -> Dialect {
-        match self.dialect {
-            Dialect::ChatCompletions => Dialect::Messages,
-            Dialect::Messages => Dialect::ChatCompletions,
-        }
+    /// Every other dialect.
+    pub(crate) fn targets(&self) -> impl Iterator<Item = Dialect> + use<> {
+        let own = self.dialect;
+        Dialect::ALL.into_iter().filter(move |to| *to != own)
+    }
+
+    /// Whether the body is an answer of its dialect: one recording of Azure's stands in another
+    /// dialect's folder.
+    pub(crate) fn is_answer(&self) -> bool {
+        let chat = self.dialect == Dialect::ChatCompletions;
+        chat || !self
+            .response
+            .windows(9)
+            .any(|bytes| bytes == b"\"choices\"")
     }
 
     /// The usage that whoever recorded it found, in our terms.
@@ -123,6 +131,14 @@ impl Cassette {
                 reasoning_tokens: first(&["completion_tokens_details.reasoning_tokens"]),
                 audio_input_tokens: first(&["prompt_tokens_details.audio_tokens"]),
                 audio_output_tokens: first(&["completion_tokens_details.audio_tokens"]),
+            },
+            Dialect::Responses => Usage {
+                input_tokens: first(&["input_tokens"]),
+                output_tokens: first(&["output_tokens"]),
+                cached_tokens: first(&["input_tokens_details.cached_tokens"]),
+                cache_written_tokens: first(&["input_tokens_details.cache_write_tokens"]),
+                reasoning_tokens: first(&["output_tokens_details.reasoning_tokens"]),
+                ..Usage::default()
             },
             Dialect::Messages => Usage {
                 input_tokens: first(&["input_tokens"])
@@ -151,10 +167,24 @@ impl Cassette {
         let ids: BTreeSet<_> = ids.filter(|id| !id.is_empty()).collect();
         let ends = events
             .iter()
-            .filter(|event| event["type"] == "message_stop")
+            .filter(|event| {
+                event["type"] == "message_stop" || event["type"] == "response.completed"
+            })
             .count();
         ends > 1 || ids.len() > 1
     }
+}
+
+/// Where to cut a stream: small ones at every offset, longer ones at some.
+pub(crate) fn cuts(stream: &[u8], seed: u64, bytes: usize) -> Vec<usize> {
+    let samples = bytes / stream.len().max(1);
+    if samples > stream.len() {
+        return (0..=stream.len()).collect();
+    }
+    let mut random = fastrand::Rng::with_seed(seed);
+    (0..samples.max(3))
+        .map(|_| random.usize(0..=stream.len()))
+        .collect()
 }
 
 /// The JSON of a stream's events, read naively.

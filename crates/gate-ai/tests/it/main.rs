@@ -5,8 +5,11 @@
 
 mod cassettes;
 mod native;
+mod oracle;
+mod pairs;
 mod prices;
 mod properties;
 mod stream;
 mod tokens;
 mod translated;
+mod written;

@@ -23,6 +23,10 @@ const OTHERWISE: &[(&str, &str)] = &[
         "OpenRouter's fee for reading a PDF",
     ),
     (
+        "openrouter-responses-prompt-cache-e2e-b54575d6",
+        "5 dollars per million tokens when it was recorded, 4 today",
+    ),
+    (
         "openrouter-web-search-annotations-stream-621b8e2f",
         "another DeepSeek endpoint with prices of its own",
     ),

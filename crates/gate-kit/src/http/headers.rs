@@ -256,6 +256,12 @@ impl Headers {
         self.entries.retain(|entry| entry.id != id);
     }
 
+    /// Removes every occurrence of several known fields in one pass.
+    pub fn remove_any(&mut self, ids: &[HeaderId]) {
+        debug_assert!(!ids.contains(&HeaderId::Other), "only known fields");
+        self.entries.retain(|entry| !ids.contains(&entry.id));
+    }
+
     /// Removes every occurrence of a field by name, in any case.
     pub fn remove_named(&mut self, name: &str) {
         let id = HeaderId::of(name.as_bytes());

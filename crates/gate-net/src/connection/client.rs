@@ -26,7 +26,8 @@ use tokio::time::Instant;
 /// Interim responses tolerated before the real one.
 const INTERIM_MAX: u32 = 16;
 
-/// A connection to a server, between exchanges.
+/// A connection to a server, between exchanges. Always boxed: it goes from hand to hand several
+/// times per exchange.
 pub struct ClientConnection {
     io: Io,
     /// Exchanges it has carried.
@@ -107,14 +108,14 @@ impl Drop for Lease {
 impl ClientConnection {
     /// A fresh connection.
     #[must_use]
-    pub fn new(io: Io) -> Self {
-        Self {
+    pub fn new(io: Io) -> Box<Self> {
+        Box::new(Self {
             io,
             uses: 0,
             idle_sweeps: 0,
             timer: Timer::default(),
             lease: None,
-        }
+        })
     }
 
     /// Whether an idle connection can still be used: the server has neither closed it nor sent
@@ -140,7 +141,7 @@ impl ClientConnection {
 /// Where a connection goes when its exchange is over and it can carry another.
 pub trait Recycle {
     /// Takes a connection that is ready for another exchange.
-    fn recycle(&self, connection: ClientConnection);
+    fn recycle(&self, connection: Box<ClientConnection>);
 }
 
 /// Why an exchange failed before its answer's head was complete.
@@ -169,9 +170,10 @@ pub struct Answer {
     keep_alive: bool,
 }
 
-/// One request and its answer on a connection. Dropping it closes the connection.
+/// One request and its answer on a connection. Dropping it closes the connection. Boxed, because
+/// moving it once costs as much as the box.
 pub struct ClientExchange {
-    connection: ClientConnection,
+    connection: Box<ClientConnection>,
     writer: MessageWriter,
     writing: bool,
     method: Method,
@@ -187,11 +189,11 @@ impl ClientExchange {
     /// # Errors
     /// When the head cannot be expressed in HTTP/1.1; the connection is lost then.
     pub fn start(
-        connection: ClientConnection,
+        connection: Box<ClientConnection>,
         head: &RequestHead,
         body: Body,
         limits: http1::Limits,
-    ) -> Result<Self, ClientError> {
+    ) -> Result<Box<Self>, ClientError> {
         let mut out = buffer::scratch();
         // What follows an upgrade request is sent once the server has agreed to it.
         let (framing, body, tunnel) = match &head.upgrade {
@@ -205,7 +207,7 @@ impl ClientExchange {
             BodyFraming::Chunked => Delimiting::Chunked,
             BodyFraming::None | BodyFraming::UntilClose | BodyFraming::Tunnel => Delimiting::None,
         };
-        Ok(Self {
+        Ok(Box::new(Self {
             connection,
             writer: MessageWriter::new(out, body, delimiting),
             writing: true,
@@ -214,7 +216,7 @@ impl ClientExchange {
             input: None,
             tunnel,
             interim: 0,
-        })
+        }))
     }
 
     /// Sends, and waits for the answer's head. Interim responses other than 100 go to `interim`.
@@ -325,7 +327,7 @@ impl ClientExchange {
     /// the connection is given back at once and nothing is allocated.
     #[must_use]
     pub fn into_body(
-        mut self,
+        mut self: Box<Self>,
         answer: Answer,
         idle: Duration,
         recycle: Rc<dyn Recycle>,
@@ -363,9 +365,10 @@ impl ClientExchange {
         (answer.head, Body::Stream(Box::new(body)))
     }
 
-    fn give_back(mut self, recycle: &dyn Recycle) {
-        self.connection.uses += 1;
-        recycle.recycle(self.connection);
+    fn give_back(self, recycle: &dyn Recycle) {
+        let mut connection = self.connection;
+        connection.uses += 1;
+        recycle.recycle(connection);
     }
 }
 
@@ -383,7 +386,7 @@ fn framing(head: &RequestHead, body: &Body) -> OutgoingFraming<'static> {
 /// An answer's body still on its way. Dropping it closes the connection, which cancels the call.
 struct ResponseBody {
     /// `None` once the body has ended.
-    exchange: Option<ClientExchange>,
+    exchange: Option<Box<ClientExchange>>,
     decoder: BodyDecoder,
     keep_alive: bool,
     tunnel: bool,

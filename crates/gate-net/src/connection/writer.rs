@@ -43,7 +43,7 @@ pub(crate) enum Delimiting {
 pub(crate) struct MessageWriter {
     /// Head, chunk framing and small frames; a scratch, lent only while there is something in it.
     framing: Vec<u8>,
-    segments: SmallVec<[Segment; 4]>,
+    segments: SmallVec<[Segment; 2]>,
     next: usize,
     queued: usize,
     body: Body,

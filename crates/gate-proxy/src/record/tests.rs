@@ -86,6 +86,7 @@ pub(super) fn client() -> Client {
     Client {
         listener: "public".into(),
         peer: "192.0.2.9:5555".parse().expect("an address"),
+        peer_address: "192.0.2.9".into(),
         local: "127.0.0.1:80".parse().expect("an address"),
         scheme: Scheme::Https,
         tls: None,

@@ -155,7 +155,7 @@ async fn connect(
     endpoint: &Endpoint,
     pool: &Rc<Pool>,
     deadlines: &Deadlines,
-) -> Result<ClientConnection, Failure> {
+) -> Result<Box<ClientConnection>, Failure> {
     let patience = upstream.settings.timeouts.connect.duration();
     let mut deadline = Instant::now() + patience;
     if let Some(total) = deadlines.total {

@@ -26,7 +26,7 @@ thread_local! {
 
 /// The connections of one worker to one endpoint.
 pub struct Pool {
-    idle: RefCell<VecDeque<ClientConnection>>,
+    idle: RefCell<VecDeque<Box<ClientConnection>>>,
     places: Rc<Places>,
     idle_max: usize,
     /// Sweeps that an idle connection outlives.
@@ -80,7 +80,7 @@ impl Pool {
 
     /// The most recently used idle connection that still works.
     #[must_use]
-    pub fn take(&self) -> Option<ClientConnection> {
+    pub fn take(&self) -> Option<Box<ClientConnection>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(connection) = idle.pop_back() {
             // The sweep keeps the idle time, to the second; asking the clock here would cost every
@@ -94,7 +94,7 @@ impl Pool {
 
     /// A place for a new connection; waits while the endpoint has as many as it may.
     /// `Err` is an idle connection that became free while waiting.
-    pub async fn place(&self) -> Result<Lease, ClientConnection> {
+    pub async fn place(&self) -> Result<Lease, Box<ClientConnection>> {
         loop {
             if let Some(lease) = self.places.try_take() {
                 return Ok(lease);
@@ -125,7 +125,7 @@ impl Pool {
 }
 
 impl Recycle for Pool {
-    fn recycle(&self, mut connection: ClientConnection) {
+    fn recycle(&self, mut connection: Box<ClientConnection>) {
         connection.idle_sweeps = 0;
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.idle_max {

@@ -98,6 +98,9 @@ fn kept<'a>(
         "prompt_cache_retention" => {
             request.prompt_cache_retention = Some(text(raw, "prompt_cache_retention")?);
         }
+        "prompt_cache_options" => request.prompt_cache_options = Some(raw.get().into()),
+        "provider" => request.routing = Some(raw.get().into()),
+        "moderation" => request.moderation = Some(raw.get().into()),
         "verbosity" => request.verbosity = Some(text(raw, "verbosity")?),
         _ => losses.add(name.to_owned()),
     }

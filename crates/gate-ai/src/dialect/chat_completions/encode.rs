@@ -75,6 +75,15 @@ fn write_kept(w: &mut Writer<'_>, request: &Request<'_>, losses: &mut Losses) {
         "prompt_cache_retention",
         request.prompt_cache_retention.as_deref(),
     );
+    if let Some(options) = &request.prompt_cache_options {
+        w.key("prompt_cache_options").raw(options);
+    }
+    if let Some(routing) = &request.routing {
+        w.key("provider").raw(routing);
+    }
+    if let Some(moderation) = &request.moderation {
+        w.key("moderation").raw(moderation);
+    }
     w.member_if("verbosity", request.verbosity.as_deref());
     if request.cache.is_some() {
         losses.add("cache_control");
@@ -211,10 +220,6 @@ fn write_reasoning(w: &mut Writer<'_>, reasoning: Option<Reasoning>, losses: &mu
     let effort = match reasoning {
         // Not thinking is what models without the parameter do; older ones refuse "none".
         None | Some(Reasoning::Off | Reasoning::Adaptive(None)) => return,
-        Some(Reasoning::Adaptive(Some(Effort::Max))) => {
-            losses.add("reasoning.effort");
-            Effort::XHigh
-        }
         Some(Reasoning::Adaptive(Some(effort))) => effort,
         Some(Reasoning::Budget(tokens)) => {
             losses.add("reasoning.budget_tokens");
@@ -292,7 +297,7 @@ fn write_user(w: &mut Writer<'_>, parts: &[Part<'_>], losses: &mut Losses) {
 fn write_spoken(w: &mut Writer<'_>, role: &str, parts: &[&Part<'_>], losses: &mut Losses) {
     let mut sayable: Vec<&Part<'_>> = Vec::with_capacity(parts.len());
     for part in parts {
-        match unsayable(&part.content) {
+        match unsayable(&part.content, losses) {
             Some(field) => losses.add(field),
             None => sayable.push(part),
         }
@@ -307,7 +312,7 @@ fn write_spoken(w: &mut Writer<'_>, role: &str, parts: &[&Part<'_>], losses: &mu
 }
 
 /// The loss that a piece of what a user says is as a whole.
-fn unsayable(content: &Content<'_>) -> Option<&'static str> {
+fn unsayable(content: &Content<'_>, losses: &Losses) -> Option<&'static str> {
     match content {
         Content::Image {
             source: Source::File(_) | Source::Text(_),
@@ -320,7 +325,7 @@ fn unsayable(content: &Content<'_>) -> Option<&'static str> {
         Content::Document {
             source: Source::File(_),
             ..
-        } => Some("content.document.file"),
+        } if !losses.shares_files() => Some("content.document.file"),
         // No dialect's user says these.
         Content::Reasoning { .. }
         | Content::RedactedReasoning(_)
@@ -400,13 +405,17 @@ fn write_document(
             w.member_if("file_data", address(source).as_deref());
             w.close().close();
         }
+        Source::File(id) if losses.shares_files() => {
+            w.open().member("type", "file").key("file").open();
+            w.member("file_id", id).close().close();
+        }
         Source::Url(_) => losses.add("content.document.url"),
         Source::File(_) => losses.add("content.document.file"),
     }
 }
 
 /// The address of a source; its bytes as a data URL.
-fn address(source: &Source<'_>) -> Option<String> {
+pub(in crate::dialect) fn address(source: &Source<'_>) -> Option<String> {
     match source {
         Source::Base64 { media_type, data } => Some(format!("data:{media_type};base64,{data}")),
         Source::Url(url) => Some(url.clone().into_owned()),

@@ -21,6 +21,9 @@ use crate::json::write::Writer;
 use crate::usage::{read_counts, value_of_member};
 use crate::{DialectError, Losses, TranslateOptions, Usage};
 
+pub(super) use encode::address;
+pub(super) use parts::{source as source_of, span as span_of};
+
 pub(crate) struct ChatCompletions;
 
 impl Codec for ChatCompletions {
@@ -149,7 +152,7 @@ impl Codec for ChatCompletions {
 }
 
 /// Reads `{"error":{type,code,message}}`, and the flat forms some compatible servers send.
-fn read_error_object(object: &Object<'_>) -> ProviderError {
+pub(super) fn read_error_object(object: &Object<'_>) -> ProviderError {
     let inner = object
         .get("error")
         .and_then(|raw| Object::of(raw, "error").ok());
@@ -164,7 +167,7 @@ fn read_error_object(object: &Object<'_>) -> ProviderError {
     }
 }
 
-fn error_json(kind: &str, code: &str, message: &str) -> Vec<u8> {
+pub(super) fn error_json(kind: &str, code: &str, message: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(96 + message.len());
     let mut w = Writer::new(&mut out);
     w.open().key("error").open();
@@ -175,7 +178,7 @@ fn error_json(kind: &str, code: &str, message: &str) -> Vec<u8> {
 }
 
 /// OpenAI's type for a status, which its SDKs and their users look at.
-fn kind_of_status(status: u16) -> &'static str {
+pub(super) fn kind_of_status(status: u16) -> &'static str {
     match status {
         401 => "authentication_error",
         403 => "permission_error",
@@ -185,7 +188,7 @@ fn kind_of_status(status: u16) -> &'static str {
     }
 }
 
-fn kind_of_class(class: ErrorClass) -> &'static str {
+pub(super) fn kind_of_class(class: ErrorClass) -> &'static str {
     match class {
         ErrorClass::RateLimited => "rate_limit_error",
         ErrorClass::QuotaExhausted => "insufficient_quota",

@@ -115,7 +115,7 @@ pub(super) fn joined_texts(raw: Raw<'_>) -> Result<Text<'_>, DialectError> {
 }
 
 /// An address, which may hold the bytes themselves (RFC 2397).
-fn source(url: Text<'_>) -> Source<'_> {
+pub(in crate::dialect) fn source(url: Text<'_>) -> Source<'_> {
     let split = |url: &str| {
         let rest = url.strip_prefix("data:")?;
         let (media_type, data) = rest.split_once(";base64,")?;
@@ -244,7 +244,7 @@ pub(super) fn citations<'a>(
 }
 
 /// Where in the text a citation stands.
-fn span(citation: &Object<'_>) -> Option<(u64, u64)> {
+pub(in crate::dialect) fn span(citation: &Object<'_>) -> Option<(u64, u64)> {
     let offset = |key| citation.get(key).and_then(|raw| unsigned(raw, key).ok());
     offset("start_index").zip(offset("end_index"))
 }

@@ -53,6 +53,9 @@ pub(super) fn decode<'a>(
                 let read = super::ChatCompletions.read_usage(raw.get().as_bytes(), 0, &mut usage);
                 response.usage = read.map(|_| usage);
             }
+            "metadata" => losses.add("metadata.labels"),
+            "provider" => losses.add("provider.name"),
+            "moderation" => losses.add("moderation.results"),
             _ => losses.add(name.to_owned()),
         }
     }

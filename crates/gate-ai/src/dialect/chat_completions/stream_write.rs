@@ -4,7 +4,7 @@ use super::response::{reason_of, write_citation};
 use super::write_usage;
 use crate::conversation::{Block, StreamEvent};
 use crate::dialect::{Codec, StreamEncoder, logprobs};
-use crate::failure::{ProviderError, classify};
+use crate::failure::{ErrorClass, ProviderError, classify};
 use crate::json::write::Writer;
 use crate::{Losses, TranslateOptions, Usage};
 
@@ -210,10 +210,12 @@ impl StreamEncoder for Encoder {
                     kind: Some(kind.clone().into_owned()),
                     ..ProviderError::default()
                 };
-                let class = classify(500, &error);
-                let event = super::ChatCompletions.error_event(class, kind, message);
-                out.extend_from_slice(&event);
+                self.error(classify(500, &error), kind, message, out);
             }
         }
+    }
+
+    fn error(&mut self, class: ErrorClass, code: &str, message: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(&super::ChatCompletions.error_event(class, code, message));
     }
 }

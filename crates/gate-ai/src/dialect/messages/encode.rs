@@ -224,6 +224,12 @@ fn write_sampling(w: &mut Writer<'_>, request: &Request<'_>, thinking: bool, los
             "prompt_cache_retention",
             request.prompt_cache_retention.is_some(),
         ),
+        (
+            "prompt_cache_options",
+            request.prompt_cache_options.is_some(),
+        ),
+        ("provider", request.routing.is_some()),
+        ("moderation", request.moderation.is_some()),
         ("reasoning.summary", request.reasoning_summary.is_some()),
     ] {
         if lost {

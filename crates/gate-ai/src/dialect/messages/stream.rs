@@ -270,6 +270,9 @@ impl Decoder {
         if delta.get("container").is_some() {
             losses.add("container");
         }
+        if delta.get("stop_details").is_some() {
+            losses.add("stop_details");
+        }
         if let Some(reason) = delta.text("stop_reason") {
             let stop = stop_of(&reason);
             let stop_sequence = delta.text("stop_sequence");

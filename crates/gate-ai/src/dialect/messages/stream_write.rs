@@ -7,7 +7,7 @@ use super::response::reason_of;
 use super::write_usage;
 use crate::conversation::{Block, Stop, StreamEvent};
 use crate::dialect::{Codec, StreamEncoder};
-use crate::failure::{ProviderError, classify};
+use crate::failure::{ErrorClass, ProviderError, classify};
 use crate::json::write::Writer;
 use crate::{Losses, Usage};
 
@@ -159,9 +159,12 @@ impl StreamEncoder for Encoder {
                     kind: Some(kind.clone().into_owned()),
                     ..ProviderError::default()
                 };
-                let class = classify(500, &error);
-                out.extend_from_slice(&super::Messages.error_event(class, kind, message));
+                self.error(classify(500, &error), kind, message, out);
             }
         }
+    }
+
+    fn error(&mut self, class: ErrorClass, code: &str, message: &str, out: &mut Vec<u8>) {
+        out.extend_from_slice(&super::Messages.error_event(class, code, message));
     }
 }

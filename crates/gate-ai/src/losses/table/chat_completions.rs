@@ -13,6 +13,10 @@ pub(super) const SAID: &[Group] = &[
         to: Any,
         source: DOCUMENT,
         fields: &[
+            (
+                "reasoning_effort",
+                "the level of thinking is unknown and was left out",
+            ),
             ("logit_bias", "a bias of tokens belongs to Chat Completions"),
             ("reasoning.exclude", "only OpenRouter can hide thinking"),
             (
@@ -26,10 +30,6 @@ pub(super) const SAID: &[Group] = &[
             (
                 "thinking.clear_thinking",
                 "only Z.AI is told what earlier thinking it reads",
-            ),
-            (
-                "reasoning_effort",
-                "the level of thinking is unknown and was left out",
             ),
             (
                 "functions",
@@ -70,7 +70,11 @@ pub(super) const SAID: &[Group] = &[
                 "web_search_options",
                 "web search is a tool that runs at the vendor",
             ),
-            ("moderation", "moderation runs at the vendor"),
+            (
+                "metadata.labels",
+                "labels of an answer are the vendor's own",
+            ),
+            ("moderation.results", "moderation runs at the vendor"),
             ("messages.name", "other vendors have no names of speakers"),
             (
                 "messages.prefix",
@@ -131,10 +135,7 @@ pub(super) const SAID: &[Group] = &[
         from: One(ChatCompletions),
         to: Any,
         source: "https://openrouter.ai/docs/features/provider-routing",
-        fields: &[(
-            "provider",
-            "routing and the vendor's name belong to OpenRouter",
-        )],
+        fields: &[("provider.name", "the name of the vendor behind OpenRouter")],
     },
     Group {
         from: One(ChatCompletions),
@@ -234,10 +235,6 @@ pub(super) const UNTOLD: &[Group] = &[Group {
         (
             "reasoning.budget_tokens",
             "Chat Completions has levels of thinking; the nearest is sent",
-        ),
-        (
-            "reasoning.effort",
-            "Chat Completions has no such level; the nearest is sent",
         ),
         ("top_k", "Chat Completions has no top_k"),
         (

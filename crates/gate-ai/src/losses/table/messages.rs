@@ -94,6 +94,15 @@ pub(super) const UNTOLD: &[Group] = &[Group {
     source: DOCUMENT,
     fields: &[
         ("seed", "Messages has no seed"),
+        (
+            "prompt_cache_options",
+            "Messages marks caches in the prompt, not for the request",
+        ),
+        ("moderation", "Messages has no moderation to choose"),
+        (
+            "provider",
+            "which vendors a router may use is said to OpenRouter only",
+        ),
         ("store", "Messages stores nothing to be read back"),
         ("metadata", "Messages takes a user's id and no other labels"),
         ("verbosity", "Messages has no choice of verbosity"),
