@@ -132,6 +132,10 @@ const VENDORS: &[(&str, &str, &str, &str, &str)] = &[
     ),
     ("anthropic", "anthropic", "/v1", "files", "/v1/files"),
     ("xai", "xai", "/v1", "images", "/v1/images"),
+    ("azure", "azure", "", "responses", "/v1/responses"),
+    ("deepseek", "deepseek", "", "responses", "/v1/responses"),
+    ("openai", "openai", "/v1", "responses", "/v1/responses"),
+    ("xai", "xai", "/v1", "responses", "/v1/responses"),
 ];
 
 /// One recording whose request and answer are the bytes that went over the wire.
@@ -195,7 +199,13 @@ fn read(path: &Path) -> Option<Recorded> {
             _ => "application/json".into(),
         }),
         answer: bytes(response),
-        usage: usage(&value["usage"], value["api"] == "chat_completions"),
+        usage: usage(
+            &value["usage"],
+            matches!(
+                value["api"].as_str(),
+                Some("chat_completions" | "responses")
+            ),
+        ),
     })
 }
 
@@ -337,7 +347,13 @@ fn play((vendor, kind, base, api, path): (&str, &str, &str, &str, &str)) -> usiz
         if vendor != "azure" || api != "chat_completions" {
             let target = seen.head.split(' ').nth(1).unwrap();
             let recorded = [&*one.path, &*one.query].join("?");
-            assert_eq!(target, recorded.trim_end_matches('?'), "{name}");
+            let recorded = recorded.trim_end_matches('?');
+            // DeepSeek's interface answers with and without a version before the path.
+            let same = match vendor {
+                "deepseek" => recorded.ends_with(target),
+                _ => recorded == target,
+            };
+            assert!(same, "{name}: {target} for {recorded}");
         }
         assert!(!seen.head.contains("of-the-caller"), "{}", seen.head);
         assert!(seen.head.contains("secret-of-KEY"), "{}", seen.head);
@@ -352,11 +368,9 @@ fn play((vendor, kind, base, api, path): (&str, &str, &str, &str, &str)) -> usiz
 /// What a caller asks: the vendor's own path with the gateway's version before it.
 fn asked(one: &Recorded, base: &str, path: &str) -> String {
     let own = one.path.strip_prefix(base).unwrap_or(&one.path);
-    let asked = match own.find(path.trim_start_matches("/v1")) {
-        Some(_) if own.starts_with("/v") => own.to_owned(),
-        Some(_) => format!("/v1{own}"),
-        None => path.to_owned(),
-    };
+    let operation = path.trim_start_matches("/v1").trim_start_matches("/v2");
+    let behind = own.split_once(operation).map_or("", |(_, behind)| behind);
+    let asked = format!("{path}{behind}");
     match &*one.query {
         "" => asked,
         query => format!("{asked}?{query}"),
@@ -374,7 +388,8 @@ fn usage_is_recorded(log: &Path, api: &str, all: &[Recorded]) {
     for (row, one) in rows().iter().zip(all) {
         let count = |name: &str| row["ai"][name].as_u64().unwrap_or(0);
         let counted = (count("input_tokens"), count("output_tokens"));
-        let free = matches!(api, "count_tokens" | "batches" | "files");
+        // What a provider keeps was counted when it was made.
+        let free = matches!(api, "count_tokens" | "batches" | "files") || one.method == "GET";
         let expected = one.usage.filter(|_| !free).unwrap_or_default();
         assert_eq!(counted, expected, "{}: {row}", one.name);
     }
