@@ -202,7 +202,7 @@ fn what_a_provider_keeps_is_reached_behind_any_model() {
     let yaml = document("openai", provider.address, &["a"])
         .replace(
             "models:\n",
-            &format!("models:\n  'b': {{ targets: [{{ provider: q, model: m }}] }}\n"),
+            "models:\n  'b': { targets: [{ provider: q, model: m }] }\n",
         )
         .replace("models: ['a']", "models: ['a', 'b']")
         .replace(
