@@ -17,6 +17,7 @@ pub mod failure;
 mod framing;
 pub mod inspect;
 mod json;
+mod json_list;
 mod listing;
 pub mod losses;
 pub mod operation;
@@ -30,6 +31,7 @@ pub mod translate;
 mod usage;
 
 pub use dialect::Dialect;
+pub use dialect::generate_content::{target_in_form, wants_json_list};
 pub use endpoint::{Endpoint, ModelPlace, NoEndpoint, Operation};
 pub use error::DialectError;
 pub use event_stream::{EventFrame, EventStreamFramer};

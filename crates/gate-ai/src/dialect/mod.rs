@@ -4,6 +4,7 @@
 //! to and from the neutral form. A further dialect is one more folder and one more arm below.
 
 pub(crate) mod chat_completions;
+pub(crate) mod generate_content;
 mod logprobs;
 pub(crate) mod messages;
 pub(crate) mod responses;
@@ -22,11 +23,18 @@ pub enum Dialect {
     Messages,
     /// OpenAI Responses.
     Responses,
+    /// Google's generateContent and streamGenerateContent.
+    GenerateContent,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 3] = [Self::ChatCompletions, Self::Messages, Self::Responses];
+    pub const ALL: [Self; 4] = [
+        Self::ChatCompletions,
+        Self::Messages,
+        Self::Responses,
+        Self::GenerateContent,
+    ];
 
     /// The dialect's name in configuration, metrics and records.
     #[must_use]
@@ -35,6 +43,7 @@ impl Dialect {
             Self::ChatCompletions => "chat_completions",
             Self::Messages => "messages",
             Self::Responses => "responses",
+            Self::GenerateContent => "generate_content",
         }
     }
 
@@ -46,13 +55,15 @@ impl Dialect {
             .find(|dialect| dialect.as_str() == name)
     }
 
-    /// The path that callers post to.
+    /// The path that callers post to; of dialects that name the model in the path, what all such
+    /// paths begin with.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
             Self::ChatCompletions => "/v1/chat/completions",
             Self::Messages => "/v1/messages",
             Self::Responses => "/v1/responses",
+            Self::GenerateContent => "/v1beta/models",
         }
     }
 
@@ -66,7 +77,9 @@ impl Dialect {
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses => "application/json",
+            Self::ChatCompletions | Self::Messages | Self::Responses | Self::GenerateContent => {
+                "application/json"
+            }
         }
     }
 
@@ -74,7 +87,7 @@ impl Dialect {
     #[must_use]
     pub const fn stream_content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses => {
+            Self::ChatCompletions | Self::Messages | Self::Responses | Self::GenerateContent => {
                 "text/event-stream; charset=utf-8"
             }
         }
@@ -86,13 +99,16 @@ impl Dialect {
     pub const fn in_path(self) -> bool {
         match self {
             Self::ChatCompletions | Self::Messages | Self::Responses => false,
+            Self::GenerateContent => true,
         }
     }
 
     /// How its streams are cut into events.
     pub(crate) const fn framing(self) -> Framing {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses => Framing::Sse,
+            Self::ChatCompletions | Self::Messages | Self::Responses | Self::GenerateContent => {
+                Framing::Sse
+            }
         }
     }
 
@@ -101,6 +117,7 @@ impl Dialect {
             Self::ChatCompletions => &chat_completions::ChatCompletions,
             Self::Messages => &messages::Messages,
             Self::Responses => &responses::Responses,
+            Self::GenerateContent => &generate_content::GenerateContent,
         }
     }
 }

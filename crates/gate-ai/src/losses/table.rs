@@ -7,6 +7,7 @@
 use super::{Dialects, Entry, Group};
 
 mod chat_completions;
+mod generate_content;
 mod messages;
 mod responses;
 
@@ -14,6 +15,8 @@ mod responses;
 const GROUPS: &[&[Group]] = &[
     chat_completions::SAID,
     chat_completions::UNTOLD,
+    generate_content::SAID,
+    generate_content::UNTOLD,
     messages::SAID,
     messages::UNTOLD,
     responses::SAID,

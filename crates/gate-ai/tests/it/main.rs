@@ -4,6 +4,7 @@
 //! every test says that it was skipped.
 
 mod cassettes;
+mod generate_content;
 mod native;
 mod oracle;
 mod pairs;

@@ -58,7 +58,7 @@ fn requests_there_and_back_again_are_a_fixed_point() {
 /// A request without what translation itself decides, and without the choices of form that mean
 /// the same: neighbouring messages of one role, texts as strings or parts, the place of
 /// instructions.
-fn stable(mut request: Value) -> Value {
+pub(crate) fn stable(mut request: Value) -> Value {
     if let Some(members) = request.as_object_mut() {
         for name in [
             "stream_options",
@@ -218,7 +218,7 @@ fn streams_say_the_same_in_every_other_dialect() {
 }
 
 /// The order that the dialects' own clients rely on.
-fn check_shape(name: &str, dialect: Dialect, out: &[u8], events: &[Value]) {
+pub(crate) fn check_shape(name: &str, dialect: Dialect, out: &[u8], events: &[Value]) {
     match dialect {
         Dialect::ChatCompletions => {
             assert!(out.ends_with(b"data: [DONE]\n\n"), "{name}");
@@ -249,6 +249,7 @@ fn check_shape(name: &str, dialect: Dialect, out: &[u8], events: &[Value]) {
             }
         }
         Dialect::Responses => check_responses_shape(name, events),
+        Dialect::GenerateContent => crate::generate_content::check_shape(name, events),
     }
 }
 
