@@ -116,6 +116,11 @@ pub fn converse(bytes: &[u8]) {
     dialect(Dialect::Converse, bytes);
 }
 
+/// generateContent, whose streams may be lists; see [`messages`].
+pub fn generate_content(bytes: &[u8]) {
+    dialect(Dialect::GenerateContent, bytes);
+}
+
 fn dialect(from: Dialect, bytes: &[u8]) {
     request(from, bytes);
     answer(from, bytes);
@@ -133,8 +138,8 @@ fn request(from: Dialect, body: &[u8]) {
         let Ok(made) = translate_request(from, to, body, "m\"", &options) else {
             continue;
         };
-        let sent = json(&made.body, body);
-        assert!(to.in_path() || sent["model"] == "m\"");
+        let made_json = json(&made.body, body);
+        assert!(to.in_path() || made_json["model"] == "m\"");
         let again = translate_request(to, from, &made.body, "m", &options);
         assert!(again.is_ok(), "our own request is refused: {again:?}");
     }
@@ -153,7 +158,8 @@ fn request(from: Dialect, body: &[u8]) {
             continue;
         }
         if is_json {
-            assert_eq!(json(&sent, body)["model"], "m\"");
+            let sent_json = json(&sent, body);
+            assert!(from.in_path() || sent_json["model"] == "m\"");
         }
         assert_eq!((again.model.as_str(), again.stream), ("m\"", facts.stream));
     }
@@ -164,10 +170,22 @@ fn answer(from: Dialect, body: &[u8]) {
     let _ = (response_facts(from, body), provider_error(from, body));
     for to in Dialect::ALL {
         if let Ok(made) = translate_response(from, to, body, "m", &options) {
-            let said = json(&made.body, body);
-            assert!(to.in_path() || said["model"] == "m");
+            let answer = json(&made.body, body);
+            let model = match to {
+                Dialect::GenerateContent => &answer["modelVersion"],
+                // The path names it.
+                Dialect::Converse => continue,
+                _ => &answer["model"],
+            };
+            assert_eq!(model, "m");
         }
     }
+}
+
+/// Google's streams are lists where the caller does not ask for events.
+fn is_list(dialect: Dialect, pieces: &[&[u8]]) -> bool {
+    let first = pieces.iter().find_map(|piece| piece.first());
+    dialect == Dialect::GenerateContent && first == Some(&b'[')
 }
 
 /// What a tap saw: bytes forwarded, usage, first token, end, events.
@@ -175,6 +193,9 @@ type Seen = (Vec<u8>, Option<Usage>, bool, bool, u64);
 
 fn tap(dialect: Dialect, strip: bool, pieces: &[&[u8]]) -> Seen {
     let mut tap = StreamTap::new(dialect, strip);
+    if is_list(dialect, pieces) {
+        tap = tap.in_json_list();
+    }
     let mut out = Vec::new();
     for piece in pieces {
         tap.push(piece).write_into(piece, &mut out);
@@ -193,9 +214,13 @@ fn tap(dialect: Dialect, strip: bool, pieces: &[&[u8]]) -> Seen {
 fn translate(from: Dialect, to: Dialect, pieces: &[&[u8]]) -> (Vec<u8>, Option<Usage>, bool) {
     let options = TranslateOptions {
         include_usage: true,
+        json_list: pieces.concat().len() % 2 == 1,
         ..TranslateOptions::default()
     };
     let mut translator = StreamTranslator::new(from, to, "m", &options);
+    if is_list(from, pieces) {
+        translator = translator.from_json_list();
+    }
     let mut out = Vec::new();
     for piece in pieces {
         // What is wrong is in `out` too, as an error event.

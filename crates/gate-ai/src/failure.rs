@@ -144,6 +144,13 @@ const WORDS: &[(&str, ErrorClass)] = &[
     ("request_too_large", ErrorClass::ContextLength),
     ("content_filter", ErrorClass::ContentFilter),
     ("content_policy_violation", ErrorClass::ContentFilter),
+    // Google's status names, and the reasons among the details.
+    ("api_key_invalid", ErrorClass::BadCredential),
+    ("resource_exhausted", ErrorClass::RateLimited),
+    ("permission_denied", ErrorClass::BadCredential),
+    ("unauthenticated", ErrorClass::BadCredential),
+    ("deadline_exceeded", ErrorClass::Timeout),
+    ("unavailable", ErrorClass::Overloaded),
     ("rate_limit", ErrorClass::RateLimited),
     ("ratelimit", ErrorClass::RateLimited),
     ("overloaded", ErrorClass::Overloaded),

@@ -4,6 +4,7 @@
 //! Members that decide anything may occur once only, because two readers of a repeated member need
 //! not agree on it. Whatever else is wrong with a request is left to the provider to refuse.
 
+use crate::dialect::generate_content::facts;
 use crate::json::scan::{RawString, Scanner};
 use crate::{Dialect, DialectError};
 use memchr::memmem::Finder;
@@ -42,10 +43,13 @@ impl RequestFacts {
         static MESSAGES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image\""));
         static RESPONSES: LazyLock<Finder<'static>> =
             LazyLock::new(|| Finder::new("\"input_image\""));
+        // Google names the type of media instead.
+        static MEDIA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image/"));
         let finder = match dialect {
             Dialect::ChatCompletions => &CHAT,
             Dialect::Messages | Dialect::Converse => &MESSAGES,
             Dialect::Responses => &RESPONSES,
+            Dialect::GenerateContent => &MEDIA,
         };
         let messages = body.get(self.messages_span.clone());
         messages.is_some_and(|messages| finder.find(messages).is_some())
@@ -136,6 +140,9 @@ impl Member {
 /// [`DialectError`] when the body is no JSON object, names no model, repeats a member that decides
 /// something, or gives it a type it cannot have.
 pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectError> {
+    if dialect == Dialect::GenerateContent {
+        return facts::inspect(body);
+    }
     let mut scanner = Scanner::at(body, 0);
     scanner.open_object()?;
     let mut facts = RequestFacts {
@@ -144,7 +151,10 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
         stream: false,
         include_usage: match dialect {
             Dialect::ChatCompletions => UsageWish::InsertOptions(scanner.position()),
-            Dialect::Messages | Dialect::Responses | Dialect::Converse => UsageWish::Present,
+            Dialect::Messages
+            | Dialect::Responses
+            | Dialect::GenerateContent
+            | Dialect::Converse => UsageWish::Present,
         },
         messages_span: 0..0,
         has_tools: false,

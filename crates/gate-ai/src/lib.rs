@@ -17,8 +17,10 @@ pub mod failure;
 mod framing;
 pub mod inspect;
 mod json;
+mod json_list;
 mod listing;
 pub mod losses;
+pub mod operation;
 mod prepare;
 pub mod prices;
 pub mod provider;
@@ -29,6 +31,7 @@ pub mod translate;
 mod usage;
 
 pub use dialect::Dialect;
+pub use dialect::generate_content::{target_in_form, wants_json_list};
 pub use endpoint::{Endpoint, ModelPlace, NoEndpoint, Operation};
 pub use error::DialectError;
 pub use event_stream::{EventFrame, EventStreamFramer};
@@ -37,7 +40,7 @@ pub use failure::{
     with_error_kind,
 };
 pub use inspect::{RequestFacts, inspect};
-pub use listing::{ListedModel, ListingShape, models_body};
+pub use listing::{ListedModel, ListingShape, model_body, models_body};
 pub use losses::{Loss, Losses};
 pub use prepare::{Prepared, Segment, prepare_native};
 pub use sse::{SseEvent, SseFramer};

@@ -2,13 +2,16 @@
 
 use crate::json::write::Writer;
 
-/// Whose shape the list has. Callers that send `anthropic-version` expect Anthropic's.
+/// Whose shape the list has. Callers that send `anthropic-version` expect Anthropic's, callers of
+/// another path Gemini's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListingShape {
     /// `GET /v1/models` of OpenAI.
     OpenAi,
     /// `GET /v1/models` of Anthropic.
     Anthropic,
+    /// `GET /v1beta/models` of Gemini.
+    Gemini,
 }
 
 /// A model to list.
@@ -35,22 +38,13 @@ pub fn models_body<'a>(
     if shape == ListingShape::OpenAi {
         w.member("object", "list");
     }
-    w.key("data").open_list();
+    let key = match shape {
+        ListingShape::Gemini => "models",
+        ListingShape::OpenAi | ListingShape::Anthropic => "data",
+    };
+    w.key(key).open_list();
     for model in models {
-        w.open();
-        match shape {
-            ListingShape::OpenAi => {
-                w.member("id", model.name).member("object", "model");
-                w.key("created").unsigned(model.created_unix_s);
-                w.member("owned_by", model.owner);
-            }
-            ListingShape::Anthropic => {
-                w.member("type", "model").member("id", model.name);
-                w.member("display_name", model.name);
-                w.member("created_at", &rfc3339(model.created_unix_s));
-            }
-        }
-        w.close();
+        write_model(&mut w, shape, &model);
         first.get_or_insert(model.name);
         last = Some(model.name);
     }
@@ -67,6 +61,40 @@ pub fn models_body<'a>(
     }
     w.close();
     out
+}
+
+/// The body that describes one model.
+#[must_use]
+pub fn model_body(shape: ListingShape, model: &ListedModel<'_>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(128);
+    write_model(&mut Writer::new(&mut out), shape, model);
+    out
+}
+
+fn write_model(w: &mut Writer<'_>, shape: ListingShape, model: &ListedModel<'_>) {
+    w.open();
+    match shape {
+        ListingShape::OpenAi => {
+            w.member("id", model.name).member("object", "model");
+            w.key("created").unsigned(model.created_unix_s);
+            w.member("owned_by", model.owner);
+        }
+        ListingShape::Anthropic => {
+            w.member("type", "model").member("id", model.name);
+            w.member("display_name", model.name);
+            w.member("created_at", &rfc3339(model.created_unix_s));
+        }
+        ListingShape::Gemini => {
+            w.member("name", &format!("models/{}", model.name));
+            w.member("version", "1").member("displayName", model.name);
+            w.key("supportedGenerationMethods").open_list();
+            for method in ["generateContent", "streamGenerateContent", "countTokens"] {
+                w.text(method);
+            }
+            w.close_list();
+        }
+    }
+    w.close();
 }
 
 /// A time in UTC, by the civil-from-days algorithm for the Gregorian calendar. Times after the
@@ -119,6 +147,12 @@ mod tests {
             (&value["first_id"], &value["last_id"]),
             (&"a\"".into(), &"b".into())
         );
+        let gemini = models_body(ListingShape::Gemini, models());
+        let value: serde_json::Value = serde_json::from_slice(&gemini).unwrap();
+        assert_eq!(value["models"][1]["name"], "models/b");
+        let one = model_body(ListingShape::OpenAi, &models().next().unwrap());
+        let value: serde_json::Value = serde_json::from_slice(&one).unwrap();
+        assert_eq!(value["id"], "a\"");
         let empty = models_body(ListingShape::Anthropic, [].into_iter());
         let value: serde_json::Value = serde_json::from_slice(&empty).unwrap();
         assert!(value["first_id"].is_null());

@@ -102,7 +102,6 @@ fault_codes! {
     RequestTimeout = "request_timeout", 408, Client, Now, "The request did not arrive in time.";
     BodyTooLarge = "body_too_large", 413, Client, Never, "The request's body exceeds the limit.";
     TargetTooLong = "target_too_long", 414, Client, Never, "The request's target exceeds the limit.";
-    Misdirected = "misdirected", 421, Client, Never, "This connection does not serve the requested host.";
     RateLimited = "rate_limited", 429, Client, Later, "The caller has used up its rate.";
     HeadTooLarge = "head_too_large", 431, Client, Never, "The request's head exceeds the limit.";
     ClientClosed = "client_closed", 499, Client, Never, "The caller went away before the answer was complete.";
@@ -116,7 +115,6 @@ fault_codes! {
     NoEndpoint = "no_endpoint", 503, Upstream, Later, "The upstream has no endpoint that can take the request.";
     UpstreamOverloaded = "upstream_overloaded", 503, Upstream, Later, "The upstream's limit of concurrent requests is reached.";
     Overloaded = "overloaded", 503, Gateway, Later, "The gateway has reached a limit of its own.";
-    Draining = "draining", 503, Gateway, Now, "The gateway is shutting down.";
     UpstreamTimeout = "upstream_timeout", 504, Upstream, Now, "The upstream did not answer in time.";
     VersionUnsupported = "version_unsupported", 505, Client, Never, "The HTTP version is not supported.";
 }

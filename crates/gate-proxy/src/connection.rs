@@ -11,7 +11,7 @@ use crate::tcp;
 use crate::worker::{Open, Worker};
 use gate_flow::{Client, Fault, InterimSink, Outcome, TlsFacts};
 use gate_kit::buffer::PooledBuf;
-use gate_kit::http::{Method, Request, RequestHead, Response, ResponseHead, Scheme};
+use gate_kit::http::{HeaderId, Method, Request, RequestHead, Response, ResponseHead, Scheme};
 use gate_model::fault::FaultCode;
 use gate_net::connection::server::{Interim, Next, Sent, ServerConnection};
 use gate_net::http1::ParseError;
@@ -212,12 +212,12 @@ async fn exchange1(
             .await
         }
     };
-    let Some(response) = answer else {
+    let Some(mut response) = answer else {
         open.exchange.record.fault = Some(FaultCode::ClientClosed);
         open.finish(Outcome::ClientClosed, 0);
         return false;
     };
-    head_ready(worker, &mut open, &response);
+    head_ready(worker, &mut open, &mut response);
     open.exchange.interim = None;
     match connection.respond(response, worker.is_draining()).await {
         Sent::Complete { bytes, reuse } => {
@@ -252,8 +252,8 @@ async fn refuse(
         },
         None,
     );
-    let response = respond::fault(&mut open.exchange, fault);
-    head_ready(worker, &mut open, &response);
+    let mut response = respond::fault(&mut open.exchange, fault);
+    head_ready(worker, &mut open, &mut response);
     match connection.respond(response, true).await {
         Sent::Complete { bytes, .. } => open.finish(Outcome::Complete, bytes),
         Sent::ClientClosed { bytes } | Sent::Cut { bytes, .. } => {
@@ -339,7 +339,7 @@ async fn exchange2(
             let fault = Fault::new(FaultCode::MalformedRequest).detail(refusal.to_string());
             let mut response = respond::fault(&mut open.exchange, fault);
             response.head.status = refusal.status();
-            head_ready(&worker, &mut open, &response);
+            head_ready(&worker, &mut open, &mut response);
             return finish2(open, &responder, response).await;
         }
     };
@@ -370,11 +370,11 @@ async fn exchange2(
             .await
         }
     };
-    let Some(response) = answer else {
+    let Some(mut response) = answer else {
         open.exchange.record.fault = Some(FaultCode::ClientClosed);
         return open.finish(Outcome::ClientClosed, 0);
     };
-    head_ready(&worker, &mut open, &response);
+    head_ready(&worker, &mut open, &mut response);
     finish2(open, &responder, response).await;
 }
 
@@ -445,7 +445,12 @@ fn normalise(open: &mut Open, options: &ListenerOptions) -> Result<(), Fault> {
     }
 }
 
-fn head_ready(worker: &Worker, open: &mut Open, response: &Response) {
+/// Notes the answer's head in the record, and dates it where nobody has (RFC 9110 section 6.6.1).
+fn head_ready(worker: &Worker, open: &mut Open, response: &mut Response) {
+    let headers = &mut response.head.headers;
+    if response.head.status >= 200 && !headers.contains(HeaderId::Date) {
+        headers.append_known(HeaderId::Date, worker.date().as_bytes());
+    }
     let record = &mut open.exchange.record;
     record.status = response.head.status;
     record.first_byte = Some(worker.shared.clock.now().since(record.started));

@@ -8,13 +8,13 @@ use crate::caller::caller_address;
 use crate::connection;
 use crate::listener::ListenerState;
 use crate::process::Shared;
-use crate::record::trace;
+use crate::record::{time, trace};
 use crate::services::WorkerServices;
 use crate::upstream::pool;
 use gate_flow::{Client, Exchange, InterimSink, Outcome, Overrides, Parameters, Record, Services};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyStream, Frame, Headers, Request};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::rc::Rc;
@@ -47,6 +47,8 @@ pub struct Worker {
     draining: Cell<bool>,
     /// The same instant on both clocks, set anew at every sweep.
     anchor: Cell<(Moment, Duration)>,
+    /// The Date field of answers that have none, set anew at every sweep.
+    date: RefCell<String>,
     idle: RefCell<slab::Slab<Waker>>,
     exchanges: Cell<u64>,
 }
@@ -65,10 +67,12 @@ pub(crate) fn run(index: usize, shared: &Arc<Shared>, commands: mpsc::Receiver<C
         services: Rc::new(WorkerServices::new(shared.clone())),
         index,
         draining: Cell::new(false),
-        anchor: Cell::new((shared.clock.now(), shared.clock.unix())),
+        anchor: Cell::default(),
+        date: RefCell::default(),
         idle: RefCell::default(),
         exchanges: Cell::new(0),
     });
+    worker.set_time();
     // A task of its own: what `block_on` waits for is polled at every wake-up of any task.
     let control = tasks.spawn_local(worker.clone().control(commands));
     let patience = tasks.block_on(&runtime, control).unwrap_or_else(|error| {
@@ -94,8 +98,7 @@ impl Worker {
             let command = tokio::select! {
                 command = commands.recv() => command,
                 _ = sweep.tick() => {
-                    let clock = &self.shared.clock;
-                    self.anchor.set((clock.now(), clock.unix()));
+                    self.set_time();
                     pool::sweep();
                     quiet_sweeps = if self.exchanges.get() == seen { quiet_sweeps + 1 } else { 0 };
                     seen = self.exchanges.get();
@@ -157,6 +160,18 @@ impl Worker {
         self.draining.set(true);
         let wakers: Vec<Waker> = self.idle.borrow_mut().drain().collect();
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Reads both clocks, for what need not be right to less than a second.
+    fn set_time(&self) {
+        let unix = self.shared.clock.unix();
+        self.anchor.set((self.shared.clock.now(), unix));
+        *self.date.borrow_mut() = time::http_date(unix);
+    }
+
+    /// Now, as the Date field has it.
+    pub(crate) fn date(&self) -> Ref<'_, String> {
+        self.date.borrow()
     }
 
     /// UNIX time of a moment, without asking the clock again: right to the microsecond unless the

@@ -22,8 +22,12 @@ mod hostile;
 mod http2;
 #[path = "it/models.rs"]
 mod models;
+#[path = "it/operations.rs"]
+mod operations;
 #[path = "it/peers.rs"]
 mod peers;
+#[path = "it/recorded.rs"]
+mod recorded;
 #[path = "it/sockets.rs"]
 mod sockets;
 #[path = "it/support.rs"]

@@ -5,6 +5,7 @@
 
 pub(crate) mod chat_completions;
 pub(crate) mod converse;
+pub(crate) mod generate_content;
 mod logprobs;
 pub(crate) mod messages;
 pub(crate) mod responses;
@@ -25,15 +26,18 @@ pub enum Dialect {
     Converse,
     /// OpenAI Responses.
     Responses,
+    /// Google's generateContent and streamGenerateContent.
+    GenerateContent,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::ChatCompletions,
         Self::Messages,
         Self::Converse,
         Self::Responses,
+        Self::GenerateContent,
     ];
 
     /// The dialect's name in configuration, metrics and records.
@@ -44,6 +48,7 @@ impl Dialect {
             Self::Messages => "messages",
             Self::Converse => "converse",
             Self::Responses => "responses",
+            Self::GenerateContent => "generate_content",
         }
     }
 
@@ -55,7 +60,8 @@ impl Dialect {
             .find(|dialect| dialect.as_str() == name)
     }
 
-    /// The path that callers post to.
+    /// The path that callers post to; of dialects that name the model in the path, what all such
+    /// paths begin with.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
@@ -64,6 +70,7 @@ impl Dialect {
             // The model goes between; never the path of a call.
             Self::Converse => "/model/{model}/converse",
             Self::Responses => "/v1/responses",
+            Self::GenerateContent => "/v1beta/models",
         }
     }
 
@@ -77,9 +84,11 @@ impl Dialect {
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Converse | Self::Responses => {
-                "application/json"
-            }
+            Self::ChatCompletions
+            | Self::Messages
+            | Self::Converse
+            | Self::Responses
+            | Self::GenerateContent => "application/json",
         }
     }
 
@@ -87,7 +96,7 @@ impl Dialect {
     #[must_use]
     pub const fn stream_content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses => {
+            Self::ChatCompletions | Self::Messages | Self::Responses | Self::GenerateContent => {
                 "text/event-stream; charset=utf-8"
             }
             Self::Converse => "application/vnd.amazon.eventstream",
@@ -100,6 +109,8 @@ impl Dialect {
         let wanted: &[u8] = match self.framing() {
             Framing::Sse => b"text/event-stream",
             Framing::EventStream => b"application/vnd.amazon.eventstream",
+            // A list is told from a whole answer by who asked for it.
+            Framing::JsonList => return false,
         };
         content_type.starts_with(wanted)
     }
@@ -110,14 +121,16 @@ impl Dialect {
     pub const fn in_path(self) -> bool {
         match self {
             Self::ChatCompletions | Self::Messages | Self::Responses => false,
-            Self::Converse => true,
+            Self::Converse | Self::GenerateContent => true,
         }
     }
 
     /// How its streams are cut into events.
     pub(crate) const fn framing(self) -> Framing {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses => Framing::Sse,
+            Self::ChatCompletions | Self::Messages | Self::Responses | Self::GenerateContent => {
+                Framing::Sse
+            }
             Self::Converse => Framing::EventStream,
         }
     }
@@ -128,6 +141,7 @@ impl Dialect {
             Self::Messages => &messages::Messages,
             Self::Converse => &converse::Converse,
             Self::Responses => &responses::Responses,
+            Self::GenerateContent => &generate_content::GenerateContent,
         }
     }
 }

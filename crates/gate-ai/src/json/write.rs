@@ -59,6 +59,14 @@ impl<'o> Writer<'o> {
         self
     }
 
+    /// Writes a key that may be any text; its value follows.
+    pub(crate) fn named(&mut self, key: &str) -> &mut Self {
+        self.text(key);
+        self.out.push(b':');
+        self.comma = false;
+        self
+    }
+
     /// A string value.
     pub(crate) fn text(&mut self, value: &str) -> &mut Self {
         self.separate();

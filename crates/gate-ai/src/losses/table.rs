@@ -8,6 +8,7 @@ use super::{Dialects, Entry, Group};
 
 mod chat_completions;
 mod converse;
+mod generate_content;
 mod messages;
 mod responses;
 
@@ -17,6 +18,8 @@ const GROUPS: &[&[Group]] = &[
     chat_completions::UNTOLD,
     converse::SAID,
     converse::UNTOLD,
+    generate_content::SAID,
+    generate_content::UNTOLD,
     messages::SAID,
     messages::UNTOLD,
     responses::SAID,

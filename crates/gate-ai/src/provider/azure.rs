@@ -72,6 +72,10 @@ pub const KIND: ProviderKind = ProviderKind {
             Operation::Conversation(Dialect::ChatCompletions),
             "/openai/v1/chat/completions",
         ),
+        Served::at(
+            Operation::Conversation(Dialect::Responses),
+            "/openai/v1/responses",
+        ),
         Served::at(Operation::Completions, "/openai/v1/completions"),
         Served::at(
             Operation::Embeddings(EmbeddingDialect::OpenAi),

@@ -37,6 +37,7 @@ pub const KIND: ProviderKind = ProviderKind {
         )
         .when_set("chat_completions"),
         Served::at(Operation::Conversation(Dialect::Messages), "/messages").when_set("messages"),
+        Served::at(Operation::Conversation(Dialect::Responses), "/responses").when_set("responses"),
         Served::at(
             Operation::CountTokens(Dialect::Messages),
             "/messages/count_tokens",
@@ -120,6 +121,8 @@ pub enum Spoken {
     ChatCompletions,
     /// Anthropic Messages, at `/messages`.
     Messages,
+    /// OpenAI Responses, at `/responses`.
+    Responses,
 }
 
 /// What the limit of output tokens is called.
@@ -151,6 +154,7 @@ impl From<CompatibleConfig> for ProviderConfig {
             settings: Settings::of([
                 ("chat_completions", speaks(Spoken::ChatCompletions)),
                 ("messages", speaks(Spoken::Messages)),
+                ("responses", speaks(Spoken::Responses)),
             ]),
             credential: Some(match own.credential {
                 Shown::Bearer => CredentialPlace::Bearer,

@@ -35,6 +35,7 @@ pub const KIND: ProviderKind = ProviderKind {
             "/anthropic/v1/messages",
         )
         .only(&["databricks-claude-"]),
+        Served::at(Operation::Conversation(Dialect::Responses), "/responses"),
         Served::at(Operation::Completions, "/completions"),
         Served::at(
             Operation::Embeddings(EmbeddingDialect::OpenAi),

@@ -28,6 +28,7 @@ pub const KIND: ProviderKind = ProviderKind {
             Operation::Conversation(Dialect::Messages),
             "/anthropic/v1/messages",
         ),
+        Served::at(Operation::Conversation(Dialect::Responses), "/responses"),
         Served::at(Operation::Completions, "/beta/completions"),
     ],
     credential: CredentialPlace::Bearer,

@@ -24,6 +24,7 @@ pub const KIND: ProviderKind = ProviderKind {
             Operation::Conversation(Dialect::ChatCompletions),
             "/chat/completions",
         ),
+        Served::at(Operation::Conversation(Dialect::Responses), "/responses"),
         Served::at(Operation::Speech, "/audio/speech"),
         Served::at(Operation::Transcriptions, "/audio/transcriptions"),
         Served::at(Operation::Translations, "/audio/translations"),

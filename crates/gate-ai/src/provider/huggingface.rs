@@ -19,10 +19,13 @@ pub const KIND: ProviderKind = ProviderKind {
     telemetry_name: "huggingface",
     dialect: Dialect::ChatCompletions,
     base_url: "https://router.huggingface.co/v1",
-    serves: &[Served::at(
-        Operation::Conversation(Dialect::ChatCompletions),
-        "/chat/completions",
-    )],
+    serves: &[
+        Served::at(
+            Operation::Conversation(Dialect::ChatCompletions),
+            "/chat/completions",
+        ),
+        Served::at(Operation::Conversation(Dialect::Responses), "/responses"),
+    ],
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &[],

@@ -26,6 +26,7 @@ pub const KIND: ProviderKind = ProviderKind {
             "/chat/completions",
         ),
         Served::at(Operation::Conversation(Dialect::Messages), "/messages"),
+        Served::at(Operation::Conversation(Dialect::Responses), "/responses"),
         Served::at(
             Operation::CountTokens(Dialect::Messages),
             "/messages/count_tokens",

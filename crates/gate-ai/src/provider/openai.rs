@@ -26,6 +26,10 @@ pub const KIND: ProviderKind = ProviderKind {
             "/chat/completions",
         ),
         Served::at(Operation::Conversation(Dialect::Responses), "/responses"),
+        Served::at(
+            Operation::CountTokens(Dialect::Responses),
+            "/responses/input_tokens",
+        ),
         Served::at(Operation::Completions, "/completions"),
         Served::at(
             Operation::Embeddings(EmbeddingDialect::OpenAi),

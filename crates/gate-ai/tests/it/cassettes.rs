@@ -9,6 +9,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+/// Dialects that are compared with each other; the others have files of their own.
+const TOGETHER: [Dialect; 4] = [
+    Dialect::ChatCompletions,
+    Dialect::Messages,
+    Dialect::Responses,
+    Dialect::Converse,
+];
+
+#[derive(Clone)]
 pub(crate) struct Cassette {
     pub(crate) name: String,
     pub(crate) dialect: Dialect,
@@ -30,7 +39,7 @@ pub(crate) fn all() -> &'static [Cassette] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes");
         let mut all = Vec::new();
         for provider in folder(&root) {
-            for dialect in Dialect::ALL {
+            for dialect in TOGETHER {
                 let files = folder(&provider.join(dialect.as_str()));
                 all.extend(files.iter().filter_map(|path| read(path, dialect)));
             }
@@ -43,6 +52,33 @@ pub(crate) fn all() -> &'static [Cassette] {
         assert!(all.len() > 700, "only {} recordings were read", all.len());
     }
     all
+}
+
+/// Every recording of one dialect.
+pub(crate) fn of(dialect: Dialect) -> Vec<Cassette> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes");
+    let providers = folder(&root);
+    let files = providers
+        .iter()
+        .flat_map(|provider| folder(&provider.join(dialect.as_str())));
+    let all: Vec<_> = files.filter_map(|path| read(&path, dialect)).collect();
+    if all.is_empty() {
+        let name = dialect.as_str();
+        eprintln!("skipped: no recordings of {name} in ../shared/cassettes");
+    }
+    all
+}
+
+/// Every recording with every dialect that it is translated to, Google's included.
+pub(crate) fn pairs() -> impl Iterator<Item = (&'static Cassette, Dialect)> {
+    static GOOGLES: OnceLock<Vec<Cassette>> = OnceLock::new();
+    let googles = GOOGLES.get_or_init(|| of(Dialect::GenerateContent));
+    let others = all().iter().flat_map(|c| {
+        let google = std::iter::once((c, Dialect::GenerateContent));
+        c.targets().map(move |to| (c, to)).chain(google)
+    });
+    let googles = googles.iter().flat_map(|c| TOGETHER.map(|to| (c, to)));
+    others.chain(googles)
 }
 
 fn folder(path: &Path) -> Vec<PathBuf> {
@@ -72,10 +108,9 @@ fn read(path: &Path, dialect: Dialect) -> Option<Cassette> {
         status: value["response"]["status"].as_u64().unwrap(),
         request: body("request"),
         response: body("response").unwrap_or_default(),
-        is_stream: matches!(
-            value["stream_format"].as_str(),
-            Some("sse" | "aws-eventstream")
-        ),
+        is_stream: ["sse", "json-array", "aws-eventstream"]
+            .iter()
+            .any(|format| value["stream_format"] == *format),
         exact: value["fidelity"]["response"] == "exact",
         usage: value
             .get("usage")
@@ -86,6 +121,15 @@ fn read(path: &Path, dialect: Dialect) -> Option<Cassette> {
 }
 
 impl Cassette {
+    /// The same with its answer in another form.
+    pub(crate) fn with_response(&self, name: String, response: Vec<u8>) -> Self {
+        Self {
+            name,
+            response,
+            ..self.clone()
+        }
+    }
+
     /// Who answered.
     pub(crate) fn provider(&self) -> &str {
         self.facts[0].as_str().unwrap_or_default()
@@ -108,10 +152,10 @@ impl Cassette {
         Money::from_decimal(&value.to_string())
     }
 
-    /// Every other dialect.
+    /// Every other dialect of those that are compared with each other.
     pub(crate) fn targets(&self) -> impl Iterator<Item = Dialect> + use<> {
         let own = self.dialect;
-        Dialect::ALL.into_iter().filter(move |to| *to != own)
+        TOGETHER.into_iter().filter(move |to| *to != own)
     }
 
     /// Whether the body is an answer of its dialect: one recording of Azure's stands in another
@@ -151,6 +195,15 @@ impl Cassette {
                 cached_tokens: first(&["input_tokens_details.cached_tokens"]),
                 cache_written_tokens: first(&["input_tokens_details.cache_write_tokens"]),
                 reasoning_tokens: first(&["output_tokens_details.reasoning_tokens"]),
+                ..Usage::default()
+            },
+            Dialect::GenerateContent => Usage {
+                input_tokens: first(&["promptTokenCount"]) + first(&["toolUsePromptTokenCount"]),
+                output_tokens: first(&["candidatesTokenCount"]) + first(&["thoughtsTokenCount"]),
+                cached_tokens: first(&["cachedContentTokenCount"]),
+                reasoning_tokens: first(&["thoughtsTokenCount"]),
+                audio_input_tokens: first(&["promptTokensDetails.AUDIO"]),
+                audio_output_tokens: first(&["candidatesTokensDetails.AUDIO"]),
                 ..Usage::default()
             },
             Dialect::Messages => Usage {

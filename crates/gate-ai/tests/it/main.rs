@@ -5,6 +5,7 @@
 
 mod cassettes;
 mod converse;
+mod generate_content;
 mod native;
 mod oracle;
 mod pairs;

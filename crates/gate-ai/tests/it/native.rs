@@ -44,8 +44,8 @@ fn facts_agree_with_a_full_parse() {
         assert_eq!(facts.max_tokens, limit, "{name}");
         let image = match cassette.dialect {
             Dialect::ChatCompletions => "image_url",
-            Dialect::Messages | Dialect::Converse => "image",
             Dialect::Responses => "input_image",
+            _ => "image",
         };
         let said = match cassette.dialect {
             Dialect::Responses => &parsed["input"],

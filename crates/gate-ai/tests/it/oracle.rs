@@ -12,8 +12,8 @@ pub(crate) struct Said {
     pub(crate) text: String,
     pub(crate) thinking: String,
     pub(crate) calls: Vec<(String, String, Value)>,
-    stop: String,
-    usage: Option<Usage>,
+    pub(crate) stop: String,
+    pub(crate) usage: Option<Usage>,
 }
 
 fn usage_of(dialect: Dialect, usage: &Value) -> Option<Usage> {
@@ -119,6 +119,7 @@ pub(crate) fn said(dialect: Dialect, answer: &Value) -> Said {
         Dialect::Messages => said_by_messages(answer),
         Dialect::Responses => said_by_responses(answer),
         Dialect::Converse => said_by_converse(answer),
+        Dialect::GenerateContent => crate::generate_content::said(answer),
     }
 }
 
@@ -129,6 +130,7 @@ pub(crate) fn assembled(dialect: Dialect, events: &[Value]) -> Value {
         Dialect::Messages => assembled_messages(events),
         Dialect::Responses => assembled_responses(events),
         Dialect::Converse => assembled_converse(events),
+        Dialect::GenerateContent => crate::generate_content::assembled(events),
     }
 }
 

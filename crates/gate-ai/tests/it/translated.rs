@@ -220,7 +220,7 @@ fn streams_say_the_same_in_every_other_dialect() {
 }
 
 /// The order that the dialects' own clients rely on.
-fn check_shape(name: &str, dialect: Dialect, out: &[u8], events: &[Value]) {
+pub(crate) fn check_shape(name: &str, dialect: Dialect, out: &[u8], events: &[Value]) {
     match dialect {
         Dialect::ChatCompletions => {
             assert!(out.ends_with(b"data: [DONE]\n\n"), "{name}");
@@ -251,6 +251,7 @@ fn check_shape(name: &str, dialect: Dialect, out: &[u8], events: &[Value]) {
             }
         }
         Dialect::Responses => check_responses_shape(name, events),
+        Dialect::GenerateContent => crate::generate_content::check_shape(name, events),
         Dialect::Converse => check_converse_shape(name, events),
     }
 }

@@ -133,10 +133,6 @@ guidance! {
          "A redirect that adds its own address to itself, over and over.",
          "A `rewrite` that makes the target longer than allowed."];
         ["Send the data in a body."];
-    Misdirected:
-        "The connection was opened for another host than the request names. This version never answers it; the code is reserved.";
-        ["None in this version."];
-        ["Nothing; if you see it, report it."];
     RateLimited:
         "The caller has used up what a policy `limit` of the route grants. The request was not sent on and was not counted.";
         ["More requests than the rate and its burst allow.",
@@ -226,10 +222,6 @@ guidance! {
         ["Far more requests than the machine has cores for."];
         ["Try again later.",
          "Run more gateways, or one on a larger machine."];
-    Draining:
-        "The gateway is shutting down. This version never answers it: while it drains, it takes no new connections and finishes what it has; the code is reserved.";
-        ["None in this version."];
-        ["Nothing; if you see it, report it."];
     UpstreamTimeout:
         "The upstream did not answer within one of the limits, and no retry helped.";
         ["The service is slow or stuck.",

@@ -14,7 +14,7 @@ mod redact;
 mod row;
 #[cfg(test)]
 mod tests;
-mod time;
+pub(crate) mod time;
 pub mod trace;
 
 use access_log::{LogTarget, LogWriter};

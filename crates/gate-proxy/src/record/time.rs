@@ -1,4 +1,4 @@
-//! Writes UNIX time the two ways that logs spell it, in UTC.
+//! Writes UNIX time the ways that logs and the Date field spell it, in UTC.
 
 use std::io::Write;
 use std::time::Duration;
@@ -41,11 +41,22 @@ pub(super) fn write_rfc3339(to: &mut Vec<u8>, unix: Duration) {
     );
 }
 
+const MONTHS: [&str; 12] = [
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+];
+
+/// The Date field's (RFC 9110 section 5.6.7): `Sat, 21 Nov 2026 12:00:00 GMT`.
+pub(crate) fn http_date(unix: Duration) -> String {
+    // The first day of UNIX time was a Thursday.
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    let [year, month, day, hour, minute, second] = civil(unix);
+    let weekday = DAYS[(unix.as_secs() / 86_400 % 7) as usize];
+    let month = MONTHS[month as usize - 1];
+    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
 /// The combined log format's: `21/Nov/2026:12:00:00 +0000`.
 pub(super) fn write_combined(to: &mut Vec<u8>, unix: Duration) {
-    const MONTHS: [&str; 12] = [
-        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-    ];
     let [year, month, day, hour, minute, second] = civil(unix);
     let month = MONTHS[month as usize - 1];
     let _ = write!(
@@ -77,5 +88,12 @@ mod tests {
         let mut text = Vec::new();
         write_combined(&mut text, Duration::from_secs(1_795_262_400));
         assert_eq!(text, b"21/Nov/2026:12:00:00 +0000");
+        for (seconds, shown) in [
+            (0, "Thu, 01 Jan 1970 00:00:00 GMT"),
+            (784_111_777, "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (1_795_262_400, "Sat, 21 Nov 2026 12:00:00 GMT"),
+        ] {
+            assert_eq!(http_date(Duration::from_secs(seconds)), shown);
+        }
     }
 }

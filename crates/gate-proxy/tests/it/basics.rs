@@ -49,6 +49,35 @@ fn a_request_goes_through_and_its_connections_are_kept() {
 }
 
 #[test]
+fn every_answer_is_dated_once() {
+    const OLD: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+    let upstream = Upstream::http(|head, _| match head.contains("/dated") {
+        true => format!("HTTP/1.1 200 OK\r\nDate: {OLD}\r\ncontent-length: 0\r\n\r\n").into(),
+        false => ok("x"),
+    });
+    let gateway = Gateway::start(&plain(upstream.address, ""));
+    let dates = |request: &str| {
+        let head = gateway.send(request).head;
+        let named = head
+            .lines()
+            .filter(|l| l.to_ascii_lowercase().starts_with("date: "));
+        named.map(|line| line[6..].to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(dates("GET /dated HTTP/1.1\r\nhost: a\r\n\r\n"), [OLD]);
+    for request in [
+        "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n",
+    ] {
+        let dates = dates(request);
+        assert_eq!(dates.len(), 1, "{request}");
+        assert!(
+            dates[0].ends_with(" GMT") && !dates[0].contains("1994"),
+            "{dates:?}"
+        );
+    }
+}
+
+#[test]
 fn hop_by_hop_fields_and_forged_forwarding_fields_stay_here() {
     let upstream = Upstream::http(|_, _| {
         "HTTP/1.1 200 OK\r\nconnection: x-secret\r\nx-secret: 1\r\nkeep-alive: timeout=5\r\ncontent-length: 0\r\n\r\n".into()

@@ -2,8 +2,8 @@
 
 use super::blocks::{tool_id, tool_input, write_citation};
 use crate::conversation::{
-    Content, Effort, Format, Message, Part, Reasoning, Request, Role, ServiceTier, Source, Tool,
-    ToolChoice,
+    Content, Effort, Format, GOOGLE_SIGNATURE, Message, Part, Reasoning, Request, Role,
+    ServiceTier, Source, Tool, ToolChoice,
 };
 use crate::json::write::Writer;
 use crate::{DialectError, Losses, TranslateOptions};
@@ -150,8 +150,11 @@ fn lacks_thoughts(messages: &[Message<'_>]) -> bool {
 /// Thoughts go back only as the vendor signed them.
 fn can_hand_back(content: &Content<'_>) -> bool {
     match content {
-        Content::Reasoning { signature, .. } => signature.is_some(),
-        Content::RedactedReasoning(_) => true,
+        Content::Reasoning { signature, .. } => {
+            let signature = signature.as_deref();
+            signature.is_some_and(|signature| !signature.starts_with(GOOGLE_SIGNATURE))
+        }
+        Content::RedactedReasoning(data) => !data.starts_with(GOOGLE_SIGNATURE),
         _ => false,
     }
 }
@@ -391,7 +394,9 @@ fn write_part(
 fn unsayable(content: &Content<'_>) -> Option<&'static str> {
     match content {
         Content::Audio { .. } => Some("content.audio"),
-        Content::Reasoning { .. } if !can_hand_back(content) => Some("content.reasoning"),
+        Content::Reasoning { .. } | Content::RedactedReasoning(_) if !can_hand_back(content) => {
+            Some("content.reasoning")
+        }
         Content::Image {
             source: Source::File(_) | Source::Text(_),
             ..

@@ -1,7 +1,7 @@
 //! One call: its request read, its model found, the model's targets tried until one answers.
 
 use super::attempt::{self, Tried};
-use super::{Model, may_use};
+use super::{Addressed, Model, may_use};
 use bytes::Bytes;
 use gate_ai::{Dialect, DialectError, RequestFacts, inspect};
 use gate_flow::{AiFacts, Exchange, Fault};
@@ -23,26 +23,13 @@ pub(super) struct Call<'a> {
     pub(super) model: &'a Model,
 }
 
-/// What a conversation's address says of it.
-pub(super) struct Asked {
-    pub(super) dialect: Dialect,
-    /// The model, where the path names it.
-    pub(super) named: Option<String>,
-    /// Whether the answer is streamed, where the path says so.
-    pub(super) streams: Option<bool>,
-}
-
-/// Answers a conversation with one of `models`.
+/// Answers a conversation in `dialect` with one of `models`.
 pub(super) async fn converse(
     models: &[(String, Arc<Model>)],
     exchange: &mut Exchange,
-    asked: Asked,
+    dialect: Dialect,
+    addressed: Addressed,
 ) -> Result<Response, Fault> {
-    let Asked {
-        dialect,
-        named,
-        streams,
-    } = asked;
     let limit = exchange
         .overrides
         .body
@@ -56,10 +43,10 @@ pub(super) async fn converse(
         .map_err(|error| Fault::from_request_body(&error))?
         .into_bytes();
     let mut facts = inspect(dialect, &body).map_err(|error| not_understood(&error))?;
-    if let Some(named) = named.filter(|_| facts.model.is_empty()) {
-        facts.model = named;
+    if facts.model.is_empty() {
+        facts.model = addressed.model.unwrap_or_default();
     }
-    facts.stream = streams.unwrap_or(facts.stream);
+    facts.stream = addressed.streams.unwrap_or(facts.stream);
     let model = models
         .iter()
         .find(|(name, _)| *name == facts.model && may_use(exchange, name))

@@ -9,6 +9,8 @@ mod answer;
 mod attempt;
 mod call;
 mod compile;
+mod listing;
+mod operation;
 mod provider;
 mod refusal;
 mod road;
@@ -20,14 +22,9 @@ pub use compile::{Model, Models, ProviderTarget};
 pub use provider::Provider;
 pub use road::Road;
 
-use call::Asked;
-use gate_ai::endpoint::ModelsDialect;
-use gate_ai::{
-    Endpoint, ListedModel, ListingShape, ModelPlace, NoEndpoint, Operation, error_body,
-    error_header, models_body,
-};
+use gate_ai::{Endpoint, ModelPlace, NoEndpoint, Operation, error_body, error_header};
 use gate_flow::{Exchange, Fault, LocalFuture, Target};
-use gate_kit::http::{HeaderId, Method, Response};
+use gate_kit::http::Response;
 use gate_model::fault::FaultCode;
 use std::sync::Arc;
 
@@ -49,45 +46,40 @@ impl ToModels {
     async fn serve(&self, exchange: &mut Exchange) -> Result<Response, Fault> {
         let head = &exchange.request.head;
         let endpoint = Endpoint::of(&head.method, head.path(), head.query());
-        let endpoint = endpoint.map_err(|none| match none {
+        let endpoint = endpoint.map_err(|missing| match missing {
             NoEndpoint::Path => FaultCode::RouteNotFound,
             NoEndpoint::Method => FaultCode::MethodNotAllowed,
         })?;
-        let named = match endpoint.model {
-            ModelPlace::Path(name) => Some(name.into_owned()),
-            _ => None,
-        };
         match endpoint.operation {
-            Operation::Models(ModelsDialect::V1) if named.is_none() => Ok(self.list(exchange)),
             Operation::Conversation(dialect) => {
-                let asked = Asked {
-                    dialect,
-                    named,
-                    streams: endpoint.streams,
-                };
-                call::converse(&self.models, exchange, asked).await
+                let addressed = Addressed::of(&endpoint);
+                call::converse(&self.models, exchange, dialect, addressed).await
             }
-            _ => Err(FaultCode::RouteNotFound.into()),
+            Operation::Models(dialect) => listing::serve(&self.models, exchange, dialect),
+            _ => {
+                let asked = endpoint.into();
+                Box::pin(operation::serve(&self.models, exchange, asked)).await
+            }
         }
     }
+}
 
-    /// The models that this caller may use.
-    fn list(&self, exchange: &Exchange) -> Response {
-        let headers = &exchange.request.head.headers;
-        let shape = match headers.contains(HeaderId::AnthropicVersion) {
-            true => ListingShape::Anthropic,
-            false => ListingShape::OpenAi,
-        };
-        let allowed = self
-            .models
-            .iter()
-            .filter(|(name, _)| may_use(exchange, name));
-        let listed = allowed.map(|(name, _)| ListedModel {
-            name,
-            created_unix_s: 0,
-            owner: "tidegate",
-        });
-        Response::full(200, "application/json", models_body(shape, listed))
+/// What the path of a conversation says, where it says more than its dialect.
+#[derive(Default)]
+struct Addressed {
+    model: Option<String>,
+    streams: Option<bool>,
+}
+
+impl Addressed {
+    fn of(endpoint: &Endpoint<'_>) -> Self {
+        Self {
+            model: match &endpoint.model {
+                ModelPlace::Path(name) => Some(name.clone().into_owned()),
+                _ => None,
+            },
+            streams: endpoint.streams,
+        }
     }
 }
 
@@ -98,7 +90,7 @@ impl Target for ToModels {
 
     fn render_fault(&self, exchange: &Exchange, fault: &Fault) -> Option<Response> {
         let head = &exchange.request.head;
-        let endpoint = Endpoint::of(&Method::Post, head.path(), head.query()).ok()?;
+        let endpoint = Endpoint::of(&head.method, head.path(), head.query()).ok()?;
         let dialect = endpoint.operation.error_dialect();
         let mut message = fault.code.title().to_owned();
         if !fault.message.is_empty() {
@@ -109,10 +101,8 @@ impl Target for ToModels {
         let body = error_body(dialect, status, fault.code.as_str(), &message);
         let mut response = Response::full(status, dialect.content_type(), body);
         if let Some((name, value)) = error_header(dialect, status) {
-            response
-                .head
-                .headers
-                .append(name.as_bytes(), value.as_bytes());
+            let headers = &mut response.head.headers;
+            headers.append(name.as_bytes(), value.as_bytes());
         }
         Some(response)
     }

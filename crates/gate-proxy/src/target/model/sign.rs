@@ -6,7 +6,7 @@
 use super::Provider;
 use bytes::Bytes;
 use gate_flow::{Exchange, Fault};
-use gate_kit::http::RequestHead;
+use gate_kit::http::{Body, RequestHead};
 use gate_kit::sigv4::body_hash;
 use gate_model::fault::FaultCode;
 use std::sync::{Arc, OnceLock};
@@ -31,6 +31,28 @@ pub(super) async fn sign(
         .config
         .sign(provider.kind, head, &hash, secret, now_unix_s)
         .map_err(|error| Fault::new(FaultCode::InternalError).detail(error.to_string()))
+}
+
+/// The same for a body that may be absent or on its way; one on its way cannot be signed.
+pub(super) async fn sign_body(
+    exchange: &Exchange,
+    provider: &Provider,
+    secret: Option<&str>,
+    head: &mut RequestHead,
+    body: &Option<Body>,
+) -> Result<(), Fault> {
+    if !provider.config.signs(provider.kind) {
+        return Ok(());
+    }
+    let bytes = match body {
+        None | Some(Body::Empty) => Bytes::new(),
+        Some(Body::Full(chunk)) => Bytes::copy_from_slice(chunk),
+        Some(_) => {
+            let detail = "a body that is streamed cannot be signed";
+            return Err(Fault::new(FaultCode::InternalError).detail(detail));
+        }
+    };
+    sign(exchange, provider, secret, head, &bytes).await
 }
 
 async fn hash(exchange: &Exchange, body: &Bytes) -> Result<String, Fault> {

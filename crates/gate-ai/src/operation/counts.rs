@@ -1,0 +1,107 @@
+//! Token counts under the names that vendors have for them in operations other than conversations.
+
+use crate::Usage;
+use crate::usage::read_counts;
+
+/// Counts as they were read.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Counts {
+    usage: Usage,
+    total: u64,
+    any: bool,
+}
+
+impl Counts {
+    /// Reads the object that `document` begins with: `usage`, Cohere's `meta` or Gemini's
+    /// `usageMetadata`.
+    pub(super) fn read(document: &[u8]) -> Option<Usage> {
+        let mut counts = Self::default();
+        read_counts(document, 0, |outer, name, value| {
+            counts.count(outer, name, value);
+        })?;
+        counts.finish()
+    }
+
+    fn count(&mut self, outer: &[u8], name: &[u8], value: u64) {
+        let usage = &mut self.usage;
+        let place = match (outer, name) {
+            (b"", b"prompt_tokens" | b"input_tokens" | b"promptTokenCount")
+            | (b"billed_units", b"input_tokens") => &mut usage.input_tokens,
+            (b"", b"completion_tokens" | b"output_tokens")
+            | (b"billed_units", b"output_tokens") => &mut usage.output_tokens,
+            (b"", b"total_tokens" | b"totalTokenCount") => &mut self.total,
+            (b"prompt_tokens_details" | b"input_tokens_details" | b"input_token_details", name) => {
+                match name {
+                    b"cached_tokens" => &mut usage.cached_tokens,
+                    b"audio_tokens" => &mut usage.audio_input_tokens,
+                    _ => return,
+                }
+            }
+            (
+                b"completion_tokens_details" | b"output_tokens_details" | b"output_token_details",
+                name,
+            ) => match name {
+                b"reasoning_tokens" => &mut usage.reasoning_tokens,
+                b"audio_tokens" => &mut usage.audio_output_tokens,
+                _ => return,
+            },
+            _ => return,
+        };
+        *place = value;
+        self.any = true;
+    }
+
+    /// What the total has beyond input and output is input: some vendors give a total alone, some
+    /// leave audio out of the input.
+    fn finish(mut self) -> Option<Usage> {
+        let rest = self.total.saturating_sub(self.usage.output_tokens);
+        self.usage.input_tokens = self.usage.input_tokens.max(rest);
+        self.any.then_some(self.usage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_vendors_names_are_known() {
+        for (text, input, output) in [
+            (r#"{"prompt_tokens":7,"total_tokens":7}"#, 7, 0),
+            (r#"{"total_tokens":12}"#, 12, 0),
+            (
+                r#"{"type":"tokens","input_tokens":37,"output_tokens":12,"total_tokens":49}"#,
+                37,
+                12,
+            ),
+            (
+                r#"{"prompt_tokens":5,"completion_tokens":11,"total_tokens":391}"#,
+                380,
+                11,
+            ),
+            (
+                r#"{"api_version":{"version":"2"},"billed_units":{"input_tokens":3}}"#,
+                3,
+                0,
+            ),
+            (
+                r#"{"promptTokenCount":9,"promptTokenDetails":[{"tokenCount":9}]}"#,
+                9,
+                0,
+            ),
+        ] {
+            let usage = Counts::read(text.as_bytes()).unwrap();
+            assert_eq!(
+                (usage.input_tokens, usage.output_tokens),
+                (input, output),
+                "{text}"
+            );
+        }
+        let rerank = br#"{"billed_units":{"search_units":1}}"#;
+        assert_eq!(Counts::read(rerank), None);
+        let details =
+            br#"{"input_token_details":{"audio_tokens":2,"cached_tokens":1},"input_tokens":4}"#;
+        let usage = Counts::read(details).unwrap();
+        assert_eq!((usage.audio_input_tokens, usage.cached_tokens), (2, 1));
+    }
+}

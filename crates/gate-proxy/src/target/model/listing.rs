@@ -1,0 +1,40 @@
+//! The models that a caller may use, told in the shape that its SDK expects.
+
+use super::{Model, may_use};
+use gate_ai::endpoint::ModelsDialect;
+use gate_ai::{Endpoint, ListedModel, ListingShape, ModelPlace, model_body, models_body};
+use gate_flow::{Exchange, Fault};
+use gate_kit::http::{HeaderId, Response};
+use gate_model::fault::FaultCode;
+use std::sync::Arc;
+
+/// Lists the models, or describes the one that the path names.
+pub(super) fn serve(
+    models: &[(String, Arc<Model>)],
+    exchange: &Exchange,
+    dialect: ModelsDialect,
+) -> Result<Response, Fault> {
+    let head = &exchange.request.head;
+    let shape = match dialect {
+        ModelsDialect::Gemini => ListingShape::Gemini,
+        ModelsDialect::V1 if head.headers.contains(HeaderId::AnthropicVersion) => {
+            ListingShape::Anthropic
+        }
+        ModelsDialect::V1 => ListingShape::OpenAi,
+    };
+    let allowed = models.iter().filter(|(name, _)| may_use(exchange, name));
+    let mut listed = allowed.map(|(name, _)| ListedModel {
+        name,
+        created_unix_s: 0,
+        owner: "tidegate",
+    });
+    let endpoint = Endpoint::of(&head.method, head.path(), head.query());
+    let body = match endpoint.map(|endpoint| endpoint.model) {
+        Ok(ModelPlace::Path(wanted)) => {
+            let found = listed.find(|model| model.name == wanted);
+            model_body(shape, &found.ok_or(FaultCode::ModelNotFound)?)
+        }
+        _ => models_body(shape, listed),
+    };
+    Ok(Response::full(200, "application/json", body))
+}

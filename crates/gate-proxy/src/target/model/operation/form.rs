@@ -1,0 +1,252 @@
+//! Operations that are multipart forms: the file streams through, the model is found and replaced.
+//!
+//! A form is held until its field `model` has come, at most [`HELD_MAX`] bytes. Where the file comes
+//! first and is longer, the model must be known otherwise: from the header `x-tidegate-model`, or
+//! because the caller may use one model only that serves the operation. The field is then replaced
+//! when it comes; one that names another model ends the call.
+
+use super::super::attempt::unserved;
+use super::super::{Model, may_use};
+use super::answer::{Refused, passed, refused};
+use super::send::{Wire, send};
+use super::{Asked, Known, model, note_target, open_facts, targets};
+use gate_ai::operation::{Form, FormError, boundary};
+use gate_flow::{Exchange, Fault};
+use gate_kit::http::{
+    Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, HeaderId, Method, Response,
+};
+use gate_model::fault::FaultCode;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// Most bytes of a form that are held while its model is looked for.
+const HELD_MAX: usize = 1024 * 1024;
+/// Names the model where the form says it too late.
+const MODEL_HEADER: &str = "x-tidegate-model";
+
+/// Whether the request is a form.
+pub(super) fn is_form(exchange: &Exchange) -> bool {
+    let kind = exchange.request.head.headers.get_str(HeaderId::ContentType);
+    kind.and_then(boundary).is_some()
+}
+
+/// The front of a form, read until its model was found.
+struct Front {
+    form: Form,
+    /// What goes on of it.
+    bytes: Vec<u8>,
+    /// All of it is here.
+    whole: bool,
+    /// The length of the whole form, where the caller said it.
+    length: Option<u64>,
+}
+
+/// Serves one call.
+pub(super) async fn serve(
+    models: &Known,
+    exchange: &mut Exchange,
+    asked: &Asked,
+) -> Result<Response, Fault> {
+    let kind = exchange.request.head.headers.get(HeaderId::ContentType);
+    let content_type = kind.unwrap_or_default().to_vec();
+    let front = front(exchange, &content_type).await?;
+    let model = chosen(models, exchange, asked, &front)?;
+    open_facts(exchange, asked.operation, &model.name, false);
+    let all = targets(&model);
+    let road = all
+        .iter()
+        .find_map(|target| Some((*target, target.road(asked.operation)?)));
+    let (target, road) = road.ok_or_else(|| unserved(&model))?;
+    note_target(exchange, target, false);
+    let inner = std::mem::take(&mut exchange.request.body);
+    let limit = exchange.overrides.body;
+    let upload = Upload::new(front, inner, &model.name, &target.model, limit);
+    let wire = Wire {
+        method: Method::Post,
+        target: road.target(false),
+        content_type: Some(&content_type),
+        fields: &[],
+        upgrade: None,
+        first_byte: model.first_byte,
+        idle: model.idle,
+    };
+    let mut body = Some(Body::Stream(Box::new(upload)));
+    let sent = send(exchange, &target.provider, &wire, &mut body).await?;
+    if sent.head.status < 400 {
+        return Ok(passed(exchange, sent));
+    }
+    match refused(target, asked.operation, sent, false).await {
+        Refused::Answer(response) => Ok(response),
+        Refused::Fault(fault) | Refused::Next(fault) => Err(fault),
+    }
+}
+
+/// Reads until the model is found, everything is read, or too much would be held.
+async fn front(exchange: &mut Exchange, content_type: &[u8]) -> Result<Front, Fault> {
+    let text = std::str::from_utf8(content_type).unwrap_or_default();
+    let boundary = boundary(text).unwrap_or_default();
+    let mut front = Front {
+        form: Form::new(boundary),
+        bytes: Vec::new(),
+        whole: false,
+        length: exchange.request.body.length(),
+    };
+    while front.form.model().is_none() && front.bytes.len() < HELD_MAX {
+        let body = &mut exchange.request.body;
+        match poll_fn(|cx| body.poll_frame(cx)).await {
+            Some(Ok(Frame::Data(chunk))) => {
+                let pushed = front.form.push(&chunk, &mut front.bytes);
+                pushed.map_err(|error| refuse(&error))?;
+            }
+            Some(Err(error)) => return Err(Fault::from_request_body(&error)),
+            Some(Ok(Frame::Trailers(_))) | None => {
+                front.form.finish(&mut front.bytes);
+                front.whole = true;
+                break;
+            }
+        }
+    }
+    Ok(front)
+}
+
+fn refuse(error: &FormError) -> Fault {
+    Fault::new(FaultCode::InvalidBody).message(error.to_string())
+}
+
+/// The model of a form, however it is known.
+fn chosen(
+    models: &Known,
+    exchange: &Exchange,
+    asked: &Asked,
+    front: &Front,
+) -> Result<Arc<Model>, Fault> {
+    if let Some(name) = front.form.model() {
+        return model(models, exchange, name);
+    }
+    if front.whole {
+        let message = "The form has no field `model`.";
+        return Err(Fault::new(FaultCode::InvalidBody).message(message));
+    }
+    let named = exchange.request.head.headers.get_named(MODEL_HEADER);
+    if let Some(name) = named.and_then(|name| std::str::from_utf8(name).ok()) {
+        return model(models, exchange, name);
+    }
+    let serves = |model: &Model| {
+        targets(model)
+            .iter()
+            .any(|t| t.road(asked.operation).is_some())
+    };
+    let mut fitting = models
+        .iter()
+        .filter(|(name, model)| may_use(exchange, name) && serves(model));
+    match (fitting.next(), fitting.next()) {
+        (Some((_, only)), None) => Ok(only.clone()),
+        _ => {
+            let message = "Send the form's field `model` before its file, or name the model in \
+                           the header `x-tidegate-model`.";
+            Err(Fault::new(FaultCode::InvalidBody).message(message))
+        }
+    }
+}
+
+/// A form on its way to the provider.
+struct Upload {
+    /// What goes first.
+    front: Vec<u8>,
+    inner: Body,
+    form: Form,
+    /// The model that was chosen, as the caller names it.
+    model: Arc<str>,
+    /// Bytes still to come, where that is known.
+    remaining: Option<u64>,
+    /// Most bytes to take from the caller; and those taken.
+    limit: Option<u64>,
+    taken: u64,
+    over: bool,
+}
+
+impl Upload {
+    fn new(front: Front, inner: Body, model: &Arc<str>, sent: &str, limit: Option<u64>) -> Self {
+        let Front {
+            mut form,
+            mut bytes,
+            whole,
+            length,
+        } = front;
+        let taken = bytes.len() as u64;
+        let mut remaining = None;
+        match form.span() {
+            Some(span) => {
+                let change = |length: u64| length - span.len() as u64 + sent.len() as u64;
+                remaining = length.map(change);
+                bytes.splice(span.clone(), sent.bytes());
+                if whole {
+                    remaining = Some(bytes.len() as u64);
+                }
+            }
+            None => form.replace_with(sent),
+        }
+        Self {
+            front: bytes,
+            inner,
+            form,
+            model: model.clone(),
+            remaining,
+            limit,
+            taken,
+            over: whole,
+        }
+    }
+
+    fn read(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
+        self.taken += chunk.len() as u64;
+        if self.limit.is_some_and(|limit| self.taken > limit) {
+            let detail = "the form is longer than the route allows";
+            return Err(BodyError::new(BodyErrorKind::TooLarge, detail));
+        }
+        let broken = |detail: String| BodyError::new(BodyErrorKind::Malformed, detail);
+        let pushed = self.form.push(chunk, out);
+        pushed.map_err(|error| broken(error.to_string()))?;
+        match self.form.model() {
+            Some(name) if name != &*self.model => Err(broken(
+                "the form names another model than was chosen".into(),
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl BodyStream for Upload {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        let mut out = std::mem::take(&mut self.front);
+        while out.is_empty() {
+            if self.over {
+                return Poll::Ready(None);
+            }
+            match ready!(self.inner.poll_frame(cx)) {
+                Some(Ok(Frame::Data(chunk))) => {
+                    if let Err(error) = self.read(&chunk, &mut out) {
+                        self.over = true;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                }
+                Some(Err(error)) => {
+                    self.over = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                Some(Ok(Frame::Trailers(_))) | None => {
+                    self.over = true;
+                    self.form.finish(&mut out);
+                }
+            }
+        }
+        let length = out.len() as u64;
+        self.remaining = self.remaining.map(|left| left.saturating_sub(length));
+        Poll::Ready(Some(Ok(Frame::Data(Chunk::from(out)))))
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        self.remaining
+    }
+}

@@ -1,0 +1,120 @@
+//! Operations other than conversations: embeddings, rerank, images, audio, files and sessions.
+//!
+//! `json` serves what has a JSON body and names its model there or in the path, `form` what is a
+//! multipart form, `kept` what a provider keeps (files, batches), `realtime` sessions over
+//! WebSocket. All of them send through `send` and watch what comes back in `answer`. Conversations
+//! are the business of `super::call`.
+
+mod answer;
+mod form;
+mod json;
+mod kept;
+mod realtime;
+mod send;
+
+use super::{Model, Provider, ProviderTarget, may_use};
+use gate_ai::{Endpoint, ModelPlace, Operation};
+use gate_flow::{AiFacts, Exchange, Fault};
+use gate_kit::http::Response;
+use gate_kit::random;
+use gate_model::fault::FaultCode;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// The models of a route, by name.
+type Known = [(String, Arc<Model>)];
+
+/// What is asked for, apart from the request that said so.
+pub(super) struct Asked {
+    operation: Operation,
+    place: Place,
+    rest: String,
+}
+
+/// Where the model's name stands.
+enum Place {
+    Body,
+    Form,
+    /// In path or query; here it is.
+    Address(String),
+    Absent,
+}
+
+impl From<Endpoint<'_>> for Asked {
+    fn from(endpoint: Endpoint<'_>) -> Self {
+        Self {
+            operation: endpoint.operation,
+            place: match endpoint.model {
+                ModelPlace::Body => Place::Body,
+                ModelPlace::Form => Place::Form,
+                ModelPlace::Path(name) | ModelPlace::Query(name) => {
+                    Place::Address(name.into_owned())
+                }
+                ModelPlace::Absent => Place::Absent,
+            },
+            rest: endpoint.rest.to_owned(),
+        }
+    }
+}
+
+/// Serves what was asked for with one of `models`.
+pub(super) async fn serve(
+    models: &Known,
+    exchange: &mut Exchange,
+    asked: Asked,
+) -> Result<Response, Fault> {
+    match (asked.operation, &asked.place) {
+        (Operation::Realtime, Place::Address(name)) => {
+            realtime::serve(models, exchange, name).await
+        }
+        (Operation::Realtime, _) => {
+            let message = "Name a model in the query: /v1/realtime?model=NAME.";
+            Err(Fault::new(FaultCode::InvalidBody).message(message))
+        }
+        (_, Place::Absent) => kept::serve(models, exchange, &asked).await,
+        (_, Place::Form) if form::is_form(exchange) => form::serve(models, exchange, &asked).await,
+        _ => json::serve(models, exchange, &asked).await,
+    }
+}
+
+/// The model of this name, when the caller may use it.
+fn model(models: &Known, exchange: &Exchange, name: &str) -> Result<Arc<Model>, Fault> {
+    let known = models.iter().find(|(known, _)| known == name);
+    let allowed = known.filter(|(name, _)| may_use(exchange, name));
+    allowed.map(|(_, model)| model.clone()).ok_or_else(|| {
+        let shown: String = name.chars().take(100).collect();
+        Fault::new(FaultCode::ModelNotFound).message(format!("The model `{shown}` does not exist."))
+    })
+}
+
+/// A model's targets in the order to try them.
+fn targets(model: &Model) -> Vec<&ProviderTarget> {
+    model.order(random::bits())
+}
+
+/// A credential of the provider.
+fn secret(provider: &Provider) -> Option<&str> {
+    provider.secret()
+}
+
+/// Opens the facts of a call.
+fn open_facts(exchange: &mut Exchange, operation: Operation, model: &Arc<str>, stream: bool) {
+    exchange.ai = Some(Rc::new(RefCell::new(AiFacts {
+        operation: operation.as_str(),
+        model: model.clone(),
+        stream,
+        ..AiFacts::default()
+    })));
+    exchange.record.target = Some(model.clone());
+}
+
+/// Notes who is tried, and whether for another operation than was asked.
+fn note_target(exchange: &Exchange, target: &ProviderTarget, translated: bool) {
+    let Some(ai) = &exchange.ai else { return };
+    let mut ai = ai.borrow_mut();
+    ai.provider = Some(target.provider.name.clone());
+    ai.provider_kind = target.provider.kind.telemetry_name;
+    ai.provider_model = Some(target.model.clone());
+    ai.translated = translated;
+}

@@ -1,0 +1,129 @@
+//! Sessions over WebSocket (OpenAI Realtime): frames pass both ways as they are, and the usage of
+//! each finished response is read beside them.
+//!
+//! Compression is not agreed on, because compressed frames cannot be read. What a browser hides a
+//! key in, a subprotocol, stays here.
+
+use super::super::answer::keep_for_caller;
+use super::super::attempt::unserved;
+use super::super::tap::Tap;
+use super::answer::{Refused, refused};
+use super::send::{SESSION_IDLE, Wire, send};
+use super::{Known, model, note_target, open_facts, targets};
+use gate_ai::Operation;
+use gate_ai::operation::Frames;
+use gate_flow::{Exchange, Fault};
+use gate_kit::http::{Body, BodyError, BodyStream, Frame, Response};
+use gate_model::fault::FaultCode;
+use std::task::{Context, Poll, ready};
+
+/// Subprotocols.
+const PROTOCOLS: &str = "sec-websocket-protocol";
+/// Beginning of the subprotocol that holds a key.
+const HIDDEN_KEY: &str = "openai-insecure-api-key.";
+
+/// Opens a session with the model of this name.
+pub(super) async fn serve(
+    models: &Known,
+    exchange: &mut Exchange,
+    name: &str,
+) -> Result<Response, Fault> {
+    let head = &exchange.request.head;
+    if !head
+        .upgrade
+        .as_deref()
+        .is_some_and(|to| to.eq_ignore_ascii_case("websocket"))
+    {
+        let message = "A session is opened by a WebSocket handshake (RFC 6455 section 4.1).";
+        return Err(Fault::new(FaultCode::MalformedRequest).message(message));
+    }
+    let rest = head.query().unwrap_or_default().split('&');
+    let rest: Vec<String> = rest
+        .filter(|pair| pair.contains('=') && !pair.starts_with("model="))
+        .map(str::to_owned)
+        .collect();
+    let model = model(models, exchange, name)?;
+    open_facts(exchange, Operation::Realtime, &model.name, true);
+    hide_keys(exchange);
+    let all = targets(&model);
+    let road = all
+        .iter()
+        .find_map(|target| Some((*target, target.road(Operation::Realtime)?)));
+    let (target, road) = road.ok_or_else(|| unserved(&model))?;
+    note_target(exchange, target, false);
+    let address = std::iter::once(road.target(true).to_owned()).chain(rest);
+    let address = address.collect::<Vec<_>>().join("&");
+    let wire = Wire {
+        method: exchange.request.head.method.clone(),
+        target: &address,
+        content_type: None,
+        fields: &["sec-websocket-key", "sec-websocket-version", PROTOCOLS],
+        upgrade: Some("websocket"),
+        first_byte: model.first_byte,
+        idle: SESSION_IDLE,
+    };
+    let mut body = Some(std::mem::take(&mut exchange.request.body));
+    let sent = send(exchange, &target.provider, &wire, &mut body).await?;
+    if sent.head.status >= 400 {
+        return match refused(target, Operation::Realtime, sent, false).await {
+            Refused::Answer(response) => Ok(response),
+            Refused::Fault(fault) | Refused::Next(fault) => Err(fault),
+        };
+    }
+    let mut head = sent.head;
+    keep_for_caller(&mut head.headers);
+    let session = Session {
+        inner: sent.body,
+        frames: Frames::default(),
+        tap: Tap::new(exchange),
+    };
+    Ok(Response {
+        head,
+        body: Body::Stream(Box::new(session)),
+    })
+}
+
+/// Takes keys out of the subprotocols that the caller offers.
+fn hide_keys(exchange: &mut Exchange) {
+    let headers = &mut exchange.request.head.headers;
+    let Some(offered) = headers.get_named(PROTOCOLS) else {
+        return;
+    };
+    let offered = String::from_utf8_lossy(offered).into_owned();
+    let kept = offered
+        .split(',')
+        .map(str::trim)
+        .filter(|one| !one.starts_with(HIDDEN_KEY));
+    let kept = kept.collect::<Vec<_>>().join(", ");
+    headers.retain(|_, name, _| !name.eq_ignore_ascii_case(PROTOCOLS.as_bytes()));
+    if !kept.is_empty()
+        && headers
+            .try_append(PROTOCOLS.as_bytes(), kept.as_bytes())
+            .is_err()
+    {
+        tracing::debug!("subprotocols do not fit a header");
+    }
+}
+
+/// What a provider sends in a session.
+struct Session {
+    inner: Body,
+    frames: Frames,
+    tap: Tap,
+}
+
+impl BodyStream for Session {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        let frame = ready!(self.inner.poll_frame(cx));
+        if let Some(Ok(Frame::Data(chunk))) = &frame
+            && self.frames.push(chunk)
+        {
+            self.tap.note(self.frames.usage(), None);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        self.inner.length()
+    }
+}

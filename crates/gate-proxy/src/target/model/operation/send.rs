@@ -1,0 +1,131 @@
+//! Sends one request of an operation to one provider.
+
+use super::super::Provider;
+use super::super::sign::sign_body;
+use super::secret;
+use crate::upstream::attempt::{Answered, attempt};
+use crate::upstream::{Deadlines, Held};
+use gate_flow::{Attempt, Exchange, Fault};
+use gate_kit::http::{Body, HeaderId, Headers, Method, RequestHead, ResponseHead, Version};
+use gate_model::fault::FaultCode;
+use std::time::Duration;
+
+/// Longest silence of a session over WebSocket.
+pub(super) const SESSION_IDLE: Duration = Duration::from_secs(3600);
+
+/// What is sent, but for its body.
+pub(super) struct Wire<'a> {
+    pub(super) method: Method,
+    /// Path and query.
+    pub(super) target: &'a str,
+    /// Type of the body; none where there is none.
+    pub(super) content_type: Option<&'a [u8]>,
+    /// Fields of the caller that go on besides those that the provider's file lists.
+    pub(super) fields: &'a [&'a str],
+    /// The protocol to change to.
+    pub(super) upgrade: Option<&'a str>,
+    pub(super) first_byte: Duration,
+    pub(super) idle: Duration,
+}
+
+/// An answer, its place held until its body ends.
+pub(super) struct Sent {
+    pub(super) head: ResponseHead,
+    pub(super) body: Body,
+}
+
+/// Sends `body`, which is taken once there is a connection.
+///
+/// May be dropped midway, which cancels the request.
+pub(super) async fn send(
+    exchange: &mut Exchange,
+    provider: &Provider,
+    wire: &Wire<'_>,
+    body: &mut Option<Body>,
+) -> Result<Sent, Fault> {
+    let secret = secret(provider);
+    let mut head = request_head(exchange, provider, wire, secret)?;
+    sign_body(exchange, provider, secret, &mut head, body).await?;
+    let upstream = &provider.upstream;
+    let clock = exchange.services.clock();
+    let started = clock.now();
+    let permit = upstream.admit()?;
+    let endpoint = upstream.pick(started, None, &[])?;
+    let overrides = &exchange.overrides;
+    let deadlines = Deadlines {
+        started,
+        total: overrides
+            .total
+            .map(|total| clock.deadline(started, total).into()),
+        first_byte: overrides.first_byte.unwrap_or(wire.first_byte),
+        idle: overrides.idle.unwrap_or(wire.idle),
+    };
+    let result = attempt(upstream, &endpoint, &head, body, &deadlines, None).await;
+    let now = exchange.services.clock().now();
+    let (status, fault, reused) = match &result {
+        Ok(answered) => (answered.head.status, None, answered.reused),
+        Err(failure) => (0, Some(failure.fault.code), failure.reused),
+    };
+    exchange.record.attempts.push(Attempt {
+        endpoint: endpoint.address.clone(),
+        status,
+        fault,
+        started: started.since(exchange.record.started),
+        duration: now.since(started),
+        reused,
+    });
+    upstream.note(&endpoint, fault.is_some() || matches!(status, 500..=504));
+    let Answered {
+        head,
+        body,
+        in_flight,
+        ..
+    } = result.map_err(|failure| failure.fault)?;
+    let body = match body {
+        Body::Stream(inner) => Body::Stream(Box::new(Held::new(inner, (permit, in_flight)))),
+        at_hand => at_hand,
+    };
+    Ok(Sent { head, body })
+}
+
+/// The head: the provider's address and credential, and of the caller's fields only those listed.
+fn request_head(
+    exchange: &Exchange,
+    provider: &Provider,
+    wire: &Wire<'_>,
+    secret: Option<&str>,
+) -> Result<RequestHead, Fault> {
+    let broken = |error: String| Fault::new(FaultCode::InternalError).detail(error);
+    let caller = &exchange.request.head.headers;
+    let mut headers = Headers::with_capacity(16, 512);
+    if let Some(kind) = wire.content_type {
+        let set = headers.try_append(b"content-type", kind);
+        set.map_err(|error| broken(error.to_string()))?;
+    }
+    let accept = caller.get(HeaderId::Accept).unwrap_or(b"*/*");
+    headers.append_known(HeaderId::Accept, accept);
+    let listed = provider.kind.forwarded_headers.iter().chain(wire.fields);
+    for name in listed {
+        for value in caller.all_named(name) {
+            headers.append(name.as_bytes(), value);
+        }
+    }
+    for (name, value) in &provider.headers {
+        let set = headers.try_set(name, value.as_bytes());
+        set.map_err(|error| broken(error.to_string()))?;
+    }
+    let place = provider.config.place(provider.kind);
+    let authorized = provider.kind.authorize_at(place, &mut headers, secret);
+    authorized.map_err(|error| broken(error.to_string()))?;
+    let trace = &exchange.record.trace;
+    crate::record::trace::inject(trace, exchange.record.attempts.len(), &mut headers);
+    let target = secret.and_then(|secret| place.in_target(wire.target, secret));
+    Ok(RequestHead {
+        method: wire.method.clone(),
+        authority: provider.authority.clone(),
+        target: target.unwrap_or_else(|| wire.target.to_owned()),
+        version: Version::Http11,
+        headers,
+        upgrade: wire.upgrade.map(Into::into),
+    })
+}
