@@ -157,10 +157,9 @@ fn recorded_exchanges_pass_byte_for_byte_and_signed() {
     }
     if !all.is_empty() {
         eventually("tokens are counted", || {
-            gateway
-                .metrics()
-                .lines()
-                .any(|line| line.starts_with("tidegate_ai_tokens_total") && !line.ends_with(" 0"))
+            gateway.metrics().lines().any(|line| {
+                line.starts_with("gen_ai_client_token_usage_sum") && !line.ends_with(" 0")
+            })
         });
     }
 }
