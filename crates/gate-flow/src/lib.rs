@@ -17,7 +17,9 @@ pub use compile::{CompileContext, PolicyDescriptor, PolicyKind, SecretSource, Sh
 pub use exchange::{Client, Exchange, InterimSink, Overrides, Parameters, TlsFacts};
 pub use fault::Fault;
 pub use policy::{Condition, Policy, Verdict};
-pub use record::{AiFacts, Attempt, Outcome, Record, TraceContext};
+pub use record::{
+    AiFacts, Attempt, Detours, Leg, LegEnd, Needs, Outcome, Record, Seam, TraceContext,
+};
 pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchRequest, Fetched, LocalFuture, Services};
 pub use snapshot::{Caller, Callers, Found, Route, Router, Snapshot, Step, Target};
