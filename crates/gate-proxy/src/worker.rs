@@ -328,7 +328,12 @@ impl Open {
             record.request_bytes = count.get();
         }
         if let Some(ai) = self.exchange.ai.take() {
-            record.ai = Some(Box::new(ai.take()));
+            let ai = ai.take();
+            // A stream that ended in order with an error in it is no success.
+            if let Some(detours) = &ai.detours {
+                record.fault = record.fault.or(detours.fault);
+            }
+            record.ai = Some(Box::new(ai));
         }
         self.worker
             .shared
