@@ -28,6 +28,8 @@ mod http2;
 mod misbehaviour;
 #[path = "it/models.rs"]
 mod models;
+#[path = "it/money.rs"]
+mod money;
 #[path = "it/operations.rs"]
 mod operations;
 #[path = "it/peers.rs"]

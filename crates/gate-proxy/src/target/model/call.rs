@@ -9,6 +9,7 @@ use super::candidates::{Candidates, candidates, lane};
 use super::hedge::{self, Runner};
 use super::room::{self, Room};
 use super::{Addressed, Model, ProviderTarget, may_use};
+use crate::money::reserve::Asked;
 use bytes::Bytes;
 use gate_ai::{Dialect, DialectError, ErrorClass, RequestFacts, inspect};
 use gate_flow::{AiFacts, Exchange, Fault};
@@ -84,6 +85,19 @@ pub(super) async fn converse(
         ..AiFacts::default()
     })));
     exchange.record.target = Some(model.name.clone());
+    let asked = Asked {
+        dialect,
+        body: Some(&body),
+        has_tools: facts.has_tools,
+        max_tokens: facts.max_tokens,
+        // The other runner of a race, or whoever continues a stream, is paid as well.
+        copies: if model.hedge.is_some() || model.resume {
+            2
+        } else {
+            1
+        },
+    };
+    model.treasury.reserve(exchange, &asked).await?;
     let total = exchange.overrides.total.unwrap_or(model.total);
     let call = Call {
         dialect,
@@ -93,6 +107,12 @@ pub(super) async fn converse(
         deadline: (!total.is_zero()).then(|| Instant::now() + total),
     };
     answer(exchange, &call).await
+}
+
+/// Whether the budget of a target's provider has no room for this call.
+pub(super) fn is_barred(exchange: &Exchange, target: &ProviderTarget) -> bool {
+    let barred = |ai: &Rc<RefCell<AiFacts>>| ai.borrow().barred.contains(&target.provider.name);
+    exchange.ai.as_ref().is_some_and(barred)
 }
 
 /// The fault of a request that its dialect does not know.

@@ -7,8 +7,9 @@ use super::room::Concurrency;
 use super::state::{Bounds, ExtraCalls, Lane, TargetState};
 use super::strategy::{self, Candidate};
 use crate::compile::Work;
+use crate::money::Treasury;
 use crate::upstream::pick::hash_of;
-use gate_flow::Condition;
+use gate_flow::{Condition, Tariff};
 use gate_model::document::Path;
 use gate_model::finding::Finding;
 use gate_model::resources::{self, Backoff, HedgeAfter, ModelTarget, OnContentFilter, Strategy};
@@ -25,6 +26,8 @@ pub struct ProviderTarget {
     pub provider: Arc<Provider>,
     /// The provider's name for the model.
     pub model: Arc<str>,
+    /// What it costs, where that is known.
+    pub tariff: Option<Arc<dyn Tariff>>,
     /// Its share of the calls.
     pub(super) weight: u32,
     /// Which calls it is for; every call if there is none.
@@ -49,6 +52,8 @@ pub struct Model {
     pub first_byte: Duration,
     /// How long a stream may stay silent.
     pub idle: Duration,
+    /// Who pays for calls.
+    pub treasury: Arc<Treasury>,
     /// How long a stream may take to its first token; zero for no limit of its own.
     pub(super) first_token: Duration,
     /// How long everything may take; zero for no limit.
@@ -114,7 +119,7 @@ impl Models {
 
     /// Compiles every provider and model; what is wrong goes into the findings.
     #[must_use]
-    pub fn compile(work: &mut Work<'_>) -> Self {
+    pub fn compile(work: &mut Work<'_>, treasury: &Arc<Treasury>) -> Self {
         let mut providers: HashMap<&String, Arc<Provider>> = HashMap::new();
         for (name, component) in &work.resources.providers {
             let path = Path::root().key("providers").key(name);
@@ -124,7 +129,7 @@ impl Models {
         }
         let mut models = HashMap::new();
         for (name, settings) in &work.resources.models {
-            let model = model(work, &providers, name, settings);
+            let model = model(work, &providers, name, settings, treasury);
             models.insert(name.clone(), Arc::new(model));
         }
         Self(models)
@@ -136,6 +141,7 @@ fn model(
     providers: &HashMap<&String, Arc<Provider>>,
     name: &str,
     settings: &resources::Model,
+    treasury: &Arc<Treasury>,
 ) -> Model {
     let path = Path::root().key("models").key(name);
     if settings.targets.is_empty() {
@@ -171,8 +177,14 @@ fn model(
     let is_plain = concurrency.is_none() && settings.hedge.is_none() && !settings.resume;
     let only_one = is_plain
         && matches!(&targets[..], [one] if one.when.is_none() && one.lanes.len() == 1 && one.weight > 0);
+    for target in &mut targets {
+        let tariff = treasury.tariff(&target.provider.name, &target.model);
+        let known = tariff.filter(|tariff| tariff.is_known());
+        target.tariff = known.map(|tariff| tariff as Arc<dyn Tariff>);
+    }
     Model {
         name: name.into(),
+        treasury: treasury.clone(),
         first_byte: settings.first_byte.duration(),
         idle: settings.idle.duration(),
         first_token: settings.first_token.duration(),
@@ -262,6 +274,7 @@ fn target(
     Some(ProviderTarget {
         provider: provider.clone(),
         model: written.model.as_str().into(),
+        tariff: None,
         roads: roads(provider, &written.model),
         weight: written.weight,
         when,

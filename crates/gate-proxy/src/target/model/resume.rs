@@ -335,6 +335,7 @@ impl Kept {
         facts.provider = Some(target.provider.name.clone());
         facts.provider_kind = target.provider.kind.telemetry_name;
         facts.provider_model = Some(target.model.clone());
+        facts.tariff.clone_from(&target.tariff);
         facts.translated |= target.spoken(self.dialect) != self.dialect;
         let at = self.services.clock().now().since(self.started);
         facts.detours().seams.push(Seam {

@@ -62,6 +62,9 @@ impl Tap {
         facts.cached_tokens = Some(usage.cached_tokens);
         facts.cache_written_tokens = Some(usage.cache_written_tokens);
         facts.reasoning_tokens = Some(usage.reasoning_tokens);
+        facts.cache_written_hour_tokens = usage.cache_written_1h_tokens;
+        facts.audio_input_tokens = usage.audio_input_tokens;
+        facts.audio_output_tokens = usage.audio_output_tokens;
     }
 
     /// Notes the first token, once it is seen.
