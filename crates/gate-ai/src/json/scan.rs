@@ -200,13 +200,14 @@ impl<'a> Scanner<'a> {
         &mut self,
         first: &mut bool,
     ) -> Result<Option<RawString<'a>>, ScanError> {
-        if !*first && self.bytes.get(self.pos) == Some(&b',') {
-            let comma = self.pos;
-            self.pos += 1;
+        let before = self.pos;
+        if *first || self.bytes.get(self.pos) == Some(&b',') {
+            self.pos += usize::from(!*first);
             if let Some(key) = self.short_key() {
+                *first = false;
                 return Ok(Some(key));
             }
-            self.pos = comma;
+            self.pos = before;
         }
         self.next_key(first)
     }

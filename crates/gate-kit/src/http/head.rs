@@ -151,7 +151,8 @@ impl RequestHead {
     /// The query without its question mark, when there is one.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
-        self.target.split_once('?').map(|(_, query)| query)
+        let mark = memchr::memchr(b'?', self.target.as_bytes())?;
+        Some(&self.target[mark + 1..])
     }
 
     /// The host without its port, and without the brackets of an IPv6 literal.

@@ -268,7 +268,7 @@ async fn through_credentials(
 ) -> Tried {
     let mut used: SmallVec<[usize; 4]> = SmallVec::new();
     let mut stale = false;
-    let mut index = lane(exchange.services.clock().now(), call, target, &used).unwrap_or(0);
+    let mut index = lane(exchange.moment, call, target, &used).unwrap_or(0);
     loop {
         let tried = attempt::one(exchange, call, target, index, &room).await;
         match &tried {
