@@ -2,8 +2,9 @@
 //! providers' streams. One target per dialect takes its bytes as each of the three.
 
 use gate_ai::{
-    Dialect, DialectError, EventFrame, EventStreamFramer, SseFramer, StreamTap, StreamTranslator, TranslateOptions, Usage,
-    inspect, prepare_native, provider_error, response_facts, translate_request, translate_response,
+    Dialect, DialectError, EventFrame, EventStreamFramer, SseFramer, StreamTap, StreamTranslator,
+    TranslateOptions, Usage, inspect, prepare_native, provider_error, response_facts,
+    translate_request, translate_response,
 };
 use serde_json::Value;
 
@@ -75,7 +76,11 @@ fn binary_frames(limit: usize, pieces: &[&[u8]]) -> Frames {
 /// was read can be written and read again. The first byte chooses the limit.
 pub fn event_stream(bytes: &[u8]) {
     let (&choice, bytes) = bytes.split_first().unwrap_or((&0, &[]));
-    let limit = if choice == 0 { 1 << 20 } else { usize::from(choice) };
+    let limit = if choice == 0 {
+        1 << 20
+    } else {
+        usize::from(choice)
+    };
     let bytes = &bytes[..bytes.len().min(1024)];
     let whole = binary_frames(limit, &[bytes]);
     let single: Vec<&[u8]> = bytes.chunks(1).collect();
@@ -106,6 +111,16 @@ pub fn messages(bytes: &[u8]) {
     dialect(Dialect::Messages, bytes);
 }
 
+/// Converse, whose streams are binary; see [`messages`].
+pub fn converse(bytes: &[u8]) {
+    dialect(Dialect::Converse, bytes);
+}
+
+/// generateContent, whose streams may be lists; see [`messages`].
+pub fn generate_content(bytes: &[u8]) {
+    dialect(Dialect::GenerateContent, bytes);
+}
+
 fn dialect(from: Dialect, bytes: &[u8]) {
     request(from, bytes);
     answer(from, bytes);
@@ -123,7 +138,8 @@ fn request(from: Dialect, body: &[u8]) {
         let Ok(made) = translate_request(from, to, body, "m\"", &options) else {
             continue;
         };
-        assert_eq!(json(&made.body, body)["model"], "m\"");
+        let made_json = json(&made.body, body);
+        assert!(to.in_path() || made_json["model"] == "m\"");
         let again = translate_request(to, from, &made.body, "m", &options);
         assert!(again.is_ok(), "our own request is refused: {again:?}");
     }
@@ -136,10 +152,15 @@ fn request(from: Dialect, body: &[u8]) {
         let sent = made.to_vec(body);
         assert_eq!(sent.len(), made.length);
         // What is malformed in a place that nobody reads is the provider's to refuse.
-        if is_json {
-            assert_eq!(json(&sent, body)["model"], "m\"");
-        }
         let again = inspect(from, &sent).expect("our own request reads");
+        if from.in_path() {
+            assert_eq!((sent.as_slice(), &again), (body, &facts));
+            continue;
+        }
+        if is_json {
+            let sent_json = json(&sent, body);
+            assert!(from.in_path() || sent_json["model"] == "m\"");
+        }
         assert_eq!((again.model.as_str(), again.stream), ("m\"", facts.stream));
     }
 }
@@ -149,9 +170,22 @@ fn answer(from: Dialect, body: &[u8]) {
     let _ = (response_facts(from, body), provider_error(from, body));
     for to in Dialect::ALL {
         if let Ok(made) = translate_response(from, to, body, "m", &options) {
-            assert_eq!(json(&made.body, body)["model"], "m");
+            let answer = json(&made.body, body);
+            let model = match to {
+                Dialect::GenerateContent => &answer["modelVersion"],
+                // The path names it.
+                Dialect::Converse => continue,
+                _ => &answer["model"],
+            };
+            assert_eq!(model, "m");
         }
     }
+}
+
+/// Google's streams are lists where the caller does not ask for events.
+fn is_list(dialect: Dialect, pieces: &[&[u8]]) -> bool {
+    let first = pieces.iter().find_map(|piece| piece.first());
+    dialect == Dialect::GenerateContent && first == Some(&b'[')
 }
 
 /// What a tap saw: bytes forwarded, usage, first token, end, events.
@@ -159,6 +193,9 @@ type Seen = (Vec<u8>, Option<Usage>, bool, bool, u64);
 
 fn tap(dialect: Dialect, strip: bool, pieces: &[&[u8]]) -> Seen {
     let mut tap = StreamTap::new(dialect, strip);
+    if is_list(dialect, pieces) {
+        tap = tap.in_json_list();
+    }
     let mut out = Vec::new();
     for piece in pieces {
         tap.push(piece).write_into(piece, &mut out);
@@ -177,9 +214,13 @@ fn tap(dialect: Dialect, strip: bool, pieces: &[&[u8]]) -> Seen {
 fn translate(from: Dialect, to: Dialect, pieces: &[&[u8]]) -> (Vec<u8>, Option<Usage>, bool) {
     let options = TranslateOptions {
         include_usage: true,
+        json_list: pieces.concat().len() % 2 == 1,
         ..TranslateOptions::default()
     };
     let mut translator = StreamTranslator::new(from, to, "m", &options);
+    if is_list(from, pieces) {
+        translator = translator.from_json_list();
+    }
     let mut out = Vec::new();
     for piece in pieces {
         // What is wrong is in `out` too, as an error event.

@@ -8,7 +8,7 @@
 mod ai;
 mod config;
 
-pub use ai::{chat_completions, event_stream, messages, sse};
+pub use ai::{chat_completions, converse, event_stream, generate_content, messages, sse};
 pub use config::config;
 
 use gate_kit::http::{Headers, Method, Version};
@@ -35,6 +35,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("event_stream", event_stream),
     ("chat_completions", chat_completions),
     ("messages", messages),
+    ("converse", converse),
+    ("generate_content", generate_content),
 ];
 
 fn fields(headers: &Headers) -> Vec<(Vec<u8>, Vec<u8>)> {

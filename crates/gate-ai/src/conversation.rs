@@ -10,6 +10,10 @@ use std::borrow::Cow;
 /// Text borrowed from a document where it had no escapes.
 pub type Text<'a> = Cow<'a, str>;
 
+/// Opens signatures of Google's thoughts, because no vendor takes another's: encoders for others
+/// leave thoughts with it out and say so.
+pub(crate) const GOOGLE_SIGNATURE: &str = "google:";
+
 /// A request for a model's turn.
 #[derive(Debug, Clone, Default)]
 pub struct Request<'a> {

@@ -102,6 +102,31 @@ pub fn error_body(dialect: Dialect, status: u16, code: &str, message: &str) -> V
     dialect.codec().error_body(status, code, message)
 }
 
+/// A header field that goes with an error answer in a caller's dialect, where the dialect has one.
+#[must_use]
+pub fn error_header(dialect: Dialect, status: u16) -> Option<(&'static str, &'static str)> {
+    match dialect {
+        // AWS's clients find the kind of the error here.
+        Dialect::Converse => {
+            let kind = crate::dialect::converse::kind_of_status(status);
+            Some(("x-amzn-errortype", kind))
+        }
+        _ => None,
+    }
+}
+
+/// What an answer's header fields say of an error, added to what its body says. `kind` is the value
+/// of `x-amzn-errortype`, which Bedrock gives beside a body that has only a message.
+#[must_use]
+pub fn with_error_kind(mut error: ProviderError, kind: Option<&[u8]>) -> ProviderError {
+    if error.kind.is_none()
+        && let Some(kind) = kind.and_then(|kind| std::str::from_utf8(kind).ok())
+    {
+        error.kind = Some(crate::dialect::converse::error_name(kind).to_owned());
+    }
+    error
+}
+
 /// A whole stream event that tells a caller in its dialect that the stream failed.
 #[must_use]
 pub fn error_event(dialect: Dialect, class: ErrorClass, code: &str, message: &str) -> Vec<u8> {
@@ -119,6 +144,13 @@ const WORDS: &[(&str, ErrorClass)] = &[
     ("request_too_large", ErrorClass::ContextLength),
     ("content_filter", ErrorClass::ContentFilter),
     ("content_policy_violation", ErrorClass::ContentFilter),
+    // Google's status names, and the reasons among the details.
+    ("api_key_invalid", ErrorClass::BadCredential),
+    ("resource_exhausted", ErrorClass::RateLimited),
+    ("permission_denied", ErrorClass::BadCredential),
+    ("unauthenticated", ErrorClass::BadCredential),
+    ("deadline_exceeded", ErrorClass::Timeout),
+    ("unavailable", ErrorClass::Overloaded),
     ("rate_limit", ErrorClass::RateLimited),
     ("ratelimit", ErrorClass::RateLimited),
     ("overloaded", ErrorClass::Overloaded),
@@ -128,12 +160,24 @@ const WORDS: &[(&str, ErrorClass)] = &[
     ("model_not_found", ErrorClass::NotFound),
     ("not_found_error", ErrorClass::NotFound),
     ("timeout", ErrorClass::Timeout),
+    // Bedrock, in the words of AWS: ThrottlingException, modelStreamErrorException and so on.
+    ("throttling", ErrorClass::RateLimited),
+    ("servicequotaexceeded", ErrorClass::QuotaExhausted),
+    ("serviceunavailable", ErrorClass::Overloaded),
+    ("modelnotready", ErrorClass::Overloaded),
+    ("accessdenied", ErrorClass::BadCredential),
+    ("unrecognizedclient", ErrorClass::BadCredential),
+    ("invalidsignature", ErrorClass::BadCredential),
+    ("expiredtoken", ErrorClass::BadCredential),
+    ("resourcenotfound", ErrorClass::NotFound),
 ];
 
 /// Phrases in messages of errors whose type says too little.
 const PHRASES: &[(&str, ErrorClass)] = &[
     ("prompt is too long", ErrorClass::ContextLength),
     ("prompt too long", ErrorClass::ContextLength),
+    ("input is too long", ErrorClass::ContextLength),
+    ("exceeds maximum length", ErrorClass::ContextLength),
     ("maximum context length", ErrorClass::ContextLength),
     ("context length exceeded", ErrorClass::ContextLength),
     ("max context length", ErrorClass::ContextLength),
@@ -167,9 +211,17 @@ pub fn classify(status: u16, error: &ProviderError) -> ErrorClass {
         let hit = PHRASES.iter().find(|(phrase, _)| text.contains(phrase));
         hit.map(|(_, class)| *class)
     };
+    let bad_request = |kind: &String| kind.eq_ignore_ascii_case("validationException");
     word(&error.code)
         .or_else(|| word(&error.kind))
         .or_else(|| phrase(&error.message))
+        .or_else(|| {
+            error
+                .kind
+                .as_ref()
+                .filter(|kind| bad_request(kind))
+                .map(|_| ErrorClass::BadRequest)
+        })
         .unwrap_or_else(|| class_of_status(status))
 }
 
@@ -230,12 +282,45 @@ mod tests {
                 r#"{"error":{"code":400,"message":"no"}}"#,
                 ErrorClass::BadRequest,
             ),
+            (
+                400,
+                r#"{"error":{"message":"Input Tokens Exceeded: tokens exceeds maximum length."}}"#,
+                ErrorClass::ContextLength,
+            ),
             (404, "not json", ErrorClass::NotFound),
             (529, "", ErrorClass::Overloaded),
             (500, "", ErrorClass::Server),
         ] {
             assert_eq!(class(status, body), expected, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn exceptions_of_bedrock_have_a_class_wherever_they_stand() {
+        let class = |status, kind: &str| {
+            let error = provider_error(Dialect::Converse, br#"{"message":"no"}"#);
+            let error = with_error_kind(error, Some(kind.as_bytes()));
+            classify(status, &error)
+        };
+        let at = ":http://internal.amazon.com/coral/com.amazon.bedrock/";
+        for (kind, expected) in [
+            ("ThrottlingException", ErrorClass::RateLimited),
+            ("throttlingException", ErrorClass::RateLimited),
+            ("ServiceUnavailableException", ErrorClass::Overloaded),
+            ("AccessDeniedException", ErrorClass::BadCredential),
+            ("UnrecognizedClientException", ErrorClass::BadCredential),
+            ("ModelTimeoutException", ErrorClass::Timeout),
+            ("ResourceNotFoundException", ErrorClass::NotFound),
+            ("validationException", ErrorClass::BadRequest),
+            ("internalServerException", ErrorClass::Server),
+        ] {
+            assert_eq!(class(500, &format!("{kind}{at}")), expected, "{kind}");
+        }
+        let typed = br#"{"__type":"com.amazon.coral.service#ThrottlingException"}"#;
+        let kind = provider_error(Dialect::Converse, typed).kind;
+        assert_eq!(kind.as_deref(), Some("ThrottlingException"));
+        let header = error_header(Dialect::Converse, 429);
+        assert_eq!(header, Some(("x-amzn-errortype", "ThrottlingException")));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use crate::event_stream::{EventFrame, EventStreamFramer, FrameScanner};
 use crate::json::write::Writer;
+use crate::json_list::{ElementFramer, ElementScanner};
 use crate::sse::EventScanner;
 use crate::{DialectError, SseFramer};
 
@@ -14,6 +15,8 @@ pub(crate) enum Framing {
     Sse,
     /// `application/vnd.amazon.eventstream`.
     EventStream,
+    /// The elements of one JSON list.
+    JsonList,
 }
 
 /// Receives an event's name and data.
@@ -24,6 +27,7 @@ pub(crate) type Each<'e> = dyn FnMut(Option<&[u8]>, &[u8]) -> Result<(), Dialect
 pub(crate) enum Framer {
     Sse(SseFramer),
     EventStream(EventStreamFramer),
+    JsonList(ElementFramer),
 }
 
 impl Framer {
@@ -32,6 +36,7 @@ impl Framer {
         match framing {
             Framing::Sse => Self::Sse(SseFramer::new(limit)),
             Framing::EventStream => Self::EventStream(EventStreamFramer::new(limit)),
+            Framing::JsonList => Self::JsonList(ElementFramer::new(limit)),
         }
     }
 
@@ -45,6 +50,7 @@ impl Framer {
                 }
             }),
             Self::EventStream(framer) => framer.push(bytes, |frame| frame_event(&frame, each)),
+            Self::JsonList(framer) => framer.push(bytes, |element| each(None, element)),
         }
     }
 
@@ -58,8 +64,8 @@ impl Framer {
                     None => Ok(()),
                 })
             }
-            // A frame without its checksum is no frame.
-            Self::EventStream(_) => Ok(()),
+            // A frame without its checksum is no frame, nor an element without its last brace.
+            Self::EventStream(_) | Self::JsonList(_) => Ok(()),
         }
     }
 }
@@ -83,6 +89,7 @@ fn frame_event(frame: &EventFrame<'_>, each: &mut Each<'_>) -> Result<(), Dialec
 pub(crate) enum Scanner {
     Sse(EventScanner),
     EventStream(FrameScanner),
+    JsonList(ElementScanner),
 }
 
 impl Scanner {
@@ -90,6 +97,7 @@ impl Scanner {
         match framing {
             Framing::Sse => Self::Sse(EventScanner::new()),
             Framing::EventStream => Self::EventStream(FrameScanner::new()),
+            Framing::JsonList => Self::JsonList(ElementScanner::new()),
         }
     }
 
@@ -98,7 +106,7 @@ impl Scanner {
     pub(crate) fn leading(&mut self, bytes: &[u8]) -> usize {
         match self {
             Self::Sse(scanner) => scanner.leading_lf(bytes),
-            Self::EventStream(_) => 0,
+            Self::EventStream(_) | Self::JsonList(_) => 0,
         }
     }
 
@@ -108,6 +116,7 @@ impl Scanner {
         match self {
             Self::Sse(scanner) => scanner.next_end(bytes, from),
             Self::EventStream(scanner) => scanner.next_end(bytes, from),
+            Self::JsonList(scanner) => scanner.next_end(bytes, from),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! Members that decide anything may occur once only, because two readers of a repeated member need
 //! not agree on it. Whatever else is wrong with a request is left to the provider to refuse.
 
+use crate::dialect::generate_content::facts;
 use crate::json::scan::{RawString, Scanner};
 use crate::{Dialect, DialectError};
 use memchr::memmem::Finder;
@@ -42,10 +43,13 @@ impl RequestFacts {
         static MESSAGES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image\""));
         static RESPONSES: LazyLock<Finder<'static>> =
             LazyLock::new(|| Finder::new("\"input_image\""));
+        // Google names the type of media instead.
+        static MEDIA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image/"));
         let finder = match dialect {
             Dialect::ChatCompletions => &CHAT,
-            Dialect::Messages => &MESSAGES,
+            Dialect::Messages | Dialect::Converse => &MESSAGES,
             Dialect::Responses => &RESPONSES,
+            Dialect::GenerateContent => &MEDIA,
         };
         let messages = body.get(self.messages_span.clone());
         messages.is_some_and(|messages| finder.find(messages).is_some())
@@ -81,11 +85,13 @@ enum Member {
     Tools,
     MaxTokens,
     MaxCompletionTokens,
+    ToolConfig,
+    InferenceConfig,
     Input,
     MaxOutputTokens,
 }
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 11] = [
     "model",
     "stream",
     "stream_options",
@@ -93,14 +99,21 @@ const NAMES: [&str; 9] = [
     "tools",
     "max_tokens",
     "max_completion_tokens",
+    "toolConfig",
+    "inferenceConfig",
     "input",
     "max_output_tokens",
 ];
 
 impl Member {
-    /// Whether the path decides this where a dialect names models in the path.
-    fn is_in_path(self) -> bool {
-        matches!(self, Self::Model | Self::Stream | Self::StreamOptions)
+    /// Whether this means anything in a dialect that names models in the path, or in one that
+    /// does not.
+    fn counts(self, in_path: bool) -> bool {
+        match self {
+            Self::Model | Self::Stream | Self::StreamOptions => !in_path,
+            Self::ToolConfig | Self::InferenceConfig => in_path,
+            _ => true,
+        }
     }
 
     fn of(dialect: Dialect, name: &[u8]) -> Option<Self> {
@@ -112,6 +125,8 @@ impl Member {
             b"tools" => Self::Tools,
             b"max_tokens" => Self::MaxTokens,
             b"max_completion_tokens" => Self::MaxCompletionTokens,
+            b"toolConfig" => Self::ToolConfig,
+            b"inferenceConfig" => Self::InferenceConfig,
             b"input" if dialect == Dialect::Responses => Self::Input,
             b"max_output_tokens" if dialect == Dialect::Responses => Self::MaxOutputTokens,
             _ => return None,
@@ -125,6 +140,9 @@ impl Member {
 /// [`DialectError`] when the body is no JSON object, names no model, repeats a member that decides
 /// something, or gives it a type it cannot have.
 pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectError> {
+    if dialect == Dialect::GenerateContent {
+        return facts::inspect(body);
+    }
     let mut scanner = Scanner::at(body, 0);
     scanner.open_object()?;
     let mut facts = RequestFacts {
@@ -133,7 +151,10 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
         stream: false,
         include_usage: match dialect {
             Dialect::ChatCompletions => UsageWish::InsertOptions(scanner.position()),
-            Dialect::Messages | Dialect::Responses => UsageWish::Present,
+            Dialect::Messages
+            | Dialect::Responses
+            | Dialect::GenerateContent
+            | Dialect::Converse => UsageWish::Present,
         },
         messages_span: 0..0,
         has_tools: false,
@@ -143,7 +164,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
     let in_path = dialect.in_path();
     while let Some(key) = scanner.next_key_inline(&mut first)? {
         let known = member_of(dialect, &key, body)?;
-        let Some(member) = known.filter(|member| !(in_path && member.is_in_path())) else {
+        let Some(member) = known.filter(|member| member.counts(in_path)) else {
             scanner.skip_value()?;
             continue;
         };
@@ -207,10 +228,22 @@ fn read_member(
         Member::Messages | Member::Input => {
             facts.messages_span = scanner.skip_value()?;
         }
+        Member::ToolConfig => {
+            let span = scanner.skip_value()?;
+            let tools = crate::usage::value_of_member(&body[span.clone()], b"tools");
+            facts.has_tools = tools.is_some_and(|at| is_filled_list(body, span.start + at));
+        }
+        Member::InferenceConfig => {
+            let span = scanner.skip_value()?;
+            let limit = crate::usage::value_of_member(&body[span.clone()], b"maxTokens");
+            facts.max_tokens = match limit {
+                Some(at) => Scanner::at(body, span.start + at).unsigned()?,
+                None => None,
+            };
+        }
         Member::Tools => {
             let span = scanner.skip_value()?;
-            facts.has_tools = body[span.clone()].starts_with(b"[")
-                && Scanner::at(body, span.start + 1).peek() != Some(b']');
+            facts.has_tools = is_filled_list(body, span.start);
         }
         Member::MaxTokens | Member::MaxCompletionTokens | Member::MaxOutputTokens => {
             // Where both are given the smaller one bounds the answer.
@@ -222,6 +255,11 @@ fn read_member(
         }
     }
     Ok(())
+}
+
+/// Whether the value at `at` is a list with something in it.
+fn is_filled_list(body: &[u8], at: usize) -> bool {
+    body.get(at) == Some(&b'[') && Scanner::at(body, at + 1).peek() != Some(b']')
 }
 
 fn read_stream_options(scanner: &mut Scanner<'_>, body: &[u8]) -> Result<UsageWish, DialectError> {

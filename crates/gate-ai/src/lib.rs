@@ -17,6 +17,7 @@ pub mod failure;
 mod framing;
 pub mod inspect;
 mod json;
+mod json_list;
 mod listing;
 pub mod losses;
 pub mod operation;
@@ -30,10 +31,14 @@ pub mod translate;
 mod usage;
 
 pub use dialect::Dialect;
+pub use dialect::generate_content::{target_in_form, wants_json_list};
 pub use endpoint::{Endpoint, ModelPlace, NoEndpoint, Operation};
 pub use error::DialectError;
 pub use event_stream::{EventFrame, EventStreamFramer};
-pub use failure::{ErrorClass, ProviderError, error_body, error_event, provider_error};
+pub use failure::{
+    ErrorClass, ProviderError, error_body, error_event, error_header, provider_error,
+    with_error_kind,
+};
 pub use inspect::{RequestFacts, inspect};
 pub use listing::{ListedModel, ListingShape, model_body, models_body};
 pub use losses::{Loss, Losses};

@@ -5,9 +5,11 @@
 //! taken out, for which the tail of an incomplete event is held back; otherwise nothing ever is.
 
 use crate::framing::{Framing, Scanner};
+use crate::json_list::element;
 use crate::{Dialect, EventFrame, SseEvent, Usage};
 use memchr::memmem::Finder;
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -17,6 +19,9 @@ const EVENT_MAX: usize = 1024 * 1024;
 const END_MAX: usize = 96;
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
+/// Google's name for it.
+static USAGE_METADATA: LazyLock<Finder<'static>> =
+    LazyLock::new(|| Finder::new("\"usageMetadata\""));
 
 /// What may be forwarded of the bytes just pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +57,9 @@ impl Tapped {
 pub struct StreamTap {
     dialect: Dialect,
     strip: bool,
+    framing: Framing,
+    /// Finds the name of the member with the usage.
+    usage_key: &'static Finder<'static>,
     scanner: Scanner,
     /// The beginning of an event whose end has not come.
     carry: Vec<u8>,
@@ -72,6 +80,11 @@ impl StreamTap {
         Self {
             dialect,
             strip: strip_usage_chunk,
+            framing: dialect.framing(),
+            usage_key: match dialect {
+                Dialect::GenerateContent => &USAGE_METADATA,
+                _ => &USAGE,
+            },
             scanner: Scanner::new(dialect.framing()),
             carry: Vec::new(),
             oversized: false,
@@ -83,6 +96,15 @@ impl StreamTap {
         }
     }
 
+    /// The same for a stream that is one JSON list, as Google sends it to callers that do not ask
+    /// for server-sent events.
+    #[must_use]
+    pub fn in_json_list(mut self) -> Self {
+        self.framing = Framing::JsonList;
+        self.scanner = Scanner::new(self.framing);
+        self
+    }
+
     /// Looks at the next bytes and says which of them to forward now.
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) -> Tapped {
@@ -90,7 +112,7 @@ impl StreamTap {
             return self.push_stripping(bytes);
         }
         // One walk over the matches beside one walk over the events; most streams have one match.
-        let mut usage_at = next_usage(bytes, 0);
+        let mut usage_at = next_usage(self.usage_key, bytes, 0);
         let mut start = self.scanner.leading(bytes);
         while let Some(end) = self.scanner.next_end(bytes, start) {
             let piece = &bytes[start..end];
@@ -99,13 +121,13 @@ impl StreamTap {
                 let has_usage = usage_at.is_some_and(|at| at < end);
                 self.look(piece, has_usage);
                 if has_usage {
-                    usage_at = next_usage(bytes, end);
+                    usage_at = next_usage(self.usage_key, bytes, end);
                 }
             } else {
                 self.complete_carried(piece);
                 usage_at = usage_at
                     .filter(|at| *at >= end)
-                    .or_else(|| next_usage(bytes, end));
+                    .or_else(|| next_usage(self.usage_key, bytes, end));
             }
             start = end;
         }
@@ -122,7 +144,7 @@ impl StreamTap {
         let mut event = std::mem::take(&mut self.carry);
         event.extend_from_slice(piece);
         let is_usage_chunk = {
-            let has_usage = next_usage(&event, 0).is_some();
+            let has_usage = next_usage(self.usage_key, &event, 0).is_some();
             self.look(&event, has_usage)
         };
         event.clear();
@@ -169,7 +191,7 @@ impl StreamTap {
             self.dropped_last = if before.is_empty() {
                 {
                     let event = &bytes[piece.clone()];
-                    let has_usage = next_usage(event, 0).is_some();
+                    let has_usage = next_usage(self.usage_key, event, 0).is_some();
                     self.look(event, has_usage)
                 }
             } else {
@@ -201,8 +223,12 @@ impl StreamTap {
     /// Reads what is needed of one whole event; true when it is a chunk of nothing but usage.
     #[inline]
     fn look(&mut self, event: &[u8], has_usage: bool) -> bool {
-        if self.dialect.framing() == Framing::EventStream {
+        if self.framing == Framing::EventStream {
             self.look_at_frame(event, has_usage);
+            return false;
+        }
+        if self.dialect == Dialect::GenerateContent {
+            self.look_at_chunk(event, has_usage);
             return false;
         }
         if event.len() <= END_MAX && self.dialect.codec().is_end(event) {
@@ -231,6 +257,22 @@ impl StreamTap {
         }
     }
 
+    /// The same of a chunk of Google's, which has everything at once: what ends the turn, usage,
+    /// and the answer.
+    fn look_at_chunk(&mut self, event: &[u8], has_usage: bool) {
+        let data = match self.framing {
+            Framing::JsonList => Cow::Borrowed(element(event)),
+            _ => SseEvent::parse(event).data.unwrap_or_default(),
+        };
+        let codec = self.dialect.codec();
+        self.ended = self.ended || codec.is_end(&data);
+        self.token_seen = self.token_seen || codec.bears_token(&data);
+        let mut usage = self.usage.unwrap_or_default();
+        if has_usage && codec.read_stream_usage(&data, &mut usage) {
+            self.usage = Some(usage);
+        }
+    }
+
     fn read_usage(&mut self, event: &[u8]) -> bool {
         let event = SseEvent::parse(event);
         let data = event.data.as_deref().unwrap_or_default();
@@ -248,7 +290,7 @@ impl StreamTap {
     #[must_use]
     pub fn finish(&mut self) -> Vec<u8> {
         let tail = std::mem::take(&mut self.carry);
-        let has_usage = next_usage(&tail, 0).is_some();
+        let has_usage = next_usage(self.usage_key, &tail, 0).is_some();
         let is_usage_chunk = !tail.is_empty() && !self.oversized && self.look(&tail, has_usage);
         if self.strip && !is_usage_chunk {
             tail
@@ -282,12 +324,12 @@ impl StreamTap {
     }
 }
 
-/// The next `"usage"` at or after `from` whose value is an object: chunks say null until the last.
-fn next_usage(bytes: &[u8], from: usize) -> Option<usize> {
+/// The next key of usage at or after `from` whose value is an object: chunks say null until the last.
+fn next_usage(key: &Finder<'_>, bytes: &[u8], from: usize) -> Option<usize> {
     let mut from = from;
     loop {
-        let at = from + USAGE.find(&bytes[from..])?;
-        from = at + USAGE.needle().len();
+        let at = from + key.find(&bytes[from..])?;
+        from = at + key.needle().len();
         let mut rest = bytes[from..]
             .iter()
             .filter(|byte| !matches!(byte, b' ' | b'\t' | b':'));

@@ -17,7 +17,8 @@ const ADDED_MAX: u64 = 2048;
 
 /// Words in a request that make the provider read more than what was sent: addresses of images and
 /// files, uploaded files, cached content, tools that it runs itself.
-const REMOTE: [&[u8]; 14] = [
+const REMOTE: [&[u8]; 15] = [
+    b"s3Location",
     b"\"url\"",
     b"image_url",
     b"file_id",

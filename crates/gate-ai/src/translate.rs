@@ -7,7 +7,7 @@
 use crate::conversation::{Request, Response, StreamEvent};
 use crate::dialect::{StreamDecoder, StreamEncoder};
 use crate::failure::ErrorClass;
-use crate::framing::Framer;
+use crate::framing::{Framer, Framing};
 use crate::{Dialect, DialectError, Loss, Losses, Usage};
 
 /// Longest stream event that is translated, in bytes.
@@ -33,6 +33,9 @@ pub struct TranslateOptions {
     pub include_usage: bool,
     /// Whether the answer is streamed, where the caller's path says so and not its body.
     pub stream: Option<bool>,
+    /// The caller's stream is one JSON list, which Google's dialect has where the caller does not
+    /// ask for server-sent events.
+    pub json_list: bool,
     /// Now, in seconds since 1970, for answers that must carry a time of creation.
     pub now_unix_s: u64,
 }
@@ -46,6 +49,7 @@ impl Default for TranslateOptions {
             adaptive_thinking: false,
             include_usage: false,
             stream: None,
+            json_list: false,
             now_unix_s: 0,
         }
     }
@@ -216,6 +220,13 @@ impl StreamTranslator {
                 usage: None,
             },
         }
+    }
+
+    /// The same for a provider's stream that is one JSON list.
+    #[must_use]
+    pub fn from_json_list(mut self) -> Self {
+        self.framer = Framer::new(Framing::JsonList, EVENT_MAX);
+        self
     }
 
     /// Translates the provider's next bytes; appends what they yield to `out`.

@@ -73,12 +73,28 @@ fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> 
     let (mut first, mut left, mut looked_ahead) = (true, 2, false);
     while let Some(key) = scanner.next_key_inline(&mut first).ok()? {
         match key.inner {
-            b"model" if facts.model.is_none() && scanner.peek() == Some(b'"') => {
+            b"model"
+                if dialect != Dialect::GenerateContent
+                    && facts.model.is_none()
+                    && scanner.peek() == Some(b'"') =>
+            {
                 let name = scanner.string().ok()?.value(body).ok()?;
                 facts.model = Some(name.into_owned());
                 left -= 1;
             }
-            b"usage" if facts.usage.is_none() && scanner.peek() == Some(b'{') => {
+            b"modelVersion"
+                if dialect == Dialect::GenerateContent
+                    && facts.model.is_none()
+                    && scanner.peek() == Some(b'"') =>
+            {
+                let name = scanner.string().ok()?.value(body).ok()?;
+                facts.model = Some(name.into_owned());
+                left -= 1;
+            }
+            name if is_usage(dialect, name)
+                && facts.usage.is_none()
+                && scanner.peek() == Some(b'{') =>
+            {
                 let mut usage = Usage::default();
                 let end = dialect
                     .codec()
@@ -106,6 +122,15 @@ fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> 
     Some(())
 }
 
+/// Whether a member holds the usage.
+#[inline]
+fn is_usage(dialect: Dialect, name: &[u8]) -> bool {
+    match dialect {
+        Dialect::GenerateContent => name == b"usageMetadata",
+        _ => name == b"usage",
+    }
+}
+
 /// Usage among the last members of a response, found from the back.
 ///
 /// What is found counts only if the rest of the document reads as the end of its outermost object
@@ -114,10 +139,15 @@ fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> 
 /// front.
 fn usage_at_end(dialect: Dialect, body: &[u8]) -> Option<Usage> {
     static KEY: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\""));
+    static GOOGLES: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usageMetadata\""));
+    let name = match dialect {
+        Dialect::GenerateContent => &GOOGLES,
+        _ => &KEY,
+    };
     let from = body.len().saturating_sub(TAIL_BYTES);
     // Forwards, because only that direction is searched by SIMD. The first that counts is the one:
     // a second of that name at the top would be met on the way to the end.
-    KEY.find_iter(&body[from..])
+    name.find_iter(&body[from..])
         .find_map(|key| usage_to_end(dialect, body, from + key))
 }
 

@@ -1,5 +1,5 @@
 //! What the standard library lacks and every layer needs: message shapes, pooled buffers, a clock,
-//! randomness, bounded queues and sharded counters.
+//! randomness, bounded queues, sharded counters and AWS signatures.
 //!
 //! Nothing here knows the product's words (no routes, policies or records) and nothing here does
 //! I/O. Read [`http`] first: it is the one request and body shape that both HTTP versions end in.
@@ -10,3 +10,4 @@ pub mod counter;
 pub mod http;
 pub mod queue;
 pub mod random;
+pub mod sigv4;

@@ -75,7 +75,9 @@ impl Harness {
             };
             known.insert(caller, keys.iter().map(|key| sha256(key.as_bytes())));
         }
-        *self.snapshot.borrow_mut() = Arc::new(snapshot(known));
+        let mut made = snapshot(known);
+        made.resources = self.snapshot.borrow().resources.clone();
+        *self.snapshot.borrow_mut() = Arc::new(made);
         self
     }
 

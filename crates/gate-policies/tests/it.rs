@@ -31,8 +31,9 @@ fn compile(
     path: &Path,
 ) -> Result<Arc<dyn Policy>, Finding> {
     // What the examples refer to.
-    let upstreams = b"upstreams: { shadow: { endpoints: ['127.0.0.1:9'] } }";
-    let document = Document::parse(upstreams, "resources.yaml").expect("valid YAML");
+    let named = b"upstreams: { shadow: { endpoints: ['127.0.0.1:9'] } }\n\
+                  consumers: { storefront: {} }";
+    let document = Document::parse(named, "resources.yaml").expect("valid YAML");
     let resources: Resources = document.read(&Path::root()).expect("valid resources");
     let context = CompileContext {
         resources: &resources,
@@ -120,7 +121,7 @@ fn names_are_sorted_unique_and_the_names_of_files() {
     for name in &names {
         let snake = name
             .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_');
         assert!(
             snake && !name.starts_with('_') && !name.ends_with('_'),
             "{name}"

@@ -2,6 +2,8 @@
 
 #[path = "it/basics.rs"]
 mod basics;
+#[path = "it/bedrock.rs"]
+mod bedrock;
 #[path = "it/cassettes.rs"]
 mod cassettes;
 #[path = "it/certificates.rs"]

@@ -4,6 +4,8 @@
 //! to and from the neutral form. A further dialect is one more folder and one more arm below.
 
 pub(crate) mod chat_completions;
+pub(crate) mod converse;
+pub(crate) mod generate_content;
 mod logprobs;
 pub(crate) mod messages;
 pub(crate) mod responses;
@@ -20,13 +22,23 @@ pub enum Dialect {
     ChatCompletions,
     /// Anthropic Messages.
     Messages,
+    /// Amazon Bedrock Converse.
+    Converse,
     /// OpenAI Responses.
     Responses,
+    /// Google's generateContent and streamGenerateContent.
+    GenerateContent,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 3] = [Self::ChatCompletions, Self::Messages, Self::Responses];
+    pub const ALL: [Self; 5] = [
+        Self::ChatCompletions,
+        Self::Messages,
+        Self::Converse,
+        Self::Responses,
+        Self::GenerateContent,
+    ];
 
     /// The dialect's name in configuration, metrics and records.
     #[must_use]
@@ -34,7 +46,9 @@ impl Dialect {
         match self {
             Self::ChatCompletions => "chat_completions",
             Self::Messages => "messages",
+            Self::Converse => "converse",
             Self::Responses => "responses",
+            Self::GenerateContent => "generate_content",
         }
     }
 
@@ -46,13 +60,17 @@ impl Dialect {
             .find(|dialect| dialect.as_str() == name)
     }
 
-    /// The path that callers post to.
+    /// The path that callers post to; of dialects that name the model in the path, what all such
+    /// paths begin with.
     #[must_use]
     pub const fn path(self) -> &'static str {
         match self {
             Self::ChatCompletions => "/v1/chat/completions",
             Self::Messages => "/v1/messages",
+            // The model goes between; never the path of a call.
+            Self::Converse => "/model/{model}/converse",
             Self::Responses => "/v1/responses",
+            Self::GenerateContent => "/v1beta/models",
         }
     }
 
@@ -66,7 +84,11 @@ impl Dialect {
     #[must_use]
     pub const fn content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses => "application/json",
+            Self::ChatCompletions
+            | Self::Messages
+            | Self::Converse
+            | Self::Responses
+            | Self::GenerateContent => "application/json",
         }
     }
 
@@ -74,10 +96,23 @@ impl Dialect {
     #[must_use]
     pub const fn stream_content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses => {
+            Self::ChatCompletions | Self::Messages | Self::Responses | Self::GenerateContent => {
                 "text/event-stream; charset=utf-8"
             }
+            Self::Converse => "application/vnd.amazon.eventstream",
         }
+    }
+
+    /// Whether an answer with this content type is a stream of events.
+    #[must_use]
+    pub fn is_stream(self, content_type: &[u8]) -> bool {
+        let wanted: &[u8] = match self.framing() {
+            Framing::Sse => b"text/event-stream",
+            Framing::EventStream => b"application/vnd.amazon.eventstream",
+            // A list is told from a whole answer by who asked for it.
+            Framing::JsonList => return false,
+        };
+        content_type.starts_with(wanted)
     }
 
     /// Whether the path of a request names the model and says whether the answer is streamed,
@@ -86,13 +121,17 @@ impl Dialect {
     pub const fn in_path(self) -> bool {
         match self {
             Self::ChatCompletions | Self::Messages | Self::Responses => false,
+            Self::Converse | Self::GenerateContent => true,
         }
     }
 
     /// How its streams are cut into events.
     pub(crate) const fn framing(self) -> Framing {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses => Framing::Sse,
+            Self::ChatCompletions | Self::Messages | Self::Responses | Self::GenerateContent => {
+                Framing::Sse
+            }
+            Self::Converse => Framing::EventStream,
         }
     }
 
@@ -100,7 +139,9 @@ impl Dialect {
         match self {
             Self::ChatCompletions => &chat_completions::ChatCompletions,
             Self::Messages => &messages::Messages,
+            Self::Converse => &converse::Converse,
             Self::Responses => &responses::Responses,
+            Self::GenerateContent => &generate_content::GenerateContent,
         }
     }
 }

@@ -39,6 +39,30 @@ impl<'a> Object<'a> {
         serde_json::from_str(raw.get()).map_err(|error| DialectError::from_serde(&error))
     }
 
+    /// The same members with their names in camel case: Google's servers take either spelling of
+    /// a member (<https://protobuf.dev/programming-guides/json/>).
+    ///
+    /// # Errors
+    /// When a member occurs in both spellings.
+    pub(crate) fn camel(mut self) -> Result<Self, DialectError> {
+        let mut changed = false;
+        for (name, _) in &mut self.members {
+            if name.contains('_') {
+                *name = Cow::Owned(camel(name));
+                changed = true;
+            }
+        }
+        let twice = |(i, (name, _)): (usize, &(Cow<'a, str>, Raw<'a>))| {
+            self.members[..i].iter().any(|(other, _)| other == name)
+        };
+        if changed && self.members.iter().enumerate().any(twice) {
+            return Err(DialectError::Structure {
+                reason: "a member occurs in two spellings".to_owned(),
+            });
+        }
+        Ok(self)
+    }
+
     /// A member's value, absent when it is null.
     pub(crate) fn get(&self, key: &str) -> Option<Raw<'a>> {
         self.members
@@ -60,6 +84,23 @@ impl<'a> Object<'a> {
             .filter(|(_, value)| !is_null(value))
             .map(|(name, value)| (name.as_ref(), *value))
     }
+}
+
+/// A name with underscores in camel case.
+fn camel(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    let mut upper = false;
+    for c in name.chars() {
+        match c {
+            '_' if !out.is_empty() => upper = true,
+            _ if upper => {
+                out.push(c.to_ascii_uppercase());
+                upper = false;
+            }
+            _ => out.push(c),
+        }
+    }
+    out
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Object<'a> {
@@ -178,6 +219,16 @@ mod tests {
         assert!(object.get("b").is_none());
         assert_eq!(object.text("c").unwrap(), "x\n");
         assert_eq!(object.iter().count(), 2);
+    }
+
+    #[test]
+    fn either_spelling_of_a_member_is_one_name() {
+        let object = Object::parse(br#"{"top_k":1,"fileData":2,"_x":3}"#).unwrap();
+        let object = object.camel().unwrap();
+        let names: Vec<_> = object.iter().map(|(name, _)| name.to_owned()).collect();
+        assert_eq!(names, ["topK", "fileData", "_x"]);
+        let both = Object::parse(br#"{"top_k":1,"topK":2}"#).unwrap();
+        assert!(both.camel().is_err());
     }
 
     #[test]

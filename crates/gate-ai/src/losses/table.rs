@@ -7,6 +7,8 @@
 use super::{Dialects, Entry, Group};
 
 mod chat_completions;
+mod converse;
+mod generate_content;
 mod messages;
 mod responses;
 
@@ -14,6 +16,10 @@ mod responses;
 const GROUPS: &[&[Group]] = &[
     chat_completions::SAID,
     chat_completions::UNTOLD,
+    converse::SAID,
+    converse::UNTOLD,
+    generate_content::SAID,
+    generate_content::UNTOLD,
     messages::SAID,
     messages::UNTOLD,
     responses::SAID,

@@ -19,6 +19,10 @@ pub enum SecretRef {
     Env(String),
     /// Path of a file; white space at its end is not part of the secret.
     File(PathBuf),
+    /// The parts of one credential, to be joined by line feeds. Kinds of provider make it; it is
+    /// never written.
+    #[serde(skip)]
+    Joined(Vec<SecretRef>),
 }
 
 /// Configuration that every provider has.

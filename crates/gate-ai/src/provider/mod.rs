@@ -4,6 +4,7 @@
 //! how a credential is shown to it. Sending is not its business. To add one, add a file that defines
 //! `KIND` and `Config`; `cargo xtask gen` lists the folder into [`registry`].
 
+mod aws;
 mod config;
 mod credential;
 pub mod registry;

@@ -8,6 +8,8 @@ use schemars::{Schema, SchemaGenerator};
 pub mod anthropic;
 #[path = "azure.rs"]
 pub mod azure;
+#[path = "bedrock.rs"]
+pub mod bedrock;
 #[path = "cloudflare.rs"]
 pub mod cloudflare;
 #[path = "cohere.rs"]
@@ -51,6 +53,7 @@ pub mod xai;
 pub const PROVIDERS: &[ProviderKind] = &[
     anthropic::KIND,
     azure::KIND,
+    bedrock::KIND,
     cloudflare::KIND,
     cohere::KIND,
     compatible::KIND,
@@ -86,6 +89,7 @@ pub fn read<R: ReadConfig>(kind: &ProviderKind, from: R) -> Result<ProviderConfi
     match kind.name {
         "anthropic" => read_as::<anthropic::Config, R>(from),
         "azure" => read_as::<azure::Config, R>(from),
+        "bedrock" => read_as::<bedrock::Config, R>(from),
         "cloudflare" => read_as::<cloudflare::Config, R>(from),
         "cohere" => read_as::<cohere::Config, R>(from),
         "compatible" => read_as::<compatible::Config, R>(from),
@@ -115,6 +119,7 @@ pub fn schema(kind: &ProviderKind, generator: &mut SchemaGenerator) -> Schema {
     match kind.name {
         "anthropic" => generator.subschema_for::<anthropic::Config>(),
         "azure" => generator.subschema_for::<azure::Config>(),
+        "bedrock" => generator.subschema_for::<bedrock::Config>(),
         "cloudflare" => generator.subschema_for::<cloudflare::Config>(),
         "cohere" => generator.subschema_for::<cohere::Config>(),
         "compatible" => generator.subschema_for::<compatible::Config>(),

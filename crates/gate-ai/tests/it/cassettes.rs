@@ -1,12 +1,23 @@
 //! Reads the recordings of the two dialects.
 
-use gate_ai::{Dialect, Usage};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use gate_ai::{Dialect, EventStreamFramer, Usage};
 use gate_model::units::Money;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+/// Dialects that are compared with each other; the others have files of their own.
+const TOGETHER: [Dialect; 4] = [
+    Dialect::ChatCompletions,
+    Dialect::Messages,
+    Dialect::Responses,
+    Dialect::Converse,
+];
+
+#[derive(Clone)]
 pub(crate) struct Cassette {
     pub(crate) name: String,
     pub(crate) dialect: Dialect,
@@ -14,6 +25,8 @@ pub(crate) struct Cassette {
     pub(crate) request: Option<Vec<u8>>,
     pub(crate) response: Vec<u8>,
     pub(crate) is_stream: bool,
+    /// Whether the answer's bytes are the provider's own.
+    pub(crate) exact: bool,
     pub(crate) usage: Option<Value>,
     /// Provider, model and the provider's own price.
     facts: [Value; 3],
@@ -26,7 +39,7 @@ pub(crate) fn all() -> &'static [Cassette] {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes");
         let mut all = Vec::new();
         for provider in folder(&root) {
-            for dialect in Dialect::ALL {
+            for dialect in TOGETHER {
                 let files = folder(&provider.join(dialect.as_str()));
                 all.extend(files.iter().filter_map(|path| read(path, dialect)));
             }
@@ -41,6 +54,33 @@ pub(crate) fn all() -> &'static [Cassette] {
     all
 }
 
+/// Every recording of one dialect.
+pub(crate) fn of(dialect: Dialect) -> Vec<Cassette> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/cassettes");
+    let providers = folder(&root);
+    let files = providers
+        .iter()
+        .flat_map(|provider| folder(&provider.join(dialect.as_str())));
+    let all: Vec<_> = files.filter_map(|path| read(&path, dialect)).collect();
+    if all.is_empty() {
+        let name = dialect.as_str();
+        eprintln!("skipped: no recordings of {name} in ../shared/cassettes");
+    }
+    all
+}
+
+/// Every recording with every dialect that it is translated to, Google's included.
+pub(crate) fn pairs() -> impl Iterator<Item = (&'static Cassette, Dialect)> {
+    static GOOGLES: OnceLock<Vec<Cassette>> = OnceLock::new();
+    let googles = GOOGLES.get_or_init(|| of(Dialect::GenerateContent));
+    let others = all().iter().flat_map(|c| {
+        let google = std::iter::once((c, Dialect::GenerateContent));
+        c.targets().map(move |to| (c, to)).chain(google)
+    });
+    let googles = googles.iter().flat_map(|c| TOGETHER.map(|to| (c, to)));
+    others.chain(googles)
+}
+
 fn folder(path: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(path) else {
         return Vec::new();
@@ -53,9 +93,14 @@ fn folder(path: &Path) -> Vec<PathBuf> {
 fn read(path: &Path, dialect: Dialect) -> Option<Cassette> {
     let value: Value = serde_json::from_slice(&std::fs::read(path).ok()?).unwrap();
     let body = |side: &str| {
-        value[side]["body_text"]
+        let side = &value[side];
+        let text = side["body_text"]
             .as_str()
-            .map(|text| text.as_bytes().to_vec())
+            .map(|text| text.as_bytes().to_vec());
+        text.or_else(|| {
+            let encoded = side["body_base64"].as_str()?;
+            Some(BASE64.decode(encoded).unwrap())
+        })
     };
     Some(Cassette {
         name: value["id"].as_str().unwrap().to_owned(),
@@ -63,7 +108,10 @@ fn read(path: &Path, dialect: Dialect) -> Option<Cassette> {
         status: value["response"]["status"].as_u64().unwrap(),
         request: body("request"),
         response: body("response").unwrap_or_default(),
-        is_stream: value["stream_format"] == "sse",
+        is_stream: ["sse", "json-array", "aws-eventstream"]
+            .iter()
+            .any(|format| value["stream_format"] == *format),
+        exact: value["fidelity"]["response"] == "exact",
         usage: value
             .get("usage")
             .filter(|usage| usage.is_object())
@@ -73,6 +121,15 @@ fn read(path: &Path, dialect: Dialect) -> Option<Cassette> {
 }
 
 impl Cassette {
+    /// The same with its answer in another form.
+    pub(crate) fn with_response(&self, name: String, response: Vec<u8>) -> Self {
+        Self {
+            name,
+            response,
+            ..self.clone()
+        }
+    }
+
     /// Who answered.
     pub(crate) fn provider(&self) -> &str {
         self.facts[0].as_str().unwrap_or_default()
@@ -95,10 +152,10 @@ impl Cassette {
         Money::from_decimal(&value.to_string())
     }
 
-    /// Every other dialect.
+    /// Every other dialect of those that are compared with each other.
     pub(crate) fn targets(&self) -> impl Iterator<Item = Dialect> + use<> {
         let own = self.dialect;
-        Dialect::ALL.into_iter().filter(move |to| *to != own)
+        TOGETHER.into_iter().filter(move |to| *to != own)
     }
 
     /// Whether the body is an answer of its dialect: one recording of Azure's stands in another
@@ -140,6 +197,15 @@ impl Cassette {
                 reasoning_tokens: first(&["output_tokens_details.reasoning_tokens"]),
                 ..Usage::default()
             },
+            Dialect::GenerateContent => Usage {
+                input_tokens: first(&["promptTokenCount"]) + first(&["toolUsePromptTokenCount"]),
+                output_tokens: first(&["candidatesTokenCount"]) + first(&["thoughtsTokenCount"]),
+                cached_tokens: first(&["cachedContentTokenCount"]),
+                reasoning_tokens: first(&["thoughtsTokenCount"]),
+                audio_input_tokens: first(&["promptTokensDetails.AUDIO"]),
+                audio_output_tokens: first(&["candidatesTokensDetails.AUDIO"]),
+                ..Usage::default()
+            },
             Dialect::Messages => Usage {
                 input_tokens: first(&["input_tokens"])
                     + first(&["cache_read_input_tokens"])
@@ -152,12 +218,21 @@ impl Cassette {
                 audio_input_tokens: 0,
                 audio_output_tokens: 0,
             },
+            Dialect::Converse => Usage {
+                input_tokens: first(&["inputTokens"])
+                    + first(&["cacheReadInputTokens"])
+                    + first(&["cacheWriteInputTokens"]),
+                output_tokens: first(&["outputTokens"]),
+                cached_tokens: first(&["cacheReadInputTokens"]),
+                cache_written_tokens: first(&["cacheWriteInputTokens"]),
+                ..Usage::default()
+            },
         })
     }
 
     /// The JSON of a stream's events.
     pub(crate) fn events(&self) -> Vec<Value> {
-        events(&self.response)
+        events(self.dialect, &self.response)
     }
 
     /// Several answers that a project recorded one behind the other in one file.
@@ -187,12 +262,30 @@ pub(crate) fn cuts(stream: &[u8], seed: u64, bytes: usize) -> Vec<usize> {
         .collect()
 }
 
-/// The JSON of a stream's events, read naively.
-pub(crate) fn events(stream: &[u8]) -> Vec<Value> {
+/// The JSON of a stream's events, read naively; those of binary frames each in an object under its
+/// event's name.
+pub(crate) fn events(dialect: Dialect, stream: &[u8]) -> Vec<Value> {
+    if dialect == Dialect::Converse {
+        return frames(stream);
+    }
     let text = std::str::from_utf8(stream).unwrap();
     text.lines()
         .filter_map(|line| line.strip_prefix("data:"))
         .filter(|data| data.trim() != "[DONE]")
         .map(|data| serde_json::from_str(data).unwrap())
         .collect()
+}
+
+fn frames(stream: &[u8]) -> Vec<Value> {
+    let mut events = Vec::new();
+    let mut framer = EventStreamFramer::new(1 << 24);
+    let read = framer.push(stream, |frame| {
+        let name = std::str::from_utf8(frame.name().unwrap()).unwrap();
+        let value: Value = serde_json::from_slice(frame.payload).unwrap();
+        events.push(serde_json::json!({ name: value }));
+        Ok(())
+    });
+    read.unwrap();
+    assert!(!framer.is_cut());
+    events
 }

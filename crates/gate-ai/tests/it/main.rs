@@ -4,6 +4,8 @@
 //! every test says that it was skipped.
 
 mod cassettes;
+mod converse;
+mod generate_content;
 mod native;
 mod oracle;
 mod pairs;

@@ -12,8 +12,8 @@ pub(crate) struct Said {
     pub(crate) text: String,
     pub(crate) thinking: String,
     pub(crate) calls: Vec<(String, String, Value)>,
-    stop: String,
-    usage: Option<Usage>,
+    pub(crate) stop: String,
+    pub(crate) usage: Option<Usage>,
 }
 
 fn usage_of(dialect: Dialect, usage: &Value) -> Option<Usage> {
@@ -118,6 +118,8 @@ pub(crate) fn said(dialect: Dialect, answer: &Value) -> Said {
         Dialect::ChatCompletions => said_by_chat(answer),
         Dialect::Messages => said_by_messages(answer),
         Dialect::Responses => said_by_responses(answer),
+        Dialect::Converse => said_by_converse(answer),
+        Dialect::GenerateContent => crate::generate_content::said(answer),
     }
 }
 
@@ -127,6 +129,8 @@ pub(crate) fn assembled(dialect: Dialect, events: &[Value]) -> Value {
         Dialect::ChatCompletions => assembled_chat(events),
         Dialect::Messages => assembled_messages(events),
         Dialect::Responses => assembled_responses(events),
+        Dialect::Converse => assembled_converse(events),
+        Dialect::GenerateContent => crate::generate_content::assembled(events),
     }
 }
 
@@ -305,6 +309,87 @@ fn assembled_responses(events: &[Value]) -> Value {
     end
 }
 
+/// Reads a Converse answer the way a client does.
+fn said_by_converse(answer: &Value) -> Said {
+    let mut said = Said::default();
+    let content = &answer["output"]["message"]["content"];
+    for block in content.as_array().into_iter().flatten() {
+        if let Some(text) = block["text"].as_str() {
+            said.text.push_str(text);
+        }
+        let cited = &block["citationsContent"]["content"];
+        for piece in cited.as_array().into_iter().flatten() {
+            said.text.push_str(piece["text"].as_str().unwrap());
+        }
+        let thought = &block["reasoningContent"]["reasoningText"]["text"];
+        said.thinking.push_str(thought.as_str().unwrap_or_default());
+        let call = &block["toolUse"];
+        if call.is_object() && call["type"] != "server_tool_use" {
+            said.calls.push((
+                call["toolUseId"].as_str().unwrap().to_owned(),
+                call["name"].as_str().unwrap().to_owned(),
+                call["input"].clone(),
+            ));
+        }
+    }
+    said.stop = match answer["stopReason"].as_str().unwrap_or("end_turn") {
+        "max_tokens" | "model_context_window_exceeded" => "length",
+        "guardrail_intervened" | "content_filtered" => "refusal",
+        "tool_use" => "tool",
+        _ => "end",
+    }
+    .into();
+    said.usage = usage_of(Dialect::Converse, &answer["usage"]);
+    said
+}
+
+fn assembled_converse(events: &[Value]) -> Value {
+    let mut blocks: Vec<(u64, Value)> = Vec::new();
+    let (mut stop, mut usage) = (Value::Null, Value::Null);
+    for event in events {
+        let (name, event) = event.as_object().unwrap().iter().next().unwrap();
+        let index = event["contentBlockIndex"].as_u64().unwrap_or(0);
+        match name.as_str() {
+            "contentBlockStart" => blocks.push((index, event["start"].clone())),
+            "contentBlockDelta" => {
+                if !blocks.iter().any(|(i, _)| *i == index) {
+                    blocks.push((index, json!({})));
+                }
+                let block = &mut blocks
+                    .iter_mut()
+                    .rev()
+                    .find(|(i, _)| *i == index)
+                    .unwrap()
+                    .1;
+                let delta = &event["delta"];
+                if delta["text"].is_string() {
+                    push(&mut block["text"], &delta["text"]);
+                }
+                let thought = &delta["reasoningContent"]["text"];
+                if thought.is_string() {
+                    let text = &mut block["reasoningContent"]["reasoningText"]["text"];
+                    push(text, thought);
+                }
+                if delta["toolUse"].is_object() {
+                    push(&mut block["json"], &delta["toolUse"]["input"]);
+                }
+            }
+            "messageStop" => stop = event["stopReason"].clone(),
+            "metadata" => usage = event["usage"].clone(),
+            _ => {}
+        }
+    }
+    for (_, block) in &mut blocks {
+        if block["toolUse"].is_object() {
+            let input = block["json"].as_str().filter(|text| !text.is_empty());
+            block["toolUse"]["input"] =
+                serde_json::from_str(input.unwrap_or("{}")).unwrap_or_default();
+        }
+    }
+    let content: Vec<Value> = blocks.into_iter().map(|(_, block)| block).collect();
+    json!({ "output": { "message": { "content": content } }, "stopReason": stop, "usage": usage })
+}
+
 /// Both sides without what only one can say.
 pub(crate) fn comparable(mut said: Said, from: Dialect, to: Dialect) -> Said {
     for (id, _, arguments) in &mut said.calls {
@@ -325,6 +410,9 @@ pub(crate) fn comparable(mut said: Said, from: Dialect, to: Dialect) -> Said {
             &mut usage.audio_input_tokens,
             &mut usage.audio_output_tokens,
         ];
+        if from == Dialect::Converse || to == Dialect::Converse {
+            usage.reasoning_tokens = 0;
+        }
         if from != to {
             audio.into_iter().for_each(|count| *count = 0);
             usage.cache_written_1h_tokens = 0;

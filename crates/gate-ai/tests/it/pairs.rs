@@ -105,6 +105,9 @@ impl Said {
         ] {
             *count = 0;
         }
+        if [from, to].contains(&Dialect::Converse) {
+            self.usage.reasoning_tokens = 0;
+        }
         if !(counts_writes(from) && counts_writes(to)) {
             self.usage.cache_written_tokens = 0;
         }
@@ -179,7 +182,7 @@ fn whole_answers_say_the_same_in_every_dialect() {
             let made = made.unwrap_or_else(|error| panic!("{name} to {to:?}: {error}"));
             let got = read_response(to, &made.body);
             let got = got.unwrap_or_else(|error| panic!("{name} to {to:?}: {error}"));
-            assert_eq!(got.model, "alias", "{name} to {to:?}");
+            assert!(to.in_path() || got.model == "alias", "{name} to {to:?}");
             let got = Said::of(&got).comparable(from, to);
             let expected = source.clone().comparable(from, to);
             if got != expected {
@@ -279,7 +282,10 @@ impl Asked {
             let schema = schema.unwrap_or(r#"{"type":"object","properties":{}}"#);
             asked.tools.push((
                 tool.name.to_string(),
-                tool.description.as_ref().map(ToString::to_string),
+                tool.description
+                    .as_ref()
+                    .filter(|text| !text.is_empty())
+                    .map(ToString::to_string),
                 serde_json::from_str(schema).unwrap(),
             ));
         }
@@ -407,6 +413,28 @@ fn requests_ask_the_same_in_every_dialect() {
                 got.stream = made.stream;
             }
             expected.stream = made.stream;
+            if made
+                .losses
+                .iter()
+                .any(|loss| loss.field == "content.image.url")
+            {
+                got.images = expected.images;
+            }
+            if to == Dialect::Converse {
+                // Earlier calls need a list of tools there, and no choice of none is a choice.
+                let none = format!("{:?}", ToolChoice::None);
+                if expected.tools.is_empty() || expected.choice == none {
+                    got.tools.clone_from(&expected.tools);
+                    got.choice.clone_from(&expected.choice);
+                }
+                // Tools that may not be called are left out.
+                if let Some(ToolChoice::Allowed { names, .. }) = &source.tool_choice {
+                    expected
+                        .tools
+                        .retain(|(name, ..)| names.iter().any(|n| n == name));
+                    got.choice.clone_from(&expected.choice);
+                }
+            }
             // What the target requires where the caller gave none, and room to think in.
             if expected.max_tokens.is_none() {
                 got.max_tokens = None;
@@ -433,37 +461,32 @@ fn lost() -> Vec<(Dialect, Dialect, Loss, String)> {
                 .map(|loss| (from, to, loss.clone(), name.to_owned())),
         );
     };
-    for cassette in cassettes::all() {
+    for (cassette, to) in cassettes::pairs() {
         let (from, name) = (cassette.dialect, cassette.name.as_str());
-        for to in cassette.targets() {
-            for keep_reasoning in [true, false] {
-                let options = TranslateOptions {
-                    keep_reasoning,
-                    ..options(cassette)
-                };
-                let body = cassette.request.as_deref().unwrap_or_default();
-                if let Ok(made) = translate_request(from, to, body, "target", &options) {
+        for keep_reasoning in [true, false] {
+            let options = TranslateOptions {
+                keep_reasoning,
+                ..options(cassette)
+            };
+            let body = cassette.request.as_deref().unwrap_or_default();
+            // What Google can be told depends on the family of the model.
+            for model in ["target", "gemini-2.5-pro"] {
+                if let Ok(made) = translate_request(from, to, body, model, &options) {
                     add(from, to, &made.losses, name);
                 }
             }
         }
-    }
-    for cassette in whole() {
-        let from = cassette.dialect;
-        for to in cassette.targets() {
-            let made =
-                translate_response(from, to, &cassette.response, "alias", &options(cassette));
-            add(from, to, &made.unwrap().losses, &cassette.name);
+        let body = &cassette.response;
+        if !cassette.is_stream && cassette.status == 200 && cassette.is_answer() {
+            let made = translate_response(from, to, body, "alias", &options(cassette));
+            add(from, to, &made.unwrap().losses, name);
         }
-    }
-    for cassette in streams() {
-        let from = cassette.dialect;
-        for to in cassette.targets() {
+        if cassette.is_stream && !body.starts_with(b"[") && !cassette.is_concatenated() {
             let mut translator = StreamTranslator::new(from, to, "alias", &options(cassette));
             let mut out = Vec::new();
-            let _ = translator.push(&cassette.response, &mut out);
+            let _ = translator.push(body, &mut out);
             let _ = translator.finish(&mut out);
-            add(from, to, translator.losses(), &cassette.name);
+            add(from, to, translator.losses(), name);
         }
     }
     for (from, kind, body) in written::MESSAGES {
@@ -471,9 +494,18 @@ fn lost() -> Vec<(Dialect, Dialect, Loss, String)> {
             let options = TranslateOptions::default();
             let losses = match kind {
                 written::Kind::Request => {
-                    let made = translate_request(*from, to, body.as_bytes(), "target", &options);
-                    made.unwrap_or_else(|error| panic!("{body}: {error}"))
-                        .losses
+                    // Bedrock's models differ in what they take.
+                    let models: &[&str] = match to {
+                        Dialect::Converse => &["target", "anthropic.claude-x", "amazon.nova-x"],
+                        _ => &["target"],
+                    };
+                    let mut losses = Vec::new();
+                    for model in models {
+                        let made = translate_request(*from, to, body.as_bytes(), model, &options);
+                        let made = made.unwrap_or_else(|error| panic!("{body}: {error}"));
+                        losses.extend(made.losses);
+                    }
+                    losses
                 }
                 written::Kind::Answer => {
                     let made = translate_response(*from, to, body.as_bytes(), "alias", &options);
@@ -551,6 +583,11 @@ fn no_entry_is_about_a_member_that_both_sides_know() {
     assert_none("members that both sides know", both);
 }
 
+/// A name without its underscores, which Google's reader takes out.
+fn plain(name: &str) -> String {
+    name.replace('_', "").to_ascii_lowercase()
+}
+
 /// Whether a dialect's requests have a member that is read without a loss.
 fn knows(dialect: Dialect, field: &str) -> bool {
     let Some(least) = written::least_request(dialect) else {
@@ -571,7 +608,7 @@ fn knows(dialect: Dialect, field: &str) -> bool {
             !made
                 .losses
                 .iter()
-                .any(|loss| loss.field == field && !is_untold(to, field))
+                .any(|loss| plain(&loss.field) == plain(field) && !is_untold(to, field))
         })
     })
 }

@@ -7,10 +7,11 @@ use serde_json::Value;
 /// Bytes spent on one stream: small streams are cut at every offset, longer ones at some.
 const BYTES: usize = 300_000;
 
+/// Streams framed as text; binary ones are in `converse.rs`.
 fn streams() -> impl Iterator<Item = &'static Cassette> {
     cassettes::all()
         .iter()
-        .filter(|cassette| cassette.is_stream)
+        .filter(|cassette| cassette.is_stream && cassette.dialect != Dialect::Converse)
 }
 
 #[derive(Debug, PartialEq)]
@@ -155,9 +156,10 @@ fn a_cut_stream_ends_with_an_error_in_the_callers_dialect() {
             // A short stream may have said why it stops in its first half.
             assert!(ended != failed, "{}", cassette.name);
             if failed {
-                let last = cassettes::events(&out).pop().unwrap();
+                let last = cassettes::events(to, &out).pop().unwrap();
+                let broken = &last["internalServerException"]["message"];
                 assert!(
-                    last["error"]["message"].is_string(),
+                    last["error"]["message"].is_string() || broken.is_string(),
                     "{}: {last}",
                     cassette.name
                 );

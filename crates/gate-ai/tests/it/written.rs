@@ -1,6 +1,6 @@
 //! Messages written for these tests: what no recording happens to lose, one member after another.
 
-use gate_ai::Dialect::{self, ChatCompletions, Messages, Responses};
+use gate_ai::Dialect::{self, ChatCompletions, Converse, GenerateContent, Messages, Responses};
 
 /// What a message is.
 #[derive(Debug, Clone, Copy)]
@@ -144,6 +144,131 @@ data: {"type":"message_delta","delta":{"stop_reason":"refusal","stop_details":{}
             {"type":"function_call","call_id":"c","name":"f","arguments":"{}",
              "namespace":"n","caller":{"type":"direct"}}]}"#,
     ),
+    // What only generateContent says, and what it cannot be told.
+    (
+        GenerateContent,
+        Request,
+        r#"{"contents":[{"role":"user","name":"ann","parts":[
+            {"text":"a","partMetadata":{},"mediaResolution":{"level":"LOW"}},
+            {"inlineData":{"mimeType":"video/mp4","data":"AA=="},"videoMetadata":{}},
+            {"fileData":{"mimeType":"audio/wav","fileUri":"https://a.example/a"}}]},
+            {"role":"model","parts":[
+              {"inlineData":{"mimeType":"image/png","data":"AA=="},"thought":true},
+              {"functionCall":{"name":"f","willContinue":true}}]},
+            {"role":"user","parts":[{"functionResponse":{"name":"f","response":{},
+              "scheduling":"SILENT"}}]}],
+            "serviceTier":"enormous","labels":{"a":"b"},"modelArmorConfig":{},
+            "safetySettings":[],"cachedContent":"cachedContents/a",
+            "tools":[{"functionDeclarations":[{"name":"f","behavior":"BLOCKING"}]}],
+            "toolConfig":{"retrievalConfig":{}},
+            "generationConfig":{"responseModalities":["AUDIO"],"responseMimeType":"text/x.enum",
+              "speechConfig":{}}}"#,
+    ),
+    (
+        GenerateContent,
+        Answer,
+        r#"{"responseId":"a","modelVersion":"m","modelStatus":{},"promptFeedback":{
+            "safetyRatings":[]},"candidates":[{"finishReason":"LANGUAGE","tokenCount":1,
+            "citationMetadata":{"citations":[{"uri":"https://a.example","license":"MIT"}]},
+            "finishMessage":"a","groundingAttributions":[],"content":{"parts":[{"text":"a"}]}},
+            {"index":1}]}"#,
+    ),
+    (
+        ChatCompletions,
+        Request,
+        r#"{"model":"m","messages":[{"role":"system","content":"a"},{"role":"user","content":[
+            {"type":"image_url","image_url":{"url":"https://a.example/a.png","detail":"low"}},
+            {"type":"file","file":{"filename":"a.pdf","file_id":"file-1"}},
+            {"type":"file","file":{"filename":"a.pdf",
+             "file_data":"data:application/pdf;base64,AA=="}}]},
+            {"role":"system","content":"b"},{"role":"user","content":"c"}],"user":"u",
+            "reasoning_effort":"xhigh","parallel_tool_calls":false,
+            "tools":[{"type":"function","function":{"name":"f"}}]}"#,
+    ),
+    (
+        ChatCompletions,
+        Request,
+        r#"{"model":"m","messages":[{"role":"user","content":"a"}],"reasoning_effort":"none"}"#,
+    ),
+    (
+        ChatCompletions,
+        Stream,
+        r#"data: {"id":"a","choices":[{"index":0,"finish_reason":"tool_calls","delta":{"tool_calls":[
+data: {"index":0,"id":"c","function":{"name":"f","arguments":"["}}]}}]}
+
+data: [DONE]
+
+"#,
+    ),
+    (
+        Messages,
+        Request,
+        r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":[
+            {"type":"image","source":{"type":"file","file_id":"f"}}]},
+            {"role":"assistant","content":[{"type":"text","text":"a","citations":[
+              {"type":"web_search_result_location","url":"https://a.example","title":"t",
+               "cited_text":"c","encrypted_index":"e"}]}]}]}"#,
+    ),
+    (
+        ChatCompletions,
+        Stream,
+        r#"data: {"id":"a","choices":[{"index":0,"delta":{"content":"ab","annotations":[
+data: {"type":"url_citation","url_citation":{"url":"https://a.example","title":"t",
+data: "start_index":0,"end_index":1}}]}}]}
+
+"#,
+    ),
+    // What only Converse says.
+    (
+        Converse,
+        Request,
+        r#"{"messages":[{"role":"user","content":[{"cachePoint":{"type":"default"}},{"text":"a"},
+            {"audio":{"format":"flac","source":{"bytes":"AA=="}}},
+            {"image":{"format":"png","source":{}}},
+            {"image":{"format":"png","source":{"s3Location":{"uri":"s3://a","bucketOwner":"1"}}}},
+            {"document":{"name":"a","source":{}}},
+            {"document":{"name":"a","context":"c","source":{"content":[{"text":"x"}]}}},
+            {"document":{"name":"b","format":"pdf",
+             "source":{"s3Location":{"uri":"s3://a","bucketOwner":"1"}}}},
+            {"reasoningContent":{"redactedContent":"/w=="}},
+            {"toolAddition":{}},{"toolRemoval":{}}]}],
+            "toolConfig":{"tools":[{"cachePoint":{"type":"default"}}]},
+            "additionalModelRequestFields":{"x":1},"additionalModelResponseFieldPaths":["/a"],
+            "outputConfig":{"effort":"odd"},"performanceConfig":{"latency":"optimized"},
+            "promptVariables":{},"serviceTier":{"type":"reserved"}}"#,
+    ),
+    (
+        Converse,
+        Answer,
+        r#"{"output":{"message":{"role":"assistant","content":[]}},
+            "stopReason":"malformed_tool_use","additionalModelResponseFields":{"x":1}}"#,
+    ),
+    // What Converse cannot be told.
+    (
+        ChatCompletions,
+        Request,
+        r#"{"model":"m","user":"u","metadata":{"a":"\u00fc"},"reasoning_effort":"xhigh",
+            "temperature":0.5,"top_p":0.5,"tool_choice":"none",
+            "tools":[{"type":"function","function":{"name":"f"}}],
+            "messages":[{"role":"user","content":[{"type":"image_url",
+             "image_url":{"url":"data:image/tiff;base64,AA=="}}]},
+            {"role":"assistant","tool_calls":[{"id":"a","type":"function",
+             "function":{"name":"f","arguments":"{}"}}]},
+            {"role":"tool","tool_call_id":"a","content":"x"}]}"#,
+    ),
+    (
+        Messages,
+        Request,
+        r#"{"model":"m","max_tokens":9000,"top_k":5,"top_p":0.5,"temperature":0.5,
+            "thinking":{"type":"enabled","budget_tokens":2000},
+            "messages":[{"role":"user","content":"a"}]}"#,
+    ),
+    (
+        Messages,
+        Request,
+        r#"{"model":"m","max_tokens":900,"top_p":0.5,"temperature":0.5,
+            "messages":[{"role":"user","content":"a"}]}"#,
+    ),
 ];
 
 /// Members that have one name and two meanings: the field, and the dialect that means another thing.
@@ -157,6 +282,7 @@ pub(crate) fn least_request(dialect: Dialect) -> Option<&'static str> {
             Some(r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"a"}]}"#)
         }
         Responses => Some(r#"{"model":"m","input":"a"}"#),
+        GenerateContent => Some(r#"{"contents":[{"parts":[{"text":"a"}]}]}"#),
         #[allow(unreachable_patterns, reason = "dialects to come")]
         _ => None,
     }

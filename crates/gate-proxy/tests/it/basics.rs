@@ -52,7 +52,7 @@ fn a_request_goes_through_and_its_connections_are_kept() {
 fn every_answer_is_dated_once() {
     const OLD: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
     let upstream = Upstream::http(|head, _| match head.contains("/dated") {
-        true => format!("HTTP/1.1 200 OK\r\nDate: {OLD}\r\ncontent-length: 0\r\n\r\n").into(),
+        true => format!("HTTP/1.1 200 OK\r\nDate: {OLD}\r\ncontent-length: 0\r\n\r\n"),
         false => ok("x"),
     });
     let gateway = Gateway::start(&plain(upstream.address, ""));

@@ -164,7 +164,7 @@ pub(super) fn write_citation(w: &mut Writer<'_>, citation: &Citation<'_>) {
 }
 
 /// An id in the letters that Anthropic allows.
-pub(super) fn tool_id(id: &str) -> Text<'_> {
+pub(in crate::dialect) fn tool_id(id: &str) -> Text<'_> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     if !id.is_empty() && id.chars().all(allowed) {
         return id.into();
@@ -177,7 +177,10 @@ pub(super) fn tool_id(id: &str) -> Text<'_> {
 }
 
 /// A call's arguments, which have to be an object here.
-pub(super) fn tool_input<'a>(name: &str, arguments: &'a str) -> Result<&'a str, DialectError> {
+pub(in crate::dialect) fn tool_input<'a>(
+    name: &str,
+    arguments: &'a str,
+) -> Result<&'a str, DialectError> {
     let trimmed = arguments.trim_ascii();
     if trimmed.is_empty() {
         return Ok("{}");

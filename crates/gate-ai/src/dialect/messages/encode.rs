@@ -2,8 +2,8 @@
 
 use super::blocks::{tool_id, tool_input, write_citation};
 use crate::conversation::{
-    Content, Effort, Format, Message, Part, Reasoning, Request, Role, ServiceTier, Source, Tool,
-    ToolChoice,
+    Content, Effort, Format, GOOGLE_SIGNATURE, Message, Part, Reasoning, Request, Role,
+    ServiceTier, Source, Tool, ToolChoice,
 };
 use crate::json::write::Writer;
 use crate::{DialectError, Losses, TranslateOptions};
@@ -53,19 +53,27 @@ pub(super) fn request(
 }
 
 /// What becomes of the wish to think under Anthropic's rules.
-struct Thinking {
-    max_tokens: u64,
+pub(in crate::dialect) struct Thinking {
+    /// The limit of tokens that goes with it.
+    pub(in crate::dialect) max_tokens: u64,
     budget: Option<u64>,
     adaptive: bool,
-    effort: Option<Effort>,
+    /// How hard a model that decides itself is to think.
+    pub(in crate::dialect) effort: Option<Effort>,
 }
 
 impl Thinking {
-    fn is_on(&self) -> bool {
+    /// Whether the model will think.
+    pub(in crate::dialect) fn is_on(&self) -> bool {
         self.budget.is_some() || self.adaptive
     }
 
-    fn plan(request: &Request<'_>, options: &TranslateOptions, losses: &mut Losses) -> Self {
+    /// Decides for one request.
+    pub(in crate::dialect) fn plan(
+        request: &Request<'_>,
+        options: &TranslateOptions,
+        losses: &mut Losses,
+    ) -> Self {
         let explicit = request.max_tokens;
         let mut plan = Self {
             max_tokens: explicit.unwrap_or(options.default_max_tokens),
@@ -112,6 +120,18 @@ impl Thinking {
     }
 }
 
+impl Thinking {
+    /// Writes the member `thinking`, if there is one.
+    pub(in crate::dialect) fn write(&self, w: &mut Writer<'_>) {
+        if self.adaptive {
+            w.key("thinking").open().member("type", "adaptive").close();
+        } else if let Some(budget) = self.budget {
+            w.key("thinking").open().member("type", "enabled");
+            w.key("budget_tokens").unsigned(budget).close();
+        }
+    }
+}
+
 /// Whether the turn to go on with called tools and its signed thoughts are not there: Anthropic
 /// refuses to think on in that case.
 fn lacks_thoughts(messages: &[Message<'_>]) -> bool {
@@ -130,8 +150,11 @@ fn lacks_thoughts(messages: &[Message<'_>]) -> bool {
 /// Thoughts go back only as the vendor signed them.
 fn can_hand_back(content: &Content<'_>) -> bool {
     match content {
-        Content::Reasoning { signature, .. } => signature.is_some(),
-        Content::RedactedReasoning(_) => true,
+        Content::Reasoning { signature, .. } => {
+            let signature = signature.as_deref();
+            signature.is_some_and(|signature| !signature.starts_with(GOOGLE_SIGNATURE))
+        }
+        Content::RedactedReasoning(data) => !data.starts_with(GOOGLE_SIGNATURE),
         _ => false,
     }
 }
@@ -142,12 +165,7 @@ fn write_thinking(
     format: Option<&Format<'_>>,
     losses: &mut Losses,
 ) {
-    if thinking.adaptive {
-        w.key("thinking").open().member("type", "adaptive").close();
-    } else if let Some(budget) = thinking.budget {
-        w.key("thinking").open().member("type", "enabled");
-        w.key("budget_tokens").unsigned(budget).close();
-    }
+    thinking.write(w);
     let schema = match format {
         Some(Format::JsonSchema { schema, .. }) => Some(schema),
         Some(Format::JsonObject) => {
@@ -376,7 +394,9 @@ fn write_part(
 fn unsayable(content: &Content<'_>) -> Option<&'static str> {
     match content {
         Content::Audio { .. } => Some("content.audio"),
-        Content::Reasoning { .. } if !can_hand_back(content) => Some("content.reasoning"),
+        Content::Reasoning { .. } | Content::RedactedReasoning(_) if !can_hand_back(content) => {
+            Some("content.reasoning")
+        }
         Content::Image {
             source: Source::File(_) | Source::Text(_),
             ..

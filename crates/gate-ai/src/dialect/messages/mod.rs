@@ -10,6 +10,9 @@ mod response;
 mod stream;
 mod stream_write;
 
+pub(in crate::dialect) use blocks::{tool_id, tool_input};
+pub(in crate::dialect) use encode::Thinking;
+
 use super::{Codec, StreamDecoder, StreamEncoder};
 use crate::conversation::{Request, Response};
 use crate::failure::{ErrorClass, ProviderError};

@@ -2,7 +2,8 @@
 
 use super::write::{write_annotations, write_reasoning};
 use crate::conversation::{
-    Content, Format, Message, Part, Reasoning, Request, Role, ServiceTier, Source, ToolChoice,
+    Content, Format, GOOGLE_SIGNATURE, Message, Part, Reasoning, Request, Role, ServiceTier,
+    Source, ToolChoice,
 };
 use crate::dialect::chat_completions::address;
 use crate::json::write::Writer;
@@ -210,8 +211,11 @@ fn write_thinking(w: &mut Writer<'_>, request: &Request<'_>, losses: &mut Losses
 
 fn has_sealed(message: &Message<'_>) -> bool {
     message.parts.iter().any(|part| match &part.content {
-        Content::Reasoning { signature, .. } => signature.is_some(),
-        Content::RedactedReasoning(_) => true,
+        Content::Reasoning {
+            signature: Some(sealed),
+            ..
+        }
+        | Content::RedactedReasoning(sealed) => !sealed.starts_with(GOOGLE_SIGNATURE),
         _ => false,
     })
 }
@@ -273,6 +277,16 @@ fn write_item(
             let parts: Vec<&Part<'_>> = parts.iter().collect();
             write_content(w, "input_text", &parts, losses);
             w.close();
+        }
+        // No vendor opens what another has sealed.
+        Content::Reasoning {
+            signature: Some(sealed),
+            ..
+        }
+        | Content::RedactedReasoning(sealed)
+            if sealed.starts_with(GOOGLE_SIGNATURE) =>
+        {
+            losses.add("content.reasoning");
         }
         Content::Reasoning {
             signature: None, ..

@@ -28,7 +28,7 @@ pub(super) async fn answer(
     let is_stream = head
         .headers
         .get(HeaderId::ContentType)
-        .is_some_and(|value| value.starts_with(b"text/event-stream"));
+        .is_some_and(|value| spoken.is_stream(value));
     let tap = Tap::new(exchange);
     let native = spoken == call.dialect;
     let mut losses = outgoing.losses;

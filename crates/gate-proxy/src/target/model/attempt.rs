@@ -3,6 +3,7 @@
 use super::answer::answer;
 use super::call::{Call, not_understood};
 use super::refusal::refused;
+use super::sign::sign;
 use super::{Model, Provider, ProviderTarget};
 use crate::upstream::attempt::{Answered, attempt};
 use crate::upstream::{Deadlines, Held};
@@ -44,10 +45,19 @@ pub(super) async fn one(
         Err(fault) => return Tried::Fault(fault),
     };
     note_provider(exchange, call, target);
-    let head = match request_head(exchange, provider, road.target(call.facts.stream)) {
+    let secret = provider.secret();
+    let path = road.target(call.facts.stream);
+    let mut head = match request_head(exchange, provider, path, secret) {
         Ok(head) => head,
         Err(fault) => return Tried::Fault(fault),
     };
+    if target.spoken(call.dialect) != call.dialect {
+        // What the caller accepts is what it is translated into.
+        head.headers.set(HeaderId::Accept, b"*/*");
+    }
+    if let Err(fault) = sign(exchange, provider, secret, &mut head, &outgoing.body).await {
+        return Tried::Fault(fault);
+    }
     let upstream = &provider.upstream;
     let clock = exchange.services.clock();
     let started = match exchange.record.attempts.is_empty() {
@@ -140,6 +150,7 @@ fn outgoing(
     let now_unix_s = exchange.record.started_unix.as_secs();
     let mut options = TranslateOptions {
         now_unix_s,
+        stream: call.dialect.in_path().then_some(call.facts.stream),
         ..target.provider.options.clone()
     };
     if spoken == call.dialect {
@@ -174,6 +185,7 @@ fn request_head(
     exchange: &Exchange,
     provider: &Provider,
     target: &str,
+    secret: Option<&str>,
 ) -> Result<RequestHead, Fault> {
     let caller = &exchange.request.head.headers;
     let mut headers = Headers::with_capacity(12, 512);
@@ -192,7 +204,6 @@ fn request_head(
             .try_set(name, value.as_bytes())
             .map_err(|error| Fault::new(FaultCode::InternalError).detail(error.to_string()))?;
     }
-    let secret = provider.secret();
     let place = provider.config.place(provider.kind);
     provider
         .kind

@@ -14,6 +14,7 @@ mod operation;
 mod provider;
 mod refusal;
 mod road;
+mod sign;
 mod tap;
 mod translated;
 
@@ -21,7 +22,7 @@ pub use compile::{Model, Models, ProviderTarget};
 pub use provider::Provider;
 pub use road::Road;
 
-use gate_ai::{Endpoint, ModelPlace, NoEndpoint, Operation, error_body};
+use gate_ai::{Endpoint, ModelPlace, NoEndpoint, Operation, error_body, error_header};
 use gate_flow::{Exchange, Fault, LocalFuture, Target};
 use gate_kit::http::Response;
 use gate_model::fault::FaultCode;
@@ -98,7 +99,12 @@ impl Target for ToModels {
         }
         let status = fault.code.status();
         let body = error_body(dialect, status, fault.code.as_str(), &message);
-        Some(Response::full(status, dialect.content_type(), body))
+        let mut response = Response::full(status, dialect.content_type(), body);
+        if let Some((name, value)) = error_header(dialect, status) {
+            let headers = &mut response.head.headers;
+            headers.append(name.as_bytes(), value.as_bytes());
+        }
+        Some(response)
     }
 }
 

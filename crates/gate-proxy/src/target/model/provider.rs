@@ -147,10 +147,7 @@ impl ReadConfig for Written<'_> {
 fn secrets(work: &mut Work<'_>, config: &ProviderConfig, path: &Path) -> Vec<String> {
     let mut secrets = Vec::new();
     for (index, reference) in config.credentials.iter().enumerate() {
-        let resolved = match reference {
-            SecretRef::Env(name) => work.compiler.secrets.env(name),
-            SecretRef::File(file) => work.compiler.secrets.file(&work.compiler.folder.join(file)),
-        };
+        let resolved = secret(work, reference);
         match resolved {
             Ok(secret) => secrets.push(secret),
             Err(message) => {
@@ -160,6 +157,29 @@ fn secrets(work: &mut Work<'_>, config: &ProviderConfig, path: &Path) -> Vec<Str
         }
     }
     secrets
+}
+
+/// A secret, from wherever it is kept.
+fn secret(work: &Work<'_>, reference: &SecretRef) -> Result<String, String> {
+    match reference {
+        SecretRef::Env(name) => work.compiler.secrets.env(name),
+        SecretRef::File(file) => work.compiler.secrets.file(&work.compiler.folder.join(file)),
+        SecretRef::Joined(parts) => {
+            let mut joined = String::new();
+            for part in parts {
+                let part = secret(work, part)?;
+                // Each is one line, so that none can stand for another.
+                if part.contains(['\n', '\r']) {
+                    return Err("a part of the credential has several lines".into());
+                }
+                if !joined.is_empty() {
+                    joined.push('\n');
+                }
+                joined.push_str(&part);
+            }
+            Ok(joined)
+        }
+    }
 }
 
 /// A URL, taken apart.

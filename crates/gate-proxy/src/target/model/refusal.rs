@@ -5,7 +5,7 @@ use super::answer::keep_for_caller;
 use super::attempt::Tried;
 use super::call::Call;
 use crate::upstream::attempt::Answered;
-use gate_ai::{ErrorClass, error_body, provider_error};
+use gate_ai::{ErrorClass, error_body, error_header, provider_error, with_error_kind};
 use gate_flow::Fault;
 use gate_kit::http::{Chunk, HeaderId, Response, ResponseHead};
 use gate_model::fault::FaultCode;
@@ -31,7 +31,8 @@ pub(super) async fn refused(
         Ok(chunk) => chunk.into_bytes(),
         Err(error) => return Tried::Next(Fault::from_response_body(&error)),
     };
-    let error = provider_error(spoken, &bytes);
+    let kind = head.headers.get_named("x-amzn-errortype");
+    let error = with_error_kind(provider_error(spoken, &bytes), kind);
     let class = gate_ai::failure::classify(head.status, &error);
     let words = error.message.clone().unwrap_or_default();
     let detail = format!(
@@ -64,7 +65,14 @@ pub(super) async fn refused(
             .or(error.kind.as_deref())
             .unwrap_or(class.as_str());
         let body = error_body(call.dialect, head.status, code, &words);
-        Response::full(head.status, call.dialect.content_type(), body)
+        let mut response = Response::full(head.status, call.dialect.content_type(), body);
+        if let Some((name, value)) = error_header(call.dialect, head.status) {
+            response
+                .head
+                .headers
+                .append(name.as_bytes(), value.as_bytes());
+        }
+        response
     };
     if let Some(after) = head.headers.get(HeaderId::RetryAfter)
         && !response.head.headers.contains(HeaderId::RetryAfter)

@@ -4,6 +4,8 @@
 //! or of recorded traffic, and the virtual environment with the SDKs. Where no package registry can
 //! be reached, a line says what was skipped.
 
+mod bedrock;
+
 use crate::demo::Demo;
 use crate::support::{Gateway, Reply, Upstream};
 use serde_json::{Value, json};
@@ -12,7 +14,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The SDKs, at the versions that the tests were written with.
-const PACKAGES: [&str; 2] = ["openai==3.54.0", "anthropic==2.12.0"];
+const PACKAGES: [&str; 3] = ["openai==3.54.0", "anthropic==2.12.0", "boto3==1.44.5"];
 /// Recordings per provider; more only repeat the same shapes.
 const RECORDINGS: usize = 60;
 
@@ -61,15 +63,21 @@ fn install() -> Option<PathBuf> {
 /// Runs `sdk.py`; returns how many checks were right, and fails with those that were not.
 #[track_caller]
 fn run(python: &Path, job: &Value) -> usize {
+    run_script(python, "tests/it/sdk/sdk.py", job)
+}
+
+/// Runs one of the scripts beside this file.
+#[track_caller]
+fn run_script(python: &Path, script: &str, job: &Value) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("job.json");
     std::fs::write(&file, job.to_string()).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/sdk/sdk.py");
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
     let mut command = Command::new(python);
     // Neither SDK may find settings of the machine.
-    for (name, _) in
-        std::env::vars().filter(|(name, _)| name.contains("API") || name.ends_with("_proxy"))
-    {
+    for (name, _) in std::env::vars().filter(|(name, _)| {
+        name.contains("API") || name.contains("AWS") || name.ends_with("_proxy")
+    }) {
         command.env_remove(name);
     }
     let output = command.arg(script).arg(file).output().unwrap();

@@ -6,7 +6,7 @@ pub(crate) mod upstream;
 
 pub(crate) use curl::{Answer, curl};
 pub(crate) use gateway::{Gateway, tidegate};
-pub(crate) use upstream::{Reply, Upstream};
+pub(crate) use upstream::{Reply, Seen, Upstream};
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,7 @@
 //! Sends one request of an operation to one provider.
 
 use super::super::Provider;
+use super::super::sign::sign_body;
 use super::secret;
 use crate::upstream::attempt::{Answered, attempt};
 use crate::upstream::{Deadlines, Held};
@@ -42,7 +43,9 @@ pub(super) async fn send(
     wire: &Wire<'_>,
     body: &mut Option<Body>,
 ) -> Result<Sent, Fault> {
-    let head = request_head(exchange, provider, wire)?;
+    let secret = secret(provider);
+    let mut head = request_head(exchange, provider, wire, secret)?;
+    sign_body(exchange, provider, secret, &mut head, body).await?;
     let upstream = &provider.upstream;
     let clock = exchange.services.clock();
     let started = clock.now();
@@ -90,6 +93,7 @@ fn request_head(
     exchange: &Exchange,
     provider: &Provider,
     wire: &Wire<'_>,
+    secret: Option<&str>,
 ) -> Result<RequestHead, Fault> {
     let broken = |error: String| Fault::new(FaultCode::InternalError).detail(error);
     let caller = &exchange.request.head.headers;
@@ -110,7 +114,6 @@ fn request_head(
         let set = headers.try_set(name, value.as_bytes());
         set.map_err(|error| broken(error.to_string()))?;
     }
-    let secret = secret(provider);
     let place = provider.config.place(provider.kind);
     let authorized = provider.kind.authorize_at(place, &mut headers, secret);
     authorized.map_err(|error| broken(error.to_string()))?;
