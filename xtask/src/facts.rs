@@ -11,6 +11,7 @@ use gate_kit::clock::Clock;
 use gate_kit::http::{Body, Method, Version};
 use gate_model::fault::FaultCode;
 use gate_policies::{POLICIES, when};
+use gate_proxy::money;
 use gate_proxy::record::metrics::{Format, Metrics, SinkCounts};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -30,6 +31,7 @@ pub(crate) fn facts() -> Value {
         "faults": faults.collect::<Vec<_>>(),
         "metrics": metrics(),
         "variables": when::VARIABLES,
+        "model_variables": when::MODEL_VARIABLES,
         "providers": PROVIDERS.iter().map(|kind| (kind.name, provider(kind))).collect::<Value>(),
     })
 }
@@ -99,6 +101,8 @@ fn metrics() -> String {
     let metrics = Metrics::new(Clock::System);
     let mut record = Record {
         route: Some("route".into()),
+        consumer: Some("consumer".into()),
+        team: Some("team".into()),
         target: Some("upstream".into()),
         status: 200,
         fault: Some(FaultCode::UpstreamReset),
@@ -130,5 +134,9 @@ fn metrics() -> String {
     }));
     metrics.observe(&record, &Method::Post, Version::Http11);
     metrics.config_applied(1, "digest");
-    metrics.page(Format::OpenMetrics, &SinkCounts::default(), |_| {})
+    metrics.page(
+        Format::OpenMetrics,
+        &SinkCounts::default(),
+        money::metrics::example,
+    )
 }

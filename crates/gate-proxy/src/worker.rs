@@ -269,6 +269,7 @@ impl Worker {
             moment: record.started,
             record,
             ai: None,
+            reservation: None,
             interim,
             services: self.services.clone(),
         };
@@ -328,7 +329,16 @@ impl Open {
             record.request_bytes = count.get();
         }
         if let Some(ai) = self.exchange.ai.take() {
-            record.ai = Some(Box::new(ai.take()));
+            let ai = ai.take();
+            // A stream that ended in order with an error in it is no success.
+            if let Some(detours) = &ai.detours {
+                record.fault = record.fault.or(detours.fault);
+            }
+            record.ai = Some(Box::new(ai));
+        }
+        match self.exchange.reservation.take() {
+            Some(reservation) => reservation.settle(&mut self.exchange.record),
+            None => price(&mut self.exchange.record),
         }
         self.worker
             .shared
@@ -338,6 +348,15 @@ impl Open {
             .exchanges
             .close();
         self.worker.shared.readers.finish(&mut self.exchange);
+    }
+}
+
+/// Says what a call cost that had nothing reserved.
+fn price(record: &mut Record) {
+    if let Some(ai) = &mut record.ai
+        && let Some(tariff) = ai.tariff.take()
+    {
+        ai.cost = tariff.cost(ai);
     }
 }
 

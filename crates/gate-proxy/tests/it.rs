@@ -10,24 +10,36 @@ mod cassettes;
 mod certificates;
 #[path = "it/desync.rs"]
 mod desync;
+#[path = "it/failures.rs"]
+mod failures;
 #[path = "it/fallback.rs"]
 mod fallback;
 #[path = "it/faults.rs"]
 mod faults;
 #[path = "it/grpc.rs"]
 mod grpc;
+#[path = "it/hedging.rs"]
+mod hedging;
 #[path = "it/hostile.rs"]
 mod hostile;
 #[path = "it/http2.rs"]
 mod http2;
+#[path = "it/misbehaviour.rs"]
+mod misbehaviour;
 #[path = "it/models.rs"]
 mod models;
+#[path = "it/money.rs"]
+mod money;
 #[path = "it/operations.rs"]
 mod operations;
 #[path = "it/peers.rs"]
 mod peers;
 #[path = "it/recorded.rs"]
 mod recorded;
+#[path = "it/resuming.rs"]
+mod resuming;
+#[path = "it/routing.rs"]
+mod routing;
 #[path = "it/sockets.rs"]
 mod sockets;
 #[path = "it/support.rs"]

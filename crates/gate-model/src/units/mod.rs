@@ -12,6 +12,7 @@ mod percent;
 mod period;
 mod rate;
 mod sha256;
+mod timestamp;
 
 pub use self::byte_size::ByteSize;
 pub use self::money::Money;
@@ -19,6 +20,7 @@ pub use self::percent::Percent;
 pub use self::period::Period;
 pub use self::rate::Rate;
 pub use self::sha256::Sha256Text;
+pub use self::timestamp::Timestamp;
 
 /// Why a text is no such quantity. Shown as `found ..., expected ...`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +33,7 @@ pub struct UnitError {
 }
 
 /// Shows at most 40 characters of a text that was not understood.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     if text.chars().count() <= 40 {
         return format!("`{}`", text.escape_debug());
     }
@@ -129,10 +131,10 @@ macro_rules! text_quantity {
         }
     };
 }
-use text_quantity;
+pub(crate) use text_quantity;
 
 /// A unit's error in serde's terms, so that found and expected stay apart in a finding.
-fn refuse<E: serde::de::Error>(error: UnitError) -> E {
+pub(crate) fn refuse<E: serde::de::Error>(error: UnitError) -> E {
     E::invalid_value(serde::de::Unexpected::Other(&error.found), &error.expected)
 }
 

@@ -13,11 +13,13 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 8] = [
+const CALLED: [&str; 10] = [
+    "budgets.yaml",
     "edge-policies.yaml",
     "grpc.yaml",
     "http-api.yaml",
     "models-fallback.yaml",
+    "models-routing.yaml",
     "models.yaml",
     "observability.yaml",
     "tcp-sni.yaml",
@@ -160,6 +162,66 @@ fn models() {
 }
 
 #[test]
+fn budgets() {
+    let provider = openai("sk-of-the-provider");
+    let here = format!("openai: {{ base_url: \"http://{}/v1\",", provider.address);
+    let gateway = Example::new("budgets.yaml")
+        .replace("openai: {", &here)
+        .replace("tokens: 2000000", "tokens: 2145")
+        .run(&[("OPENAI_API_KEY", "sk-of-the-provider")]);
+    let path = "/v1/chat/completions";
+    let mut served = 0;
+    // Each call may take 2,048 tokens, its 80 bytes and 9 more, and takes 3.
+    let refused = loop {
+        let answer = ask(&gateway, path, "assistant");
+        if answer.status != 200 {
+            break answer;
+        }
+        served += 1;
+    };
+    assert_eq!(served, 3);
+    assert_eq!(
+        refused.expect(429).json()["error"]["code"],
+        "budget_exceeded"
+    );
+    let file = gateway.file().display().to_string();
+    let calls = || {
+        let told = tidegate(&["usage", &file, "--by", "team,model", "--json"]);
+        assert!(told.status.success(), "{told:?}");
+        serde_json::from_slice::<serde_json::Value>(&told.stdout).unwrap_or_default()
+    };
+    eventually("every call is in the ledger", || calls()["calls"] == served);
+    let row = calls();
+    assert_eq!(
+        (&row["team"], &row["model"]),
+        (&"shop".into(), &"assistant".into())
+    );
+    let told = tidegate(&["usage", &file, "--budgets"]);
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(
+        text.contains("shop-monthly") && text.contains("web-daily"),
+        "{text}"
+    );
+    let bill = gateway.path().join("bill.csv");
+    std::fs::write(&bill, "day,model,cost\n2026-01-01,gpt-4o-mini,7\n").unwrap();
+    let bill = bill.display().to_string();
+    let told = tidegate(&[
+        "usage",
+        "reconcile",
+        &file,
+        "--provider",
+        "gpt",
+        "--bill",
+        &bill,
+    ]);
+    let text = String::from_utf8(told.stdout).unwrap();
+    assert!(
+        told.status.code() == Some(1) && text.contains("2026-01-01"),
+        "{text}"
+    );
+}
+
+#[test]
 fn models_fallback() {
     let failing = Upstream::start(|_| Reply::text("{}").status(503));
     let own = openai("");
@@ -189,6 +251,35 @@ fn models_fallback() {
     assert!(
         matches!(status, 403 | 404),
         "this consumer may not use it: {status}"
+    );
+}
+
+#[test]
+fn models_routing() {
+    let provider = openai("sk-second");
+    let here = format!("openai: {{ base_url: \"http://{}/v1\",", provider.address);
+    let nobody = "anthropic: { base_url: \"http://127.0.0.1:9/v1\",";
+    let gateway = Example::new("models-routing.yaml")
+        .replace("openai: { credentials", &format!("{here} credentials"))
+        .replace("anthropic: { credentials", &format!("{nobody} credentials"))
+        .run(&[
+            ("OPENAI_API_KEY", "sk-revoked"),
+            ("OPENAI_API_KEY_2", "sk-second"),
+            ("ANTHROPIC_API_KEY", "b"),
+        ]);
+    for model in ["assistant", "quick", "cached", "assistant"] {
+        let chat = ask(&gateway, "/v1/chat/completions", model)
+            .expect(200)
+            .json();
+        assert_eq!(chat["choices"][0]["message"]["content"], "from openai");
+    }
+    let refused = provider.seen();
+    let refused = refused
+        .iter()
+        .filter(|seen| seen.header("authorization") == Some("Bearer sk-revoked"));
+    assert!(
+        refused.count() <= 3,
+        "a key is passed over once it is refused"
     );
 }
 

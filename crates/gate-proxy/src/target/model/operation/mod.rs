@@ -13,10 +13,11 @@ mod realtime;
 mod send;
 
 use super::{Model, Provider, ProviderTarget, may_use};
+use crate::money;
 use gate_ai::{Endpoint, ModelPlace, Operation};
 use gate_flow::{AiFacts, Exchange, Fault};
+use gate_kit::clock::Moment;
 use gate_kit::http::Response;
-use gate_kit::random;
 use gate_model::fault::FaultCode;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -90,12 +91,36 @@ fn model(models: &Known, exchange: &Exchange, name: &str) -> Result<Arc<Model>, 
 
 /// A model's targets in the order to try them.
 fn targets(model: &Model) -> Vec<&ProviderTarget> {
-    model.order(random::bits())
+    model.drawn()
 }
 
-/// A credential of the provider.
-fn secret(provider: &Provider) -> Option<&str> {
-    provider.secret()
+/// The same, less those whose condition does not hold for this call.
+fn targets_for<'m>(
+    exchange: &Exchange,
+    model: &'m Model,
+) -> Result<Vec<&'m ProviderTarget>, Fault> {
+    let mut all = targets(model);
+    let mut failed = None;
+    all.retain(
+        |target| match target.when.as_ref().map(|when| when.holds(exchange)) {
+            None => true,
+            Some(Ok(holds)) => holds,
+            Some(Err(error)) => {
+                failed = Some(Fault::new(FaultCode::PolicyFailed).detail(error));
+                false
+            }
+        },
+    );
+    failed.map_or(Ok(all), Err)
+}
+
+/// A credential of the provider: the next in turn that does not rest.
+fn secret(provider: &Provider, now: Moment) -> Option<&str> {
+    let count = provider.credentials.len();
+    let turn = provider.turn();
+    let mut all = (0..count).map(|step| &provider.credentials[(turn + step) % count]);
+    let awake = all.clone().find(|credential| !credential.bench.is_out(now));
+    awake.or_else(|| all.next())?.secret.as_deref()
 }
 
 /// Opens the facts of a call.
@@ -109,6 +134,30 @@ fn open_facts(exchange: &mut Exchange, operation: Operation, model: &Arc<str>, s
     exchange.record.target = Some(model.clone());
 }
 
+/// Reserves what the call may cost; `body` where it has been read whole.
+async fn reserve(
+    exchange: &mut Exchange,
+    model: &Model,
+    operation: Operation,
+    body: Option<&[u8]>,
+) -> Result<(), Fault> {
+    let writes_nothing = matches!(
+        operation,
+        Operation::Embeddings(_)
+            | Operation::Rerank(_)
+            | Operation::Moderations
+            | Operation::CountTokens(_)
+    );
+    let asked = money::reserve::Asked {
+        dialect: operation.error_dialect(),
+        body,
+        has_tools: false,
+        max_tokens: writes_nothing.then_some(0),
+        copies: 1,
+    };
+    model.treasury.reserve(exchange, &asked).await
+}
+
 /// Notes who is tried, and whether for another operation than was asked.
 fn note_target(exchange: &Exchange, target: &ProviderTarget, translated: bool) {
     let Some(ai) = &exchange.ai else { return };
@@ -116,5 +165,6 @@ fn note_target(exchange: &Exchange, target: &ProviderTarget, translated: bool) {
     ai.provider = Some(target.provider.name.clone());
     ai.provider_kind = target.provider.kind.telemetry_name;
     ai.provider_model = Some(target.model.clone());
+    ai.tariff.clone_from(&target.tariff);
     ai.translated = translated;
 }
