@@ -188,6 +188,10 @@ pub(crate) struct UsageOptions {
     /// Print budgets with what is left of them instead.
     #[arg(long)]
     pub(crate) budgets: bool,
+    /// Print calls that are charged at what they reserved, because their gateway died, with the
+    /// ids that `usage reconcile --release` takes.
+    #[arg(long, conflicts_with = "budgets")]
+    pub(crate) unsettled: bool,
     /// Print one JSON object per line.
     #[arg(long)]
     pub(crate) json: bool,

@@ -14,7 +14,7 @@ use gate_model::resources::{Resources, Store as Settings};
 use gate_model::units::{Money, Timestamp};
 use gate_proxy::{compile, money};
 use gate_store::Store;
-use gate_store::ledger::{BalanceRow, UsageQuery, UsageRow};
+use gate_store::ledger::{BalanceRow, UnsettledRow, UsageQuery, UsageRow};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
@@ -54,7 +54,10 @@ fn open(file: &Path) -> Result<(Resources, Box<dyn Store>), String> {
 
 fn show(file: &Path, options: &UsageOptions) -> Result<ExitCode, String> {
     let (resources, mut store) = open(file)?;
-    let text = if options.budgets {
+    let text = if options.unsettled {
+        let rows = store.unsettled().map_err(|error| error.to_string())?;
+        unsettled(&rows, options.format())
+    } else if options.budgets {
         let rows = store.balances().map_err(|error| error.to_string())?;
         budgets(&resources, &rows, options.format())
     } else {
@@ -144,6 +147,23 @@ fn calls(options: &UsageOptions, rows: &[UsageRow]) -> String {
         cells.push(dollars(row.cost_picodollars));
         cells.push(notes.join(", "));
         table.row(cells);
+    }
+    table.finish()
+}
+
+fn unsettled(rows: &[UnsettledRow], format: UsageFormat) -> String {
+    if format == UsageFormat::Json {
+        return lines(rows.iter().map(|row| json!(row)));
+    }
+    let mut table = Table::new(&["call", "day", "consumer", "model", "charged"]);
+    for row in rows {
+        table.row(vec![
+            row.exchange.clone(),
+            day(u64::try_from(row.at_ms / 1000).unwrap_or(0)),
+            row.consumer.clone(),
+            row.model.clone(),
+            row.charges.replace('\n', ", "),
+        ]);
     }
     table.finish()
 }

@@ -11,7 +11,7 @@ mod recover;
 pub mod usage;
 
 pub use recover::Recovered;
-pub use usage::{BalanceRow, UsageBy, UsageQuery, UsageRow};
+pub use usage::{BalanceRow, UnsettledRow, UsageBy, UsageQuery, UsageRow};
 
 use crate::database::Database;
 use crate::{Instance, StoreError};
@@ -197,6 +197,13 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`].
     fn balances(&mut self) -> Result<Vec<BalanceRow>, StoreError>;
+
+    /// Charges of calls whose process died, that nobody has taken back; at most 1,000, the oldest
+    /// first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn unsettled(&mut self) -> Result<Vec<UnsettledRow>, StoreError>;
 
     /// Takes an `unsettled` charge back, once the provider's bill says what the call really cost.
     /// Returns whether there was one.

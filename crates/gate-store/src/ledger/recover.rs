@@ -7,8 +7,8 @@
 
 use super::commit::{Ledger, Sums, add};
 use super::{
-    BalanceRow, Batch, Charge, Entry, Facts, Granted, SqlStore, Store, Tokens, UsageQuery,
-    UsageRow, read_charges,
+    BalanceRow, Batch, Charge, Entry, Facts, Granted, SqlStore, Store, Tokens, UnsettledRow,
+    UsageQuery, UsageRow, read_charges,
 };
 use crate::database::{Database, Value, transaction};
 use crate::{Instance, StoreError};
@@ -74,6 +74,10 @@ impl<D: Database> Store for SqlStore<D> {
 
     fn balances(&mut self) -> Result<Vec<BalanceRow>, StoreError> {
         super::usage::balances(&mut self.database)
+    }
+
+    fn unsettled(&mut self) -> Result<Vec<UnsettledRow>, StoreError> {
+        super::usage::unsettled(&mut self.database)
     }
 
     fn release(&mut self, exchange: &str, now_ms: i64) -> Result<bool, StoreError> {

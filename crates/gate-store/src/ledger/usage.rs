@@ -94,6 +94,40 @@ pub struct BalanceRow {
     pub leased: i64,
 }
 
+/// A charge of a call whose process died.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UnsettledRow {
+    /// The call's id; `lease/...` for what a process held beyond known reservations.
+    pub exchange: String,
+    /// When the reservation was made, or the lease taken back, in UNIX milliseconds.
+    pub at_ms: i64,
+    /// The consumer.
+    pub consumer: String,
+    /// The model that was asked for.
+    pub model: String,
+    /// What is charged: `budget@period=amount`, one a line.
+    pub charges: String,
+}
+
+pub(super) fn unsettled<D: Database>(database: &mut D) -> Result<Vec<UnsettledRow>, StoreError> {
+    let rows = database.query(
+        "SELECT exchange, at_ms, consumer, model, charges FROM entry
+         WHERE kind = 'unsettled' AND NOT EXISTS (
+               SELECT 1 FROM entry AS later WHERE later.exchange = entry.exchange
+               AND later.kind IN ('settle', 'release'))
+         ORDER BY sequence LIMIT 1000",
+        &[],
+    )?;
+    let row = |row: &Vec<Value>| UnsettledRow {
+        exchange: row[0].text().to_owned(),
+        at_ms: row[1].int(),
+        consumer: row[2].text().to_owned(),
+        model: row[3].text().to_owned(),
+        charges: row[4].text().to_owned(),
+    };
+    Ok(rows.iter().map(row).collect())
+}
+
 /// An `unsettled` entry counts until a later entry of the same call takes it back.
 pub(super) fn usage<D: Database>(
     database: &mut D,

@@ -99,6 +99,13 @@ fn what_dead_processes_left_open_is_charged() {
         };
         dead.commit(&late).unwrap();
         assert_eq!(balance(&mut *heir), (11, 76, 0));
+        let open: Vec<String> = heir
+            .unsettled()
+            .unwrap()
+            .into_iter()
+            .map(|r| r.exchange)
+            .collect();
+        assert_eq!(open, ["open", "lease/dead/b@0"]);
         // The bill says what the other one cost; its charge is taken back once.
         assert!(heir.release("open", 34_000).unwrap());
         assert!(!heir.release("open", 34_000).unwrap() && !heir.release("none", 0).unwrap());
