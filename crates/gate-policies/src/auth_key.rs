@@ -42,7 +42,9 @@ pub struct AuthKeyConfig {
 impl Default for AuthKeyConfig {
     fn default() -> Self {
         Self {
-            headers: vec!["authorization".into(), "x-api-key".into()],
+            headers: ["authorization", "x-api-key", "x-goog-api-key"]
+                .map(String::from)
+                .to_vec(),
             query: None,
             forward: false,
             optional: false,

@@ -16,6 +16,8 @@ mod failures;
 mod fallback;
 #[path = "it/faults.rs"]
 mod faults;
+#[path = "it/google.rs"]
+mod google;
 #[path = "it/grpc.rs"]
 mod grpc;
 #[path = "it/hedging.rs"]

@@ -4,7 +4,7 @@ use gate_ai::Usage;
 use gate_ai::prices::{PriceUnit, Prices, Rates, ServiceTier, model_facts};
 use gate_flow::{AiFacts, Tariff};
 use gate_kit::clock::Clock;
-use gate_model::resources::{Price, TokenKind};
+use gate_model::resources::{Price, TokenKind, TokenPrice};
 use gate_model::units::Money;
 
 /// Output tokens of a call where neither the request nor the catalogue bounds them.
@@ -57,6 +57,22 @@ impl ModelTariff {
     #[must_use]
     pub const fn is_known(&self) -> bool {
         self.prices.is_some()
+    }
+
+    /// The usual prices of a million tokens, in dollars, to compare providers by; never to bill.
+    #[must_use]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a comparison needs no exact price"
+    )]
+    pub fn per_million(&self) -> Option<TokenPrice> {
+        let rates = self.rates()?;
+        let price = |unit| rates.price(unit, ServiceTier::Standard, 0);
+        let dollars = |picodollars: u64| picodollars as f64 / MILLION as f64;
+        Some(TokenPrice {
+            input: dollars(price(PriceUnit::Input)?),
+            output: dollars(price(PriceUnit::Output).unwrap_or(0)),
+        })
     }
 
     /// The most tokens of input and output that a request can come to here: `None` for input that
@@ -224,6 +240,8 @@ mod tests {
         assert_eq!((input, output), (Some(2_050), 16_384));
         assert!(tariff.bound(input, output) > tariff.cost(&facts).unwrap());
         let listed = ModelTariff::new("openai", "gpt-4o", None, &Clock::System).unwrap();
+        let prices = listed.per_million().unwrap();
+        assert!((prices.input - 2.5).abs() < 1e-9 && (prices.output - 10.0).abs() < 1e-9);
         assert_eq!(listed.cost(&facts).unwrap().to_string(), "0.0026");
         let fine = own(&[(TokenKind::Input, "0.0000001")]);
         assert!(ModelTariff::new("openai", "x", Some(&[fine]), &Clock::System).is_err());

@@ -22,7 +22,9 @@ impl SecretSource for Secrets {
     }
 
     fn file(&self, path: &std::path::Path) -> Result<String, String> {
-        Err(format!("{}: no files in these tests", path.display()))
+        let text = std::fs::read_to_string(path);
+        text.map(|text| text.trim_end().to_owned())
+            .map_err(|error| format!("{}: {error}", path.display()))
     }
 }
 

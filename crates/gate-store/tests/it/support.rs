@@ -186,25 +186,34 @@ fn programs() -> Option<PathBuf> {
     folders.find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
 }
 
-/// A command as a user that is not root, which the server refuses to run as.
-fn command(program: &Path) -> Command {
-    if !rustix::process::geteuid().is_root() {
-        return Command::new(program);
+/// What a program is started with, so that it does not run as root, which the server refuses.
+fn as_nobody() -> &'static [&'static str] {
+    match rustix::process::geteuid().is_root() {
+        true => &[
+            "setpriv",
+            "--reuid=nobody",
+            "--regid=nogroup",
+            "--clear-groups",
+        ],
+        false => &["env"],
     }
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=nobody", "--regid=nogroup", "--clear-groups"]);
-    command.arg(program);
-    command
 }
 
+/// Runs a server until its standard input ends, which this process holds open for as long as it
+/// lives; then stops it and removes its folder.
+const KEEPER: &str = r#"folder=$1; shift; "$@" & server=$!
+    cat >/dev/null; kill -QUIT $server; wait $server; rm -rf "$folder""#;
+
 fn start() -> Option<Server> {
-    static CHILD: Mutex<Option<Child>> = Mutex::new(None);
+    static KEPT: Mutex<Option<Child>> = Mutex::new(None);
     let programs = programs()?;
     let folder = tempfile::tempdir().ok()?.keep();
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(&folder, open).ok()?;
-    let data = folder.join("data");
-    let made = command(&programs.join("initdb"))
+    let (user, data) = (as_nobody(), folder.join("data"));
+    let made = Command::new(user[0])
+        .args(&user[1..])
+        .arg(programs.join("initdb"))
         .args([
             "--auth=trust",
             "--username=tidegate",
@@ -220,19 +229,30 @@ fn start() -> Option<Server> {
         return None;
     }
     let log = std::fs::File::create(folder.join("log")).ok()?;
-    let child = command(&programs.join("postgres"))
+    let keeper = Command::new("sh")
+        .args(["-c", KEEPER, "sh"])
+        .arg(&folder)
+        .args(user)
+        .arg(programs.join("postgres"))
         .arg("-D")
         .arg(&data)
-        .args(["-c", "listen_addresses=", "-c", "max_connections=50", "-k"])
+        .args([
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "max_connections=50",
+            "-c",
+            "fsync=off",
+            "-k",
+        ])
         .arg(&folder)
-        .current_dir(&folder)
+        .current_dir("/")
+        .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(log)
         .spawn()
         .ok()?;
-    // The postmaster ends when its data folder vanishes; the child is kept so that it is not reaped
-    // early.
-    *CHILD.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+    *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
     let server = Server {
         folder,
         databases: AtomicU64::new(0),

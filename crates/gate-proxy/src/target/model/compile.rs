@@ -136,6 +136,14 @@ impl Models {
     }
 }
 
+/// What the catalogue, or `prices`, says about a target.
+fn list_price(treasury: &Treasury, written: &ModelTarget) -> Option<resources::TokenPrice> {
+    let (provider, model) = (written.provider.as_str(), written.model.as_str());
+    treasury
+        .tariff(&provider.into(), &model.into())?
+        .per_million()
+}
+
 fn model(
     work: &mut Work<'_>,
     providers: &HashMap<&String, Arc<Provider>>,
@@ -162,7 +170,8 @@ fn model(
             let path = path.key(key).index(index);
             // A choice by price over a target without one would silently be another choice.
             let by_price = settings.strategy == Strategy::LowestCost {};
-            if key == "targets" && by_price && written.price.is_none() {
+            let priced = written.price.is_some() || list_price(treasury, written).is_some();
+            if key == "targets" && by_price && !priced {
                 let message = "the strategy `lowest_cost` needs the price of every target";
                 work.report(Finding::error("missing_price", path.key("price"), message));
             }
@@ -180,6 +189,8 @@ fn model(
     for target in &mut targets {
         let tariff = treasury.tariff(&target.provider.name, &target.model);
         let known = tariff.filter(|tariff| tariff.is_known());
+        let listed = known.as_ref().and_then(|tariff| tariff.per_million());
+        target.facts.price = target.facts.price.or(listed);
         target.tariff = known.map(|tariff| tariff as Arc<dyn Tariff>);
     }
     Model {

@@ -257,6 +257,8 @@ impl Kept {
             facts,
             model: &model,
             deadline: self.deadline,
+            // One JSON list is never continued.
+            query: Some("alt=sse".to_owned()),
         };
         while let Some(position) = self.targets.pop_front() {
             let target = &model.targets[position];

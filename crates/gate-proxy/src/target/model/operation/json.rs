@@ -190,7 +190,7 @@ async fn answered(
             super::super::answer::keep_for_caller(&mut head.headers);
             let tap = Tap::new(exchange);
             let watch = Watch::of(&exchange.overrides, model, None);
-            let body = TapStream::new(sent.body, Dialect::ChatCompletions, stream, tap, watch);
+            let body = TapStream::new(sent.body, stream, tap, watch);
             let body = Body::Stream(Box::new(body));
             Ok(Response { head, body })
         }
