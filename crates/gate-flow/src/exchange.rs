@@ -39,10 +39,19 @@ pub struct Exchange {
     /// What a model call consumes, while its answer is still on its way; moved into the record when
     /// the exchange ends.
     pub ai: Option<Rc<RefCell<AiFacts>>>,
+    /// What a call to a model has reserved, settled from the record when the exchange ends.
+    pub reservation: Option<Box<dyn Reservation>>,
     /// Takes interim responses (1xx) for the caller, where the connection can carry them.
     pub interim: Option<Rc<dyn InterimSink>>,
     /// What the worker offers: clock, tracked tasks, outgoing requests.
     pub services: Rc<dyn Services>,
+}
+
+/// What a call to a model may cost, set aside before it was made.
+pub trait Reservation {
+    /// Ends it with what the record says was consumed, and writes the cost into the record. Called
+    /// exactly once, whatever became of the exchange.
+    fn settle(self: Box<Self>, record: &mut Record);
 }
 
 /// What is known about the connection of a caller.

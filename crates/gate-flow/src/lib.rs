@@ -14,11 +14,11 @@ mod services;
 mod snapshot;
 
 pub use compile::{CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState};
-pub use exchange::{Client, Exchange, InterimSink, Overrides, Parameters, TlsFacts};
+pub use exchange::{Client, Exchange, InterimSink, Overrides, Parameters, Reservation, TlsFacts};
 pub use fault::Fault;
 pub use policy::{Condition, Policy, Verdict};
 pub use record::{
-    AiFacts, Attempt, Detours, Leg, LegEnd, Needs, Outcome, Record, Seam, TraceContext,
+    AiFacts, Attempt, Detours, Leg, LegEnd, Needs, Outcome, Record, Seam, Tariff, TraceContext,
 };
 pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchRequest, Fetched, LocalFuture, Services};

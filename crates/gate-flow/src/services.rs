@@ -52,6 +52,9 @@ pub struct FetchRequest {
     pub bytes_max: usize,
     /// Hosts that may resolve to loopback, link-local or metadata addresses.
     pub allow_private: Vec<String>,
+    /// A form to post (`application/x-www-form-urlencoded`), encoded already; asked for by GET
+    /// without one.
+    pub form: Option<String>,
 }
 
 /// A fetched document.

@@ -71,7 +71,7 @@ impl Harness {
             let caller = Caller {
                 name: (*name).into(),
                 team: team.map(Into::into),
-                models: None,
+                ..Caller::default()
             };
             known.insert(caller, keys.iter().map(|key| sha256(key.as_bytes())));
         }
@@ -170,6 +170,7 @@ impl Harness {
                 ..Record::default()
             },
             ai: None,
+            reservation: None,
             interim: None,
             services: self.services.clone(),
         }

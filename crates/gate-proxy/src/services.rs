@@ -5,7 +5,9 @@ use crate::upstream::connector::parse_endpoint;
 use crate::upstream::{Deadlines, Held, attempt};
 use gate_flow::{Fault, FetchError, FetchRequest, Fetched, LocalFuture, Services};
 use gate_kit::clock::Clock;
-use gate_kit::http::{Body, HeaderId, Headers, Method, Request, RequestHead, Response, Version};
+use gate_kit::http::{
+    Body, Chunk, HeaderId, Headers, Method, Request, RequestHead, Response, Version,
+};
 use gate_model::fault::FaultCode;
 use gate_net::connect::{ConnectOptions, connect};
 use gate_net::connection::client::{ClientConnection, ClientExchange, Recycle};
@@ -180,8 +182,19 @@ async fn fetch(shared: &Shared, request: &FetchRequest) -> Result<Fetched, Fetch
     let mut headers = Headers::new();
     headers.append_known(HeaderId::UserAgent, b"tidegate");
     headers.append_known(HeaderId::Accept, b"application/json");
+    let (method, body) = match &request.form {
+        Some(form) => {
+            let kind = b"application/x-www-form-urlencoded";
+            headers.append_known(HeaderId::ContentType, kind);
+            (
+                Method::Post,
+                Body::from(Chunk::from(form.clone().into_bytes())),
+            )
+        }
+        None => (Method::Get, Body::Empty),
+    };
     let head = RequestHead {
-        method: Method::Get,
+        method,
         authority: authority.to_owned(),
         target: path.to_owned(),
         version: Version::Http11,
@@ -189,9 +202,8 @@ async fn fetch(shared: &Shared, request: &FetchRequest) -> Result<Fetched, Fetch
         upgrade: None,
     };
     let connection = ClientConnection::new(io);
-    let mut exchange =
-        ClientExchange::start(connection, &head, Body::Empty, http1::Limits::default())
-            .map_err(|error| fail(format!("{error:?}")))?;
+    let mut exchange = ClientExchange::start(connection, &head, body, http1::Limits::default())
+        .map_err(|error| fail(format!("{error:?}")))?;
     let answer = poll_fn(|cx| exchange.poll_head(cx, &mut |_| {}))
         .await
         .map_err(|error| fail(format!("{error:?}")))?;

@@ -269,6 +269,7 @@ impl Worker {
             moment: record.started,
             record,
             ai: None,
+            reservation: None,
             interim,
             services: self.services.clone(),
         };
@@ -335,6 +336,10 @@ impl Open {
             }
             record.ai = Some(Box::new(ai));
         }
+        match self.exchange.reservation.take() {
+            Some(reservation) => reservation.settle(&mut self.exchange.record),
+            None => price(&mut self.exchange.record),
+        }
         self.worker
             .shared
             .readers
@@ -343,6 +348,15 @@ impl Open {
             .exchanges
             .close();
         self.worker.shared.readers.finish(&mut self.exchange);
+    }
+}
+
+/// Says what a call cost that had nothing reserved.
+fn price(record: &mut Record) {
+    if let Some(ai) = &mut record.ai
+        && let Some(tariff) = ai.tariff.take()
+    {
+        ai.cost = tariff.cost(ai);
     }
 }
 
