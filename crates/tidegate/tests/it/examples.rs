@@ -13,8 +13,9 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 10] = [
+const CALLED: [&str; 11] = [
     "budgets.yaml",
+    "claude-and-gpt.yaml",
     "edge-policies.yaml",
     "grpc.yaml",
     "http-api.yaml",
@@ -159,6 +160,47 @@ fn models() {
     assert_eq!(message["content"][0]["text"], "from openai");
     ask(&gateway, "/v1/chat/completions", "gpt-4o-mini").expect(404);
     assert!(String::from_utf8_lossy(&provider.seen()[0].body).contains("\"gpt-4o-mini\""));
+}
+
+#[test]
+fn claude_and_gpt() {
+    let gpt = openai("sk-of-openai");
+    let claude = anthropic("sk-of-anthropic");
+    let openai = format!(
+        "openai: {{ base_url: \"http://{}/v1\", credentials",
+        gpt.address
+    );
+    let anthropic = format!(
+        "anthropic: {{ base_url: \"http://{}/v1\", credentials",
+        claude.address
+    );
+    let gateway = Example::new("claude-and-gpt.yaml")
+        .replace("openai: { credentials", &openai)
+        .replace("anthropic: { credentials", &anthropic)
+        .run(&[
+            ("OPENAI_API_KEY", "sk-of-openai"),
+            ("ANTHROPIC_API_KEY", "sk-of-anthropic"),
+        ]);
+    for (model, said) in [("gpt", "from openai"), ("claude", "from anthropic")] {
+        let chat = ask(&gateway, "/v1/chat/completions", model)
+            .expect(200)
+            .json();
+        assert_eq!(chat["choices"][0]["message"]["content"], said);
+        let message = ask(&gateway, "/v1/messages", model).expect(200).json();
+        assert_eq!(message["content"][0]["text"], said);
+    }
+}
+
+/// An answer as Anthropic gives it, to callers with this credential.
+pub(crate) fn anthropic(credential: &'static str) -> Upstream {
+    Upstream::start(move |seen| {
+        assert_eq!(seen.target, "/v1/messages");
+        if seen.header("x-api-key") != Some(credential) {
+            return Reply::text(r#"{"type":"error","error":{"type":"authentication_error","message":"invalid x-api-key"}}"#).status(401);
+        }
+        let body = r#"{"id":"msg_1","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"from anthropic"}],"stop_reason":"end_turn","stop_sequence":null,"usage":{"input_tokens":1,"output_tokens":2}}"#;
+        Reply::text(body).header("content-type", "application/json")
+    })
 }
 
 #[test]

@@ -36,8 +36,8 @@ fn script(path: &Path, text: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// A folder in which the README's commands can be run, with the provider and ports of this test.
-fn workplace(provider: &str, [public, admin]: &[String; 2]) -> tempfile::TempDir {
+/// A folder in which the README's commands can be run, with providers and ports of this test.
+fn workplace([openai, anthropic]: [&str; 2], [public, admin]: &[String; 2]) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     for name in ["bin", "examples", "target/release"] {
@@ -45,8 +45,12 @@ fn workplace(provider: &str, [public, admin]: &[String; 2]) -> tempfile::TempDir
     }
     for entry in std::fs::read_dir(examples::folder()).unwrap().flatten() {
         let text = std::fs::read_to_string(entry.path()).unwrap();
-        let here = format!("openai: {{ base_url: \"http://{provider}/v1\", credentials");
-        let text = text.replace("openai: { credentials", &here);
+        let here = |kind: &str, address: &str| {
+            format!("{kind}: {{ base_url: \"http://{address}/v1\", credentials")
+        };
+        let text = text
+            .replace("openai: { credentials", &here("openai", openai))
+            .replace("anthropic: { credentials", &here("anthropic", anthropic));
         let text = text
             .replace("127.0.0.1:8080", public)
             .replace("127.0.0.1:9090", admin);
@@ -75,14 +79,51 @@ fn shell(folder: &Path, block: &str) -> Command {
     shell
 }
 
+fn free_ports() -> [String; 2] {
+    [(); 2].map(|()| {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        free.local_addr().unwrap().to_string()
+    })
+}
+
+#[test]
+fn the_guide_to_claude_and_gpt_works() {
+    let gpt = examples::openai("sk-your-key");
+    let claude = examples::anthropic("sk-ant-your-key");
+    let ports = free_ports();
+    let folder = workplace([&gpt.address, &claude.address], &ports);
+    let guide = root().join("docs/guides/call-claude-and-gpt.md");
+    let blocks = blocks(&std::fs::read_to_string(guide).unwrap());
+    assert_eq!(blocks.len(), 4, "{blocks:#?}");
+    let mut running = None;
+    for block in blocks {
+        let block = block
+            .replace("127.0.0.1:8080", &ports[0])
+            .replace("127.0.0.1:9090", &ports[1]);
+        if running.is_none() {
+            let (before, last) = block.trim_end().rsplit_once('\n').unwrap();
+            let block = format!("{before}\nexec {last}");
+            let process = Running::start(&mut shell(folder.path(), &block));
+            process.line_with("health and metrics");
+            running = Some(process);
+            continue;
+        }
+        let output = shell(folder.path(), &block).output().unwrap();
+        assert!(output.status.success(), "{block}: {output:?}");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let both = said.contains("from openai") && said.contains("from anthropic");
+        assert!(
+            both || said.contains("gen_ai_client_token_usage_sum"),
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn every_command_of_the_readme_works() {
     let provider = examples::openai("sk-your-key");
-    let ports = [(); 2].map(|()| {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        free.local_addr().unwrap().to_string()
-    });
-    let folder = workplace(&provider.address, &ports);
+    let ports = free_ports();
+    let folder = workplace([&provider.address, "127.0.0.1:1"], &ports);
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let blocks = blocks(&readme);
     assert_eq!(blocks.len(), 6, "{blocks:#?}");
