@@ -94,6 +94,7 @@ impl Compiler<'_> {
         if findings.iter().any(Finding::is_error) {
             return Err(findings);
         }
+        let names: Vec<String> = resources.models.keys().cloned().collect();
         let snapshot = Snapshot {
             revision,
             digest: digest(&document.root),
@@ -101,6 +102,7 @@ impl Compiler<'_> {
             routes,
             router: Box::new(router),
             callers,
+            models: Box::new(ToModels::new(&models, &names)),
         };
         Ok(Compiled {
             snapshot: Arc::new(snapshot),

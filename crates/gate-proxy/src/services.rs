@@ -5,7 +5,9 @@ use crate::upstream::connector::parse_endpoint;
 use crate::upstream::{Deadlines, Held, attempt};
 use gate_flow::{Fault, FetchError, FetchRequest, Fetched, LocalFuture, Services};
 use gate_kit::clock::Clock;
-use gate_kit::http::{Body, HeaderId, Headers, Method, Request, RequestHead, Response, Version};
+use gate_kit::http::{
+    Body, Chunk, HeaderId, Headers, Method, Request, RequestHead, Response, Version,
+};
 use gate_model::fault::FaultCode;
 use gate_net::connect::{ConnectOptions, connect};
 use gate_net::connection::client::{ClientConnection, ClientExchange, Recycle};
@@ -177,21 +179,10 @@ async fn fetch(shared: &Shared, request: &FetchRequest) -> Result<Fetched, Fetch
     let io = connect(&shared.dns, &endpoint, &options)
         .await
         .map_err(|e| fail(e.to_string()))?;
-    let mut headers = Headers::new();
-    headers.append_known(HeaderId::UserAgent, b"tidegate");
-    headers.append_known(HeaderId::Accept, b"application/json");
-    let head = RequestHead {
-        method: Method::Get,
-        authority: authority.to_owned(),
-        target: path.to_owned(),
-        version: Version::Http11,
-        headers,
-        upgrade: None,
-    };
+    let (head, body) = message(request, authority, path).map_err(fail)?;
     let connection = ClientConnection::new(io);
-    let mut exchange =
-        ClientExchange::start(connection, &head, Body::Empty, http1::Limits::default())
-            .map_err(|error| fail(format!("{error:?}")))?;
+    let mut exchange = ClientExchange::start(connection, &head, body, http1::Limits::default())
+        .map_err(|error| fail(format!("{error:?}")))?;
     let answer = poll_fn(|cx| exchange.poll_head(cx, &mut |_| {}))
         .await
         .map_err(|error| fail(format!("{error:?}")))?;
@@ -209,6 +200,38 @@ async fn fetch(shared: &Shared, request: &FetchRequest) -> Result<Fetched, Fetch
         max_age,
         body: body.to_vec(),
     })
+}
+
+/// What is sent for a fetch.
+fn message(
+    request: &FetchRequest,
+    authority: &str,
+    path: &str,
+) -> Result<(RequestHead, Body), String> {
+    let mut headers = Headers::new();
+    headers.append_known(HeaderId::UserAgent, b"tidegate");
+    headers.append_known(HeaderId::Accept, b"application/json");
+    let (method, body) = match &request.post {
+        None => (Method::Get, Body::Empty),
+        Some(post) => {
+            headers.append_known(HeaderId::ContentType, post.content_type.as_bytes());
+            for (name, value) in &post.headers {
+                headers
+                    .try_append(name.as_bytes(), value.as_bytes())
+                    .map_err(|error| error.to_string())?;
+            }
+            (Method::Post, Body::from(Chunk::from(post.body.clone())))
+        }
+    };
+    let head = RequestHead {
+        method,
+        authority: authority.to_owned(),
+        target: path.to_owned(),
+        version: Version::Http11,
+        headers,
+        upgrade: None,
+    };
+    Ok((head, body))
 }
 
 fn max_age(value: &str) -> Option<u64> {
