@@ -63,6 +63,7 @@ pub(crate) fn compile(text: &str, folder: &Path) -> Result<(), String> {
     let registry = Registry {
         policies: POLICIES,
         condition: when::compile,
+        model_condition: when::compile_for_models,
     };
     let clock = Clock::System;
     let compiler = Compiler {

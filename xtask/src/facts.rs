@@ -29,6 +29,7 @@ pub(crate) fn facts() -> Value {
         "faults": faults.collect::<Vec<_>>(),
         "metrics": metrics(),
         "variables": when::VARIABLES,
+        "model_variables": when::MODEL_VARIABLES,
     })
 }
 

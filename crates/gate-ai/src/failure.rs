@@ -79,6 +79,39 @@ impl ErrorClass {
     }
 }
 
+/// What a failure is held against, so that the next calls avoid it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Blame {
+    /// The request: any call like it would fail, others would not.
+    Request,
+    /// The credential: it is wrong, wherever it is used.
+    Credential,
+    /// The account behind the credential: it has nothing left to spend.
+    Account,
+    /// The credential at this model: it has used up its rate, or may not use the model.
+    Rate,
+    /// The model at this provider: it is overloaded or broken.
+    Target,
+}
+
+impl ErrorClass {
+    /// What an answer of this class and status is held against.
+    #[must_use]
+    pub const fn blame(self, status: u16) -> Blame {
+        match self {
+            Self::ContextLength | Self::ContentFilter | Self::BadRequest | Self::NotFound => {
+                Blame::Request
+            }
+            // 403 says that the credential is known and may not do this.
+            Self::BadCredential if status == 403 => Blame::Rate,
+            Self::BadCredential => Blame::Credential,
+            Self::QuotaExhausted => Blame::Account,
+            Self::RateLimited => Blame::Rate,
+            Self::Overloaded | Self::Timeout | Self::Server => Blame::Target,
+        }
+    }
+}
+
 /// What an error's body says, as far as it could be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProviderError {
@@ -292,6 +325,17 @@ mod tests {
             (500, "", ErrorClass::Server),
         ] {
             assert_eq!(class(status, body), expected, "{status} {body}");
+        }
+    }
+
+    #[test]
+    fn a_bad_key_is_held_against_the_key_and_not_against_its_provider() {
+        assert_eq!(ErrorClass::BadCredential.blame(401), Blame::Credential);
+        assert_eq!(ErrorClass::BadCredential.blame(403), Blame::Rate);
+        assert_eq!(ErrorClass::QuotaExhausted.blame(429), Blame::Account);
+        for class in ErrorClass::ALL {
+            let blames_target = class.blame(500) == Blame::Target;
+            assert!(!blames_target || class.is_retryable(), "{class:?}");
         }
     }
 

@@ -22,9 +22,12 @@ mod json_list;
 mod listing;
 pub mod losses;
 pub mod operation;
+mod prefix;
 mod prepare;
 pub mod prices;
+mod probe;
 pub mod provider;
+mod resume;
 pub mod sse;
 mod tap;
 pub mod tokens;
@@ -37,13 +40,16 @@ pub use endpoint::{Endpoint, ModelPlace, NoEndpoint, Operation};
 pub use error::DialectError;
 pub use event_stream::{EventFrame, EventStreamFramer};
 pub use failure::{
-    ErrorClass, ProviderError, error_body, error_event, error_header, provider_error,
+    Blame, ErrorClass, ProviderError, error_body, error_event, error_header, provider_error,
     with_error_kind,
 };
 pub use inspect::{RequestFacts, inspect};
 pub use listing::{ListedModel, ListingShape, model_body, models_body};
 pub use losses::{Loss, Losses};
+pub use prefix::prompt_prefix;
 pub use prepare::{Prepared, Segment, prepare_native};
+pub use probe::{Beginning, StreamProbe};
+pub use resume::prefill;
 pub use sse::{SseEvent, SseFramer};
 pub use tap::{StreamTap, Tapped};
 pub use translate::{

@@ -1,9 +1,11 @@
 //! Watches a stream that passes through unchanged: usage, first token, end.
 //!
 //! Events are framed, not parsed; only those that carry usage are read, and the first few until a
-//! token has been seen. When the gateway itself asked for usage, the chunk that carries it is
-//! taken out, for which the tail of an incomplete event is held back; otherwise nothing ever is.
+//! token has been seen. The tail of an incomplete event is held back until it is complete, so that
+//! what goes out always ends with a whole event and, if the stream breaks, an error event can stand
+//! behind it. When the gateway itself asked for usage, the chunk that carries it is taken out.
 
+use crate::failure::{ErrorClass, classify, provider_error};
 use crate::framing::{Framing, Scanner};
 use crate::json_list::element;
 use crate::{Dialect, EventFrame, SseEvent, Usage};
@@ -70,6 +72,7 @@ pub struct StreamTap {
     usage: Option<Usage>,
     token_seen: bool,
     ended: bool,
+    error: Option<ErrorClass>,
     events: u64,
 }
 
@@ -92,6 +95,7 @@ impl StreamTap {
             usage: None,
             token_seen: false,
             ended: false,
+            error: None,
             events: 0,
         }
     }
@@ -114,6 +118,12 @@ impl StreamTap {
         // One walk over the matches beside one walk over the events; most streams have one match.
         let mut usage_at = next_usage(self.usage_key, bytes, 0);
         let mut start = self.scanner.leading(bytes);
+        let (mut from, mut held) = (0, None);
+        if start > 0 && !self.carry.is_empty() {
+            // It ends a line of the event that is held back, so it waits behind that.
+            self.carry.push(b'\n');
+            from = start;
+        }
         while let Some(end) = self.scanner.next_end(bytes, start) {
             let piece = &bytes[start..end];
             self.events += 1;
@@ -124,6 +134,7 @@ impl StreamTap {
                     usage_at = next_usage(self.usage_key, bytes, end);
                 }
             } else {
+                held = (!self.carry.is_empty()).then(|| self.carry.clone());
                 self.complete_carried(piece);
                 usage_at = usage_at
                     .filter(|at| *at >= end)
@@ -131,8 +142,40 @@ impl StreamTap {
             }
             start = end;
         }
-        self.carry_tail(&bytes[start..]);
-        Tapped::All
+        if start == bytes.len() && from == 0 && held.is_none() {
+            return Tapped::All;
+        }
+        self.hold_tail(bytes, from, start, held)
+    }
+
+    /// Keeps what begins at `tail` until its event is complete, unless that is too long to keep.
+    fn hold_tail(
+        &mut self,
+        bytes: &[u8],
+        from: usize,
+        tail: usize,
+        mut held: Option<Vec<u8>>,
+    ) -> Tapped {
+        let too_long = self.carry.len() + (bytes.len() - tail) > EVENT_MAX;
+        let mut until = tail;
+        if self.oversized || too_long {
+            // What is held already is the beginning of the same event.
+            if !self.carry.is_empty() {
+                held = Some(std::mem::take(&mut self.carry));
+            }
+            self.oversized = true;
+            until = bytes.len();
+        } else {
+            self.carry.extend_from_slice(&bytes[tail..]);
+        }
+        if held.is_none() && from == 0 && until == bytes.len() {
+            return Tapped::All;
+        }
+        let mut ranges = SmallVec::new();
+        if from < until {
+            ranges.push(from..until);
+        }
+        Tapped::Some { held, ranges }
     }
 
     fn complete_carried(&mut self, piece: &[u8]) -> bool {
@@ -150,15 +193,6 @@ impl StreamTap {
         event.clear();
         self.carry = event;
         is_usage_chunk
-    }
-
-    fn carry_tail(&mut self, tail: &[u8]) {
-        if self.oversized || self.carry.len() + tail.len() > EVENT_MAX {
-            self.oversized = true;
-            self.carry = Vec::new();
-        } else {
-            self.carry.extend_from_slice(tail);
-        }
     }
 
     /// The same, holding back what might be the usage chunk.
@@ -235,12 +269,22 @@ impl StreamTap {
             self.ended = true;
             return false;
         }
+        if looks_like_error(event) {
+            self.note_error(event);
+            return false;
+        }
         if !self.token_seen {
             let event = SseEvent::parse(event);
             let data = event.data.as_deref().unwrap_or_default();
             self.token_seen = self.dialect.codec().bears_token(data);
         }
         has_usage && self.read_usage(event)
+    }
+
+    fn note_error(&mut self, event: &[u8]) {
+        let event = SseEvent::parse(event);
+        let data = event.data.as_deref().unwrap_or_default();
+        self.error = Some(classify(500, &provider_error(self.dialect, data)));
     }
 
     /// The same of a binary frame, whose last one may carry usage and is no chunk of ours.
@@ -292,10 +336,10 @@ impl StreamTap {
         let tail = std::mem::take(&mut self.carry);
         let has_usage = next_usage(self.usage_key, &tail, 0).is_some();
         let is_usage_chunk = !tail.is_empty() && !self.oversized && self.look(&tail, has_usage);
-        if self.strip && !is_usage_chunk {
-            tail
-        } else {
+        if self.strip && is_usage_chunk {
             Vec::new()
+        } else {
+            tail
         }
     }
 
@@ -317,10 +361,26 @@ impl StreamTap {
         self.ended
     }
 
+    /// The class of the error that the provider sent as an event, if it did.
+    #[must_use]
+    pub fn error(&self) -> Option<ErrorClass> {
+        self.error
+    }
+
     /// Number of whole events so far.
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events
+    }
+}
+
+/// Whether an event begins as errors do; mostly one byte tells.
+#[inline]
+fn looks_like_error(event: &[u8]) -> bool {
+    match event.first() {
+        Some(b'e') => event.get(7) == Some(&b'e') && event.starts_with(b"event: error"),
+        Some(b'd') => event.get(8) == Some(&b'e') && event.starts_with(b"data: {\"error\""),
+        _ => false,
     }
 }
 

@@ -4,11 +4,14 @@
 //! depend on how the bytes were cut. A stream that breaks ends with an error event in the caller's
 //! dialect, never silently.
 
+mod writer;
+
 use crate::conversation::{Request, Response, StreamEvent};
-use crate::dialect::{StreamDecoder, StreamEncoder};
+use crate::dialect::StreamDecoder;
 use crate::failure::ErrorClass;
 use crate::framing::{Framer, Framing};
 use crate::{Dialect, DialectError, Loss, Losses, Usage};
+use writer::{State, Writer};
 
 /// Longest stream event that is translated, in bytes.
 pub const EVENT_MAX: usize = 4 * 1024 * 1024;
@@ -180,24 +183,6 @@ pub struct StreamTranslator {
     writer: Writer,
 }
 
-/// The writing half, apart so that the decoder can call it.
-struct Writer {
-    encoder: Box<dyn StreamEncoder>,
-    started: bool,
-    token_seen: bool,
-    state: State,
-    usage: Option<Usage>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum State {
-    Open,
-    /// The dialect's last event was written.
-    Ended,
-    /// An error event was written instead.
-    Failed,
-}
-
 impl StreamTranslator {
     /// A translator from a provider's stream to a caller's, which knows the model as
     /// `caller_model`.
@@ -217,8 +202,47 @@ impl StreamTranslator {
                 started: false,
                 token_seen: false,
                 state: State::Open,
+                error: None,
                 usage: None,
+                follower: None,
             },
+        }
+    }
+
+    /// The same, remembering what the caller has seen, so that another stream can go on with it.
+    /// When the stream breaks or the provider reports an error, the caller is told nothing until
+    /// [`Self::fail`].
+    #[must_use]
+    pub fn resumable(mut self) -> Self {
+        self.writer.follower = Some(Box::default());
+        self
+    }
+
+    /// The text that another model can go on from; `None` when none can, or when this was not made
+    /// to be resumable. Empty when the caller has seen nothing of the answer.
+    #[must_use]
+    pub fn partial(&self) -> Option<&str> {
+        self.writer.follower.as_ref()?.text()
+    }
+
+    /// From now on, bytes are those of another provider's stream that goes on with this one.
+    pub fn continue_with(&mut self, provider_dialect: Dialect) {
+        self.framer = Framer::new(provider_dialect.framing(), EVENT_MAX);
+        self.decoder = provider_dialect.codec().stream_decoder();
+        self.writer.state = State::Open;
+        self.writer.error = None;
+        if let Some(follower) = &mut self.writer.follower {
+            follower.splice();
+        }
+    }
+
+    /// Ends the stream with an error event in these words, unless it has ended or the caller has
+    /// been told of an error.
+    pub fn fail(&mut self, class: ErrorClass, code: &str, message: &str, out: &mut Vec<u8>) {
+        let untold = self.writer.follower.take().is_some() && self.writer.state == State::Failed;
+        if untold || self.writer.state == State::Open {
+            self.writer.state = State::Failed;
+            self.writer.encoder.error(class, code, message, out);
         }
     }
 
@@ -297,6 +321,12 @@ impl StreamTranslator {
         self.writer.state == State::Ended
     }
 
+    /// The class of the error that the provider sent as an event, if it did.
+    #[must_use]
+    pub fn provider_error(&self) -> Option<ErrorClass> {
+        self.writer.error
+    }
+
     /// Whether the caller was sent an error event.
     #[must_use]
     pub fn failed(&self) -> bool {
@@ -317,55 +347,5 @@ impl std::fmt::Debug for StreamTranslator {
             .field("ended", &self.ended())
             .field("failed", &self.failed())
             .finish_non_exhaustive()
-    }
-}
-
-impl Writer {
-    fn write(&mut self, step: &StreamEvent<'_>, losses: &mut Losses, out: &mut Vec<u8>) {
-        if self.state != State::Open {
-            return;
-        }
-        match step {
-            StreamEvent::Start { .. } if self.started => return,
-            StreamEvent::Start { .. } => self.started = true,
-            StreamEvent::Usage(usage) => self.usage = Some(*usage),
-            StreamEvent::Error { .. } => self.state = State::Failed,
-            StreamEvent::End => self.state = State::Ended,
-            StreamEvent::BlockStart { .. } => self.token_seen = true,
-            _ => {}
-        }
-        // A provider that never said how its turn began still gets a beginning.
-        let needs_start =
-            !self.started && !matches!(step, StreamEvent::Usage(_) | StreamEvent::Error { .. });
-        if needs_start {
-            self.started = true;
-            let start = StreamEvent::Start {
-                id: "".into(),
-                created: None,
-            };
-            self.encoder.event(&start, losses, out);
-        }
-        self.encoder.event(step, losses, out);
-        if self.encoder.is_full() {
-            self.fail(out);
-        }
-    }
-
-    fn fail(&mut self, out: &mut Vec<u8>) {
-        if self.state == State::Open {
-            self.state = State::Failed;
-            let (code, message) = if self.encoder.is_full() {
-                (
-                    "answer_too_large",
-                    "the answer is too long for this dialect",
-                )
-            } else {
-                (
-                    "upstream_stream_broken",
-                    "the provider's stream broke off before its end",
-                )
-            };
-            self.encoder.error(ErrorClass::Server, code, message, out);
-        }
     }
 }

@@ -19,7 +19,10 @@ pub use exchange::{
 };
 pub use fault::Fault;
 pub use policy::{Condition, Policy, Verdict};
-pub use record::{AiFacts, Attempt, GuardFacts, GuardVerdict, Outcome, Record, TraceContext};
+pub use record::{
+    AiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome, Record, Seam,
+    TraceContext,
+};
 pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};
 pub use snapshot::{Caller, Callers, Found, Route, Router, Snapshot, Step, Target};

@@ -151,6 +151,112 @@ pub struct AiFacts {
     pub first_token: Option<Duration>,
     /// Fields that the provider's dialect could not express.
     pub losses: Vec<Box<str>>,
+    /// What the call needs of a model, where a choice depends on it.
+    pub needs: Option<Needs>,
+    /// What happened besides one plain call; none in the ordinary case.
+    pub detours: Option<Box<Detours>>,
+}
+
+impl AiFacts {
+    /// What happened besides one plain call, to be added to.
+    pub fn detours(&mut self) -> &mut Detours {
+        self.detours.get_or_insert_default()
+    }
+}
+
+/// What a call needs of a model, as far as its request shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Tokens of its input, estimated.
+    pub tokens: u64,
+    /// Most tokens of its answer, when the caller bounds them.
+    pub max_tokens: Option<u64>,
+    /// Whether it declares tools.
+    pub tools: bool,
+    /// Whether it has images.
+    pub vision: bool,
+}
+
+/// What happened to a call to a model besides one plain try.
+#[derive(Debug, Clone, Default)]
+pub struct Detours {
+    /// Rounds through the targets after the first.
+    pub retries: u32,
+    /// Targets that were passed over: resting, out of headroom, or not able to take the call.
+    pub passed_over: u32,
+    /// Credentials and targets that this call's failures put out for a while.
+    pub benched: u32,
+    /// Second calls beside a slow one.
+    pub hedges: u32,
+    /// Whether the second call answered first.
+    pub hedge_won: bool,
+    /// Places where a broken stream was continued on another target.
+    pub seams: Vec<Seam>,
+    /// Calls beside the one that answered, which may cost something.
+    pub legs: Vec<Leg>,
+    /// Tries to continue a broken stream; they come after those of the record.
+    pub later_attempts: Vec<Attempt>,
+    /// Time spent waiting for a target to have room.
+    pub queued: Option<Duration>,
+    /// Whether the call was refused because every target was full.
+    pub shed: bool,
+    /// Whether the answer stalled and was cut.
+    pub stalled: bool,
+    /// Class of the error that a provider reported inside its stream.
+    pub stream_error: Option<&'static str>,
+    /// The fault that such an error is, for the record.
+    pub fault: Option<FaultCode>,
+}
+
+/// A call beside the one that answered. Its tokens are to be paid for although the caller never
+/// saw them, or saw them as part of an answer that somebody else completed.
+#[derive(Debug, Clone)]
+pub struct Leg {
+    /// Provider that was called.
+    pub provider: Arc<str>,
+    /// The provider's name for the model.
+    pub provider_model: Arc<str>,
+    /// Why it is not the one that answered.
+    pub end: LegEnd,
+    /// Input tokens.
+    pub input_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
+    /// Whether the counts are estimates and not the provider's own.
+    pub estimated: bool,
+}
+
+/// Why a call is not the one that answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LegEnd {
+    /// The other of two racing calls was faster; this one was cancelled.
+    HedgeLost,
+    /// Its stream broke off and was continued elsewhere.
+    Broken,
+}
+
+impl LegEnd {
+    /// The word used in logs and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            LegEnd::HedgeLost => "hedge_lost",
+            LegEnd::Broken => "broken",
+        }
+    }
+}
+
+/// A place where a broken stream was continued on another target.
+#[derive(Debug, Clone)]
+pub struct Seam {
+    /// From the exchange's start to the first piece behind the seam.
+    pub at: Duration,
+    /// Provider that continued.
+    pub provider: Arc<str>,
+    /// The provider's name for the model.
+    pub provider_model: Arc<str>,
+    /// Bytes of the answer's text in front of the seam.
+    pub text_bytes: u64,
 }
 
 /// What guards found in an exchange. What it was, as text, is never kept.

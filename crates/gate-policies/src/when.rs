@@ -69,6 +69,28 @@ pub const VARIABLES: &[(&str, &str, &str)] = &[
     ("params", "map", "what the route's path parameters matched"),
 ];
 
+/// Variables that only conditions of models have, beside [`VARIABLES`].
+pub const MODEL_VARIABLES: &[(&str, &str, &str)] = &[
+    (
+        "ai.model",
+        "string",
+        "name of the model that the caller asks for",
+    ),
+    ("ai.stream", "bool", "whether the answer is to be streamed"),
+    (
+        "ai.tokens",
+        "int",
+        "tokens of the input, estimated at four bytes each",
+    ),
+    (
+        "ai.max_tokens",
+        "int",
+        "most tokens of the answer, or -1 when the caller does not bound them",
+    ),
+    ("ai.tools", "bool", "whether the call declares tools"),
+    ("ai.vision", "bool", "whether the call has images"),
+];
+
 /// Deepest nesting of an expression, so that evaluating it cannot exhaust a worker's stack.
 const DEPTH_MAX: u16 = 32;
 /// Longest expression in bytes.
@@ -79,6 +101,21 @@ pub const EXPRESSION_BYTES_MAX: usize = 2048;
 /// # Errors
 /// One sentence on what is wrong with it, with the nearest valid name where a name is.
 pub fn compile(expression: &str) -> Result<Box<dyn Condition>, String> {
+    compile_over(expression, &[VARIABLES])
+}
+
+/// Compiles a condition of a model, which also sees what the call asks for.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_for_models(expression: &str) -> Result<Box<dyn Condition>, String> {
+    compile_over(expression, &[VARIABLES, MODEL_VARIABLES])
+}
+
+/// Lists of variables with their types and meanings.
+type Known<'a> = &'a [&'a [(&'a str, &'a str, &'a str)]];
+
+fn compile_over(expression: &str, known: Known<'_>) -> Result<Box<dyn Condition>, String> {
     if expression.len() > EXPRESSION_BYTES_MAX {
         return Err(format!(
             "the condition is longer than {EXPRESSION_BYTES_MAX} bytes"
@@ -94,7 +131,7 @@ pub fn compile(expression: &str) -> Result<Box<dyn Condition>, String> {
             .unwrap_or_default();
         format!("the condition is no CEL expression: {first}")
     })?;
-    let checked = check::check(&mut program)?;
+    let checked = check::check(&mut program, known)?;
     let mut patterns = HashMap::new();
     for pattern in checked {
         let regex = regex::RegexBuilder::new(&pattern)
@@ -175,6 +212,7 @@ struct Variables<'a> {
     caller: Option<&'a gate_flow::Caller>,
     route: &'a str,
     parameters: &'a gate_flow::Parameters,
+    model: Option<(Arc<str>, bool, gate_flow::Needs)>,
 }
 
 impl<'a> Variables<'a> {
@@ -191,6 +229,31 @@ impl<'a> Variables<'a> {
             caller: exchange.caller.as_deref(),
             route: route.map_or("", |route| &route.name),
             parameters: &exchange.parameters,
+            model: exchange.ai.as_ref().map(|ai| {
+                let ai = ai.borrow();
+                (ai.model.clone(), ai.stream, ai.needs.unwrap_or_default())
+            }),
+        }
+    }
+
+    /// What a call to a model asks for.
+    fn of_model<'b>(&'b self, name: &str) -> Option<cel::common::value::CowVal<'b, 'b>> {
+        use cel::common::types::{CelBool, CelInt, CelString};
+        use cel::common::value::CowVal;
+        let (model, stream, needs) = self.model.as_ref()?;
+        let flag = |flag: bool| Some(CowVal::owned(CelBool::from(flag)));
+        let number = |number: i64| Some(CowVal::owned(CelInt::from(number)));
+        match name {
+            "ai.model" => Some(CowVal::owned(CelString::from(&**model))),
+            "ai.stream" => flag(*stream),
+            "ai.tools" => flag(needs.tools),
+            "ai.vision" => flag(needs.vision),
+            "ai.tokens" => number(i64::try_from(needs.tokens).unwrap_or(i64::MAX)),
+            "ai.max_tokens" => {
+                let most = needs.max_tokens.and_then(|most| i64::try_from(most).ok());
+                number(most.unwrap_or(-1))
+            }
+            _ => None,
         }
     }
 }
@@ -224,7 +287,7 @@ impl VariableResolver for Variables<'_> {
             "params" => Some(CowVal::owned(Fields::new(Source::Parameters(
                 self.parameters,
             )))),
-            _ => None,
+            name => self.of_model(name),
         }
     }
 }

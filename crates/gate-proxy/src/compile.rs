@@ -42,6 +42,8 @@ pub struct Registry {
     pub policies: &'static [PolicyDescriptor],
     /// Compiles `when`.
     pub condition: ConditionCompiler,
+    /// Compiles the conditions of models, which also see what a call asks for.
+    pub model_condition: ConditionCompiler,
 }
 
 /// What compiling needs besides the document.

@@ -332,7 +332,12 @@ impl Open {
             record.request_bytes = count.get();
         }
         if let Some(ai) = self.exchange.ai.take() {
-            record.ai = Some(Box::new(ai.take()));
+            let ai = ai.take();
+            // A stream that ended in order with an error in it is no success.
+            if let Some(detours) = &ai.detours {
+                record.fault = record.fault.or(detours.fault);
+            }
+            record.ai = Some(Box::new(ai));
         }
         if let Some(guard) = self.exchange.guard.take() {
             let guard = guard.take();

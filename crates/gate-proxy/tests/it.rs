@@ -10,16 +10,22 @@ mod cassettes;
 mod certificates;
 #[path = "it/desync.rs"]
 mod desync;
+#[path = "it/failures.rs"]
+mod failures;
 #[path = "it/fallback.rs"]
 mod fallback;
 #[path = "it/faults.rs"]
 mod faults;
 #[path = "it/grpc.rs"]
 mod grpc;
+#[path = "it/hedging.rs"]
+mod hedging;
 #[path = "it/hostile.rs"]
 mod hostile;
 #[path = "it/http2.rs"]
 mod http2;
+#[path = "it/misbehaviour.rs"]
+mod misbehaviour;
 #[path = "it/models.rs"]
 mod models;
 #[path = "it/operations.rs"]
@@ -28,6 +34,10 @@ mod operations;
 mod peers;
 #[path = "it/recorded.rs"]
 mod recorded;
+#[path = "it/resuming.rs"]
+mod resuming;
+#[path = "it/routing.rs"]
+mod routing;
 #[path = "it/sockets.rs"]
 mod sockets;
 #[path = "it/support.rs"]

@@ -16,6 +16,7 @@ const SECRET_BYTES_MAX: u64 = 64 * 1024;
 pub(crate) const REGISTRY: Registry = Registry {
     policies: gate_policies::POLICIES,
     condition: gate_policies::when::compile,
+    model_condition: gate_policies::when::compile_for_models,
 };
 
 /// The bytes of a file of configuration.

@@ -86,11 +86,22 @@ fn conditions(facts: &Value) -> Result<String, String> {
          ends it with [`policy_failed`](../errors/policy_failed.md).\n\n\
          | Variable | Type | Meaning |\n|---|---|---|\n"
     );
+    rows(&mut out, variables);
+    let of_models = facts["model_variables"].as_array();
+    out.push_str(
+        "\n## Conditions of models\n\nThe conditions of a model (`when` of its targets, `high` and \
+         `low` of its `concurrency`) also see\nwhat the call asks for.\n\n\
+         | Variable | Type | Meaning |\n|---|---|---|\n",
+    );
+    rows(&mut out, of_models.ok_or("no variables of models")?);
+    Ok(out)
+}
+
+fn rows(out: &mut String, variables: &[Value]) {
     for variable in variables {
         let text = |index: usize| variable[index].as_str().unwrap_or_default();
         let _ = writeln!(out, "| `{}` | {} | {} |", text(0), text(1), text(2));
     }
-    Ok(out)
 }
 
 fn component_page(schema: &Schema, component: &Component, settings: &Value) -> String {

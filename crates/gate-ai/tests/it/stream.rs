@@ -71,6 +71,36 @@ fn has_token(events: &[Value]) -> bool {
 }
 
 #[test]
+fn what_goes_out_ends_with_a_whole_event_wherever_the_stream_is_cut() {
+    let mut looked = 0;
+    for cassette in streams() {
+        let whole = |bytes: &[u8]| {
+            bytes.is_empty() || bytes.ends_with(b"\n\n") || bytes.ends_with(b"\r\n\r\n")
+        };
+        let stream = &cassette.response;
+        if !whole(stream) {
+            continue;
+        }
+        for strip in [false, true] {
+            for cut in cassettes::cuts(stream, 7, BYTES / 10) {
+                let mut tap = StreamTap::new(cassette.dialect, strip);
+                let mut forwarded = Vec::new();
+                tap.push(&stream[..cut])
+                    .write_into(&stream[..cut], &mut forwarded);
+                // The LF of a CR LF may come alone.
+                assert!(
+                    whole(&forwarded) || forwarded.ends_with(b"\r"),
+                    "{} cut at {cut}",
+                    cassette.name
+                );
+                looked += 1;
+            }
+        }
+    }
+    assert!(cassettes::all().is_empty() || looked > 1_000);
+}
+
+#[test]
 fn stripping_takes_out_the_usage_chunk_and_nothing_else() {
     let mut stripped = 0;
     for cassette in streams().filter(|c| c.dialect == Dialect::ChatCompletions) {

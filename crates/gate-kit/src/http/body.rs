@@ -34,6 +34,14 @@ impl Chunk {
         }
     }
 
+    /// Keeps the first `n` bytes; a shorter chunk stays as it is.
+    pub fn truncate(&mut self, n: usize) {
+        match self {
+            Chunk::Pooled(buffer) => buffer.truncate(n),
+            Chunk::Shared(bytes) => bytes.truncate(n),
+        }
+    }
+
     /// The same bytes as shared memory; pooled memory is wrapped, not copied.
     #[must_use]
     pub fn into_bytes(self) -> Bytes {

@@ -226,10 +226,12 @@ guidance! {
         ["Look at the duration of the upstream in the metrics before you raise `concurrency`.",
          "Add a `fallback` to the model, or ask the provider for a higher limit."];
     Overloaded:
-        "The gateway's pool for work that is too heavy for a worker is full. Connections over a listener's limit are closed without an answer instead, and counted in `tidegate_connections_refused`.";
-        ["Far more requests than the machine has cores for."];
-        ["Try again later.",
-         "Run more gateways, or one on a larger machine."];
+        "The gateway's pool for work that is too heavy for a worker is full, or every target of a model has as many calls as its `concurrency` allows. Connections over a listener's limit are closed without an answer instead, and counted in `tidegate_connections_refused`.";
+        ["Far more requests than the machine has cores for.",
+         "A model's providers are slower than the calls to it come in: `tidegate_ai_sheds_total` grows."];
+        ["Try again after the time in Retry-After.",
+         "Run more gateways, or one on a larger machine.",
+         "Give the model more targets, or a longer `concurrency.queue` and `wait`."];
     UpstreamTimeout:
         "The upstream did not answer within one of the limits, and no retry helped.";
         ["The service is slow or stuck.",

@@ -8,6 +8,7 @@
 mod component;
 mod consumer;
 mod gateway;
+mod hedge_after;
 mod listener;
 mod model;
 mod route;
@@ -16,11 +17,15 @@ mod upstream;
 pub use component::Component;
 pub use consumer::{Consumer, Key};
 pub use gateway::{AccessLog, Admin, Gateway, LogFormat, LogSink, Tracing};
+pub use hedge_after::HedgeAfter;
 pub use listener::{
     Certificate, EncodedSlashes, Limits, Listener, ListenerProtocol, ListenerTls, Paths,
     ProxyProtocol, TlsVersion,
 };
-pub use model::{Model, ModelTarget};
+pub use model::{
+    Capability, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget, OnContentFilter,
+    Strategy, TokenPrice,
+};
 pub use route::{FixedReply, Match, Route, Target, ValueMatch};
 pub use upstream::{
     Backoff, Balance, HashBy, Health, Hedge, HostHeader, Outlier, Pool, Retry, RetryOn, Timeouts,

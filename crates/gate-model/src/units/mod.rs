@@ -31,7 +31,7 @@ pub struct UnitError {
 }
 
 /// Shows at most 40 characters of a text that was not understood.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     if text.chars().count() <= 40 {
         return format!("`{}`", text.escape_debug());
     }
@@ -129,10 +129,10 @@ macro_rules! text_quantity {
         }
     };
 }
-use text_quantity;
+pub(crate) use text_quantity;
 
 /// A unit's error in serde's terms, so that found and expected stay apart in a finding.
-fn refuse<E: serde::de::Error>(error: UnitError) -> E {
+pub(crate) fn refuse<E: serde::de::Error>(error: UnitError) -> E {
     E::invalid_value(serde::de::Unexpected::Other(&error.found), &error.expected)
 }
 

@@ -5,7 +5,7 @@
 //! what an evaluation can cost: macros may not be nested, and nothing of a request is longer than
 //! its head.
 
-use super::VARIABLES;
+use super::Known;
 use cel::common::ast::{
     CallExpr, ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, SelectExpr, operators,
 };
@@ -42,7 +42,8 @@ enum Kind {
     Any,
 }
 
-struct Walk {
+struct Walk<'k> {
+    known: Known<'k>,
     nodes: usize,
     macros: usize,
     bound: Vec<(String, Kind)>,
@@ -51,8 +52,9 @@ struct Walk {
 
 /// Checks an expression, turns its `has()` tests into `in`, which [`super::fields`] answers
 /// exactly, and returns the patterns of its calls of `matches`.
-pub(super) fn check(expression: &mut IdedExpr) -> Result<Vec<String>, String> {
+pub(super) fn check(expression: &mut IdedExpr, known: Known<'_>) -> Result<Vec<String>, String> {
     let mut walk = Walk {
+        known,
         nodes: 0,
         macros: 0,
         bound: Vec::new(),
@@ -77,7 +79,7 @@ impl Kind {
     }
 }
 
-impl Walk {
+impl Walk<'_> {
     fn kind(&mut self, expression: &mut IdedExpr) -> Result<Kind, String> {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
@@ -131,8 +133,8 @@ impl Walk {
         if let Some(segments) = segments(&select.operand.expr)
             && let [root] = &segments[..]
             && self.variable(root).is_none()
-            && VARIABLES
-                .iter()
+            && self
+                .variables()
                 .any(|(name, ..)| name.split_once('.').is_some_and(|parts| parts.0 == *root))
         {
             let full = format!("{root}.{}", select.field);
@@ -176,12 +178,13 @@ impl Walk {
             let Some(name) = names.get(..length).map(|names| names.join(".")) else {
                 continue;
             };
-            let Some((_, of, _)) = VARIABLES.iter().find(|(known, ..)| *known == name) else {
+            let Some((_, of, _)) = self.variables().find(|(known, ..)| *known == name) else {
                 continue;
             };
             let kind = match *of {
                 "map" => Kind::Fields,
                 "int" => Kind::Int,
+                "bool" => Kind::Bool,
                 _ => Kind::Text,
             };
             return match (kind, &names[length..]) {
@@ -190,7 +193,11 @@ impl Walk {
                 (_, [field, ..]) => Err(format!("`{name}` has no `{field}` to look into")),
             };
         }
-        Err(unknown(names))
+        Err(unknown(names, self.variables().map(|(name, ..)| *name)))
+    }
+
+    fn variables(&self) -> impl Iterator<Item = &(&str, &str, &str)> + Clone {
+        self.known.iter().copied().flatten()
     }
 
     fn variable(&self, name: &str) -> Option<Kind> {
@@ -321,19 +328,16 @@ fn segments(mut expression: &Expr) -> Option<Vec<&str>> {
     }
 }
 
-fn unknown(names: &[&str]) -> String {
+fn unknown<'k>(names: &[&str], known: impl Iterator<Item = &'k str> + Clone) -> String {
     let asked = names[..names.len().min(2)].join(".");
-    let known = || VARIABLES.iter().map(|(name, ..)| *name);
-    let below: Vec<&str> = known()
+    let below: Vec<&str> = known
+        .clone()
         .filter(|name| name.split('.').next() == Some(names[0]))
         .collect();
-    let near = nearest(&asked, known());
+    let near = nearest(&asked, known.clone());
     let help = match (near, &below[..]) {
         (Some(near), _) => format!("did you mean `{near}`?"),
-        (None, []) => format!(
-            "the variables are {}",
-            known().collect::<Vec<_>>().join(", ")
-        ),
+        (None, []) => format!("the variables are {}", known.collect::<Vec<_>>().join(", ")),
         (None, below) => format!("there are {}", below.join(", ")),
     };
     format!("there is no variable `{asked}`; {help}")

@@ -94,6 +94,12 @@ impl Upstream {
         Ok(permit)
     }
 
+    /// Requests in flight.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.state.in_flight.load(Ordering::Relaxed)
+    }
+
     /// Calls the upstream with an exchange's request, trying again where that is safe.
     ///
     /// # Errors

@@ -214,9 +214,14 @@ impl Caller {
         self.stream.get_mut().write_all(request.as_bytes()).unwrap();
     }
 
+    /// Reads one answer.
+    pub(crate) fn receive(&mut self) -> crate::support::Answer {
+        read_answer(&mut self.stream)
+    }
+
     pub(crate) fn post(&mut self, path: &str, body: &str) -> crate::support::Answer {
         self.send(path, body);
-        read_answer(&mut self.stream)
+        self.receive()
     }
 }
 

@@ -48,6 +48,7 @@ impl Gateway {
             registry: Registry {
                 policies: gate_policies::POLICIES,
                 condition: gate_policies::when::compile,
+                model_condition: gate_policies::when::compile_for_models,
             },
             folder: folder.to_owned(),
             secrets: Box::new(Secrets),

@@ -19,6 +19,7 @@ const CALLED: [&str; 9] = [
     "guard.yaml",
     "http-api.yaml",
     "models-fallback.yaml",
+    "models-routing.yaml",
     "models.yaml",
     "observability.yaml",
     "tcp-sni.yaml",
@@ -190,6 +191,35 @@ fn models_fallback() {
     assert!(
         matches!(status, 403 | 404),
         "this consumer may not use it: {status}"
+    );
+}
+
+#[test]
+fn models_routing() {
+    let provider = openai("sk-second");
+    let here = format!("openai: {{ base_url: \"http://{}/v1\",", provider.address);
+    let nobody = "anthropic: { base_url: \"http://127.0.0.1:9/v1\",";
+    let gateway = Example::new("models-routing.yaml")
+        .replace("openai: { credentials", &format!("{here} credentials"))
+        .replace("anthropic: { credentials", &format!("{nobody} credentials"))
+        .run(&[
+            ("OPENAI_API_KEY", "sk-revoked"),
+            ("OPENAI_API_KEY_2", "sk-second"),
+            ("ANTHROPIC_API_KEY", "b"),
+        ]);
+    for model in ["assistant", "quick", "cached", "assistant"] {
+        let chat = ask(&gateway, "/v1/chat/completions", model)
+            .expect(200)
+            .json();
+        assert_eq!(chat["choices"][0]["message"]["content"], "from openai");
+    }
+    let refused = provider.seen();
+    let refused = refused
+        .iter()
+        .filter(|seen| seen.header("authorization") == Some("Bearer sk-revoked"));
+    assert!(
+        refused.count() <= 3,
+        "a key is passed over once it is refused"
     );
 }
 

@@ -4,7 +4,7 @@
 //! cursor, and redacted, so that no credential is written.
 
 use super::super::{redact, row::Row, time, trace};
-use gate_flow::{AiFacts, Attempt, GuardFacts};
+use gate_flow::{AiFacts, Attempt, Detours, GuardFacts};
 use std::io::Write;
 use std::time::Duration;
 
@@ -118,7 +118,8 @@ fn attempts(to: &mut Vec<u8>, attempts: &[Attempt]) {
     if attempts.is_empty() {
         return;
     }
-    to.extend_from_slice(b",\"attempts\":[");
+    key(to, "attempts");
+    to.push(b'[');
     for (position, attempt) in attempts.iter().enumerate() {
         to.extend_from_slice(if position == 0 { b"{" } else { b",{" });
         text(to, "endpoint", &attempt.endpoint);
@@ -180,6 +181,9 @@ fn model(to: &mut Vec<u8>, ai: &AiFacts) {
             }
             to.push(b']');
         }
+        if let Some(taken) = &ai.detours {
+            detours(to, taken);
+        }
     });
 }
 
@@ -201,6 +205,66 @@ fn verdicts(to: &mut Vec<u8>, guard: &GuardFacts) {
     if guard.judge_tokens > 0 {
         number(to, "judge_tokens", guard.judge_tokens);
     }
+}
+
+/// What happened besides one plain try; what did not happen is left out.
+fn detours(to: &mut Vec<u8>, taken: &Detours) {
+    object(to, "detours", |to| {
+        for (name, count) in [
+            ("retries", taken.retries),
+            ("passed_over", taken.passed_over),
+            ("benched", taken.benched),
+            ("hedges", taken.hedges),
+        ] {
+            if count > 0 {
+                number(to, name, count.into());
+            }
+        }
+        for (name, flag) in [
+            ("hedge_won", taken.hedge_won),
+            ("shed", taken.shed),
+            ("stalled", taken.stalled),
+        ] {
+            if flag {
+                key(to, name);
+                to.extend_from_slice(b"true");
+            }
+        }
+        optional(to, "stream_error", taken.stream_error.unwrap_or_default());
+        if let Some(queued) = taken.queued {
+            milliseconds(to, "queued_ms", queued);
+        }
+        list(to, "legs", &taken.legs, |to, leg| {
+            text(to, "provider", &leg.provider);
+            text(to, "provider_model", &leg.provider_model);
+            text(to, "end", leg.end.as_str());
+            number(to, "input_tokens", leg.input_tokens);
+            number(to, "output_tokens", leg.output_tokens);
+            let _ = write!(to, ",\"estimated\":{}", leg.estimated);
+        });
+        list(to, "seams", &taken.seams, |to, seam| {
+            milliseconds(to, "at_ms", seam.at);
+            text(to, "provider", &seam.provider);
+            text(to, "provider_model", &seam.provider_model);
+            number(to, "text_bytes", seam.text_bytes);
+        });
+        attempts(to, &taken.later_attempts);
+    });
+}
+
+/// A list of objects; left out when it is empty.
+fn list<T>(to: &mut Vec<u8>, name: &str, items: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+    if items.is_empty() {
+        return;
+    }
+    key(to, name);
+    to.push(b'[');
+    for (position, item) in items.iter().enumerate() {
+        to.extend_from_slice(if position == 0 { b"{" } else { b",{" });
+        write(to, item);
+        to.push(b'}');
+    }
+    to.push(b']');
 }
 
 /// A nested object; left out when `fields` writes nothing.

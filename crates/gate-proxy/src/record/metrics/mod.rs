@@ -7,6 +7,7 @@
 
 #[cfg(test)]
 pub(in crate::record) mod checker;
+mod detours;
 mod exposition;
 mod gauges;
 mod histogram;
@@ -133,6 +134,7 @@ impl Metrics {
         render_traffic::requests(&mut page, &sum);
         render_traffic::upstreams(&mut page, &sum);
         render_models::models(&mut page, &sum);
+        render_models::detours(&mut page, &sum);
         render::gauges(&mut page, &self.gauges);
         let config = self
             .config

@@ -4,6 +4,7 @@
 //! become underscores, units a suffix), see
 //! <https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/>.
 
+use super::detours::DETOURS;
 use super::exposition::{Exposition, Kind};
 use super::histogram::{FIRST_TOKEN, OPERATION, TOKENS};
 use super::series::{AiSeries, Ending, Shard};
@@ -96,6 +97,19 @@ pub(super) fn models(page: &mut Exposition, sum: &Shard) {
         page.family(name, Kind::Counter, "", help);
         for (model, series) in rows() {
             page.sample(&ai_labels(model, series, &[]), pick(series));
+        }
+    }
+}
+
+/// What calls did besides one plain try.
+pub(super) fn detours(page: &mut Exposition, sum: &Shard) {
+    let models = sum.models.sorted();
+    for (index, (name, help, _)) in DETOURS.iter().enumerate() {
+        page.family(name, Kind::Counter, "", help);
+        for (model, all) in &models {
+            for series in *all {
+                page.sample(&ai_labels(model, series, &[]), series.detours[index]);
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! one row named `_other`, and how often that happened is counted. Nothing a caller controls is a
 //! key. Finding a known row allocates nothing and hashes one short name.
 
+use super::detours;
 use super::histogram::{DURATION, FIRST_TOKEN, Histogram, OPERATION, SIZE, TOKENS};
 use super::table::{Counts, KEYS_MAX, OTHER, Table};
 use gate_flow::{AiFacts, Attempt, GuardVerdict, Outcome, Record};
@@ -107,6 +108,7 @@ pub(super) struct AiSeries {
     pub(super) streams: u64,
     pub(super) translated: u64,
     pub(super) losses: u64,
+    pub(super) detours: detours::Sums,
 }
 
 /// All counts of one worker.
@@ -321,6 +323,9 @@ impl AiSeries {
         self.streams += u64::from(ai.stream);
         self.translated += u64::from(ai.translated);
         self.losses += ai.losses.len() as u64;
+        if let Some(taken) = &ai.detours {
+            detours::observe(&mut self.detours, taken);
+        }
     }
 
     /// The durations of calls that ended so; what does not fit counts as status 0.
@@ -359,6 +364,7 @@ impl AiSeries {
         self.streams += other.streams;
         self.translated += other.translated;
         self.losses += other.losses;
+        detours::absorb(&mut self.detours, &other.detours);
     }
 }
 

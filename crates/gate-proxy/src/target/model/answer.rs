@@ -1,100 +1,196 @@
 //! An answer on its way to the caller: watched for usage, or translated.
 
 use super::ProviderTarget;
-use super::attempt::Outgoing;
+use super::attempt::Got;
 use super::call::Call;
+use super::resume::ResumeStream;
 use super::tap::{Tap, TapStream};
 use super::translated::TranslateStream;
-use gate_ai::{Loss, StreamTap, StreamTranslator, response_facts, translate_response};
+use super::watch::Watch;
+use gate_ai::{Loss, StreamTap, StreamTranslator, Tapped, response_facts, translate_response};
 use gate_flow::{Exchange, Fault};
 use gate_kit::http::{Body, Chunk, HeaderId, Headers, Response};
 use gate_model::fault::FaultCode;
 
-/// Most bytes of a whole answer that is read for its usage or translated.
-const ANSWER_MAX: usize = 64 * 1024 * 1024;
 /// Names what a translation could not carry over.
 const LOSSES: &str = "x-tidegate-losses";
 
-/// Passes an answer back, watching it for usage, or translating it.
-pub(super) async fn answer(
+/// Makes an answer ready for the caller.
+pub(super) fn answer(
     exchange: &mut Exchange,
     call: &Call<'_>,
     target: &ProviderTarget,
-    outgoing: Outgoing,
-    response: Response,
+    got: Got,
 ) -> Result<Response, Fault> {
-    let Response { mut head, mut body } = response;
-    let spoken = target.spoken(call.dialect);
-    let is_stream = head
-        .headers
-        .get(HeaderId::ContentType)
-        .is_some_and(|value| spoken.is_stream(value));
-    let tap = Tap::new(exchange);
-    let native = spoken == call.dialect;
-    let mut losses = outgoing.losses;
-    if native {
-        keep_for_caller(&mut head.headers);
-    } else {
-        head.headers = Headers::new();
+    let mut tap = Tap::new(exchange);
+    if call.model.measures() {
+        let clock = exchange.services.clock();
+        match got.is_stream {
+            true => tap.measure(target.state.clone(), got.started),
+            false => {
+                let now = clock.now();
+                target.state.whole.observe(now.since(got.started), now);
+            }
+        }
     }
-    let body = match (native, is_stream) {
-        (true, true) => {
-            let stream = StreamTap::new(spoken, outgoing.strip_usage_chunk);
-            Body::Stream(Box::new(TapStream::new(
-                body,
-                stream,
-                outgoing.strip_usage_chunk,
-                tap,
-            )))
-        }
-        (true, false) => {
-            let whole = body
-                .collect(ANSWER_MAX)
-                .await
-                .map_err(|e| Fault::from_response_body(&e))?;
-            let facts = response_facts(spoken, &whole);
-            tap.note(facts.usage, facts.model);
-            Body::from(whole)
-        }
-        (false, true) => {
-            head.headers.append_known(
-                HeaderId::ContentType,
-                call.dialect.stream_content_type().as_bytes(),
-            );
-            head.headers
-                .append_known(HeaderId::CacheControl, b"no-cache");
-            let name = call.facts.model.clone();
-            let translator = StreamTranslator::new(spoken, call.dialect, &name, &outgoing.options);
-            Body::Stream(Box::new(TranslateStream::new(body, translator, tap)))
-        }
-        (false, false) => {
-            let whole = body
-                .collect(ANSWER_MAX)
-                .await
-                .map_err(|e| Fault::from_response_body(&e))?;
-            let translated = translate_response(
-                spoken,
-                call.dialect,
-                &whole,
-                &call.facts.model,
-                &outgoing.options,
-            )
-            .map_err(|error| Fault::new(FaultCode::UpstreamMalformed).detail(error.to_string()))?;
-            tap.note(translated.usage, Some(translated.provider_model));
-            losses.extend(translated.losses);
-            head.headers.append_known(
-                HeaderId::ContentType,
-                call.dialect.content_type().as_bytes(),
-            );
-            Body::from(Chunk::from(translated.body))
-        }
+    let native = target.spoken(call.dialect) == call.dialect;
+    let (response, losses) = match (native, got.is_stream) {
+        (_, true) if call.model.resume => resumable(exchange, call, target, tap, got),
+        (true, true) => native_stream(exchange, call, tap, got),
+        (true, false) => native_whole(call, &tap, got),
+        (false, true) => translated_stream(exchange, call, target, tap, got),
+        (false, false) => translated_whole(call, target, &tap, got)?,
     };
+    let Response { mut head, body } = response;
     report_losses(exchange, &mut head.headers, &losses);
     Ok(Response { head, body })
 }
 
+fn native_stream(
+    exchange: &Exchange,
+    call: &Call<'_>,
+    tap: Tap,
+    mut got: Got,
+) -> (Response, Vec<Loss>) {
+    keep_for_caller(&mut got.head.headers);
+    let strips = got.outgoing.strip_usage_chunk;
+    let stream = StreamTap::new(call.dialect, strips);
+    let watch = Watch::new(&exchange.overrides, call);
+    let stream = TapStream::new(got.body, call.dialect, stream, tap, watch);
+    let response = Response {
+        head: got.head,
+        body: Body::Stream(Box::new(stream)),
+    };
+    (response, got.outgoing.losses)
+}
+
+fn native_whole(call: &Call<'_>, tap: &Tap, mut got: Got) -> (Response, Vec<Loss>) {
+    keep_for_caller(&mut got.head.headers);
+    if let Body::Full(whole) = &got.body {
+        let facts = response_facts(call.dialect, whole);
+        tap.note(facts.usage, facts.model);
+    }
+    let response = Response {
+        head: got.head,
+        body: got.body,
+    };
+    (response, got.outgoing.losses)
+}
+
+/// A stream that another target continues when it breaks.
+fn resumable(
+    exchange: &Exchange,
+    call: &Call<'_>,
+    target: &ProviderTarget,
+    tap: Tap,
+    mut got: Got,
+) -> (Response, Vec<Loss>) {
+    match target.spoken(call.dialect) == call.dialect {
+        true => keep_for_caller(&mut got.head.headers),
+        false => got.head.headers = stream_headers(call),
+    }
+    let head = got.head.clone();
+    let losses = std::mem::take(&mut got.outgoing.losses);
+    let stream = ResumeStream::new(exchange, call, target, tap, got);
+    let body = Body::Stream(Box::new(stream));
+    (Response { head, body }, losses)
+}
+
+fn stream_headers(call: &Call<'_>) -> Headers {
+    let mut headers = Headers::new();
+    headers.append_known(
+        HeaderId::ContentType,
+        call.dialect.stream_content_type().as_bytes(),
+    );
+    headers.append_known(HeaderId::CacheControl, b"no-cache");
+    headers
+}
+
+/// What of a chunk goes out, in order, after a look at it.
+pub(super) fn pieces(mut chunk: Chunk, tapped: Tapped) -> (Option<Chunk>, Option<Chunk>) {
+    let (held, ranges) = match tapped {
+        Tapped::All => return (Some(chunk), None),
+        Tapped::Some { held, ranges } => (held, ranges),
+    };
+    let held_chunk = |held: Option<Vec<u8>>| held.map(Chunk::from);
+    match &ranges[..] {
+        [] => (held_chunk(held), None),
+        // No copy for what is one piece.
+        [range] => {
+            chunk.truncate(range.end);
+            chunk.advance(range.start);
+            match held_chunk(held) {
+                None => (Some(chunk), None),
+                held => (held, Some(chunk)),
+            }
+        }
+        _ => {
+            let mut kept = Vec::with_capacity(chunk.len());
+            Tapped::Some { held, ranges }.write_into(&chunk, &mut kept);
+            (Some(Chunk::from(kept)), None)
+        }
+    }
+}
+
+fn translated_stream(
+    exchange: &Exchange,
+    call: &Call<'_>,
+    target: &ProviderTarget,
+    tap: Tap,
+    mut got: Got,
+) -> (Response, Vec<Loss>) {
+    got.head.headers = stream_headers(call);
+    let translator = StreamTranslator::new(
+        target.spoken(call.dialect),
+        call.dialect,
+        &call.facts.model,
+        &got.outgoing.options,
+    );
+    let watch = Watch::new(&exchange.overrides, call);
+    let stream = TranslateStream::new(got.body, translator, tap, watch);
+    let response = Response {
+        head: got.head,
+        body: Body::Stream(Box::new(stream)),
+    };
+    (response, got.outgoing.losses)
+}
+
+fn translated_whole(
+    call: &Call<'_>,
+    target: &ProviderTarget,
+    tap: &Tap,
+    mut got: Got,
+) -> Result<(Response, Vec<Loss>), Fault> {
+    let empty = Chunk::empty();
+    let whole = match &got.body {
+        Body::Full(whole) => whole,
+        _ => &empty,
+    };
+    let translated = translate_response(
+        target.spoken(call.dialect),
+        call.dialect,
+        whole,
+        &call.facts.model,
+        &got.outgoing.options,
+    )
+    .map_err(|error| Fault::new(FaultCode::UpstreamMalformed).detail(error.to_string()))?;
+    tap.note(translated.usage, Some(translated.provider_model));
+    let mut losses = got.outgoing.losses;
+    losses.extend(translated.losses);
+    got.head.headers = Headers::new();
+    got.head.headers.append_known(
+        HeaderId::ContentType,
+        call.dialect.content_type().as_bytes(),
+    );
+    let response = Response {
+        head: got.head,
+        body: Body::from(Chunk::from(translated.body)),
+    };
+    Ok((response, losses))
+}
+
 /// The provider's fields that go on to the caller: all but cookies, which are the provider's with
-/// us, and the encoding of a body that may be rewritten.
+/// us, and the length of a body that may be rewritten.
 pub(super) fn keep_for_caller(headers: &mut Headers) {
     headers.retain(|id, _, _| {
         !matches!(

@@ -1,26 +1,47 @@
 //! One call: its request read, its model found, the model's targets tried until one answers.
+//!
+//! A round goes through the candidates in their order, each with as many of its credentials as
+//! have something left to say. What a failure leads to is decided by its class: another
+//! credential, another target, a target with a longer context, another round, or the caller.
 
-use super::attempt::{self, Tried};
-use super::{Addressed, Model, may_use};
+use super::attempt::{self, Bad, Tried};
+use super::candidates::{Candidates, candidates, lane};
+use super::hedge::{self, Runner};
+use super::room::{self, Room};
+use super::{Addressed, Model, ProviderTarget, may_use};
 use bytes::Bytes;
-use gate_ai::{Dialect, DialectError, RequestFacts, inspect};
+use gate_ai::{Dialect, DialectError, ErrorClass, RequestFacts, inspect};
 use gate_flow::{AiFacts, Exchange, Fault};
 use gate_kit::http::{Body, Response};
 use gate_kit::random;
 use gate_model::fault::FaultCode;
+use smallvec::SmallVec;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Most bytes of a request to a model.
 const REQUEST_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of a request that count as a token.
+const TOKEN_BYTES: usize = 4;
 
 /// A request that has been read.
 pub(super) struct Call<'a> {
     pub(super) dialect: Dialect,
     pub(super) body: Bytes,
     pub(super) facts: RequestFacts,
-    pub(super) model: &'a Model,
+    pub(super) model: &'a Arc<Model>,
+    /// When everything must be over.
+    pub(super) deadline: Option<Instant>,
+}
+
+impl Call<'_> {
+    /// Tokens of the input, estimated.
+    pub(super) fn tokens(&self) -> u64 {
+        (self.facts.messages_span.len() / TOKEN_BYTES) as u64
+    }
 }
 
 /// Answers a conversation in `dialect` with one of `models`.
@@ -63,26 +84,257 @@ pub(super) async fn converse(
         ..AiFacts::default()
     })));
     exchange.record.target = Some(model.name.clone());
+    let total = exchange.overrides.total.unwrap_or(model.total);
     let call = Call {
         dialect,
         body,
         facts,
         model: &model,
+        deadline: (!total.is_zero()).then(|| Instant::now() + total),
     };
-    let targets = model.order(random::bits());
-    let mut last = Fault::new(FaultCode::NoEndpoint);
-    for (index, target) in targets.iter().enumerate() {
-        let more = index + 1 < targets.len();
-        match attempt::one(exchange, &call, target, more).await {
-            Tried::Answer(response) => return Ok(response),
-            Tried::Fault(fault) => return Err(fault),
-            Tried::Next(fault) => last = fault,
-        }
-    }
-    Err(last)
+    answer(exchange, &call).await
 }
 
 /// The fault of a request that its dialect does not know.
 pub(super) fn not_understood(error: &DialectError) -> Fault {
     Fault::new(FaultCode::InvalidBody).message(error.to_string())
+}
+
+/// What the rounds have come to so far.
+#[derive(Default)]
+struct Progress {
+    /// What the caller gets when nobody answers.
+    last: Option<Bad>,
+    /// Whether a failure of this round may pass by itself.
+    passes: bool,
+    /// The shortest wait that a provider asked for in this round.
+    wait: Option<Duration>,
+    /// The longest context that was too short.
+    too_short: Option<u64>,
+}
+
+async fn answer(exchange: &mut Exchange, call: &Call<'_>) -> Result<Response, Fault> {
+    let mut progress = Progress::default();
+    let mut held = None;
+    let mut rounds = 0;
+    loop {
+        let targets = candidates(exchange, call)?;
+        if let Some(response) = round(exchange, call, &targets, &mut progress).await? {
+            return Ok(response);
+        }
+        let Some(wait) = before_next_round(call, &progress, rounds) else {
+            break;
+        };
+        let in_flight = call.model.targets[0].provider.upstream.in_flight();
+        let extra = call.model.extra.take(in_flight, call.model.extra_share);
+        if extra.is_none() {
+            break;
+        }
+        held = extra;
+        rounds += 1;
+        detour(exchange, |detours| detours.retries += 1);
+        exchange.services.sleep(wait).await;
+    }
+    drop(held);
+    match progress.last {
+        Some(Bad::Refused(refused)) => refused.into_answer(call),
+        Some(Bad::Failed { fault, .. } | Bad::Final(fault)) => Err(fault),
+        None => Err(FaultCode::NoEndpoint.into()),
+    }
+}
+
+/// One round; an answer, or nothing when everybody failed.
+async fn round<'m>(
+    exchange: &mut Exchange,
+    call: &Call<'m>,
+    targets: &Candidates<'m>,
+    progress: &mut Progress,
+) -> Result<Option<Response>, Fault> {
+    progress.passes = false;
+    progress.wait = None;
+    let (mut asked, mut full) = (false, None);
+    let mut left = targets.as_slice();
+    while let [target, others @ ..] = left {
+        left = others;
+        let is_too_short = |than| target.facts.context.is_some_and(|context| context <= than);
+        if progress.too_short.is_some_and(is_too_short) {
+            detour(exchange, |detours| detours.passed_over += 1);
+            continue;
+        }
+        let Some(room) = room::take(call, target) else {
+            full = full.or(Some(*target));
+            continue;
+        };
+        let is_first = !std::mem::replace(&mut asked, true) && progress.last.is_none();
+        let delay = hedge::delay(call.model, target, call.facts.stream).filter(|_| is_first);
+        let answer = match delay {
+            None => {
+                let tried = through_credentials(exchange, call, target, room, progress).await;
+                progress.take(call, tried)?
+            }
+            Some(delay) => {
+                let hedged = hedged(exchange, call, (target, room), &mut left, delay, progress);
+                Box::pin(hedged).await?
+            }
+        };
+        if answer.is_some() {
+            return Ok(answer);
+        }
+    }
+    let Some(target) = full.filter(|_| !asked) else {
+        return Ok(None);
+    };
+    let room = Box::pin(room::wait(exchange, call, target)).await?;
+    exchange.moment = exchange.services.clock().now();
+    let tried = through_credentials(exchange, call, target, room, progress).await;
+    progress.take(call, tried)
+}
+
+/// The first target, raced by the next of `left`, or by itself when there is none.
+async fn hedged<'m>(
+    exchange: &mut Exchange,
+    call: &Call<'m>,
+    (target, room): (&'m ProviderTarget, Room),
+    left: &mut &[&'m ProviderTarget],
+    delay: Duration,
+    progress: &mut Progress,
+) -> Result<Option<Response>, Fault> {
+    let first = Runner {
+        target,
+        index: lane(exchange.services.clock().now(), call, target, &[]).unwrap_or(0),
+        room,
+    };
+    let rival = left.first().copied();
+    let second = |exchange: &Exchange, first: &Runner<'m>| {
+        let target = rival.unwrap_or(target);
+        let used: &[usize] = match rival {
+            None if target.lanes.len() > 1 => std::slice::from_ref(&first.index),
+            _ => &[],
+        };
+        Some(Runner {
+            target,
+            index: lane(exchange.services.clock().now(), call, target, used)?,
+            room: room::take(call, target)?,
+        })
+    };
+    let raced = hedge::race(exchange, call, first, second, delay).await;
+    if raced.both && rival.is_some() {
+        *left = &left[1..];
+    }
+    for (target, tried) in raced.failed.into_iter().chain([raced.last]) {
+        progress.note(&tried, target, call);
+        if let Some(response) = progress.take(call, tried)? {
+            return Ok(Some(response));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether no other target is asked after a refusal of this class.
+fn is_final(call: &Call<'_>, class: ErrorClass) -> bool {
+    match class {
+        ErrorClass::ContentFilter => !call.model.filtered_falls_back,
+        class => !class.falls_back(),
+    }
+}
+
+/// One target, with one credential after the other while it is the credential that is refused.
+async fn through_credentials(
+    exchange: &mut Exchange,
+    call: &Call<'_>,
+    target: &ProviderTarget,
+    room: Room,
+    progress: &mut Progress,
+) -> Tried {
+    let mut used: SmallVec<[usize; 4]> = SmallVec::new();
+    let mut stale = false;
+    let mut index = lane(exchange.services.clock().now(), call, target, &used).unwrap_or(0);
+    loop {
+        let tried = attempt::one(exchange, call, target, index, &room).await;
+        match &tried {
+            Tried::Answer(_) => return tried,
+            // The connection had been idle and was closed: no sign of anything but that.
+            Tried::Bad(Bad::Failed { stale: true, .. }) if !stale => {
+                stale = true;
+                continue;
+            }
+            Tried::Bad(Bad::Refused(refused)) if refused.is_the_credentials() => {
+                progress.note(&tried, target, call);
+            }
+            Tried::Bad(_) => {
+                progress.note(&tried, target, call);
+                return tried;
+            }
+        }
+        used.push(index);
+        match lane(exchange.services.clock().now(), call, target, &used) {
+            Some(next) => index = next,
+            None => return tried,
+        }
+    }
+}
+
+impl Progress {
+    /// Notes what a failure means for the rest of the call.
+    fn note(&mut self, tried: &Tried, target: &ProviderTarget, call: &Call<'_>) {
+        let refused = match tried {
+            Tried::Answer(_) | Tried::Bad(Bad::Final(_)) => return,
+            Tried::Bad(Bad::Failed { passes, .. }) => {
+                self.passes |= passes;
+                return;
+            }
+            Tried::Bad(Bad::Refused(refused)) => refused,
+        };
+        self.passes |= refused.class.is_retryable();
+        if let Some(after) = refused.retry_after {
+            self.wait = Some(self.wait.map_or(after, |wait| wait.min(after)));
+        }
+        if refused.class == ErrorClass::ContextLength {
+            // A context of unknown length is at least shorter than this call.
+            let context = target.facts.context.unwrap_or_else(|| call.tokens());
+            self.too_short = Some(self.too_short.unwrap_or(0).max(context));
+        }
+    }
+
+    /// Tells what ends the call from what leaves it to the next target.
+    fn take(&mut self, call: &Call<'_>, tried: Tried) -> Result<Option<Response>, Fault> {
+        match tried {
+            Tried::Answer(response) => Ok(Some(response)),
+            Tried::Bad(Bad::Final(fault)) => Err(fault),
+            Tried::Bad(Bad::Refused(refused)) if is_final(call, refused.class) => {
+                refused.into_answer(call).map(Some)
+            }
+            Tried::Bad(bad) => {
+                self.last = Some(bad);
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Time before another round; none when there is no point in one.
+fn before_next_round(call: &Call<'_>, progress: &Progress, rounds: u32) -> Option<Duration> {
+    if rounds >= call.model.retries || !progress.passes {
+        return None;
+    }
+    let backoff = &call.model.backoff;
+    let most = backoff.most.duration();
+    let wait = match progress.wait {
+        // Whoever asks for more than we wait gets asked by the caller, who is told how long.
+        Some(asked) if asked > most => return None,
+        Some(asked) => asked,
+        None => {
+            let full = backoff.base.duration().saturating_mul(1 << rounds.min(16));
+            full.min(most).mul_f64(0.5 + 0.5 * random::fraction())
+        }
+    };
+    let in_time = |deadline| Instant::now() + wait < deadline;
+    call.deadline.is_none_or(in_time).then_some(wait)
+}
+
+/// Notes something that an ordinary call does not do.
+pub(super) fn detour(exchange: &Exchange, note: impl FnOnce(&mut gate_flow::Detours)) {
+    if let Some(ai) = &exchange.ai {
+        note(ai.borrow_mut().detours());
+    }
 }

@@ -1,14 +1,23 @@
 //! Models, from configuration to what a call needs.
 
+use super::facts::TargetFacts;
 use super::provider::{Provider, provider};
 use super::road::{Road, roads};
+use super::room::Concurrency;
+use super::state::{Bounds, ExtraCalls, Lane, TargetState};
+use super::strategy::{self, Candidate};
 use crate::compile::Work;
+use crate::upstream::pick::hash_of;
+use gate_flow::Condition;
 use gate_model::document::Path;
 use gate_model::finding::Finding;
-use gate_model::resources::ModelTarget;
+use gate_model::resources::{self, Backoff, HedgeAfter, ModelTarget, OnContentFilter, Strategy};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Most targets of one model, fallbacks included.
+const TARGETS_MAX: usize = 64;
 
 /// One provider's model.
 pub struct ProviderTarget {
@@ -16,9 +25,20 @@ pub struct ProviderTarget {
     pub provider: Arc<Provider>,
     /// The provider's name for the model.
     pub model: Arc<str>,
-    weight: u32,
+    /// Its share of the calls.
+    pub(super) weight: u32,
+    /// Which calls it is for; every call if there is none.
+    pub(super) when: Option<Box<dyn Condition>>,
+    /// What is known of it: context, capabilities, prices.
+    pub(super) facts: TargetFacts,
+    /// Hash of provider and model, the same in every process.
+    pub(super) identity: u64,
     /// Where each operation leads.
     pub(super) roads: Vec<Road>,
+    /// What was learnt about it.
+    pub(super) state: Arc<TargetState>,
+    /// What was learnt about each of the provider's credentials at this model.
+    pub(super) lanes: Vec<Arc<Lane>>,
 }
 
 /// A model that callers ask for.
@@ -29,36 +49,56 @@ pub struct Model {
     pub first_byte: Duration,
     /// How long a stream may stay silent.
     pub idle: Duration,
-    targets: Vec<ProviderTarget>,
-    fallback: Vec<ProviderTarget>,
+    /// How long a stream may take to its first token; zero for no limit of its own.
+    pub(super) first_token: Duration,
+    /// How long everything may take; zero for no limit.
+    pub(super) total: Duration,
+    pub(super) strategy: Strategy,
+    /// Its targets, then its fallbacks.
+    pub(super) targets: Vec<ProviderTarget>,
+    /// How many of `targets` are no fallbacks.
+    pub(super) shared: usize,
+    /// There is one target with one credential, no condition and nothing that races, waits or
+    /// resumes: nothing to choose or to learn.
+    pub(super) only_one: bool,
+    /// Rounds after the first.
+    pub(super) retries: u32,
+    /// Share of the calls in flight that may be retries or hedges.
+    pub(super) extra_share: f64,
+    pub(super) extra: Arc<ExtraCalls>,
+    pub(super) backoff: Backoff,
+    pub(super) hedge: Option<HedgeAfter>,
+    pub(super) resume: bool,
+    pub(super) filtered_falls_back: bool,
+    pub(super) concurrency: Option<Concurrency>,
 }
 
 impl Model {
-    /// The targets in the order to try: one by weight, the other weighted ones, the fallbacks.
-    #[must_use]
-    pub fn order(&self, random: u64) -> Vec<&ProviderTarget> {
-        let total: u64 = self
-            .targets
-            .iter()
-            .map(|target| u64::from(target.weight))
-            .sum();
-        let mut left = if total == 0 { 0 } else { random % total };
-        let chosen = self.targets.iter().position(|target| {
-            let weight = u64::from(target.weight);
-            let found = left < weight;
-            left = left.saturating_sub(weight);
-            found
-        });
-        let mut order = Vec::with_capacity(self.targets.len() + self.fallback.len());
-        order.extend(chosen.map(|index| &self.targets[index]));
-        let others = self.targets.iter().enumerate();
-        order.extend(
-            others
-                .filter(|(i, t)| Some(*i) != chosen && t.weight > 0)
-                .map(|(_, target)| target),
-        );
-        order.extend(&self.fallback);
-        order
+    /// Whether times to the first token are measured: something is decided by them.
+    pub(super) fn measures(&self) -> bool {
+        matches!(self.strategy, Strategy::LowestLatency { .. })
+            || matches!(self.hedge, Some(HedgeAfter::Percentile(_)))
+            || self.concurrency.is_some()
+    }
+}
+
+impl Model {
+    /// The targets for operations other than conversations, in the order to try: one drawn by
+    /// weight, the other weighted ones, the fallbacks. Strategies are about conversations.
+    pub(super) fn drawn(&self) -> Vec<&ProviderTarget> {
+        let takes_part = |index: &usize| self.targets[*index].weight > 0 || *index >= self.shared;
+        let (shared, fallback): (Vec<usize>, Vec<usize>) = (0..self.targets.len())
+            .filter(takes_part)
+            .partition(|index| *index < self.shared);
+        let known = |index: usize| Candidate {
+            index,
+            weight: self.targets[index].weight,
+            ..Candidate::default()
+        };
+        let mut known: Vec<Candidate> = shared.into_iter().map(known).collect();
+        let order = strategy::order(&Strategy::Weighted {}, &mut known, 0);
+        let all = order.into_iter().chain(fallback);
+        all.map(|index| &self.targets[index]).collect()
     }
 }
 
@@ -84,41 +124,150 @@ impl Models {
         }
         let mut models = HashMap::new();
         for (name, settings) in &work.resources.models {
-            let path = Path::root().key("models").key(name);
-            if settings.targets.is_empty() {
-                let message = "a model needs at least one target";
-                work.report(Finding::error("empty_list", path.key("targets"), message));
-            }
-            let mut resolve = |list: &[ModelTarget], path: Path| -> Vec<ProviderTarget> {
-                let one = |(index, target): (usize, &ModelTarget)| {
-                    let Some(provider) = providers.get(&target.provider) else {
-                        if !work.resources.providers.contains_key(&target.provider) {
-                            let path = path.index(index).key("provider");
-                            let known = work.resources.providers.keys();
-                            work.unknown(path, "provider", &target.provider, known);
-                        }
-                        return None;
-                    };
-                    Some(ProviderTarget {
-                        provider: provider.clone(),
-                        model: target.model.as_str().into(),
-                        weight: target.weight,
-                        roads: roads(provider, &target.model),
-                    })
-                };
-                list.iter().enumerate().filter_map(one).collect()
-            };
-            let targets = resolve(&settings.targets, path.key("targets"));
-            let fallback = resolve(&settings.fallback, path.key("fallback"));
-            let model = Model {
-                name: name.as_str().into(),
-                first_byte: settings.first_byte.duration(),
-                idle: settings.idle.duration(),
-                targets,
-                fallback,
-            };
+            let model = model(work, &providers, name, settings);
             models.insert(name.clone(), Arc::new(model));
         }
         Self(models)
     }
+}
+
+fn model(
+    work: &mut Work<'_>,
+    providers: &HashMap<&String, Arc<Provider>>,
+    name: &str,
+    settings: &resources::Model,
+) -> Model {
+    let path = Path::root().key("models").key(name);
+    if settings.targets.is_empty() {
+        let message = "a model needs at least one target";
+        work.report(Finding::error("empty_list", path.key("targets"), message));
+    }
+    if settings.targets.len() + settings.fallback.len() > TARGETS_MAX {
+        let message = format!("a model has at most {TARGETS_MAX} targets");
+        work.report(Finding::error("too_many", path.key("targets"), message));
+    }
+    let mut targets = Vec::new();
+    let mut shared = 0;
+    for (list, key) in [
+        (&settings.targets, "targets"),
+        (&settings.fallback, "fallback"),
+    ] {
+        for (index, written) in list.iter().enumerate() {
+            let path = path.key(key).index(index);
+            // A choice by price over a target without one would silently be another choice.
+            let by_price = settings.strategy == Strategy::LowestCost {};
+            if key == "targets" && by_price && written.price.is_none() {
+                let message = "the strategy `lowest_cost` needs the price of every target";
+                work.report(Finding::error("missing_price", path.key("price"), message));
+            }
+            targets.extend(target(work, providers, written, &path));
+        }
+        if key == "targets" {
+            shared = targets.len();
+        }
+    }
+    let concurrency = settings.concurrency.as_ref();
+    let concurrency = concurrency.map(|settings| concurrency_of(work, settings, &path));
+    let is_plain = concurrency.is_none() && settings.hedge.is_none() && !settings.resume;
+    let only_one = is_plain
+        && matches!(&targets[..], [one] if one.when.is_none() && one.lanes.len() == 1 && one.weight > 0);
+    Model {
+        name: name.into(),
+        first_byte: settings.first_byte.duration(),
+        idle: settings.idle.duration(),
+        first_token: settings.first_token.duration(),
+        total: settings.total.duration(),
+        strategy: settings.strategy.clone(),
+        targets,
+        shared,
+        only_one,
+        retries: settings.retry.attempts.min(10),
+        extra_share: settings.retry.budget.fraction(),
+        extra: work
+            .compiler
+            .state
+            .get_or_insert(&format!("model/{name}"), ExtraCalls::default),
+        backoff: settings.retry.backoff.clone(),
+        hedge: settings.hedge.as_ref().map(|hedge| hedge.after),
+        resume: settings.resume,
+        filtered_falls_back: settings.content_filter == OnContentFilter::FallBack,
+        concurrency,
+    }
+}
+
+fn concurrency_of(
+    work: &mut Work<'_>,
+    settings: &resources::ModelConcurrency,
+    path: &Path,
+) -> Concurrency {
+    let path = path.key("concurrency");
+    if settings.most == 0 || settings.least > settings.most {
+        let message = "`most` must be at least 1 and not below `least`";
+        work.report(Finding::error("invalid_range", path.key("most"), message));
+    }
+    let high = condition(work, settings.high.as_deref(), &path.key("high"));
+    let low = condition(work, settings.low.as_deref(), &path.key("low"));
+    Concurrency {
+        bounds: Bounds {
+            least: settings.least,
+            most: settings.most,
+            adaptive: settings.adaptive,
+            queue: settings.queue as usize,
+        },
+        wait: settings.wait.duration(),
+        high: high.flatten(),
+        low: low.flatten(),
+    }
+}
+
+/// A condition of a model; the outer `None` means that it was wrong.
+#[allow(
+    clippy::option_option,
+    reason = "no condition and a wrong one are different"
+)]
+fn condition(
+    work: &mut Work<'_>,
+    text: Option<&str>,
+    path: &Path,
+) -> Option<Option<Box<dyn Condition>>> {
+    let Some(text) = text else { return Some(None) };
+    match (work.compiler.registry.model_condition)(text) {
+        Ok(condition) => Some(Some(condition)),
+        Err(message) => {
+            work.report(Finding::error("invalid_condition", path.clone(), message));
+            None
+        }
+    }
+}
+
+fn target(
+    work: &mut Work<'_>,
+    providers: &HashMap<&String, Arc<Provider>>,
+    written: &ModelTarget,
+    path: &Path,
+) -> Option<ProviderTarget> {
+    let when = condition(work, written.when.as_deref(), &path.key("when"))?;
+    let Some(provider) = providers.get(&written.provider) else {
+        if !work.resources.providers.contains_key(&written.provider) {
+            let known = work.resources.providers.keys();
+            work.unknown(path.key("provider"), "provider", &written.provider, known);
+        }
+        return None;
+    };
+    let state = work.compiler.state;
+    let identity = format!("target/{}/{}", provider.name, written.model);
+    let lane = |credential: &super::provider::Credential| {
+        state.get_or_insert(&format!("{identity}/{}", credential.name), Lane::default)
+    };
+    Some(ProviderTarget {
+        provider: provider.clone(),
+        model: written.model.as_str().into(),
+        roads: roads(provider, &written.model),
+        weight: written.weight,
+        when,
+        facts: TargetFacts::of(written),
+        identity: hash_of(&identity),
+        state: state.get_or_insert(&identity, TargetState::default),
+        lanes: provider.credentials.iter().map(lane).collect(),
+    })
 }

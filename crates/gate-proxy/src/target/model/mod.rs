@@ -1,22 +1,37 @@
 //! A route to models: which provider answers, in whose dialect, and what to try next.
 //!
 //! `gate-ai` turns bytes into bytes; this folder owns the order of things. Here a request is told
-//! apart by its address; `call` reads it and tries the model's targets one after the other;
-//! `attempt` is one try; `refusal` and `answer` are what becomes of it; `tap` and `translated`
-//! watch an answer on its way. Providers and models are compiled in `provider` and `compile`.
+//! apart by its address; `call` reads it and tries what `candidates` chose by `strategy`. A try is
+//! an `attempt`: it has a place (`room`), may be raced (`hedge`), is made (`request`), sent and
+//! waited for (`fetch`, to the first token: `begin`), and teaches something (`learn`, kept in
+//! `state`). It ends as a `refusal` or an `answer`, which `tap` and `translated` watch on its way,
+//! `watch` keeps the time of, and `resume` continues elsewhere. Providers and models are compiled
+//! in `provider` and `compile`.
 
 mod answer;
 mod attempt;
+mod begin;
 mod call;
+mod candidates;
 mod compile;
+mod facts;
+mod fetch;
+mod hedge;
+mod learn;
 mod listing;
 mod operation;
 mod provider;
 mod refusal;
+mod request;
+mod resume;
 mod road;
+mod room;
 mod sign;
+mod state;
+mod strategy;
 mod tap;
 mod translated;
+mod watch;
 
 pub use compile::{Model, Models, ProviderTarget};
 pub use provider::Provider;

@@ -1,5 +1,6 @@
 //! Providers, from configuration to what a call needs.
 
+use super::state::Bench;
 use crate::compile::Work;
 use crate::upstream::Upstream;
 use gate_ai::provider::registry::{self, PROVIDERS, find};
@@ -31,25 +32,35 @@ pub struct Provider {
     pub headers: BTreeMap<String, String>,
     /// Choices for translations.
     pub options: TranslateOptions,
-    secrets: Vec<String>,
+    /// Its credentials; one without a secret where the service asks for none.
+    pub(super) credentials: Vec<Credential>,
     next: AtomicUsize,
 }
 
+/// A credential, and until when it is passed over.
+pub(super) struct Credential {
+    /// What identifies it in state and logs: where its secret comes from, never the secret.
+    pub(super) name: String,
+    /// The secret itself.
+    pub(super) secret: Option<String>,
+    /// Passed over because it is wrong, or its account has nothing left.
+    pub(super) bench: Arc<Bench>,
+}
+
 impl Provider {
+    /// Where to begin looking for a credential: several are used in turn.
+    pub(super) fn turn(&self) -> usize {
+        match self.credentials.len() {
+            0 | 1 => 0,
+            several => self.next.fetch_add(1, Ordering::Relaxed) % several,
+        }
+    }
+
     /// Whether streams of Chat Completions are asked for usage.
     #[must_use]
     pub fn asks_for_usage(&self) -> bool {
         let quirks = self.config.quirks.unwrap_or(self.kind.quirks);
         quirks.stream_usage == StreamUsage::OnRequest
-    }
-
-    /// A credential; several are used in turn.
-    #[must_use]
-    pub fn secret(&self) -> Option<&str> {
-        let turn = self.next.fetch_add(1, Ordering::Relaxed);
-        self.secrets
-            .get(turn % self.secrets.len().max(1))
-            .map(String::as_str)
     }
 }
 
@@ -88,7 +99,7 @@ pub(super) fn provider(
             return None;
         }
     };
-    let secrets = secrets(work, &config, &path);
+    let credentials = credentials(work, name, &config, &path);
     let url = match kind
         .base(&config)
         .and_then(|base| checked(kind, &config, base))
@@ -114,7 +125,7 @@ pub(super) fn provider(
         headers: config.headers.clone(),
         options: kind.translate_options(&config),
         config,
-        secrets,
+        credentials,
         next: AtomicUsize::new(0),
     })
 }
@@ -144,19 +155,45 @@ impl ReadConfig for Written<'_> {
     }
 }
 
-fn secrets(work: &mut Work<'_>, config: &ProviderConfig, path: &Path) -> Vec<String> {
-    let mut secrets = Vec::new();
+fn credentials(
+    work: &mut Work<'_>,
+    provider: &str,
+    config: &ProviderConfig,
+    path: &Path,
+) -> Vec<Credential> {
+    let mut credentials = Vec::new();
+    let state = work.compiler.state;
+    let credential = |name: String, secret| Credential {
+        bench: state.get_or_insert(&format!("credential/{provider}/{name}"), Bench::default),
+        name,
+        secret,
+    };
     for (index, reference) in config.credentials.iter().enumerate() {
-        let resolved = secret(work, reference);
+        let (name, resolved) = (source(reference), secret(work, reference));
         match resolved {
-            Ok(secret) => secrets.push(secret),
+            Ok(secret) => credentials.push(credential(name, Some(secret))),
             Err(message) => {
                 let path = path.key("credentials").index(index);
                 work.report(Finding::error("missing_secret", path, message));
             }
         }
     }
-    secrets
+    if credentials.is_empty() {
+        credentials.push(credential("none".to_owned(), None));
+    }
+    credentials
+}
+
+/// Where a secret comes from, as a name for its state.
+fn source(reference: &SecretRef) -> String {
+    match reference {
+        SecretRef::Env(name) => format!("env:{name}"),
+        SecretRef::File(file) => format!("file:{}", file.display()),
+        SecretRef::Joined(parts) => {
+            let parts: Vec<String> = parts.iter().map(source).collect();
+            parts.join("+")
+        }
+    }
 }
 
 /// A secret, from wherever it is kept.

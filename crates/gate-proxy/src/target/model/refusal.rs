@@ -1,105 +1,155 @@
-//! A provider's refusal: on to the next target, or to the caller in its own dialect.
+//! A provider's refusal: what it means, and how the caller gets it when nobody else answers.
 
 use super::ProviderTarget;
 use super::answer::keep_for_caller;
-use super::attempt::Tried;
 use super::call::Call;
-use crate::upstream::attempt::Answered;
-use gate_ai::{ErrorClass, error_body, error_header, provider_error, with_error_kind};
+use super::provider::Provider;
+use super::state::headroom::retry_after;
+use bytes::Bytes;
+use gate_ai::failure::classify;
+use gate_ai::{
+    Blame, ErrorClass, ProviderError, error_body, error_header, provider_error, with_error_kind,
+};
 use gate_flow::Fault;
-use gate_kit::http::{Chunk, HeaderId, Response, ResponseHead};
+use gate_kit::http::{Body, Chunk, HeaderId, Headers, Response, ResponseHead};
 use gate_model::fault::FaultCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Most bytes of a provider's error that are read.
 const ERROR_MAX: usize = 1024 * 1024;
 
-/// A provider said no: on to the next target, or to the caller in its own dialect.
-pub(super) async fn refused(
-    call: &Call<'_>,
-    target: &ProviderTarget,
-    answered: Answered,
-    more: bool,
-) -> Tried {
-    let Answered {
-        head,
-        mut body,
-        in_flight: _in_flight,
-        ..
-    } = answered;
-    let spoken = target.spoken(call.dialect);
-    let bytes = match body.collect(ERROR_MAX).await {
-        Ok(chunk) => chunk.into_bytes(),
-        Err(error) => return Tried::Next(Fault::from_response_body(&error)),
-    };
-    let kind = head.headers.get_named("x-amzn-errortype");
-    let error = with_error_kind(provider_error(spoken, &bytes), kind);
-    let class = gate_ai::failure::classify(head.status, &error);
-    let words = error.message.clone().unwrap_or_default();
-    let detail = format!(
-        "{}: {} ({}): {words}",
-        target.provider.name,
-        head.status,
-        class.as_str()
-    );
-    if more && class.falls_back() {
-        return Tried::Next(fault_of(class, &head).detail(detail));
-    }
-    // Our own credential or account is no business of the caller's.
-    if matches!(class, ErrorClass::BadCredential) {
-        return Tried::Fault(Fault::new(FaultCode::UpstreamRejected).detail(detail));
-    }
-    let mut response = if spoken == call.dialect {
-        let mut headers = head.headers.clone();
-        keep_for_caller(&mut headers);
-        Response {
-            head: ResponseHead {
-                status: head.status,
-                headers,
-            },
-            body: Chunk::Shared(bytes).into(),
-        }
-    } else {
-        let code = error
-            .code
-            .as_deref()
-            .or(error.kind.as_deref())
-            .unwrap_or(class.as_str());
-        let body = error_body(call.dialect, head.status, code, &words);
-        let mut response = Response::full(head.status, call.dialect.content_type(), body);
-        if let Some((name, value)) = error_header(call.dialect, head.status) {
-            response
-                .head
-                .headers
-                .append(name.as_bytes(), value.as_bytes());
-        }
-        response
-    };
-    if let Some(after) = head.headers.get(HeaderId::RetryAfter)
-        && !response.head.headers.contains(HeaderId::RetryAfter)
-    {
-        response
-            .head
-            .headers
-            .append_known(HeaderId::RetryAfter, after);
-    }
-    Tried::Answer(response)
+/// A provider said no.
+pub(super) struct Refused {
+    /// What kind of no.
+    pub(super) class: ErrorClass,
+    /// The status it came with, or the one that says the same.
+    pub(super) status: u16,
+    /// How long the provider asks to wait.
+    pub(super) retry_after: Option<Duration>,
+    error: ProviderError,
+    headers: Headers,
+    /// The provider's own words, where they are for the caller as they are: in its dialect, and
+    /// not inside a stream.
+    body: Option<Bytes>,
+    provider: Arc<Provider>,
 }
 
-fn fault_of(class: ErrorClass, head: &ResponseHead) -> Fault {
-    let code = match class {
-        ErrorClass::RateLimited | ErrorClass::Overloaded | ErrorClass::QuotaExhausted => {
-            FaultCode::UpstreamOverloaded
+impl Refused {
+    /// Reads an answer that is a refusal. `unix` is now as UNIX time.
+    ///
+    /// # Errors
+    /// The fault of an answer that broke off.
+    pub(super) async fn read(
+        call: &Call<'_>,
+        target: &ProviderTarget,
+        head: ResponseHead,
+        mut body: Body,
+        unix: Duration,
+    ) -> Result<Self, Fault> {
+        let bytes = body.collect(ERROR_MAX).await;
+        let bytes = bytes
+            .map_err(|error| Fault::from_response_body(&error))?
+            .into_bytes();
+        let spoken = target.spoken(call.dialect);
+        let kind = head.headers.get_named("x-amzn-errortype");
+        let error = with_error_kind(provider_error(spoken, &bytes), kind);
+        Ok(Self {
+            class: classify(head.status, &error),
+            status: head.status,
+            retry_after: retry_after(&head.headers, unix),
+            error,
+            headers: head.headers,
+            body: Some(bytes).filter(|_| spoken == call.dialect),
+            provider: target.provider.clone(),
+        })
+    }
+
+    /// A refusal that came as the first event of a stream.
+    pub(super) fn in_stream(
+        target: &ProviderTarget,
+        error: ProviderError,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let class = classify(500, &error);
+        Self {
+            class,
+            status: status_of(class),
+            retry_after,
+            error,
+            headers: Headers::new(),
+            body: None,
+            provider: target.provider.clone(),
         }
-        ErrorClass::Timeout => FaultCode::UpstreamTimeout,
-        ErrorClass::BadCredential | ErrorClass::NotFound => FaultCode::UpstreamRejected,
-        _ => FaultCode::UpstreamMalformed,
-    };
-    let after = head
-        .headers
-        .get_str(HeaderId::RetryAfter)
-        .and_then(|text| text.trim().parse().ok());
-    match after {
-        Some(seconds) => Fault::new(code).retry_after(std::time::Duration::from_secs(seconds)),
-        None => Fault::new(code),
+    }
+
+    /// Whether another credential may be answered.
+    pub(super) fn is_the_credentials(&self) -> bool {
+        matches!(
+            self.class.blame(self.status),
+            Blame::Credential | Blame::Account | Blame::Rate
+        )
+    }
+
+    /// The caller's answer: the provider's own words where it speaks the caller's dialect.
+    ///
+    /// # Errors
+    /// [`FaultCode::UpstreamRejected`]: our own credential or account is no business of the
+    /// caller's.
+    pub(super) fn into_answer(self, call: &Call<'_>) -> Result<Response, Fault> {
+        let words = self.error.message.as_deref().unwrap_or_default();
+        if self.class == ErrorClass::BadCredential {
+            let detail = format!(
+                "{}: {} ({}): {words}",
+                self.provider.name,
+                self.status,
+                self.class.as_str()
+            );
+            return Err(Fault::new(FaultCode::UpstreamRejected).detail(detail));
+        }
+        let mut response = match self.body {
+            Some(bytes) => {
+                let mut headers = self.headers.clone();
+                keep_for_caller(&mut headers);
+                Response {
+                    head: ResponseHead {
+                        status: self.status,
+                        headers,
+                    },
+                    body: Chunk::Shared(bytes).into(),
+                }
+            }
+            None => {
+                let code = self.error.code.as_deref().or(self.error.kind.as_deref());
+                let code = code.unwrap_or(self.class.as_str());
+                let body = error_body(call.dialect, self.status, code, words);
+                let mut response = Response::full(self.status, call.dialect.content_type(), body);
+                if let Some((name, value)) = error_header(call.dialect, self.status) {
+                    let headers = &mut response.head.headers;
+                    headers.append(name.as_bytes(), value.as_bytes());
+                }
+                response
+            }
+        };
+        let headers = &mut response.head.headers;
+        if let Some(after) = self.headers.get(HeaderId::RetryAfter)
+            && !headers.contains(HeaderId::RetryAfter)
+        {
+            headers.append_known(HeaderId::RetryAfter, after);
+        }
+        Ok(response)
+    }
+}
+
+/// The status that says what a class says, for errors that came without one.
+const fn status_of(class: ErrorClass) -> u16 {
+    match class {
+        ErrorClass::RateLimited | ErrorClass::QuotaExhausted => 429,
+        ErrorClass::Overloaded => 503,
+        ErrorClass::ContextLength | ErrorClass::ContentFilter | ErrorClass::BadRequest => 400,
+        ErrorClass::BadCredential => 401,
+        ErrorClass::NotFound => 404,
+        ErrorClass::Timeout => 504,
+        ErrorClass::Server => 500,
     }
 }

@@ -5,10 +5,11 @@
 
 use super::Provider;
 use bytes::Bytes;
-use gate_flow::{Exchange, Fault};
+use gate_flow::{Fault, Services};
 use gate_kit::http::{Body, RequestHead};
 use gate_kit::sigv4::body_hash;
 use gate_model::fault::FaultCode;
+use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 /// Bodies up to this many bytes are hashed on the worker: about 100 µs.
@@ -16,7 +17,7 @@ const HASHED_AT_ONCE: usize = 128 * 1024;
 
 /// Signs `head` with `secret` where the account asks for it. May be dropped midway.
 pub(super) async fn sign(
-    exchange: &Exchange,
+    services: &Rc<dyn Services>,
     provider: &Provider,
     secret: Option<&str>,
     head: &mut RequestHead,
@@ -25,8 +26,8 @@ pub(super) async fn sign(
     let Some(secret) = secret.filter(|_| provider.config.signs(provider.kind)) else {
         return Ok(());
     };
-    let hash = hash(exchange, body).await?;
-    let now_unix_s = exchange.services.clock().unix().as_secs();
+    let hash = hash(services, body).await?;
+    let now_unix_s = services.clock().unix().as_secs();
     provider
         .config
         .sign(provider.kind, head, &hash, secret, now_unix_s)
@@ -35,7 +36,7 @@ pub(super) async fn sign(
 
 /// The same for a body that may be absent or on its way; one on its way cannot be signed.
 pub(super) async fn sign_body(
-    exchange: &Exchange,
+    services: &Rc<dyn Services>,
     provider: &Provider,
     secret: Option<&str>,
     head: &mut RequestHead,
@@ -52,10 +53,10 @@ pub(super) async fn sign_body(
             return Err(Fault::new(FaultCode::InternalError).detail(detail));
         }
     };
-    sign(exchange, provider, secret, head, &bytes).await
+    sign(services, provider, secret, head, &bytes).await
 }
 
-async fn hash(exchange: &Exchange, body: &Bytes) -> Result<String, Fault> {
+async fn hash(services: &Rc<dyn Services>, body: &Bytes) -> Result<String, Fault> {
     if body.len() <= HASHED_AT_ONCE {
         return Ok(body_hash(body));
     }
@@ -64,7 +65,7 @@ async fn hash(exchange: &Exchange, body: &Bytes) -> Result<String, Fault> {
     let work = Box::new(move || {
         let _ = filled.set(body_hash(&body));
     });
-    exchange.services.offload(work).await?;
+    services.offload(work).await?;
     let hash = slot.get().cloned();
     hash.ok_or_else(|| Fault::new(FaultCode::InternalError).detail("a hash was not made"))
 }

@@ -1,12 +1,17 @@
 //! Answers of models on their way back, watched for usage and first token.
 //!
 //! What is learnt goes into the exchange's facts as it is learnt, so that a caller who leaves in
-//! the middle of a stream is still accounted for.
+//! the middle of a stream is still accounted for. A stream that breaks off ends with an error event
+//! in the caller's dialect: events go out whole, so that the error stands behind a whole one.
 
-use gate_ai::{StreamTap, Tapped, Usage};
+use super::answer::pieces;
+use super::state::TargetState;
+use super::watch::Watch;
+use gate_ai::{Dialect, ErrorClass, StreamTap, Usage, error_event};
 use gate_flow::{AiFacts, Exchange};
 use gate_kit::clock::{Clock, Moment};
-use gate_kit::http::{Body, BodyError, BodyStream, Chunk, Frame};
+use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame};
+use gate_model::fault::FaultCode;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,6 +23,7 @@ pub(super) struct Tap {
     clock: Clock,
     started: Moment,
     token_seen: bool,
+    measured: Option<(Arc<TargetState>, Moment)>,
 }
 
 impl Tap {
@@ -29,7 +35,13 @@ impl Tap {
             clock: exchange.services.clock().clone(),
             started: exchange.record.started,
             token_seen: false,
+            measured: None,
         }
+    }
+
+    /// Measures the time to the first token of a try that began at `started`.
+    pub(super) fn measure(&mut self, state: Arc<TargetState>, started: Moment) {
+        self.measured = Some((state, started));
     }
 
     /// Notes usage and the model that answered.
@@ -56,75 +68,155 @@ impl Tap {
     pub(super) fn token(&mut self, seen: bool) {
         if seen && !self.token_seen {
             self.token_seen = true;
+            let now = self.clock.now();
             if let Some(facts) = &self.facts {
-                facts.borrow_mut().first_token = Some(self.clock.now().since(self.started));
+                facts.borrow_mut().first_token = Some(now.since(self.started));
+            }
+            if let Some((state, started)) = &self.measured {
+                let time = now.since(*started);
+                state.first_token.observe(time, now);
+                state.limiter.succeeded(Some(time.as_secs_f64()), now);
             }
         }
+    }
+
+    /// Notes that the provider reported an error inside its stream.
+    pub(super) fn provider_failed(&self, class: ErrorClass) {
+        let Some(facts) = &self.facts else { return };
+        let mut facts = facts.borrow_mut();
+        let detours = facts.detours();
+        detours.stream_error = Some(class.as_str());
+        detours.fault = Some(match class {
+            ErrorClass::RateLimited | ErrorClass::Overloaded | ErrorClass::QuotaExhausted => {
+                FaultCode::UpstreamOverloaded
+            }
+            ErrorClass::Timeout => FaultCode::UpstreamTimeout,
+            ErrorClass::BadCredential | ErrorClass::NotFound => FaultCode::UpstreamRejected,
+            _ => FaultCode::UpstreamMalformed,
+        });
+    }
+
+    /// Notes that a stream broke off.
+    pub(super) fn broke(&self, error: &BodyError) {
+        if let (BodyErrorKind::TimedOut, Some(facts)) = (error.kind, &self.facts) {
+            facts.borrow_mut().detours().stalled = true;
+        }
+    }
+}
+
+/// What a caller is told of a stream that broke off: class, code and message.
+pub(super) fn last_words(error: &BodyError) -> (ErrorClass, &'static str, &'static str) {
+    match error.kind {
+        BodyErrorKind::TimedOut => (
+            ErrorClass::Timeout,
+            "upstream_timeout",
+            "The provider's stream stalled and was given up.",
+        ),
+        _ => (
+            ErrorClass::Server,
+            "upstream_stream_broken",
+            "The provider's stream broke off before its end.",
+        ),
     }
 }
 
 /// A stream in the caller's own dialect: its bytes pass, at most one chunk is taken out.
 pub(super) struct TapStream {
     inner: Body,
+    dialect: Dialect,
     stream: StreamTap,
-    strips: bool,
     tap: Tap,
-    over: bool,
+    watch: Watch,
+    /// Goes out next, before anything else is read.
+    next: Option<Chunk>,
+    /// How the stream ends, once its source has ended.
+    end: Option<Result<(), BodyError>>,
 }
 
 impl TapStream {
     /// Watches `inner`.
     #[must_use]
-    pub(super) fn new(inner: Body, stream: StreamTap, strips: bool, tap: Tap) -> Self {
+    pub(super) fn new(
+        inner: Body,
+        dialect: Dialect,
+        stream: StreamTap,
+        tap: Tap,
+        watch: Watch,
+    ) -> Self {
         Self {
             inner,
+            dialect,
             stream,
-            strips,
             tap,
-            over: false,
+            watch,
+            next: None,
+            end: None,
         }
+    }
+
+    /// What of a chunk goes out now; the rest of it in [`Self::next`].
+    fn pass(&mut self, chunk: Chunk) -> Option<Chunk> {
+        if let Err(error) = self.watch.saw(&chunk) {
+            self.break_off(error);
+            return None;
+        }
+        let tapped = self.stream.push(&chunk);
+        self.tap.token(self.stream.token_seen());
+        let (first, second) = pieces(chunk, tapped);
+        self.next = second;
+        first
+    }
+
+    /// Ends the stream whose source is complete; what it held back goes out.
+    fn complete(&mut self) -> Option<Chunk> {
+        self.end = Some(Ok(()));
+        let held = self.stream.finish();
+        (!held.is_empty()).then(|| Chunk::from(held))
+    }
+
+    /// Ends the stream whose source failed. The caller is told in its own dialect, unless it has
+    /// everything, or an error, already.
+    fn break_off(&mut self, error: BodyError) {
+        self.inner = Body::Empty;
+        self.tap.broke(&error);
+        if self.stream.ended() {
+            self.end = Some(Ok(()));
+            return;
+        }
+        if self.stream.error().is_none() {
+            let (class, code, message) = last_words(&error);
+            let event = error_event(self.dialect, class, code, message);
+            self.next = Some(Chunk::from(event));
+        }
+        self.end = Some(Err(error));
     }
 }
 
 impl BodyStream for TapStream {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
         loop {
-            if self.over {
-                return Poll::Ready(None);
+            if let Some(chunk) = self.next.take() {
+                return Poll::Ready(Some(Ok(Frame::Data(chunk))));
             }
-            match ready!(self.inner.poll_frame(cx)) {
-                Some(Ok(Frame::Data(chunk))) => {
-                    let tapped = self.stream.push(&chunk);
-                    self.tap.token(self.stream.token_seen());
-                    if tapped == Tapped::All {
-                        return Poll::Ready(Some(Ok(Frame::Data(chunk))));
-                    }
-                    let mut kept = Vec::with_capacity(chunk.len());
-                    tapped.write_into(&chunk, &mut kept);
-                    if !kept.is_empty() {
-                        return Poll::Ready(Some(Ok(Frame::Data(Chunk::from(kept)))));
-                    }
-                }
-                None => {
-                    self.over = true;
-                    let held = self.stream.finish();
-                    if !held.is_empty() {
-                        return Poll::Ready(Some(Ok(Frame::Data(Chunk::from(held)))));
-                    }
-                }
-                end => {
-                    self.over = true;
-                    return Poll::Ready(end);
-                }
+            if let Some(end) = &mut self.end {
+                let end = std::mem::replace(end, Ok(()));
+                return Poll::Ready(end.err().map(Err));
             }
-        }
-    }
-
-    fn remaining(&self) -> Option<u64> {
-        if self.strips {
-            None
-        } else {
-            self.inner.length()
+            let next = match self.inner.poll_frame(cx) {
+                Poll::Ready(next) => next,
+                Poll::Pending => Some(Err(ready!(self.watch.poll(cx)))),
+            };
+            let chunk = match next {
+                Some(Ok(Frame::Data(chunk))) => self.pass(chunk),
+                Some(Ok(Frame::Trailers(_))) | None => self.complete(),
+                Some(Err(error)) => {
+                    self.break_off(error);
+                    None
+                }
+            };
+            if let Some(chunk) = chunk {
+                return Poll::Ready(Some(Ok(Frame::Data(chunk))));
+            }
         }
     }
 }
@@ -132,5 +224,8 @@ impl BodyStream for TapStream {
 impl Drop for TapStream {
     fn drop(&mut self) {
         self.tap.note(self.stream.usage(), None);
+        if let Some(class) = self.stream.error() {
+            self.tap.provider_failed(class);
+        }
     }
 }

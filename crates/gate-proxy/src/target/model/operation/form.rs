@@ -5,11 +5,11 @@
 //! because the caller may use one model only that serves the operation. The field is then replaced
 //! when it comes; one that names another model ends the call.
 
-use super::super::attempt::unserved;
+use super::super::fetch::unserved;
 use super::super::{Model, may_use};
 use super::answer::{Refused, passed, refused};
 use super::send::{Wire, send};
-use super::{Asked, Known, model, note_target, open_facts, targets};
+use super::{Asked, Known, model, note_target, open_facts, targets, targets_for};
 use gate_ai::operation::{Form, FormError, boundary};
 use gate_flow::{Exchange, Fault};
 use gate_kit::http::{
@@ -53,7 +53,7 @@ pub(super) async fn serve(
     let front = front(exchange, &content_type).await?;
     let model = chosen(models, exchange, asked, &front)?;
     open_facts(exchange, asked.operation, &model.name, false);
-    let all = targets(&model);
+    let all = targets_for(exchange, &model)?;
     let road = all
         .iter()
         .find_map(|target| Some((*target, target.road(asked.operation)?)));

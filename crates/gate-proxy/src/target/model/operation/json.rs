@@ -1,13 +1,14 @@
 //! Operations with a JSON body: the model is found in body or path, replaced, and the rest passes;
 //! embeddings and rerank are translated where a provider speaks another format.
 
-use super::super::attempt::unserved;
 use super::super::call::not_understood;
+use super::super::fetch::unserved;
 use super::super::tap::{Tap, TapStream};
-use super::super::{ProviderTarget, Road};
+use super::super::watch::Watch;
+use super::super::{Model, ProviderTarget, Road};
 use super::answer::{Refused, passed, refused, translated};
 use super::send::{Sent, Wire, send};
-use super::{Asked, Known, Place, model, note_target, open_facts, targets};
+use super::{Asked, Known, Place, model, note_target, open_facts, targets_for};
 use bytes::Bytes;
 use gate_ai::endpoint::EmbeddingDialect;
 use gate_ai::operation::{embeddings, rerank};
@@ -54,7 +55,7 @@ pub(super) async fn serve(
     let model = model(models, exchange, &read.model)?;
     let stream = read.facts.as_ref().is_some_and(|facts| facts.stream);
     open_facts(exchange, asked.operation, &model.name, stream);
-    let targets = targets(&model);
+    let targets = targets_for(exchange, &model)?;
     let mut last = unserved(&model);
     for (index, target) in targets.iter().enumerate() {
         let Some(road) = target.road(asked.operation) else {
@@ -82,7 +83,7 @@ pub(super) async fn serve(
             Err(fault) => return Err(fault),
         };
         if sent.head.status < 400 {
-            return answered(exchange, &read, road, &outgoing, sent).await;
+            return answered(exchange, &model, &read, road, &outgoing, sent).await;
         }
         match refused(target, asked.operation, sent, more).await {
             Refused::Answer(response) => return Ok(response),
@@ -162,6 +163,7 @@ fn native(read: &Read, target: &ProviderTarget) -> Result<Outgoing, gate_ai::Dia
 
 async fn answered(
     exchange: &Exchange,
+    model: &Model,
     read: &Read,
     road: &Road,
     outgoing: &Outgoing,
@@ -183,7 +185,8 @@ async fn answered(
             let mut head = sent.head;
             super::super::answer::keep_for_caller(&mut head.headers);
             let tap = Tap::new(exchange);
-            let body = TapStream::new(sent.body, stream, outgoing.strips_usage, tap);
+            let watch = Watch::of(&exchange.overrides, model, None);
+            let body = TapStream::new(sent.body, Dialect::ChatCompletions, stream, tap, watch);
             let body = Body::Stream(Box::new(body));
             Ok(Response { head, body })
         }

@@ -15,8 +15,8 @@ mod send;
 use super::{Model, Provider, ProviderTarget, may_use};
 use gate_ai::{Endpoint, ModelPlace, Operation};
 use gate_flow::{AiFacts, Exchange, Fault};
+use gate_kit::clock::Moment;
 use gate_kit::http::Response;
-use gate_kit::random;
 use gate_model::fault::FaultCode;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -90,12 +90,36 @@ fn model(models: &Known, exchange: &Exchange, name: &str) -> Result<Arc<Model>, 
 
 /// A model's targets in the order to try them.
 fn targets(model: &Model) -> Vec<&ProviderTarget> {
-    model.order(random::bits())
+    model.drawn()
 }
 
-/// A credential of the provider.
-fn secret(provider: &Provider) -> Option<&str> {
-    provider.secret()
+/// The same, less those whose condition does not hold for this call.
+fn targets_for<'m>(
+    exchange: &Exchange,
+    model: &'m Model,
+) -> Result<Vec<&'m ProviderTarget>, Fault> {
+    let mut all = targets(model);
+    let mut failed = None;
+    all.retain(
+        |target| match target.when.as_ref().map(|when| when.holds(exchange)) {
+            None => true,
+            Some(Ok(holds)) => holds,
+            Some(Err(error)) => {
+                failed = Some(Fault::new(FaultCode::PolicyFailed).detail(error));
+                false
+            }
+        },
+    );
+    failed.map_or(Ok(all), Err)
+}
+
+/// A credential of the provider: the next in turn that does not rest.
+fn secret(provider: &Provider, now: Moment) -> Option<&str> {
+    let count = provider.credentials.len();
+    let turn = provider.turn();
+    let mut all = (0..count).map(|step| &provider.credentials[(turn + step) % count]);
+    let awake = all.clone().find(|credential| !credential.bench.is_out(now));
+    awake.or_else(|| all.next())?.secret.as_deref()
 }
 
 /// Opens the facts of a call.

@@ -5,11 +5,11 @@
 //! key in, a subprotocol, stays here.
 
 use super::super::answer::keep_for_caller;
-use super::super::attempt::unserved;
+use super::super::fetch::unserved;
 use super::super::tap::Tap;
 use super::answer::{Refused, refused};
 use super::send::{SESSION_IDLE, Wire, send};
-use super::{Known, model, note_target, open_facts, targets};
+use super::{Known, model, note_target, open_facts, targets_for};
 use gate_ai::Operation;
 use gate_ai::operation::Frames;
 use gate_flow::{Exchange, Fault};
@@ -45,7 +45,7 @@ pub(super) async fn serve(
     let model = model(models, exchange, name)?;
     open_facts(exchange, Operation::Realtime, &model.name, true);
     hide_keys(exchange);
-    let all = targets(&model);
+    let all = targets_for(exchange, &model)?;
     let road = all
         .iter()
         .find_map(|target| Some((*target, target.road(Operation::Realtime)?)));

@@ -43,9 +43,9 @@ pub(super) async fn send(
     wire: &Wire<'_>,
     body: &mut Option<Body>,
 ) -> Result<Sent, Fault> {
-    let secret = secret(provider);
+    let secret = secret(provider, exchange.services.clock().now());
     let mut head = request_head(exchange, provider, wire, secret)?;
-    sign_body(exchange, provider, secret, &mut head, body).await?;
+    sign_body(&exchange.services, provider, secret, &mut head, body).await?;
     let upstream = &provider.upstream;
     let clock = exchange.services.clock();
     let started = clock.now();

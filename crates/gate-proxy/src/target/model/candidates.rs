@@ -1,0 +1,199 @@
+//! Which targets may take a call, in which order, and with which credential.
+//!
+//! A target is no candidate when its condition does not hold or it lacks what the call needs. One
+//! that rests (benched, out of headroom) or seems too short is passed over while another can take
+//! the call, and is the last resort when none can: being passed over is never a reason to refuse.
+
+use super::call::{Call, detour};
+use super::strategy::{self, Candidate};
+use super::{Model, ProviderTarget};
+use crate::upstream::pick::hash_of;
+use gate_ai::{Operation, prompt_prefix};
+use gate_flow::{Exchange, Fault, Needs};
+use gate_kit::clock::Moment;
+use gate_model::fault::FaultCode;
+use gate_model::resources::{Capability, Strategy};
+use smallvec::SmallVec;
+
+/// The targets of a call, in the order to try.
+pub(super) type Candidates<'m> = SmallVec<[&'m ProviderTarget; 4]>;
+
+/// The targets to try in this round.
+pub(super) fn candidates<'m>(
+    exchange: &Exchange,
+    call: &Call<'m>,
+) -> Result<Candidates<'m>, Fault> {
+    let model: &'m Model = call.model;
+    if model.only_one {
+        return Ok(model.targets.iter().collect());
+    }
+    let now = exchange.services.clock().now();
+    let needs = needs(exchange, call);
+    let mut awake: SmallVec<[usize; 8]> = SmallVec::new();
+    let mut last_resort: Option<(Moment, usize)> = None;
+    let (mut lacking, mut unserved) = (None, 0);
+    for (index, target) in model.targets.iter().enumerate() {
+        // A weight of zero takes a target out, so that traffic can be drained from it.
+        if index < model.shared && target.weight == 0 {
+            continue;
+        }
+        if target.road(Operation::Conversation(call.dialect)).is_none() {
+            unserved += 1;
+            continue;
+        }
+        if let Some(when) = &target.when
+            && !when.holds(exchange).map_err(failed)?
+        {
+            continue;
+        }
+        if let Some(capability) = lacks(target, &needs) {
+            lacking = Some(capability);
+            continue;
+        }
+        let total = needs.tokens.saturating_add(needs.max_tokens.unwrap_or(0));
+        let free = match target.facts.is_too_short_for(total) {
+            true => Moment(u64::MAX),
+            false => free_from(target, needs.tokens),
+        };
+        if free <= now {
+            awake.push(index);
+        } else if last_resort.is_none_or(|(soonest, _)| free < soonest) {
+            last_resort = Some((free, index));
+        }
+    }
+    let passed_over = model.targets.len() - awake.len();
+    if passed_over > 0 {
+        let passed_over = u32::try_from(passed_over).unwrap_or(u32::MAX);
+        detour(exchange, |detours| detours.passed_over += passed_over);
+    }
+    if awake.is_empty() {
+        return match (last_resort, lacking) {
+            (Some((_, index)), _) => Ok(SmallVec::from_elem(&model.targets[index], 1)),
+            (None, Some(capability)) => Err(cannot(model, capability)),
+            (None, None) if unserved > 0 => Err(super::fetch::unserved(model)),
+            (None, None) => {
+                let detail = format!("no target of `{}` is for this call", model.name);
+                Err(Fault::new(FaultCode::NoEndpoint).detail(detail))
+            }
+        };
+    }
+    Ok(in_order(call, &needs, &awake))
+}
+
+/// Puts those that share the calls in the strategy's order, the fallbacks behind them in theirs.
+fn in_order<'m>(call: &Call<'m>, needs: &Needs, awake: &[usize]) -> Candidates<'m> {
+    let model: &'m Model = call.model;
+    let shared = awake.iter().filter(|index| **index < model.shared);
+    let mut known: SmallVec<[Candidate; 8]> = shared
+        .map(|&index| known(&model.targets[index], index, call, needs))
+        .collect();
+    let prefix = match model.strategy {
+        Strategy::PromptPrefix { messages } => prefix_hash(call, messages as usize),
+        _ => 0,
+    };
+    let order = strategy::order(&model.strategy, &mut known, prefix);
+    let fallbacks = awake.iter().filter(|index| **index >= model.shared);
+    order
+        .iter()
+        .chain(fallbacks)
+        .map(|&index| &model.targets[index])
+        .collect()
+}
+
+fn known(target: &ProviderTarget, index: usize, call: &Call<'_>, needs: &Needs) -> Candidate {
+    Candidate {
+        index,
+        weight: target.weight,
+        identity: target.identity,
+        latency: target.state.latency(call.facts.stream).mean(),
+        cost: target.facts.cost(needs.tokens, needs.max_tokens),
+        busy: target.state.in_flight(),
+    }
+}
+
+fn prefix_hash(call: &Call<'_>, messages: usize) -> u64 {
+    let spans = prompt_prefix(&call.body, &call.facts, messages);
+    spans
+        .into_iter()
+        .fold(0, |hash, span| hash_of(&(hash, &call.body[span])))
+}
+
+/// What the call needs, and shown to conditions.
+fn needs(exchange: &Exchange, call: &Call<'_>) -> Needs {
+    let known = exchange.ai.as_ref().and_then(|ai| ai.borrow().needs);
+    if let Some(known) = known {
+        return known;
+    }
+    let looks = |target: &ProviderTarget| target.when.is_some() || !target.facts.fits_all();
+    let needs = Needs {
+        tokens: call.tokens(),
+        max_tokens: call.facts.max_tokens,
+        tools: call.facts.has_tools,
+        // A search through the whole request, for models that ask for it.
+        vision: call.model.targets.iter().any(looks)
+            && call.facts.has_images(call.dialect, &call.body),
+    };
+    if let Some(ai) = &exchange.ai {
+        ai.borrow_mut().needs = Some(needs);
+    }
+    needs
+}
+
+fn lacks(target: &ProviderTarget, needs: &Needs) -> Option<Capability> {
+    let lacking = target.facts.lacks.iter().find(|lacked| match lacked {
+        Capability::Tools => needs.tools,
+        Capability::Vision => needs.vision,
+    });
+    lacking.copied()
+}
+
+fn cannot(model: &Model, capability: Capability) -> Fault {
+    let what = match capability {
+        Capability::Tools => "call tools",
+        Capability::Vision => "read images",
+    };
+    let message = format!("The model `{}` cannot {what}.", model.name);
+    Fault::new(FaultCode::InvalidBody).message(message)
+}
+
+fn failed(error: String) -> Fault {
+    Fault::new(FaultCode::PolicyFailed).detail(format!("the `when` of a target: {error}"))
+}
+
+/// From when on a target can take a call of about so many tokens.
+fn free_from(target: &ProviderTarget, tokens: u64) -> Moment {
+    let credentials = target.provider.credentials.iter().zip(&target.lanes);
+    let soonest = credentials
+        .map(|(credential, lane)| credential.bench.until().max(lane.free_from(tokens)))
+        .min();
+    soonest.unwrap_or_default().max(target.state.bench.until())
+}
+
+/// The credential for a try: the next in turn that can take it and is not among `used`. For the
+/// first try there always is one: the one that is free the soonest.
+pub(super) fn lane(
+    now: Moment,
+    call: &Call<'_>,
+    target: &ProviderTarget,
+    used: &[usize],
+) -> Option<usize> {
+    let count = target.lanes.len();
+    if count == 1 {
+        return used.is_empty().then_some(0);
+    }
+    let tokens = call.tokens();
+    let turn = target.provider.turn();
+    let free = |index: &usize| {
+        let rests = target.provider.credentials[*index].bench.is_out(now);
+        !used.contains(index) && !rests && target.lanes[*index].has_room(tokens, now)
+    };
+    let in_turn = (0..count).map(|step| (turn + step) % count).find(free);
+    in_turn.or_else(|| {
+        let soonest = |index: &usize| {
+            let bench = target.provider.credentials[*index].bench.until();
+            bench.max(target.lanes[*index].free_from(tokens))
+        };
+        let any = (0..count).min_by_key(soonest);
+        any.filter(|_| used.is_empty())
+    })
+}

@@ -1,0 +1,311 @@
+//! A call sent to a target, up to where its answer is known to be one.
+//!
+//! Nothing of the exchange is touched, so that two of these can race, and one can be made when the
+//! exchange is out of our hands.
+
+use super::attempt::{Bad, Got};
+use super::begin::{Begun, begin};
+use super::call::Call;
+use super::refusal::Refused;
+use super::request::{Outgoing, outgoing, request_head};
+use super::room::Room;
+use super::sign::sign;
+use super::state::headroom;
+use super::{Model, ProviderTarget};
+use crate::upstream::attempt::{Answered, Failure, attempt};
+use crate::upstream::{Deadlines, Held};
+use gate_ai::Operation;
+use gate_flow::{Attempt, Exchange, Fault, Overrides, Services, TraceContext};
+use gate_kit::clock::Moment;
+use gate_kit::http::{Body, BodyError, BodyErrorKind, Chunk, HeaderId, Headers, ResponseHead};
+use gate_model::fault::{FaultCode, FaultSource};
+use gate_model::resources::RetryOn;
+use std::rc::Rc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Most bytes of a whole answer that is read for its usage or translated.
+const ANSWER_MAX: usize = 64 * 1024 * 1024;
+
+/// What a try needs to know of the exchange that it belongs to.
+#[derive(Clone, Copy)]
+pub(super) struct Origin<'a> {
+    pub(super) services: &'a Rc<dyn Services>,
+    /// The caller's header fields.
+    pub(super) headers: &'a Headers,
+    pub(super) trace: &'a TraceContext,
+    /// Tries so far.
+    pub(super) attempts: usize,
+    /// Now, where that is known already.
+    pub(super) moment: Option<Moment>,
+    pub(super) started: Moment,
+    pub(super) started_unix: Duration,
+    pub(super) overrides: &'a Overrides,
+}
+
+impl<'a> Origin<'a> {
+    /// Of an exchange at hand.
+    pub(super) fn of(exchange: &'a Exchange) -> Self {
+        Self {
+            services: &exchange.services,
+            headers: &exchange.request.head.headers,
+            trace: &exchange.record.trace,
+            attempts: exchange.record.attempts.len(),
+            moment: Some(exchange.moment).filter(|_| exchange.record.attempts.is_empty()),
+            started: exchange.record.started,
+            started_unix: exchange.record.started_unix,
+            overrides: &exchange.overrides,
+        }
+    }
+}
+
+/// A try that is over, or whose answer has begun.
+pub(super) struct Fetched {
+    /// Its row in the record; none when nothing was sent.
+    pub(super) attempt: Option<Attempt>,
+    pub(super) result: Result<Got, Bad>,
+}
+
+impl Fetched {
+    fn unsent(bad: Bad) -> Self {
+        Self {
+            attempt: None,
+            result: Err(bad),
+        }
+    }
+}
+
+/// Sends a call to a target and waits until its answer is known to be one: to the whole answer,
+/// or to the first token of a stream where somebody else could be asked instead.
+///
+/// May be dropped midway, which cancels it.
+pub(super) async fn fetch(
+    origin: Origin<'_>,
+    call: &Call<'_>,
+    target: &ProviderTarget,
+    index: usize,
+    room: &Room,
+) -> Fetched {
+    let Some(road) = target.road(Operation::Conversation(call.dialect)) else {
+        return Fetched::unsent(Bad::Final(unserved(call.model)));
+    };
+    let outgoing = match outgoing(origin, call, target) {
+        Ok(outgoing) => outgoing,
+        Err(fault) => return Fetched::unsent(Bad::Final(fault)),
+    };
+    let secret = target.provider.credentials.get(index);
+    let secret = secret.and_then(|credential| credential.secret.as_deref());
+    let path = road.target(call.facts.stream);
+    let mut head = match request_head(origin, &target.provider, secret, path) {
+        Ok(head) => head,
+        Err(fault) => return Fetched::unsent(Bad::Final(fault)),
+    };
+    if target.spoken(call.dialect) != call.dialect {
+        // What the caller accepts is what it is translated into.
+        head.headers.set(HeaderId::Accept, b"*/*");
+    }
+    let signed = sign(
+        origin.services,
+        &target.provider,
+        secret,
+        &mut head,
+        &outgoing.body,
+    );
+    if let Err(fault) = signed.await {
+        return Fetched::unsent(Bad::Final(fault));
+    }
+    let upstream = &target.provider.upstream;
+    let clock = origin.services.clock();
+    let started = origin.moment.unwrap_or_else(|| clock.now());
+    let admitted = upstream
+        .admit()
+        .and_then(|permit| Ok((permit, upstream.pick(started, None, &[])?)));
+    let (permit, endpoint) = match admitted {
+        Ok(admitted) => admitted,
+        Err(fault) => return Fetched::unsent(Bad::failed(fault, true)),
+    };
+    let busy = (!call.model.only_one).then(|| target.state.enter());
+    let deadlines = deadlines(origin, call, started);
+    let mut body = Some(Body::Full(Chunk::Shared(outgoing.body.clone())));
+    let result = attempt(upstream, &endpoint, &head, &mut body, &deadlines, None).await;
+    let now = clock.now();
+    let (status, fault, reused) = match &result {
+        Ok(answered) => (answered.head.status, None, answered.reused),
+        Err(failure) => (0, Some(failure.fault.code), failure.reused),
+    };
+    let attempt = Some(Attempt {
+        endpoint: endpoint.address.clone(),
+        status,
+        fault,
+        started: started.since(origin.started),
+        duration: now.since(started),
+        reused,
+    });
+    upstream.note(&endpoint, fault.is_some() || matches!(status, 500..=504));
+    let result = match result {
+        Err(failure) => Err(failed(failure)),
+        Ok(answered) => {
+            let received = Received {
+                outgoing,
+                started,
+                now,
+                index,
+                peeks: !call.model.only_one || !call.model.first_token.is_zero(),
+            };
+            let Answered {
+                head,
+                body,
+                in_flight,
+                ..
+            } = answered;
+            let body = match body {
+                Body::Stream(inner) => Body::Stream(Box::new(Held::new(
+                    inner,
+                    (permit, in_flight, busy, room.clone()),
+                ))),
+                at_hand => at_hand,
+            };
+            received.read(origin, call, target, head, body).await
+        }
+    };
+    Fetched { attempt, result }
+}
+
+fn failed(failure: Failure) -> Bad {
+    if failure.fault.code.source() == FaultSource::Client {
+        return Bad::Final(failure.fault);
+    }
+    let reset = failure.reason == Some(RetryOn::Reset);
+    Bad::Failed {
+        passes: reset || failure.reason == Some(RetryOn::Connect),
+        stale: reset && failure.reused,
+        fault: failure.fault,
+    }
+}
+
+fn deadlines(origin: Origin<'_>, call: &Call<'_>, started: Moment) -> Deadlines {
+    let overrides = origin.overrides;
+    Deadlines {
+        started,
+        total: call.deadline,
+        first_byte: overrides.first_byte.unwrap_or(call.model.first_byte),
+        idle: overrides.idle.unwrap_or(call.model.idle),
+    }
+}
+
+/// The fault of a model none of whose providers serves what was asked.
+pub(super) fn unserved(model: &Model) -> Fault {
+    let name = &model.name;
+    let message = format!("No provider of the model `{name}` serves this operation.");
+    Fault::new(FaultCode::ModelNotFound).message(message)
+}
+
+/// A try whose head has been received.
+struct Received {
+    outgoing: Outgoing,
+    started: Moment,
+    now: Moment,
+    index: usize,
+    peeks: bool,
+}
+
+impl Received {
+    /// Reads as much of the body as must be known before the answer counts as one.
+    async fn read(
+        self,
+        origin: Origin<'_>,
+        call: &Call<'_>,
+        target: &ProviderTarget,
+        head: ResponseHead,
+        body: Body,
+    ) -> Result<Got, Bad> {
+        if !call.model.only_one || head.status >= 400 {
+            let unix = self.unix(origin);
+            if let Some(lane) = target.lanes.get(self.index) {
+                lane.note(&head.headers, self.now, unix);
+            }
+            if head.status >= 400 {
+                let refused = Box::pin(Refused::read(call, target, head, body, unix)).await;
+                return Err(refused.map_or_else(
+                    |fault| Bad::failed(fault, true),
+                    |refused| Bad::Refused(Box::new(refused)),
+                ));
+            }
+        }
+        let content_type = head.headers.get(HeaderId::ContentType);
+        let spoken = target.spoken(call.dialect);
+        let is_stream = content_type.is_some_and(|value| spoken.is_stream(value));
+        let body = match (is_stream, self.peeks) {
+            (true, false) => body,
+            (true, true) => Box::pin(self.peek(origin, call, target, &head, body)).await?,
+            (false, _) => whole(call, body).await?,
+        };
+        Ok(Got {
+            outgoing: self.outgoing,
+            head,
+            body,
+            is_stream,
+            started: self.started,
+        })
+    }
+
+    fn unix(&self, origin: Origin<'_>) -> Duration {
+        origin.started_unix + self.now.since(origin.started)
+    }
+
+    /// Holds a stream back until its first token, while it can still turn out to be a refusal.
+    async fn peek(
+        &self,
+        origin: Origin<'_>,
+        call: &Call<'_>,
+        target: &ProviderTarget,
+        head: &ResponseHead,
+        body: Body,
+    ) -> Result<Body, Bad> {
+        let patience = match call.model.first_token {
+            zero if zero.is_zero() => deadlines(origin, call, self.started).idle,
+            first_token => {
+                let waited = origin.services.clock().now().since(self.started);
+                first_token.saturating_sub(waited)
+            }
+        };
+        let limited = !call.model.first_token.is_zero() || !patience.is_zero();
+        let until = limited.then(|| Instant::now() + patience);
+        let until = match (until, call.deadline) {
+            (Some(until), Some(deadline)) => Some(until.min(deadline)),
+            (until, deadline) => until.or(deadline),
+        };
+        match begin(body, target.spoken(call.dialect), until).await {
+            Begun::Answer(body) => Ok(body),
+            Begun::Refusal(error) => {
+                let after = headroom::retry_after(&head.headers, self.unix(origin));
+                let refused = Refused::in_stream(target, error, after);
+                Err(Bad::Refused(Box::new(refused)))
+            }
+            Begun::Broken(error) => Err(Bad::failed(Fault::from_response_body(&error), true)),
+        }
+    }
+}
+
+/// Reads a whole answer.
+async fn whole(call: &Call<'_>, mut body: Body) -> Result<Body, Bad> {
+    let collected = match call.deadline {
+        None => body.collect(ANSWER_MAX).await,
+        Some(deadline) => {
+            let late =
+                || BodyError::new(BodyErrorKind::TimedOut, "the time for everything is over");
+            let collecting = Box::pin(body.collect(ANSWER_MAX));
+            match tokio::time::timeout_at(deadline, collecting).await {
+                Ok(collected) => collected,
+                Err(_) => Err(late()),
+            }
+        }
+    };
+    match collected {
+        Ok(chunk) => Ok(Body::from(chunk)),
+        Err(error) => {
+            let passes = error.kind == BodyErrorKind::Disconnected;
+            Err(Bad::failed(Fault::from_response_body(&error), passes))
+        }
+    }
+}

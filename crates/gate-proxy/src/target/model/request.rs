@@ -1,0 +1,101 @@
+//! The request for one target: the caller's body with another model name, or translated; and a
+//! head of our own.
+
+use super::call::{Call, not_understood};
+use super::fetch::Origin;
+use super::{Provider, ProviderTarget};
+use bytes::Bytes;
+use gate_ai::{Loss, TranslateOptions, prepare_native, translate_request};
+use gate_flow::Fault;
+use gate_kit::http::{HeaderId, Headers, Method, RequestHead, Version};
+use gate_model::fault::FaultCode;
+
+/// What is to be sent to one target.
+pub(super) struct Outgoing {
+    pub(super) body: Bytes,
+    pub(super) strip_usage_chunk: bool,
+    pub(super) options: TranslateOptions,
+    pub(super) losses: Vec<Loss>,
+}
+
+/// The body for one target: the caller's with another model name, or a translation.
+pub(super) fn outgoing(
+    origin: Origin<'_>,
+    call: &Call<'_>,
+    target: &ProviderTarget,
+) -> Result<Outgoing, Fault> {
+    let spoken = target.spoken(call.dialect);
+    let now_unix_s = origin.started_unix.as_secs();
+    let mut options = TranslateOptions {
+        now_unix_s,
+        stream: call.dialect.in_path().then_some(call.facts.stream),
+        ..target.provider.options.clone()
+    };
+    if spoken == call.dialect {
+        let wants = target.provider.asks_for_usage();
+        let prepared = prepare_native(spoken, &call.body, &call.facts, &target.model, wants);
+        let strip_usage_chunk = prepared.strip_usage_chunk;
+        let body = match prepared.is_unchanged() {
+            true => call.body.clone(),
+            false => prepared.to_vec(&call.body).into(),
+        };
+        return Ok(Outgoing {
+            body,
+            strip_usage_chunk,
+            options,
+            losses: Vec::new(),
+        });
+    }
+    let translated = translate_request(call.dialect, spoken, &call.body, &target.model, &options)
+        .map_err(|error| not_understood(&error))?;
+    options.include_usage = translated.include_usage;
+    Ok(Outgoing {
+        body: translated.body.into(),
+        strip_usage_chunk: false,
+        options,
+        losses: translated.losses,
+    })
+}
+
+/// The head for a provider: its address, a credential, and of the caller's fields only those
+/// that the provider's file lists.
+pub(super) fn request_head(
+    origin: Origin<'_>,
+    provider: &Provider,
+    secret: Option<&str>,
+    target: &str,
+) -> Result<RequestHead, Fault> {
+    let caller = origin.headers;
+    let mut headers = Headers::with_capacity(12, 512);
+    headers.append_known(HeaderId::ContentType, b"application/json");
+    headers.append_known(
+        HeaderId::Accept,
+        caller.get(HeaderId::Accept).unwrap_or(b"*/*"),
+    );
+    for name in provider.kind.forwarded_headers {
+        for value in caller.all_named(name) {
+            headers.append(name.as_bytes(), value);
+        }
+    }
+    for (name, value) in &provider.headers {
+        headers
+            .try_set(name, value.as_bytes())
+            .map_err(|error| Fault::new(FaultCode::InternalError).detail(error.to_string()))?;
+    }
+    let place = provider.config.place(provider.kind);
+    provider
+        .kind
+        .authorize_at(place, &mut headers, secret)
+        .map_err(|error| Fault::new(FaultCode::InternalError).detail(error.to_string()))?;
+    crate::record::trace::inject(origin.trace, origin.attempts, &mut headers);
+    Ok(RequestHead {
+        method: Method::Post,
+        authority: provider.authority.clone(),
+        target: secret
+            .and_then(|secret| place.in_target(target, secret))
+            .unwrap_or_else(|| target.to_owned()),
+        version: Version::Http11,
+        headers,
+        upgrade: None,
+    })
+}

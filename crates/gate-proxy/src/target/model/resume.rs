@@ -1,0 +1,387 @@
+//! A stream that goes on elsewhere when it breaks: `resume: true`.
+//!
+//! While the first provider speaks the caller's dialect its bytes pass unchanged; a translator
+//! follows them silently and knows what the caller has seen. When the stream breaks (a cut, a
+//! stall, an error event), the text so far becomes the beginning of the answer in a call to the
+//! next target, and the translator writes what that one adds. What cannot be continued (see
+//! `gate_ai::prefill`) ends with an error event, like any stream.
+
+use super::answer::pieces;
+use super::attempt::Got;
+use super::call::Call;
+use super::candidates::{candidates, lane};
+use super::fetch::{Origin, fetch};
+use super::tap::{Tap, last_words};
+use super::watch::Watch;
+use super::{Model, ProviderTarget, learn, room};
+use bytes::Bytes;
+use gate_ai::inspect::UsageWish;
+use gate_ai::{Dialect, RequestFacts, StreamTap, StreamTranslator, inspect, prefill};
+use gate_flow::{AiFacts, Exchange, Leg, LegEnd, Overrides, Seam, Services, TraceContext};
+use gate_kit::clock::Moment;
+use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, Headers};
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Bytes of text that count as a token.
+const TOKEN_BYTES: usize = 4;
+
+/// What is needed to make another call when the exchange is out of our hands.
+struct Kept {
+    services: Rc<dyn Services>,
+    headers: Headers,
+    trace: TraceContext,
+    attempts: usize,
+    started: Moment,
+    started_unix: Duration,
+    overrides: Overrides,
+    facts_of_exchange: Option<Rc<RefCell<AiFacts>>>,
+    dialect: Dialect,
+    body: Bytes,
+    facts: RequestFacts,
+    model: Arc<Model>,
+    deadline: Option<Instant>,
+    /// Positions of the targets that may go on.
+    targets: VecDeque<usize>,
+}
+
+/// A target that goes on.
+struct Opened {
+    kept: Kept,
+    /// Position of the target and its stream; none when nobody goes on.
+    stream: Option<(usize, Body)>,
+}
+
+enum Source {
+    Stream(Body),
+    Opening(Pin<Box<dyn Future<Output = Opened>>>),
+}
+
+/// A stream that may be continued.
+pub(super) struct ResumeStream {
+    source: Source,
+    /// Passes the first provider's bytes, where it speaks the caller's dialect.
+    native: Option<StreamTap>,
+    translator: StreamTranslator,
+    kept: Option<Kept>,
+    tap: Tap,
+    watch: Watch,
+    /// What the stream broke with.
+    broken: Option<BodyError>,
+    /// Length of the text when the present stream began.
+    text_before: usize,
+    next: VecDeque<Chunk>,
+    end: Option<Result<(), BodyError>>,
+}
+
+impl ResumeStream {
+    /// A stream of `target` for this call's caller.
+    pub(super) fn new(
+        exchange: &Exchange,
+        call: &Call<'_>,
+        target: &ProviderTarget,
+        tap: Tap,
+        got: Got,
+    ) -> Self {
+        let provider = target.spoken(call.dialect);
+        let mut options = got.outgoing.options;
+        let native = (provider == call.dialect).then(|| {
+            options.include_usage = call.facts.include_usage == UsageWish::Present;
+            StreamTap::new(provider, got.outgoing.strip_usage_chunk)
+        });
+        let name = &call.facts.model;
+        let translator = StreamTranslator::new(provider, call.dialect, name, &options).resumable();
+        Self {
+            source: Source::Stream(got.body),
+            native,
+            translator,
+            kept: Some(Kept::of(exchange, call, target)),
+            tap,
+            watch: Watch::new(&exchange.overrides, call),
+            broken: None,
+            text_before: 0,
+            next: VecDeque::new(),
+            end: None,
+        }
+    }
+
+    fn send(&mut self, bytes: Vec<u8>) {
+        if !bytes.is_empty() {
+            self.next.push_back(Chunk::from(bytes));
+        }
+    }
+
+    fn chunk(&mut self, chunk: Chunk) {
+        if let Err(error) = self.watch.saw(&chunk) {
+            return self.broke(error);
+        }
+        let mut out = Vec::new();
+        let pushed = self.translator.push(&chunk, &mut out);
+        self.tap.token(self.translator.token_seen());
+        if let Err(error) = pushed {
+            self.send(out);
+            return self.broke(BodyError::new(BodyErrorKind::Malformed, error.to_string()));
+        }
+        if let Some(class) = self.translator.provider_error() {
+            self.send(out);
+            let detail = format!("the provider reported `{}` in its stream", class.as_str());
+            return self.broke(BodyError::new(BodyErrorKind::Disconnected, detail));
+        }
+        match &mut self.native {
+            None => self.send(out),
+            Some(stream) => {
+                let tapped = stream.push(&chunk);
+                let (first, second) = pieces(chunk, tapped);
+                self.next.extend(first.into_iter().chain(second));
+            }
+        }
+    }
+
+    /// The source has ended: in order, or as cleanly as a cut can look.
+    fn complete(&mut self) {
+        let mut out = Vec::new();
+        if let Err(error) = self.translator.finish(&mut out) {
+            tracing::debug!(%error, "a provider's stream could not be translated to its end");
+        }
+        if !self.translator.ended() {
+            self.send(out);
+            let detail = "the provider's stream ended before its last event";
+            return self.broke(BodyError::new(BodyErrorKind::Disconnected, detail));
+        }
+        if let Some(stream) = &mut self.native {
+            out = stream.finish();
+        }
+        self.send(out);
+        self.source = Source::Stream(Body::Empty);
+        self.end = Some(Ok(()));
+    }
+
+    /// The stream has broken: another target goes on, or the caller is told.
+    fn broke(&mut self, error: BodyError) {
+        self.source = Source::Stream(Body::Empty);
+        if self.translator.ended() {
+            self.end = Some(Ok(()));
+            return;
+        }
+        self.native = None;
+        self.tap.broke(&error);
+        self.broken = Some(error);
+        let text = self.translator.partial().map(str::to_owned);
+        match (text, self.kept.take()) {
+            (Some(text), Some(kept)) if !kept.targets.is_empty() => {
+                kept.note_leg(text.len().saturating_sub(self.text_before));
+                self.text_before = text.len();
+                self.source = Source::Opening(Box::pin(kept.open(text)));
+            }
+            _ => self.give_up(),
+        }
+    }
+
+    fn opened(&mut self, opened: Opened) {
+        let Opened { kept, stream } = opened;
+        let Some((index, body)) = stream else {
+            return self.give_up();
+        };
+        let target = &kept.model.targets[index];
+        let spoken = target.spoken(kept.dialect);
+        self.translator.continue_with(spoken);
+        self.watch = Watch::of(&kept.overrides, &kept.model, kept.deadline);
+        kept.note_seam(target, self.text_before);
+        self.source = Source::Stream(body);
+        self.kept = Some(kept);
+    }
+
+    fn give_up(&mut self) {
+        self.source = Source::Stream(Body::Empty);
+        let error = self.broken.take().unwrap_or_else(|| {
+            BodyError::new(BodyErrorKind::Internal, "a stream was given up unbroken")
+        });
+        let (class, code, message) = last_words(&error);
+        let mut out = Vec::new();
+        self.translator.fail(class, code, message, &mut out);
+        self.send(out);
+        self.end = Some(Err(error));
+    }
+}
+
+impl Kept {
+    fn of(exchange: &Exchange, call: &Call<'_>, answered: &ProviderTarget) -> Self {
+        // Whoever is awake, the one that answered last: what broke it may be gone.
+        let awake = candidates(exchange, call).unwrap_or_default();
+        let position = |target: &ProviderTarget| {
+            let mut all = call.model.targets.iter();
+            all.position(|known| std::ptr::eq(known, target))
+        };
+        let others = awake
+            .iter()
+            .filter(|target| !std::ptr::eq(**target, answered));
+        let targets = others.copied().chain([answered]).filter_map(position);
+        Self {
+            services: exchange.services.clone(),
+            headers: exchange.request.head.headers.clone(),
+            trace: exchange.record.trace,
+            attempts: exchange.record.attempts.len(),
+            started: exchange.record.started,
+            started_unix: exchange.record.started_unix,
+            overrides: exchange.overrides,
+            facts_of_exchange: exchange.ai.clone(),
+            dialect: call.dialect,
+            body: call.body.clone(),
+            facts: call.facts.clone(),
+            model: call.model.clone(),
+            deadline: call.deadline,
+            targets: targets.collect(),
+        }
+    }
+
+    /// Asks the next targets until one goes on from `text`.
+    async fn open(mut self, text: String) -> Opened {
+        let filled = match text.is_empty() {
+            true => Some((self.body.clone(), self.facts.clone())),
+            false => self.filled(&text),
+        };
+        let Some((body, facts)) = filled else {
+            return self.nobody();
+        };
+        let model = self.model.clone();
+        let call = Call {
+            dialect: self.dialect,
+            body,
+            facts,
+            model: &model,
+            deadline: self.deadline,
+        };
+        while let Some(position) = self.targets.pop_front() {
+            let target = &model.targets[position];
+            let now = self.services.clock().now();
+            let Some(index) = lane(now, &call, target, &[]) else {
+                continue;
+            };
+            let Some(room) = room::take(&call, target) else {
+                continue;
+            };
+            let origin = Origin {
+                services: &self.services,
+                headers: &self.headers,
+                trace: &self.trace,
+                attempts: self.attempts,
+                moment: Some(now),
+                started: self.started,
+                started_unix: self.started_unix,
+                overrides: &self.overrides,
+            };
+            let fetched = fetch(origin, &call, target, index, &room).await;
+            self.attempts += 1;
+            let now = self.services.clock().now();
+            learn::from(&call, target, index, &fetched.result, now);
+            if let (Some(facts), Some(row)) = (&self.facts_of_exchange, fetched.attempt) {
+                facts.borrow_mut().detours().later_attempts.push(row);
+            }
+            if let Ok(got) = fetched.result
+                && got.is_stream
+            {
+                return Opened {
+                    stream: Some((position, got.body)),
+                    kept: self,
+                };
+            }
+        }
+        self.nobody()
+    }
+
+    fn nobody(self) -> Opened {
+        Opened {
+            kept: self,
+            stream: None,
+        }
+    }
+
+    fn filled(&self, text: &str) -> Option<(Bytes, RequestFacts)> {
+        let body = prefill(self.dialect, &self.body, &self.facts, text)?;
+        let facts = inspect(self.dialect, &body).ok()?;
+        Some((body.into(), facts))
+    }
+
+    /// Records the stream that broke, whose tokens nobody counted.
+    fn note_leg(&self, text_bytes: usize) {
+        let Some(facts) = &self.facts_of_exchange else {
+            return;
+        };
+        let mut facts = facts.borrow_mut();
+        let leg = Leg {
+            provider: facts.provider.clone().unwrap_or_default(),
+            provider_model: facts.provider_model.clone().unwrap_or_default(),
+            end: LegEnd::Broken,
+            input_tokens: (self.facts.messages_span.len() / TOKEN_BYTES) as u64,
+            output_tokens: text_bytes.div_ceil(TOKEN_BYTES) as u64,
+            estimated: true,
+        };
+        facts.detours().legs.push(leg);
+    }
+
+    /// Records where another target went on; from now on it is the one that answers.
+    fn note_seam(&self, target: &ProviderTarget, text_bytes: usize) {
+        let Some(facts) = &self.facts_of_exchange else {
+            return;
+        };
+        let mut facts = facts.borrow_mut();
+        facts.provider = Some(target.provider.name.clone());
+        facts.provider_kind = target.provider.kind.telemetry_name;
+        facts.provider_model = Some(target.model.clone());
+        facts.translated |= target.spoken(self.dialect) != self.dialect;
+        let at = self.services.clock().now().since(self.started);
+        facts.detours().seams.push(Seam {
+            at,
+            provider: target.provider.name.clone(),
+            provider_model: target.model.clone(),
+            text_bytes: text_bytes as u64,
+        });
+    }
+}
+
+impl BodyStream for ResumeStream {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        loop {
+            if let Some(chunk) = self.next.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::Data(chunk))));
+            }
+            if let Some(end) = &mut self.end {
+                let end = std::mem::replace(end, Ok(()));
+                return Poll::Ready(end.err().map(Err));
+            }
+            match &mut self.source {
+                Source::Opening(opening) => {
+                    let opened = ready!(opening.as_mut().poll(cx));
+                    self.opened(opened);
+                }
+                Source::Stream(body) => {
+                    let next = match body.poll_frame(cx) {
+                        Poll::Ready(next) => next,
+                        Poll::Pending => Some(Err(ready!(self.watch.poll(cx)))),
+                    };
+                    match next {
+                        Some(Ok(Frame::Data(chunk))) => self.chunk(chunk),
+                        Some(Err(error)) => self.broke(error),
+                        Some(Ok(Frame::Trailers(_))) | None => self.complete(),
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Drop for ResumeStream {
+    fn drop(&mut self) {
+        self.tap.note(self.translator.usage(), None);
+        if let Some(class) = self.translator.provider_error() {
+            self.tap.provider_failed(class);
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! A second call races a slow first one; queues and limits of a target.
+
+use crate::cassettes::Caller;
+use crate::misbehaviour::{chunk, ending, piece, stream_request, streaming};
+use crate::routing::{gateway, reply, request};
+use crate::support::{Upstream, eventually, ok};
+use std::io::{Read, Write};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+const CHAT: &str = "/v1/chat/completions";
+
+fn counter(metrics: &str, name: &str) -> u64 {
+    let of = |line: &str| line.rsplit(' ').next().and_then(|n| n.parse::<u64>().ok());
+    let lines = metrics.lines().filter(|line| line.starts_with(name));
+    lines.filter_map(of).sum()
+}
+
+fn whole(name: &'static str, after: Duration) -> Upstream {
+    Upstream::http(move |_, _| {
+        std::thread::sleep(after);
+        ok(&String::from_utf8(reply(name, "").pieces.concat()).unwrap())
+    })
+}
+
+fn quick(text: &'static str) -> Upstream {
+    streaming(move |stream| {
+        let text = format!("{}{}0\r\n\r\n", chunk(&piece(text)), chunk(&ending()));
+        let _ = stream.write_all(text.as_bytes());
+    })
+}
+
+#[test]
+fn a_slow_first_token_is_overtaken_and_the_slow_call_is_cancelled() {
+    let (sender, cancelled) = mpsc::channel();
+    let slow = streaming(move |stream| {
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(8)));
+        let closed = matches!(stream.read(&mut [0; 1]), Ok(0));
+        let _ = sender.send(closed);
+    });
+    let fast = quick("fast");
+    let gateway = gateway(
+        &[slow.address, fast.address],
+        "strategy: { priority: {} }\nhedge: { after: 100ms }\n\
+         targets: [{ provider: p0, model: a }, { provider: p1, model: b }]",
+    );
+    let started = Instant::now();
+    let answer = Caller::new(&gateway).post(CHAT, &stream_request());
+    assert_eq!(answer.text(), format!("{}{}", piece("fast"), ending()));
+    assert!((100..4_000).contains(&(started.elapsed().as_millis() as u64)));
+    assert!(cancelled.recv_timeout(Duration::from_secs(8)).unwrap());
+    eventually("the race is counted", || {
+        let metrics = gateway.metrics();
+        counter(&metrics, "tidegate_ai_hedges_total") == 1
+            && counter(&metrics, "tidegate_ai_hedges_won_total") == 1
+    });
+}
+
+#[test]
+fn a_first_call_that_is_quick_enough_is_not_raced() {
+    let (first, second) = (quick("first"), quick("second"));
+    let gateway = gateway(
+        &[first.address, second.address],
+        "strategy: { priority: {} }\nhedge: { after: 3s }\n\
+         targets: [{ provider: p0, model: a }, { provider: p1, model: b }]",
+    );
+    for _ in 0..5 {
+        let answer = Caller::new(&gateway).post(CHAT, &stream_request());
+        assert!(answer.text().starts_with(&piece("first")));
+    }
+    assert_eq!(second.accepted(), 0);
+}
+
+#[test]
+fn a_failure_does_not_win_while_the_other_may_still_answer() {
+    let slow = streaming(|stream| {
+        std::thread::sleep(Duration::from_millis(500));
+        let text = format!("{}{}0\r\n\r\n", chunk(&piece("late")), chunk(&ending()));
+        let _ = stream.write_all(text.as_bytes());
+    });
+    let broken =
+        Upstream::http(|_, _| "HTTP/1.1 500 No\r\ncontent-length: 4\r\n\r\noops".to_owned());
+    let gateway = gateway(
+        &[slow.address, broken.address],
+        "strategy: { priority: {} }\nhedge: { after: 50ms }\n\
+         targets: [{ provider: p0, model: a }, { provider: p1, model: b }]",
+    );
+    let answer = Caller::new(&gateway).post(CHAT, &stream_request());
+    assert!(
+        answer.text().starts_with(&piece("late")),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(broken.accepted(), 1);
+    eventually("it was a race that nobody overtook", || {
+        let metrics = gateway.metrics();
+        counter(&metrics, "tidegate_ai_hedges_total") == 1
+            && counter(&metrics, "tidegate_ai_hedges_won_total") == 0
+    });
+}
+
+#[test]
+fn the_measured_percentile_decides_when_to_race() {
+    let hang = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let hangs = hang.clone();
+    let first = Upstream::http(move |_, _| {
+        if hangs.load(std::sync::atomic::Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_secs(3));
+        }
+        ok(&String::from_utf8(reply("first", "").pieces.concat()).unwrap())
+    });
+    let second = whole("second", Duration::ZERO);
+    let gateway = gateway(
+        &[first.address, second.address],
+        "strategy: { priority: {} }\nhedge: { after: p95 }\n\
+         targets: [{ provider: p0, model: a }, { provider: p1, model: b }]",
+    );
+    let mut caller = Caller::new(&gateway);
+    for _ in 0..30 {
+        assert!(caller.post(CHAT, &request("x")).text().contains("first"));
+    }
+    hang.store(true, std::sync::atomic::Ordering::SeqCst);
+    let started = Instant::now();
+    assert!(caller.post(CHAT, &request("x")).text().contains("second"));
+    assert!(started.elapsed() < Duration::from_secs(2));
+}
+
+#[test]
+fn a_full_target_queues_and_then_sheds_with_retry_after() {
+    let slow = whole("slow", Duration::from_millis(300));
+    let gateway = gateway(
+        &[slow.address],
+        "targets: [{ provider: p0, model: a }]\n\
+         concurrency: { most: 1, adaptive: false, queue: 1, wait: 5s }",
+    );
+    let mut first = Caller::new(&gateway);
+    first.send(CHAT, &request("1"));
+    eventually("the first is there", || slow.accepted() == 1);
+    let mut second = Caller::new(&gateway);
+    second.send(CHAT, &request("2"));
+    std::thread::sleep(Duration::from_millis(60));
+    let started = Instant::now();
+    let third = Caller::new(&gateway).post(CHAT, &request("3"));
+    assert_eq!(
+        (third.status, third.header("retry-after")),
+        (503, Some("1"))
+    );
+    assert!(started.elapsed() < Duration::from_millis(200));
+    assert_eq!(first.receive().status, 200);
+    assert_eq!(second.receive().status, 200);
+    eventually("it is counted", || {
+        counter(&gateway.metrics(), "tidegate_ai_sheds_total") == 1
+    });
+}
+
+#[test]
+fn a_full_target_leaves_calls_to_the_next_one() {
+    let slow = whole("slow", Duration::from_millis(400));
+    let other = whole("other", Duration::ZERO);
+    let gateway = gateway(
+        &[slow.address, other.address],
+        "strategy: { priority: {} }\nconcurrency: { most: 1, adaptive: false }\n\
+         targets: [{ provider: p0, model: a }, { provider: p1, model: b }]",
+    );
+    let mut first = Caller::new(&gateway);
+    first.send(CHAT, &request("1"));
+    eventually("the first is there", || slow.accepted() == 1);
+    let answer = Caller::new(&gateway).post(CHAT, &request("2"));
+    assert!(answer.text().contains("other"));
+    assert!(first.receive().text().contains("slow"));
+}
+
+#[test]
+fn who_matters_more_is_served_first() {
+    let slow = whole("slow", Duration::from_millis(250));
+    let gateway = gateway(
+        &[slow.address],
+        "targets: [{ provider: p0, model: a }]\n\
+         concurrency: { most: 1, adaptive: false, queue: 9, wait: 9s, high: 'request.headers[\"x-urgent\"] == \"yes\"' }",
+    );
+    let mut first = Caller::new(&gateway);
+    first.send(CHAT, &request("1"));
+    eventually("the first is there", || {
+        slow.seen.lock().unwrap().len() == 1
+    });
+    let (sender, order) = mpsc::channel();
+    let wait = |name: &'static str, headers: &str| {
+        let mut caller = Caller::new(&gateway);
+        caller.headers = headers.into();
+        caller.send(CHAT, &request(name));
+        std::thread::sleep(Duration::from_millis(40));
+        let sender = sender.clone();
+        std::thread::spawn(move || {
+            assert_eq!(caller.receive().status, 200);
+            sender.send(name).unwrap();
+        });
+    };
+    wait("ordinary", "");
+    wait("urgent", "x-urgent: yes\r\n");
+    assert_eq!(
+        order.recv_timeout(Duration::from_secs(8)).unwrap(),
+        "urgent"
+    );
+    assert_eq!(
+        order.recv_timeout(Duration::from_secs(8)).unwrap(),
+        "ordinary"
+    );
+    assert_eq!(first.receive().status, 200);
+}
