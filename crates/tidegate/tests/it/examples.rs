@@ -13,7 +13,7 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 9] = [
+const CALLED: [&str; 10] = [
     "edge-policies.yaml",
     "grpc.yaml",
     "guard.yaml",
