@@ -73,6 +73,7 @@ pub(crate) fn compile(text: &str, folder: &Path) -> Result<(), String> {
         clock: &clock,
         dns: &Dns::system(clock.clone()),
         folder,
+        books: None,
     };
     compiler.compile(&document, 1).map(drop).map_err(words)
 }

@@ -10,6 +10,7 @@ use gate_kit::clock::Clock;
 use gate_kit::http::{Body, Method, Version};
 use gate_model::fault::FaultCode;
 use gate_policies::{POLICIES, when};
+use gate_proxy::money;
 use gate_proxy::record::metrics::{Format, Metrics, SinkCounts};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -53,6 +54,8 @@ fn metrics() -> String {
     let metrics = Metrics::new(Clock::System);
     let mut record = Record {
         route: Some("route".into()),
+        consumer: Some("consumer".into()),
+        team: Some("team".into()),
         target: Some("upstream".into()),
         status: 200,
         fault: Some(FaultCode::UpstreamReset),
@@ -84,5 +87,9 @@ fn metrics() -> String {
     }));
     metrics.observe(&record, &Method::Post, Version::Http11);
     metrics.config_applied(1, "digest");
-    metrics.page(Format::OpenMetrics, &SinkCounts::default(), |_| {})
+    metrics.page(
+        Format::OpenMetrics,
+        &SinkCounts::default(),
+        money::metrics::example,
+    )
 }

@@ -47,7 +47,7 @@ pub use inspect::{RequestFacts, inspect};
 pub use listing::{ListedModel, ListingShape, model_body, models_body};
 pub use losses::{Loss, Losses};
 pub use prefix::prompt_prefix;
-pub use prepare::{Prepared, Segment, prepare_native};
+pub use prepare::{Prepared, Segment, prepare_native, versioned_body};
 pub use probe::{Beginning, StreamProbe};
 pub use resume::prefill;
 pub use sse::{SseEvent, SseFramer};

@@ -101,6 +101,26 @@ pub fn prepare_native(
     }
 }
 
+/// A Messages body with a version of Anthropic's interface in the place of the model, as clouds
+/// want it that name the model in the path. Every other byte stays as it is.
+///
+/// # Errors
+/// [`crate::DialectError`] when the body is no Messages request.
+pub fn versioned_body(body: &[u8], version: &str) -> Result<Vec<u8>, crate::DialectError> {
+    let span = crate::inspect(Dialect::Messages, body)?.model_span;
+    // The key ends at the last quote in front of the value: strings before it are whole.
+    let before = body[..span.start].trim_ascii_end();
+    let before = before.strip_suffix(b":").unwrap_or(before).trim_ascii_end();
+    let key = before.strip_suffix(b"\"").unwrap_or(before);
+    let start = memchr::memrchr(b'"', key).unwrap_or(0);
+    let mut out = Vec::with_capacity(body.len() + 32);
+    out.extend_from_slice(&body[..start]);
+    out.extend_from_slice(b"\"anthropic_version\":");
+    out.extend_from_slice(&json_string(version));
+    out.extend_from_slice(&body[span.end..]);
+    Ok(out)
+}
+
 fn usage_edit(wish: &UsageWish) -> Option<(Range<usize>, Vec<u8>)> {
     Some(match wish {
         UsageWish::Present | UsageWish::Unclear => return None,
@@ -139,6 +159,24 @@ mod tests {
         let bytes = made.to_vec(body.as_bytes());
         assert_eq!(bytes.len(), made.length);
         (String::from_utf8(bytes).unwrap(), made.strip_usage_chunk)
+    }
+
+    #[test]
+    fn a_version_takes_the_models_place() {
+        for (body, made) in [
+            (
+                r#"{"model":"m","a":1}"#,
+                r#"{"anthropic_version":"v","a":1}"#,
+            ),
+            (
+                r#"{ "a":"model\"", "mod\u0065l" : "m" }"#,
+                r#"{ "a":"model\"", "anthropic_version":"v" }"#,
+            ),
+        ] {
+            let got = versioned_body(body.as_bytes(), "v").unwrap();
+            assert_eq!(String::from_utf8(got).unwrap(), made);
+        }
+        assert!(versioned_body(b"{}", "v").is_err());
     }
 
     #[test]

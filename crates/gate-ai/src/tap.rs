@@ -343,6 +343,19 @@ impl StreamTap {
         }
     }
 
+    /// An error of the gateway's own, as bytes to end the stream with in place of what is missing.
+    #[must_use]
+    pub fn error_event(&self, class: ErrorClass, code: &str, message: &str) -> Vec<u8> {
+        let event = crate::error_event(self.dialect, class, code, message);
+        if self.framing != Framing::JsonList {
+            return event;
+        }
+        // The last element of the list, which is open already when an element has passed.
+        let joint: &[u8] = if self.events > 0 { b",\r\n" } else { b"[" };
+        let element = event.strip_prefix(b"data: ").unwrap_or(&event);
+        [joint, element.trim_ascii_end(), b"]"].concat()
+    }
+
     /// Counts so far.
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {

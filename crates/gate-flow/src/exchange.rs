@@ -45,6 +45,8 @@ pub struct Exchange {
     pub guard: Option<Rc<RefCell<GuardFacts>>>,
     /// What policies remember between a request and its answer.
     pub memory: Memory,
+    /// What a call to a model has reserved, settled from the record when the exchange ends.
+    pub reservation: Option<Box<dyn Reservation>>,
     /// Takes interim responses (1xx) for the caller, where the connection can carry them.
     pub interim: Option<Rc<dyn InterimSink>>,
     /// What the worker offers: clock, tracked tasks, outgoing requests.
@@ -109,10 +111,18 @@ impl Beside {
             ai: None,
             guard: None,
             memory: Memory::default(),
+            reservation: None,
             interim: None,
             services: self.services.clone(),
         }
     }
+}
+
+/// What a call to a model may cost, set aside before it was made.
+pub trait Reservation {
+    /// Ends it with what the record says was consumed, and writes the cost into the record. Called
+    /// exactly once, whatever became of the exchange.
+    fn settle(self: Box<Self>, record: &mut Record);
 }
 
 /// What is known about the connection of a caller.

@@ -15,13 +15,13 @@ mod snapshot;
 
 pub use compile::{CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState};
 pub use exchange::{
-    Beside, Client, Exchange, InterimSink, Memory, Overrides, Parameters, TlsFacts,
+    Beside, Client, Exchange, InterimSink, Memory, Overrides, Parameters, Reservation, TlsFacts,
 };
 pub use fault::Fault;
 pub use policy::{Condition, Policy, Verdict};
 pub use record::{
     AiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome, Record, Seam,
-    TraceContext,
+    Tariff, TraceContext,
 };
 pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};

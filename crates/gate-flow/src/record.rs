@@ -5,6 +5,7 @@
 
 use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
+use gate_model::units::Money;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Record {
     pub consumer: Option<Arc<str>>,
     /// Team that pays for the consumer.
     pub team: Option<Arc<str>>,
+    /// Name of the consumer's key that was presented.
+    pub key: Option<Arc<str>>,
     /// Upstream or model that was called last.
     pub target: Option<Arc<str>>,
     /// Target (path and query) as received, when a policy has changed it since.
@@ -118,6 +121,12 @@ pub struct TraceContext {
     pub sampled: bool,
 }
 
+/// What a provider's model costs.
+pub trait Tariff: std::fmt::Debug + Send + Sync {
+    /// The cost of these counts; none where they have no price.
+    fn cost(&self, facts: &AiFacts) -> Option<Money>;
+}
+
 /// What a call to a model consumed, in OpenTelemetry's GenAI terms.
 #[derive(Debug, Clone, Default)]
 pub struct AiFacts {
@@ -151,6 +160,20 @@ pub struct AiFacts {
     pub first_token: Option<Duration>,
     /// Fields that the provider's dialect could not express.
     pub losses: Vec<Box<str>>,
+    /// The part of `cache_written_tokens` that is kept for an hour.
+    pub cache_written_hour_tokens: u64,
+    /// Input tokens of audio.
+    pub audio_input_tokens: u64,
+    /// Output tokens of audio.
+    pub audio_output_tokens: u64,
+    /// What the provider's model costs, where that is known.
+    pub tariff: Option<Arc<dyn Tariff>>,
+    /// What the call cost, calls beside it included; none where no price is known.
+    pub cost: Option<Money>,
+    /// Providers whose budget has no room for this call.
+    pub barred: Vec<Arc<str>>,
+    /// Whether counts of tokens are estimates and not the provider's own.
+    pub estimated: bool,
     /// What the call needs of a model, where a choice depends on it.
     pub needs: Option<Needs>,
     /// What happened besides one plain call; none in the ordinary case.

@@ -78,8 +78,8 @@ pub trait Target: Send + Sync {
     }
 }
 
-/// Somebody who may call, compiled.
-#[derive(Debug)]
+/// Somebody who may call, compiled: a consumer by one of its keys.
+#[derive(Debug, Default)]
 pub struct Caller {
     /// Name of the consumer.
     pub name: Arc<str>,
@@ -87,6 +87,12 @@ pub struct Caller {
     pub team: Option<Arc<str>>,
     /// Models it may use; all when `None`.
     pub models: Option<Vec<String>>,
+    /// Name of the key; none where a consumer is known otherwise.
+    pub key: Option<Arc<str>>,
+    /// When the key expires, in seconds of UNIX time.
+    pub expires_unix_s: Option<u64>,
+    /// Routes the key may be used on; all when `None`.
+    pub routes: Option<Vec<String>>,
 }
 
 /// Callers by the SHA-256 of their key.

@@ -104,6 +104,7 @@ fault_codes! {
     BodyTooLarge = "body_too_large", 413, Client, Never, "The request's body exceeds the limit.";
     TargetTooLong = "target_too_long", 414, Client, Never, "The request's target exceeds the limit.";
     RateLimited = "rate_limited", 429, Client, Later, "The caller has used up its rate.";
+    BudgetExceeded = "budget_exceeded", 429, Client, Later, "A budget has not enough left for this call.";
     HeadTooLarge = "head_too_large", 431, Client, Never, "The request's head exceeds the limit.";
     ClientClosed = "client_closed", 499, Client, Never, "The caller went away before the answer was complete.";
     InternalError = "internal_error", 500, Gateway, Later, "The gateway failed.";
@@ -116,6 +117,7 @@ fault_codes! {
     NoEndpoint = "no_endpoint", 503, Upstream, Later, "The upstream has no endpoint that can take the request.";
     UpstreamOverloaded = "upstream_overloaded", 503, Upstream, Later, "The upstream's limit of concurrent requests is reached.";
     Overloaded = "overloaded", 503, Gateway, Later, "The gateway has reached a limit of its own.";
+    BudgetUnavailable = "budget_unavailable", 503, Gateway, Later, "What is left of a budget cannot be known now.";
     UpstreamTimeout = "upstream_timeout", 504, Upstream, Now, "The upstream did not answer in time.";
     VersionUnsupported = "version_unsupported", 505, Client, Never, "The HTTP version is not supported.";
 }
@@ -133,7 +135,8 @@ impl FaultCode {
             FaultCode::RouteNotFound | FaultCode::MethodNotAllowed => 12,
             FaultCode::ModelNotFound => 5,
             FaultCode::Forbidden | FaultCode::AddressForbidden => 7,
-            FaultCode::RateLimited | FaultCode::BodyTooLarge | FaultCode::HeadTooLarge => 8,
+            FaultCode::RateLimited | FaultCode::BudgetExceeded => 8,
+            FaultCode::BodyTooLarge | FaultCode::HeadTooLarge => 8,
             FaultCode::CredentialMissing | FaultCode::CredentialInvalid => 16,
             FaultCode::InternalError | FaultCode::PolicyFailed | FaultCode::UpstreamMalformed => 13,
             _ => 14,

@@ -42,7 +42,9 @@ pub struct AuthKeyConfig {
 impl Default for AuthKeyConfig {
     fn default() -> Self {
         Self {
-            headers: vec!["authorization".into(), "x-api-key".into()],
+            headers: ["authorization", "x-api-key", "x-goog-api-key"]
+                .map(String::from)
+                .to_vec(),
             query: None,
             forward: false,
             optional: false,
@@ -103,9 +105,12 @@ impl Policy for AuthKey {
             Ok(Some(key)) => {
                 let snapshot = &exchange.snapshot;
                 let find = || known(snapshot, &key).cloned();
-                RECENT
-                    .with_borrow_mut(|recent| recent.get(snapshot.callers.id(), &key, find))
-                    .ok_or((FaultCode::CredentialInvalid, "unknown key"))
+                let caller =
+                    RECENT.with_borrow_mut(|recent| recent.get(snapshot.callers.id(), &key, find));
+                match caller {
+                    None => Err((FaultCode::CredentialInvalid, "unknown key")),
+                    Some(caller) => usable(&caller, exchange).map(|()| caller),
+                }
             }
         };
         // Also when refusing: a mistyped key in the query must not reach the log.
@@ -116,6 +121,7 @@ impl Policy for AuthKey {
         };
         exchange.record.consumer = Some(caller.name.clone());
         exchange.record.team.clone_from(&caller.team);
+        exchange.record.key.clone_from(&caller.key);
         exchange.caller = Some(caller);
         Verdict::Next
     }
@@ -199,15 +205,32 @@ fn known<'a>(snapshot: &'a Snapshot, key: &[u8]) -> Option<&'a Arc<Caller>> {
     verify_slices_are_equal(stored, presented).ok().and(caller)
 }
 
+/// Whether the key may be used now and here. The clock is asked only where a key expires.
+fn usable(caller: &Caller, exchange: &Exchange) -> Result<(), (FaultCode, &'static str)> {
+    if let Some(expires) = caller.expires_unix_s
+        && exchange.services.clock().unix().as_secs() >= expires
+    {
+        return Err((FaultCode::CredentialInvalid, "the key has expired"));
+    }
+    match (&caller.routes, &exchange.record.route) {
+        (Some(routes), Some(route)) if !routes.iter().any(|allowed| **allowed == **route) => {
+            Err((FaultCode::Forbidden, "the key is not for this route"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn refuse(exchange: &mut Exchange, code: FaultCode, detail: &'static str) -> Verdict<'static> {
     // RFC 6750 section 3: no error code when the request carries no credential at all.
     let challenge: &[u8] = match code {
         FaultCode::CredentialMissing => b"Bearer",
         _ => b"Bearer error=\"invalid_token\"",
     };
-    exchange
-        .response_headers
-        .append_known(HeaderId::WwwAuthenticate, challenge);
+    if code != FaultCode::Forbidden {
+        exchange
+            .response_headers
+            .append_known(HeaderId::WwwAuthenticate, challenge);
+    }
     Verdict::refuse(Fault::new(code).detail(detail))
 }
 

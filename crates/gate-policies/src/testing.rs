@@ -71,7 +71,7 @@ impl Harness {
             let caller = Caller {
                 name: (*name).into(),
                 team: team.map(Into::into),
-                models: None,
+                ..Caller::default()
             };
             known.insert(caller, keys.iter().map(|key| sha256(key.as_bytes())));
         }
@@ -169,6 +169,7 @@ impl Harness {
             ai: None,
             guard: None,
             memory: Memory::default(),
+            reservation: None,
             interim: None,
             services: self.services.clone(),
         }

@@ -4,6 +4,8 @@
 //! its place. Nothing that runs is touched here.
 
 use crate::listener::{ListenerOptions, parse_address};
+use crate::money::Treasury;
+use crate::money::compile::{allowed, check_keys};
 use crate::process::Upstreams;
 use crate::route::Routes;
 use crate::target::fixed::Fixed;
@@ -23,8 +25,10 @@ use gate_model::document::{Document, Node, NodeKind, Path, canonical_json, from_
 use gate_model::finding::Finding;
 use gate_model::resources::{self, ListenerProtocol, Match, Resources};
 use gate_model::suggest::nearest;
+use gate_model::units::Timestamp;
 use gate_net::dns::Dns;
 use gate_net::listen::ListenAddress;
+use gate_store::Books;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -60,6 +64,9 @@ pub struct Compiler<'a> {
     pub dns: &'a Dns,
     /// Folder that relative paths start from.
     pub folder: &'a std::path::Path,
+    /// The books over the store; none where there is no store, and where a document is only
+    /// checked.
+    pub books: Option<&'a Arc<Books>>,
 }
 
 /// A compiled document.
@@ -88,7 +95,8 @@ impl Compiler<'_> {
             findings: Vec::new(),
         };
         let upstreams = work.upstreams();
-        let models = Models::compile(&mut work);
+        let treasury = Arc::new(Treasury::compile(&mut work));
+        let models = Models::compile(&mut work, &treasury);
         let callers = work.callers();
         let (routes, router) = work.routes(&upstreams, &models);
         let listeners = work.listeners(&upstreams);
@@ -125,7 +133,10 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
     let kinds = [
         "gateway",
         "listeners",
+        "teams",
         "consumers",
+        "budgets",
+        "prices",
         "upstreams",
         "providers",
         "models",
@@ -144,7 +155,10 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
                 Err(finding) => findings.push(finding.in_file(&document.file)),
             },
             "listeners" => resources.listeners = map(document, node, &path, &mut findings),
+            "teams" => resources.teams = map(document, node, &path, &mut findings),
             "consumers" => resources.consumers = map(document, node, &path, &mut findings),
+            "budgets" => resources.budgets = map(document, node, &path, &mut findings),
+            "prices" => resources.prices = map(document, node, &path, &mut findings),
             "upstreams" => resources.upstreams = map(document, node, &path, &mut findings),
             "providers" => resources.providers = map(document, node, &path, &mut findings),
             "models" => resources.models = map(document, node, &path, &mut findings),
@@ -338,12 +352,29 @@ impl Work<'_> {
                     self.unknown(path, "model", model, self.resources.models.keys());
                 }
             }
+            check_keys(self, consumer, &path);
+            let team = consumer.team.as_ref();
+            let team_models = team.and_then(|team| self.resources.teams.get(team)?.models.as_ref());
+            for key in &consumer.keys {
+                let lists = [key.models.as_ref(), consumer.models.as_ref(), team_models];
+                let caller = Caller {
+                    name: name.as_str().into(),
+                    team: team.map(|team| team.as_str().into()),
+                    models: allowed(lists),
+                    key: Some(key.name().into()),
+                    expires_unix_s: key.expires.map(Timestamp::unix_s),
+                    routes: key.routes.clone(),
+                };
+                callers.insert(caller, [*key.sha256.bytes()]);
+            }
+            // Known otherwise than by a key, and the last to be entered under the name.
             let caller = Caller {
                 name: name.as_str().into(),
-                team: consumer.team.as_deref().map(Into::into),
-                models: consumer.models.clone(),
+                team: team.map(|team| team.as_str().into()),
+                models: allowed([None, consumer.models.as_ref(), team_models]),
+                ..Caller::default()
             };
-            callers.insert(caller, consumer.keys.iter().map(|key| *key.sha256.bytes()));
+            callers.insert(caller, []);
         }
         callers
     }

@@ -10,6 +10,7 @@ pub mod compile;
 pub mod connection;
 mod limited;
 pub mod listener;
+pub mod money;
 pub mod process;
 pub mod record;
 pub mod respond;

@@ -3,10 +3,13 @@
 //! A reload compiles the new document completely aside and swaps one pointer at the end; whatever
 //! fails before that leaves everything as it was. Workers hear about listeners only.
 
-use crate::compile::{Compiler, Registry};
+use crate::compile::{Compiled, Compiler, Registry};
 use crate::listener::{ListenerOptions, ListenerState};
+use crate::money::metrics;
+use crate::money::store::open_books;
 use crate::record::Readers;
 use crate::record::admin::Health;
+use crate::record::metrics::{Exposition, Format};
 use crate::upstream::{Upstream, health};
 use crate::worker::{self, Command};
 use arc_swap::ArcSwap;
@@ -18,6 +21,7 @@ use gate_net::dns::Dns;
 use gate_net::handover::Inheritance;
 use gate_net::listen::{ListenAddress, Sockets};
 use gate_net::tls::{ClientTls, ClientTlsOptions};
+use gate_store::Books;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
@@ -50,6 +54,8 @@ pub struct Shared {
     pub offload: Arc<Semaphore>,
     /// Number of workers.
     pub workers: usize,
+    /// The ledger, where there is a store.
+    pub books: Option<Arc<Books>>,
     open: Vec<AtomicUsize>,
     draining: AtomicBool,
 }
@@ -145,10 +151,9 @@ impl Process {
             clock: &clock,
             dns: &dns,
             folder: &setup.folder,
+            books: None,
         };
-        let compiled = compiler
-            .compile(document, 1)
-            .map_err(StartError::Findings)?;
+        let (compiled, books) = compile_first(document, &compiler)?;
         let gateway = &compiled.snapshot.resources.gateway;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = gateway.workers.map_or(cores, usize::from).clamp(1, 256);
@@ -172,6 +177,7 @@ impl Process {
             fetch_tls,
             offload: Arc::new(Semaphore::new(256)),
             workers,
+            books,
             open: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             draining: AtomicBool::new(false),
         });
@@ -275,6 +281,13 @@ impl Process {
         addresses
     }
 
+    /// The metrics page, with the families of budgets.
+    #[must_use]
+    pub fn metrics_page(&self, format: Format) -> String {
+        let more = |page: &mut Exposition| metrics::page(page, self.shared.books.as_deref());
+        self.shared.readers.metrics_page(format, more)
+    }
+
     /// Health for `/healthz` and `/readyz`.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -308,12 +321,16 @@ impl Process {
             clock: &self.shared.clock,
             dns: &self.shared.dns,
             folder: &self.setup.folder,
+            books: self.shared.books.as_ref(),
         };
         let compiled = compiler
             .compile(document, revision)
             .map_err(StartError::Findings)?;
         let other = |error: String| StartError::Other(error);
         let gateway = &compiled.snapshot.resources.gateway;
+        if gateway.store != self.shared.snapshot.load().resources.gateway.store {
+            return Err(other("`gateway.store` changes only with a restart".into()));
+        }
         let readers = &self.shared.readers;
         let prepared = readers
             .prepare(gateway, &self.setup.folder)
@@ -424,6 +441,11 @@ impl Process {
                 tracing::error!("a worker ended by panic");
             }
         }
+        if let Some(books) = &self.shared.books
+            && !books.close(Duration::from_secs(5))
+        {
+            tracing::error!("the ledger's last entries were not written; they are charged later");
+        }
         self.shared.readers.flush(Duration::from_secs(5));
     }
 
@@ -439,6 +461,30 @@ impl Process {
             }
         }
     }
+}
+
+/// Compiles the first document, and opens the store that it names: only for a document that is
+/// valid, because opening makes what is not there.
+fn compile_first(
+    document: &Document,
+    compiler: &Compiler<'_>,
+) -> Result<(Compiled, Option<Arc<Books>>), StartError> {
+    let compiled = compiler
+        .compile(document, 1)
+        .map_err(StartError::Findings)?;
+    let Some(store) = &compiled.snapshot.resources.gateway.store else {
+        return Ok((compiled, None));
+    };
+    let books = open_books(store, compiler.secrets, compiler.folder, compiler.clock)
+        .map_err(|error| StartError::Other(format!("gateway.store: {error}")))?;
+    let compiler = Compiler {
+        books: Some(&books),
+        ..*compiler
+    };
+    let compiled = compiler
+        .compile(document, 1)
+        .map_err(StartError::Findings)?;
+    Ok((compiled, Some(books)))
 }
 
 /// The thread that runs health checks, apart from the workers.

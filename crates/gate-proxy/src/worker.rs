@@ -273,6 +273,7 @@ impl Worker {
             ai: None,
             guard: None,
             memory: Memory::default(),
+            reservation: None,
             interim,
             services: self.services.clone(),
         };
@@ -348,6 +349,10 @@ impl Open {
             }
             record.guard = Some(Box::new(guard));
         }
+        match self.exchange.reservation.take() {
+            Some(reservation) => reservation.settle(&mut self.exchange.record),
+            None => price(&mut self.exchange.record),
+        }
         self.worker
             .shared
             .readers
@@ -356,6 +361,15 @@ impl Open {
             .exchanges
             .close();
         self.worker.shared.readers.finish(&mut self.exchange);
+    }
+}
+
+/// Says what a call cost that had nothing reserved.
+fn price(record: &mut Record) {
+    if let Some(ai) = &mut record.ai
+        && let Some(tariff) = ai.tariff.take()
+    {
+        ai.cost = tariff.cost(ai);
     }
 }
 

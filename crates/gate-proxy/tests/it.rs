@@ -16,6 +16,8 @@ mod failures;
 mod fallback;
 #[path = "it/faults.rs"]
 mod faults;
+#[path = "it/google.rs"]
+mod google;
 #[path = "it/grpc.rs"]
 mod grpc;
 #[path = "it/hedging.rs"]
@@ -28,6 +30,8 @@ mod http2;
 mod misbehaviour;
 #[path = "it/models.rs"]
 mod models;
+#[path = "it/money.rs"]
+mod money;
 #[path = "it/operations.rs"]
 mod operations;
 #[path = "it/peers.rs"]

@@ -83,7 +83,7 @@ async fn serve(mut connection: ServerConnection, process: Arc<Process>) {
     // Anything but a proper request is not worth an answer on this address.
     while let Next::Request(request) = connection.next().await {
         let response = admin::answer(&request.head, process.health(), |format| {
-            process.shared().readers.metrics_page(format, |_| {})
+            process.metrics_page(format)
         });
         match connection.respond(response, false).await {
             gate_net::connection::server::Sent::Complete { reuse: true, .. } => {}

@@ -54,6 +54,7 @@ fn compile(document: &Document, file: &Path) -> Vec<Finding> {
         clock: &clock,
         dns: &Dns::system(clock.clone()),
         folder: &config::folder(file),
+        books: None,
     };
     let mut findings = match compiler.compile(document, 1) {
         Ok(compiled) => compiled.warnings,

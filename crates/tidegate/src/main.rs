@@ -17,6 +17,7 @@ mod log;
 mod output;
 mod reference;
 mod run;
+mod usage;
 mod watch;
 
 use clap::Parser;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         Command::Schema => reference::schema(),
         Command::Explain(options) => reference::explain(&options),
         Command::Keys(KeysCommand::New(options)) => keys::new(&options),
+        Command::Usage(command) => usage::usage(&command),
         Command::Version(options) => reference::version(&options),
         Command::Completions(options) => reference::completions(&options),
     };

@@ -162,6 +162,25 @@ impl Rates {
             .is_some()
     }
 
+    /// The usual prices of input, cached input, output and thinking, where they depend on nothing
+    /// else and no request has a price of its own: what most models have.
+    #[must_use]
+    pub fn flat(&self) -> Option<[u64; 4]> {
+        use PriceUnit as P;
+        let usual = self
+            .0
+            .iter()
+            .filter(|rate| rate.tier == ServiceTier::Standard);
+        let mut depends = usual.map(|rate| rate.above > 0 || rate.unit == P::Request);
+        if depends.any(|depends| depends) {
+            return None;
+        }
+        let price = |unit| self.price(unit, ServiceTier::Standard, 0);
+        let (input, output) = (price(P::Input).unwrap_or(0), price(P::Output).unwrap_or(0));
+        let cached = price(P::Cached).unwrap_or(input);
+        Some([input, cached, output, price(P::Reasoning).unwrap_or(output)])
+    }
+
     /// What this usage costs. A kind of token without a price of its own costs what input or
     /// output does, written ones for an hour what written ones do.
     #[must_use]
@@ -264,6 +283,15 @@ impl Prices {
         self.0.insert(at, (from_unix_s, rates));
     }
 
+    /// The prices when they do not change.
+    #[must_use]
+    pub fn unchanging(&self) -> Option<&Rates> {
+        match &self.0[..] {
+            [(_, rates)] => Some(rates),
+            _ => None,
+        }
+    }
+
     /// The prices in force at a UNIX time in seconds; the first ones before they begin.
     #[must_use]
     pub fn at(&self, unix_s: u64) -> Option<&Rates> {
@@ -301,6 +329,14 @@ mod tests {
             20_000
         );
         assert!(plain.bound(1000, 100, ServiceTier::Standard).picodollars() >= 20_000);
+    }
+
+    #[test]
+    fn flat_prices_are_the_same_in_short() {
+        let rates = Rates::parse("i=10 o=100 r=1000 i:b=1").unwrap();
+        assert_eq!(rates.flat(), Some([10, 10, 100, 1000]));
+        assert_eq!(Rates::parse("i=10 i>5=20").unwrap().flat(), None);
+        assert_eq!(Rates::parse("i=10 req=1").unwrap().flat(), None);
     }
 
     #[test]

@@ -124,6 +124,9 @@ pub struct Quirks {
     pub reasoning: &'static str,
     /// Whether that member of earlier turns may be sent back.
     pub keep_reasoning: bool,
+    /// The version of Anthropic's interface that a Messages body has in the model's place, which
+    /// only the path names then.
+    pub version_in_body: Option<&'static str>,
 }
 
 impl Quirks {
@@ -133,6 +136,7 @@ impl Quirks {
         max_tokens: MaxTokens::Completion,
         reasoning: "",
         keep_reasoning: false,
+        version_in_body: None,
     };
 
     /// The ways of most others that speak Chat Completions.

@@ -22,6 +22,8 @@ pub mod databricks;
 pub mod deepseek;
 #[path = "fireworks.rs"]
 pub mod fireworks;
+#[path = "gemini.rs"]
+pub mod gemini;
 #[path = "groq.rs"]
 pub mod groq;
 #[path = "huggingface.rs"]
@@ -42,6 +44,8 @@ pub mod openrouter;
 pub mod perplexity;
 #[path = "together.rs"]
 pub mod together;
+#[path = "vertex.rs"]
+pub mod vertex;
 #[path = "vllm.rs"]
 pub mod vllm;
 #[path = "voyage.rs"]
@@ -60,6 +64,7 @@ pub const PROVIDERS: &[ProviderKind] = &[
     databricks::KIND,
     deepseek::KIND,
     fireworks::KIND,
+    gemini::KIND,
     groq::KIND,
     huggingface::KIND,
     llama_cpp::KIND,
@@ -70,6 +75,7 @@ pub const PROVIDERS: &[ProviderKind] = &[
     openrouter::KIND,
     perplexity::KIND,
     together::KIND,
+    vertex::KIND,
     vllm::KIND,
     voyage::KIND,
     xai::KIND,
@@ -96,6 +102,7 @@ pub fn read<R: ReadConfig>(kind: &ProviderKind, from: R) -> Result<ProviderConfi
         "databricks" => read_as::<databricks::Config, R>(from),
         "deepseek" => read_as::<deepseek::Config, R>(from),
         "fireworks" => read_as::<fireworks::Config, R>(from),
+        "gemini" => read_as::<gemini::Config, R>(from),
         "groq" => read_as::<groq::Config, R>(from),
         "huggingface" => read_as::<huggingface::Config, R>(from),
         "llama_cpp" => read_as::<llama_cpp::Config, R>(from),
@@ -106,6 +113,7 @@ pub fn read<R: ReadConfig>(kind: &ProviderKind, from: R) -> Result<ProviderConfi
         "openrouter" => read_as::<openrouter::Config, R>(from),
         "perplexity" => read_as::<perplexity::Config, R>(from),
         "together" => read_as::<together::Config, R>(from),
+        "vertex" => read_as::<vertex::Config, R>(from),
         "vllm" => read_as::<vllm::Config, R>(from),
         "voyage" => read_as::<voyage::Config, R>(from),
         "xai" => read_as::<xai::Config, R>(from),
@@ -126,6 +134,7 @@ pub fn schema(kind: &ProviderKind, generator: &mut SchemaGenerator) -> Schema {
         "databricks" => generator.subschema_for::<databricks::Config>(),
         "deepseek" => generator.subschema_for::<deepseek::Config>(),
         "fireworks" => generator.subschema_for::<fireworks::Config>(),
+        "gemini" => generator.subschema_for::<gemini::Config>(),
         "groq" => generator.subschema_for::<groq::Config>(),
         "huggingface" => generator.subschema_for::<huggingface::Config>(),
         "llama_cpp" => generator.subschema_for::<llama_cpp::Config>(),
@@ -136,6 +145,7 @@ pub fn schema(kind: &ProviderKind, generator: &mut SchemaGenerator) -> Schema {
         "openrouter" => generator.subschema_for::<openrouter::Config>(),
         "perplexity" => generator.subschema_for::<perplexity::Config>(),
         "together" => generator.subschema_for::<together::Config>(),
+        "vertex" => generator.subschema_for::<vertex::Config>(),
         "vllm" => generator.subschema_for::<vllm::Config>(),
         "voyage" => generator.subschema_for::<voyage::Config>(),
         "xai" => generator.subschema_for::<xai::Config>(),

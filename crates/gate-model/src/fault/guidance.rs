@@ -141,6 +141,22 @@ guidance! {
          "A redirect that adds its own address to itself, over and over.",
          "A `rewrite` that makes the target longer than allowed."];
         ["Send the data in a body."];
+    BudgetExceeded:
+        "A budget of the key, the consumer, its team or the provider has less left than the most that this call can cost. That most is reserved before a call is sent, from the length of the request and from its limit of output tokens (the model's own where the request has none). Retry-After says when the budget's period ends.";
+        ["The budget is spent; `tidegate usage` shows by whom.",
+         "The request has no `max_tokens`, so that the model's whole output is reserved.",
+         "Many calls at once hold reservations; what they do not use is free again when they end.",
+         "A gateway died: its open calls are charged as `unsettled` until they are reconciled."];
+        ["Send `max_tokens` (or your dialect's word for it).",
+         "Wait for the next period, or raise the budget's `limit` and reload.",
+         "Look at `tidegate usage --budgets`; take back what a bill proves wrong with `tidegate usage reconcile`."];
+    BudgetUnavailable:
+        "The store that holds the budgets does not answer, and what this gateway had leased of the budget is used up. With `fail: closed` such calls are refused at once.";
+        ["The database is down or cannot be reached; the log says `the store is down`.",
+         "The disk of the store is full.",
+         "More calls wait to be written down than the gateway keeps (65,536)."];
+        ["Bring the store back: the gateway tries again by itself, and writes down what it kept.",
+         "Set `gateway.store.fail: open_local` where being refused is worse than a bounded overspend."];
     RateLimited:
         "The caller has used up what a policy `limit` of the route grants. The request was not sent on and was not counted.";
         ["More requests than the rate and its burst allow.",

@@ -23,6 +23,8 @@ pub struct Gateway {
     pub access_log: Option<AccessLog>,
     /// Traces and logs to an OpenTelemetry collector.
     pub tracing: Option<Tracing>,
+    /// Where the ledger of calls and budgets is kept; nowhere when left out.
+    pub store: Option<super::Store>,
 }
 
 impl Default for Gateway {
@@ -34,6 +36,7 @@ impl Default for Gateway {
             trusted_proxies: Vec::new(),
             access_log: None,
             tracing: None,
+            store: None,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! (policies, providers) are kept as located trees here and parsed by their own files, so that a
 //! new component edits nothing in this crate.
 
+mod budget;
 mod component;
 mod consumer;
 mod gateway;
@@ -14,8 +15,12 @@ mod model;
 mod route;
 mod upstream;
 
+pub use budget::{
+    Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, Store, StoreAddress, StoreEngine,
+    StoreFail, Team, TokenKind,
+};
 pub use component::Component;
-pub use consumer::{Consumer, Key};
+pub use consumer::{Consumer, Key, KeyLimits};
 pub use gateway::{AccessLog, Admin, Gateway, LogFormat, LogSink, Tracing};
 pub use hedge_after::HedgeAfter;
 pub use listener::{
@@ -44,8 +49,15 @@ pub struct Resources {
     pub gateway: Gateway,
     /// Addresses to listen on, by name.
     pub listeners: BTreeMap<String, Listener>,
+    /// Who pays, by name. Where teams are listed, consumers may name no others.
+    pub teams: BTreeMap<String, Team>,
     /// Who may call, by name.
     pub consumers: BTreeMap<String, Consumer>,
+    /// What calls to models may cost, by name. Needs `gateway.store`.
+    pub budgets: BTreeMap<String, Budget>,
+    /// What models cost, as `PROVIDER/MODEL` or `PROVIDER/*` by the names used here, where the
+    /// built-in catalogue does not know it or knows something else.
+    pub prices: BTreeMap<String, Vec<Price>>,
     /// Balanced services, by name.
     pub upstreams: BTreeMap<String, Upstream>,
     /// AI vendor accounts, by name; each is one provider kind with its settings.

@@ -71,7 +71,8 @@ pub struct ModelTarget {
     /// What it cannot do; calls that need it pass it over.
     #[serde(default)]
     pub lacks: Vec<Capability>,
-    /// What its tokens cost, for `lowest_cost`.
+    /// What its tokens cost, for `lowest_cost`; what `prices` or the built-in catalogue says when left
+    /// out.
     #[serde(default)]
     pub price: Option<TokenPrice>,
 }

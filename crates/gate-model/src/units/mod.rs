@@ -12,6 +12,7 @@ mod percent;
 mod period;
 mod rate;
 mod sha256;
+mod timestamp;
 
 pub use self::byte_size::ByteSize;
 pub use self::money::Money;
@@ -19,6 +20,7 @@ pub use self::percent::Percent;
 pub use self::period::Period;
 pub use self::rate::Rate;
 pub use self::sha256::Sha256Text;
+pub use self::timestamp::Timestamp;
 
 /// Why a text is no such quantity. Shown as `found ..., expected ...`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

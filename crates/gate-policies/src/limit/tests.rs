@@ -92,8 +92,7 @@ fn callers_are_told_apart_as_configured() {
     let caller = |name: &str| {
         Some(Arc::new(Caller {
             name: name.into(),
-            team: None,
-            models: None,
+            ..Caller::default()
         }))
     };
     for (settings, same, other) in [

@@ -114,7 +114,7 @@ fn variables_have_their_values() {
     exchange.caller = Some(Arc::new(Caller {
         name: "shop".into(),
         team: Some("sales".into()),
-        models: None,
+        ..Caller::default()
     }));
     assert_eq!(
         holds(

@@ -22,7 +22,22 @@ impl SecretSource for Secrets {
     }
 
     fn file(&self, path: &std::path::Path) -> Result<String, String> {
-        Err(format!("{}: no files in these tests", path.display()))
+        let text = std::fs::read_to_string(path);
+        text.map(|text| text.trim_end().to_owned())
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+}
+
+/// The same, and what files really hold.
+struct Files;
+
+impl SecretSource for Files {
+    fn env(&self, name: &str) -> Result<String, String> {
+        Secrets.env(name)
+    }
+
+    fn file(&self, path: &std::path::Path) -> Result<String, String> {
+        std::fs::read_to_string(path).map_err(|error| error.to_string())
     }
 }
 
@@ -43,6 +58,22 @@ impl Gateway {
 
     /// Starts a gateway whose relative paths begin in `folder`.
     pub(crate) fn start_in(folder: &std::path::Path, yaml: &str) -> Result<Self, StartError> {
+        Self::start_by(folder, yaml, Box::new(Secrets))
+    }
+
+    /// The same with secrets in files.
+    pub(crate) fn start_with_files(
+        folder: &std::path::Path,
+        yaml: &str,
+    ) -> Result<Self, StartError> {
+        Self::start_by(folder, yaml, Box::new(Files))
+    }
+
+    fn start_by(
+        folder: &std::path::Path,
+        yaml: &str,
+        secrets: Box<dyn SecretSource + Send + Sync>,
+    ) -> Result<Self, StartError> {
         let document = parse(yaml);
         let setup = Setup {
             registry: Registry {
@@ -51,7 +82,7 @@ impl Gateway {
                 model_condition: gate_policies::when::compile_for_models,
             },
             folder: folder.to_owned(),
-            secrets: Box::new(Secrets),
+            secrets,
             clock: Clock::System,
             inheritance: None,
         };
@@ -87,7 +118,7 @@ impl Gateway {
     /// The metrics page.
     pub(crate) fn metrics(&self) -> String {
         let format = gate_proxy::record::metrics::Format::negotiate(None);
-        self.process.shared().readers.metrics_page(format, |_| {})
+        self.process.metrics_page(format)
     }
 }
 

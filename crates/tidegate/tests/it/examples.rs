@@ -13,7 +13,8 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 10] = [
+const CALLED: [&str; 11] = [
+    "budgets.yaml",
     "edge-policies.yaml",
     "grpc.yaml",
     "guard.yaml",
@@ -26,17 +27,17 @@ const CALLED: [&str; 10] = [
     "tls.yaml",
 ];
 
-const KEY: [&str; 2] = ["-H", "authorization: Bearer tg_example"];
+pub(crate) const KEY: [&str; 2] = ["-H", "authorization: Bearer tg_example"];
 
 /// An example with other addresses, beside whatever `prepare` puts into its folder.
-struct Example {
+pub(crate) struct Example {
     name: &'static str,
     text: String,
     folder: Arc<tempfile::TempDir>,
 }
 
 impl Example {
-    fn new(name: &'static str) -> Self {
+    pub(crate) fn new(name: &'static str) -> Self {
         assert!(CALLED.contains(&name));
         let text = std::fs::read_to_string(folder().join(name)).unwrap();
         let mut example = Self {
@@ -54,7 +55,7 @@ impl Example {
 
     /// Puts an address of the test in the place of the one in the file.
     #[track_caller]
-    fn replace(mut self, from: &str, to: &str) -> Self {
+    pub(crate) fn replace(mut self, from: &str, to: &str) -> Self {
         assert!(self.text.contains(from), "{} has no {from}", self.name);
         self.text = self.text.replace(from, to);
         self
@@ -62,7 +63,7 @@ impl Example {
 
     /// Checks and runs it.
     #[track_caller]
-    fn run(self, secrets: &[(&str, &str)]) -> Gateway {
+    pub(crate) fn run(self, secrets: &[(&str, &str)]) -> Gateway {
         let file = self.folder.path().join("gate.yaml");
         std::fs::write(&file, &self.text).unwrap();
         let checked = tidegate(&["check", &file.display().to_string()]);
@@ -121,7 +122,7 @@ fn http_api() {
     gateway.curl("/bills/1", &KEY).expect(404);
 }
 
-fn ask(gateway: &Gateway, path: &str, model: &str) -> Answer {
+pub(crate) fn ask(gateway: &Gateway, path: &str, model: &str) -> Answer {
     let body = format!(
         r#"{{"model":"{model}","max_tokens":9,"messages":[{{"role":"user","content":"Hi"}}]}}"#
     );

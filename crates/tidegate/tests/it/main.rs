@@ -12,6 +12,7 @@ mod demo;
 mod examples;
 mod handover;
 mod lifecycle;
+mod money;
 mod policies;
 mod readme;
 mod sdk;

@@ -35,6 +35,7 @@ pub(super) fn write_json(to: &mut Vec<u8>, row: &Row) {
         ("route", &record.route),
         ("consumer", &record.consumer),
         ("team", &record.team),
+        ("key", &record.key),
         ("target", &record.target),
     ] {
         optional(to, name, value.as_deref().unwrap_or_default());
@@ -167,6 +168,13 @@ fn model(to: &mut Vec<u8>, ai: &AiFacts) {
             if let Some(tokens) = tokens {
                 number(to, name, tokens);
             }
+        }
+        if ai.estimated {
+            to.extend_from_slice(b",\"estimated\":true");
+        }
+        if let Some(cost) = ai.cost {
+            key(to, "cost_usd");
+            let _ = write!(to, "{cost}");
         }
         if let Some(first_token) = ai.first_token {
             milliseconds(to, "first_token_ms", first_token);

@@ -7,7 +7,7 @@
 use super::detours::DETOURS;
 use super::exposition::{Exposition, Kind};
 use super::histogram::{FIRST_TOKEN, OPERATION, TOKENS};
-use super::series::{AiSeries, Ending, Shard};
+use super::series::{AiSeries, Ending, PayerSeries, Shard};
 
 /// Families by model and provider.
 pub(super) fn models(page: &mut Exposition, sum: &Shard) {
@@ -61,7 +61,13 @@ pub(super) fn models(page: &mut Exposition, sum: &Shard) {
             &series.first_token,
         );
     }
-    let counters: [(&'static str, &str, fn(&AiSeries) -> u64); 6] = [
+    let help = "Cost of calls in US dollars, where prices are known.";
+    page.family("tidegate_ai_cost_dollars", Kind::Counter, "dollars", help);
+    for (model, series) in rows() {
+        page.sample(&ai_labels(model, series, &[]), series.cost);
+    }
+    payers(page, sum);
+    let counters: [(&'static str, &str, fn(&AiSeries) -> u64); 7] = [
         (
             "tidegate_ai_cached_tokens",
             "Input tokens that came from a provider's prompt cache.",
@@ -88,6 +94,11 @@ pub(super) fn models(page: &mut Exposition, sum: &Shard) {
             |series| series.translated,
         ),
         (
+            "tidegate_ai_estimated",
+            "Calls whose tokens were estimated, because the provider did not say.",
+            |series| series.estimated,
+        ),
+        (
             "tidegate_ai_losses",
             "Fields that a provider's dialect could not express.",
             |series| series.losses,
@@ -97,6 +108,49 @@ pub(super) fn models(page: &mut Exposition, sum: &Shard) {
         page.family(name, Kind::Counter, "", help);
         for (model, series) in rows() {
             page.sample(&ai_labels(model, series, &[]), pick(series));
+        }
+    }
+}
+
+/// Families by who pays.
+fn payers(page: &mut Exposition, sum: &Shard) {
+    let families: [(&'static str, Kind, &str, &str, fn(&PayerSeries) -> String); 4] = [
+        (
+            "tidegate_ai_payer_cost_dollars",
+            Kind::Counter,
+            "dollars",
+            "Cost of calls in US dollars by consumer, and by team.",
+            |payer| payer.cost.to_string(),
+        ),
+        (
+            "tidegate_ai_payer_calls",
+            Kind::Counter,
+            "",
+            "Calls to models by consumer, and by team.",
+            |payer| payer.calls.to_string(),
+        ),
+        (
+            "tidegate_ai_payer_input_tokens",
+            Kind::Counter,
+            "",
+            "Input tokens by consumer, and by team.",
+            |payer| payer.input.to_string(),
+        ),
+        (
+            "tidegate_ai_payer_output_tokens",
+            Kind::Counter,
+            "",
+            "Output tokens by consumer, and by team.",
+            |payer| payer.output.to_string(),
+        ),
+    ];
+    let (consumers, teams) = (sum.consumers.sorted(), sum.teams.sorted());
+    for (name, kind, unit, help, pick) in families {
+        page.family(name, kind, unit, help);
+        for (label, rows) in [("consumer", &consumers), ("team", &teams)] {
+            for (payer, series) in rows.iter().filter(|(_, series)| series.calls > 0) {
+                page.sample(&[(label, payer)], pick(series));
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use super::table::{Counts, KEYS_MAX, OTHER, Table};
 use gate_flow::{AiFacts, Attempt, GuardVerdict, Outcome, Record};
 use gate_kit::http::{Method, Version};
 use gate_model::fault::FaultCode;
+use gate_model::units::Money;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -109,6 +110,17 @@ pub(super) struct AiSeries {
     pub(super) translated: u64,
     pub(super) losses: u64,
     pub(super) detours: detours::Sums,
+    pub(super) estimated: u64,
+    pub(super) cost: Money,
+}
+
+/// What somebody's calls to models came to.
+#[derive(Debug, Default)]
+pub(super) struct PayerSeries {
+    pub(super) calls: u64,
+    pub(super) input: u64,
+    pub(super) output: u64,
+    pub(super) cost: Money,
 }
 
 /// All counts of one worker.
@@ -118,6 +130,10 @@ pub(super) struct Shard {
     pub(super) upstreams: Table<UpstreamSeries>,
     /// By the name that callers ask for.
     pub(super) models: Table<Vec<AiSeries>>,
+    /// By consumer.
+    pub(super) consumers: Table<PayerSeries>,
+    /// By team.
+    pub(super) teams: Table<PayerSeries>,
 }
 
 impl Default for Shard {
@@ -133,6 +149,8 @@ impl Shard {
             routes: Table::new(most),
             upstreams: Table::new(most),
             models: Table::new(most),
+            consumers: Table::new(most),
+            teams: Table::new(most),
         }
     }
 
@@ -194,6 +212,12 @@ impl Shard {
             targets.len() - 1
         });
         targets[position].observe(record, ai);
+        if let Some(consumer) = &record.consumer {
+            self.consumers.row(consumer).observe(ai);
+        }
+        if let Some(team) = &record.team {
+            self.teams.row(team).observe(ai);
+        }
     }
 
     /// Adds another worker's counts.
@@ -202,6 +226,8 @@ impl Shard {
             .absorb(&other.routes, |mine, theirs| mine.absorb(theirs));
         self.upstreams
             .absorb(&other.upstreams, |mine, theirs| mine.absorb(theirs));
+        self.consumers.absorb(&other.consumers, PayerSeries::absorb);
+        self.teams.absorb(&other.teams, PayerSeries::absorb);
         self.models.absorb(&other.models, |mine, theirs| {
             for series in theirs {
                 match mine.iter_mut().find(|known| known.is_same(series)) {
@@ -265,6 +291,22 @@ impl UpstreamSeries {
     }
 }
 
+impl PayerSeries {
+    fn observe(&mut self, ai: &AiFacts) {
+        self.calls += 1;
+        self.input += ai.input_tokens.unwrap_or(0);
+        self.output += ai.output_tokens.unwrap_or(0);
+        self.cost = self.cost + ai.cost.unwrap_or_default();
+    }
+
+    fn absorb(&mut self, other: &Self) {
+        self.calls += other.calls;
+        self.input += other.input;
+        self.output += other.output;
+        self.cost = self.cost + other.cost;
+    }
+}
+
 impl AiSeries {
     fn of(ai: &AiFacts) -> Self {
         Self {
@@ -323,6 +365,8 @@ impl AiSeries {
         self.streams += u64::from(ai.stream);
         self.translated += u64::from(ai.translated);
         self.losses += ai.losses.len() as u64;
+        self.estimated += u64::from(ai.estimated);
+        self.cost = self.cost + ai.cost.unwrap_or_default();
         if let Some(taken) = &ai.detours {
             detours::observe(&mut self.detours, taken);
         }
@@ -364,6 +408,8 @@ impl AiSeries {
         self.streams += other.streams;
         self.translated += other.translated;
         self.losses += other.losses;
+        self.estimated += other.estimated;
+        self.cost = self.cost + other.cost;
         detours::absorb(&mut self.detours, &other.detours);
     }
 }

@@ -216,6 +216,9 @@ fn model_attributes(attributes: &mut Attributes, ai: &AiFacts) {
     ] {
         attributes.number(key, tokens);
     }
+    if let Some(cost) = ai.cost {
+        attributes.add("tidegate.ai.cost_usd", cost.approximate_dollars());
+    }
     if let Some(time) = ai.first_token {
         attributes.add("tidegate.ai.first_token_seconds", time.as_secs_f64());
     }

@@ -35,7 +35,9 @@ pub(super) fn answer(
     }
     let native = target.spoken(call.dialect) == call.dialect;
     let (response, losses) = match (native, got.is_stream) {
-        (_, true) if call.model.resume => resumable(exchange, call, target, tap, got),
+        (_, true) if call.model.resume && !call.is_json_list() => {
+            resumable(exchange, call, target, tap, got)
+        }
         (true, true) => native_stream(exchange, call, tap, got),
         (true, false) => native_whole(call, &tap, got),
         (false, true) => translated_stream(exchange, call, target, tap, got),
@@ -54,9 +56,12 @@ fn native_stream(
 ) -> (Response, Vec<Loss>) {
     keep_for_caller(&mut got.head.headers);
     let strips = got.outgoing.strip_usage_chunk;
-    let stream = StreamTap::new(call.dialect, strips);
+    let mut stream = StreamTap::new(call.dialect, strips);
+    if call.is_json_list() {
+        stream = stream.in_json_list();
+    }
     let watch = Watch::new(&exchange.overrides, call);
-    let stream = TapStream::new(got.body, call.dialect, stream, tap, watch);
+    let stream = TapStream::new(got.body, stream, tap, watch);
     let response = Response {
         head: got.head,
         body: Body::Stream(Box::new(stream)),
@@ -100,7 +105,10 @@ fn stream_headers(call: &Call<'_>) -> Headers {
     let mut headers = Headers::new();
     headers.append_known(
         HeaderId::ContentType,
-        call.dialect.stream_content_type().as_bytes(),
+        match call.is_json_list() {
+            true => call.dialect.content_type().as_bytes(),
+            false => call.dialect.stream_content_type().as_bytes(),
+        },
     );
     headers.append_known(HeaderId::CacheControl, b"no-cache");
     headers

@@ -98,5 +98,6 @@ pub(super) fn note_provider(exchange: &Exchange, call: &Call<'_>, target: &Provi
     ai.provider = Some(target.provider.name.clone());
     ai.provider_kind = target.provider.kind.telemetry_name;
     ai.provider_model = Some(target.model.clone());
+    ai.tariff.clone_from(&target.tariff);
     ai.translated = target.spoken(call.dialect) != call.dialect;
 }

@@ -8,14 +8,19 @@ use super::attempt::{self, Bad, Tried};
 use super::candidates::{Candidates, candidates, lane};
 use super::hedge::{self, Runner};
 use super::room::{self, Room};
-use super::{Addressed, Model, ProviderTarget, may_use};
+use super::{Addressed, Model, ProviderTarget, Road, may_use};
+use crate::money::reserve::Asked;
 use bytes::Bytes;
-use gate_ai::{Dialect, DialectError, ErrorClass, RequestFacts, inspect};
+use gate_ai::{
+    Dialect, DialectError, ErrorClass, Operation, RequestFacts, inspect, target_in_form,
+    wants_json_list,
+};
 use gate_flow::{AiFacts, Exchange, Fault};
 use gate_kit::http::{Body, Response};
 use gate_kit::random;
 use gate_model::fault::FaultCode;
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -35,9 +40,29 @@ pub(super) struct Call<'a> {
     pub(super) model: &'a Arc<Model>,
     /// When everything must be over.
     pub(super) deadline: Option<Instant>,
+    /// The caller's query, in the dialect whose query says what form a stream has.
+    pub(super) query: Option<String>,
 }
 
 impl Call<'_> {
+    /// Whether the answer is a stream that is one JSON list.
+    pub(super) fn is_json_list(&self) -> bool {
+        self.facts.stream
+            && self.dialect == Dialect::GenerateContent
+            && wants_json_list(self.query.as_deref())
+    }
+
+    /// The path of a provider that speaks the caller's dialect, in the form the caller asks for.
+    pub(super) fn target<'t>(&self, road: &'t Road) -> Cow<'t, str> {
+        let path = road.target(self.facts.stream);
+        let google = Dialect::GenerateContent;
+        let is_own = road.sent == Operation::Conversation(google) && self.dialect == google;
+        match is_own {
+            true => target_in_form(path, self.query.as_deref()).into(),
+            false => path.into(),
+        }
+    }
+
     /// Tokens of the input, estimated.
     pub(super) fn tokens(&self) -> u64 {
         (self.facts.messages_span.len() / TOKEN_BYTES) as u64
@@ -84,6 +109,19 @@ pub(super) async fn converse(
         ..AiFacts::default()
     })));
     exchange.record.target = Some(model.name.clone());
+    let asked = Asked {
+        dialect,
+        body: Some(&body),
+        has_tools: facts.has_tools,
+        max_tokens: facts.max_tokens,
+        // The other runner of a race, or whoever continues a stream, is paid as well.
+        copies: if model.hedge.is_some() || model.resume {
+            2
+        } else {
+            1
+        },
+    };
+    model.treasury.reserve(exchange, &asked).await?;
     let total = exchange.overrides.total.unwrap_or(model.total);
     let call = Call {
         dialect,
@@ -91,8 +129,18 @@ pub(super) async fn converse(
         facts,
         model: &model,
         deadline: (!total.is_zero()).then(|| Instant::now() + total),
+        query: match dialect {
+            Dialect::GenerateContent => exchange.request.head.query().map(str::to_owned),
+            _ => None,
+        },
     };
     answer(exchange, &call).await
+}
+
+/// Whether the budget of a target's provider has no room for this call.
+pub(super) fn is_barred(exchange: &Exchange, target: &ProviderTarget) -> bool {
+    let barred = |ai: &Rc<RefCell<AiFacts>>| ai.borrow().barred.contains(&target.provider.name);
+    exchange.ai.as_ref().is_some_and(barred)
 }
 
 /// The fault of a request that its dialect does not know.

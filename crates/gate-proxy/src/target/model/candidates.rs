@@ -4,7 +4,7 @@
 //! that rests (benched, out of headroom) or seems too short is passed over while another can take
 //! the call, and is the last resort when none can: being passed over is never a reason to refuse.
 
-use super::call::{Call, detour};
+use super::call::{Call, detour, is_barred};
 use super::strategy::{self, Candidate};
 use super::{Model, ProviderTarget};
 use crate::upstream::pick::hash_of;
@@ -35,6 +35,9 @@ pub(super) fn candidates<'m>(
     for (index, target) in model.targets.iter().enumerate() {
         // A weight of zero takes a target out, so that traffic can be drained from it.
         if index < model.shared && target.weight == 0 {
+            continue;
+        }
+        if is_barred(exchange, target) {
             continue;
         }
         if target.road(Operation::Conversation(call.dialect)).is_none() {

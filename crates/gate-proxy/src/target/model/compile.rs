@@ -7,8 +7,9 @@ use super::room::Concurrency;
 use super::state::{Bounds, ExtraCalls, Lane, TargetState};
 use super::strategy::{self, Candidate};
 use crate::compile::Work;
+use crate::money::Treasury;
 use crate::upstream::pick::hash_of;
-use gate_flow::Condition;
+use gate_flow::{Condition, Tariff};
 use gate_model::document::Path;
 use gate_model::finding::Finding;
 use gate_model::resources::{self, Backoff, HedgeAfter, ModelTarget, OnContentFilter, Strategy};
@@ -25,6 +26,8 @@ pub struct ProviderTarget {
     pub provider: Arc<Provider>,
     /// The provider's name for the model.
     pub model: Arc<str>,
+    /// What it costs, where that is known.
+    pub tariff: Option<Arc<dyn Tariff>>,
     /// Its share of the calls.
     pub(super) weight: u32,
     /// Which calls it is for; every call if there is none.
@@ -49,6 +52,8 @@ pub struct Model {
     pub first_byte: Duration,
     /// How long a stream may stay silent.
     pub idle: Duration,
+    /// Who pays for calls.
+    pub treasury: Arc<Treasury>,
     /// How long a stream may take to its first token; zero for no limit of its own.
     pub(super) first_token: Duration,
     /// How long everything may take; zero for no limit.
@@ -114,7 +119,7 @@ impl Models {
 
     /// Compiles every provider and model; what is wrong goes into the findings.
     #[must_use]
-    pub fn compile(work: &mut Work<'_>) -> Self {
+    pub fn compile(work: &mut Work<'_>, treasury: &Arc<Treasury>) -> Self {
         let mut providers: HashMap<&String, Arc<Provider>> = HashMap::new();
         for (name, component) in &work.resources.providers {
             let path = Path::root().key("providers").key(name);
@@ -124,11 +129,19 @@ impl Models {
         }
         let mut models = HashMap::new();
         for (name, settings) in &work.resources.models {
-            let model = model(work, &providers, name, settings);
+            let model = model(work, &providers, name, settings, treasury);
             models.insert(name.clone(), Arc::new(model));
         }
         Self(models)
     }
+}
+
+/// What the catalogue, or `prices`, says about a target.
+fn list_price(treasury: &Treasury, written: &ModelTarget) -> Option<resources::TokenPrice> {
+    let (provider, model) = (written.provider.as_str(), written.model.as_str());
+    treasury
+        .tariff(&provider.into(), &model.into())?
+        .per_million()
 }
 
 fn model(
@@ -136,6 +149,7 @@ fn model(
     providers: &HashMap<&String, Arc<Provider>>,
     name: &str,
     settings: &resources::Model,
+    treasury: &Arc<Treasury>,
 ) -> Model {
     let path = Path::root().key("models").key(name);
     if settings.targets.is_empty() {
@@ -156,7 +170,8 @@ fn model(
             let path = path.key(key).index(index);
             // A choice by price over a target without one would silently be another choice.
             let by_price = settings.strategy == Strategy::LowestCost {};
-            if key == "targets" && by_price && written.price.is_none() {
+            let priced = written.price.is_some() || list_price(treasury, written).is_some();
+            if key == "targets" && by_price && !priced {
                 let message = "the strategy `lowest_cost` needs the price of every target";
                 work.report(Finding::error("missing_price", path.key("price"), message));
             }
@@ -171,8 +186,16 @@ fn model(
     let is_plain = concurrency.is_none() && settings.hedge.is_none() && !settings.resume;
     let only_one = is_plain
         && matches!(&targets[..], [one] if one.when.is_none() && one.lanes.len() == 1 && one.weight > 0);
+    for target in &mut targets {
+        let tariff = treasury.tariff(&target.provider.name, &target.model);
+        let known = tariff.filter(|tariff| tariff.is_known());
+        let listed = known.as_ref().and_then(|tariff| tariff.per_million());
+        target.facts.price = target.facts.price.or(listed);
+        target.tariff = known.map(|tariff| tariff as Arc<dyn Tariff>);
+    }
     Model {
         name: name.into(),
+        treasury: treasury.clone(),
         first_byte: settings.first_byte.duration(),
         idle: settings.idle.duration(),
         first_token: settings.first_token.duration(),
@@ -262,6 +285,7 @@ fn target(
     Some(ProviderTarget {
         provider: provider.clone(),
         model: written.model.as_str().into(),
+        tariff: None,
         roads: roads(provider, &written.model),
         weight: written.weight,
         when,

@@ -93,10 +93,18 @@ pub(super) async fn fetch(
         Ok(outgoing) => outgoing,
         Err(fault) => return Fetched::unsent(Bad::Final(fault)),
     };
-    let secret = target.provider.credentials.get(index);
-    let secret = secret.and_then(|credential| credential.secret.as_deref());
-    let path = road.target(call.facts.stream);
-    let mut head = match request_head(origin, &target.provider, secret, path) {
+    let credential = target.provider.credentials.get(index);
+    let secret = credential.and_then(|credential| credential.secret.as_deref());
+    let token = match credential.and_then(|credential| credential.account.as_ref()) {
+        Some(account) => match account.token(origin.services).await {
+            Ok(token) => Some(token),
+            Err(fault) => return Fetched::unsent(Bad::failed(fault, false)),
+        },
+        None => None,
+    };
+    let secret = token.as_deref().or(secret);
+    let path = call.target(road);
+    let mut head = match request_head(origin, &target.provider, secret, &path) {
         Ok(head) => head,
         Err(fault) => return Fetched::unsent(Bad::Final(fault)),
     };
@@ -235,7 +243,10 @@ impl Received {
         let content_type = head.headers.get(HeaderId::ContentType);
         let spoken = target.spoken(call.dialect);
         let is_stream = content_type.is_some_and(|value| spoken.is_stream(value));
-        let body = match (is_stream, self.peeks) {
+        // One JSON list is a stream, too, though its type does not say so. It is not peeked into.
+        let is_list = call.is_json_list() && spoken == call.dialect;
+        let is_stream = is_stream || is_list;
+        let body = match (is_stream, self.peeks && !is_list) {
             (true, false) => body,
             (true, true) => Box::pin(self.peek(origin, call, target, &head, body)).await?,
             (false, _) => whole(call, body).await?,

@@ -26,6 +26,7 @@ mod request;
 mod resume;
 mod road;
 mod room;
+mod service_account;
 mod sign;
 mod state;
 mod strategy;

@@ -1,18 +1,22 @@
 //! Providers, from configuration to what a call needs.
 
+use super::service_account::{ServiceAccount, is_key};
 use super::state::Bench;
 use crate::compile::Work;
 use crate::upstream::Upstream;
 use gate_ai::provider::registry::{self, PROVIDERS, find};
 use gate_ai::provider::{
-    MissingSetting, ProviderConfig, ProviderKind, ReadConfig, SecretRef, StreamUsage,
+    CredentialPlace, MissingSetting, ProviderConfig, ProviderKind, ReadConfig, SecretRef,
+    StreamUsage,
 };
 use gate_ai::{Operation, TranslateOptions};
+use gate_flow::{Fault, Services};
 use gate_model::document::{Node, Path, from_node};
 use gate_model::finding::Finding;
 use gate_model::resources::{self, HostHeader, UpstreamTls};
 use gate_model::suggest::nearest;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -43,11 +47,31 @@ pub(super) struct Credential {
     pub(super) name: String,
     /// The secret itself.
     pub(super) secret: Option<String>,
+    /// What exchanges it for tokens, where it is the key of a service account.
+    pub(super) account: Option<Arc<ServiceAccount>>,
     /// Passed over because it is wrong, or its account has nothing left.
     pub(super) bench: Arc<Bench>,
 }
 
 impl Provider {
+    /// The token to show for a secret that is the key of a service account; none for any other
+    /// secret, which is shown itself.
+    ///
+    /// # Errors
+    /// When no token could be had.
+    pub(super) async fn token(
+        &self,
+        services: &Rc<dyn Services>,
+        secret: Option<&str>,
+    ) -> Result<Option<Arc<str>>, Fault> {
+        let own = |credential: &&Credential| credential.secret.as_deref() == secret;
+        let credential = self.credentials.iter().find(own);
+        match credential.and_then(|credential| credential.account.as_ref()) {
+            Some(account) => account.token(services).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Where to begin looking for a credential: several are used in turn.
     pub(super) fn turn(&self) -> usize {
         match self.credentials.len() {
@@ -99,7 +123,8 @@ pub(super) fn provider(
             return None;
         }
     };
-    let credentials = credentials(work, name, &config, &path);
+    let mut credentials = credentials(work, name, &config, &path);
+    open_accounts(work, name, config.place(kind), &mut credentials, &path);
     let url = match kind
         .base(&config)
         .and_then(|base| checked(kind, &config, base))
@@ -167,6 +192,7 @@ fn credentials(
         bench: state.get_or_insert(&format!("credential/{provider}/{name}"), Bench::default),
         name,
         secret,
+        account: None,
     };
     for (index, reference) in config.credentials.iter().enumerate() {
         let (name, resolved) = (source(reference), secret(work, reference));
@@ -215,6 +241,36 @@ fn secret(work: &Work<'_>, reference: &SecretRef) -> Result<String, String> {
                 joined.push_str(&part);
             }
             Ok(joined)
+        }
+    }
+}
+
+/// Gives credentials that are keys of service accounts what exchanges them for tokens, which
+/// survives reloads.
+fn open_accounts(
+    work: &mut Work<'_>,
+    provider: &str,
+    place: &CredentialPlace,
+    credentials: &mut [Credential],
+    path: &Path,
+) {
+    let CredentialPlace::ServiceAccount(scope) = place else {
+        return;
+    };
+    for credential in credentials {
+        let Some(secret) = credential.secret.as_deref().filter(|secret| is_key(secret)) else {
+            continue;
+        };
+        match ServiceAccount::parse(secret, scope) {
+            Ok(account) => {
+                let identity = format!("service-account/{provider}/{}", account.fingerprint());
+                let state = work.compiler.state;
+                credential.account = Some(state.get_or_insert(&identity, || account));
+            }
+            Err(message) => {
+                let path = path.key("credentials");
+                work.report(Finding::error("unusable_secret", path, message));
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use super::call::{Call, not_understood};
 use super::fetch::Origin;
 use super::{Provider, ProviderTarget};
 use bytes::Bytes;
-use gate_ai::{Loss, TranslateOptions, prepare_native, translate_request};
+use gate_ai::{Loss, TranslateOptions, prepare_native, translate_request, versioned_body};
 use gate_flow::Fault;
 use gate_kit::http::{HeaderId, Headers, Method, RequestHead, Version};
 use gate_model::fault::FaultCode;
@@ -29,6 +29,7 @@ pub(super) fn outgoing(
     let mut options = TranslateOptions {
         now_unix_s,
         stream: call.dialect.in_path().then_some(call.facts.stream),
+        json_list: call.is_json_list(),
         ..target.provider.options.clone()
     };
     if spoken == call.dialect {
@@ -38,6 +39,10 @@ pub(super) fn outgoing(
         let body = match prepared.is_unchanged() {
             true => call.body.clone(),
             false => prepared.to_vec(&call.body).into(),
+        };
+        let body = match target.version_in_body(spoken) {
+            Some(version) => versioned(&body, version)?,
+            None => body,
         };
         return Ok(Outgoing {
             body,
@@ -49,12 +54,21 @@ pub(super) fn outgoing(
     let translated = translate_request(call.dialect, spoken, &call.body, &target.model, &options)
         .map_err(|error| not_understood(&error))?;
     options.include_usage = translated.include_usage;
+    let body = match target.version_in_body(spoken) {
+        Some(version) => versioned(&translated.body, version)?,
+        None => translated.body.into(),
+    };
     Ok(Outgoing {
-        body: translated.body.into(),
+        body,
         strip_usage_chunk: false,
         options,
         losses: translated.losses,
     })
+}
+
+fn versioned(body: &[u8], version: &str) -> Result<Bytes, Fault> {
+    let made = versioned_body(body, version).map_err(|error| not_understood(&error))?;
+    Ok(made.into())
 }
 
 /// The head for a provider: its address, a credential, and of the caller's fields only those

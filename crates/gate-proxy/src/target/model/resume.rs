@@ -257,6 +257,8 @@ impl Kept {
             facts,
             model: &model,
             deadline: self.deadline,
+            // One JSON list is never continued.
+            query: Some("alt=sse".to_owned()),
         };
         while let Some(position) = self.targets.pop_front() {
             let target = &model.targets[position];
@@ -335,6 +337,7 @@ impl Kept {
         facts.provider = Some(target.provider.name.clone());
         facts.provider_kind = target.provider.kind.telemetry_name;
         facts.provider_model = Some(target.model.clone());
+        facts.tariff.clone_from(&target.tariff);
         facts.translated |= target.spoken(self.dialect) != self.dialect;
         let at = self.services.clock().now().since(self.started);
         facts.detours().seams.push(Seam {

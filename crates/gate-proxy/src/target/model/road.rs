@@ -53,6 +53,18 @@ impl ProviderTarget {
         self.roads.iter().find(|road| road.asked == asked)
     }
 
+    /// The version of Anthropic's interface that a body in this dialect has in the model's place,
+    /// where the vendor wants one there.
+    #[must_use]
+    pub fn version_in_body(&self, spoken: Dialect) -> Option<&'static str> {
+        if spoken != Dialect::Messages {
+            return None;
+        }
+        let provider = &self.provider;
+        let quirks = provider.config.quirks.unwrap_or(provider.kind.quirks);
+        quirks.version_in_body
+    }
+
     /// The dialect spoken to it for a caller of this dialect.
     #[must_use]
     pub fn spoken(&self, caller: Dialect) -> Dialect {

@@ -7,7 +7,7 @@
 use super::answer::pieces;
 use super::state::TargetState;
 use super::watch::Watch;
-use gate_ai::{Dialect, ErrorClass, StreamTap, Usage, error_event};
+use gate_ai::{ErrorClass, StreamTap, Usage};
 use gate_flow::{AiFacts, Exchange};
 use gate_kit::clock::{Clock, Moment};
 use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame};
@@ -62,6 +62,9 @@ impl Tap {
         facts.cached_tokens = Some(usage.cached_tokens);
         facts.cache_written_tokens = Some(usage.cache_written_tokens);
         facts.reasoning_tokens = Some(usage.reasoning_tokens);
+        facts.cache_written_hour_tokens = usage.cache_written_1h_tokens;
+        facts.audio_input_tokens = usage.audio_input_tokens;
+        facts.audio_output_tokens = usage.audio_output_tokens;
     }
 
     /// Notes the first token, once it is seen.
@@ -123,7 +126,6 @@ pub(super) fn last_words(error: &BodyError) -> (ErrorClass, &'static str, &'stat
 /// A stream in the caller's own dialect: its bytes pass, at most one chunk is taken out.
 pub(super) struct TapStream {
     inner: Body,
-    dialect: Dialect,
     stream: StreamTap,
     tap: Tap,
     watch: Watch,
@@ -136,16 +138,9 @@ pub(super) struct TapStream {
 impl TapStream {
     /// Watches `inner`.
     #[must_use]
-    pub(super) fn new(
-        inner: Body,
-        dialect: Dialect,
-        stream: StreamTap,
-        tap: Tap,
-        watch: Watch,
-    ) -> Self {
+    pub(super) fn new(inner: Body, stream: StreamTap, tap: Tap, watch: Watch) -> Self {
         Self {
             inner,
-            dialect,
             stream,
             tap,
             watch,
@@ -185,7 +180,7 @@ impl TapStream {
         }
         if self.stream.error().is_none() {
             let (class, code, message) = last_words(&error);
-            let event = error_event(self.dialect, class, code, message);
+            let event = self.stream.error_event(class, code, message);
             self.next = Some(Chunk::from(event));
         }
         self.end = Some(Err(error));

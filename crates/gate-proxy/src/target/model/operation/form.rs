@@ -5,11 +5,12 @@
 //! because the caller may use one model only that serves the operation. The field is then replaced
 //! when it comes; one that names another model ends the call.
 
+use super::super::call::is_barred;
 use super::super::fetch::unserved;
 use super::super::{Model, may_use};
 use super::answer::{Refused, passed, refused};
 use super::send::{Wire, send};
-use super::{Asked, Known, model, note_target, open_facts, targets, targets_for};
+use super::{Asked, Known, model, note_target, open_facts, reserve, targets, targets_for};
 use gate_ai::operation::{Form, FormError, boundary};
 use gate_flow::{Exchange, Fault};
 use gate_kit::http::{
@@ -53,9 +54,11 @@ pub(super) async fn serve(
     let front = front(exchange, &content_type).await?;
     let model = chosen(models, exchange, asked, &front)?;
     open_facts(exchange, asked.operation, &model.name, false);
+    reserve(exchange, &model, asked.operation, None).await?;
     let all = targets_for(exchange, &model)?;
     let road = all
         .iter()
+        .filter(|target| !is_barred(exchange, target))
         .find_map(|target| Some((*target, target.road(asked.operation)?)));
     let (target, road) = road.ok_or_else(|| unserved(&model))?;
     note_target(exchange, target, false);

@@ -1,14 +1,14 @@
 //! Operations with a JSON body: the model is found in body or path, replaced, and the rest passes;
 //! embeddings and rerank are translated where a provider speaks another format.
 
-use super::super::call::not_understood;
+use super::super::call::{is_barred, not_understood};
 use super::super::fetch::unserved;
 use super::super::tap::{Tap, TapStream};
 use super::super::watch::Watch;
 use super::super::{Model, ProviderTarget, Road};
 use super::answer::{Refused, passed, refused, translated};
 use super::send::{Sent, Wire, send};
-use super::{Asked, Known, Place, model, note_target, open_facts, targets_for};
+use super::{Asked, Known, Place, model, note_target, open_facts, reserve, targets_for};
 use bytes::Bytes;
 use gate_ai::endpoint::EmbeddingDialect;
 use gate_ai::operation::{embeddings, rerank};
@@ -55,12 +55,16 @@ pub(super) async fn serve(
     let model = model(models, exchange, &read.model)?;
     let stream = read.facts.as_ref().is_some_and(|facts| facts.stream);
     open_facts(exchange, asked.operation, &model.name, stream);
+    reserve(exchange, &model, asked.operation, Some(&read.body)).await?;
     let targets = targets_for(exchange, &model)?;
     let mut last = unserved(&model);
     for (index, target) in targets.iter().enumerate() {
         let Some(road) = target.road(asked.operation) else {
             continue;
         };
+        if is_barred(exchange, target) {
+            continue;
+        }
         let more = index + 1 < targets.len();
         let outgoing = outgoing(&read, target, road)?;
         note_target(exchange, target, road.sent != asked.operation);
@@ -186,7 +190,7 @@ async fn answered(
             super::super::answer::keep_for_caller(&mut head.headers);
             let tap = Tap::new(exchange);
             let watch = Watch::of(&exchange.overrides, model, None);
-            let body = TapStream::new(sent.body, Dialect::ChatCompletions, stream, tap, watch);
+            let body = TapStream::new(sent.body, stream, tap, watch);
             let body = Body::Stream(Box::new(body));
             Ok(Response { head, body })
         }

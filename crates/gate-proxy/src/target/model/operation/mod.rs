@@ -13,6 +13,7 @@ mod realtime;
 mod send;
 
 use super::{Model, Provider, ProviderTarget, may_use};
+use crate::money;
 use gate_ai::{Endpoint, ModelPlace, Operation};
 use gate_flow::{AiFacts, Exchange, Fault};
 use gate_kit::clock::Moment;
@@ -133,6 +134,30 @@ fn open_facts(exchange: &mut Exchange, operation: Operation, model: &Arc<str>, s
     exchange.record.target = Some(model.clone());
 }
 
+/// Reserves what the call may cost; `body` where it has been read whole.
+async fn reserve(
+    exchange: &mut Exchange,
+    model: &Model,
+    operation: Operation,
+    body: Option<&[u8]>,
+) -> Result<(), Fault> {
+    let writes_nothing = matches!(
+        operation,
+        Operation::Embeddings(_)
+            | Operation::Rerank(_)
+            | Operation::Moderations
+            | Operation::CountTokens(_)
+    );
+    let asked = money::reserve::Asked {
+        dialect: operation.error_dialect(),
+        body,
+        has_tools: false,
+        max_tokens: writes_nothing.then_some(0),
+        copies: 1,
+    };
+    model.treasury.reserve(exchange, &asked).await
+}
+
 /// Notes who is tried, and whether for another operation than was asked.
 fn note_target(exchange: &Exchange, target: &ProviderTarget, translated: bool) {
     let Some(ai) = &exchange.ai else { return };
@@ -140,5 +165,6 @@ fn note_target(exchange: &Exchange, target: &ProviderTarget, translated: bool) {
     ai.provider = Some(target.provider.name.clone());
     ai.provider_kind = target.provider.kind.telemetry_name;
     ai.provider_model = Some(target.model.clone());
+    ai.tariff.clone_from(&target.tariff);
     ai.translated = translated;
 }

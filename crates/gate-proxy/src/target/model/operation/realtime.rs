@@ -5,11 +5,12 @@
 //! key in, a subprotocol, stays here.
 
 use super::super::answer::keep_for_caller;
+use super::super::call::is_barred;
 use super::super::fetch::unserved;
 use super::super::tap::Tap;
 use super::answer::{Refused, refused};
 use super::send::{SESSION_IDLE, Wire, send};
-use super::{Known, model, note_target, open_facts, targets_for};
+use super::{Known, model, note_target, open_facts, reserve, targets_for};
 use gate_ai::Operation;
 use gate_ai::operation::Frames;
 use gate_flow::{Exchange, Fault};
@@ -44,10 +45,12 @@ pub(super) async fn serve(
         .collect();
     let model = model(models, exchange, name)?;
     open_facts(exchange, Operation::Realtime, &model.name, true);
+    reserve(exchange, &model, Operation::Realtime, None).await?;
     hide_keys(exchange);
     let all = targets_for(exchange, &model)?;
     let road = all
         .iter()
+        .filter(|target| !is_barred(exchange, target))
         .find_map(|target| Some((*target, target.road(Operation::Realtime)?)));
     let (target, road) = road.ok_or_else(|| unserved(&model))?;
     note_target(exchange, target, false);

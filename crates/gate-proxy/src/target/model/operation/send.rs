@@ -44,7 +44,9 @@ pub(super) async fn send(
     body: &mut Option<Body>,
 ) -> Result<Sent, Fault> {
     let secret = secret(provider, exchange.services.clock().now());
-    let mut head = request_head(exchange, provider, wire, secret)?;
+    let token = provider.token(&exchange.services, secret).await?;
+    let shown = token.as_deref().or(secret);
+    let mut head = request_head(exchange, provider, wire, shown)?;
     sign_body(&exchange.services, provider, secret, &mut head, body).await?;
     let upstream = &provider.upstream;
     let clock = exchange.services.clock();

@@ -1,0 +1,174 @@
+//! What may be spent, by whom, for how long; and the prices that say what a call costs.
+
+use crate::units::{Money, Percent, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// How much calls to models may cost. A call falls under every budget of its key, its consumer, its
+/// team and the provider that answers, and is refused when one of them has not enough left.
+///
+/// The most that a call can cost is reserved before it is sent, from the length of the request and
+/// from its own limit of output tokens (else the model's), and what it did cost is settled after.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Budget {
+    /// Whose calls count.
+    pub of: BudgetOf,
+    /// How much they may cost together.
+    pub limit: BudgetLimit,
+    /// For how long, in UTC: weeks begin on Monday, `total` never ends.
+    pub per: BudgetPeriod,
+    /// Shares of the limit at which an event is reported, once per period: a line in the log and
+    /// `tidegate_budget_thresholds_total`.
+    #[serde(default)]
+    pub warn: Vec<Percent>,
+}
+
+/// Whose calls count for a budget.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum BudgetOf {
+    /// Those with one key, as `CONSUMER/ID`.
+    Key(String),
+    /// Those of one consumer.
+    Consumer(String),
+    /// Those of every consumer of one team.
+    Team(String),
+    /// Those that one provider answers, whoever makes them.
+    Provider(String),
+}
+
+/// How much a budget allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum BudgetLimit {
+    /// US dollars.
+    Usd(Money),
+    /// Tokens, input and output together.
+    Tokens(u64),
+}
+
+/// For how long a budget's limit holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetPeriod {
+    /// From midnight to midnight.
+    Day,
+    /// From Monday to Sunday.
+    Week,
+    /// From the first of a month to its last day.
+    Month,
+    /// For ever.
+    Total,
+}
+
+/// A team, which pays for consumers.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Team {
+    /// What it does, for people.
+    pub description: Option<String>,
+    /// Models its consumers may use; what a consumer itself may use when left out.
+    pub models: Option<Vec<String>>,
+}
+
+/// What a provider's model costs, instead of what the built-in catalogue says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Price {
+    /// From when these prices hold; always when left out. The latest that has begun counts.
+    pub from: Option<Timestamp>,
+    /// Only for requests with more input tokens than this.
+    pub above_input_tokens: u64,
+    /// US dollars per million tokens, by kind. Kinds that are left out cost what `input` or
+    /// `output` does.
+    pub per_million: BTreeMap<TokenKind, Money>,
+    /// US dollars per request, whatever is in it.
+    pub per_request: Money,
+}
+
+/// Kinds of tokens with a price of their own.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize, Serialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum TokenKind {
+    /// Read.
+    Input,
+    /// Written.
+    Output,
+    /// Read from the provider's prompt cache.
+    Cached,
+    /// Written to it, for five minutes.
+    CacheWrite,
+    /// Written to it, for an hour.
+    CacheWriteHour,
+    /// Spent on thinking.
+    Reasoning,
+    /// Audio that is read.
+    AudioInput,
+    /// Audio that is written.
+    AudioOutput,
+}
+
+/// Where the gateway keeps what must not be lost: the ledger of calls and budgets.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// The database. Needs a restart to change.
+    pub engine: StoreEngine,
+    /// What becomes of calls under a budget while the store cannot be reached and what the gateway
+    /// holds of the budget is used up.
+    #[serde(default)]
+    pub fail: StoreFail,
+    /// How long settled calls are kept; balances of budgets always are.
+    #[serde(default = "retention")]
+    pub retention: crate::units::Period,
+    /// A request header whose value (at most 64 letters, digits and `-._:/`) is kept with each call
+    /// as its tag, for `tidegate usage --by tag`. It is not sent on to providers.
+    #[serde(default)]
+    pub tag_header: Option<String>,
+}
+
+/// A database.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StoreEngine {
+    /// A file of this gateway's own, on a local disk.
+    Sqlite {
+        /// Path of the file; made when it does not exist.
+        path: PathBuf,
+    },
+    /// A PostgreSQL server, which several gateways may share.
+    Postgres {
+        /// Where `postgres://USER:PASSWORD@HOST/DATABASE` is kept.
+        address: StoreAddress,
+    },
+}
+
+/// Where the address of a database is kept, because it holds a password.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum StoreAddress {
+    /// Name of an environment variable.
+    Env(String),
+    /// Path of a file.
+    File(PathBuf),
+}
+
+/// What becomes of calls under a budget while the store is down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum StoreFail {
+    /// They are refused with `budget_unavailable`.
+    #[default]
+    Closed,
+    /// Each gateway may spend a 128th of each budget beyond it, and settles that later.
+    OpenLocal,
+}
+
+fn retention() -> crate::units::Period {
+    crate::units::Period::from_seconds(400 * 86_400)
+}

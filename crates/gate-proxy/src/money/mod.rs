@@ -1,0 +1,68 @@
+//! What calls to models cost, and whether they may.
+//!
+//! When configuration is compiled, every provider's model gets its [`tariff`] and every key the
+//! accounts of the budgets it falls under. A call reserves the most it can cost before the first
+//! provider is asked ([`reserve`]), and settles from its record when the exchange has ended,
+//! whatever became of it. Without a store and without limits of keys, all of this is one branch.
+//!
+//! What serves calls owes four things: `Model::treasury.reserve` once per call, before the first
+//! try; no try at providers that `AiFacts::barred` names; `AiFacts::tariff` set with the provider
+//! that is tried; and counts in `AiFacts` as the provider gives them.
+
+pub(crate) mod compile;
+pub mod limits;
+pub mod metrics;
+pub(crate) mod reserve;
+mod settle;
+pub mod store;
+pub mod tariff;
+
+use gate_store::{Account, Books};
+use limits::KeyMeter;
+use std::collections::HashMap;
+use std::sync::Arc;
+use tariff::ModelTariff;
+
+/// Who pays what, compiled. One for each snapshot.
+#[derive(Default)]
+pub struct Treasury {
+    books: Option<Arc<Books>>,
+    tag_header: Option<String>,
+    /// By consumer, then by key.
+    purses: HashMap<Arc<str>, HashMap<Arc<str>, Purse>>,
+    /// What a call to a model may be billed with, by the model's name.
+    models: HashMap<Arc<str>, Vec<Arc<Billed>>>,
+    /// By provider and its model.
+    tariffs: HashMap<(Arc<str>, Arc<str>), Arc<ModelTariff>>,
+    limited: bool,
+}
+
+/// What the calls with one key fall under.
+#[derive(Default)]
+struct Purse {
+    accounts: Vec<Arc<Account>>,
+    limits: Option<Arc<KeyMeter>>,
+}
+
+/// One provider's model that a call may be answered by.
+struct Billed {
+    provider: Arc<str>,
+    tariff: Option<Arc<ModelTariff>>,
+    /// Budgets of the provider.
+    accounts: Vec<Arc<Account>>,
+}
+
+impl Treasury {
+    /// What a provider's model costs, where that is known.
+    #[must_use]
+    pub fn tariff(&self, provider: &Arc<str>, model: &Arc<str>) -> Option<Arc<ModelTariff>> {
+        self.tariffs
+            .get(&(provider.clone(), model.clone()))
+            .cloned()
+    }
+
+    /// Whether calls need not be looked at.
+    const fn is_idle(&self) -> bool {
+        self.books.is_none() && !self.limited
+    }
+}

@@ -1,0 +1,287 @@
+//! Before a call: what it can cost at most is reserved, or it is refused.
+
+use super::limits::KeyMeter;
+use super::settle::Reserved;
+use super::{Billed, Purse, Treasury};
+use gate_ai::Dialect;
+use gate_flow::{Exchange, Fault};
+use gate_model::fault::FaultCode;
+use gate_model::units::Money;
+use gate_store::books::{Part, Unit};
+use gate_store::ledger::Facts;
+use gate_store::{Account, Books, Hold, Refusal};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Longest tag that is kept.
+const TAG_MAX: usize = 64;
+
+/// A request to a model, as far as money is concerned.
+pub struct Asked<'a> {
+    /// The caller's dialect.
+    pub dialect: Dialect,
+    /// The request, where it has been read whole.
+    pub body: Option<&'a [u8]>,
+    /// Whether it declares tools.
+    pub has_tools: bool,
+    /// Most tokens to produce, when that is bounded.
+    pub max_tokens: Option<u64>,
+    /// How many providers may be paid for the one call: two where it is hedged or continued.
+    pub copies: i64,
+}
+
+impl Treasury {
+    /// Reserves the most that a call to the exchange's model can cost. Providers whose budget has
+    /// no room are barred in the exchange's facts.
+    ///
+    /// # Errors
+    /// The fault to answer with; nothing is reserved then.
+    pub async fn reserve(
+        self: &Arc<Self>,
+        exchange: &mut Exchange,
+        asked: &Asked<'_>,
+    ) -> Result<(), Fault> {
+        if self.is_idle() {
+            return Ok(());
+        }
+        let purse = self.purse(exchange);
+        let body = asked.body.unwrap_or_default();
+        let input = gate_ai::tokens::estimate_input(asked.dialect, body, asked.has_tools);
+        let limits = purse.and_then(|purse| purse.limits.clone());
+        let now = exchange.services.clock().now();
+        if let Some(limits) = &limits {
+            limits.take(input, now).map_err(over_limit)?;
+        }
+        let facts = self.facts(exchange);
+        let held = match &self.books {
+            Some(books) => self.hold(books, exchange, asked, purse, &facts).await,
+            None => Ok((None, Vec::new())),
+        };
+        let (hold, owners) = match held {
+            Ok(held) => held,
+            Err(fault) => {
+                give_back(limits.as_ref(), input, exchange);
+                return Err(fault);
+            }
+        };
+        let reserved = Reserved {
+            treasury: self.clone(),
+            clock: exchange.services.clock().clone(),
+            hold,
+            owners,
+            facts,
+            limits,
+            input_estimate: input,
+        };
+        exchange.reservation = Some(Box::new(reserved));
+        Ok(())
+    }
+
+    fn purse(&self, exchange: &Exchange) -> Option<&Purse> {
+        let caller = exchange.caller.as_ref()?;
+        let purses = self.purses.get(&caller.name)?;
+        purses.get(caller.key.as_deref().unwrap_or_default())
+    }
+
+    fn facts(&self, exchange: &Exchange) -> Facts {
+        let record = &exchange.record;
+        let text = |text: &Option<Arc<str>>| text.clone().unwrap_or_default();
+        let header = self.tag_header.as_deref();
+        let tag = header.and_then(|name| exchange.request.head.headers.get_named(name));
+        Facts {
+            consumer: text(&record.consumer),
+            key: text(&record.key),
+            team: text(&record.team),
+            route: text(&record.route),
+            model: text(&record.target),
+            provider: Arc::default(),
+            provider_model: Arc::default(),
+            tag: tag.map(tag_of).unwrap_or_default(),
+        }
+    }
+
+    /// Reserves in every budget; also whose provider each part beyond the caller's own is for.
+    async fn hold(
+        &self,
+        books: &Arc<Books>,
+        exchange: &Exchange,
+        asked: &Asked<'_>,
+        purse: Option<&Purse>,
+        facts: &Facts,
+    ) -> Result<(Option<Hold>, Vec<Option<Arc<str>>>), Fault> {
+        let own = purse.map_or(&[][..], |purse| &purse.accounts);
+        let model = exchange.record.target.as_ref();
+        let billed = model.and_then(|model| self.models.get(model));
+        let billed = billed.map_or(&[][..], Vec::as_slice);
+        let facts = Arc::new(facts.clone());
+        if own.is_empty() && billed.iter().all(|billed| billed.accounts.is_empty()) {
+            return Ok((books.unbudgeted(&facts), Vec::new()));
+        }
+        let most: Vec<Most> = billed
+            .iter()
+            .map(|billed| Most::of(billed, asked))
+            .collect();
+        let all = most.iter().fold(Most::default(), |sum, one| sum.or(one));
+        let cost = (all.cost != Money::MAX).then_some(all.cost);
+        let unix_s = exchange.services.clock().unix().as_secs();
+        let mut barred: Vec<Arc<str>> = Vec::new();
+        // Each round bars one provider more, or is the last.
+        loop {
+            let (parts, owners) = parts(books, own, &all, billed, &most, &mut barred);
+            if !billed.is_empty() && billed.iter().all(|one| barred.contains(&one.provider)) {
+                let budget = billed[0]
+                    .accounts
+                    .first()
+                    .map(|account| account.name().clone());
+                return Err(exceeded(&budget.unwrap_or_default(), None, 0));
+            }
+            let refusal = match books.hold(&facts, cost, &parts).await {
+                Ok(hold) => {
+                    if let Some(ai) = &exchange.ai {
+                        ai.borrow_mut().barred = barred;
+                    }
+                    return Ok((Some(hold), owners));
+                }
+                Err(refusal) => refusal,
+            };
+            match short_provider(&refusal, &parts, &owners) {
+                Some(provider) => barred.push(provider),
+                None => return Err(refused(&refusal, unix_s)),
+            }
+        }
+    }
+}
+
+/// What to reserve where, and whose provider each part is for; the caller's own parts without one.
+fn parts(
+    books: &Books,
+    own: &[Arc<Account>],
+    all: &Most,
+    billed: &[Arc<Billed>],
+    most: &[Most],
+    barred: &mut Vec<Arc<str>>,
+) -> (Vec<Part>, Vec<Option<Arc<str>>>) {
+    let part =
+        |account: &Arc<Account>, most: &Most| (account.clone(), most.of_unit(account.unit()));
+    let mut parts: Vec<Part> = own.iter().map(|account| part(account, all)).collect();
+    let mut owners: Vec<Option<Arc<str>>> = vec![None; parts.len()];
+    for (billed, most) in billed.iter().zip(most) {
+        let known = |owner: &Option<Arc<str>>| owner.as_ref() == Some(&billed.provider);
+        if barred.contains(&billed.provider) || owners.iter().any(known) {
+            continue;
+        }
+        let wanted: Vec<Part> = billed.accounts.iter().map(|one| part(one, most)).collect();
+        if wanted
+            .iter()
+            .all(|(account, amount)| books.has_room(account, *amount))
+        {
+            owners.extend(wanted.iter().map(|_| Some(billed.provider.clone())));
+            parts.extend(wanted);
+        } else {
+            barred.push(billed.provider.clone());
+        }
+    }
+    (parts, owners)
+}
+
+/// The provider whose budget a refusal is about.
+fn short_provider(
+    refusal: &Refusal,
+    parts: &[Part],
+    owners: &[Option<Arc<str>>],
+) -> Option<Arc<str>> {
+    let Refusal::Exhausted { budget, .. } = refusal else {
+        return None;
+    };
+    let at = parts
+        .iter()
+        .position(|(account, _)| account.name() == budget)?;
+    owners.get(at)?.clone()
+}
+
+/// The most that one provider's model can take of a call.
+#[derive(Clone, Copy, Default)]
+struct Most {
+    cost: Money,
+    tokens: i64,
+}
+
+impl Most {
+    fn of(billed: &Billed, asked: &Asked<'_>) -> Self {
+        let Some(tariff) = &billed.tariff else {
+            return Self {
+                cost: Money::MAX,
+                tokens: i64::MAX,
+            };
+        };
+        let (input, output) = tariff.tokens(asked.body, asked.max_tokens);
+        let cost = tariff.bound(input, output).picodollars();
+        let tokens = input.map_or(u64::MAX, |input| input.saturating_add(output));
+        Self {
+            cost: Money::from_picodollars(cost.saturating_mul(asked.copies)),
+            tokens: i64::try_from(tokens)
+                .unwrap_or(i64::MAX)
+                .saturating_mul(asked.copies),
+        }
+    }
+
+    fn or(self, other: &Self) -> Self {
+        Self {
+            cost: self.cost.max(other.cost),
+            tokens: self.tokens.max(other.tokens),
+        }
+    }
+
+    const fn of_unit(&self, unit: Unit) -> i64 {
+        match unit {
+            Unit::Money => self.cost.picodollars(),
+            Unit::Tokens => self.tokens,
+        }
+    }
+}
+
+fn give_back(limits: Option<&Arc<KeyMeter>>, tokens: u64, exchange: &Exchange) {
+    if let Some(limits) = limits {
+        limits.settle(tokens, 0, exchange.services.clock().now());
+    }
+}
+
+fn over_limit(wait: Duration) -> Fault {
+    Fault::new(FaultCode::RateLimited)
+        .message("The limit of this key is reached.")
+        .detail("limit of the key")
+        .retry_after(wait.max(Duration::from_secs(1)))
+}
+
+fn refused(refusal: &Refusal, unix_s: u64) -> Fault {
+    match refusal {
+        Refusal::Exhausted {
+            budget,
+            until_unix_s,
+        } => exceeded(budget, *until_unix_s, unix_s),
+        Refusal::Unavailable => Fault::new(FaultCode::BudgetUnavailable)
+            .detail("the store is down")
+            .retry_after(Duration::from_secs(5)),
+        Refusal::Full => Fault::new(FaultCode::BudgetUnavailable)
+            .detail("too many calls wait to be written into the ledger")
+            .retry_after(Duration::from_secs(1)),
+    }
+}
+
+fn exceeded(budget: &str, until_unix_s: Option<i64>, unix_s: u64) -> Fault {
+    let fault = Fault::new(FaultCode::BudgetExceeded)
+        .message("Less is left than this call may cost; a lower limit of output tokens may fit.")
+        .detail(format!("budget `{budget}`"));
+    let until = until_unix_s.and_then(|until| u64::try_from(until).ok());
+    match until {
+        Some(until) => fault.retry_after(Duration::from_secs(until.saturating_sub(unix_s).max(1))),
+        None => fault,
+    }
+}
+
+/// What is kept of a tag: enough to group by, nothing that could break a table.
+fn tag_of(value: &[u8]) -> Arc<str> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:/".contains(byte);
+    let kept = value.iter().copied().filter(plain).take(TAG_MAX);
+    kept.map(char::from).collect::<String>().into()
+}

@@ -1,0 +1,248 @@
+//! After a call: what it consumed is read from its record, priced, and written into the ledger.
+//!
+//! Counts are the provider's own where it gave them for the whole answer. An answer that broke off,
+//! or a provider that does not count, is estimated and marked: input from the request's bytes,
+//! output from the bytes that came, and of a call that was given up before its first byte from the
+//! time it ran, because the provider may have written all that time.
+
+use super::Treasury;
+use super::limits::KeyMeter;
+use super::tariff::usage_of;
+use gate_flow::{AiFacts, Attempt, Outcome, Record, Reservation, Tariff};
+use gate_kit::clock::Clock;
+use gate_model::fault::FaultCode;
+use gate_model::units::Money;
+use gate_store::Hold;
+use gate_store::books::{Leg, Settlement, Share};
+use gate_store::ledger::{Facts, Tokens};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes of a stream for one token: an event with its frame holds one or two.
+const STREAM_BYTES: u64 = 100;
+/// Bytes of a whole answer for one token.
+const ANSWER_BYTES: u64 = 4;
+/// Tokens that a fast provider writes in a second.
+const TOKENS_PER_SECOND: u64 = 200;
+
+/// What a call has set aside.
+pub(super) struct Reserved {
+    pub(super) treasury: Arc<Treasury>,
+    pub(super) clock: Clock,
+    pub(super) hold: Option<Hold>,
+    /// The provider that each part of the reservation is for; the caller's own without one.
+    pub(super) owners: Vec<Option<Arc<str>>>,
+    pub(super) facts: Facts,
+    pub(super) limits: Option<Arc<KeyMeter>>,
+    /// Input tokens, estimated; taken from the key's limit.
+    pub(super) input_estimate: u64,
+}
+
+impl Reservation for Reserved {
+    fn settle(self: Box<Self>, record: &mut Record) {
+        let mut this = *self;
+        let Some(mut ai) = record.ai.take() else {
+            // Refused before a model was known.
+            this.end_limits(0);
+            if let Some(hold) = this.hold {
+                hold.cancel();
+            }
+            return;
+        };
+        let consumed = this.complete(&mut ai, record);
+        ai.cost = ai.tariff.as_ref().and_then(|tariff| tariff.cost(&ai));
+        let legs = this.legs(&ai, record);
+        let own = tokens_of(&ai);
+        let more: i64 = legs.iter().map(|(_, leg)| leg.tokens.total()).sum();
+        this.end_limits(u64::try_from(own.total().saturating_add(more)).unwrap_or(0));
+        if let Some(hold) = this.hold.take() {
+            match consumed || !legs.is_empty() {
+                true => this.write(hold, &mut ai, record, &legs),
+                false => hold.cancel(),
+            }
+        }
+        record.ai = Some(ai);
+    }
+}
+
+impl Reserved {
+    /// Fills in counts that the provider did not give. Whether anything was consumed.
+    fn complete(&self, ai: &mut AiFacts, record: &Record) -> bool {
+        // Whatever else comes back (vectors, images, audio) is not counted by its bytes.
+        let written = match (ai.operation, ai.stream) {
+            ("chat" | "text_completion", true) => record.response_bytes / STREAM_BYTES,
+            ("chat" | "text_completion", false) => record.response_bytes / ANSWER_BYTES,
+            _ => 0,
+        };
+        let whole = record.outcome == Outcome::Complete;
+        if usage_of(ai).is_some() {
+            if !whole {
+                // Some dialects count as they go: what was counted last is the least there was.
+                ai.estimated = true;
+                let counted = ai.output_tokens.unwrap_or(0);
+                ai.output_tokens = Some(counted.max(written));
+            }
+            return true;
+        }
+        let answered = record
+            .attempts
+            .last()
+            .is_some_and(|last| (200..400).contains(&last.status));
+        let output = match (answered, record.outcome) {
+            // Not all that came of it was passed on, so that its bytes are the least there was.
+            (true, _) if record.fault.is_some() => written.max(by_time(record.duration)),
+            (true, _) => written,
+            // Nobody waited for the answer; the provider may have gone on.
+            (false, Outcome::ClientClosed | Outcome::Cut) if ai.provider.is_some() => {
+                by_time(record.duration)
+            }
+            _ => return false,
+        };
+        ai.estimated = true;
+        ai.input_tokens = Some(self.input_estimate);
+        ai.output_tokens = Some(output);
+        true
+    }
+
+    /// Tries that were given up after they had been sent, and that a provider may bill.
+    fn legs(&self, ai: &AiFacts, record: &Record) -> Vec<Leg> {
+        let given_up = |attempt: &&Attempt| {
+            let codes = [FaultCode::UpstreamTimeout, FaultCode::UpstreamReset];
+            attempt.status == 0 && attempt.fault.is_some_and(|code| codes.contains(&code))
+        };
+        let leg = |attempt: &Attempt| {
+            let tokens = Tokens {
+                input: signed(self.input_estimate),
+                output: signed(by_time(attempt.duration)),
+                ..Tokens::default()
+            };
+            let facts = Facts {
+                provider_model: attempt.endpoint.clone(),
+                ..self.facts.clone()
+            };
+            let settlement = Settlement {
+                outcome: attempt.fault.map_or("", |code| code.as_str()),
+                tokens,
+                estimated: true,
+                cost: self.dearest(&tokens),
+            };
+            (Arc::new(facts), settlement)
+        };
+        let mut legs: Vec<Leg> = record.attempts.iter().filter(given_up).map(leg).collect();
+        let detours = ai.detours.as_ref();
+        let noted = detours.map_or(&[][..], |detours| &detours.legs);
+        legs.extend(noted.iter().map(|leg| self.noted(leg)));
+        legs
+    }
+
+    /// A call beside the one that answered: the loser of a race, a stream that was continued.
+    fn noted(&self, leg: &gate_flow::Leg) -> Leg {
+        let counts = AiFacts {
+            input_tokens: Some(leg.input_tokens),
+            output_tokens: Some(leg.output_tokens),
+            ..AiFacts::default()
+        };
+        let tariff = self.treasury.tariff(&leg.provider, &leg.provider_model);
+        let facts = Facts {
+            provider: leg.provider.clone(),
+            provider_model: leg.provider_model.clone(),
+            ..self.facts.clone()
+        };
+        let settlement = Settlement {
+            outcome: leg.end.as_str(),
+            tokens: tokens_of(&counts),
+            estimated: leg.estimated,
+            cost: tariff.and_then(|tariff| tariff.cost(&counts)),
+        };
+        (Arc::new(facts), settlement)
+    }
+
+    /// What these tokens cost at the dearest of the model's providers: a try's record does not say
+    /// which one it was.
+    fn dearest(&self, tokens: &Tokens) -> Option<Money> {
+        let facts = AiFacts {
+            input_tokens: u64::try_from(tokens.input).ok(),
+            output_tokens: u64::try_from(tokens.output).ok(),
+            ..AiFacts::default()
+        };
+        let billed = self.treasury.models.get(&self.facts.model)?;
+        let costs = billed
+            .iter()
+            .filter_map(|one| one.tariff.as_ref()?.cost(&facts));
+        costs.max()
+    }
+
+    fn write(&self, hold: Hold, ai: &mut AiFacts, record: &Record, legs: &[Leg]) {
+        let tokens = tokens_of(ai);
+        let facts = Facts {
+            provider: ai.provider.clone().unwrap_or_default(),
+            provider_model: ai.provider_model.clone().unwrap_or_default(),
+            ..self.facts.clone()
+        };
+        let settlement = Settlement {
+            outcome: record
+                .fault
+                .map_or(record.outcome.as_str(), |code| code.as_str()),
+            tokens,
+            estimated: ai.estimated,
+            cost: ai.cost,
+        };
+        let leg_cost: Money = legs.iter().filter_map(|(_, leg)| leg.cost).sum();
+        let leg_tokens: i64 = legs.iter().map(|(_, leg)| leg.tokens.total()).sum();
+        let all = Share {
+            cost: ai.cost.map(|cost| cost + leg_cost),
+            tokens: tokens.total().saturating_add(leg_tokens),
+        };
+        // A provider's budget bears what that provider did.
+        let of = |provider: &Arc<str>| {
+            let mut share = Share {
+                cost: Some(Money::ZERO),
+                tokens: 0,
+            };
+            let last = (&facts.provider, ai.cost, tokens.total());
+            let legs = legs
+                .iter()
+                .map(|(of, leg)| (&of.provider, leg.cost, leg.tokens.total()));
+            for (_, cost, tokens) in legs.chain([last]).filter(|(of, ..)| *of == provider) {
+                share.cost = share.cost.zip(cost).map(|(sum, cost)| sum + cost);
+                share.tokens = share.tokens.saturating_add(tokens);
+            }
+            share
+        };
+        let share = |part: usize| match self.owners.get(part) {
+            Some(Some(provider)) => of(provider),
+            _ => all,
+        };
+        hold.settle_shares(Arc::new(facts.clone()), &settlement, legs, share);
+        ai.cost = all.cost;
+    }
+
+    fn end_limits(&self, used: u64) {
+        if let Some(limits) = &self.limits {
+            limits.settle(self.input_estimate, used, self.clock.now());
+        }
+    }
+}
+
+/// Output tokens that a provider may have written in this time.
+fn by_time(time: Duration) -> u64 {
+    u64::try_from(time.as_millis())
+        .unwrap_or(u64::MAX)
+        .saturating_mul(TOKENS_PER_SECOND)
+        / 1000
+}
+
+fn tokens_of(ai: &AiFacts) -> Tokens {
+    let count = |tokens: Option<u64>| signed(tokens.unwrap_or(0));
+    Tokens {
+        input: count(ai.input_tokens),
+        output: count(ai.output_tokens),
+        cached: count(ai.cached_tokens),
+        written: count(ai.cache_written_tokens),
+        reasoning: count(ai.reasoning_tokens),
+    }
+}
+
+fn signed(tokens: u64) -> i64 {
+    i64::try_from(tokens).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,80 @@
+//! Opening the store that a configuration names.
+
+use gate_flow::SecretSource;
+use gate_kit::clock::Clock;
+use gate_model::resources::{Store as Settings, StoreAddress, StoreEngine, StoreFail};
+use gate_store::postgres::Postgres;
+use gate_store::sqlite::Sqlite;
+use gate_store::{Books, BooksOptions, Instance, SqlStore, Store, StoreError, WhenDown};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// A database, its address resolved.
+#[derive(Clone)]
+enum Engine {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+impl Engine {
+    fn of(
+        settings: &Settings,
+        secrets: &dyn SecretSource,
+        folder: &Path,
+    ) -> Result<Self, StoreError> {
+        Ok(match &settings.engine {
+            StoreEngine::Sqlite { path } => Self::Sqlite(folder.join(path)),
+            StoreEngine::Postgres { address } => {
+                let secret = match address {
+                    StoreAddress::Env(name) => secrets.env(name),
+                    StoreAddress::File(path) => secrets.file(&folder.join(path)),
+                };
+                Self::Postgres(secret.map_err(StoreError::Unusable)?)
+            }
+        })
+    }
+
+    fn open(&self) -> Result<Box<dyn Store>, StoreError> {
+        let instance = Instance::this();
+        Ok(match self {
+            Self::Sqlite(path) => Box::new(SqlStore::open(Sqlite::open(path)?, instance)?),
+            Self::Postgres(address) => {
+                Box::new(SqlStore::open(Postgres::connect(address)?, instance)?)
+            }
+        })
+    }
+}
+
+/// Opens the store for reading and mending, beside a gateway that may run.
+///
+/// # Errors
+/// [`StoreError`], which names what is wrong.
+pub fn open(
+    settings: &Settings,
+    secrets: &dyn SecretSource,
+    folder: &Path,
+) -> Result<Box<dyn Store>, StoreError> {
+    Engine::of(settings, secrets, folder)?.open()
+}
+
+/// Opens the store and the books over it. A server that does not answer is tried again.
+///
+/// # Errors
+/// A sentence for the operator, where trying again would not help.
+pub fn open_books(
+    settings: &Settings,
+    secrets: &dyn SecretSource,
+    folder: &Path,
+    clock: &Clock,
+) -> Result<Arc<Books>, String> {
+    let engine = Engine::of(settings, secrets, folder).map_err(|error| error.to_string())?;
+    let options = BooksOptions {
+        when_down: match settings.fail {
+            StoreFail::Closed => WhenDown::Closed,
+            StoreFail::OpenLocal => WhenDown::OpenLocal,
+        },
+        retention: (!settings.retention.is_zero()).then(|| settings.retention.duration()),
+    };
+    let connect = Box::new(move || engine.open());
+    Books::open(connect, options, clock.clone()).map_err(|error| error.to_string())
+}

@@ -1,0 +1,287 @@
+//! What one provider's model costs, and how much it takes.
+
+use gate_ai::Usage;
+use gate_ai::prices::{PriceUnit, Prices, Rates, ServiceTier, model_facts};
+use gate_flow::{AiFacts, Tariff};
+use gate_kit::clock::Clock;
+use gate_model::resources::{Price, TokenKind, TokenPrice};
+use gate_model::units::Money;
+
+/// Output tokens of a call where neither the request nor the catalogue bounds them.
+const OUTPUT_MAX: u64 = 131_072;
+/// Tokens of a price in configuration.
+const MILLION: i64 = 1_000_000;
+
+/// What one provider's model costs, and how much it takes.
+#[derive(Debug, Default)]
+pub struct ModelTariff {
+    prices: Option<Prices>,
+    /// Prices of input, cached input, output and thinking, where nothing else matters.
+    flat: Option<[u64; 4]>,
+    input_max: Option<u64>,
+    output_max: Option<u64>,
+    /// For prices that change on a day.
+    clock: Clock,
+}
+
+impl ModelTariff {
+    /// The tariff of a kind of provider's model: `own` prices, else the catalogue's.
+    ///
+    /// # Errors
+    /// A sentence about the first price that cannot be kept exactly.
+    pub fn new(
+        kind: &str,
+        model: &str,
+        own: Option<&[Price]>,
+        clock: &Clock,
+    ) -> Result<Self, String> {
+        let facts = model_facts(kind, model).unwrap_or_default();
+        let prices = match own {
+            Some(own) => Some(prices(own)?),
+            None => facts.prices,
+        };
+        let now = clock.unix().as_secs();
+        let counts = |prices: &Prices| prices.at(now).is_some_and(Rates::has_tokens);
+        let prices = prices.filter(counts);
+        let unchanging = prices.as_ref().and_then(Prices::unchanging);
+        Ok(Self {
+            flat: unchanging.and_then(Rates::flat),
+            prices,
+            input_max: facts.input_tokens_max,
+            output_max: facts.output_tokens_max,
+            clock: clock.clone(),
+        })
+    }
+
+    /// Whether tokens have a price.
+    #[must_use]
+    pub const fn is_known(&self) -> bool {
+        self.prices.is_some()
+    }
+
+    /// The usual prices of a million tokens, in dollars, to compare providers by; never to bill.
+    #[must_use]
+    #[allow(
+        clippy::cast_precision_loss,
+        reason = "a comparison needs no exact price"
+    )]
+    pub fn per_million(&self) -> Option<TokenPrice> {
+        let rates = self.rates()?;
+        let price = |unit| rates.price(unit, ServiceTier::Standard, 0);
+        let dollars = |picodollars: u64| picodollars as f64 / MILLION as f64;
+        Some(TokenPrice {
+            input: dollars(price(PriceUnit::Input)?),
+            output: dollars(price(PriceUnit::Output).unwrap_or(0)),
+        })
+    }
+
+    /// The most tokens of input and output that a request can come to here: `None` for input that
+    /// nothing bounds.
+    #[must_use]
+    pub fn tokens(&self, body: Option<&[u8]>, max_tokens: Option<u64>) -> (Option<u64>, u64) {
+        let input = match body {
+            Some(body) => gate_ai::tokens::input_bound(body, self.input_max),
+            None => self.input_max,
+        };
+        let most = self.output_max.unwrap_or(OUTPUT_MAX);
+        let output = max_tokens.map_or(most, |asked| match self.output_max {
+            Some(most) => asked.min(most),
+            None => asked,
+        });
+        (
+            input,
+            output.saturating_mul(gate_ai::tokens::answers_wanted(body.unwrap_or_default())),
+        )
+    }
+
+    /// The most that so many tokens can cost; without bound where there is no price.
+    #[must_use]
+    pub fn bound(&self, input: Option<u64>, output: u64) -> Money {
+        let (Some(rates), Some(input)) = (self.rates(), input) else {
+            return Money::MAX;
+        };
+        let tiers = [ServiceTier::Standard, ServiceTier::Priority];
+        let bounds = tiers.map(|tier| rates.bound(input, output, tier));
+        bounds.into_iter().max().unwrap_or(Money::MAX)
+    }
+
+    /// The prices in force now; the clock is asked only where they change.
+    fn rates(&self) -> Option<&Rates> {
+        let prices = self.prices.as_ref()?;
+        prices
+            .unchanging()
+            .or_else(|| prices.at(self.clock.unix().as_secs()))
+    }
+}
+
+/// The counts of a record as usage; `None` when nothing was counted.
+#[must_use]
+pub fn usage_of(facts: &AiFacts) -> Option<Usage> {
+    if facts.input_tokens.is_none() && facts.output_tokens.is_none() {
+        return None;
+    }
+    Some(Usage {
+        input_tokens: facts.input_tokens.unwrap_or(0),
+        output_tokens: facts.output_tokens.unwrap_or(0),
+        cached_tokens: facts.cached_tokens.unwrap_or(0),
+        cache_written_tokens: facts.cache_written_tokens.unwrap_or(0),
+        cache_written_1h_tokens: facts.cache_written_hour_tokens,
+        reasoning_tokens: facts.reasoning_tokens.unwrap_or(0),
+        audio_input_tokens: facts.audio_input_tokens,
+        audio_output_tokens: facts.audio_output_tokens,
+    })
+}
+
+impl Tariff for ModelTariff {
+    // Once per call, when it has ended.
+    fn cost(&self, facts: &AiFacts) -> Option<Money> {
+        if let Some(flat) = &self.flat
+            && let Some(cost) = flat_cost(flat, facts)
+        {
+            return Some(cost);
+        }
+        let usage = usage_of(facts)?;
+        Some(self.rates()?.cost(&usage, ServiceTier::Standard))
+    }
+}
+
+/// The cost of the usual kinds of tokens; `None` when there are others, or a sum that is absurd.
+fn flat_cost(&[input, cached, output, thinking]: &[u64; 4], facts: &AiFacts) -> Option<Money> {
+    let plain = facts.cache_written_tokens.unwrap_or(0) == 0
+        && facts.audio_input_tokens == 0
+        && facts.audio_output_tokens == 0;
+    let (read, written) = (facts.input_tokens?, facts.output_tokens?);
+    let from_cache = facts.cached_tokens.unwrap_or(0);
+    let thought = facts.reasoning_tokens.unwrap_or(0);
+    let fresh = read.checked_sub(from_cache)?;
+    let said = written.checked_sub(thought)?;
+    let parts = [
+        (fresh, input),
+        (from_cache, cached),
+        (said, output),
+        (thought, thinking),
+    ];
+    let total = parts.iter().try_fold(0_u64, |sum, (tokens, price)| {
+        sum.checked_add(tokens.checked_mul(*price)?)
+    })?;
+    let total = i64::try_from(total).ok()?;
+    plain.then_some(Money::from_picodollars(total))
+}
+
+fn prices(own: &[Price]) -> Result<Prices, String> {
+    let mut dated: std::collections::BTreeMap<u64, Rates> = std::collections::BTreeMap::new();
+    for price in own {
+        let from = price.from.map_or(0, gate_model::units::Timestamp::unix_s);
+        let rates = dated.entry(from).or_default();
+        for (kind, money) in &price.per_million {
+            let whole = money.picodollars() / MILLION;
+            if whole * MILLION != money.picodollars() {
+                return Err(format!(
+                    "{money} dollars per million tokens is finer than a picodollar per token"
+                ));
+            }
+            let whole = u64::try_from(whole).unwrap_or(0);
+            rates.set(
+                unit(*kind),
+                ServiceTier::Standard,
+                price.above_input_tokens,
+                whole,
+            );
+        }
+        if !price.per_request.is_zero() {
+            let whole = u64::try_from(price.per_request.picodollars()).unwrap_or(0);
+            let above = price.above_input_tokens;
+            rates.set(PriceUnit::Request, ServiceTier::Standard, above, whole);
+        }
+    }
+    let mut prices = Prices::default();
+    for (from, rates) in dated {
+        prices.insert(from, rates);
+    }
+    Ok(prices)
+}
+
+const fn unit(kind: TokenKind) -> PriceUnit {
+    match kind {
+        TokenKind::Input => PriceUnit::Input,
+        TokenKind::Output => PriceUnit::Output,
+        TokenKind::Cached => PriceUnit::Cached,
+        TokenKind::CacheWrite => PriceUnit::Written,
+        TokenKind::CacheWriteHour => PriceUnit::WrittenHour,
+        TokenKind::Reasoning => PriceUnit::Reasoning,
+        TokenKind::AudioInput => PriceUnit::AudioInput,
+        TokenKind::AudioOutput => PriceUnit::AudioOutput,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn own(per_million: &[(TokenKind, &str)]) -> Price {
+        let money = |(kind, text): &(TokenKind, &str)| (*kind, text.parse().unwrap());
+        Price {
+            per_million: per_million.iter().map(money).collect(),
+            ..Price::default()
+        }
+    }
+
+    #[test]
+    fn own_prices_replace_the_catalogues() {
+        let price = own(&[(TokenKind::Input, "2"), (TokenKind::Output, "8.5")]);
+        let tariff = ModelTariff::new("openai", "gpt-4o", Some(&[price]), &Clock::System).unwrap();
+        let facts = AiFacts {
+            input_tokens: Some(1_000),
+            output_tokens: Some(10),
+            ..AiFacts::default()
+        };
+        assert_eq!(tariff.cost(&facts).unwrap().to_string(), "0.002085");
+        let (input, output) = tariff.tokens(Some(b"{}"), None);
+        assert_eq!((input, output), (Some(2_050), 16_384));
+        assert!(tariff.bound(input, output) > tariff.cost(&facts).unwrap());
+        let listed = ModelTariff::new("openai", "gpt-4o", None, &Clock::System).unwrap();
+        let prices = listed.per_million().unwrap();
+        assert!((prices.input - 2.5).abs() < 1e-9 && (prices.output - 10.0).abs() < 1e-9);
+        assert_eq!(listed.cost(&facts).unwrap().to_string(), "0.0026");
+        let fine = own(&[(TokenKind::Input, "0.0000001")]);
+        assert!(ModelTariff::new("openai", "x", Some(&[fine]), &Clock::System).is_err());
+    }
+
+    #[test]
+    fn the_short_way_comes_to_the_same() {
+        let tariff = ModelTariff::new("openai", "gpt-4o-mini", None, &Clock::System).unwrap();
+        let slow = ModelTariff {
+            flat: None,
+            ..ModelTariff::new("openai", "gpt-4o-mini", None, &Clock::System).unwrap()
+        };
+        assert!(tariff.flat.is_some());
+        for counts in [
+            [0, 0, 0, 0],
+            [1000, 300, 70, 20],
+            [5, 9, 1, 3],
+            [u64::MAX, 0, 1, 0],
+        ] {
+            let [input, cached, output, thought] = counts;
+            let facts = AiFacts {
+                input_tokens: Some(input),
+                cached_tokens: Some(cached),
+                output_tokens: Some(output),
+                reasoning_tokens: Some(thought),
+                ..AiFacts::default()
+            };
+            assert_eq!(tariff.cost(&facts), slow.cost(&facts), "{counts:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_price_nothing_is_affordable() {
+        let tariff = ModelTariff::new("openai", "no-such-model", None, &Clock::System).unwrap();
+        assert!(!tariff.is_known() && tariff.bound(Some(1), 1) == Money::MAX);
+        let with = AiFacts {
+            input_tokens: Some(1),
+            ..AiFacts::default()
+        };
+        assert_eq!(tariff.cost(&with), None);
+        assert_eq!(tariff.cost(&AiFacts::default()), None);
+    }
+}

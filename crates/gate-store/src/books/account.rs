@@ -1,0 +1,339 @@
+//! One budget as this process sees it: the slice that it leases, and what is taken from it.
+
+use super::Refusal;
+use super::period::{period_end, period_start};
+use crate::ledger::{Granted, LeaseRequest};
+use gate_kit::clock::Moment;
+use gate_model::resources::BudgetPeriod;
+use smallvec::SmallVec;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+/// A slice is this part of a limit.
+const SLICES: i64 = 128;
+/// A budget without calls for this long gives its slice back.
+const IDLE: Duration = Duration::from_secs(5);
+/// How long a budget that was found exhausted is not asked about again.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// What a budget counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// Picodollars.
+    Money,
+    /// Tokens, input and output together.
+    Tokens,
+}
+
+/// What a budget allows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BudgetSpec {
+    /// Its name, under which the store keeps it.
+    pub name: Arc<str>,
+    /// What it counts.
+    pub unit: Unit,
+    /// How much, in its unit.
+    pub limit: i64,
+    /// For how long.
+    pub period: BudgetPeriod,
+    /// Amounts whose crossing is an event.
+    pub thresholds: SmallVec<[i64; 2]>,
+}
+
+/// What is known about a budget's current period.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AccountState {
+    /// The budget.
+    pub name: Arc<str>,
+    /// What it counts.
+    pub unit: Unit,
+    /// How much it allows.
+    pub limit: i64,
+    /// Settled by everybody, as of the last commit.
+    pub settled: i64,
+    /// Charged for reservations of dead processes, as of the last commit.
+    pub unsettled: i64,
+    /// Reserved by calls of this process.
+    pub reserved: i64,
+}
+
+/// What may be reserved from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Free {
+    /// The slice; the store answers and may give more.
+    Leased,
+    /// The store is down: the slice while it is `valid`, and one `more` of its size.
+    Rest { valid: bool, more: bool },
+}
+
+/// One budget of this process.
+pub struct Account {
+    name: Arc<str>,
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+struct State {
+    spec: BudgetSpec,
+    periods: SmallVec<[Period; 1]>,
+}
+
+#[derive(Debug, Default)]
+struct Period {
+    start: i64,
+    /// The slice.
+    leased: i64,
+    /// Taken from it by open calls.
+    reserved: i64,
+    /// Taken from it by calls that have ended and are not written yet.
+    used: i64,
+    /// What calls went short of since the writer looked last.
+    demand: i64,
+    /// When a call reserved or settled last.
+    last: Option<Moment>,
+    /// When the store last gave less than was asked for.
+    denied: Option<Moment>,
+    /// Others went short within the last second.
+    wanted: bool,
+    /// As of the last commit.
+    settled: i64,
+    unsettled: i64,
+    others: i64,
+    /// What nobody held as of the last commit, and what was given back since.
+    spare: i64,
+    /// What the last call reserved: so much is kept at hand for the next one.
+    most: i64,
+    /// Nothing has been heard from the store yet.
+    unheard: bool,
+}
+
+impl Period {
+    const fn rest(&self) -> i64 {
+        self.leased - self.reserved - self.used
+    }
+}
+
+impl Account {
+    pub(super) fn new(spec: &BudgetSpec) -> Self {
+        Self {
+            name: spec.name.clone(),
+            state: Mutex::new(State {
+                spec: spec.clone(),
+                periods: SmallVec::new(),
+            }),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(super) fn configure(&self, spec: &BudgetSpec) {
+        let mut state = self.lock();
+        if state.spec != *spec {
+            state.spec = spec.clone();
+        }
+    }
+
+    /// The budget's name.
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn unit(&self) -> Unit {
+        self.lock().spec.unit
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Takes from the slice; the period it was taken from. `Err(true)` when asking the store would
+    /// not help.
+    pub(super) fn reserve(
+        &self,
+        amount: i64,
+        unix_s: i64,
+        now: Moment,
+        free: Free,
+    ) -> Result<i64, bool> {
+        let mut state = self.lock();
+        let limit = state.spec.limit;
+        let start = period_start(state.spec.period, unix_s);
+        let period = state.period(start);
+        period.last = Some(now);
+        let rest = match free {
+            Free::Leased => period.rest(),
+            Free::Rest { valid, more } => {
+                let lost = if valid { 0 } else { period.leased };
+                period.rest() - lost + if more { slice(limit) } else { 0 }
+            }
+        };
+        if amount <= rest {
+            period.reserved += amount;
+            period.most = amount;
+            return Ok(start);
+        }
+        if amount > limit {
+            return Err(true);
+        }
+        let denied = period.denied.is_some_and(|at| now.since(at) < EXHAUSTED);
+        let gone = amount > rest.saturating_add(period.spare);
+        if denied && gone && period.others == 0 && free == Free::Leased {
+            return Err(true);
+        }
+        period.demand = period.demand.saturating_add(amount);
+        Err(false)
+    }
+
+    /// Ends a reservation: `used` of it was spent.
+    pub(super) fn settle(&self, start: i64, reserved: i64, used: i64, now: Moment) {
+        let mut state = self.lock();
+        let period = state.period(start);
+        period.reserved -= reserved;
+        period.used = period.used.saturating_add(used);
+        period.last = Some(now);
+    }
+
+    pub(super) fn exhausted(&self, unix_s: i64) -> Refusal {
+        let state = self.lock();
+        let period = state.spec.period;
+        Refusal::Exhausted {
+            budget: self.name.clone(),
+            until_unix_s: period_end(period, period_start(period, unix_s)),
+        }
+    }
+
+    pub(super) fn state(&self, unix_s: i64) -> AccountState {
+        let mut state = self.lock();
+        let spec = state.spec.clone();
+        let start = period_start(spec.period, unix_s);
+        let period = state.period(start);
+        AccountState {
+            name: spec.name,
+            unit: spec.unit,
+            limit: spec.limit,
+            settled: period.settled,
+            unsettled: period.unsettled,
+            reserved: period.reserved,
+        }
+    }
+
+    /// What to ask of the store. `used` is what the batch takes out of the lease of a period.
+    pub(super) fn requests(
+        &self,
+        unix_s: i64,
+        now: Moment,
+        used: impl Fn(i64) -> i64,
+        leave: bool,
+    ) -> SmallVec<[LeaseRequest; 1]> {
+        let mut state = self.lock();
+        let spec = state.spec.clone();
+        let current = period_start(spec.period, unix_s);
+        state.period(current);
+        state.periods.retain(|period| {
+            period.start == current || period.leased + period.reserved + period.used != 0
+        });
+        let mut requests = SmallVec::new();
+        for period in &mut state.periods {
+            let used = used(period.start);
+            let lately = period.last.is_some_and(|at| now.since(at) <= IDLE);
+            let idle = leave || period.start != current || !lately;
+            let slice = slice(spec.limit).max(period.most);
+            let free = match (idle, period.wanted) {
+                (true, _) => 0,
+                (false, true) => period.demand,
+                (false, false) => slice.saturating_add(period.demand),
+            };
+            let quiet = period.leased == 0 && period.demand == 0 && used == 0;
+            if quiet && !period.unheard {
+                continue;
+            }
+            let kept = period.leased - used;
+            let mut target = (period.reserved + period.used - used).saturating_add(free);
+            // Small surpluses stay, so that not every settled call moves the lease.
+            if target < kept && kept - target <= slice && !idle && !period.wanted {
+                target = kept;
+            }
+            if target < kept {
+                // Given back before the store knows: nobody may take it from here on.
+                period.spare = period.spare.saturating_add(kept - target);
+                period.leased = target + used;
+            }
+            period.demand = 0;
+            requests.push(LeaseRequest {
+                budget: spec.name.clone(),
+                period: period.start,
+                limit: spec.limit,
+                target,
+                thresholds: spec.thresholds.clone(),
+            });
+        }
+        requests
+    }
+
+    /// Takes in what the store gave.
+    pub(super) fn granted(&self, granted: &Granted, target: i64, used: i64, now: Moment) {
+        let mut state = self.lock();
+        let limit = state.spec.limit;
+        let period = state.period(granted.period);
+        period.leased = granted.amount;
+        period.used -= used;
+        period.denied = (granted.amount < target).then_some(now);
+        period.others = granted.leased - granted.amount;
+        period.spare = (limit - granted.settled - granted.unsettled - granted.leased).max(0);
+        period.wanted = granted.wanted;
+        period.settled = granted.settled;
+        period.unsettled = granted.unsettled;
+        period.unheard = false;
+    }
+
+    /// Whether the slice is running out, and more may be had.
+    pub(super) fn is_low(&self, start: i64) -> bool {
+        let mut state = self.lock();
+        let slice = slice(state.spec.limit);
+        let period = state.period(start);
+        period.denied.is_none() && period.rest() < period.most.max(slice / 4)
+    }
+
+    pub(super) fn wake(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Whether a lease is held or calls are open.
+    pub(super) fn is_active(&self) -> bool {
+        let state = self.lock();
+        state
+            .periods
+            .iter()
+            .any(|p| p.leased != 0 || p.used != 0 || p.unheard)
+    }
+}
+
+impl State {
+    fn period(&mut self, start: i64) -> &mut Period {
+        let at = match self.periods.iter().position(|period| period.start == start) {
+            Some(at) => at,
+            None => {
+                self.periods.push(Period {
+                    start,
+                    unheard: true,
+                    ..Period::default()
+                });
+                self.periods.len() - 1
+            }
+        };
+        &mut self.periods[at]
+    }
+}
+
+/// What a process holds of a budget beyond what its calls need.
+fn slice(limit: i64) -> i64 {
+    (limit / SLICES).max(1)
+}

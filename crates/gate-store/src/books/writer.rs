@@ -1,0 +1,265 @@
+//! The one thread that talks to the store: it writes in groups, fetches slices, and says that the
+//! process lives.
+//!
+//! A commit that fails is repeated with whatever has come since; what it holds is unique by the
+//! calls' ids, so that repeating does no harm. While the store is down everybody who waits is told
+//! at once. A store that holds what cannot be stops the writer for good.
+
+use super::{Connect, Shared};
+use crate::StoreError;
+use crate::instance::EXPIRY_MS;
+use crate::ledger::{Batch, Charge, Granted, LeaseRequest, Store};
+use gate_kit::clock::Moment;
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+/// How long entries gather when nobody waits for a slice.
+const LINGER: Duration = Duration::from_millis(10);
+/// How often a process with leases looks at what others want.
+const TICK: Duration = Duration::from_millis(200);
+/// How often it says that it lives otherwise, and looks for dead ones.
+const BEAT: Duration = Duration::from_secs(4);
+/// Pause after a failure.
+const PAUSE: Duration = Duration::from_millis(200);
+/// How often old entries are forgotten.
+const PRUNE: Duration = Duration::from_secs(3600);
+/// Before others take leases for lost, this process stops using them.
+const MARGIN: Duration = Duration::from_secs(5);
+
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    connect: Connect,
+    store: Option<Box<dyn Store>>,
+    batch: Batch,
+    /// When dead processes were looked for last, and so on.
+    recovered: Option<Moment>,
+    pruned: Option<Moment>,
+    beaten: Option<Moment>,
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        connect: Connect,
+        store: Option<Box<dyn Store>>,
+    ) -> Self {
+        Self {
+            shared,
+            connect,
+            store,
+            batch: Batch::default(),
+            recovered: None,
+            pruned: None,
+            beaten: None,
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        loop {
+            let closed = self.gather();
+            match self.write(closed) {
+                Ok(()) if closed => {
+                    self.leave();
+                    return;
+                }
+                Ok(()) => self.keep_house(),
+                Err(StoreError::Broken(problem)) => {
+                    self.fail(&StoreError::Broken(problem));
+                    tracing::error!("the ledger's writer has stopped; mend the store and restart");
+                    return;
+                }
+                Err(error) => {
+                    self.fail(&error);
+                    if closed {
+                        return;
+                    }
+                    std::thread::sleep(PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Waits for something to write, or for the time to say that the process lives, and takes it.
+    /// True once the books are closed.
+    fn gather(&mut self) -> bool {
+        let shared = self.shared.clone();
+        let active = shared
+            .accounts()
+            .values()
+            .any(|account| account.is_active());
+        let patience = if active { TICK } else { BEAT };
+        let quiet = |queue: &mut super::Queue| {
+            !queue.closed
+                && !queue.demand
+                && queue.entries.is_empty()
+                && queue.holds.is_empty()
+                && queue.cancelled.is_empty()
+        };
+        let queue = shared.queue();
+        let (queue, _) = shared
+            .arrived
+            .wait_timeout_while(queue, patience, quiet)
+            .unwrap_or_else(PoisonError::into_inner);
+        let (mut queue, _) = shared
+            .arrived
+            .wait_timeout_while(queue, LINGER, |queue| !queue.closed && !queue.demand)
+            .unwrap_or_else(PoisonError::into_inner);
+        queue.demand = false;
+        self.batch.entries.append(&mut queue.entries);
+        self.batch.holds.append(&mut queue.holds);
+        self.batch.cancelled.append(&mut queue.cancelled);
+        queue.closed
+    }
+
+    fn write(&mut self, closed: bool) -> Result<(), StoreError> {
+        let now = self.shared.clock.now();
+        if self.store.is_none() {
+            self.store = Some((self.connect)()?);
+        }
+        self.batch.now_ms = self.shared.unix_ms();
+        let used = used(&self.batch);
+        let targets = self.ask(&used, now, closed);
+        let empty = self.batch.entries.is_empty()
+            && self.batch.holds.is_empty()
+            && self.batch.cancelled.is_empty()
+            && self.batch.leases.is_empty();
+        let beaten = self.beaten.is_some_and(|at| now.since(at) < BEAT);
+        if empty && beaten && !self.shared.down.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.shared
+            .busy_since
+            .store(now.0.max(1), Ordering::Release);
+        let store = self
+            .store
+            .as_mut()
+            .ok_or_else(|| StoreError::Unreachable("not connected".into()));
+        let result = store.and_then(|store| store.commit(&self.batch));
+        self.shared.busy_since.store(0, Ordering::Release);
+        let granted = result?;
+        self.beaten = Some(now);
+        // Counted from before the commit began, so that others wait longer than this process acts.
+        let valid = Duration::from_millis(EXPIRY_MS.unsigned_abs()).saturating_sub(MARGIN);
+        self.shared
+            .leases_until
+            .store(now.plus(valid).0, Ordering::Release);
+        if self.shared.down.swap(false, Ordering::AcqRel) {
+            tracing::info!("the store answers");
+        }
+        let written = self.batch.entries.len() + self.batch.cancelled.len();
+        self.shared.places.fetch_sub(written, Ordering::Relaxed);
+        self.batch = Batch::default();
+        self.take(&granted, &targets, &used);
+        Ok(())
+    }
+
+    /// Fills in what is asked of the store; returns the targets.
+    fn ask(&mut self, used: &Used, now: Moment, leave: bool) -> HashMap<(Arc<str>, i64), i64> {
+        let unix_s = self.shared.unix_s();
+        self.batch.leases.clear();
+        for (name, account) in self.shared.accounts().iter() {
+            let of = |period: i64| used.get(&(name.clone(), period)).copied().unwrap_or(0);
+            self.batch
+                .leases
+                .extend(account.requests(unix_s, now, of, leave));
+        }
+        let target = |lease: &LeaseRequest| ((lease.budget.clone(), lease.period), lease.target);
+        self.batch.leases.iter().map(target).collect()
+    }
+
+    fn take(&mut self, granted: &[Granted], targets: &HashMap<(Arc<str>, i64), i64>, used: &Used) {
+        let now = self.shared.clock.now();
+        let accounts = self.shared.accounts().clone();
+        for granted in granted {
+            let Some(account) = accounts.get(&granted.budget) else {
+                continue;
+            };
+            let key = (granted.budget.clone(), granted.period);
+            let target = targets.get(&key).copied().unwrap_or(0);
+            account.granted(granted, target, used.get(&key).copied().unwrap_or(0), now);
+            for amount in &granted.crossed {
+                self.shared.events.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(
+                    budget = &*granted.budget,
+                    threshold = amount,
+                    settled = granted.settled,
+                    unsettled = granted.unsettled,
+                    "a budget has crossed a threshold"
+                );
+            }
+        }
+        accounts.values().for_each(|account| account.wake());
+    }
+
+    /// Tells everybody that the store does not answer.
+    fn fail(&mut self, error: &StoreError) {
+        self.store = match self.store.take() {
+            // A statement that was refused leaves a connection that works.
+            Some(store) if matches!(error, StoreError::Refused(_)) => Some(store),
+            _ => None,
+        };
+        if !self.shared.down.swap(true, Ordering::AcqRel) {
+            tracing::error!(%error, "the store is down");
+        }
+        let accounts = self.shared.accounts().clone();
+        accounts.values().for_each(|account| account.wake());
+    }
+
+    /// Looks for dead processes now and then, and forgets what is old.
+    fn keep_house(&mut self) {
+        let now = self.shared.clock.now();
+        let due = |last: Option<Moment>, every| last.is_none_or(|at| now.since(at) >= every);
+        let now_ms = self.shared.unix_ms();
+        let Some(store) = &mut self.store else { return };
+        if due(self.recovered, BEAT) {
+            self.recovered = Some(now);
+            match store.recover(now_ms) {
+                Ok(found) if found.instances > 0 => tracing::warn!(
+                    processes = found.instances,
+                    reservations = found.unsettled,
+                    leases = found.leases,
+                    "what dead gateways left open is charged as unsettled"
+                ),
+                Ok(_) => {}
+                Err(error) => tracing::error!(%error, "dead gateways could not be looked for"),
+            }
+        }
+        if let Some(retention) = self.shared.options.retention
+            && due(self.pruned, PRUNE)
+        {
+            self.pruned = Some(now);
+            let kept = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
+            if let Err(error) = store.prune(now_ms.saturating_sub(kept)) {
+                tracing::error!(%error, "old entries could not be forgotten");
+            }
+        }
+    }
+
+    fn leave(&mut self) {
+        if let Some(store) = &mut self.store
+            && let Err(error) = store.leave()
+        {
+            tracing::error!(%error, "leases were not given back; they expire");
+        }
+    }
+}
+
+type Used = HashMap<(Arc<str>, i64), i64>;
+
+/// What a batch takes out of leases.
+fn used(batch: &Batch) -> Used {
+    let mut used = Used::new();
+    let charges = batch.entries.iter().flat_map(|entry| &entry.charges);
+    for Charge {
+        budget,
+        period,
+        amount,
+    } in charges
+    {
+        let sum = used.entry((budget.clone(), *period)).or_default();
+        *sum = sum.saturating_add(*amount);
+    }
+    used
+}

@@ -1,0 +1,105 @@
+//! The little that the ledger asks of a database, so that its statements are written once.
+
+use crate::StoreError;
+
+/// A parameter or a column.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing.
+    Null,
+    /// A whole number (`BIGINT`).
+    Int(i64),
+    /// A text (`TEXT`).
+    Text(String),
+}
+
+impl Value {
+    /// The number; zero for anything else.
+    #[must_use]
+    pub fn int(&self) -> i64 {
+        match self {
+            Value::Int(number) => *number,
+            _ => 0,
+        }
+    }
+
+    /// The number, when there is one.
+    #[must_use]
+    pub fn optional_int(&self) -> Option<i64> {
+        match self {
+            Value::Int(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The text; empty for anything else.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Value::Text(text) => text,
+            _ => "",
+        }
+    }
+}
+
+impl From<i64> for Value {
+    fn from(number: i64) -> Self {
+        Value::Int(number)
+    }
+}
+
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Value::Text(text.to_owned())
+    }
+}
+
+impl From<Option<i64>> for Value {
+    fn from(number: Option<i64>) -> Self {
+        number.map_or(Value::Null, Value::Int)
+    }
+}
+
+/// A connection to a database. Parameters are `$1`, `$2` ... and first appear in this order.
+pub trait Database: Send {
+    /// How a column is declared that counts rows by itself.
+    const SEQUENCE: &'static str;
+    /// Opens a transaction that will write.
+    const BEGIN: &'static str;
+
+    /// Runs statements without parameters or results.
+    ///
+    /// # Errors
+    /// [`StoreError`]; an open transaction has failed then.
+    fn script(&mut self, sql: &str) -> Result<(), StoreError>;
+
+    /// Runs a statement and says how many rows it changed.
+    ///
+    /// # Errors
+    /// [`StoreError`]; an open transaction has failed then.
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError>;
+
+    /// Runs a statement and returns its rows.
+    ///
+    /// # Errors
+    /// [`StoreError`]; an open transaction has failed then.
+    fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, StoreError>;
+}
+
+/// Runs `work` in one transaction; nothing has happened when it fails.
+///
+/// # Errors
+/// What `work` or the commit failed with. After an unreachable commit it is not known whether it
+/// took effect, which is why every write here may be repeated.
+pub fn transaction<D: Database, T>(
+    database: &mut D,
+    work: impl FnOnce(&mut D) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    database.script(D::BEGIN)?;
+    let result = work(database).and_then(|done| database.script("COMMIT").map(|()| done));
+    if result.is_err() {
+        // The connection may be gone; the transaction is then, too.
+        let _ = database.script("ROLLBACK");
+    }
+    result
+}

@@ -1,0 +1,399 @@
+//! Writing a batch: reservations, entries, leases, in one transaction.
+//!
+//! Rows go in by groups of [`ROWS`], so that a busy gateway needs few round trips. Balances are
+//! taken in the order of their names, so that two gateways never wait for each other in a circle.
+
+use super::{
+    Batch, Charge, Entry, Facts, Granted, HoldRow, LeaseRequest, SqlStore, read_charges,
+    write_charges,
+};
+use crate::database::{Database, Value};
+use crate::instance::EXPIRY_MS;
+use crate::{Instance, StoreError};
+use smallvec::SmallVec;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// Rows of one statement.
+const ROWS: usize = 32;
+/// How long it is remembered that somebody went short of a budget, in milliseconds.
+const WANTED_MS: i64 = 1_000;
+
+const ENTRY: &str = "entry (exchange, kind, at_ms, consumer, key_id, team, route, model, provider, \
+    provider_model, tag, outcome, input_tokens, output_tokens, cached_tokens, written_tokens, \
+    reasoning_tokens, estimated, cost, charges)";
+const HOLD: &str = "hold (exchange, instance, at_ms, consumer, key_id, team, route, model, \
+    provider, provider_model, tag, cost, charges)";
+
+/// Amounts by budget and period.
+pub(super) type Sums = BTreeMap<(Arc<str>, i64), i64>;
+
+pub(super) fn add(sums: &mut Sums, charges: &[Charge]) {
+    for charge in charges {
+        let sum = sums
+            .entry((charge.budget.clone(), charge.period))
+            .or_default();
+        *sum = sum.saturating_add(charge.amount);
+    }
+}
+
+/// What a transaction needs to know.
+pub(super) struct Ledger<'a, D> {
+    pub(super) database: &'a mut D,
+    pub(super) instance: &'a Instance,
+    pub(super) now_ms: i64,
+}
+
+impl<D: Database> SqlStore<D> {
+    pub(super) fn write(&mut self, batch: &Batch) -> Result<Vec<Granted>, StoreError> {
+        let (instance, was_lost, registered) = (&self.instance, self.was_lost, self.registered);
+        let (granted, lost) = crate::database::transaction(&mut self.database, |database| {
+            let mut ledger = Ledger {
+                database,
+                instance,
+                now_ms: batch.now_ms,
+            };
+            let lost = was_lost | (!ledger.lives()? && registered);
+            let granted = ledger.commit(batch, lost)?;
+            Ok((granted, lost))
+        })?;
+        (self.was_lost, self.registered) = (lost, true);
+        Ok(granted)
+    }
+}
+
+impl<D: Database> Ledger<'_, D> {
+    /// Says that this process lives; false when it was not known.
+    fn lives(&mut self) -> Result<bool, StoreError> {
+        let Instance {
+            id,
+            host,
+            pid,
+            born,
+        } = self.instance;
+        let expires = self.now_ms.saturating_add(EXPIRY_MS);
+        let moved = self.database.execute(
+            "UPDATE instance SET expires_ms = $1 WHERE id = $2",
+            &[expires.into(), id.as_str().into()],
+        )?;
+        if moved == 0 {
+            self.database.execute(
+                "INSERT INTO instance (id, host, pid, born, expires_ms) VALUES ($1, $2, $3, $4, $5)",
+                &[
+                    id.as_str().into(),
+                    host.as_str().into(),
+                    (*pid).into(),
+                    (*born).into(),
+                    expires.into(),
+                ],
+            )?;
+        }
+        Ok(moved > 0)
+    }
+
+    fn commit(&mut self, batch: &Batch, was_lost: bool) -> Result<Vec<Granted>, StoreError> {
+        let used = self.entries(&batch.entries, was_lost)?;
+        for group in batch.cancelled.chunks(ROWS) {
+            self.forget_holds(group.iter().map(|exchange| &**exchange))?;
+        }
+        let entries = batch.entries.iter().map(|entry| &*entry.exchange);
+        let cancelled = batch.cancelled.iter().map(|exchange| &**exchange);
+        let ended: HashSet<&str> = entries.chain(cancelled).collect();
+        let open = |hold: &&HoldRow| !ended.contains(&*hold.exchange);
+        let holds: Vec<&HoldRow> = batch.holds.iter().filter(open).collect();
+        self.holds(&holds)?;
+        let mut requests: BTreeMap<(Arc<str>, i64), Option<&LeaseRequest>> = BTreeMap::new();
+        requests.extend(used.keys().map(|key| (key.clone(), None)));
+        let key = |lease: &LeaseRequest| (lease.budget.clone(), lease.period);
+        requests.extend(batch.leases.iter().map(|lease| (key(lease), Some(lease))));
+        let mut granted = Vec::with_capacity(batch.leases.len());
+        for (key, request) in requests {
+            let amount = used.get(&key).copied().unwrap_or(0);
+            let settled = self.balance(&key, amount, 0)?;
+            if let Some(request) = request {
+                granted.push(self.lease(request, amount, settled)?);
+            }
+        }
+        Ok(granted)
+    }
+
+    /// Adds entries; returns what those that are new charge.
+    fn entries(&mut self, entries: &[Entry], was_lost: bool) -> Result<Sums, StoreError> {
+        let mut used = Sums::new();
+        for group in entries.chunks(ROWS) {
+            let mut values = Vec::with_capacity(group.len() * 20);
+            for entry in group {
+                entry_values(&mut values, entry, "settle");
+            }
+            let sql = insert(ENTRY, 20, group.len(), " RETURNING exchange");
+            let rows = self.database.query(&sql, &values)?;
+            let new: HashSet<&str> = rows
+                .iter()
+                .filter_map(|row| Some(row.first()?.text()))
+                .collect();
+            let is_new = |entry: &&Entry| new.contains(&*entry.exchange);
+            for entry in group.iter().filter(is_new) {
+                add(&mut used, &entry.charges);
+                if was_lost && entry.held {
+                    self.take_back(&entry.exchange, "")?;
+                }
+            }
+            let held = group.iter().filter(|entry| entry.held);
+            self.forget_holds(held.map(|entry| &*entry.exchange))?;
+        }
+        Ok(used)
+    }
+
+    fn forget_holds<'h>(
+        &mut self,
+        exchanges: impl Iterator<Item = &'h str>,
+    ) -> Result<(), StoreError> {
+        let held: Vec<Value> = exchanges.map(Value::from).collect();
+        if held.is_empty() {
+            return Ok(());
+        }
+        let places: Vec<String> = (1..=held.len()).map(|n| format!("${n}")).collect();
+        let sql = format!("DELETE FROM hold WHERE exchange IN ({})", places.join(", "));
+        self.database.execute(&sql, &held)?;
+        Ok(())
+    }
+
+    fn holds(&mut self, holds: &[&HoldRow]) -> Result<(), StoreError> {
+        for group in holds.chunks(ROWS) {
+            let mut values = Vec::with_capacity(group.len() * 13);
+            for hold in group {
+                values.push((&*hold.exchange).into());
+                values.push(self.instance.id.as_str().into());
+                values.push(hold.at_ms.into());
+                facts_values(&mut values, &hold.facts);
+                values.push(hold.cost.map(|money| money.picodollars()).into());
+                values.push(Value::Text(write_charges(&hold.charges)));
+            }
+            let sql = insert(HOLD, 13, group.len(), "");
+            self.database.execute(&sql, &values)?;
+        }
+        Ok(())
+    }
+
+    /// Takes back what was charged when this call was thought lost; false when it was not.
+    pub(super) fn take_back(&mut self, exchange: &str, kind: &str) -> Result<bool, StoreError> {
+        let found = self.database.query(
+            "SELECT charges FROM entry WHERE exchange = $1 AND kind = 'unsettled'
+             AND NOT EXISTS (SELECT 1 FROM entry AS other
+                             WHERE other.exchange = entry.exchange AND other.kind = 'release')",
+            &[exchange.into()],
+        )?;
+        let Some(row) = found.first() else {
+            return Ok(false);
+        };
+        let charges = read_charges(row.first().map_or("", |value| value.text()))?;
+        let mut sums = Sums::new();
+        add(&mut sums, &charges);
+        for (key, amount) in sums {
+            self.balance(&key, 0, -amount)?;
+        }
+        if !kind.is_empty() {
+            let entry = Entry {
+                exchange: exchange.into(),
+                at_ms: self.now_ms,
+                facts: Arc::default(),
+                outcome: "",
+                tokens: super::Tokens::default(),
+                estimated: false,
+                cost: None,
+                charges: charges.into_iter().map(negative).collect(),
+                held: false,
+            };
+            let mut values = Vec::new();
+            entry_values(&mut values, &entry, kind);
+            self.database.execute(&insert(ENTRY, 20, 1, ""), &values)?;
+        }
+        Ok(true)
+    }
+
+    /// Adds to a balance, which stays locked until the end; returns what it is then.
+    pub(super) fn balance(
+        &mut self,
+        (budget, period): &(Arc<str>, i64),
+        settled: i64,
+        unsettled: i64,
+    ) -> Result<Balance, StoreError> {
+        let key = [(&**budget).into(), (*period).into()];
+        self.database.execute(
+            "INSERT INTO balance (budget, period, settled, unsettled, leased, wanted_ms)
+             VALUES ($1, $2, 0, 0, 0, 0) ON CONFLICT DO NOTHING",
+            &key,
+        )?;
+        let [budget, period] = key;
+        let rows = self.database.query(
+            "UPDATE balance SET settled = settled + $1, unsettled = unsettled + $2
+             WHERE budget = $3 AND period = $4
+             RETURNING settled, unsettled, leased, wanted_ms",
+            &[settled.into(), unsettled.into(), budget, period],
+        )?;
+        let row = rows
+            .first()
+            .ok_or_else(|| StoreError::Broken("a balance that is not there".into()))?;
+        Ok(Balance {
+            settled: row[0].int(),
+            unsettled: row[1].int(),
+            leased: row[2].int(),
+            wanted_ms: row[3].int(),
+        })
+    }
+
+    /// Sets this process's lease as near to its target as the budget allows. `used` is what the
+    /// batch's entries have taken out of it.
+    fn lease(
+        &mut self,
+        request: &LeaseRequest,
+        used: i64,
+        balance: Balance,
+    ) -> Result<Granted, StoreError> {
+        let key: [Value; 2] = [(&*request.budget).into(), request.period.into()];
+        let [budget, period] = key.clone();
+        let id: Value = self.instance.id.as_str().into();
+        let rows = self.database.query(
+            "SELECT amount FROM lease WHERE instance = $1 AND budget = $2 AND period = $3",
+            &[id.clone(), budget.clone(), period.clone()],
+        )?;
+        let before = rows.first().map_or(0, |row| row[0].int());
+        let kept = (before - used).max(0);
+        let others = balance.leased - before;
+        let room = request.limit - balance.settled - balance.unsettled - others - kept;
+        let amount = match request.target - kept {
+            more @ 1.. => kept + room.clamp(0, more),
+            _ => request.target.max(0),
+        };
+        if amount != before {
+            self.database.execute(
+                "INSERT INTO lease (instance, budget, period, amount) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT (instance, budget, period) DO UPDATE SET amount = excluded.amount",
+                &[id, budget, period, amount.into()],
+            )?;
+        }
+        let short = amount < request.target && others > 0;
+        let wanted_ms = if short {
+            self.now_ms
+        } else {
+            balance.wanted_ms
+        };
+        if amount != before || short {
+            let [budget, period] = key;
+            self.database.execute(
+                "UPDATE balance SET leased = leased + $1, wanted_ms = $2
+                 WHERE budget = $3 AND period = $4",
+                &[(amount - before).into(), wanted_ms.into(), budget, period],
+            )?;
+        }
+        Ok(Granted {
+            budget: request.budget.clone(),
+            period: request.period,
+            amount,
+            settled: balance.settled,
+            unsettled: balance.unsettled,
+            leased: balance.leased + amount - before,
+            wanted: !short && self.now_ms - balance.wanted_ms < WANTED_MS,
+            crossed: self.crossed(request, balance)?,
+        })
+    }
+
+    fn crossed(
+        &mut self,
+        request: &LeaseRequest,
+        balance: Balance,
+    ) -> Result<SmallVec<[i64; 2]>, StoreError> {
+        let mut crossed = SmallVec::new();
+        let spent = balance.settled.saturating_add(balance.unsettled);
+        for &amount in request.thresholds.iter().filter(|amount| spent >= **amount) {
+            let new = self.database.execute(
+                "INSERT INTO threshold (budget, period, amount, at_ms) VALUES ($1, $2, $3, $4)
+                 ON CONFLICT DO NOTHING",
+                &[
+                    (&*request.budget).into(),
+                    request.period.into(),
+                    amount.into(),
+                    self.now_ms.into(),
+                ],
+            )?;
+            if new > 0 {
+                crossed.push(amount);
+            }
+        }
+        Ok(crossed)
+    }
+
+    /// Adds one entry of another kind than `settle`; false when it was there already.
+    pub(super) fn entry(&mut self, entry: &Entry, kind: &str) -> Result<bool, StoreError> {
+        let mut values = Vec::new();
+        entry_values(&mut values, entry, kind);
+        Ok(self.database.execute(&insert(ENTRY, 20, 1, ""), &values)? > 0)
+    }
+}
+
+/// A row of balances.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Balance {
+    settled: i64,
+    unsettled: i64,
+    leased: i64,
+    wanted_ms: i64,
+}
+
+fn negative(charge: Charge) -> Charge {
+    Charge {
+        amount: -charge.amount,
+        ..charge
+    }
+}
+
+/// `INSERT INTO table VALUES ($1, ...), ...`, which leaves rows alone that are there.
+fn insert(table: &str, columns: usize, rows: usize, end: &str) -> String {
+    let mut sql = format!("INSERT INTO {table} VALUES ");
+    for row in 0..rows {
+        sql.push_str(if row == 0 { "(" } else { ", (" });
+        for column in 0..columns {
+            let comma = if column == 0 { "" } else { ", " };
+            let _ = write!(sql, "{comma}${}", row * columns + column + 1);
+        }
+        sql.push(')');
+    }
+    sql.push_str(" ON CONFLICT DO NOTHING");
+    sql.push_str(end);
+    sql
+}
+
+fn facts_values(values: &mut Vec<Value>, facts: &Facts) {
+    let parts = [
+        &facts.consumer,
+        &facts.key,
+        &facts.team,
+        &facts.route,
+        &facts.model,
+        &facts.provider,
+        &facts.provider_model,
+        &facts.tag,
+    ];
+    values.extend(parts.map(|part| (&**part).into()));
+}
+
+fn entry_values(values: &mut Vec<Value>, entry: &Entry, kind: &str) {
+    values.push((&*entry.exchange).into());
+    values.push(kind.into());
+    values.push(entry.at_ms.into());
+    facts_values(values, &entry.facts);
+    values.push(entry.outcome.into());
+    let tokens = &entry.tokens;
+    let counts = [
+        tokens.input,
+        tokens.output,
+        tokens.cached,
+        tokens.written,
+        tokens.reasoning,
+        i64::from(entry.estimated),
+    ];
+    values.extend(counts.map(Value::Int));
+    values.push(entry.cost.map(|money| money.picodollars()).into());
+    values.push(Value::Text(write_charges(&entry.charges)));
+}

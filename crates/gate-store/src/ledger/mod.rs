@@ -1,0 +1,269 @@
+//! The ledger: what every call cost, open reservations, and what is left of budgets.
+//!
+//! Entries are only ever added. A call has one entry of kind `settle`; one whose process died
+//! before it could settle has one of kind `unsettled`, at the reserved amount, which a late `settle`
+//! or a `release` takes back. Everything may be repeated: a call's id makes its entry unique, and
+//! leases are set, not changed. Writing is in [`commit`](self), after crashes in `recover.rs`,
+//! reading in [`usage`].
+
+mod commit;
+mod recover;
+pub mod usage;
+
+pub use recover::Recovered;
+pub use usage::{BalanceRow, UnsettledRow, UsageBy, UsageQuery, UsageRow};
+
+use crate::database::Database;
+use crate::{Instance, StoreError};
+use gate_model::units::Money;
+use smallvec::SmallVec;
+use std::sync::Arc;
+
+/// Who called what through whom; empty where that is not known.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// The consumer.
+    pub consumer: Arc<str>,
+    /// The consumer's key, by its id.
+    pub key: Arc<str>,
+    /// The team that pays.
+    pub team: Arc<str>,
+    /// The route.
+    pub route: Arc<str>,
+    /// The model that was asked for.
+    pub model: Arc<str>,
+    /// The provider that was called.
+    pub provider: Arc<str>,
+    /// The provider's name for the model.
+    pub provider_model: Arc<str>,
+    /// A word of the caller's own.
+    pub tag: Arc<str>,
+}
+
+/// A part of a reservation or of a cost, in one budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Charge {
+    /// The budget, as `consumer/storefront/daily`.
+    pub budget: Arc<str>,
+    /// When its period began, in UNIX seconds; 0 for budgets without end.
+    pub period: i64,
+    /// Picodollars or tokens, as the budget counts.
+    pub amount: i64,
+}
+
+/// Charges of one call: one for each budget it falls under.
+pub type Charges = SmallVec<[Charge; 2]>;
+
+/// An open reservation, so that a crash does not lose it.
+#[derive(Debug, Clone)]
+pub struct HoldRow {
+    /// The call's id.
+    pub exchange: Arc<str>,
+    /// When it was made, in UNIX milliseconds.
+    pub at_ms: i64,
+    /// Whose it is.
+    pub facts: Arc<Facts>,
+    /// The most that the call can cost, where prices are known.
+    pub cost: Option<Money>,
+    /// What is reserved.
+    pub charges: Charges,
+}
+
+/// What a call consumed and cost.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// The call's id.
+    pub exchange: Arc<str>,
+    /// When it ended, in UNIX milliseconds.
+    pub at_ms: i64,
+    /// Whose it is.
+    pub facts: Arc<Facts>,
+    /// How it ended.
+    pub outcome: &'static str,
+    /// Tokens.
+    pub tokens: Tokens,
+    /// Whether tokens were estimated, because the provider did not say.
+    pub estimated: bool,
+    /// What it cost; `None` when there is no price for it.
+    pub cost: Option<Money>,
+    /// What it is charged with.
+    pub charges: Charges,
+    /// Whether a [`HoldRow`] may have been written for it.
+    pub held: bool,
+}
+
+/// Tokens of a call.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// All input.
+    pub input: i64,
+    /// All output.
+    pub output: i64,
+    /// Input read from the provider's cache.
+    pub cached: i64,
+    /// Input written to it.
+    pub written: i64,
+    /// Output spent on thinking.
+    pub reasoning: i64,
+}
+
+impl Tokens {
+    /// Input and output together.
+    #[must_use]
+    pub const fn total(&self) -> i64 {
+        self.input.saturating_add(self.output)
+    }
+}
+
+/// How much of a budget this process wants to hold.
+#[derive(Debug, Clone)]
+pub struct LeaseRequest {
+    /// The budget.
+    pub budget: Arc<str>,
+    /// The period.
+    pub period: i64,
+    /// The budget's limit as configured now.
+    pub limit: i64,
+    /// What is to be held after the entries of the same batch have been taken out of it.
+    pub target: i64,
+    /// Amounts whose crossing is an event.
+    pub thresholds: SmallVec<[i64; 2]>,
+}
+
+/// What became of a lease.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// The budget.
+    pub budget: Arc<str>,
+    /// The period.
+    pub period: i64,
+    /// Held now.
+    pub amount: i64,
+    /// Settled by everybody so far.
+    pub settled: i64,
+    /// Charged for reservations of dead processes.
+    pub unsettled: i64,
+    /// Held by everybody.
+    pub leased: i64,
+    /// Somebody else went short within the last second.
+    pub wanted: bool,
+    /// Thresholds that were crossed just now, reported to one process only.
+    pub crossed: SmallVec<[i64; 2]>,
+}
+
+/// Everything that is written with one commit.
+#[derive(Debug, Clone, Default)]
+pub struct Batch {
+    /// Now, in UNIX milliseconds.
+    pub now_ms: i64,
+    /// New reservations.
+    pub holds: Vec<HoldRow>,
+    /// Calls that have ended.
+    pub entries: Vec<Entry>,
+    /// Calls that ended without a cost, whose reservations may have been written.
+    pub cancelled: Vec<Arc<str>>,
+    /// Leases to set; one for each budget that the entries charge, and those that need more.
+    pub leases: Vec<LeaseRequest>,
+}
+
+/// Durable state. One thread uses it; every call may wait for a disk or a network, with limits.
+pub trait Store: Send {
+    /// Writes a batch in one transaction. May be repeated when its outcome is unknown.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing may have happened then.
+    fn commit(&mut self, batch: &Batch) -> Result<Vec<Granted>, StoreError>;
+
+    /// Charges what dead processes left open, at the reserved amounts.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing has happened then.
+    fn recover(&mut self, now_ms: i64) -> Result<Recovered, StoreError>;
+
+    /// Ends this process's use: its leases go back. Reservations still open stay for recovery.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the leases then go back when they expire.
+    fn leave(&mut self) -> Result<(), StoreError>;
+
+    /// What was used, grouped.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn usage(&mut self, query: &UsageQuery) -> Result<Vec<UsageRow>, StoreError>;
+
+    /// What is known about every budget.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn balances(&mut self) -> Result<Vec<BalanceRow>, StoreError>;
+
+    /// Charges of calls whose process died, that nobody has taken back; at most 1,000, the oldest
+    /// first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn unsettled(&mut self) -> Result<Vec<UnsettledRow>, StoreError>;
+
+    /// Takes an `unsettled` charge back, once the provider's bill says what the call really cost.
+    /// Returns whether there was one.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing has happened then.
+    fn release(&mut self, exchange: &str, now_ms: i64) -> Result<bool, StoreError>;
+
+    /// Forgets settled entries from before a time, in UNIX milliseconds; balances stay.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing has happened then.
+    fn prune(&mut self, before_ms: i64) -> Result<u64, StoreError>;
+}
+
+/// The one implementation, over whichever database.
+pub struct SqlStore<D> {
+    database: D,
+    instance: Instance,
+    /// Others may have taken this process for dead; its late entries take charges back.
+    was_lost: bool,
+    /// Whether it has said that it lives.
+    registered: bool,
+}
+
+impl<D: Database> SqlStore<D> {
+    /// A store over a database, whose tables are brought up to date.
+    ///
+    /// # Errors
+    /// What [`crate::schema::migrate`] says.
+    pub fn open(mut database: D, instance: Instance) -> Result<Self, StoreError> {
+        crate::schema::migrate(&mut database)?;
+        Ok(Self {
+            database,
+            instance,
+            was_lost: false,
+            registered: false,
+        })
+    }
+}
+
+/// Charges as one text: `budget@period=amount`, one a line.
+fn write_charges(charges: &[Charge]) -> String {
+    let line = |charge: &Charge| format!("{}@{}={}", charge.budget, charge.period, charge.amount);
+    let lines: Vec<String> = charges.iter().map(line).collect();
+    lines.join("\n")
+}
+
+/// The same read back; lines that are no charge break a rule of ours.
+fn read_charges(text: &str) -> Result<Charges, StoreError> {
+    let charge = |line: &str| {
+        let (budget, rest) = line.rsplit_once('@')?;
+        let (period, amount) = rest.split_once('=')?;
+        Some(Charge {
+            budget: budget.into(),
+            period: period.parse().ok()?,
+            amount: amount.parse().ok()?,
+        })
+    };
+    text.lines()
+        .map(|line| charge(line).ok_or_else(|| StoreError::Broken(format!("the charge `{line}`"))))
+        .collect()
+}

@@ -1,0 +1,128 @@
+//! SQLite, the embedded store: one file, write-ahead log, every commit on the disk.
+//!
+//! WAL needs memory that all users of the file share, which network file systems do not give
+//! (<https://www.sqlite.org/wal.html>, "all processes ... must be on the same host"); they are
+//! refused. `synchronous=FULL` makes a commit wait for the disk, so that a power cut loses nothing
+//! that was acknowledged.
+
+use crate::StoreError;
+use crate::database::{Database, Value};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{Connection, ToSql};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long another process (a predecessor that drains, `tidegate usage`) may hold the file.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// Numbers that Linux gives file systems whose files live on other machines, with their names
+/// (linux/magic.h, statfs(2)).
+const REMOTE: &[(u64, &str)] = &[
+    (0x6969, "NFS"),
+    (0x517b, "SMB"),
+    (0xff53_4d42, "CIFS"),
+    (0xfe53_4d42, "SMB2"),
+    (0x0102_1997, "9P"),
+    (0x00c3_6400, "Ceph"),
+    (0x5346_414f, "AFS"),
+    (0x6b41_4653, "kAFS"),
+    (0x0bd0_0bd0, "Lustre"),
+    (0x6573_5546, "FUSE"),
+];
+
+/// A connection to a file.
+pub struct Sqlite(Connection);
+
+impl Sqlite {
+    /// Opens a file, made when it does not exist; its folder must.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] on a network file system or when it cannot be opened.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let unusable = |problem: String| {
+            StoreError::Unusable(format!("the store `{}` {problem}", path.display()))
+        };
+        let folder = match path.parent() {
+            Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+            Some(folder) => folder,
+            None => return Err(unusable("is no file".into())),
+        };
+        let found = rustix::fs::statfs(folder)
+            .map_err(|error| unusable(format!("cannot be opened: its folder: {error}")))?;
+        #[allow(
+            clippy::cast_sign_loss,
+            reason = "a number of 32 bits whose sign differs by system"
+        )]
+        let number = u64::from(found.f_type as u32);
+        if let Some((_, name)) = REMOTE.iter().find(|(known, _)| *known == number) {
+            return Err(unusable(format!(
+                "lies on a network file system ({name}), where SQLite may lose what was \
+                 committed; use a local disk, or PostgreSQL"
+            )));
+        }
+        let connection = Connection::open(path)
+            .map_err(|error| unusable(format!("cannot be opened: {error}")))?;
+        let prepared = connection
+            .busy_timeout(BUSY)
+            .and_then(|()| {
+                connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| {
+                    row.get::<_, String>(0)
+                })
+            })
+            .and_then(|mode| {
+                connection.pragma_update(None, "synchronous", "FULL")?;
+                connection.set_prepared_statement_cache_capacity(64);
+                Ok(mode)
+            });
+        match prepared {
+            Ok(mode) if mode.eq_ignore_ascii_case("wal") => Ok(Self(connection)),
+            Ok(mode) => Err(unusable(format!(
+                "has no write-ahead log here, but `{mode}`"
+            ))),
+            Err(error) => Err(unusable(format!("cannot be used: {error}"))),
+        }
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Value::Null => ValueRef::Null,
+            Value::Int(number) => ValueRef::Integer(*number),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+        }))
+    }
+}
+
+impl Database for Sqlite {
+    const SEQUENCE: &'static str = "INTEGER PRIMARY KEY AUTOINCREMENT";
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+
+    fn script(&mut self, sql: &str) -> Result<(), StoreError> {
+        Ok(self.0.execute_batch(sql)?)
+    }
+
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        Ok(statement.execute(rusqlite::params_from_iter(values))? as u64)
+    }
+
+    fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
+        let mut statement = self.0.prepare_cached(sql)?;
+        let columns = statement.column_count();
+        let mut rows = statement.query(rusqlite::params_from_iter(values))?;
+        let mut found = Vec::new();
+        while let Some(row) = rows.next()? {
+            let value = |index| {
+                Ok(match row.get_ref(index)? {
+                    ValueRef::Integer(number) => Value::Int(number),
+                    ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+                    _ => Value::Null,
+                })
+            };
+            let values: rusqlite::Result<Vec<Value>> = (0..columns).map(value).collect();
+            found.push(values?);
+        }
+        Ok(found)
+    }
+}

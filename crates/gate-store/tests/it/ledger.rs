@@ -1,0 +1,211 @@
+//! What a store does with one batch after the other.
+
+use crate::support::{Place, charge, entry, hold, instance, lease};
+use gate_store::ledger::{Batch, Granted, UsageBy, UsageQuery};
+use gate_store::{SqlStore, Store, StoreError, sqlite::Sqlite};
+
+fn batch() -> Batch {
+    Batch {
+        now_ms: 10_000,
+        ..Batch::default()
+    }
+}
+
+fn leased(store: &mut dyn Store, limit: i64, target: i64) -> Granted {
+    let leases = vec![lease("b", limit, target)];
+    let granted = store.commit(&Batch { leases, ..batch() }).unwrap();
+    assert_eq!(granted.len(), 1);
+    granted.into_iter().next().unwrap()
+}
+
+fn balance(store: &mut dyn Store) -> (i64, i64, i64) {
+    let balances = store.balances().unwrap();
+    let row = balances.iter().find(|row| row.budget == "b").unwrap();
+    (row.settled, row.unsettled, row.leased)
+}
+
+#[test]
+fn leases_never_exceed_what_is_left() {
+    for place in Place::all() {
+        let (mut one, mut two) = (place.store("one"), place.store("two"));
+        assert_eq!(leased(&mut *one, 100, 70).amount, 70);
+        let second = leased(&mut *two, 100, 70);
+        assert_eq!((second.amount, second.leased), (30, 100));
+        // The first hears that somebody went short, and gives back.
+        let given = leased(&mut *one, 100, 20);
+        assert!(given.wanted && given.amount == 20);
+        assert_eq!(leased(&mut *two, 100, 90).amount, 80);
+        // A limit that was lowered takes nothing away, and gives nothing more.
+        assert_eq!(leased(&mut *one, 50, 30).amount, 20);
+        one.leave().unwrap();
+        assert_eq!(balance(&mut *two), (0, 0, 80));
+    }
+}
+
+#[test]
+fn settled_calls_come_out_of_the_lease_once() {
+    for place in Place::all() {
+        let mut store = place.store("one");
+        leased(&mut *store, 100, 60);
+        let settle = Batch {
+            entries: vec![entry("x", "b", 40), entry("y", "b", 10)],
+            leases: vec![lease("b", 100, 10)],
+            ..batch()
+        };
+        let granted = store.commit(&settle).unwrap();
+        assert_eq!((granted[0].amount, granted[0].settled), (10, 50));
+        assert_eq!(&granted[0].crossed[..], &[50]);
+        // The answer to the commit was lost, and it is repeated.
+        let granted = store.commit(&settle).unwrap();
+        assert_eq!((granted[0].amount, granted[0].settled), (10, 50));
+        assert!(granted[0].crossed.is_empty());
+        assert_eq!(balance(&mut *store), (50, 0, 10));
+    }
+}
+
+#[test]
+fn what_dead_processes_left_open_is_charged() {
+    for place in Place::all() {
+        let mut dead = place.store("dead");
+        leased(&mut *dead, 1000, 100);
+        let written = Batch {
+            holds: vec![
+                hold("open", "b", 30),
+                hold("late", "b", 20),
+                hold("done", "b", 9),
+            ],
+            entries: vec![entry("done", "b", 4)],
+            leases: vec![lease("b", 1000, 96)],
+            ..batch()
+        };
+        dead.commit(&written).unwrap();
+        assert_eq!(balance(&mut *dead), (4, 0, 96));
+        let mut heir = place.store("heir");
+        assert_eq!(heir.recover(29_000).unwrap().instances, 0);
+        let found = heir.recover(31_000).unwrap();
+        assert_eq!((found.instances, found.unsettled, found.leases), (1, 2, 1));
+        // 50 reserved, and 46 that were leased and may have been spent.
+        assert_eq!(balance(&mut *heir), (4, 96, 0));
+        assert_eq!(
+            heir.recover(32_000).unwrap(),
+            gate_store::ledger::Recovered::default()
+        );
+        // It was not dead after all: what it settles replaces the charge.
+        let late = Batch {
+            now_ms: 33_000,
+            entries: vec![entry("late", "b", 7)],
+            leases: vec![lease("b", 1000, 0)],
+            ..Batch::default()
+        };
+        dead.commit(&late).unwrap();
+        assert_eq!(balance(&mut *heir), (11, 76, 0));
+        let open: Vec<String> = heir
+            .unsettled()
+            .unwrap()
+            .into_iter()
+            .map(|r| r.exchange)
+            .collect();
+        assert_eq!(open, ["open", "lease/dead/b@0"]);
+        // The bill says what the other one cost; its charge is taken back once.
+        assert!(heir.release("open", 34_000).unwrap());
+        assert!(!heir.release("open", 34_000).unwrap() && !heir.release("none", 0).unwrap());
+        assert_eq!(balance(&mut *heir), (11, 46, 0));
+    }
+}
+
+#[test]
+fn usage_is_summed_by_name() {
+    for place in Place::all() {
+        let mut store = place.store("one");
+        let mut unpriced = entry("z", "b", 0);
+        (unpriced.cost, unpriced.estimated) = (None, true);
+        unpriced.charges.clear();
+        let entries = vec![entry("x", "b", 40), entry("y", "b", 2), unpriced];
+        store.commit(&Batch { entries, ..batch() }).unwrap();
+        let query = |by: &[UsageBy], since_ms, provider: &str| UsageQuery {
+            by: by.to_vec(),
+            since_ms,
+            until_ms: 3_000,
+            provider: provider.into(),
+        };
+        let rows = store
+            .usage(&query(&[UsageBy::Consumer, UsageBy::Model], 0, ""))
+            .unwrap();
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].names, ["storefront", "assistant"]);
+        assert_eq!(
+            (rows[0].calls, rows[0].estimated, rows[0].unpriced),
+            (3, 1, 1)
+        );
+        assert_eq!((rows[0].input_tokens, rows[0].cost_picodollars), (30, 42));
+        let days = store
+            .usage(&query(&[UsageBy::Day, UsageBy::ProviderModel], 0, "gpt"))
+            .unwrap();
+        assert_eq!(days[0].names, ["0", "gpt/"]);
+        assert!(
+            store
+                .usage(&query(&[UsageBy::Key], 2_001, ""))
+                .unwrap()
+                .is_empty()
+        );
+        assert!(
+            store
+                .usage(&query(&[UsageBy::Key], 0, "other"))
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(store.prune(2_001).unwrap(), 3);
+        assert!(
+            store
+                .usage(&query(&[UsageBy::Key], 0, ""))
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(balance(&mut *store), (42, 0, 0));
+    }
+}
+
+#[test]
+fn hundreds_of_rows_go_in_at_once() {
+    for place in Place::all() {
+        let mut store = place.store("one");
+        let name = |n: usize| format!("call-{n}");
+        let holds = (0..100).map(|n| hold(&name(n), "b", 1)).collect();
+        store.commit(&Batch { holds, ..batch() }).unwrap();
+        let entries = (0..100).map(|n| entry(&name(n), "b", 1)).collect();
+        let cancelled = vec!["call-0".into()];
+        let last = Batch {
+            entries,
+            cancelled,
+            ..batch()
+        };
+        store.commit(&last).unwrap();
+        assert_eq!(balance(&mut *store).0, 100);
+        assert_eq!(place.store("heir").recover(99_000).unwrap().unsettled, 0);
+    }
+}
+
+#[test]
+fn stores_that_cannot_be_used_say_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |path: &std::path::Path| match Sqlite::open(path) {
+        Err(StoreError::Unusable(why)) => why,
+        _ => panic!("{} was opened", path.display()),
+    };
+    assert!(refused(&folder.path().join("absent/ledger.db")).contains("cannot be opened"));
+    assert!(refused(folder.path()).contains("cannot be opened"));
+    let newer = folder.path().join("newer.db");
+    SqlStore::open(Sqlite::open(&newer).unwrap(), instance("one")).unwrap();
+    let mut database = Sqlite::open(&newer).unwrap();
+    gate_store::Database::script(&mut database, "INSERT INTO migration VALUES (999)").unwrap();
+    match SqlStore::open(database, instance("one")) {
+        Err(StoreError::Unusable(why)) => assert!(why.contains("newer gateway"), "{why}"),
+        _ => panic!("a newer store was opened"),
+    }
+    let tls = "postgres://u:secret@127.0.0.1:1/db?sslmode=require";
+    match gate_store::postgres::Postgres::connect(tls) {
+        Err(StoreError::Unusable(why)) => assert!(!why.contains("secret"), "{why}"),
+        _ => panic!("an address that asks for TLS was connected to"),
+    }
+    assert_eq!(charge("b", 1).period, 0);
+}

@@ -1,0 +1,291 @@
+//! Stores to test against, and calls to write into them.
+
+use gate_kit::clock::Clock;
+use gate_model::resources::BudgetPeriod;
+use gate_model::units::Money;
+use gate_store::books::{BudgetSpec, Settlement, Unit};
+use gate_store::ledger::{Charge, Entry, Facts, HoldRow, LeaseRequest, Tokens};
+use gate_store::postgres::Postgres;
+use gate_store::sqlite::Sqlite;
+use gate_store::{Books, BooksOptions, Instance, SqlStore, Store, StoreError};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// A place where stores can be opened.
+pub(crate) enum Place {
+    Sqlite(tempfile::TempDir),
+    Postgres(String),
+}
+
+impl Place {
+    /// One of each kind; PostgreSQL only where it is installed.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut places = vec![Self::Sqlite(tempfile::tempdir().unwrap())];
+        match server() {
+            Some(server) => places.push(Self::Postgres(server.database())),
+            None => eprintln!("skipped: PostgreSQL is not installed (initdb, postgres)"),
+        }
+        places
+    }
+
+    pub(crate) fn open(&self, instance: Instance) -> Result<Box<dyn Store>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(folder) => {
+                let database = Sqlite::open(&folder.path().join("ledger.db"))?;
+                Box::new(SqlStore::open(database, instance)?)
+            }
+            Self::Postgres(address) => {
+                Box::new(SqlStore::open(Postgres::connect(address)?, instance)?)
+            }
+        })
+    }
+
+    pub(crate) fn store(&self, name: &str) -> Box<dyn Store> {
+        self.open(instance(name)).unwrap()
+    }
+
+    /// Books as one process keeps them.
+    pub(crate) fn books(&self, name: &str, options: BooksOptions) -> Arc<Books> {
+        let again = match self {
+            Self::Sqlite(folder) => Self::borrowed(folder.path()),
+            Self::Postgres(address) => Again::Postgres(address.clone()),
+        };
+        let name = name.to_owned();
+        let connect = Box::new(move || again.open(instance(&name)));
+        Books::open(connect, options, Clock::System).unwrap()
+    }
+
+    fn borrowed(path: &Path) -> Again {
+        Again::Sqlite(path.join("ledger.db"))
+    }
+}
+
+enum Again {
+    Sqlite(PathBuf),
+    Postgres(String),
+}
+
+impl Again {
+    fn open(&self, instance: Instance) -> Result<Box<dyn Store>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(path) => Box::new(SqlStore::open(Sqlite::open(path)?, instance)?),
+            Self::Postgres(address) => {
+                Box::new(SqlStore::open(Postgres::connect(address)?, instance)?)
+            }
+        })
+    }
+}
+
+/// A process of another host, so that only its expiry says that it is dead.
+pub(crate) fn instance(name: &str) -> Instance {
+    Instance {
+        id: name.to_owned(),
+        host: String::new(),
+        pid: 1,
+        born: 1,
+    }
+}
+
+pub(crate) fn facts(consumer: &str) -> Arc<Facts> {
+    Arc::new(Facts {
+        consumer: consumer.into(),
+        model: "assistant".into(),
+        provider: "gpt".into(),
+        ..Facts::default()
+    })
+}
+
+pub(crate) fn charge(budget: &str, amount: i64) -> Charge {
+    Charge {
+        budget: budget.into(),
+        period: 0,
+        amount,
+    }
+}
+
+pub(crate) fn hold(exchange: &str, budget: &str, amount: i64) -> HoldRow {
+    HoldRow {
+        exchange: exchange.into(),
+        at_ms: 1_000,
+        facts: facts("storefront"),
+        cost: Some(Money::from_picodollars(amount)),
+        charges: [charge(budget, amount)].into_iter().collect(),
+    }
+}
+
+pub(crate) fn entry(exchange: &str, budget: &str, amount: i64) -> Entry {
+    Entry {
+        exchange: exchange.into(),
+        at_ms: 2_000,
+        facts: facts("storefront"),
+        outcome: "complete",
+        tokens: Tokens {
+            input: 10,
+            output: 5,
+            ..Tokens::default()
+        },
+        estimated: false,
+        cost: Some(Money::from_picodollars(amount)),
+        charges: [charge(budget, amount)].into_iter().collect(),
+        held: true,
+    }
+}
+
+pub(crate) fn lease(budget: &str, limit: i64, target: i64) -> LeaseRequest {
+    LeaseRequest {
+        budget: budget.into(),
+        period: 0,
+        limit,
+        target,
+        thresholds: [limit / 2].into_iter().collect(),
+    }
+}
+
+pub(crate) fn spec(name: &str, unit: Unit, limit: i64) -> BudgetSpec {
+    BudgetSpec {
+        name: name.into(),
+        unit,
+        limit,
+        period: BudgetPeriod::Total,
+        thresholds: [limit / 2].into_iter().collect(),
+    }
+}
+
+pub(crate) fn settlement(cost: i64) -> Settlement {
+    Settlement {
+        outcome: "complete",
+        tokens: Tokens::default(),
+        estimated: false,
+        cost: Some(Money::from_picodollars(cost)),
+    }
+}
+
+/// A PostgreSQL server for this process's tests.
+struct Server {
+    folder: PathBuf,
+    databases: AtomicU64,
+}
+
+/// The server, started once; it ends with this process.
+fn server() -> Option<&'static Server> {
+    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
+    SERVER.get_or_init(start).as_ref()
+}
+
+/// The folder of the server's programs: on the path, or where Debian puts them.
+fn programs() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let debian = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    let debian = debian.flatten().map(|version| version.path().join("bin"));
+    let mut folders = debian.chain(std::env::split_paths(&path));
+    folders.find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
+}
+
+/// What a program is started with, so that it does not run as root, which the server refuses.
+fn as_nobody() -> &'static [&'static str] {
+    match rustix::process::geteuid().is_root() {
+        true => &[
+            "setpriv",
+            "--reuid=nobody",
+            "--regid=nogroup",
+            "--clear-groups",
+        ],
+        false => &["env"],
+    }
+}
+
+/// Runs a server until its standard input ends, which this process holds open for as long as it
+/// lives; then stops it and removes its folder.
+const KEEPER: &str = r#"folder=$1; shift; "$@" & server=$!
+    cat >/dev/null; kill -QUIT $server; wait $server; rm -rf "$folder""#;
+
+fn start() -> Option<Server> {
+    static KEPT: Mutex<Option<Child>> = Mutex::new(None);
+    let programs = programs()?;
+    let folder = tempfile::tempdir().ok()?.keep();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(&folder, open).ok()?;
+    let (user, data) = (as_nobody(), folder.join("data"));
+    let made = Command::new(user[0])
+        .args(&user[1..])
+        .arg(programs.join("initdb"))
+        .args([
+            "--auth=trust",
+            "--username=tidegate",
+            "--no-sync",
+            "--pgdata",
+        ])
+        .arg(&data)
+        .current_dir(&folder)
+        .output()
+        .ok()?;
+    if !made.status.success() {
+        eprintln!("initdb: {}", String::from_utf8_lossy(&made.stderr));
+        return None;
+    }
+    let log = std::fs::File::create(folder.join("log")).ok()?;
+    let keeper = Command::new("sh")
+        .args(["-c", KEEPER, "sh"])
+        .arg(&folder)
+        .args(user)
+        .arg(programs.join("postgres"))
+        .arg("-D")
+        .arg(&data)
+        .args([
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "max_connections=50",
+            "-c",
+            "fsync=off",
+            "-k",
+        ])
+        .arg(&folder)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .ok()?;
+    *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
+    let server = Server {
+        folder,
+        databases: AtomicU64::new(0),
+    };
+    for _ in 0..200 {
+        if Postgres::connect(&server.address("postgres")).is_ok() {
+            return Some(server);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    eprintln!(
+        "PostgreSQL did not start: {}",
+        server.folder.join("log").display()
+    );
+    None
+}
+
+impl Server {
+    fn address(&self, database: &str) -> String {
+        format!(
+            "host={} user=tidegate dbname={database}",
+            self.folder.display()
+        )
+    }
+
+    /// A new database.
+    fn database(&self) -> String {
+        use gate_store::Database;
+        let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
+        let mut connection = Postgres::connect(&self.address("postgres")).unwrap();
+        connection
+            .script(&format!("CREATE DATABASE {name}"))
+            .unwrap();
+        self.address(&name)
+    }
+}

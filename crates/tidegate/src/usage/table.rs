@@ -1,0 +1,49 @@
+//! Tables for people.
+
+use std::fmt::Write;
+
+/// A table for people: names on the left, numbers on the right.
+pub(super) struct Table {
+    names: usize,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(super) fn new(names: &[&str]) -> Self {
+        let head = names.iter().map(|name| (*name).to_owned()).collect();
+        Self {
+            names: names.len(),
+            rows: vec![head],
+        }
+    }
+
+    pub(super) fn head(&mut self, columns: &[&str]) {
+        self.rows[0].extend(columns.iter().map(|column| (*column).to_owned()));
+    }
+
+    pub(super) fn row(&mut self, cells: Vec<String>) {
+        self.rows.push(cells);
+    }
+
+    pub(super) fn finish(self) -> String {
+        let columns = self.rows[0].len();
+        let width = |column: usize| {
+            let cells = self.rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let width = widths[column];
+                let _ = match column < self.names {
+                    true => write!(line, "{cell:<width$}  "),
+                    false => write!(line, "{cell:>width$}  "),
+                };
+            }
+            let _ = writeln!(text, "{}", line.trim_end());
+        }
+        text
+    }
+}
