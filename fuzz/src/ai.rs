@@ -10,7 +10,7 @@ use serde_json::Value;
 
 /// Most bytes that translating may add to a byte of input: an escape such as `\u0000` within a
 /// string within a string, and the envelope of an event.
-const GROWTH: usize = 64;
+const GROWTH: usize = 128;
 /// And apart from the input: error events, an answer's beginning and end.
 const ENVELOPE: usize = 4096;
 
@@ -109,6 +109,11 @@ pub fn chat_completions(bytes: &[u8]) {
 /// size, a stream that passes is byte-exact, and nothing depends on where bytes were cut.
 pub fn messages(bytes: &[u8]) {
     dialect(Dialect::Messages, bytes);
+}
+
+/// Responses; see [`messages`].
+pub fn responses(bytes: &[u8]) {
+    dialect(Dialect::Responses, bytes);
 }
 
 /// Converse, whose streams are binary; see [`messages`].

@@ -8,7 +8,9 @@
 mod ai;
 mod config;
 
-pub use ai::{chat_completions, converse, event_stream, generate_content, messages, sse};
+pub use ai::{
+    chat_completions, converse, event_stream, generate_content, messages, responses, sse,
+};
 pub use config::config;
 
 use gate_kit::http::{Headers, Method, Version};
@@ -35,6 +37,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("event_stream", event_stream),
     ("chat_completions", chat_completions),
     ("messages", messages),
+    ("responses", responses),
     ("converse", converse),
     ("generate_content", generate_content),
 ];

@@ -4,6 +4,7 @@
 //! Compiled into the example `facts`, which `gen` runs once the registries are written, and into
 //! the tests of xtask, so that `xtask` itself never depends on a crate with generated files.
 
+use gate_ai::provider::{CredentialPlace, MaxTokens, PROVIDERS, ProviderKind, StreamUsage};
 use gate_ai::{Dialect, error_body};
 use gate_flow::{AiFacts, Attempt, Fault, Outcome, Record};
 use gate_kit::clock::Clock;
@@ -31,6 +32,52 @@ pub(crate) fn facts() -> Value {
         "metrics": metrics(),
         "variables": when::VARIABLES,
         "model_variables": when::MODEL_VARIABLES,
+        "providers": PROVIDERS.iter().map(|kind| (kind.name, provider(kind))).collect::<Value>(),
+    })
+}
+
+/// What a provider's table says.
+fn provider(kind: &ProviderKind) -> Value {
+    let rows = kind.serves.iter().map(|row| {
+        json!({
+            "operation": row.operation.as_str(),
+            "format": row.operation.format(),
+            "path": row.path,
+            "stream_path": row.stream_path,
+            "models": row.models,
+            "needs": row.needs,
+        })
+    });
+    let credential = match &kind.credential {
+        CredentialPlace::Bearer => "`authorization: Bearer`".to_owned(),
+        CredentialPlace::Header(name) => format!("the field `{name}`"),
+        CredentialPlace::Query(name) => format!("the parameter `{name}` of the query"),
+        CredentialPlace::Basic => "`authorization: Basic`".to_owned(),
+        CredentialPlace::Nowhere => "not shown".to_owned(),
+        CredentialPlace::SigV4(service) => format!("AWS Signature Version 4 for `{service}`"),
+        CredentialPlace::ServiceAccount(_) => "a token of a Google service account".to_owned(),
+    };
+    let max_tokens = match kind.quirks.max_tokens {
+        MaxTokens::Completion => "`max_completion_tokens`",
+        MaxTokens::Legacy => "`max_tokens`",
+        MaxTokens::CompletionAtVendor => {
+            "`max_completion_tokens` at the vendor, `max_tokens` at another `base_url`"
+        }
+    };
+    let stream_usage = match kind.quirks.stream_usage {
+        StreamUsage::OnRequest => "asked for with `stream_options`",
+        StreamUsage::Always => "never asked for: it comes by itself or not at all",
+    };
+    json!({
+        "base_url": kind.base_url,
+        "credential": credential,
+        "required": kind.required_headers,
+        "forwarded": kind.forwarded_headers,
+        "max_tokens": max_tokens,
+        "stream_usage": stream_usage,
+        "reasoning": kind.quirks.reasoning,
+        "telemetry": kind.telemetry_name,
+        "serves": rows.collect::<Vec<_>>(),
     })
 }
 

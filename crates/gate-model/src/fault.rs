@@ -92,6 +92,7 @@ fault_codes! {
     AmbiguousFraming = "ambiguous_framing", 400, Client, Never, "The request's length could be read in two ways.";
     InvalidPath = "invalid_path", 400, Client, Never, "The path cannot be normalised.";
     InvalidBody = "invalid_body", 400, Client, Never, "The request's body is not what this route understands.";
+    LossyTranslation = "lossy_translation", 400, Client, Never, "The model's provider cannot express all of the request.";
     CredentialMissing = "credential_missing", 401, Client, Never, "The request carries no credential.";
     CredentialInvalid = "credential_invalid", 401, Client, Never, "The credential is not valid.";
     Forbidden = "forbidden", 403, Client, Never, "The caller may not do this.";
@@ -128,7 +129,8 @@ impl FaultCode {
         match self {
             FaultCode::ClientClosed => 1,
             FaultCode::MalformedRequest | FaultCode::AmbiguousFraming | FaultCode::InvalidPath => 3,
-            FaultCode::InvalidBody | FaultCode::TransferCodingUnknown => 3,
+            FaultCode::InvalidBody | FaultCode::LossyTranslation => 3,
+            FaultCode::TransferCodingUnknown => 3,
             FaultCode::UpstreamTimeout | FaultCode::RequestTimeout => 4,
             FaultCode::RouteNotFound | FaultCode::MethodNotAllowed => 12,
             FaultCode::ModelNotFound => 5,

@@ -75,9 +75,12 @@ impl Harness {
             };
             known.insert(caller, keys.iter().map(|key| sha256(key.as_bytes())));
         }
-        let mut made = snapshot(known);
-        made.resources = self.snapshot.borrow().resources.clone();
-        *self.snapshot.borrow_mut() = Arc::new(made);
+        let resources = self.snapshot.borrow().resources.clone();
+        let callers = snapshot(known);
+        *self.snapshot.borrow_mut() = Arc::new(Snapshot {
+            resources,
+            ..callers
+        });
         self
     }
 

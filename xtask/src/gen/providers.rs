@@ -2,6 +2,7 @@
 
 use super::Output;
 use super::components::{Component, find};
+use serde_json::Value;
 use std::fmt::Write;
 use std::io::Write as _;
 use std::path::Path;
@@ -70,6 +71,113 @@ fn render(providers: &[Component]) -> String {
         );
     }
     out.push_str("_ => generator.subschema_for::<ProviderConfig>(),\n}\n}\n");
+    out
+}
+
+/// What sets a provider apart, as tables.
+pub(super) fn differences(facts: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let names = |value: &Value| {
+        let each = value.as_array().into_iter().flatten();
+        let each = each.map(|name| match name.as_array() {
+            Some(pair) => format!("`{}: {}`", text(&pair[0]), text(&pair[1])),
+            None => format!("`{}`", text(name)),
+        });
+        each.collect::<Vec<_>>().join(", ")
+    };
+    let mut out =
+        String::from("\n## What it serves\n\n| Operation | Format | Path |\n|---|---|---|\n");
+    for row in facts["serves"].as_array().into_iter().flatten() {
+        let mut path = format!("`{}`", text(&row["path"]));
+        if let Some(streamed) = row["stream_path"].as_str() {
+            let _ = write!(path, ", streamed `{streamed}`");
+        }
+        if !names(&row["models"]).is_empty() {
+            let _ = write!(
+                path,
+                ", for models that begin with {}",
+                names(&row["models"])
+            );
+        }
+        if let Some(setting) = row["needs"].as_str() {
+            let _ = write!(path, ", where `{setting}` is given");
+        }
+        let (operation, format) = (text(&row["operation"]), text(&row["format"]));
+        let _ = writeln!(out, "| {operation} | {format} | {path} |");
+    }
+    out.push_str("\n## Its ways\n\n| What | How |\n|---|---|\n");
+    let base = match text(&facts["base_url"]) {
+        base if base.is_empty() => "the configuration gives it".into(),
+        base => format!("`{base}`"),
+    };
+    let reasoning = match text(&facts["reasoning"]) {
+        name if name.is_empty() => "no member of its own".into(),
+        name => format!("`{name}`"),
+    };
+    for (what, how) in [
+        ("Address", base),
+        ("Credential", text(&facts["credential"])),
+        ("Fields it requires", names(&facts["required"])),
+        (
+            "Fields of the caller that go on",
+            names(&facts["forwarded"]),
+        ),
+        (
+            "Limit of output tokens in Chat Completions",
+            text(&facts["max_tokens"]),
+        ),
+        (
+            "Usage at the end of a Chat Completions stream",
+            text(&facts["stream_usage"]),
+        ),
+        ("Thinking in Chat Completions", reasoning),
+        (
+            "Name in telemetry",
+            format!("`{}`", text(&facts["telemetry"])),
+        ),
+    ] {
+        let how = if how.is_empty() { "none".into() } else { how };
+        let _ = writeln!(out, "| {what} | {how} |");
+    }
+    out
+}
+
+/// Which provider serves what, as one table.
+pub(super) fn matrix(facts: &Value) -> String {
+    let mut columns: Vec<(String, String)> = Vec::new();
+    let label = |row: &Value| {
+        let operation = row["operation"].as_str().unwrap_or_default().to_owned();
+        let format = row["format"].as_str().unwrap_or_default().to_owned();
+        match operation.as_str() {
+            "chat" => (operation, format),
+            _ => (operation, String::new()),
+        }
+    };
+    let providers = facts.as_object().into_iter().flatten();
+    for (_, provider) in providers.clone() {
+        for row in provider["serves"].as_array().into_iter().flatten() {
+            if !columns.contains(&label(row)) {
+                columns.push(label(row));
+            }
+        }
+    }
+    columns.sort();
+    let mut out = String::from("\n| Provider | Served |\n|---|---|\n");
+    for (name, provider) in providers {
+        let rows: Vec<_> = provider["serves"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(label)
+            .collect();
+        let served = columns.iter().filter(|column| rows.contains(column));
+        let served = served.map(|(operation, format)| match format.as_str() {
+            "" => operation.clone(),
+            format => format!("`{format}`"),
+        });
+        let served = served.collect::<Vec<_>>().join(", ");
+        let _ = writeln!(out, "| [`{name}`](providers/{name}.md) | {served} |");
+    }
     out
 }
 

@@ -20,6 +20,10 @@ const WHEN: &str = "Beside its settings, every policy may have a `when`: a CEL e
     `{ limit: { rate: 10/s }, when: \"request.method == 'POST'\" }`; see\n\
     [conditions](conditions.md).";
 
+/// What the table of providers says.
+const SERVED: &str = "What each serves. Conversations are named by their dialect: a caller's own is \
+    translated only\nwhere it is not among them.";
+
 /// Every page, and the schema itself.
 pub(super) fn pages(root: &Path, facts: &Value) -> Result<Vec<Output>, String> {
     let schema = Schema {
@@ -36,7 +40,11 @@ pub(super) fn pages(root: &Path, facts: &Value) -> Result<Vec<Output>, String> {
         page.paragraph(description(of));
         page.paragraph(description(schema.resolve(settings)));
         match kind.as_str() {
-            "providers" => page.list("Each provider is one of:", "providers", &providers),
+            "providers" => {
+                page.list("Each provider is one of:", "providers", &providers);
+                page.paragraph(SERVED);
+                page.text.push_str(&providers::matrix(&facts["providers"]));
+            }
             _ => page.fields_of(settings),
         }
         if kind == "routes" {
@@ -61,7 +69,11 @@ pub(super) fn pages(root: &Path, facts: &Value) -> Result<Vec<Output>, String> {
             let settings = schema
                 .component(place, &component.name)
                 .ok_or_else(|| format!("the schema does not know {folder} `{}`", component.name))?;
-            let page = component_page(&schema, component, settings);
+            let about = match folder {
+                "providers" => providers::differences(&facts["providers"][&component.name]),
+                _ => String::new(),
+            };
+            let page = component_page(&schema, component, settings, &about);
             pages.push((format!("{FOLDER}/{folder}/{}.md", component.name), page));
         }
     }
@@ -104,11 +116,12 @@ fn rows(out: &mut String, variables: &[Value]) {
     }
 }
 
-fn component_page(schema: &Schema, component: &Component, settings: &Value) -> String {
+fn component_page(schema: &Schema, component: &Component, settings: &Value, about: &str) -> String {
     let mut page = Page::open(schema, &format!("`{}`", component.name));
     page.paragraph(&component.doc);
     page.paragraph(&format!("```yaml\n{}```", component.example));
     page.fields_of(settings);
+    page.text.push_str(about);
     page.close()
 }
 

@@ -125,6 +125,27 @@ impl Operation {
         }
     }
 
+    /// The wire format, where the operation has several.
+    #[must_use]
+    pub const fn format(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Conversation(dialect) | Self::CountTokens(dialect) => dialect.as_str(),
+            Self::Embeddings(EmbeddingDialect::OpenAi) | Self::Batches(BatchDialect::OpenAi) => {
+                "openai"
+            }
+            Self::Embeddings(EmbeddingDialect::Cohere) | Self::Rerank(RerankDialect::Cohere) => {
+                "cohere"
+            }
+            Self::Embeddings(EmbeddingDialect::GeminiBatch) => "gemini_batch",
+            Self::Embeddings(EmbeddingDialect::GeminiOne) => "gemini",
+            Self::Rerank(RerankDialect::Voyage) => "voyage",
+            Self::Batches(BatchDialect::Anthropic) => "anthropic",
+            Self::Batches(BatchDialect::Mistral) => "mistral",
+            Self::Models(ModelsDialect::Gemini) => "gemini",
+            _ => return None,
+        })
+    }
+
     /// The dialect in which this operation's errors are told.
     #[must_use]
     pub fn error_dialect(self) -> Dialect {

@@ -66,6 +66,13 @@ guidance! {
          "The body of one dialect posted to the path of the other (`/v1/messages`, `/v1/chat/completions`)."];
         ["Read the message: it names the field and the rule.",
          "Send the body that the vendor's SDK sends."];
+    LossyTranslation:
+        "The request is in another dialect than the provider's, the model says `lossy: refuse`, and something in the request has no counterpart in the provider's dialect. Nothing was sent. The message lists what would have been lost, by the names of the page of losses in the reference.";
+        ["The request uses a member that only one vendor has, such as a seed, a cache marker or a tool that runs at the vendor.",
+         "A target that speaks the caller's dialect was there and failed first, so that only translating ones were left."];
+        ["Leave out what the message lists, or ask a model whose provider speaks the caller's dialect.",
+         "Add a target of the caller's own dialect to the model.",
+         "Set `lossy: report` on the model: the request is then sent without what is lost, and the answer says so in `x-tidegate-losses`."];
     CredentialMissing:
         "The route asks for a credential and the request carries none where the policy looks.";
         ["The client sends no key or token.",

@@ -28,8 +28,8 @@ pub use listener::{
     ProxyProtocol, TlsVersion,
 };
 pub use model::{
-    Capability, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget, OnContentFilter,
-    Strategy, TokenPrice,
+    Capability, Lossy, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget,
+    OnContentFilter, Strategy, TokenPrice,
 };
 pub use route::{FixedReply, Match, Route, Target, ValueMatch};
 pub use upstream::{

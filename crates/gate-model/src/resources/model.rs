@@ -46,6 +46,20 @@ pub struct Model {
     /// Calls at a time to each target; unbounded when left out.
     #[serde(default)]
     pub concurrency: Option<ModelConcurrency>,
+    /// What becomes of a request of which a target's dialect cannot express everything.
+    #[serde(default)]
+    pub lossy: Lossy,
+}
+
+/// What becomes of a request that cannot be translated whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Lossy {
+    /// It is sent without what is lost, which `x-tidegate-losses` and the record name.
+    #[default]
+    Report,
+    /// It is not sent to that target; when no other can take it whole, it is refused with the list.
+    Refuse,
 }
 
 /// One provider's model.

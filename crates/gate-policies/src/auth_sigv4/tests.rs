@@ -157,6 +157,11 @@ fn whatever_was_not_signed_so_is_refused() {
         }),
         wrong
     );
+}
+
+#[test]
+fn whatever_is_changed_on_the_way_is_refused() {
+    let wrong = Err(FaultCode::CredentialInvalid);
     let changes: [fn(&mut Exchange); 6] = [
         |exchange| exchange.request.body = Body::Full(Chunk::from(b"{}".to_vec())),
         |exchange| exchange.request.head.target = "/model/b/converse".into(),

@@ -139,6 +139,22 @@ fn recorded_exchanges_pass_byte_for_byte_and_signed() {
         }
         assert!(!seen.head.contains("secret-of-SECRET"), "{}", seen.head);
     }
+    if !all.is_empty() {
+        eventually("tokens are counted", || {
+            gateway.metrics().lines().any(|line| {
+                line.starts_with("gen_ai_client_token_usage_sum") && !line.ends_with(" 0")
+            })
+        });
+    }
+}
+
+#[test]
+fn recorded_refusals_pass_with_their_type() {
+    let all = recordings();
+    let provider = Provider::start();
+    let model = "us.amazon.nova-2-lite-v1:0";
+    let gateway = Gateway::start(&document(provider.address, "bedrock", &[model]));
+    let mut caller = Caller::new(&gateway);
     for recorded in all.iter().filter(|recorded| recorded.status == 400) {
         provider.set(Reply {
             status: 400,
@@ -155,13 +171,28 @@ fn recorded_exchanges_pass_byte_for_byte_and_signed() {
         let kind = answer.header("x-amzn-errortype").unwrap_or_default();
         assert!(kind.starts_with("ValidationException"), "{kind}");
     }
-    if !all.is_empty() {
-        eventually("tokens are counted", || {
-            gateway.metrics().lines().any(|line| {
-                line.starts_with("gen_ai_client_token_usage_sum") && !line.ends_with(" 0")
-            })
-        });
-    }
+}
+
+#[test]
+fn tokens_are_counted_by_bedrock_itself() {
+    let provider = Provider::with(Reply {
+        status: 200,
+        headers: "content-type: application/json\r\n".into(),
+        pieces: vec![b"{\"inputTokens\":9}".to_vec()],
+    });
+    let gateway = Gateway::start(&document(provider.address, "bedrock", &["assistant"]));
+    let body = r#"{"input":{"converse":{"messages":[]}}}"#;
+    let answer = Caller::new(&gateway).post("/model/assistant/count-tokens", body);
+    assert_eq!((answer.status, answer.text()), (200, "{\"inputTokens\":9}"));
+    let seen = provider.last();
+    assert_eq!(seen.body, body.as_bytes());
+    let line = "POST /model/provider%3Amodel/count-tokens HTTP/1.1\r\n";
+    assert!(seen.head.starts_with(line), "{}", seen.head);
+    assert!(
+        seen.head.contains("/eu-west-1/bedrock/aws4_request"),
+        "{}",
+        seen.head
+    );
 }
 
 fn frames(events: &[(&str, Value)]) -> Vec<u8> {

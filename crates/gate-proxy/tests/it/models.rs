@@ -8,6 +8,7 @@ use std::io::Write;
 
 const CHAT: (&str, &str, &str) = ("openai/chat_completions", "openai", "/v1/chat/completions");
 const MESSAGES: (&str, &str, &str) = ("anthropic/messages", "anthropic", "/v1/messages");
+const RESPONSES: (&str, &str, &str) = ("openai/responses", "openai", "/v1/responses");
 
 fn gateway_for(kind: &str, provider: &Provider, all: &[Cassette]) -> Gateway {
     let models: Vec<_> = all.iter().map(|cassette| &*cassette.model).collect();
@@ -64,6 +65,11 @@ fn chat_completions_pass_byte_for_byte() {
 #[test]
 fn messages_pass_byte_for_byte() {
     native(MESSAGES);
+}
+
+#[test]
+fn responses_pass_byte_for_byte() {
+    native(RESPONSES);
 }
 
 /// Streams cut at every place (small ones) or at seeded places (bigger ones) come out whole.
@@ -126,6 +132,11 @@ fn chat_streams_survive_any_cut() {
 #[test]
 fn message_streams_survive_any_cut() {
     recut(MESSAGES);
+}
+
+#[test]
+fn response_streams_survive_any_cut() {
+    recut(RESPONSES);
 }
 
 const CHUNK: &str = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hi\"}}]}\n\n";

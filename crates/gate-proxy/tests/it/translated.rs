@@ -303,3 +303,96 @@ fn recorded_anthropic_streams_reach_chat_callers() {
 fn recorded_openai_streams_reach_messages_callers() {
     streams("openai/chat_completions", "openai", MESSAGES);
 }
+
+/// A gateway whose model refuses what would be lost; its first target speaks Messages, its second,
+/// where there is one, the caller's own dialect.
+fn strict(first: &Provider, second: Option<&Provider>) -> Gateway {
+    let fallback = second.map_or(String::new(), |second| {
+        format!(
+            "  own: {{ openai: {{ base_url: 'http://{}/v1' }} }}\n",
+            second.address
+        )
+    });
+    let target = second.map_or("", |_| ", fallback: [{ provider: own, model: own }]");
+    Gateway::start(&format!(
+        "gateway: {{ workers: 1 }}\nlisteners: {{ main: {{ address: '127.0.0.1:0' }} }}\n\
+         providers:\n  claude: {{ anthropic: {{ base_url: 'http://{}/v1' }} }}\n{fallback}\
+         models: {{ m: {{ lossy: refuse, targets: [{{ provider: claude, model: c }}]{target} }} }}\n\
+         routes: {{ ai: {{ target: {{ models: [m] }} }} }}\n",
+        first.address
+    ))
+}
+
+const LOSSY: &str =
+    r#"{"model":"m","seed":7,"logit_bias":{"1":1},"messages":[{"role":"user","content":"x"}]}"#;
+
+#[test]
+fn a_strict_model_refuses_what_would_be_lost_before_anything_is_sent() {
+    let provider = Provider::with(json_reply(&anthropic_answer()));
+    let gateway = strict(&provider, None);
+    let answer = Caller::new(&gateway).post(CHAT, LOSSY);
+    assert_eq!((answer.status, provider.calls()), (400, 0));
+    let said: Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(said["error"]["code"], "lossy_translation", "{said}");
+    let message = said["error"]["message"].as_str().unwrap();
+    for field in ["`seed`", "`logit_bias`"] {
+        assert!(message.contains(field), "{message}");
+    }
+    // Without them it goes through.
+    let whole = r#"{"model":"m","messages":[{"role":"user","content":"x"}]}"#;
+    let answer = Caller::new(&gateway).post(CHAT, whole);
+    assert_eq!((answer.status, provider.calls()), (200, 1));
+}
+
+#[test]
+fn a_strict_model_goes_on_to_a_target_that_can_say_it() {
+    let claude = Provider::with(json_reply(&anthropic_answer()));
+    let own = Provider::with(Reply {
+        status: 200,
+        headers: "content-type: application/json\r\n".into(),
+        pieces: vec![r#"{"id":"a","choices":[]}"#.into()],
+    });
+    let gateway = strict(&claude, Some(&own));
+    let answer = Caller::new(&gateway).post(CHAT, LOSSY);
+    assert_eq!((answer.status, claude.calls(), own.calls()), (200, 0, 1));
+    assert!(answer.header("x-tidegate-losses").is_none());
+}
+
+#[test]
+fn a_stored_conversation_is_refused_by_another_dialect() {
+    let provider = Provider::with(json_reply(&anthropic_answer()));
+    let gateway = Gateway::start(&document("anthropic", provider.address, &["assistant"]));
+    let request = r#"{"model":"assistant","input":"x","previous_response_id":"resp_1"}"#;
+    let answer = Caller::new(&gateway).post("/v1/responses", request);
+    assert_eq!((answer.status, provider.calls()), (400, 0));
+    assert!(answer.text().contains("previous_response_id"), "{answer:?}");
+}
+
+#[test]
+fn what_a_stream_loses_is_in_the_record() {
+    let stream = "data: {\"type\":\"message_start\",\"message\":{\"id\":\"a\"}}\n\n\
+                  data: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"server_tool_use\"}}\n\n\
+                  data: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"}}\n\n\
+                  data: {\"type\":\"message_stop\"}\n\n";
+    let provider = Provider::with(Reply {
+        status: 200,
+        headers: "content-type: text/event-stream\r\n".into(),
+        pieces: vec![stream.into()],
+    });
+    let gateway = Gateway::start(&document("anthropic", provider.address, &["assistant"]));
+    let request = r#"{"model":"assistant","stream":true,"input":"x","truncation":"auto"}"#;
+    let answer = Caller::new(&gateway).post("/v1/responses", request);
+    assert_eq!(answer.header("x-tidegate-losses"), Some("truncation"));
+    assert!(
+        answer.text().contains("event: response.completed"),
+        "{answer:?}"
+    );
+    crate::support::eventually("both losses are counted", || {
+        let metrics = gateway.metrics();
+        let counted = |line: &&str| line.starts_with("tidegate_ai_losses_total");
+        metrics
+            .lines()
+            .filter(counted)
+            .any(|line| line.ends_with(" 2"))
+    });
+}

@@ -29,6 +29,8 @@ pub(super) enum Bad {
         /// Whether a connection had been kept idle for too long and nothing else is wrong.
         stale: bool,
     },
+    /// This target cannot be sent the request, of which another may take all; nothing was sent.
+    Unfit(Fault),
     /// Whatever is tried next would fail the same way.
     Final(Fault),
 }

@@ -186,7 +186,7 @@ async fn answer(exchange: &mut Exchange, call: &Call<'_>) -> Result<Response, Fa
     drop(held);
     match progress.last {
         Some(Bad::Refused(refused)) => refused.into_answer(call),
-        Some(Bad::Failed { fault, .. } | Bad::Final(fault)) => Err(fault),
+        Some(Bad::Failed { fault, .. } | Bad::Unfit(fault) | Bad::Final(fault)) => Err(fault),
         None => Err(FaultCode::NoEndpoint.into()),
     }
 }
@@ -326,7 +326,7 @@ impl Progress {
     /// Notes what a failure means for the rest of the call.
     fn note(&mut self, tried: &Tried, target: &ProviderTarget, call: &Call<'_>) {
         let refused = match tried {
-            Tried::Answer(_) | Tried::Bad(Bad::Final(_)) => return,
+            Tried::Answer(_) | Tried::Bad(Bad::Unfit(_) | Bad::Final(_)) => return,
             Tried::Bad(Bad::Failed { passes, .. }) => {
                 self.passes |= passes;
                 return;
@@ -352,6 +352,12 @@ impl Progress {
             Tried::Bad(Bad::Refused(refused)) if is_final(call, refused.class) => {
                 refused.into_answer(call).map(Some)
             }
+            // What really went wrong says more.
+            Tried::Bad(bad @ Bad::Unfit(_)) if self.last.is_none() => {
+                self.last = Some(bad);
+                Ok(None)
+            }
+            Tried::Bad(Bad::Unfit(_)) => Ok(None),
             Tried::Bad(bad) => {
                 self.last = Some(bad);
                 Ok(None)

@@ -12,7 +12,9 @@ use crate::upstream::pick::hash_of;
 use gate_flow::{Condition, Tariff};
 use gate_model::document::Path;
 use gate_model::finding::Finding;
-use gate_model::resources::{self, Backoff, HedgeAfter, ModelTarget, OnContentFilter, Strategy};
+use gate_model::resources::{
+    self, Backoff, HedgeAfter, Lossy, ModelTarget, OnContentFilter, Strategy,
+};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +54,8 @@ pub struct Model {
     pub first_byte: Duration,
     /// How long a stream may stay silent.
     pub idle: Duration,
+    /// Whether a request is refused rather than sent without what cannot be translated.
+    pub refuses_losses: bool,
     /// Who pays for calls.
     pub treasury: Arc<Treasury>,
     /// How long a stream may take to its first token; zero for no limit of its own.
@@ -198,6 +202,7 @@ fn model(
         treasury: treasury.clone(),
         first_byte: settings.first_byte.duration(),
         idle: settings.idle.duration(),
+        refuses_losses: settings.lossy == Lossy::Refuse,
         first_token: settings.first_token.duration(),
         total: settings.total.duration(),
         strategy: settings.strategy.clone(),

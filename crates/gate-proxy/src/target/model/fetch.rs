@@ -91,7 +91,7 @@ pub(super) async fn fetch(
     };
     let outgoing = match outgoing(origin, call, target) {
         Ok(outgoing) => outgoing,
-        Err(fault) => return Fetched::unsent(Bad::Final(fault)),
+        Err(bad) => return Fetched::unsent(bad),
     };
     let credential = target.provider.credentials.get(index);
     let secret = credential.and_then(|credential| credential.secret.as_deref());

@@ -41,7 +41,7 @@ pub(super) fn from(
             return false;
         }
         Err(Bad::Refused(refused)) => refused,
-        Err(Bad::Failed { stale: true, .. } | Bad::Final(_)) => return false,
+        Err(Bad::Failed { stale: true, .. } | Bad::Unfit(_) | Bad::Final(_)) => return false,
         Err(Bad::Failed { .. }) => {
             target.state.limiter.overloaded(now);
             return target.state.failed(now, None);

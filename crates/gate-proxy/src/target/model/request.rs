@@ -1,14 +1,20 @@
 //! The request for one target: the caller's body with another model name, or translated; and a
 //! head of our own.
 
+use super::attempt::Bad;
 use super::call::{Call, not_understood};
 use super::fetch::Origin;
 use super::{Provider, ProviderTarget};
 use bytes::Bytes;
-use gate_ai::{Loss, TranslateOptions, prepare_native, translate_request, versioned_body};
+use gate_ai::{
+    DialectError, Loss, TranslateOptions, prepare_native, translate_request, versioned_body,
+};
 use gate_flow::Fault;
 use gate_kit::http::{HeaderId, Headers, Method, RequestHead, Version};
 use gate_model::fault::FaultCode;
+
+/// Most characters of a list of losses that a caller is told.
+const LISTED_MAX: usize = 2_000;
 
 /// What is to be sent to one target.
 pub(super) struct Outgoing {
@@ -23,7 +29,7 @@ pub(super) fn outgoing(
     origin: Origin<'_>,
     call: &Call<'_>,
     target: &ProviderTarget,
-) -> Result<Outgoing, Fault> {
+) -> Result<Outgoing, Bad> {
     let spoken = target.spoken(call.dialect);
     let now_unix_s = origin.started_unix.as_secs();
     let mut options = TranslateOptions {
@@ -52,7 +58,13 @@ pub(super) fn outgoing(
         });
     }
     let translated = translate_request(call.dialect, spoken, &call.body, &target.model, &options)
-        .map_err(|error| not_understood(&error))?;
+        .map_err(|error| match error {
+        DialectError::Untranslatable { .. } => Bad::Unfit(not_understood(&error)),
+        error => Bad::Final(not_understood(&error)),
+    })?;
+    if call.model.refuses_losses && !translated.losses.is_empty() {
+        return Err(Bad::Unfit(would_lose(&translated.losses)));
+    }
     options.include_usage = translated.include_usage;
     let body = match target.version_in_body(spoken) {
         Some(version) => versioned(&translated.body, version)?,
@@ -66,8 +78,23 @@ pub(super) fn outgoing(
     })
 }
 
-fn versioned(body: &[u8], version: &str) -> Result<Bytes, Fault> {
-    let made = versioned_body(body, version).map_err(|error| not_understood(&error))?;
+/// The fault of a request that this target could be sent in part only.
+fn would_lose(losses: &[Loss]) -> Fault {
+    let each: Vec<String> = losses
+        .iter()
+        .map(|loss| format!("`{}` ({})", loss.field, loss.reason))
+        .collect();
+    let mut list = each.join("; ");
+    if let Some((end, _)) = list.char_indices().nth(LISTED_MAX) {
+        list.truncate(end);
+        list.push_str(" ...");
+    }
+    Fault::new(FaultCode::LossyTranslation).message(format!("Not sent: {list}."))
+}
+
+fn versioned(body: &[u8], version: &str) -> Result<Bytes, Bad> {
+    let made = versioned_body(body, version);
+    let made = made.map_err(|error| Bad::Final(not_understood(&error)))?;
     Ok(made.into())
 }
 

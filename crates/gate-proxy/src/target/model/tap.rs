@@ -7,7 +7,7 @@
 use super::answer::pieces;
 use super::state::TargetState;
 use super::watch::Watch;
-use gate_ai::{ErrorClass, StreamTap, Usage};
+use gate_ai::{ErrorClass, Loss, StreamTap, Usage};
 use gate_flow::{AiFacts, Exchange};
 use gate_kit::clock::{Clock, Moment};
 use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame};
@@ -65,6 +65,19 @@ impl Tap {
         facts.cache_written_hour_tokens = usage.cache_written_1h_tokens;
         facts.audio_input_tokens = usage.audio_input_tokens;
         facts.audio_output_tokens = usage.audio_output_tokens;
+    }
+
+    /// Notes what a stream lost, beside what its request did.
+    pub(super) fn losses(&self, losses: &[Loss]) {
+        let Some(facts) = self.facts.as_ref().filter(|_| !losses.is_empty()) else {
+            return;
+        };
+        let noted = &mut facts.borrow_mut().losses;
+        for loss in losses {
+            if !noted.iter().any(|known| **known == *loss.field) {
+                noted.push((*loss.field).into());
+            }
+        }
     }
 
     /// Notes the first token, once it is seen.

@@ -123,6 +123,11 @@ fn bedrock(seen: &Seen) -> Reply {
         return Reply::text(answer.to_string()).header("content-type", "application/json");
     }
     assert_eq!(how, "converse-stream");
+    streamed(said, stop, &usage)
+}
+
+/// The same in frames.
+fn streamed(said: Result<String, Value>, stop: &str, usage: &Value) -> Reply {
     let mut stream = frame("messageStart", &json!({ "role": "assistant", "p": "ab" }));
     let mut delta = |delta: Value| {
         let payload = json!({ "contentBlockIndex": 0, "delta": delta, "p": "abcdef" });
