@@ -4,6 +4,7 @@
 //! Compiled into the example `facts`, which `gen` runs once the registries are written, and into
 //! the tests of xtask, so that `xtask` itself never depends on a crate with generated files.
 
+use gate_ai::losses::{Dialects, Entry, table};
 use gate_ai::provider::{CredentialPlace, MaxTokens, PROVIDERS, ProviderKind, StreamUsage};
 use gate_ai::{Dialect, error_body};
 use gate_flow::{AiFacts, Attempt, Fault, Outcome, Record};
@@ -30,6 +31,7 @@ pub(crate) fn facts() -> Value {
         "schema": gate_proxy::schema::configuration(POLICIES),
         "faults": faults.collect::<Vec<_>>(),
         "metrics": metrics(),
+        "losses": losses(),
         "variables": when::VARIABLES,
         "model_variables": when::MODEL_VARIABLES,
         "providers": PROVIDERS.iter().map(|kind| (kind.name, provider(kind))).collect::<Value>(),
@@ -79,6 +81,22 @@ fn provider(kind: &ProviderKind) -> Value {
         "telemetry": kind.telemetry_name,
         "serves": rows.collect::<Vec<_>>(),
     })
+}
+
+/// The table of losses, in its order.
+fn losses() -> Vec<Value> {
+    let side = |side| match side {
+        Dialects::Any => Value::Null,
+        Dialects::One(one) => json!([one.as_str()]),
+        Dialects::Some(some) => some.iter().map(|dialect| dialect.as_str()).collect(),
+    };
+    let entry = |entry: Entry| {
+        json!({
+            "from": side(entry.from), "to": side(entry.to), "field": entry.field,
+            "reason": entry.reason, "source": entry.source,
+        })
+    };
+    table().map(entry).collect()
 }
 
 fn said(dialect: Dialect, status: u16, code: FaultCode) -> String {

@@ -15,6 +15,7 @@ mod error;
 pub mod event_stream;
 pub mod failure;
 mod framing;
+pub mod guard;
 pub mod inspect;
 mod json;
 mod json_list;

@@ -1,9 +1,10 @@
 //! One request and its response in flight.
 
-use crate::{AiFacts, Caller, Record, Services, Snapshot};
+use crate::{AiFacts, Caller, GuardFacts, Record, Services, Snapshot};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Headers, Request, ResponseHead, Scheme};
 use smallvec::SmallVec;
+use std::any::Any;
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -39,12 +40,82 @@ pub struct Exchange {
     /// What a model call consumes, while its answer is still on its way; moved into the record when
     /// the exchange ends.
     pub ai: Option<Rc<RefCell<AiFacts>>>,
+    /// What guards find, while its answer is still on its way; moved into the record when the
+    /// exchange ends.
+    pub guard: Option<Rc<RefCell<GuardFacts>>>,
+    /// What policies remember between a request and its answer.
+    pub memory: Memory,
     /// What a call to a model has reserved, settled from the record when the exchange ends.
     pub reservation: Option<Box<dyn Reservation>>,
     /// Takes interim responses (1xx) for the caller, where the connection can carry them.
     pub interim: Option<Rc<dyn InterimSink>>,
     /// What the worker offers: clock, tracked tasks, outgoing requests.
     pub services: Rc<dyn Services>,
+}
+
+/// What an exchange of the gateway's own needs of the one it helps.
+#[derive(Clone)]
+pub struct Beside {
+    snapshot: Arc<Snapshot>,
+    client: Rc<Client>,
+    address: IpAddr,
+    services: Rc<dyn Services>,
+}
+
+impl Exchange {
+    /// What exchanges beside this one need.
+    #[must_use]
+    pub fn beside(&self) -> Beside {
+        Beside {
+            snapshot: self.snapshot.clone(),
+            client: self.client.clone(),
+            address: self.address,
+            services: self.services.clone(),
+        }
+    }
+}
+
+impl Beside {
+    /// What the worker offers.
+    #[must_use]
+    pub fn services(&self) -> &Rc<dyn Services> {
+        &self.services
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    /// An exchange of the gateway's own with this request: nobody is authenticated, no route is
+    /// taken, and no record is made of it. Whoever makes it accounts for it.
+    #[must_use]
+    pub fn exchange(&self, request: Request) -> Exchange {
+        let started = self.services.clock().now();
+        Exchange {
+            snapshot: self.snapshot.clone(),
+            request,
+            client: self.client.clone(),
+            address: self.address,
+            route: None,
+            parameters: Parameters::default(),
+            caller: None,
+            response_headers: Headers::new(),
+            overrides: Overrides::default(),
+            record: Record {
+                started,
+                ..Record::default()
+            },
+            moment: started,
+            ai: None,
+            guard: None,
+            memory: Memory::default(),
+            reservation: None,
+            interim: None,
+            services: self.services.clone(),
+        }
+    }
 }
 
 /// What a call to a model may cost, set aside before it was made.
@@ -107,6 +178,33 @@ pub struct Overrides {
     pub idle: Option<Duration>,
     /// Bytes of request body.
     pub body: Option<u64>,
+}
+
+/// What policies remember between a request and its answer, by policy. Takes no memory until one
+/// does.
+#[derive(Default)]
+pub struct Memory(Vec<(usize, Box<dyn Any>)>);
+
+impl Memory {
+    /// Keeps something for this policy, in place of what it kept of the same type.
+    pub fn keep<T: Any>(&mut self, policy: &impl Sized, value: T) {
+        drop(self.take::<T>(policy));
+        self.0.push((address(policy), Box::new(value)));
+    }
+
+    /// Gives back what this policy kept.
+    pub fn take<T: Any>(&mut self, policy: &impl Sized) -> Option<T> {
+        let is_it =
+            |(owner, value): &(usize, Box<dyn Any>)| *owner == address(policy) && value.is::<T>();
+        let position = self.0.iter().position(is_it)?;
+        let (_, value) = self.0.swap_remove(position);
+        value.downcast().ok().map(|value| *value)
+    }
+}
+
+/// A policy is one object behind a shared pointer, so that its address tells it from others.
+fn address(policy: &impl Sized) -> usize {
+    std::ptr::from_ref(policy).addr()
 }
 
 /// Where interim responses (1xx) go.

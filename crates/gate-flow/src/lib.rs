@@ -14,12 +14,15 @@ mod services;
 mod snapshot;
 
 pub use compile::{CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState};
-pub use exchange::{Client, Exchange, InterimSink, Overrides, Parameters, Reservation, TlsFacts};
+pub use exchange::{
+    Beside, Client, Exchange, InterimSink, Memory, Overrides, Parameters, Reservation, TlsFacts,
+};
 pub use fault::Fault;
 pub use policy::{Condition, Policy, Verdict};
 pub use record::{
-    AiFacts, Attempt, Detours, Leg, LegEnd, Needs, Outcome, Record, Seam, Tariff, TraceContext,
+    AiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome, Record, Seam,
+    Tariff, TraceContext,
 };
 pub use run::{Passed, run_request, run_response};
-pub use services::{FetchError, FetchRequest, Fetched, LocalFuture, Services};
+pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};
 pub use snapshot::{Caller, Callers, Found, Route, Router, Snapshot, Step, Target};

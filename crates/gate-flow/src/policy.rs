@@ -22,6 +22,19 @@ pub trait Policy: Send + Sync {
     fn response(&self, exchange: &mut Exchange, response: &mut Response) {
         let _ = (exchange, response);
     }
+
+    /// What the loop calls instead of [`Self::response`], for a policy that has to wait before the
+    /// head of its answer can leave, such as one that reads a whole body first. `None` when there
+    /// is nothing to wait for; a fault takes the place of the response. A future may be dropped
+    /// midway, when the caller goes away.
+    fn answer<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+        response: &'a mut Response,
+    ) -> Option<LocalFuture<'a, Result<(), Fault>>> {
+        self.response(exchange, response);
+        None
+    }
 }
 
 /// A policy's answer.

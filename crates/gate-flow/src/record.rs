@@ -60,6 +60,8 @@ pub struct Record {
     pub outcome: Outcome,
     /// What a call to a model consumed.
     pub ai: Option<Box<AiFacts>>,
+    /// What guards found.
+    pub guard: Option<Box<GuardFacts>>,
 }
 
 /// One try at an endpoint.
@@ -278,4 +280,43 @@ pub struct Seam {
     pub provider_model: Arc<str>,
     /// Bytes of the answer's text in front of the seam.
     pub text_bytes: u64,
+}
+
+/// What guards found in an exchange. What it was, as text, is never kept.
+#[derive(Debug, Clone, Default)]
+pub struct GuardFacts {
+    /// One per rule and point; bounded by the rules of the route.
+    pub verdicts: Vec<GuardVerdict>,
+    /// Tokens that models which judged have read and written.
+    pub judge_tokens: u64,
+    /// A rule ended a stream whose head had left, so that the fault is not in its status.
+    pub cut: bool,
+}
+
+/// How often a guard's rule found something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GuardVerdict {
+    /// The rule's name.
+    pub rule: Arc<str>,
+    /// Where: `request`, `response`, `tool_call` or `tool_result`.
+    pub point: &'static str,
+    /// What was done: `observe`, `mask`, `redact`, `block`, or `failed` for a guard elsewhere that
+    /// did not answer.
+    pub action: &'static str,
+    /// How often.
+    pub count: u32,
+}
+
+impl GuardFacts {
+    /// Adds a verdict to those of the same rule, point and action.
+    pub fn add(&mut self, verdict: GuardVerdict) {
+        let is_same = |known: &&mut GuardVerdict| {
+            (&known.rule, known.point, known.action)
+                == (&verdict.rule, verdict.point, verdict.action)
+        };
+        match self.verdicts.iter_mut().find(is_same) {
+            Some(known) => known.count = known.count.saturating_add(verdict.count),
+            None => self.verdicts.push(verdict),
+        }
+    }
 }

@@ -72,17 +72,28 @@ pub async fn run_request(
     Ok(None)
 }
 
-/// Runs the response side: the steps that were passed, in reverse.
-pub fn run_response(
+/// Runs the response side: the steps that were passed, in reverse. `render` turns the fault of a
+/// step into the response that the steps before it see.
+pub async fn run_response(
     steps: &[Step],
     exchange: &mut Exchange,
     passed: Passed,
     response: &mut Response,
+    render: impl Fn(&mut Exchange, Fault) -> Response,
 ) {
     let mut left = passed.0;
     while left != 0 {
         let index = 63 - left.leading_zeros() as usize;
         left &= !(1 << index);
-        steps[index].policy.response(exchange, response);
+        let step = &steps[index];
+        let result = match step.policy.answer(exchange, response) {
+            None => continue,
+            Some(later) => later.await,
+        };
+        exchange.moment = exchange.services.clock().now();
+        if let Err(fault) = result {
+            exchange.record.answered_by = Some(step.name);
+            *response = render(exchange, fault);
+        }
     }
 }

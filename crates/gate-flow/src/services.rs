@@ -52,9 +52,25 @@ pub struct FetchRequest {
     pub bytes_max: usize,
     /// Hosts that may resolve to loopback, link-local or metadata addresses.
     pub allow_private: Vec<String>,
-    /// A form to post (`application/x-www-form-urlencoded`), encoded already; asked for by GET
-    /// without one.
-    pub form: Option<String>,
+    /// What to send: a POST with this; a GET without.
+    pub post: Option<FetchPost>,
+}
+
+/// What a fetch sends.
+#[derive(Clone)]
+pub struct FetchPost {
+    /// Its content type.
+    pub content_type: &'static str,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Further header fields, credentials among them: they are never printed.
+    pub headers: Vec<(String, String)>,
+}
+
+impl std::fmt::Debug for FetchPost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FetchPost({} bytes)", self.body.len())
+    }
 }
 
 /// A fetched document.

@@ -22,6 +22,9 @@ pub struct Snapshot {
     pub router: Box<dyn Router>,
     /// Who may call, by what they present.
     pub callers: Callers,
+    /// Every model, whatever its routes: for the gateway's own questions, such as those of a model
+    /// that judges.
+    pub models: Box<dyn Target>,
 }
 
 /// A route, compiled.

@@ -92,6 +92,7 @@ fault_codes! {
     AmbiguousFraming = "ambiguous_framing", 400, Client, Never, "The request's length could be read in two ways.";
     InvalidPath = "invalid_path", 400, Client, Never, "The path cannot be normalised.";
     InvalidBody = "invalid_body", 400, Client, Never, "The request's body is not what this route understands.";
+    GuardBlocked = "guard_blocked", 400, Client, Never, "A guard does not let this pass.";
     LossyTranslation = "lossy_translation", 400, Client, Never, "The model's provider cannot express all of the request.";
     CredentialMissing = "credential_missing", 401, Client, Never, "The request carries no credential.";
     CredentialInvalid = "credential_invalid", 401, Client, Never, "The credential is not valid.";
@@ -131,6 +132,7 @@ impl FaultCode {
             FaultCode::MalformedRequest | FaultCode::AmbiguousFraming | FaultCode::InvalidPath => 3,
             FaultCode::InvalidBody | FaultCode::LossyTranslation => 3,
             FaultCode::TransferCodingUnknown => 3,
+            FaultCode::GuardBlocked => 3,
             FaultCode::UpstreamTimeout | FaultCode::RequestTimeout => 4,
             FaultCode::RouteNotFound | FaultCode::MethodNotAllowed => 12,
             FaultCode::ModelNotFound => 5,

@@ -6,8 +6,8 @@
 
 use gate_flow::{
     Caller, Callers, Client, CompileContext, Exchange, Fault, FetchError, FetchRequest, Fetched,
-    Found, LocalFuture, Overrides, Parameters, Policy, PolicyDescriptor, PolicyKind, Record, Route,
-    Router, SecretSource, Services, SharedState, Snapshot, Target, Verdict,
+    Found, LocalFuture, Memory, Overrides, Parameters, Policy, PolicyDescriptor, PolicyKind,
+    Record, Route, Router, SecretSource, Services, SharedState, Snapshot, Target, Verdict,
 };
 use gate_kit::clock::{Clock, ManualClock, Moment};
 use gate_kit::http::{
@@ -170,6 +170,8 @@ impl Harness {
                 ..Record::default()
             },
             ai: None,
+            guard: None,
+            memory: Memory::default(),
             reservation: None,
             interim: None,
             services: self.services.clone(),
@@ -199,7 +201,11 @@ impl Harness {
         exchange: &mut Exchange,
         mut response: Response,
     ) -> Response {
-        policy.response(exchange, &mut response);
+        if let Some(later) = policy.answer(exchange, &mut response)
+            && let Err(fault) = self.block_on(later)
+        {
+            panic!("the policy refused the answer: {fault}");
+        }
         response.head.headers.extend(&exchange.response_headers);
         response
     }
@@ -325,6 +331,7 @@ fn snapshot(callers: Callers) -> Snapshot {
         routes: vec![route],
         router: Box::new(OneRoute),
         callers,
+        models: Box::new(Oracle),
     }
 }
 
@@ -333,6 +340,32 @@ struct OneRoute;
 impl Router for OneRoute {
     fn find(&self, _: &str, _: &RequestHead, _: &mut Parameters) -> Found {
         Found::Route(0)
+    }
+}
+
+/// A model that answers PASS unless the text says `bad`, and not at all to `mute`.
+struct Oracle;
+
+impl Target for Oracle {
+    fn call<'a>(&'a self, exchange: &'a mut Exchange) -> LocalFuture<'a, Result<Response, Fault>> {
+        Box::pin(async {
+            let body = exchange.request.body.collect(1 << 20).await.expect("small");
+            let question = std::str::from_utf8(&body).expect("JSON");
+            if question.contains("mute") {
+                return Err(FaultCode::UpstreamTimeout.into());
+            }
+            let word = if question.contains("<text>bad") {
+                "BLOCK"
+            } else {
+                "pass."
+            };
+            let answer = format!(r#"{{"choices":[{{"message":{{"content":"{word}"}}}}]}}"#);
+            Ok(response(
+                200,
+                &[("content-type", "application/json")],
+                Body::Full(answer.into()),
+            ))
+        })
     }
 }
 

@@ -104,6 +104,7 @@ impl Compiler<'_> {
         if findings.iter().any(Finding::is_error) {
             return Err(findings);
         }
+        let names: Vec<String> = resources.models.keys().cloned().collect();
         let snapshot = Snapshot {
             revision,
             digest: digest(&document.root),
@@ -111,6 +112,7 @@ impl Compiler<'_> {
             routes,
             router: Box::new(router),
             callers,
+            models: Box::new(ToModels::new(&models, &names)),
         };
         Ok(Compiled {
             snapshot: Arc::new(snapshot),

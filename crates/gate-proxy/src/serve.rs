@@ -23,7 +23,9 @@ pub async fn serve(exchange: &mut Exchange) -> Response {
             exchange,
             passed,
             &mut response,
-        );
+            respond::fault,
+        )
+        .await;
     }
     if !exchange.response_headers.is_empty() {
         response.head.headers.extend(&exchange.response_headers);

@@ -179,28 +179,7 @@ async fn fetch(shared: &Shared, request: &FetchRequest) -> Result<Fetched, Fetch
     let io = connect(&shared.dns, &endpoint, &options)
         .await
         .map_err(|e| fail(e.to_string()))?;
-    let mut headers = Headers::new();
-    headers.append_known(HeaderId::UserAgent, b"tidegate");
-    headers.append_known(HeaderId::Accept, b"application/json");
-    let (method, body) = match &request.form {
-        Some(form) => {
-            let kind = b"application/x-www-form-urlencoded";
-            headers.append_known(HeaderId::ContentType, kind);
-            (
-                Method::Post,
-                Body::from(Chunk::from(form.clone().into_bytes())),
-            )
-        }
-        None => (Method::Get, Body::Empty),
-    };
-    let head = RequestHead {
-        method,
-        authority: authority.to_owned(),
-        target: path.to_owned(),
-        version: Version::Http11,
-        headers,
-        upgrade: None,
-    };
+    let (head, body) = message(request, authority, path).map_err(fail)?;
     let connection = ClientConnection::new(io);
     let mut exchange = ClientExchange::start(connection, &head, body, http1::Limits::default())
         .map_err(|error| fail(format!("{error:?}")))?;
@@ -221,6 +200,38 @@ async fn fetch(shared: &Shared, request: &FetchRequest) -> Result<Fetched, Fetch
         max_age,
         body: body.to_vec(),
     })
+}
+
+/// What is sent for a fetch.
+fn message(
+    request: &FetchRequest,
+    authority: &str,
+    path: &str,
+) -> Result<(RequestHead, Body), String> {
+    let mut headers = Headers::new();
+    headers.append_known(HeaderId::UserAgent, b"tidegate");
+    headers.append_known(HeaderId::Accept, b"application/json");
+    let (method, body) = match &request.post {
+        None => (Method::Get, Body::Empty),
+        Some(post) => {
+            headers.append_known(HeaderId::ContentType, post.content_type.as_bytes());
+            for (name, value) in &post.headers {
+                headers
+                    .try_append(name.as_bytes(), value.as_bytes())
+                    .map_err(|error| error.to_string())?;
+            }
+            (Method::Post, Body::from(Chunk::from(post.body.clone())))
+        }
+    };
+    let head = RequestHead {
+        method,
+        authority: authority.to_owned(),
+        target: path.to_owned(),
+        version: Version::Http11,
+        headers,
+        upgrade: None,
+    };
+    Ok((head, body))
 }
 
 fn max_age(value: &str) -> Option<u64> {

@@ -11,7 +11,9 @@ use crate::process::Shared;
 use crate::record::{time, trace};
 use crate::services::WorkerServices;
 use crate::upstream::pool;
-use gate_flow::{Client, Exchange, InterimSink, Outcome, Overrides, Parameters, Record, Services};
+use gate_flow::{
+    Client, Exchange, InterimSink, Memory, Outcome, Overrides, Parameters, Record, Services,
+};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyStream, Frame, Headers, Request};
 use std::cell::{Cell, Ref, RefCell};
@@ -269,6 +271,8 @@ impl Worker {
             moment: record.started,
             record,
             ai: None,
+            guard: None,
+            memory: Memory::default(),
             reservation: None,
             interim,
             services: self.services.clone(),
@@ -335,6 +339,15 @@ impl Open {
                 record.fault = record.fault.or(detours.fault);
             }
             record.ai = Some(Box::new(ai));
+        }
+        if let Some(guard) = self.exchange.guard.take() {
+            let guard = guard.take();
+            if guard.cut {
+                record
+                    .fault
+                    .get_or_insert(gate_model::fault::FaultCode::GuardBlocked);
+            }
+            record.guard = Some(Box::new(guard));
         }
         match self.exchange.reservation.take() {
             Some(reservation) => reservation.settle(&mut self.exchange.record),

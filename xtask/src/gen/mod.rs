@@ -6,6 +6,7 @@
 
 mod components;
 mod errors;
+mod losses;
 mod metrics;
 mod policies;
 mod providers;
@@ -76,6 +77,7 @@ fn pages(root: &Path) -> Result<Vec<Output>, String> {
     let facts = facts()?;
     let mut pages = errors::pages(&facts)?;
     pages.push(metrics::page(&facts)?);
+    pages.push(losses::page(&facts)?);
     pages.extend(reference::pages(root, &facts)?);
     Ok(pages)
 }

@@ -193,6 +193,27 @@ impl<'a> Scanner<'a> {
         Ok(Some(key))
     }
 
+    /// Consumes the opening bracket of a list.
+    pub(crate) fn open_list(&mut self) -> Result<(), ScanError> {
+        self.expect(b'[')
+    }
+
+    /// Whether the list whose bracket was opened has a further element, which is next; at the
+    /// closing bracket, which is consumed, it has none.
+    pub(crate) fn next_element(&mut self, first: &mut bool) -> Result<bool, ScanError> {
+        match self.peek() {
+            Some(b']') => {
+                self.pos += 1;
+                return Ok(false);
+            }
+            Some(b',') if !*first => self.pos += 1,
+            Some(_) if *first => {}
+            _ => return self.error(),
+        }
+        *first = false;
+        Ok(true)
+    }
+
     /// [`Self::next_key`] for the few loops that run for every exchange: the usual key is read in
     /// place instead of behind a call.
     #[inline(always)]

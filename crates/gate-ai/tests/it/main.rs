@@ -6,6 +6,7 @@
 mod cassettes;
 mod converse;
 mod generate_content;
+mod guard;
 mod native;
 mod oracle;
 mod pairs;

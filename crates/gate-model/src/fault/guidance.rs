@@ -66,6 +66,14 @@ guidance! {
          "The body of one dialect posted to the path of the other (`/v1/messages`, `/v1/chat/completions`)."];
         ["Read the message: it names the field and the rule.",
          "Send the body that the vendor's SDK sends."];
+    GuardBlocked:
+        "A rule of the route's `guard` whose action is `block` found something in the request, in a tool's result or in the model's answer. An answer that is being streamed ends with this error as its last event.";
+        ["The text holds what the rule looks for: a secret, personal data, a listed word, too much text.",
+         "A guard elsewhere, or the model that judges, said no.",
+         "A rule that is too broad for what this route is used for."];
+        ["Look at `guard` in the access log: it names the rule, the point (`request`, `response`, `tool_call`, `tool_result`) and how often it found something.",
+         "Set the policy's `mode` to `observe` and look at `tidegate_guard_findings_total` before the rule blocks again.",
+         "Give the rule `action: redact` where the model needs no more than a placeholder."];
     LossyTranslation:
         "The request is in another dialect than the provider's, the model says `lossy: refuse`, and something in the request has no counterpart in the provider's dialect. Nothing was sent. The message lists what would have been lost, by the names of the page of losses in the reference.";
         ["The request uses a member that only one vendor has, such as a seed, a cache marker or a tool that runs at the vendor.",

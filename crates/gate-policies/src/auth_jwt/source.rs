@@ -157,7 +157,7 @@ impl Remote {
             timeout: self.plan.timeout,
             bytes_max: SET_BYTES_MAX,
             allow_private: self.plan.allow_private.clone(),
-            form: None,
+            post: None,
         };
         let worker = services.clone();
         services.spawn(Box::pin(async move {

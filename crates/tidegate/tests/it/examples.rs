@@ -13,10 +13,11 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 10] = [
+const CALLED: [&str; 11] = [
     "budgets.yaml",
     "edge-policies.yaml",
     "grpc.yaml",
+    "guard.yaml",
     "http-api.yaml",
     "models-fallback.yaml",
     "models-routing.yaml",
@@ -410,4 +411,73 @@ fn observability() {
     let row = || std::fs::read_to_string(&log).unwrap_or_default();
     eventually("the row is written", || row().contains("tester/1"));
     assert!(!row().contains("hidden"));
+}
+
+#[test]
+fn guard() {
+    let provider = Upstream::start(|seen| {
+        let body = String::from_utf8_lossy(&seen.body);
+        let chunk = |text: &str| {
+            format!(
+                "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n"
+            )
+        };
+        let text = match body.contains("for a key") {
+            true => ["it is ", "AKIAIO", "SFODNN7EXAMPLE", " ok"],
+            false => ["I wrote to [EMA", "IL_1] about Pro", "ject Tern", "."],
+        };
+        let stream: String = text.iter().map(|text| chunk(text)).collect();
+        let reply = Reply::text(stream + "data: [DONE]\n\n").split(7);
+        reply.header("content-type", "text/event-stream")
+    });
+    let here = format!("openai: {{ base_url: \"http://{}/v1\",", provider.address);
+    let gateway = Example::new("guard.yaml")
+        .replace("openai: {", &here)
+        .run(&[("OPENAI_API_KEY", "a")]);
+    let ask = |text: &str| {
+        let body = serde_json::json!({ "model": "assistant", "stream": true,
+            "messages": [{ "role": "user", "content": text }] });
+        let (json, body) = ("content-type: application/json", body.to_string());
+        gateway.curl("/v1/chat/completions", &["-H", json, "-d", &body])
+    };
+    let answer = ask("Write to jane@example.com.").expect(200).body;
+    let seen = String::from_utf8(provider.seen()[0].body.clone()).unwrap();
+    assert!(
+        seen.contains("Write to [EMAIL_1].") && !seen.contains("jane"),
+        "{seen}"
+    );
+    let text: String = answer
+        .lines()
+        .filter_map(|line| {
+            serde_json::from_str::<serde_json::Value>(line.strip_prefix("data: ")?).ok()
+        })
+        .filter_map(|event| {
+            event["choices"][0]["delta"]["content"]
+                .as_str()
+                .map(str::to_owned)
+        })
+        .collect();
+    assert_eq!(text, "I wrote to jane@example.com about ******* ****.");
+    assert!(answer.ends_with("data: [DONE]\n\n"), "{answer}");
+
+    let cut = ask("I ask for a key.").expect(200).body;
+    assert!(
+        cut.contains("it is") && cut.contains("guard_blocked"),
+        "{cut}"
+    );
+    assert!(!cut.contains("AKIA") && !cut.contains("ok\""), "{cut}");
+
+    let refused = ask("password = \"Xk29fLq81z\"").expect(400).json();
+    assert_eq!(refused["error"]["code"], "guard_blocked");
+    assert!(!refused.to_string().contains("Xk29"), "{refused}");
+    assert_eq!(provider.seen().len(), 2, "the refused request went nowhere");
+    eventually("findings are counted", || {
+        let metrics = gateway.metrics();
+        [
+            "personal\",point=\"request\",action=\"redact",
+            "keys\",point=\"response\",action=\"block",
+        ]
+        .iter()
+        .all(|labels| metrics.contains(labels))
+    });
 }

@@ -4,7 +4,7 @@
 //! cursor, and redacted, so that no credential is written.
 
 use super::super::{redact, row::Row, time, trace};
-use gate_flow::{AiFacts, Attempt, Detours};
+use gate_flow::{AiFacts, Attempt, Detours, GuardFacts};
 use std::io::Write;
 use std::time::Duration;
 
@@ -49,6 +49,9 @@ pub(super) fn write_json(to: &mut Vec<u8>, row: &Row) {
     attempts(to, &record.attempts);
     if let Some(ai) = &record.ai {
         model(to, ai);
+    }
+    if let Some(guard) = &record.guard {
+        verdicts(to, guard);
     }
     number(to, "revision", record.revision);
     if record.trace.trace_id != [0; 16] {
@@ -190,6 +193,26 @@ fn model(to: &mut Vec<u8>, ai: &AiFacts) {
             detours(to, taken);
         }
     });
+}
+
+fn verdicts(to: &mut Vec<u8>, guard: &GuardFacts) {
+    key(to, "guard");
+    to.push(b'[');
+    for (position, verdict) in guard.verdicts.iter().enumerate() {
+        if position > 0 {
+            to.push(b',');
+        }
+        to.push(b'{');
+        text(to, "rule", &verdict.rule);
+        text(to, "point", verdict.point);
+        text(to, "action", verdict.action);
+        number(to, "count", verdict.count.into());
+        to.push(b'}');
+    }
+    to.push(b']');
+    if guard.judge_tokens > 0 {
+        number(to, "judge_tokens", guard.judge_tokens);
+    }
 }
 
 /// What happened besides one plain try; what did not happen is left out.

@@ -19,7 +19,7 @@ type Counted = (
 pub(super) fn requests(page: &mut Exposition, sum: &Shard) {
     let mut rows = sum.routes.sorted();
     rows.retain(|(_, series)| series.duration.count() > 0);
-    let counters: [Counted; 4] = [
+    let counters: [Counted; 5] = [
         (
             "tidegate_requests",
             "Finished exchanges; status 0 when none was sent.",
@@ -39,6 +39,11 @@ pub(super) fn requests(page: &mut Exposition, sum: &Shard) {
             "tidegate_policy_answers",
             "Exchanges that a policy answered or refused.",
             policies,
+        ),
+        (
+            "tidegate_guard_findings",
+            "What guards found, by rule, point and what was done about it.",
+            guards,
         ),
     ];
     for (name, help, samples) in counters {
@@ -71,6 +76,27 @@ pub(super) fn requests(page: &mut Exposition, sum: &Shard) {
     );
     for (route, series) in &rows {
         page.histogram(&[("route", route)], &SIZE, &series.response_bytes);
+    }
+}
+
+fn guards(page: &mut Exposition, route: &str, series: &RouteSeries) {
+    for (verdict, count) in &series.guards {
+        let labels = [
+            ("route", route),
+            ("rule", &*verdict.rule),
+            ("point", verdict.point),
+            ("action", verdict.action),
+        ];
+        page.sample(&labels, *count);
+    }
+    if series.guards_other > 0 {
+        let labels = [
+            ("route", route),
+            ("rule", OTHER),
+            ("point", OTHER),
+            ("action", OTHER),
+        ];
+        page.sample(&labels, series.guards_other);
     }
 }
 

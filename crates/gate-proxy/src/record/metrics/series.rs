@@ -7,7 +7,7 @@
 use super::detours;
 use super::histogram::{DURATION, FIRST_TOKEN, Histogram, OPERATION, SIZE, TOKENS};
 use super::table::{Counts, KEYS_MAX, OTHER, Table};
-use gate_flow::{AiFacts, Attempt, Outcome, Record};
+use gate_flow::{AiFacts, Attempt, GuardVerdict, Outcome, Record};
 use gate_kit::http::{Method, Version};
 use gate_model::fault::FaultCode;
 use gate_model::units::Money;
@@ -62,6 +62,10 @@ pub(super) struct RouteSeries {
     pub(super) faults: Counts<FaultCode>,
     /// Answers by the policy that gave them.
     pub(super) answered: Counts<&'static str>,
+    /// Findings of guards, at most [`KEYS_MAX`] combinations.
+    pub(super) guards: Vec<(GuardVerdict, u64)>,
+    /// Findings that did not fit.
+    pub(super) guards_other: u64,
     pub(super) duration: Histogram,
     pub(super) request_bytes: Histogram,
     pub(super) response_bytes: Histogram,
@@ -169,6 +173,12 @@ impl Shard {
         if let Some(policy) = record.answered_by {
             route.answered.add(policy, 1);
         }
+        if let Some(guard) = &record.guard {
+            guard
+                .verdicts
+                .iter()
+                .for_each(|verdict| route.guarded(verdict, verdict.count.into()));
+        }
         route.duration.observe(&DURATION, nanos(record.duration));
         route.request_bytes.observe(&SIZE, record.request_bytes);
         route.response_bytes.observe(&SIZE, record.response_bytes);
@@ -234,7 +244,24 @@ impl Shard {
 }
 
 impl RouteSeries {
+    fn guarded(&mut self, verdict: &GuardVerdict, count: u64) {
+        let is_same = |known: &&mut (GuardVerdict, u64)| {
+            (&known.0.rule, known.0.point, known.0.action)
+                == (&verdict.rule, verdict.point, verdict.action)
+        };
+        let length = self.guards.len();
+        match self.guards.iter_mut().find(is_same) {
+            Some((_, sum)) => *sum += count,
+            None if length < KEYS_MAX => self.guards.push((verdict.clone(), count)),
+            None => self.guards_other += count,
+        }
+    }
+
     fn absorb(&mut self, other: &Self) {
+        for (verdict, count) in &other.guards {
+            self.guarded(verdict, *count);
+        }
+        self.guards_other += other.guards_other;
         self.requests.absorb(&other.requests);
         self.outcomes.absorb(&other.outcomes);
         self.faults.absorb(&other.faults);

@@ -204,7 +204,11 @@ impl ServiceAccount {
             timeout: TIMEOUT,
             bytes_max: ANSWER_MAX,
             allow_private: self.host().into_iter().collect(),
-            form: Some(form),
+            post: Some(gate_flow::FetchPost {
+                content_type: "application/x-www-form-urlencoded",
+                body: form.into_bytes(),
+                headers: Vec::new(),
+            }),
         });
         read(&answer.await.map_err(|error| error.to_string())?)
     }
