@@ -20,6 +20,10 @@ pub(super) fn serve(
         ModelsDialect::V1 if head.headers.contains(HeaderId::AnthropicVersion) => {
             ListingShape::Anthropic
         }
+        // Google's own clients ask at this path, too, and name themselves.
+        ModelsDialect::V1 if head.headers.get_named("x-goog-api-client").is_some() => {
+            ListingShape::Gemini
+        }
         ModelsDialect::V1 => ListingShape::OpenAi,
     };
     let allowed = models.iter().filter(|(name, _)| may_use(exchange, name));

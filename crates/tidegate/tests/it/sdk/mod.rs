@@ -5,6 +5,7 @@
 //! be reached, a line says what was skipped.
 
 mod bedrock;
+mod gemini;
 
 use crate::demo::Demo;
 use crate::support::{Gateway, Reply, Upstream};
@@ -14,7 +15,12 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The SDKs, at the versions that the tests were written with.
-const PACKAGES: [&str; 3] = ["openai==3.54.0", "anthropic==2.12.0", "boto3==1.44.5"];
+const PACKAGES: [&str; 4] = [
+    "openai==3.54.0",
+    "anthropic==2.12.0",
+    "boto3==1.44.5",
+    "google-genai==3.4.0",
+];
 /// Recordings per provider; more only repeat the same shapes.
 const RECORDINGS: usize = 60;
 
