@@ -293,7 +293,10 @@ fn encode_length(out: &mut Vec<u8>, length: u64) {
 }
 
 fn encode_upgrade(out: &mut Vec<u8>, protocol: &str) -> Result<(), EncodeError> {
-    if !protocol.bytes().all(|b| b == b'\t' || (b' '..0x7f).contains(&b)) {
+    if !protocol
+        .bytes()
+        .all(|b| b == b'\t' || (b' '..0x7f).contains(&b))
+    {
         return Err(EncodeError);
     }
     encode_field(out, b"upgrade", protocol.as_bytes());

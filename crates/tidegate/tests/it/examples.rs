@@ -13,7 +13,7 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 11] = [
+const CALLED: [&str; 12] = [
     "budgets.yaml",
     "claude-and-gpt.yaml",
     "edge-policies.yaml",
