@@ -150,8 +150,10 @@ fn the_schema_knows_every_component() {
     for name in [
         "auth_jwt",
         "auth_key",
+        "auth_sigv4",
         "compress",
         "cors",
+        "guard",
         "headers",
         "ip",
         "limit",
@@ -163,7 +165,18 @@ fn the_schema_knows_every_component() {
     ] {
         assert!(policies.iter().any(|known| known == name), "{name}");
     }
-    assert_eq!(choices("Provider"), ["anthropic", "openai"]);
+    let providers = choices("Provider");
+    for name in [
+        "anthropic",
+        "bedrock",
+        "compatible",
+        "gemini",
+        "openai",
+        "vertex",
+    ] {
+        assert!(providers.iter().any(|known| known == name), "{name}");
+    }
+    assert!(providers.len() >= 24, "{providers:?}");
     let policy = schema["$defs"]["Policy"]["oneOf"].as_array().unwrap();
     assert!(
         policy
