@@ -13,6 +13,7 @@ use std::sync::LazyLock;
 const REGISTRY: Registry = Registry {
     policies: gate_policies::POLICIES,
     condition: gate_policies::when::compile,
+    model_condition: gate_policies::when::compile_for_models,
 };
 
 struct Secrets;
@@ -54,6 +55,7 @@ fn compile(document: &Document) -> Result<String, Vec<Finding>> {
         clock: &Clock::System,
         dns: &DNS,
         folder: Path::new("/nonexistent"),
+        books: None,
     };
     let compiled = compiler.compile(document, 1)?;
     Ok(compiled.snapshot.digest.clone())
