@@ -123,6 +123,19 @@ pub struct Part<'a> {
     pub cache: Option<Text<'a>>,
 }
 
+impl Content<'_> {
+    /// What seals a thought that vendors other than Google may be handed: the signature, or the
+    /// thought itself where only its vendor can read it.
+    pub(crate) fn seal_for_others(&self) -> Option<&str> {
+        let seal = match self {
+            Self::Reasoning { signature, .. } => signature.as_deref()?,
+            Self::RedactedReasoning(data) => data,
+            _ => return None,
+        };
+        (!seal.starts_with(GOOGLE_SIGNATURE)).then_some(seal)
+    }
+}
+
 impl<'a> From<Content<'a>> for Part<'a> {
     fn from(content: Content<'a>) -> Self {
         Self {

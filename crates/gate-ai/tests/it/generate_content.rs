@@ -591,6 +591,40 @@ fn signatures_survive_a_turn_in_another_dialect() {
 }
 
 #[test]
+fn googles_signatures_are_handed_to_nobody_else() {
+    // As a caller of Messages holds them after a turn of Gemini's.
+    let request = json!({ "model": "alias", "max_tokens": 5, "messages": [
+        { "role": "user", "content": "x" },
+        { "role": "assistant", "content": [
+            { "type": "thinking", "thinking": "hm", "signature": "google:c2lnMQ==" },
+            { "type": "redacted_thinking", "data": "google:c2lnMg==" },
+            { "type": "text", "text": "y" },
+        ] },
+        { "role": "user", "content": "z" },
+    ] });
+    for to in [Dialect::Converse, Dialect::Responses] {
+        let options = TranslateOptions::default();
+        let body = request.to_string();
+        let made = translate_request(Dialect::Messages, to, body.as_bytes(), "m", &options);
+        let made = made.unwrap();
+        let text = String::from_utf8(made.body).unwrap();
+        assert!(
+            !text.contains("google:") && !text.contains("c2lnM"),
+            "{text}"
+        );
+        let lost = made
+            .losses
+            .iter()
+            .find(|loss| loss.field == "content.reasoning");
+        assert!(
+            lost.is_some_and(|loss| loss.listed),
+            "{to:?}: {:?}",
+            made.losses
+        );
+    }
+}
+
+#[test]
 fn claudes_signatures_survive_a_turn_in_googles_dialect() {
     let options = TranslateOptions::default();
     let answer = json!({

@@ -232,7 +232,11 @@ fn unsayable(content: &Content<'_>) -> Option<&'static str> {
             Source::Url(_) => Some("content.document.url"),
             Source::File(_) => Some("content.document.file"),
         },
-        Content::Reasoning { signature, .. } => signature.is_none().then_some("content.reasoning"),
+        // No vendor opens what another has sealed.
+        Content::Reasoning { .. } | Content::RedactedReasoning(_) => {
+            let sealed = content.seal_for_others().is_some();
+            (!sealed).then_some("content.reasoning")
+        }
         _ => None,
     }
 }
@@ -562,8 +566,8 @@ pub(super) fn write_answer_part(
     };
     match &part.content {
         Content::Text { text, .. } if text.is_empty() => Ok(()),
-        // Callers see thinking without a signature too; only handing it back needs one.
-        Content::Reasoning { .. } => {
+        // Callers see thinking whatever its seal; only handing it back needs the vendor's own.
+        Content::Reasoning { .. } | Content::RedactedReasoning(_) => {
             w.open();
             write_content(w, &part.content, &mut state)?;
             w.close();

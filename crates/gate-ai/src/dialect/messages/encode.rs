@@ -2,8 +2,8 @@
 
 use super::blocks::{tool_id, tool_input, write_citation};
 use crate::conversation::{
-    Content, Effort, Format, GOOGLE_SIGNATURE, Message, Part, Reasoning, Request, Role,
-    ServiceTier, Source, Tool, ToolChoice,
+    Content, Effort, Format, Message, Part, Reasoning, Request, Role, ServiceTier, Source, Tool,
+    ToolChoice,
 };
 use crate::json::write::Writer;
 use crate::{DialectError, Losses, TranslateOptions};
@@ -149,14 +149,7 @@ fn lacks_thoughts(messages: &[Message<'_>]) -> bool {
 
 /// Thoughts go back only as the vendor signed them.
 fn can_hand_back(content: &Content<'_>) -> bool {
-    match content {
-        Content::Reasoning { signature, .. } => {
-            let signature = signature.as_deref();
-            signature.is_some_and(|signature| !signature.starts_with(GOOGLE_SIGNATURE))
-        }
-        Content::RedactedReasoning(data) => !data.starts_with(GOOGLE_SIGNATURE),
-        _ => false,
-    }
+    content.seal_for_others().is_some()
 }
 
 fn write_thinking(

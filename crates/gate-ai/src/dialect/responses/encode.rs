@@ -2,8 +2,7 @@
 
 use super::write::{write_annotations, write_reasoning};
 use crate::conversation::{
-    Content, Format, GOOGLE_SIGNATURE, Message, Part, Reasoning, Request, Role, ServiceTier,
-    Source, ToolChoice,
+    Content, Format, Message, Part, Reasoning, Request, Role, ServiceTier, Source, ToolChoice,
 };
 use crate::dialect::chat_completions::address;
 use crate::json::write::Writer;
@@ -210,14 +209,8 @@ fn write_thinking(w: &mut Writer<'_>, request: &Request<'_>, losses: &mut Losses
 }
 
 fn has_sealed(message: &Message<'_>) -> bool {
-    message.parts.iter().any(|part| match &part.content {
-        Content::Reasoning {
-            signature: Some(sealed),
-            ..
-        }
-        | Content::RedactedReasoning(sealed) => !sealed.starts_with(GOOGLE_SIGNATURE),
-        _ => false,
-    })
+    let mut parts = message.parts.iter();
+    parts.any(|part| part.content.seal_for_others().is_some())
 }
 
 /// One turn as items: texts that stand beside each other are one message.
@@ -279,12 +272,11 @@ fn write_item(
             w.close();
         }
         // No vendor opens what another has sealed.
-        Content::Reasoning {
-            signature: Some(sealed),
-            ..
+        content @ (Content::Reasoning {
+            signature: Some(_), ..
         }
-        | Content::RedactedReasoning(sealed)
-            if sealed.starts_with(GOOGLE_SIGNATURE) =>
+        | Content::RedactedReasoning(_))
+            if content.seal_for_others().is_none() =>
         {
             losses.add("content.reasoning");
         }
