@@ -7,11 +7,13 @@
 
 mod ai;
 mod config;
+mod rpc;
 
 pub use ai::{
     chat_completions, converse, event_stream, generate_content, messages, responses, sse,
 };
 pub use config::config;
+pub use rpc::rpc;
 
 use gate_kit::http::{Headers, Method, Version};
 use gate_net::http1::{
@@ -34,6 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("client_hello", client_hello),
     ("config", config),
     ("sse", sse),
+    ("rpc", rpc),
     ("event_stream", event_stream),
     ("chat_completions", chat_completions),
     ("messages", messages),

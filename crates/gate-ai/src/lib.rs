@@ -28,6 +28,7 @@ pub mod prices;
 mod probe;
 pub mod provider;
 mod resume;
+pub mod rpc;
 pub mod sse;
 mod tap;
 pub mod tokens;

@@ -20,8 +20,8 @@ pub use exchange::{
 pub use fault::Fault;
 pub use policy::{Condition, Policy, Verdict};
 pub use record::{
-    AiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome, Record, Seam,
-    Tariff, TraceContext,
+    AiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome, Record,
+    RpcFacts, Seam, Tariff, TraceContext,
 };
 pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};

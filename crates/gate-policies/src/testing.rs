@@ -171,6 +171,7 @@ impl Harness {
             },
             ai: None,
             guard: None,
+            rpc: None,
             memory: Memory::default(),
             reservation: None,
             interim: None,

@@ -8,7 +8,9 @@ use crate::money::Treasury;
 use crate::money::compile::{allowed, check_keys};
 use crate::process::Upstreams;
 use crate::route::Routes;
+use crate::target::agent::to_agent;
 use crate::target::fixed::Fixed;
+use crate::target::mcp::{self, Servers};
 use crate::target::model::{Models, ToModels};
 use crate::target::upstream::ToUpstream;
 use crate::tcp::TcpRoute;
@@ -97,8 +99,14 @@ impl Compiler<'_> {
         let upstreams = work.upstreams();
         let treasury = Arc::new(Treasury::compile(&mut work));
         let models = Models::compile(&mut work, &treasury);
+        let servers = mcp::compile_servers(&mut work);
         let callers = work.callers();
-        let (routes, router) = work.routes(&upstreams, &models);
+        let called = Called {
+            upstreams: &upstreams,
+            models: &models,
+            servers: &servers,
+        };
+        let (routes, router) = work.routes(&called);
         let listeners = work.listeners(&upstreams);
         let findings = work.findings;
         if findings.iter().any(Finding::is_error) {
@@ -140,6 +148,8 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
         "upstreams",
         "providers",
         "models",
+        "mcp_servers",
+        "agents",
         "routes",
     ];
     if !matches!(document.root.kind, NodeKind::Mapping(_)) {
@@ -162,6 +172,8 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "upstreams" => resources.upstreams = map(document, node, &path, &mut findings),
             "providers" => resources.providers = map(document, node, &path, &mut findings),
             "models" => resources.models = map(document, node, &path, &mut findings),
+            "mcp_servers" => resources.mcp_servers = map(document, node, &path, &mut findings),
+            "agents" => resources.agents = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");
@@ -226,6 +238,13 @@ fn digest(root: &Node) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+/// What routes can send exchanges to.
+struct Called<'a> {
+    upstreams: &'a Upstreams,
+    models: &'a Models,
+    servers: &'a Servers,
 }
 
 /// One compilation, with the findings so far.
@@ -357,10 +376,12 @@ impl Work<'_> {
             let team_models = team.and_then(|team| self.resources.teams.get(team)?.models.as_ref());
             for key in &consumer.keys {
                 let lists = [key.models.as_ref(), consumer.models.as_ref(), team_models];
+                let tools = [key.tools.as_ref(), consumer.tools.as_ref()];
                 let caller = Caller {
                     name: name.as_str().into(),
                     team: team.map(|team| team.as_str().into()),
                     models: allowed(lists),
+                    tools: tools.into_iter().flatten().cloned().collect(),
                     key: Some(key.name().into()),
                     expires_unix_s: key.expires.map(Timestamp::unix_s),
                     routes: key.routes.clone(),
@@ -372,6 +393,7 @@ impl Work<'_> {
                 name: name.as_str().into(),
                 team: team.map(|team| team.as_str().into()),
                 models: allowed([None, consumer.models.as_ref(), team_models]),
+                tools: consumer.tools.iter().cloned().collect(),
                 ..Caller::default()
             };
             callers.insert(caller, []);
@@ -379,13 +401,13 @@ impl Work<'_> {
         callers
     }
 
-    fn routes(&mut self, upstreams: &Upstreams, models: &Models) -> (Vec<Route>, Routes) {
+    fn routes(&mut self, called: &Called<'_>) -> (Vec<Route>, Routes) {
         let mut routes = Vec::new();
         let mut conditions: BTreeMap<String, Match> = BTreeMap::new();
         for (name, route) in &self.resources.routes {
             let path = Path::root().key("routes").key(name);
             let tcp = self.is_tcp(route, &path);
-            let target = self.target(route, &path.key("target"), upstreams, models);
+            let target = self.target(name, route, &path.key("target"), called);
             let steps = self.steps(name, route, &path.key("policies"));
             if tcp {
                 if !steps.is_empty() {
@@ -455,13 +477,13 @@ impl Work<'_> {
 
     fn target(
         &mut self,
+        name: &str,
         route: &resources::Route,
         path: &Path,
-        upstreams: &Upstreams,
-        models: &Models,
+        called: &Called<'_>,
     ) -> Option<Box<dyn Target>> {
         match &route.target {
-            resources::Target::Upstream(name) => match upstreams.get(name.as_str()) {
+            resources::Target::Upstream(name) => match called.upstreams.get(name.as_str()) {
                 Some(upstream) => Some(Box::new(ToUpstream(upstream.clone()))),
                 None => {
                     // An upstream with findings of its own exists all the same.
@@ -485,7 +507,16 @@ impl Work<'_> {
                         self.unknown(path, "model", name, self.resources.models.keys());
                     }
                 }
-                known.then(|| Box::new(ToModels::new(models, names)) as Box<dyn Target>)
+                known.then(|| Box::new(ToModels::new(called.models, names)) as Box<dyn Target>)
+            }
+            resources::Target::Mcp(uses) => {
+                let path = path.key("mcp");
+                let target = mcp::to_mcp(self, called.servers, name, route, uses, &path)?;
+                Some(Box::new(target))
+            }
+            resources::Target::Agent(name) => {
+                let target = to_agent(self, name, route, &path.key("agent"))?;
+                Some(Box::new(target))
             }
             resources::Target::Fixed(reply) => {
                 if !(200..=599).contains(&reply.status) {

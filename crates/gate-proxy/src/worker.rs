@@ -272,6 +272,7 @@ impl Worker {
             record,
             ai: None,
             guard: None,
+            rpc: None,
             memory: Memory::default(),
             reservation: None,
             interim,
@@ -348,6 +349,11 @@ impl Open {
                     .get_or_insert(gate_model::fault::FaultCode::GuardBlocked);
             }
             record.guard = Some(Box::new(guard));
+        }
+        if let Some(rpc) = self.exchange.rpc.take() {
+            let rpc = rpc.take();
+            record.fault = record.fault.or(rpc.fault);
+            record.rpc = Some(Box::new(rpc));
         }
         match self.exchange.reservation.take() {
             Some(reservation) => reservation.settle(&mut self.exchange.record),

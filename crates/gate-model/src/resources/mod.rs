@@ -11,6 +11,7 @@ mod consumer;
 mod gateway;
 mod hedge_after;
 mod listener;
+mod mcp;
 mod model;
 mod route;
 mod upstream;
@@ -26,6 +27,10 @@ pub use hedge_after::HedgeAfter;
 pub use listener::{
     Certificate, EncodedSlashes, Limits, Listener, ListenerProtocol, ListenerTls, Paths,
     ProxyProtocol, TlsVersion,
+};
+pub use mcp::{
+    Agent, EnvValue, McpHttp, McpServer, McpStdio, McpTimeouts, McpUse, OutboundCredential,
+    Passthrough, SecretPlace,
 };
 pub use model::{
     Capability, Lossy, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget,
@@ -64,6 +69,10 @@ pub struct Resources {
     pub providers: BTreeMap<String, Component>,
     /// Names that callers ask for, mapped to providers' models.
     pub models: BTreeMap<String, Model>,
+    /// Servers of tools (MCP), by name.
+    pub mcp_servers: BTreeMap<String, McpServer>,
+    /// Agents (A2A), by name.
+    pub agents: BTreeMap<String, Agent>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

@@ -15,6 +15,7 @@ mod process;
 mod render;
 mod render_models;
 mod render_traffic;
+mod rpc;
 mod series;
 mod table;
 #[cfg(test)]
@@ -135,6 +136,7 @@ impl Metrics {
         render_traffic::upstreams(&mut page, &sum);
         render_models::models(&mut page, &sum);
         render_models::detours(&mut page, &sum);
+        rpc::render(&mut page, &sum.servers);
         render::gauges(&mut page, &self.gauges);
         let config = self
             .config
