@@ -3,16 +3,15 @@
 //! Everything that can be wrong is collected, so that one run of `check` shows all of it, each at
 //! its place. Nothing that runs is touched here.
 
+mod target;
+
 use crate::listener::{ListenerOptions, parse_address};
 use crate::money::Treasury;
 use crate::money::compile::{allowed, check_keys};
 use crate::process::Upstreams;
 use crate::route::Routes;
-use crate::target::agent::to_agent;
-use crate::target::fixed::Fixed;
-use crate::target::mcp::{self, Servers};
+use crate::target::mcp;
 use crate::target::model::{Models, ToModels};
-use crate::target::upstream::ToUpstream;
 use crate::tcp::TcpRoute;
 use crate::upstream::connector::{Connector, parse_endpoint};
 use crate::upstream::endpoint::Endpoint;
@@ -34,6 +33,7 @@ use gate_store::Books;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use target::Called;
 
 /// Most policies of one route.
 const STEPS_MAX: usize = 64;
@@ -238,13 +238,6 @@ fn digest(root: &Node) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
-}
-
-/// What routes can send exchanges to.
-struct Called<'a> {
-    upstreams: &'a Upstreams,
-    models: &'a Models,
-    servers: &'a Servers,
 }
 
 /// One compilation, with the findings so far.
@@ -473,71 +466,6 @@ impl Work<'_> {
             ));
         }
         tcp
-    }
-
-    fn target(
-        &mut self,
-        name: &str,
-        route: &resources::Route,
-        path: &Path,
-        called: &Called<'_>,
-    ) -> Option<Box<dyn Target>> {
-        match &route.target {
-            resources::Target::Upstream(name) => match called.upstreams.get(name.as_str()) {
-                Some(upstream) => Some(Box::new(ToUpstream(upstream.clone()))),
-                None => {
-                    // An upstream with findings of its own exists all the same.
-                    if !self.resources.upstreams.contains_key(name) {
-                        self.unknown(
-                            path.key("upstream"),
-                            "upstream",
-                            name,
-                            self.resources.upstreams.keys(),
-                        );
-                    }
-                    None
-                }
-            },
-            resources::Target::Models(names) => {
-                let mut known = true;
-                for (index, name) in names.iter().enumerate() {
-                    if !self.resources.models.contains_key(name) {
-                        known = false;
-                        let path = path.key("models").index(index);
-                        self.unknown(path, "model", name, self.resources.models.keys());
-                    }
-                }
-                known.then(|| Box::new(ToModels::new(called.models, names)) as Box<dyn Target>)
-            }
-            resources::Target::Mcp(uses) => {
-                let path = path.key("mcp");
-                let target = mcp::to_mcp(self, called.servers, name, route, uses, &path)?;
-                Some(Box::new(target))
-            }
-            resources::Target::Agent(name) => {
-                let target = to_agent(self, name, route, &path.key("agent"))?;
-                Some(Box::new(target))
-            }
-            resources::Target::Fixed(reply) => {
-                if !(200..=599).contains(&reply.status) {
-                    let message = format!("{} is no final status", reply.status);
-                    self.report(Finding::error(
-                        "invalid_status",
-                        path.key("fixed").key("status"),
-                        message,
-                    ));
-                    return None;
-                }
-                match Fixed::new(reply) {
-                    Ok(fixed) => Some(Box::new(fixed)),
-                    Err(error) => {
-                        let path = path.key("fixed").key("headers");
-                        self.report(Finding::error("invalid_header", path, error.to_string()));
-                        None
-                    }
-                }
-            }
-        }
     }
 
     fn steps(&mut self, name: &str, route: &resources::Route, path: &Path) -> Vec<Step> {

@@ -33,7 +33,7 @@ fn gateway(servers: &str, uses: &str, secrets: &[(&str, &str)]) -> Gateway {
     Gateway::with(
         &format!(
             "consumers:\n  tester: {{ keys: [{{ sha256: {SESAME} }}] }}\n  \
-             limited: {{ keys: [{{ sha256: {LIMITED}, tools: [one__e*, two__nothing] }}], tools: [one__*] }}\n\
+             limited: {{ keys: [{{ sha256: {LIMITED}, tools: [one__ec*, two__nothing] }}], tools: [one__*] }}\n\
              mcp_servers:\n{servers}\n\
              routes:\n  tools:\n    match: {{ path: /mcp }}\n    policies: [{{ auth_key: {{}} }}]\n    \
              target: {{ mcp: [{uses}] }}\n",
