@@ -259,9 +259,12 @@ fn requests_that_are_wrong_are_refused() {
         (answer.status, code(&parsed(&answer))),
         (400, "invalid_body")
     );
-    let long =
-        json!({ "jsonrpc": "2.0", "id": 1, "method": "ping", "params": "x".repeat(5 * MIB) });
-    let answer = gateway.send(&client.request(&long));
+    let long = format!(
+        "POST /mcp HTTP/1.1\r\nhost: test\r\n{}content-length: {}\r\n\r\n",
+        client.session,
+        5 * MIB
+    );
+    let answer = gateway.send(&long);
     assert_eq!(
         (answer.status, code(&parsed(&answer))),
         (413, "body_too_large")
