@@ -19,7 +19,7 @@ use crate::upstream::pick::Picker;
 use crate::upstream::{State, Upstream};
 use gate_flow::{
     Caller, Callers, CompileContext, Condition, PolicyDescriptor, Route, SecretSource, SharedState,
-    Snapshot, Step, Target,
+    Snapshot, Step,
 };
 use gate_kit::clock::Clock;
 use gate_model::document::{Document, Node, NodeKind, Path, canonical_json, from_node};
