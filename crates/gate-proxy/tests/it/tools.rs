@@ -1,11 +1,14 @@
 //! Servers of tools that are slow, dead, wrong or gone; sessions; credentials. The protocol itself is
 //! tested with the official SDK (`crates/tidegate/tests/it/sdk/tools.rs`).
 
-use crate::support::{Answer, Gateway, Upstream, eventually, read_head};
+#[path = "tools/programs.rs"]
+mod programs;
+#[path = "tools/sessions.rs"]
+mod sessions;
+
+use crate::support::{Answer, Gateway, Upstream, read_request};
 use serde_json::{Value, json};
 use std::io::Write;
-use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 const MIB: usize = 1024 * 1024;
@@ -182,16 +185,16 @@ fn a_dead_server_and_a_silent_one_cost_only_their_own_tools() {
     );
 }
 
-#[test]
-fn answers_that_are_wrong_are_errors_of_the_call() {
+/// A server whose tools each go wrong in their own way.
+fn wrong() -> Upstream {
     let stream = |events: &str| {
         format!(
             "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 9999\r\n\r\n{events}"
         )
     };
-    let upstream = Upstream::raw(move |mut connection, _| {
+    Upstream::raw(move |mut connection, _| {
         loop {
-            let (head, body) = crate::support::read_request(&mut connection);
+            let (head, body) = read_request(&mut connection);
             if head.is_empty() {
                 return;
             }
@@ -221,7 +224,12 @@ fn answers_that_are_wrong_are_errors_of_the_call() {
                 _ => {}
             }
         }
-    });
+    })
+}
+
+#[test]
+fn answers_that_are_wrong_are_errors_of_the_call() {
+    let upstream = wrong();
     let servers = http("up", &upstream, ", timeouts: { call: 400ms }");
     let gateway = Gateway::start(&document(&servers, "{ server: up }", ""));
     let client = Client::begin(&gateway, "");
@@ -295,261 +303,4 @@ fn requests_that_are_wrong_are_refused() {
         (put.status, put.header("allow")),
         (405, Some("GET, POST, DELETE"))
     );
-}
-
-#[test]
-fn a_session_is_one_consumers_and_ends_when_it_says_so() {
-    let upstream = server(|name| name.to_owned());
-    // SHA-256 of `open-sesame` and of `other`.
-    let keys = "consumers:\n  a: { keys: [{ sha256: d7ecdf25eaf3deba0f2628771dbdd22d4138ab6cf38f91ed02a2ca0dec7c8ab7 }] }\n  \
-                b: { keys: [{ sha256: d9298a10d1b0735837dc4bd85dac641b0f3cef27a47e5d53a54f2f3f5b2fcffa }] }\n";
-    let yaml = document(
-        &http("up", &upstream, ""),
-        "{ server: up }",
-        "    policies: [{ auth_key: {} }]\n",
-    );
-    let gateway = Gateway::start(&format!("{keys}{yaml}"));
-    let mut client = Client::begin(&gateway, "authorization: Bearer open-sesame\r\n");
-    assert_eq!(said(&client.call("up__one")), "one");
-    let shown: Vec<String> = upstream.seen.lock().unwrap().clone();
-    assert!(
-        shown.iter().all(|head| !head.contains("sesame")),
-        "the key stays here"
-    );
-    assert!(
-        shown.last().unwrap().contains("mcp-session-id: theirs"),
-        "{shown:?}"
-    );
-    client.fields = "authorization: Bearer other\r\n".into();
-    let answer = client.ask(json!(1), "ping", json!({}));
-    assert_eq!(
-        (answer.status, code(&parsed(&answer))),
-        (404, "session_not_found")
-    );
-    client.fields = "authorization: Bearer open-sesame\r\n".into();
-    let end = format!(
-        "DELETE /mcp HTTP/1.1\r\nhost: test\r\n{}{}\r\n",
-        client.session, client.fields
-    );
-    assert_eq!(gateway.send(&end).status, 204);
-    assert_eq!(gateway.send(&end).status, 404);
-    assert_eq!(client.ask(json!(1), "ping", json!({})).status, 404);
-    eventually("the server hears of it", || {
-        upstream.last_seen().starts_with("DELETE /mcp")
-    });
-}
-
-#[test]
-fn a_session_that_a_server_has_forgotten_is_begun_again() {
-    let forgets = Arc::new(Mutex::new(false));
-    let now = forgets.clone();
-    let upstream = Upstream::http(move |_, body| {
-        if let Some(answer) = usual(body) {
-            return answer;
-        }
-        if std::mem::take(&mut *now.lock().unwrap()) {
-            return "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n".into();
-        }
-        message("", &text(&called(body).0, "again"))
-    });
-    let gateway = Gateway::start(&document(&http("up", &upstream, ""), "{ server: up }", ""));
-    let client = Client::begin(&gateway, "");
-    *forgets.lock().unwrap() = true;
-    assert_eq!(said(&client.call("up__one")), "again");
-    assert!(!*forgets.lock().unwrap());
-}
-
-#[test]
-fn a_cancellation_reaches_the_server_that_works_on_it() {
-    let other = server(|name| name.to_owned());
-    let (told, hears) = std::sync::mpsc::channel();
-    let told = Mutex::new(told);
-    let upstream = Upstream::raw(move |mut stream, _| {
-        loop {
-            let (head, body) = crate::support::read_request(&mut stream);
-            if head.is_empty() {
-                return;
-            }
-            if head.starts_with("POST") && body.windows(9).any(|part| part == b"cancelled") {
-                told.lock().unwrap().send(body.clone()).unwrap();
-            }
-            match usual(&body) {
-                Some(answer) => stream.write_all(answer.as_bytes()).unwrap(),
-                None => {
-                    let head =
-                        "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n: begun\n\n";
-                    let progress = "data: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/progress\",\"params\":{\"progressToken\":1,\"progress\":1}}\n\n";
-                    let _ = stream.write_all(head.as_bytes());
-                    let _ = stream.write_all(progress.as_bytes());
-                    // The caller going away closes this connection.
-                    let rest = read_head(&mut stream);
-                    assert_eq!(rest, "");
-                    return;
-                }
-            }
-        }
-    });
-    let servers = http("up", &upstream, "") + &http("other", &other, "");
-    let gateway = Gateway::start(&document(&servers, "{ server: up }, { server: other }", ""));
-    let client = Client::begin(&gateway, "");
-    let call = json!({ "jsonrpc": "2.0", "id": "c", "method": "tools/call", "params": { "name": "up__slow" } });
-    let mut stream = gateway.connect();
-    stream.write_all(client.request(&call).as_bytes()).unwrap();
-    assert!(read_head(&mut stream).contains("text/event-stream"));
-    let cancel = json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": "c" } });
-    assert_eq!(gateway.send(&client.request(&cancel)).status, 202);
-    let heard = hears.recv_timeout(Duration::from_secs(5)).unwrap();
-    assert!(
-        String::from_utf8(heard)
-            .unwrap()
-            .contains("\"requestId\":\"c\"")
-    );
-    drop(stream);
-    let seen = other.seen.lock().unwrap().clone();
-    assert_eq!(
-        seen.len(),
-        2,
-        "the other server heard only of the beginning: {seen:?}"
-    );
-    assert_eq!(said(&client.call("other__one")), "one");
-}
-
-#[test]
-fn a_token_for_a_server_is_asked_for_and_passed_through() {
-    let upstream = Upstream::http(|head, body| {
-        if head.starts_with("GET /.well-known/oauth-protected-resource/mcp ") {
-            return message(
-                "",
-                "{\"resource\":\"http://own/mcp\",\"authorization_servers\":[\"https://as.example\"]}",
-            );
-        }
-        if !head.contains("authorization: Bearer users-own") {
-            return "HTTP/1.1 401 Unauthorized\r\nwww-authenticate: Bearer resource_metadata=\"http://own/x\"\r\n\
-                    content-length: 0\r\n\r\n"
-                .into();
-        }
-        usual(body).unwrap_or_else(|| message("", &text(&called(body).0, "in")))
-    });
-    let servers = http("up", &upstream, ", passthrough: authorization");
-    let yaml = document(&servers, "{ server: up }", "")
-        + "  metadata: { match: { path: '/.well-known/oauth-protected-resource/{*rest}' }, target: { mcp: [{ server: up }] } }\n";
-    let gateway = Gateway::start(&yaml);
-    let stranger = Client {
-        gateway: &gateway,
-        session: String::new(),
-        fields: String::new(),
-    };
-    let hello = json!({ "protocolVersion": "2025-11-25", "capabilities": {} });
-    let answer = stranger.ask(json!(0), "initialize", hello);
-    assert_eq!(answer.status, 401);
-    let metadata = "http://test/.well-known/oauth-protected-resource/mcp";
-    let challenge = format!("Bearer resource_metadata=\"{metadata}\"");
-    assert_eq!(answer.header("www-authenticate"), Some(&*challenge));
-    let found = gateway.get("/.well-known/oauth-protected-resource/mcp");
-    let found: Value = serde_json::from_str(found.text()).unwrap();
-    assert_eq!(found["resource"], "http://test/mcp");
-    assert_eq!(
-        found["authorization_servers"],
-        json!(["https://as.example"])
-    );
-    let client = Client::begin(&gateway, "authorization: Bearer users-own\r\n");
-    assert_eq!(said(&client.call("up__one")), "in");
-}
-
-/// A program that speaks as much of the protocol as a test needs.
-const PROGRAM: &str = r#"
-while IFS= read -r line; do
-  id=$(printf '%s' "$line" | sed -n 's/.*"id":\("[^"]*"\|[0-9]*\).*/\1/p')
-  say() { printf '{"jsonrpc":"2.0","id":%s,"result":{"content":[{"type":"text","text":"%s"}]}}\n' "$id" "$1"; }
-  case "$line" in
-    *'"method":"initialize"'*) printf '{"jsonrpc":"2.0","id":%s,"result":{"protocolVersion":"2025-06-18","capabilities":{"tools":{}}}}\n' "$id" ;;
-    *'"name":"crash"'*) exit 3 ;;
-    *'"name":"process"'*) say "$$" ;;
-    *'"name":"token"'*) say "$TOKEN$SECRET_OF_THE_GATEWAY" ;;
-    *'"name":"long"'*) head -c 5000000 /dev/zero ; echo ;;
-    *'"name":"hang"'*) ;;
-    *cancelled*) echo "$line" >> "$NOTES" ;;
-  esac
-done
-"#;
-
-fn program(folder: &Path, more: &str) -> String {
-    std::fs::write(folder.join("server.sh"), PROGRAM).unwrap();
-    let (script, notes) = (folder.join("server.sh"), folder.join("notes"));
-    let servers = format!(
-        "  up:\n    stdio:\n      command: sh\n      args: ['{}']\n      env: {{ TOKEN: {{ env: X }}, NOTES: {{ text: '{}' }} }}\n{}",
-        script.display(),
-        notes.display(),
-        more.lines()
-            .map(|line| format!("      {line}\n"))
-            .collect::<String>()
-    );
-    document(&servers, "{ server: up }", "")
-}
-
-fn is_running(process: &str) -> bool {
-    // A process that has ended and is not waited for yet is a zombie.
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"));
-    stat.is_ok_and(|stat| !stat.contains(") Z "))
-}
-
-#[test]
-fn a_process_that_crashes_is_started_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let yaml = program(folder.path(), "restart: { base: 300ms, most: 1s }");
-    let gateway = Gateway::start(&yaml);
-    let client = Client::begin(&gateway, "");
-    let first = said(&client.call("up__process")).to_owned();
-    assert_eq!(
-        said(&client.call("up__token")),
-        "secret-of-X",
-        "and nothing of ours"
-    );
-    assert_eq!(code(&client.call("up__crash")), "upstream_reset");
-    eventually("it has ended", || !is_running(&first));
-    assert_eq!(code(&client.call("up__process")), "no_endpoint", "it rests");
-    let mut second = String::new();
-    eventually("it is back", || {
-        let answer = client.call("up__process");
-        second = answer["result"]["content"][0]["text"]
-            .as_str()
-            .unwrap_or_default()
-            .to_owned();
-        !second.is_empty()
-    });
-    assert_ne!(first, second);
-    assert_eq!(code(&client.call("up__long")), "upstream_reset");
-    eventually("a flood ends it", || !is_running(&second));
-}
-
-#[test]
-fn processes_are_bounded_end_with_their_session_and_when_idle() {
-    let folder = tempfile::tempdir().unwrap();
-    let more = "processes: 2\nidle: 700ms\ntimeouts: { call: 400ms }";
-    let gateway = Gateway::start(&program(folder.path(), more));
-    let (one, two) = (Client::begin(&gateway, ""), Client::begin(&gateway, ""));
-    let three = Client::begin(&gateway, "");
-    let (first, second) = (
-        said(&one.call("up__process")).to_owned(),
-        said(&two.call("up__process")).to_owned(),
-    );
-    assert_ne!(first, second, "one process per session");
-    assert_eq!(
-        code(&three.call("up__process")),
-        "no_endpoint",
-        "as many as there may be"
-    );
-    assert_eq!(code(&two.call("up__hang")), "upstream_timeout");
-    eventually("the process hears that nobody waits", || {
-        let notes = std::fs::read_to_string(folder.path().join("notes"));
-        notes.is_ok_and(|notes| notes.contains("\"requestId\":7"))
-    });
-    let end = format!("DELETE /mcp HTTP/1.1\r\nhost: test\r\n{}\r\n", one.session);
-    assert_eq!(gateway.send(&end).status, 204);
-    eventually("its session's end is its own", || !is_running(&first));
-    eventually("idleness is", || !is_running(&second));
-    let third = said(&two.call("up__process")).to_owned();
-    assert_ne!(third, second, "the next use starts another");
-    drop(gateway);
-    assert!(!is_running(&third), "a drain leaves none");
 }
