@@ -8,6 +8,8 @@ pub mod auth_jwt;
 pub mod auth_key;
 #[path = "auth_sigv4.rs"]
 pub mod auth_sigv4;
+#[path = "cache.rs"]
+pub mod cache;
 #[path = "compress.rs"]
 pub mod compress;
 #[path = "cors.rs"]
@@ -45,6 +47,7 @@ pub static POLICIES: &[PolicyDescriptor] = &[
         "Lets callers in who sign their requests with an AWS access key (Signature Version 4).\n\nFor callers with AWS's SDKs, which sign every request: each access key id belongs to a consumer,\nand its secret is known to both. Host, method, path, query, the signed fields and the body have to\nbe those that were signed, for this region and service, at most 5 minutes ago or ahead. The body\nis read before the request goes on, up to `body_max`, because its hash is part of the signature;\nbodies that were not signed (`UNSIGNED-PAYLOAD`) are refused unless `unsigned_payload` says\notherwise. The signature's fields are removed from what is sent on. Callers without a signature\nare refused with `credential_missing` (or pass unnamed with `optional`), all others whose\nsignature does not count with `credential_invalid`.\n\nThe ids and secrets are the gateway's own: make them up, and give callers nothing of your AWS\naccount. Callers with a Bedrock API key (`AWS_BEARER_TOKEN_BEDROCK`) need `auth_key` instead.",
         "- auth_sigv4:\n    region: us-east-1\n    keys: { TGSTOREFRONT0001: { consumer: storefront, secret: { env: STOREFRONT_SECRET } } }\n",
     ),
+    PolicyDescriptor::of::<cache::Cache>("Answers.", "- cache: { ttl: 1h }\n"),
     PolicyDescriptor::of::<compress::Compress>(
         "Compresses answers with gzip, Brotli or Zstandard, as the caller accepts.\n\nThe coding with the highest weight in Accept-Encoding wins (RFC 9110 section 12.5.3); between\nequals, the order of `encodings` decides. Compressed are answers of the listed types from\n`min_size` on, or of unknown size. Left alone are those that are encoded already, marked\n`Cache-Control: no-transform`, partial (206), without a body (204, 304, answers to HEAD), or\nthat carry a digest of their bytes. Answers that could have been compressed say\n`Vary: Accept-Encoding`; compressed ones have a weak ETag and take no ranges.\n\nBytes are compressed as they pass, 8 KiB in one turn of the worker, and whatever is\nheld back leaves as soon as the target pauses, so that a stream is never delayed. A stream in\ncompression takes about 0.4 MiB (gzip) to 0.6 MiB (Brotli, Zstandard). Answers that mix secrets\nwith what a caller sends should not be compressed (BREACH): give their route no such policy.",
         "- compress: { encodings: [zstd, gzip], min_size: 2KiB, levels: { gzip: 6 } }\n",

@@ -5,6 +5,7 @@
 //! is counted, [`render_traffic`] and its neighbours for how it is
 //! named, [`exposition`] for the two text formats.
 
+pub mod cache;
 #[cfg(test)]
 pub(in crate::record) mod checker;
 mod detours;

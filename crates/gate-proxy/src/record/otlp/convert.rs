@@ -191,6 +191,12 @@ fn exchange_attributes(row: &Row) -> Vec<KeyValue> {
     if let Some(ai) = &record.ai {
         model_attributes(&mut attributes, ai);
     }
+    if let Some(cache) = &record.cache {
+        attributes.add("tidegate.cache.status", cache.status.as_str());
+        if cache.status.is_hit() {
+            attributes.add("tidegate.cache.age_seconds", cache.age.as_secs());
+        }
+    }
     attributes.0
 }
 
