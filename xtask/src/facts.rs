@@ -154,6 +154,6 @@ fn metrics() -> String {
     metrics.config_applied(1, "digest");
     metrics.page(Format::OpenMetrics, &SinkCounts::default(), |page| {
         money::metrics::example(page);
-        metrics::cache::example(page);
+        cache::example(page);
     })
 }

@@ -199,5 +199,8 @@ impl Cache {
 }
 
 #[cfg(test)]
+#[path = "cache/rules_tests.rs"]
+mod rules_tests;
+#[cfg(test)]
 #[path = "cache/tests.rs"]
 mod tests;

@@ -60,7 +60,7 @@ impl Keeper {
                 tap.usage()
             }
             None if !is_whole(self.operation, &body) => return,
-            None => response_facts(self.operation.error_dialect(), &body).usage,
+            None => response_facts(self.operation.error_dialect(), &body, "").usage,
         };
         let Usage {
             input_tokens,

@@ -24,6 +24,12 @@ fn counting() -> Upstream {
         let n = count.fetch_add(1, Ordering::SeqCst);
         let body = String::from_utf8_lossy(&seen.body);
         if seen.target.ends_with("/embeddings") {
+            // Questions about capitals lie close together.
+            let n = if body.contains("capital") {
+                1_000 + n % 50
+            } else {
+                n
+            };
             let body = format!(
                 r#"{{"object":"list","data":[{{"object":"embedding","index":0,"embedding":[{n},1]}}],"model":"m","usage":{{"prompt_tokens":1,"total_tokens":1}}}}"#
             );
@@ -47,8 +53,12 @@ fn counting() -> Upstream {
             let reply = Reply::text(text).split(9);
             return reply.header("content-type", "text/event-stream");
         }
+        let said = match body.contains("capital") {
+            true => "Paris".to_owned(),
+            false => format!("n{n}"),
+        };
         let body = format!(
-            r#"{{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"n{n}"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}}}"#
+            r#"{{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"{said}"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}}}"#
         );
         Reply::text(body).header("content-type", "application/json")
     })
@@ -226,6 +236,48 @@ fn a_hit_is_not_charged() {
     };
     eventually("the one call is in the ledger", || {
         usage().contains("\"calls\":1")
+    });
+}
+
+#[test]
+fn a_similar_question_is_answered_once_its_answer_is_known_to_serve() {
+    let provider = counting();
+    let settings = "{ semantic: { model: m, error: 20% } }";
+    let gateway = Gateway::start(&configuration(&provider, settings));
+    let chats = || {
+        let seen = provider.seen();
+        seen.iter()
+            .filter(|seen| seen.target.ends_with(PATH))
+            .count()
+    };
+    let (mut explored, mut similar) = (0, 0);
+    for n in 0..200 {
+        let before = chats();
+        let answer = call(&gateway, "tg_example", &format!("{n}: which capital?"), &[]).expect(200);
+        assert!(answer.body.contains("Paris"), "{answer:?}");
+        match status(&answer) {
+            "tidegate; fwd=miss; detail=explored" => explored += 1,
+            status if status.ends_with("; detail=similar") => {
+                assert_eq!(chats(), before, "nobody is asked");
+                similar += 1;
+            }
+            status => assert_eq!(status, "tidegate; fwd=miss"),
+        }
+        if similar == 3 {
+            break;
+        }
+    }
+    assert!(
+        explored >= 4 && similar == 3,
+        "{explored} explored, {similar} given"
+    );
+    is_hit(&call(&gateway, "tg_example", "0: which capital?", &[]));
+    eventually("what was learnt is counted", || {
+        let metrics = gateway.metrics();
+        let labels = "tidegate_cache_labels_total{cache=\"ai/1/cache\",same=\"true\"}";
+        let line = metrics.lines().find(|line| line.starts_with(labels));
+        line.is_some_and(|line| !line.ends_with(" 0"))
+            && metrics.contains("status=\"similar_hit\"} 3")
     });
 }
 

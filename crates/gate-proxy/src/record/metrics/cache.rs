@@ -1,7 +1,7 @@
 //! Counts of caches of answers: by route what exchanges found, by cache what it holds and lost.
 
 use super::exposition::{Exposition, Kind};
-use super::series::RouteSeries;
+use super::series::Shard;
 use super::table::Counts;
 use gate_flow::{CacheCounts, CacheFacts, CacheStatus};
 use std::sync::Arc;
@@ -30,17 +30,18 @@ impl CacheSeries {
 }
 
 /// Families by route.
-pub(super) fn routes(page: &mut Exposition, rows: &[(&str, &RouteSeries)]) {
+pub(super) fn routes(page: &mut Exposition, sum: &Shard) {
+    let rows = sum.routes.sorted();
     let help = "Requests by what a cache of answers had for them.";
     page.family("tidegate_cache_requests", Kind::Counter, "", help);
-    for (route, series) in rows {
+    for (route, series) in &rows {
         for (status, count) in series.cache.looked.iter() {
             page.sample(&[("route", route), ("status", status.as_str())], count);
         }
     }
     let help = "Tokens that answers from a cache had cost when they were made.";
     page.family("tidegate_cache_saved_tokens", Kind::Counter, "", help);
-    for (route, series) in rows {
+    for (route, series) in &rows {
         let saved = [
             ("input", series.cache.saved_input),
             ("output", series.cache.saved_output),
@@ -90,6 +91,11 @@ pub fn page(page: &mut Exposition, caches: &[(String, Arc<CacheCounts>)]) {
             page.sample(&[("cache", cache)], pick(counts));
         }
     }
+    labels(page, caches);
+    held(page, caches);
+}
+
+fn labels(page: &mut Exposition, caches: &[(String, Arc<CacheCounts>)]) {
     let help =
         "Comparisons of a similar request's answer with the model's own, by whether they agreed.";
     page.family("tidegate_cache_labels", Kind::Counter, "", help);
@@ -103,6 +109,9 @@ pub fn page(page: &mut Exposition, caches: &[(String, Arc<CacheCounts>)]) {
             counts.labels_other.sum(),
         );
     }
+}
+
+fn held(page: &mut Exposition, caches: &[(String, Arc<CacheCounts>)]) {
     let help = "Answers in memory.";
     page.family("tidegate_cache_entries", Kind::Gauge, "", help);
     for (cache, counts) in caches {

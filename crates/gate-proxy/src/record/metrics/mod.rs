@@ -133,6 +133,7 @@ impl Metrics {
         }
         let mut page = Exposition::new(format);
         render_traffic::requests(&mut page, &sum);
+        cache::routes(&mut page, &sum);
         render_traffic::upstreams(&mut page, &sum);
         render_models::models(&mut page, &sum);
         render_models::detours(&mut page, &sum);

@@ -3,7 +3,6 @@
 //! Names follow <https://prometheus.io/docs/practices/naming/>. Families of model calls are in
 //! [`super::render_models`], those of the process in [`super::render`].
 
-use super::cache;
 use super::exposition::{Exposition, Kind};
 use super::histogram::{DURATION, SIZE};
 use super::series::{METHODS, RouteSeries, Shard};
@@ -52,7 +51,6 @@ pub(super) fn requests(page: &mut Exposition, sum: &Shard) {
         rows.iter()
             .for_each(|(route, series)| samples(page, route, series));
     }
-    cache::routes(page, &rows);
     let name = "tidegate_request_duration_seconds";
     let help = "From a request's head to the end of its exchange.";
     page.family(name, Kind::Histogram, "seconds", help);
