@@ -8,12 +8,14 @@
 mod ai;
 mod config;
 mod rpc;
+mod guard;
 
 pub use ai::{
     chat_completions, converse, event_stream, generate_content, messages, responses, sse,
 };
 pub use config::config;
 pub use rpc::rpc;
+pub use guard::guard;
 
 use gate_kit::http::{Headers, Method, Version};
 use gate_net::http1::{
@@ -43,6 +45,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("responses", responses),
     ("converse", converse),
     ("generate_content", generate_content),
+    ("guard", guard),
 ];
 
 fn fields(headers: &Headers) -> Vec<(Vec<u8>, Vec<u8>)> {

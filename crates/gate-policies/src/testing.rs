@@ -173,6 +173,7 @@ impl Harness {
             ai: None,
             guard: None,
             rpc: None,
+            bodies: None,
             memory: Memory::default(),
             reservation: None,
             interim: None,

@@ -100,6 +100,7 @@ impl Compiler<'_> {
         let treasury = Arc::new(Treasury::compile(&mut work));
         let models = Models::compile(&mut work, &treasury);
         let servers = mcp::compile_servers(&mut work);
+        crate::prompts::check(&mut work);
         let callers = work.callers();
         let called = Called {
             upstreams: &upstreams,
@@ -150,6 +151,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
         "models",
         "mcp_servers",
         "agents",
+        "prompts",
         "routes",
     ];
     if !matches!(document.root.kind, NodeKind::Mapping(_)) {
@@ -174,6 +176,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "models" => resources.models = map(document, node, &path, &mut findings),
             "mcp_servers" => resources.mcp_servers = map(document, node, &path, &mut findings),
             "agents" => resources.agents = map(document, node, &path, &mut findings),
+            "prompts" => resources.prompts = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");

@@ -13,6 +13,7 @@ mod hedge_after;
 mod listener;
 mod mcp;
 mod model;
+mod prompt;
 mod route;
 mod upstream;
 
@@ -35,6 +36,10 @@ pub use mcp::{
 pub use model::{
     Capability, Lossy, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget,
     OnContentFilter, Strategy, TokenPrice,
+};
+pub use prompt::{
+    Prompt, PromptMessage, PromptParameters, PromptRole, PromptVariable, PromptVariableType,
+    PromptVersion,
 };
 pub use route::{FixedReply, Match, Route, Target, ValueMatch};
 pub use upstream::{
@@ -73,6 +78,9 @@ pub struct Resources {
     pub mcp_servers: BTreeMap<String, McpServer>,
     /// Agents (A2A), by name.
     pub agents: BTreeMap<String, Agent>,
+    /// Texts that stand in front of what callers say, by name; routes use them by the policy
+    /// `prompt`.
+    pub prompts: BTreeMap<String, Prompt>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

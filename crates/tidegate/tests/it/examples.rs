@@ -27,6 +27,7 @@ const CALLED: [&str; 14] = [
     "models-routing.yaml",
     "models.yaml",
     "observability.yaml",
+    "prompts.yaml",
     "tcp-sni.yaml",
     "tls.yaml",
     "tools.yaml",
