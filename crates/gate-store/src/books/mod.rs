@@ -391,5 +391,11 @@ impl Shared {
 
 /// A new call's id.
 fn exchange_id() -> Arc<str> {
-    format!("{:016x}{:016x}", random::bits(), random::bits()).into()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let bits = u128::from(random::bits()) << 64 | u128::from(random::bits());
+    let digit = |place: usize| char::from(DIGITS[(bits >> (124 - 4 * place)) as usize & 15]);
+    std::array::from_fn::<char, 32, _>(digit)
+        .iter()
+        .collect::<String>()
+        .into()
 }
