@@ -8,10 +8,12 @@
 mod caller;
 pub mod compile;
 pub mod connection;
+mod key_value;
 mod limited;
 pub mod listener;
 pub mod money;
 pub mod process;
+mod prompts;
 pub mod record;
 pub mod respond;
 pub mod route;

@@ -1,19 +1,16 @@
 //! Noting what guards find, and checking bodies without holding a worker up.
 
 use super::Guard;
+use crate::heavy;
 use bytes::Bytes;
 use gate_ai::DialectError;
 use gate_ai::endpoint::Operation;
 use gate_ai::guard::{Findings, Guard as Session, Point, RuleSet, Side};
-use gate_flow::{Beside, Exchange, Fault, GuardFacts, GuardVerdict, Services};
+use gate_flow::{Beside, Consumed, Exchange, Fault, GuardFacts, GuardVerdict, Services};
 use gate_model::fault::FaultCode;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// Bodies up to this size are checked on the worker: with every pattern, 16 KiB take well under
-/// 200 us.
-const INLINE_MAX: usize = 16 * 1024;
+use std::sync::Arc;
 
 /// Where an exchange's findings go.
 #[derive(Clone)]
@@ -64,8 +61,12 @@ impl Watch {
     }
 
     /// Notes what a model that judged has used.
-    pub(super) fn judged(&self, tokens: u64) {
-        self.facts.borrow_mut().judge_tokens += tokens;
+    pub(super) fn judged(&self, consumed: Consumed) {
+        let mut facts = self.facts.borrow_mut();
+        facts.judge_tokens += consumed.tokens;
+        if let Some(cost) = consumed.cost {
+            facts.judge_cost = Some(facts.judge_cost.unwrap_or_default() + cost);
+        }
     }
 
     /// Notes that a stream was ended.
@@ -115,13 +116,5 @@ pub(super) async fn checked(
             result.map(|edited| edited.map_or(body, Bytes::from)),
         )
     };
-    if length <= INLINE_MAX {
-        return Ok(work());
-    }
-    let slot: Arc<Mutex<Option<Checked>>> = Arc::default();
-    let filled = slot.clone();
-    let fill = move || *filled.lock().unwrap_or_else(PoisonError::into_inner) = Some(work());
-    services.offload(Box::new(fill)).await?;
-    let done = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    done.ok_or_else(|| Fault::new(FaultCode::InternalError).detail("a guard's check was lost"))
+    heavy::done(services, heavy::is_light(length), work).await
 }

@@ -13,8 +13,9 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 12] = [
+const CALLED: [&str; 14] = [
     "budgets.yaml",
+    "cache.yaml",
     "claude-and-gpt.yaml",
     "edge-policies.yaml",
     "grpc.yaml",
@@ -24,6 +25,7 @@ const CALLED: [&str; 12] = [
     "models-routing.yaml",
     "models.yaml",
     "observability.yaml",
+    "prompts.yaml",
     "tcp-sni.yaml",
     "tls.yaml",
 ];

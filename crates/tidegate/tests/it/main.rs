@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped check says so")]
 
+mod cache;
 mod clients;
 mod commands;
 mod crowd;
@@ -14,6 +15,7 @@ mod handover;
 mod lifecycle;
 mod money;
 mod policies;
+mod prompts;
 mod readme;
 mod sdk;
 mod support;

@@ -4,6 +4,7 @@
 //! one row named `_other`, and how often that happened is counted. Nothing a caller controls is a
 //! key. Finding a known row allocates nothing and hashes one short name.
 
+use super::cache::CacheSeries;
 use super::detours;
 use super::histogram::{DURATION, FIRST_TOKEN, Histogram, OPERATION, SIZE, TOKENS};
 use super::table::{Counts, KEYS_MAX, OTHER, Table};
@@ -62,10 +63,14 @@ pub(super) struct RouteSeries {
     pub(super) faults: Counts<FaultCode>,
     /// Answers by the policy that gave them.
     pub(super) answered: Counts<&'static str>,
+    /// Bodies that were not kept because too many wait to be written.
+    pub(super) bodies_dropped: u64,
     /// Findings of guards, at most [`KEYS_MAX`] combinations.
     pub(super) guards: Vec<(GuardVerdict, u64)>,
     /// Findings that did not fit.
     pub(super) guards_other: u64,
+    /// What a cache of answers had.
+    pub(super) cache: CacheSeries,
     pub(super) duration: Histogram,
     pub(super) request_bytes: Histogram,
     pub(super) response_bytes: Histogram,
@@ -173,11 +178,17 @@ impl Shard {
         if let Some(policy) = record.answered_by {
             route.answered.add(policy, 1);
         }
+        if let Some(bodies) = &record.bodies {
+            route.bodies_dropped += u64::from(bodies.dropped);
+        }
         if let Some(guard) = &record.guard {
             guard
                 .verdicts
                 .iter()
                 .for_each(|verdict| route.guarded(verdict, verdict.count.into()));
+        }
+        if let Some(cache) = &record.cache {
+            route.cache.observe(cache);
         }
         route.duration.observe(&DURATION, nanos(record.duration));
         route.request_bytes.observe(&SIZE, record.request_bytes);
@@ -258,10 +269,12 @@ impl RouteSeries {
     }
 
     fn absorb(&mut self, other: &Self) {
+        self.bodies_dropped += other.bodies_dropped;
         for (verdict, count) in &other.guards {
             self.guarded(verdict, *count);
         }
         self.guards_other += other.guards_other;
+        self.cache.absorb(&other.cache);
         self.requests.absorb(&other.requests);
         self.outcomes.absorb(&other.outcomes);
         self.faults.absorb(&other.faults);
