@@ -393,9 +393,6 @@ impl Shared {
 fn exchange_id() -> Arc<str> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let bits = u128::from(random::bits()) << 64 | u128::from(random::bits());
-    let digit = |place: usize| char::from(DIGITS[(bits >> (124 - 4 * place)) as usize & 15]);
-    std::array::from_fn::<char, 32, _>(digit)
-        .iter()
-        .collect::<String>()
-        .into()
+    let digit = |place| char::from(DIGITS[(bits >> place) as usize & 15]);
+    (0..128).step_by(4).map(digit).collect::<String>().into()
 }

@@ -4,30 +4,20 @@
 //! taken in the order of their names, so that two gateways never wait for each other in a circle.
 
 use super::group::{Group, groups};
-use super::{
-    Batch, Charge, Entry, Facts, Granted, HoldRow, LeaseRequest, SqlStore, read_charges,
-    write_charges,
-};
+use super::rows::{ENTRY, ENTRY_COLUMNS, HOLD, HOLD_COLUMNS, entry_values, hold_values, insert};
+use super::{Batch, Charge, Entry, Granted, HoldRow, LeaseRequest, SqlStore, read_charges};
 use crate::database::{Database, Value};
 use crate::instance::EXPIRY_MS;
 use crate::{Instance, StoreError};
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// Rows of one statement.
 const ROWS: usize = 32;
 /// How long it is remembered that somebody went short of a budget, in milliseconds.
 const WANTED_MS: i64 = 1_000;
-
-const ENTRY: &str = "entry (exchange, kind, at_ms, consumer, key_id, team, route, model, provider, \
-    provider_model, tag, outcome, input_tokens, output_tokens, cached_tokens, written_tokens, \
-    reasoning_tokens, estimated, cost, charges, calls)";
-const ENTRY_COLUMNS: usize = 21;
-const HOLD: &str = "hold (exchange, instance, at_ms, consumer, key_id, team, route, model, \
-    provider, provider_model, tag, cost, charges)";
 
 /// Amounts by budget and period.
 pub(super) type Sums = BTreeMap<(Arc<str>, i64), i64>;
@@ -187,16 +177,11 @@ impl<D: Database> Ledger<'_, D> {
 
     fn holds(&mut self, holds: &[&HoldRow]) -> Result<(), StoreError> {
         for group in holds.chunks(ROWS) {
-            let mut values = Vec::with_capacity(group.len() * 13);
+            let mut values = Vec::with_capacity(group.len() * HOLD_COLUMNS);
             for hold in group {
-                values.push((&*hold.exchange).into());
-                values.push(self.instance.id.as_str().into());
-                values.push(hold.at_ms.into());
-                facts_values(&mut values, &hold.facts);
-                values.push(hold.cost.map(|money| money.picodollars()).into());
-                values.push(Value::Text(write_charges(&hold.charges)));
+                hold_values(&mut values, hold, &self.instance.id);
             }
-            let sql = insert(HOLD, 13, group.len(), "");
+            let sql = insert(HOLD, HOLD_COLUMNS, group.len(), "");
             self.database.execute(&sql, &values)?;
         }
         Ok(())
@@ -371,56 +356,4 @@ fn negative(charge: Charge) -> Charge {
         amount: -charge.amount,
         ..charge
     }
-}
-
-/// `INSERT INTO table VALUES ($1, ...), ...`, which leaves rows alone that are there.
-fn insert(table: &str, columns: usize, rows: usize, end: &str) -> String {
-    let mut sql = format!("INSERT INTO {table} VALUES ");
-    for row in 0..rows {
-        sql.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..columns {
-            let comma = if column == 0 { "" } else { ", " };
-            let _ = write!(sql, "{comma}${}", row * columns + column + 1);
-        }
-        sql.push(')');
-    }
-    sql.push_str(" ON CONFLICT DO NOTHING");
-    sql.push_str(end);
-    sql
-}
-
-fn facts_values(values: &mut Vec<Value>, facts: &Facts) {
-    let parts = [
-        &facts.consumer,
-        &facts.key,
-        &facts.team,
-        &facts.route,
-        &facts.model,
-        &facts.provider,
-        &facts.provider_model,
-        &facts.tag,
-    ];
-    values.extend(parts.map(|part| (&**part).into()));
-}
-
-fn entry_values(values: &mut Vec<Value>, group: &Group<'_>, kind: &str) {
-    let first = group.first();
-    values.push((&*first.exchange).into());
-    values.push(kind.into());
-    values.push(first.at_ms.into());
-    facts_values(values, &first.facts);
-    values.push(first.outcome.into());
-    let tokens = &group.tokens;
-    let counts = [
-        tokens.input,
-        tokens.output,
-        tokens.cached,
-        tokens.written,
-        tokens.reasoning,
-        group.estimated,
-    ];
-    values.extend(counts.map(Value::Int));
-    values.push(group.cost.map(|money| money.picodollars()).into());
-    values.push(Value::Text(write_charges(&group.charges)));
-    values.push(group.calls().into());
 }

@@ -10,6 +10,7 @@
 mod commit;
 mod group;
 mod recover;
+mod rows;
 pub mod usage;
 
 pub use recover::Recovered;
