@@ -230,7 +230,7 @@ fn wrong() -> Upstream {
 #[test]
 fn answers_that_are_wrong_are_errors_of_the_call() {
     let upstream = wrong();
-    let servers = http("up", &upstream, ", timeouts: { call: 400ms }");
+    let servers = http("up", &upstream, ", timeouts: { call: 1s }");
     let gateway = Gateway::start(&document(&servers, "{ server: up }", ""));
     let client = Client::begin(&gateway, "");
     for (tool, expected) in [

@@ -73,7 +73,7 @@ fn a_process_that_crashes_is_started_again() {
 #[test]
 fn processes_are_bounded_end_with_their_session_and_when_idle() {
     let folder = tempfile::tempdir().unwrap();
-    let more = "processes: 2\nidle: 700ms\ntimeouts: { call: 400ms }";
+    let more = "processes: 2\nidle: 4s\ntimeouts: { call: 3s }";
     let gateway = Gateway::start(&program(folder.path(), more));
     let (one, two) = (Client::begin(&gateway, ""), Client::begin(&gateway, ""));
     let three = Client::begin(&gateway, "");
