@@ -7,15 +7,15 @@
 
 mod ai;
 mod config;
-mod rpc;
 mod guard;
+mod rpc;
 
 pub use ai::{
     chat_completions, converse, event_stream, generate_content, messages, responses, sse,
 };
 pub use config::config;
-pub use rpc::rpc;
 pub use guard::guard;
+pub use rpc::rpc;
 
 use gate_kit::http::{Headers, Method, Version};
 use gate_net::http1::{

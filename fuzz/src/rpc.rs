@@ -11,8 +11,12 @@ use serde_json::Value;
 /// survives an event stream; ids find their way back; what is listed can be read again.
 pub fn rpc(bytes: &[u8]) {
     let before: Option<Value> = serde_json::from_slice(bytes).ok();
-    if let Ok(message) = Message::read(bytes) {
-        let before = before.expect("what is read is JSON");
+    let read = Message::read(bytes);
+    let short = |message: &Message| {
+        let id = message.id.as_deref().unwrap_or("1");
+        id.len() <= rewrite::SERVERS_ID_MAX
+    };
+    if let Some(message) = read.ok().filter(short) {
         let id = message.id.as_deref().unwrap_or("1");
         let public = rewrite::server_id("a:server", id);
         assert_eq!(
@@ -26,8 +30,11 @@ pub fn rpc(bytes: &[u8]) {
         if message.kind == Kind::Request {
             assert_eq!(again.id.as_deref(), Some(&*public));
             let named = rewrite::with_name(bytes, &message.method, "n\"").expect("read before");
-            let named: Value = serde_json::from_slice(&named).expect("our own JSON");
-            assert_eq!(named["id"], before["id"]);
+            // Numbers may be larger, and values deeper, than what this test can hold.
+            if let Some(before) = &before {
+                let named: Value = serde_json::from_slice(&named).expect("our own JSON");
+                assert_eq!(named["id"], before["id"]);
+            }
         }
         let mut stream = Vec::new();
         write_event(&mut stream, Some(b"1"), None, &changed);
@@ -59,7 +66,7 @@ pub fn rpc(bytes: &[u8]) {
         public: "https://g/x",
         security: Security::Gateways,
     };
-    if let Ok(card) = rewrite_card(bytes, &how) {
+    if let (Ok(card), Some(_)) = (rewrite_card(bytes, &how), &before) {
         let card: Value = serde_json::from_slice(&card).expect("our own JSON");
         for interface in card["supportedInterfaces"].as_array().into_iter().flatten() {
             let url = interface["url"].as_str().expect("others are taken out");

@@ -5,8 +5,10 @@
 use crate::DialectError;
 use crate::json::object::{Object, Raw, text};
 
-/// Longest method or id that is read, in bytes.
+/// Longest method that is read, in bytes.
 const SHORT_MAX: usize = 256;
+/// Longest id that is read, in bytes: one of a server's with its server's name in front.
+const ID_MAX: usize = 1024;
 /// Longest name, address or cursor that is read, in bytes.
 const LONG_MAX: usize = 8 * 1024;
 
@@ -151,7 +153,7 @@ fn id(raw: Raw<'_>) -> Result<Box<str>, DialectError> {
     let json = raw.get();
     let first = json.as_bytes().first().copied().unwrap_or_default();
     let fits = first == b'"' || first == b'-' || first.is_ascii_digit();
-    if !fits || json.len() > SHORT_MAX {
+    if !fits || json.len() > ID_MAX {
         return Err(DialectError::wrong_type("id", "a short text or a number"));
     }
     Ok(json.into())

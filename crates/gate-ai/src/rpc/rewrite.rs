@@ -7,6 +7,7 @@ use super::quoted;
 use crate::DialectError;
 use crate::json::object::Object;
 use crate::json::write::Writer;
+use serde_json::value::RawValue;
 
 /// The message with another id (JSON).
 ///
@@ -90,7 +91,11 @@ fn write(
     Ok(())
 }
 
-/// An id of a server's, for its client: a text of the server's name and the id.
+/// Longest id of a server's that its client can be given, in bytes.
+pub const SERVERS_ID_MAX: usize = 256;
+
+/// An id of a server's, for its client: a text of the server's name and the id, which is at most
+/// [`SERVERS_ID_MAX`] long.
 #[must_use]
 pub fn server_id(server: &str, id: &str) -> String {
     quoted(&format!("{}:{server}{id}", server.len()))
@@ -102,8 +107,10 @@ pub fn own_id(id: &str) -> Option<(String, String)> {
     let text: String = serde_json::from_str(id).ok()?;
     let (length, rest) = text.split_once(':')?;
     let (server, own) = rest.split_at_checked(length.parse().ok()?)?;
-    let is_id = serde_json::from_str::<serde_json::Value>(own);
-    let is_id = is_id.is_ok_and(|value| value.is_string() || value.is_number());
+    // A number may be larger than any type of ours holds.
+    let is_number = serde_json::from_str::<&RawValue>(own).is_ok()
+        && own.starts_with(|first: char| first == '-' || first.is_ascii_digit());
+    let is_id = is_number || serde_json::from_str::<String>(own).is_ok();
     is_id.then(|| (server.to_owned(), own.to_owned()))
 }
 
@@ -126,7 +133,7 @@ mod tests {
 
     #[test]
     fn ids_find_their_way_back() {
-        for id in ["7", "\"a:\\\"b\"", "-1.5"] {
+        for id in ["7", "\"a:\\\"b\"", "-1.5", "1e999"] {
             let public = server_id("we:ird", id);
             assert_eq!(own_id(&public), Some(("we:ird".into(), id.into())));
         }

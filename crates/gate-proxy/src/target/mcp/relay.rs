@@ -242,6 +242,10 @@ fn carried(server: &str, id: Option<&str>, event: Event) -> Result<Carried, Dial
             Kind::Response => {}
             Kind::Request => {
                 let id = message.id.as_deref().unwrap_or("null");
+                if id.len() > rewrite::SERVERS_ID_MAX {
+                    let (field, expected) = ("id", "a shorter text");
+                    return Err(DialectError::WrongType { field, expected });
+                }
                 data = rewrite::with_id(&data, &rewrite::server_id(server, id))?;
             }
             Kind::Notification => {
