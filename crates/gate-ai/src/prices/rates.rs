@@ -216,25 +216,53 @@ impl Rates {
         money(total)
     }
 
-    /// The most that so many tokens can cost: each kind at the highest of its prices.
+    /// The most that a token of input, one of output and the request itself can cost.
     #[must_use]
-    pub fn bound(&self, input_tokens: u64, output_tokens: u64, tier: ServiceTier) -> Money {
+    pub fn highest(&self, tier: ServiceTier, input_tokens: u64) -> Highest {
         use PriceUnit as P;
-        let highest = |units: &[PriceUnit]| -> u128 {
+        let highest = |units: &[PriceUnit]| -> u64 {
             let price = |unit: &PriceUnit| self.price(*unit, tier, input_tokens);
-            units.iter().filter_map(price).max().unwrap_or(0).into()
+            units.iter().filter_map(price).max().unwrap_or(0)
         };
-        let input = [
-            P::Input,
-            P::Written,
-            P::WrittenHour,
-            P::AudioInput,
-            P::ImageInput,
-        ];
-        let output = [P::Output, P::Reasoning, P::AudioOutput, P::ImageOutput];
-        let total = (u128::from(input_tokens) * highest(&input))
-            .saturating_add(u128::from(output_tokens) * highest(&output))
-            .saturating_add(highest(&[P::Request]));
+        Highest {
+            input: highest(&[
+                P::Input,
+                P::Written,
+                P::WrittenHour,
+                P::AudioInput,
+                P::ImageInput,
+            ]),
+            output: highest(&[P::Output, P::Reasoning, P::AudioOutput, P::ImageOutput]),
+            request: highest(&[P::Request]),
+        }
+    }
+
+    /// Whether a price depends on how long the input is.
+    #[must_use]
+    pub fn depends_on_length(&self) -> bool {
+        self.0.iter().any(|rate| rate.above > 0)
+    }
+}
+
+/// The highest price of each kind, in picodollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Highest {
+    /// Of a token of input.
+    pub input: u64,
+    /// Of a token of output.
+    pub output: u64,
+    /// Of the request.
+    pub request: u64,
+}
+
+impl Highest {
+    /// The most that so many tokens can cost.
+    #[must_use]
+    pub fn bound(&self, input_tokens: u64, output_tokens: u64) -> Money {
+        let of = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);
+        let total = of(input_tokens, self.input)
+            .saturating_add(of(output_tokens, self.output))
+            .saturating_add(self.request.into());
         money(total)
     }
 }
@@ -328,7 +356,13 @@ mod tests {
             plain.cost(&usage(), ServiceTier::Batch).picodollars(),
             20_000
         );
-        assert!(plain.bound(1000, 100, ServiceTier::Standard).picodollars() >= 20_000);
+        assert!(
+            plain
+                .highest(ServiceTier::Standard, 1000)
+                .bound(1000, 100)
+                .picodollars()
+                >= 20_000
+        );
     }
 
     #[test]
