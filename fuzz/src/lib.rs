@@ -8,6 +8,7 @@
 mod ai;
 mod config;
 mod guard;
+mod resume;
 mod rpc;
 
 pub use ai::{
@@ -15,6 +16,7 @@ pub use ai::{
 };
 pub use config::config;
 pub use guard::guard;
+pub use resume::{form, resume};
 pub use rpc::rpc;
 
 use gate_kit::http::{Headers, Method, Version};
@@ -45,6 +47,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("responses", responses),
     ("converse", converse),
     ("generate_content", generate_content),
+    ("form", form),
+    ("resume", resume),
     ("guard", guard),
 ];
 
