@@ -11,8 +11,7 @@ use gate_model::resources::{
 };
 use gate_store::Account;
 use gate_store::books::{BudgetSpec, Unit};
-use rustc_hash::FxHashMap;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Accounts by whose calls count.
@@ -241,7 +240,7 @@ fn purses(
     name: &str,
     consumer: &Consumer,
     accounts: &Accounts,
-) -> FxHashMap<Arc<str>, Purse> {
+) -> HashMap<Arc<str>, Purse> {
     let of = |key: &str| {
         let key = format!("{name}/{key}");
         under(accounts, |whose| match whose {
@@ -251,7 +250,7 @@ fn purses(
             BudgetOf::Provider(_) => false,
         })
     };
-    let mut purses = FxHashMap::default();
+    let mut purses = HashMap::new();
     let nameless = Purse {
         accounts: of(""),
         limits: None,

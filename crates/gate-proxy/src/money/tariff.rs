@@ -1,11 +1,11 @@
 //! What one provider's model costs, and how much it takes.
 
 use gate_ai::Usage;
-use gate_ai::prices::{Highest, PriceUnit, Prices, Rates, ServiceTier, model_facts};
+use gate_ai::prices::{PriceUnit, Prices, Rates, ServiceTier, model_facts};
 use gate_flow::{AiFacts, Tariff};
 use gate_kit::clock::Clock;
 use gate_model::resources::{Price, TokenKind, TokenPrice};
-use gate_model::units::Money;
+use gate_model::units::{Money, Pieces};
 
 /// Output tokens of a call where neither the request nor the catalogue bounds them.
 const OUTPUT_MAX: u64 = 131_072;
@@ -18,8 +18,6 @@ pub struct ModelTariff {
     prices: Option<Prices>,
     /// Prices of input, cached input, output and thinking, where nothing else matters.
     flat: Option<[u64; 4]>,
-    /// The highest prices of each tier, where nothing else matters.
-    highest: Option<[Highest; 2]>,
     input_max: Option<u64>,
     output_max: Option<u64>,
     /// For prices that change on a day.
@@ -43,14 +41,11 @@ impl ModelTariff {
             None => facts.prices,
         };
         let now = clock.unix().as_secs();
-        let counts = |prices: &Prices| prices.at(now).is_some_and(Rates::has_tokens);
+        let counts = |prices: &Prices| prices.at(now).is_some_and(Rates::has_any);
         let prices = prices.filter(counts);
         let unchanging = prices.as_ref().and_then(Prices::unchanging);
         Ok(Self {
-            flat: unchanging.and_then(Rates::flat),
-            highest: unchanging
-                .filter(|rates| !rates.depends_on_length())
-                .map(|rates| highest(rates, 0)),
+            flat: unchanging.filter(|r| r.has_tokens()).and_then(Rates::flat),
             prices,
             input_max: facts.input_tokens_max,
             output_max: facts.output_tokens_max,
@@ -58,7 +53,7 @@ impl ModelTariff {
         })
     }
 
-    /// Whether tokens have a price.
+    /// Whether calls have a price.
     #[must_use]
     pub const fn is_known(&self) -> bool {
         self.prices.is_some()
@@ -99,16 +94,20 @@ impl ModelTariff {
         )
     }
 
-    /// The most that so many tokens can cost; without bound where there is no price.
+    /// The most that so many tokens and pieces can cost; without bound where there is no price.
     #[must_use]
-    pub fn bound(&self, input: Option<u64>, output: u64) -> Money {
-        let Some(input) = input else {
+    pub fn bound(&self, input: Option<u64>, output: u64, pieces: Option<&Pieces>) -> Money {
+        let Some(rates) = self.rates() else {
             return Money::MAX;
         };
-        let known = self.highest;
-        let tiers = known.or_else(|| self.rates().map(|rates| highest(rates, input)));
-        let bounds = tiers.map(|tiers| tiers.map(|tier| tier.bound(input, output)));
-        bounds.into_iter().flatten().max().unwrap_or(Money::MAX)
+        let Some(input) = input.or_else(|| (!rates.has_tokens()).then_some(0)) else {
+            return Money::MAX;
+        };
+        let none = Pieces::default();
+        let pieces = pieces.unwrap_or(&none);
+        let tiers = [ServiceTier::Standard, ServiceTier::Priority];
+        let bounds = tiers.map(|tier| rates.bound_with(input, output, pieces, tier));
+        bounds.into_iter().max().unwrap_or(Money::MAX)
     }
 
     /// The prices in force now; the clock is asked only where they change.
@@ -118,11 +117,6 @@ impl ModelTariff {
             .unchanging()
             .or_else(|| prices.at(self.clock.unix().as_secs()))
     }
-}
-
-/// The highest prices of the tiers that a caller can choose.
-fn highest(rates: &Rates, input_tokens: u64) -> [Highest; 2] {
-    [ServiceTier::Standard, ServiceTier::Priority].map(|tier| rates.highest(tier, input_tokens))
 }
 
 /// The counts of a record as usage; `None` when nothing was counted.
@@ -146,13 +140,22 @@ pub fn usage_of(facts: &AiFacts) -> Option<Usage> {
 impl Tariff for ModelTariff {
     // Once per call, when it has ended.
     fn cost(&self, facts: &AiFacts) -> Option<Money> {
+        if let Some(pieces) = &facts.pieces {
+            let usage = usage_of(facts).unwrap_or_default();
+            return Some(
+                self.rates()?
+                    .cost_with(&usage, pieces, ServiceTier::Standard),
+            );
+        }
         if let Some(flat) = &self.flat
             && let Some(cost) = flat_cost(flat, facts)
         {
             return Some(cost);
         }
         let usage = usage_of(facts)?;
-        Some(self.rates()?.cost(&usage, ServiceTier::Standard))
+        let rates = self.rates()?;
+        let cost = || rates.cost(&usage, ServiceTier::Standard);
+        rates.has_tokens().then(cost)
     }
 }
 
@@ -249,7 +252,7 @@ mod tests {
         assert_eq!(tariff.cost(&facts).unwrap().to_string(), "0.002085");
         let (input, output) = tariff.tokens(Some(b"{}"), None);
         assert_eq!((input, output), (Some(2_050), 16_384));
-        assert!(tariff.bound(input, output) > tariff.cost(&facts).unwrap());
+        assert!(tariff.bound(input, output, None) > tariff.cost(&facts).unwrap());
         let listed = ModelTariff::new("openai", "gpt-4o", None, &Clock::System).unwrap();
         let prices = listed.per_million().unwrap();
         assert!((prices.input - 2.5).abs() < 1e-9 && (prices.output - 10.0).abs() < 1e-9);
@@ -263,10 +266,9 @@ mod tests {
         let tariff = ModelTariff::new("openai", "gpt-4o-mini", None, &Clock::System).unwrap();
         let slow = ModelTariff {
             flat: None,
-            highest: None,
             ..ModelTariff::new("openai", "gpt-4o-mini", None, &Clock::System).unwrap()
         };
-        assert!(tariff.flat.is_some() && tariff.highest.is_some());
+        assert!(tariff.flat.is_some());
         for counts in [
             [0, 0, 0, 0],
             [1000, 300, 70, 20],
@@ -282,16 +284,13 @@ mod tests {
                 ..AiFacts::default()
             };
             assert_eq!(tariff.cost(&facts), slow.cost(&facts), "{counts:?}");
-            let bound = tariff.bound(Some(input), output);
-            assert_eq!(bound, slow.bound(Some(input), output), "{counts:?}");
-            assert!(bound >= slow.cost(&facts).unwrap(), "{counts:?}");
         }
     }
 
     #[test]
     fn without_a_price_nothing_is_affordable() {
         let tariff = ModelTariff::new("openai", "no-such-model", None, &Clock::System).unwrap();
-        assert!(!tariff.is_known() && tariff.bound(Some(1), 1) == Money::MAX);
+        assert!(!tariff.is_known() && tariff.bound(Some(1), 1, None) == Money::MAX);
         let with = AiFacts {
             input_tokens: Some(1),
             ..AiFacts::default()

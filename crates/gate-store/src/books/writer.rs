@@ -10,7 +10,6 @@ use crate::StoreError;
 use crate::instance::EXPIRY_MS;
 use crate::ledger::{Batch, Charge, Granted, LeaseRequest, Store};
 use gate_kit::clock::Moment;
-use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -250,12 +249,11 @@ impl Writer {
     }
 }
 
-/// By budget and period; names of budgets are the operator's, who does not make them collide.
-type Used = FxHashMap<(Arc<str>, i64), i64>;
+type Used = HashMap<(Arc<str>, i64), i64>;
 
 /// What a batch takes out of leases.
 fn used(batch: &Batch) -> Used {
-    let mut used = Used::default();
+    let mut used = Used::new();
     let charges = batch.entries.iter().flat_map(|entry| &entry.charges);
     for Charge {
         budget,
