@@ -4,8 +4,10 @@
 //! or of recorded traffic, and the virtual environment with the SDKs. Where no package registry can
 //! be reached, a line says what was skipped.
 
+mod agents;
 mod bedrock;
 mod gemini;
+mod tools;
 
 use crate::demo::Demo;
 use crate::support::{Gateway, Reply, Upstream};
@@ -15,11 +17,13 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The SDKs, at the versions that the tests were written with.
-const PACKAGES: [&str; 4] = [
+const PACKAGES: [&str; 6] = [
     "openai==3.54.0",
     "anthropic==2.12.0",
     "boto3==1.44.5",
     "google-genai==3.4.0",
+    "mcp==2.3.0",
+    "a2a-sdk[http-server]==1.3.0",
 ];
 /// Recordings per provider; more only repeat the same shapes.
 const RECORDINGS: usize = 60;
@@ -75,6 +79,12 @@ fn run(python: &Path, job: &Value) -> usize {
 /// Runs one of the scripts beside this file.
 #[track_caller]
 fn run_script(python: &Path, script: &str, job: &Value) -> usize {
+    said(python, script, job).len()
+}
+
+/// The same; what it said of each check.
+#[track_caller]
+fn said(python: &Path, script: &str, job: &Value) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("job.json");
     std::fs::write(&file, job.to_string()).unwrap();
@@ -99,7 +109,8 @@ fn run_script(python: &Path, script: &str, job: &Value) -> usize {
         failed.len(),
         failed.join("\n")
     );
-    said.lines().count()
+    let right = said.lines().filter_map(|line| line.strip_prefix("ok "));
+    right.map(str::to_owned).collect()
 }
 
 #[test]
