@@ -9,7 +9,7 @@ mod ai;
 mod config;
 
 pub use ai::{
-    chat_completions, converse, event_stream, generate_content, messages, responses, sse,
+    chat_completions, cohere_chat, converse, event_stream, generate_content, messages, responses, sse,
 };
 pub use config::config;
 
@@ -38,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("chat_completions", chat_completions),
     ("messages", messages),
     ("responses", responses),
+    ("cohere_chat", cohere_chat),
     ("converse", converse),
     ("generate_content", generate_content),
 ];

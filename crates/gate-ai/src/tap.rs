@@ -269,7 +269,7 @@ impl StreamTap {
             self.ended = true;
             return false;
         }
-        if looks_like_error(event) {
+        if looks_like_error(event) || self.ends_in_error(event) {
             self.note_error(event);
             return false;
         }
@@ -279,6 +279,12 @@ impl StreamTap {
             self.token_seen = self.dialect.codec().bears_token(data);
         }
         has_usage && self.read_usage(event)
+    }
+
+    /// Cohere's streams say in their last event that they failed.
+    #[inline]
+    fn ends_in_error(&self, event: &[u8]) -> bool {
+        self.dialect == Dialect::CohereChat && crate::dialect::cohere_chat::ends_in_error(event)
     }
 
     fn note_error(&mut self, event: &[u8]) {

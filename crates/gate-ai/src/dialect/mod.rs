@@ -4,11 +4,13 @@
 //! to and from the neutral form. A further dialect is one more folder and one more arm below.
 
 pub(crate) mod chat_completions;
+pub(crate) mod cohere_chat;
 pub(crate) mod converse;
 pub(crate) mod generate_content;
 mod logprobs;
 pub(crate) mod messages;
 pub(crate) mod responses;
+mod turns;
 
 use crate::conversation::{Request, Response, StreamEvent};
 use crate::failure::{ErrorClass, ProviderError};
@@ -28,16 +30,19 @@ pub enum Dialect {
     Responses,
     /// Google's generateContent and streamGenerateContent.
     GenerateContent,
+    /// Cohere Chat, version 2.
+    CohereChat,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ChatCompletions,
         Self::Messages,
         Self::Converse,
         Self::Responses,
         Self::GenerateContent,
+        Self::CohereChat,
     ];
 
     /// The dialect's name in configuration, metrics and records.
@@ -49,6 +54,7 @@ impl Dialect {
             Self::Converse => "converse",
             Self::Responses => "responses",
             Self::GenerateContent => "generate_content",
+            Self::CohereChat => "cohere_chat",
         }
     }
 
@@ -71,6 +77,7 @@ impl Dialect {
             Self::Converse => "/model/{model}/converse",
             Self::Responses => "/v1/responses",
             Self::GenerateContent => "/v1beta/models",
+            Self::CohereChat => "/v2/chat",
         }
     }
 
@@ -88,7 +95,8 @@ impl Dialect {
             | Self::Messages
             | Self::Converse
             | Self::Responses
-            | Self::GenerateContent => "application/json",
+            | Self::GenerateContent
+            | Self::CohereChat => "application/json",
         }
     }
 
@@ -96,9 +104,11 @@ impl Dialect {
     #[must_use]
     pub const fn stream_content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses | Self::GenerateContent => {
-                "text/event-stream; charset=utf-8"
-            }
+            Self::ChatCompletions
+            | Self::Messages
+            | Self::Responses
+            | Self::GenerateContent
+            | Self::CohereChat => "text/event-stream; charset=utf-8",
             Self::Converse => "application/vnd.amazon.eventstream",
         }
     }
@@ -120,7 +130,7 @@ impl Dialect {
     #[must_use]
     pub const fn in_path(self) -> bool {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses => false,
+            Self::ChatCompletions | Self::Messages | Self::Responses | Self::CohereChat => false,
             Self::Converse | Self::GenerateContent => true,
         }
     }
@@ -128,9 +138,11 @@ impl Dialect {
     /// How its streams are cut into events.
     pub(crate) const fn framing(self) -> Framing {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses | Self::GenerateContent => {
-                Framing::Sse
-            }
+            Self::ChatCompletions
+            | Self::Messages
+            | Self::Responses
+            | Self::GenerateContent
+            | Self::CohereChat => Framing::Sse,
             Self::Converse => Framing::EventStream,
         }
     }
@@ -142,6 +154,7 @@ impl Dialect {
             Self::Converse => &converse::Converse,
             Self::Responses => &responses::Responses,
             Self::GenerateContent => &generate_content::GenerateContent,
+            Self::CohereChat => &cohere_chat::CohereChat,
         }
     }
 }

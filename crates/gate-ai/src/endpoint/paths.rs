@@ -77,6 +77,10 @@ pub(super) fn endpoint<'a>(
         return only(method, &[Method::Post], endpoint);
     }
     match path {
+        "/v2/chat" => {
+            let asked = Endpoint::in_body(conversation("cohere_chat")?);
+            return only(method, &[Method::Post], asked);
+        }
         "/v1/responses" => {
             return only(
                 method,

@@ -89,6 +89,56 @@ const CHAT_EVENTS: Lines = &[
     ("choices[#index].finish_reason", Means::End),
 ];
 
+const COHERE_REQUEST: Lines = &[
+    ("messages[role=tool].content", text(ToolResult)),
+    ("messages[role=tool].content[].text", text(ToolResult)),
+    (
+        "messages[role=tool].content[].document.data.**",
+        text(ToolResult),
+    ),
+    ("messages[].content", text(Request)),
+    ("messages[].content[].text|thinking", text(Request)),
+    ("messages[].tool_plan", text(Request)),
+    ("messages[].tool_calls[].function.arguments", json(ToolCall)),
+    ("documents[]", text(Request)),
+    ("documents[].data.**", text(Request)),
+];
+
+/// A citation repeats what it stands behind, and its source.
+const COHERE_RESPONSE: Lines = &[
+    ("message.content[].text|thinking", text(Response)),
+    ("message.tool_plan", text(Response)),
+    ("message.tool_calls[].function.arguments", json(ToolCall)),
+    ("message.citations[].text", again(Response, Kind::Text)),
+    (
+        "message.citations[].sources[].document|tool_output.**",
+        again(Response, Kind::Text),
+    ),
+];
+
+const COHERE_EVENTS: Lines = &[
+    (
+        "{type=content-delta,#index}.delta.message.content.text",
+        delta(Response),
+    ),
+    (
+        "{type=content-delta,#index}.delta.message.content.thinking",
+        delta(Response),
+    ),
+    ("delta.message.tool_plan", delta(Response)),
+    (
+        "{type=tool-call-delta,#index}.delta.message.tool_calls.function.arguments",
+        json_delta(ToolCall),
+    ),
+    ("delta.message.citations.text", again(Response, Kind::Text)),
+    (
+        "delta.message.citations.sources[].document|tool_output.**",
+        again(Response, Kind::Text),
+    ),
+    ("{type=content-end|tool-call-end,#index}", Means::End),
+    ("{type=tool-call-start|message-end}", Means::End),
+];
+
 const MESSAGES_REQUEST: Lines = &[
     ("system", text(Request)),
     ("system[].text", text(Request)),
@@ -446,6 +496,8 @@ fn conversation(dialect: Dialect, side: Side) -> Option<&'static Places> {
         ("responses", Side::Response) => once!(RESPONSES_RESPONSE),
         ("generate_content", Side::Request) => once!(GEMINI_REQUEST),
         ("generate_content", Side::Response) => once!(GEMINI_RESPONSE),
+        ("cohere_chat", Side::Request) => once!(COHERE_REQUEST),
+        ("cohere_chat", Side::Response) => once!(COHERE_RESPONSE),
         ("converse", Side::Request) => once!(CONVERSE_REQUEST),
         ("converse", Side::Response) => once!(CONVERSE_RESPONSE),
         _ => return None,
@@ -464,6 +516,7 @@ pub(super) fn events(operation: Operation) -> Option<&'static Places> {
         "messages" => once!(MESSAGES_EVENTS),
         "responses" => once!(RESPONSES_EVENTS),
         "generate_content" => once!(GEMINI_EVENTS),
+        "cohere_chat" => once!(COHERE_EVENTS),
         "converse" => once!(CONVERSE_EVENTS),
         _ => return None,
     })
