@@ -24,7 +24,10 @@ pub(super) fn serve(
         ModelsDialect::V1 if head.headers.get_named("x-goog-api-client").is_some() => {
             ListingShape::Gemini
         }
-        ModelsDialect::V1 => ListingShape::OpenAi,
+        ModelsDialect::V1 => {
+            let agent = head.headers.get(HeaderId::UserAgent);
+            ListingShape::of_agent(agent.unwrap_or_default())
+        }
     };
     let allowed = models.iter().filter(|(name, _)| may_use(exchange, name));
     let mut listed = allowed.map(|(name, _)| ListedModel {

@@ -5,7 +5,11 @@
 //! be reached, a line says what was skipped.
 
 mod bedrock;
+mod endpoints;
+mod equivalence;
 mod gemini;
+mod llama;
+mod vercel;
 
 use crate::demo::Demo;
 use crate::support::{Gateway, Reply, Upstream};
@@ -15,12 +19,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The SDKs, at the versions that the tests were written with.
-const PACKAGES: [&str; 4] = [
-    "openai==3.54.0",
-    "anthropic==2.12.0",
-    "boto3==1.44.5",
-    "google-genai==3.4.0",
-];
+const PACKAGES: &str = include_str!("requirements.txt");
 /// Recordings per provider; more only repeat the same shapes.
 const RECORDINGS: usize = 60;
 
@@ -34,7 +33,7 @@ fn install() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk");
     let python = folder.join("bin/python");
     let installed = folder.join("installed");
-    let wanted = PACKAGES.join("\n");
+    let wanted = PACKAGES;
     if std::fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
         return Some(python);
     }
@@ -55,7 +54,7 @@ fn install() -> Option<PathBuf> {
         "--disable-pip-version-check",
     ]);
     let output = pip
-        .args(PACKAGES)
+        .args(PACKAGES.lines())
         .output()
         .expect("the environment has a Python");
     if !output.status.success() {
@@ -75,18 +74,26 @@ fn run(python: &Path, job: &Value) -> usize {
 /// Runs one of the scripts beside this file.
 #[track_caller]
 fn run_script(python: &Path, script: &str, job: &Value) -> usize {
+    let mut command = Command::new(python);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script));
+    run_command(command, job)
+}
+
+/// Runs a script that takes a job and prints a line per check.
+#[track_caller]
+fn run_command(mut command: Command, job: &Value) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("job.json");
     std::fs::write(&file, job.to_string()).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
-    let mut command = Command::new(python);
-    // Neither SDK may find settings of the machine.
+    // Scripts share a module, whose compiled form would stand beside the sources.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    // No SDK may find settings of the machine.
     for (name, _) in std::env::vars().filter(|(name, _)| {
         name.contains("API") || name.contains("AWS") || name.ends_with("_proxy")
     }) {
         command.env_remove(name);
     }
-    let output = command.arg(script).arg(file).output().unwrap();
+    let output = command.arg(file).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let failed: Vec<_> = said
         .lines()
@@ -100,6 +107,93 @@ fn run_script(python: &Path, script: &str, job: &Value) -> usize {
         failed.join("\n")
     );
     said.lines().count()
+}
+
+/// A stand-in for every vendor, each below its name: `answers.json` says what it answers. The first
+/// row counts whose `when` are all in the request; requests with another credential than the
+/// gateway's, or for another model than the provider's, are refused.
+fn answers() -> Upstream {
+    let rows: Vec<Value> = serde_json::from_str(include_str!("answers.json")).unwrap();
+    Upstream::start(move |seen| {
+        let body = String::from_utf8_lossy(&seen.body).into_owned();
+        let line = format!("{} {}", seen.method, seen.target);
+        let shown = ["authorization", "x-api-key", "x-goog-api-key"]
+            .into_iter()
+            .find_map(|name| seen.header(name));
+        if !shown.is_some_and(|shown| shown.ends_with("vendor-key")) {
+            return Reply::text("another credential").status(401);
+        }
+        if JOBS_NAME_MODELS.iter().all(|kept| !line.contains(kept)) && body.contains("model\":\"") {
+            assert!(body.contains("model\":\"up\""), "{line}: {body}");
+        }
+        let (plain, query) = line.split_once('?').unwrap_or((&line, ""));
+        let at = if query.starts_with("alt=") {
+            &line
+        } else {
+            plain
+        };
+        let fits = |row: &&Value| {
+            let mut when = row["when"].as_array().into_iter().flatten();
+            row["at"] == at && when.all(|part| body.contains(part.as_str().unwrap()))
+        };
+        let Some(row) = rows.iter().find(fits) else {
+            return Reply::text(format!("nothing at {line}")).status(404);
+        };
+        let kind = row["type"].as_str().unwrap_or("application/json");
+        let body = match &row["body"] {
+            Value::String(text) => text.clone(),
+            body => body.to_string(),
+        };
+        Reply::text(body).header("content-type", kind).split(331)
+    })
+}
+
+/// What passes as it is, models and all.
+const JOBS_NAME_MODELS: [&str; 2] = ["/batch", "/files"];
+
+/// A gateway whose providers are these vendors' stand-ins, with one model at each.
+fn vendors(upstream: &Upstream, models: &[(&str, &str)], more: &str) -> Gateway {
+    let mut providers = more.to_owned();
+    for (kind, version) in [
+        ("anthropic", "/v1"),
+        ("cohere", ""),
+        ("gemini", "/v1beta"),
+        ("mistral", "/v1"),
+        ("openai", "/v1"),
+    ] {
+        providers += &format!(
+            "  {kind}: {{ {kind}: {{ base_url: \"http://{}/{kind}{version}\", credentials: [{{ env: VENDOR_KEY }}] }} }}\n",
+            upstream.address
+        );
+    }
+    let named = models.iter().map(|(name, provider)| {
+        format!("  {name}: {{ targets: [{{ provider: {provider}, model: up }}] }}\n")
+    });
+    let named: String = named.collect();
+    let names: Vec<_> = models.iter().map(|(name, _)| *name).collect();
+    let rest = format!(
+        "providers:\n{providers}models:\n{named}{}",
+        routes(&names.join(", "))
+    );
+    Gateway::with(&rest, "", &VARIABLES)
+}
+
+/// Secrets of the gateways here: of the providers, and of the caller who signs.
+const VARIABLES: [(&str, &str); 2] = [
+    ("VENDOR_KEY", "vendor-key"),
+    ("CALLER_SECRET", "open-sesame"),
+];
+
+/// One caller with a key, who may sign with it too, and routes to these models.
+fn routes(names: &str) -> String {
+    format!(
+        "consumers: {{ tester: {{ keys: [{{ sha256: {SESAME} }}] }} }}\n\
+         routes:\n  aws:\n    match: {{ path: \"/model/{{*rest}}\" }}\n    policies:\n      \
+         - auth_sigv4: {{ region: us-east-1, keys: {{ TGTESTER: {{ consumer: tester, secret: {{ env: CALLER_SECRET }} }} }} }}\n    \
+         target: {{ models: [{names}] }}\n  \
+         ai: {{ match: {{ path: \"/{{*rest}}\" }}, policies: [{{ auth_key: {{}} }}], target: {{ models: [{names}] }} }}\n",
+        SESAME = crate::policies::SESAME,
+    )
 }
 
 #[test]
