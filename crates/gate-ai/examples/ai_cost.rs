@@ -98,7 +98,7 @@ fn main() {
                 let made = prepare_native(chat, body, &facts, "gpt-5-mini", true);
                 black_box(made.to_vec(body));
             }
-            "usage" => drop(black_box(response_facts(chat, black_box(&answer)))),
+            "usage" => drop(black_box(response_facts(chat, black_box(&answer), "gpt"))),
             "stream" => {
                 let mut tap = StreamTap::new(chat, false);
                 black_box(tap.push(black_box(&stream)));

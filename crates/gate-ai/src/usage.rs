@@ -7,6 +7,7 @@
 use crate::Dialect;
 use crate::json::scan::Scanner;
 use memchr::memmem::Finder;
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 /// How far from its end a response is searched for usage first.
@@ -51,44 +52,44 @@ impl Usage {
 
 /// What a response says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ResponseFacts {
+pub struct ResponseFacts<'a> {
     /// Token counts, where given.
     pub usage: Option<Usage>,
     /// The model that answered, as the provider names it.
-    pub model: Option<String>,
+    pub model: Option<Cow<'a, str>>,
 }
 
 /// Usage and model of a whole, non-streamed response; absent where it does not say or is no JSON.
+///
+/// `asked` is the model that was asked for, which most responses name again; it is not read anew.
 #[must_use]
-pub fn response_facts(dialect: Dialect, body: &[u8]) -> ResponseFacts {
+pub fn response_facts<'a>(dialect: Dialect, body: &'a [u8], asked: &'a str) -> ResponseFacts<'a> {
     let mut facts = ResponseFacts::default();
     // What was found before the bytes stop being JSON still counts.
-    let _ = walk(dialect, body, &mut facts);
+    let _ = walk(dialect, body, asked, &mut facts);
     facts
 }
 
-fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> {
+fn walk<'a>(
+    dialect: Dialect,
+    body: &'a [u8],
+    asked: &'a str,
+    facts: &mut ResponseFacts<'a>,
+) -> Option<()> {
     let mut scanner = Scanner::at(body, 0);
     scanner.open_object().ok()?;
     let (mut first, mut left, mut looked_ahead) = (true, 2, false);
     while let Some(key) = scanner.next_key_inline(&mut first).ok()? {
         match key.inner {
-            b"model"
-                if dialect != Dialect::GenerateContent
-                    && facts.model.is_none()
-                    && scanner.peek() == Some(b'"') =>
+            name if is_model(dialect, name)
+                && facts.model.is_none()
+                && scanner.peek() == Some(b'"') =>
             {
-                let name = scanner.string().ok()?.value(body).ok()?;
-                facts.model = Some(name.into_owned());
-                left -= 1;
-            }
-            b"modelVersion"
-                if dialect == Dialect::GenerateContent
-                    && facts.model.is_none()
-                    && scanner.peek() == Some(b'"') =>
-            {
-                let name = scanner.string().ok()?.value(body).ok()?;
-                facts.model = Some(name.into_owned());
+                let name = scanner.string().ok()?;
+                facts.model = Some(match name.inner == asked.as_bytes() && !name.is_escaped() {
+                    true => Cow::Borrowed(asked),
+                    false => name.value(body).ok()?,
+                });
                 left -= 1;
             }
             name if is_usage(dialect, name)
@@ -120,6 +121,15 @@ fn walk(dialect: Dialect, body: &[u8], facts: &mut ResponseFacts) -> Option<()> 
         }
     }
     Some(())
+}
+
+/// Whether a member names the model.
+#[inline]
+fn is_model(dialect: Dialect, name: &[u8]) -> bool {
+    match dialect {
+        Dialect::GenerateContent => name == b"modelVersion",
+        _ => name == b"model",
+    }
 }
 
 /// Whether a member holds the usage.
@@ -159,7 +169,7 @@ fn usage_to_end(dialect: Dialect, body: &[u8], key: usize) -> Option<Usage> {
     }
     let mut scanner = Scanner::at(body, key);
     let mut first = true;
-    scanner.next_key(&mut first).ok()??;
+    scanner.next_key_inline(&mut first).ok()??;
     if scanner.peek() != Some(b'{') {
         return None;
     }
@@ -168,7 +178,7 @@ fn usage_to_end(dialect: Dialect, body: &[u8], key: usize) -> Option<Usage> {
         .codec()
         .read_usage(body, scanner.position(), &mut usage)?;
     let mut scanner = Scanner::at(body, end);
-    while let Some(member) = scanner.next_key(&mut first).ok()? {
+    while let Some(member) = scanner.next_key_inline(&mut first).ok()? {
         if member.inner == b"usage" {
             return None;
         }
@@ -181,7 +191,7 @@ fn usage_to_end(dialect: Dialect, body: &[u8], key: usize) -> Option<Usage> {
 /// The usage of a whole, non-streamed response.
 #[must_use]
 pub fn usage_of(dialect: Dialect, body: &[u8]) -> Option<Usage> {
-    response_facts(dialect, body).usage
+    response_facts(dialect, body, "").usage
 }
 
 /// The model that a whole, non-streamed response names.
@@ -207,44 +217,50 @@ pub(crate) fn value_of_member(document: &[u8], wanted: &[u8]) -> Option<usize> {
     None
 }
 
-/// Hands every unsigned member of the usage object at `at` to `count`: the name of the object it
-/// stands in, empty for the usage itself, its own name, and its value. Returns where the object
-/// ends.
+/// Hands every unsigned member of the usage object at `at` to `count`: what the object that it
+/// stands in is to the caller, its own name, and its value. Returns where the usage ends.
+///
+/// `enter` says what an object inside the usage is, or nothing when it is of no interest; the usage
+/// itself is the default. One level of details is all there is; what is deeper is something else.
 #[inline]
-pub(crate) fn read_counts(
-    document: &[u8],
+pub(crate) fn read_counts<'d, Of: Copy + Default>(
+    document: &'d [u8],
     at: usize,
-    mut count: impl FnMut(&[u8], &[u8], u64),
+    enter: impl Fn(&'d [u8]) -> Option<Of>,
+    mut count: impl FnMut(Of, &'d [u8], u64),
 ) -> Option<usize> {
     let mut scanner = Scanner::at(document, at);
     scanner.open_object().ok()?;
-    let mut outer: &[u8] = b"";
+    let mut inside: Option<Of> = None;
     let (mut first, mut first_outside) = (true, true);
     loop {
         let Some(key) = scanner.next_key_inline(&mut first).ok()? else {
-            if outer.is_empty() {
+            if inside.take().is_none() {
                 return Some(scanner.position());
             }
-            outer = b"";
             first = first_outside;
             continue;
         };
+        if let Some(tokens) = scanner.short_number() {
+            count(inside.unwrap_or_default(), key.inner, tokens);
+            continue;
+        }
         match scanner.peek()? {
-            // One level of details is all there is; what is deeper is something else.
-            b'{' if outer.is_empty() && !key.inner.is_empty() => {
-                scanner.open_object().ok()?;
-                outer = key.inner;
+            b'{' if inside.is_none() => {
+                inside = enter(key.inner);
+                match inside {
+                    Some(_) => scanner.open_object().ok()?,
+                    None => drop(scanner.skip_value().ok()?),
+                }
                 first_outside = first;
-                first = true;
+                first |= inside.is_some();
             }
             b'0'..=b'9' => {
                 if let Some(tokens) = scanner.unsigned().ok()? {
-                    count(outer, key.inner, tokens);
+                    count(inside.unwrap_or_default(), key.inner, tokens);
                 }
             }
-            _ => {
-                scanner.skip_value().ok()?;
-            }
+            _ => drop(scanner.skip_value().ok()?),
         }
     }
 }

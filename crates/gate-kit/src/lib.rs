@@ -1,9 +1,10 @@
 //! What the standard library lacks and every layer needs: message shapes, pooled buffers, a clock,
-//! randomness, bounded queues, sharded counters and AWS signatures.
+//! randomness, blocks of bytes, bounded queues, sharded counters and AWS signatures.
 //!
 //! Nothing here knows the product's words (no routes, policies or records) and nothing here does
 //! I/O. Read [`http`] first: it is the one request and body shape that both HTTP versions end in.
 
+pub mod block;
 pub mod buffer;
 pub mod clock;
 pub mod counter;

@@ -38,7 +38,7 @@ impl HeaderName {
 
     /// Its values in order.
     pub(crate) fn all<'a>(&'a self, headers: &'a Headers) -> impl Iterator<Item = &'a [u8]> {
-        headers.all_named(&self.name)
+        headers.all_of(self.id, &self.name)
     }
 
     /// Removes every occurrence.

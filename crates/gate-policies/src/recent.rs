@@ -2,31 +2,34 @@
 //!
 //! Hashing a key with SHA-256 is the dearest step of a small request on processors without
 //! instructions for it. Callers send the same few keys over and over, so each worker remembers what
-//! it found under a tag of 128 bits: two SipHashes keyed at random when the worker starts. Nobody
+//! it found under a tag of 128 bits, a SipHash keyed at random when the worker starts. Nobody
 //! outside can compute a tag, so neither a collision nor the time of a comparison can be steered;
 //! a forger meets a tag by chance once in 2^128 tries. Only what was found is remembered.
 
-use std::hash::{BuildHasher, RandomState};
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// Places; a worker that sees more keys than this in turns falls back to SHA-256.
 const PLACES: usize = 256;
 
 /// A worker's memory of values of type `V`; at most 256 of them.
 pub(crate) struct Recent<V> {
-    keys: [RandomState; 2],
+    key: SipHasher13,
     places: Vec<Option<Place<V>>>,
 }
 
 struct Place<V> {
     scope: u64,
-    tag: [u64; 2],
+    tag: u128,
     value: V,
 }
 
 impl<V: Clone> Recent<V> {
     pub(crate) fn new() -> Self {
+        // The standard library's source of random keys, asked twice for 64 bits.
+        let random = || RandomState::new().hash_one(0);
         Self {
-            keys: [RandomState::new(), RandomState::new()],
+            key: SipHasher13::new_with_keys(random(), random()),
             places: Vec::new(),
         }
     }
@@ -39,11 +42,13 @@ impl<V: Clone> Recent<V> {
         secret: &[u8],
         find: impl FnOnce() -> Option<V>,
     ) -> Option<V> {
-        let tag = [0, 1].map(|key: usize| self.keys[key].hash_one(secret));
+        let mut hasher = self.key;
+        hasher.write(secret);
+        let tag = hasher.finish128().as_u128();
         if self.places.is_empty() {
             self.places.resize_with(PLACES, || None);
         }
-        let place = &mut self.places[tag[0] as usize % PLACES];
+        let place = &mut self.places[tag as usize % PLACES];
         if let Some(known) = place
             && known.scope == scope
             && known.tag == tag

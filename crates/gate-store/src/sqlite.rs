@@ -8,12 +8,14 @@
 use crate::StoreError;
 use crate::database::{Database, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql};
+use rusqlite::{Connection, ErrorCode, ToSql};
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long another process (a predecessor that drains, `tidegate usage`) may hold the file.
 const BUSY: Duration = Duration::from_secs(2);
+/// Between two tries to turn the write-ahead log on.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 /// Numbers that Linux gives file systems whose files live on other machines, with their names
 /// (linux/magic.h, statfs(2)).
@@ -64,11 +66,7 @@ impl Sqlite {
             .map_err(|error| unusable(format!("cannot be opened: {error}")))?;
         let prepared = connection
             .busy_timeout(BUSY)
-            .and_then(|()| {
-                connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| {
-                    row.get::<_, String>(0)
-                })
-            })
+            .and_then(|()| write_ahead(&connection))
             .and_then(|mode| {
                 connection.pragma_update(None, "synchronous", "FULL")?;
                 connection.set_prepared_statement_cache_capacity(64);
@@ -80,6 +78,27 @@ impl Sqlite {
                 "has no write-ahead log here, but `{mode}`"
             ))),
             Err(error) => Err(unusable(format!("cannot be used: {error}"))),
+        }
+    }
+}
+
+/// Turns the write-ahead log on and returns the mode that the file is in now.
+///
+/// Processes that turn it on at the same moment each wait for the others' read locks. SQLite sees
+/// that at once and answers busy without waiting, so the waiting is done here.
+fn write_ahead(connection: &Connection) -> rusqlite::Result<String> {
+    let began = Instant::now();
+    loop {
+        let mode =
+            connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0));
+        match mode {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && began.elapsed() < BUSY =>
+            {
+                std::thread::sleep(BUSY_PAUSE);
+            }
+            mode => return mode,
         }
     }
 }

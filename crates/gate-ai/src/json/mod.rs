@@ -4,7 +4,6 @@
 //! an object into its members, each still raw, so that translation sees every field and drops none
 //! unnoticed. [`write`] writes members in order into one buffer.
 
-mod block;
 pub(crate) mod object;
 pub(crate) mod scan;
 pub(crate) mod write;

@@ -16,7 +16,7 @@ impl Counts {
     /// `usageMetadata`.
     pub(super) fn read(document: &[u8]) -> Option<Usage> {
         let mut counts = Self::default();
-        read_counts(document, 0, |outer, name, value| {
+        read_counts(document, 0, Some, |outer, name, value| {
             counts.count(outer, name, value);
         })?;
         counts.finish()

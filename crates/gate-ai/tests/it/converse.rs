@@ -61,7 +61,7 @@ fn native_answers_pass_byte_for_byte_and_their_usage_is_found() {
         let (name, bytes) = (&cassette.name, &cassette.response);
         let expected = cassette.expected_usage();
         if !cassette.is_stream {
-            let found = response_facts(Dialect::Converse, bytes).usage;
+            let found = response_facts(Dialect::Converse, bytes, "").usage;
             assert_eq!(found, expected, "{name}");
             continue;
         }

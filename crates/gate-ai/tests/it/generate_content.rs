@@ -248,7 +248,7 @@ fn facts_are_found_and_the_body_stays_as_it_is() {
 #[test]
 fn usage_and_model_of_whole_answers_are_found() {
     for cassette in cassettes().iter().filter(|c| !c.is_stream) {
-        let facts = response_facts(OURS, &cassette.response);
+        let facts = response_facts(OURS, &cassette.response, "");
         let expected = cassette.expected_usage();
         assert_eq!(facts.usage, expected, "{}", cassette.name);
         let parsed: Value = serde_json::from_slice(&cassette.response).unwrap();

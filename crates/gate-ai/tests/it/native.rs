@@ -120,7 +120,7 @@ fn usage_and_model_of_whole_answers_are_found() {
         .iter()
         .filter(|cassette| !cassette.is_stream)
     {
-        let facts = response_facts(cassette.dialect, &cassette.response);
+        let facts = response_facts(cassette.dialect, &cassette.response, "");
         assert_eq!(facts.usage, cassette.expected_usage(), "{}", cassette.name);
         let parsed: Value = serde_json::from_slice(&cassette.response).unwrap();
         assert_eq!(
@@ -129,6 +129,9 @@ fn usage_and_model_of_whole_answers_are_found() {
             "{}",
             cassette.name
         );
+        let name = parsed["model"].as_str().unwrap_or("no name");
+        let asked = response_facts(cassette.dialect, &cassette.response, name);
+        assert_eq!(asked, facts, "{}", cassette.name);
         counted += usize::from(facts.usage.is_some());
     }
     assert!(counted > 500 || cassettes::all().is_empty());

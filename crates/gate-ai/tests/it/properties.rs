@@ -145,7 +145,7 @@ proptest! {
         let counted: Vec<_> = members.iter().filter(|(key, _)| key == "usage").collect();
         prop_assume!(counted.len() < 2 && !text.contains("\\u0061"));
         let expected = counted.first().map(|(_, value)| value).filter(|value| value.is_object());
-        let usage = response_facts(Dialect::ChatCompletions, text.as_bytes()).usage;
+        let usage = response_facts(Dialect::ChatCompletions, text.as_bytes(), "").usage;
         prop_assert_eq!(usage.is_some(), expected.is_some());
         let expected = expected.and_then(|usage| usage["prompt_tokens"].as_u64()).unwrap_or(0);
         prop_assert_eq!(usage.unwrap_or_default().input_tokens, expected);
@@ -169,7 +169,7 @@ proptest! {
         let stream = [b"data: ", body.as_slice(), b"\n\n"].concat();
         let (a, b) = stream.split_at(cut.index(stream.len()));
         for from in Dialect::ALL {
-            let _ = response_facts(from, &body);
+            let _ = response_facts(from, &body, "gpt");
             let _ = gate_ai::provider_error(from, &body);
             for to in Dialect::ALL {
                 let _ = translate_request(from, to, &body, "m", &options);

@@ -227,7 +227,11 @@ impl Headers {
 
     /// Every value of a field by name, in any case, in order.
     pub fn all_named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        let id = HeaderId::of(name.as_bytes());
+        self.all_of(HeaderId::of(name.as_bytes()), name)
+    }
+
+    /// [`Self::all_named`] where the name's id is known: [`HeaderId::Other`] for an unknown name.
+    pub fn all_of<'a>(&'a self, id: HeaderId, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.entries
             .iter()
             .filter(move |entry| self.is_named(entry, id, name))
@@ -298,9 +302,12 @@ impl Headers {
 
     /// Appends every field of `other`.
     pub fn extend(&mut self, other: &Headers) {
-        for entry in &other.entries {
-            self.append_id(entry.id, other.name(entry), other.value(entry));
-        }
+        let shift = offset(self.bytes.len());
+        self.bytes.extend_from_slice(&other.bytes);
+        self.entries.extend(other.entries.iter().map(|entry| Entry {
+            start: entry.start + shift,
+            ..*entry
+        }));
     }
 
     /// Empties the list and keeps its memory.

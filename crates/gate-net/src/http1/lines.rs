@@ -6,6 +6,7 @@
 //! search per line and per colon (see `examples/codec_cost.rs`).
 
 use super::{HEAD_BYTES_MAX, HEADER_COUNT_MAX, Limits, ParseError};
+use gate_kit::block::controls_and_colons;
 
 /// Bytes looked at in one step.
 const BLOCK: usize = 64;
@@ -51,19 +52,17 @@ impl Lines {
         let mut padded = [b' '; BLOCK];
         padded[..rest.len()].copy_from_slice(rest);
         for (index, block) in blocks.iter().chain([&padded]).enumerate() {
-            for (word, flags) in meaningful(block).as_chunks().0.iter().enumerate() {
-                let mut flags = u64::from_le_bytes(*flags);
-                while flags != 0 {
-                    let bit = flags.trailing_zeros();
-                    flags &= flags - 1;
-                    let position = index * BLOCK + word * 8 + bit as usize / 8;
-                    if let Some(length) = self.step(within, position, &mut colon, most)? {
-                        return Ok(Some(length));
-                    }
-                    if position + 2 == self.start {
-                        // The LF of this CR has been seen; unless it lies in the next word.
-                        flags &= !(0x100 << bit);
-                    }
+            let mut bits = controls_and_colons(block);
+            while bits != 0 {
+                let bit = bits.trailing_zeros();
+                bits &= bits - 1;
+                let position = index * BLOCK + bit as usize;
+                if let Some(length) = self.step(within, position, &mut colon, most)? {
+                    return Ok(Some(length));
+                }
+                if position + 2 == self.start {
+                    // The LF of this CR has been seen; unless it lies in the next block.
+                    bits &= !(2 << bit);
                 }
             }
         }
@@ -137,34 +136,9 @@ impl Lines {
     }
 }
 
-/// Eight bytes of 0x80 or 0 in a word, lowest first: whether a byte is a control character (tab
-/// too) or a colon. Without branches, so that the compiler uses vectors for the whole block.
-#[inline(always)]
-fn meaningful(block: &[u8; BLOCK]) -> [u8; BLOCK] {
-    let mut flags = [0; BLOCK];
-    for (flag, &byte) in flags.iter_mut().zip(block) {
-        *flag = 0x80 * u8::from((byte < b' ') | (byte == 0x7f) | (byte == b':'));
-    }
-    flags
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_byte_is_found_at_every_place() {
-        for byte in 0..=255 {
-            for position in 0..BLOCK {
-                let mut block = [b'a'; BLOCK];
-                block[position] = byte;
-                let is_meaningful = byte < 0x20 || byte == 0x7f || byte == b':';
-                let mut expected = [0; BLOCK];
-                expected[position] = if is_meaningful { 0x80 } else { 0 };
-                assert_eq!(meaningful(&block), expected, "{byte} at {position}");
-            }
-        }
-    }
 
     #[test]
     fn lines_without_their_ends() {

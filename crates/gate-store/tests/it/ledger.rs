@@ -209,3 +209,23 @@ fn stores_that_cannot_be_used_say_why() {
     }
     assert_eq!(charge("b", 1).period, 0);
 }
+
+/// Turning the write-ahead log on needs the file for a moment, which SQLite does not wait for.
+#[test]
+fn many_processes_may_open_a_new_file_at_once() {
+    for _ in 0..20 {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ledger.db");
+        let all = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for node in 0..8 {
+                let (all, path) = (&all, &path);
+                scope.spawn(move || {
+                    all.wait();
+                    let database = Sqlite::open(path).unwrap();
+                    SqlStore::open(database, instance(&format!("node-{node}"))).unwrap();
+                });
+            }
+        });
+    }
+}

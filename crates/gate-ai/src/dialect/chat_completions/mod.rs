@@ -26,6 +26,15 @@ pub(super) use parts::{image as image_of, source as source_of, span as span_of, 
 
 pub(crate) struct ChatCompletions;
 
+/// What a count of the usage is a part of.
+#[derive(Clone, Copy, Default)]
+enum Counted {
+    #[default]
+    All,
+    Prompt,
+    Completion,
+}
+
 impl Codec for ChatCompletions {
     fn decode_request<'a>(
         &self,
@@ -73,8 +82,13 @@ impl Codec for ChatCompletions {
     fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<usize> {
         // Others' spellings of cached tokens count only where OpenAI's is absent.
         let (mut cached, mut cached_elsewhere) = (None, None);
-        let end = read_counts(document, at, |outer, name, n| match outer {
-            b"" => match name {
+        let details = |name: &[u8]| match name {
+            b"prompt_tokens_details" => Some(Counted::Prompt),
+            b"completion_tokens_details" => Some(Counted::Completion),
+            _ => None,
+        };
+        let end = read_counts(document, at, details, |of, name, n| match of {
+            Counted::All => match name {
                 b"prompt_tokens" => usage.input_tokens = n,
                 b"completion_tokens" => usage.output_tokens = n,
                 // DeepSeek, Moonshot and Mistral say it at the top.
@@ -83,18 +97,17 @@ impl Codec for ChatCompletions {
                 }
                 _ => {}
             },
-            b"prompt_tokens_details" => match name {
+            Counted::Prompt => match name {
                 b"cached_tokens" => cached = Some(n),
                 b"cache_write_tokens" => usage.cache_written_tokens = n,
                 b"audio_tokens" => usage.audio_input_tokens = n,
                 _ => {}
             },
-            b"completion_tokens_details" => match name {
+            Counted::Completion => match name {
                 b"reasoning_tokens" => usage.reasoning_tokens = n,
                 b"audio_tokens" => usage.audio_output_tokens = n,
                 _ => {}
             },
-            _ => {}
         })?;
         usage.cached_tokens = cached.or(cached_elsewhere).unwrap_or(0);
         Some(end)

@@ -72,12 +72,14 @@ impl Codec for Converse {
 
     fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<usize> {
         let mut fresh = usage.fresh_input_tokens();
-        let end = read_counts(document, at, |outer, name, n| match (outer, name) {
-            (b"", b"inputTokens") => fresh = n,
-            (b"", b"outputTokens") => usage.output_tokens = n,
-            (b"", b"cacheReadInputTokens") => usage.cached_tokens = n,
-            (b"", b"cacheWriteInputTokens") => usage.cache_written_tokens = n,
-            _ => {}
+        let end = read_counts(document, at, Some, |outer: &[u8], name, n| {
+            match (outer, name) {
+                (b"", b"inputTokens") => fresh = n,
+                (b"", b"outputTokens") => usage.output_tokens = n,
+                (b"", b"cacheReadInputTokens") => usage.cached_tokens = n,
+                (b"", b"cacheWriteInputTokens") => usage.cache_written_tokens = n,
+                _ => {}
+            }
         })?;
         if usage.cache_written_tokens > 0 {
             usage.cache_written_1h_tokens = written_for_an_hour(&document[at..end]).unwrap_or(0);

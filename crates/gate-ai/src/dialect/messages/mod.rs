@@ -71,16 +71,18 @@ impl Codec for Messages {
     fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<usize> {
         // Members absent here keep what an earlier event of the stream said.
         let mut fresh = usage.fresh_input_tokens();
-        let end = read_counts(document, at, |outer, name, n| match (outer, name) {
-            (b"", b"input_tokens") => fresh = n,
-            (b"", b"output_tokens") => usage.output_tokens = n,
-            (b"", b"cache_read_input_tokens") => usage.cached_tokens = n,
-            (b"", b"cache_creation_input_tokens") => usage.cache_written_tokens = n,
-            (b"cache_creation", b"ephemeral_1h_input_tokens") => {
-                usage.cache_written_1h_tokens = n;
+        let end = read_counts(document, at, Some, |outer: &[u8], name, n| {
+            match (outer, name) {
+                (b"", b"input_tokens") => fresh = n,
+                (b"", b"output_tokens") => usage.output_tokens = n,
+                (b"", b"cache_read_input_tokens") => usage.cached_tokens = n,
+                (b"", b"cache_creation_input_tokens") => usage.cache_written_tokens = n,
+                (b"cache_creation", b"ephemeral_1h_input_tokens") => {
+                    usage.cache_written_1h_tokens = n;
+                }
+                (b"output_tokens_details", b"thinking_tokens") => usage.reasoning_tokens = n,
+                _ => {}
             }
-            (b"output_tokens_details", b"thinking_tokens") => usage.reasoning_tokens = n,
-            _ => {}
         })?;
         usage.input_tokens = fresh
             .saturating_add(usage.cached_tokens)

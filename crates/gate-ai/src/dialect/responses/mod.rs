@@ -71,13 +71,15 @@ impl Codec for Responses {
     }
 
     fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<usize> {
-        read_counts(document, at, |outer, name, n| match (outer, name) {
-            (b"", b"input_tokens") => usage.input_tokens = n,
-            (b"", b"output_tokens") => usage.output_tokens = n,
-            (b"input_tokens_details", b"cached_tokens") => usage.cached_tokens = n,
-            (b"input_tokens_details", b"cache_write_tokens") => usage.cache_written_tokens = n,
-            (b"output_tokens_details", b"reasoning_tokens") => usage.reasoning_tokens = n,
-            _ => {}
+        read_counts(document, at, Some, |outer: &[u8], name, n| {
+            match (outer, name) {
+                (b"", b"input_tokens") => usage.input_tokens = n,
+                (b"", b"output_tokens") => usage.output_tokens = n,
+                (b"input_tokens_details", b"cached_tokens") => usage.cached_tokens = n,
+                (b"input_tokens_details", b"cache_write_tokens") => usage.cache_written_tokens = n,
+                (b"output_tokens_details", b"reasoning_tokens") => usage.reasoning_tokens = n,
+                _ => {}
+            }
         })
     }
 

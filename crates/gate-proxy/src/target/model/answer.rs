@@ -39,7 +39,7 @@ pub(super) fn answer(
             resumable(exchange, call, target, tap, got)
         }
         (true, true) => native_stream(exchange, call, tap, got),
-        (true, false) => native_whole(call, &tap, got),
+        (true, false) => native_whole(call, target, &tap, got),
         (false, true) => translated_stream(exchange, call, target, tap, got),
         (false, false) => translated_whole(call, target, &tap, got)?,
     };
@@ -69,11 +69,16 @@ fn native_stream(
     (response, got.outgoing.losses)
 }
 
-fn native_whole(call: &Call<'_>, tap: &Tap, mut got: Got) -> (Response, Vec<Loss>) {
+fn native_whole(
+    call: &Call<'_>,
+    target: &ProviderTarget,
+    tap: &Tap,
+    mut got: Got,
+) -> (Response, Vec<Loss>) {
     keep_for_caller(&mut got.head.headers);
     if let Body::Full(whole) = &got.body {
-        let facts = response_facts(call.dialect, whole);
-        tap.note(facts.usage, facts.model);
+        let facts = response_facts(call.dialect, whole, &target.model);
+        tap.note(facts.usage, facts.model.as_deref());
     }
     let response = Response {
         head: got.head,
@@ -182,7 +187,7 @@ fn translated_whole(
         &got.outgoing.options,
     )
     .map_err(|error| Fault::new(FaultCode::UpstreamMalformed).detail(error.to_string()))?;
-    tap.note(translated.usage, Some(translated.provider_model));
+    tap.note(translated.usage, Some(&translated.provider_model));
     let mut losses = got.outgoing.losses;
     losses.extend(translated.losses);
     got.head.headers = Headers::new();

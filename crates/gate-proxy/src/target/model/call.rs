@@ -128,7 +128,13 @@ pub(super) async fn converse(
         body,
         facts,
         model: &model,
-        deadline: (!total.is_zero()).then(|| Instant::now() + total),
+        deadline: (!total.is_zero()).then(|| {
+            exchange
+                .services
+                .clock()
+                .deadline(exchange.moment, total)
+                .into()
+        }),
         query: match dialect {
             Dialect::GenerateContent => exchange.request.head.query().map(str::to_owned),
             _ => None,

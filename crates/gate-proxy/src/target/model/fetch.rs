@@ -112,15 +112,12 @@ pub(super) async fn fetch(
         // What the caller accepts is what it is translated into.
         head.headers.set(HeaderId::Accept, b"*/*");
     }
-    let signed = sign(
-        origin.services,
-        &target.provider,
-        secret,
-        &mut head,
-        &outgoing.body,
-    );
-    if let Err(fault) = signed.await {
-        return Fetched::unsent(Bad::Final(fault));
+    if target.provider.config.signs(target.provider.kind) {
+        let (services, provider) = (origin.services, &target.provider);
+        let signed = Box::pin(sign(services, provider, secret, &mut head, &outgoing.body));
+        if let Err(fault) = signed.await {
+            return Fetched::unsent(Bad::Final(fault));
+        }
     }
     let upstream = &target.provider.upstream;
     let clock = origin.services.clock();
@@ -173,7 +170,11 @@ pub(super) async fn fetch(
                 ))),
                 at_hand => at_hand,
             };
-            received.read(origin, call, target, head, body).await
+            match received.is_plain(call, target, &head, &body) {
+                true => Ok(received.got(head, body, false)),
+                // Its memory is that of few calls.
+                false => Box::pin(received.read(origin, call, target, head, body)).await,
+            }
         }
     };
     Fetched { attempt, result }
@@ -218,6 +219,40 @@ struct Received {
 }
 
 impl Received {
+    /// Whether this is a whole answer that is at hand already, and nobody else to learn from it.
+    fn is_plain(
+        &self,
+        call: &Call<'_>,
+        target: &ProviderTarget,
+        head: &ResponseHead,
+        body: &Body,
+    ) -> bool {
+        let is_whole = match body {
+            Body::Full(chunk) => chunk.len() <= ANSWER_MAX,
+            _ => false,
+        };
+        is_whole
+            && call.model.only_one
+            && head.status < 400
+            && !call.is_json_list()
+            && !self.is_stream(call, target, head)
+    }
+
+    fn is_stream(&self, call: &Call<'_>, target: &ProviderTarget, head: &ResponseHead) -> bool {
+        let content_type = head.headers.get(HeaderId::ContentType);
+        content_type.is_some_and(|value| target.spoken(call.dialect).is_stream(value))
+    }
+
+    fn got(self, head: ResponseHead, body: Body, is_stream: bool) -> Got {
+        Got {
+            outgoing: self.outgoing,
+            head,
+            body,
+            is_stream,
+            started: self.started,
+        }
+    }
+
     /// Reads as much of the body as must be known before the answer counts as one.
     async fn read(
         self,
@@ -240,24 +275,15 @@ impl Received {
                 ));
             }
         }
-        let content_type = head.headers.get(HeaderId::ContentType);
-        let spoken = target.spoken(call.dialect);
-        let is_stream = content_type.is_some_and(|value| spoken.is_stream(value));
         // One JSON list is a stream, too, though its type does not say so. It is not peeked into.
-        let is_list = call.is_json_list() && spoken == call.dialect;
-        let is_stream = is_stream || is_list;
+        let is_list = call.is_json_list() && target.spoken(call.dialect) == call.dialect;
+        let is_stream = is_list || self.is_stream(call, target, &head);
         let body = match (is_stream, self.peeks && !is_list) {
             (true, false) => body,
             (true, true) => Box::pin(self.peek(origin, call, target, &head, body)).await?,
             (false, _) => whole(call, body).await?,
         };
-        Ok(Got {
-            outgoing: self.outgoing,
-            head,
-            body,
-            is_stream,
-            started: self.started,
-        })
+        Ok(self.got(head, body, is_stream))
     }
 
     fn unix(&self, origin: Origin<'_>) -> Duration {

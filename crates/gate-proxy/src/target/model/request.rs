@@ -98,6 +98,21 @@ fn versioned(body: &[u8], version: &str) -> Result<Bytes, Bad> {
     Ok(made.into())
 }
 
+/// Adds the caller's fields of these names, as the caller spells them.
+pub(super) fn forward(names: &[&str], caller: &Headers, headers: &mut Headers) {
+    let is_listed = |name: &[u8]| {
+        let mut names = names.iter();
+        names.any(|listed| {
+            listed.len() == name.len() && name.eq_ignore_ascii_case(listed.as_bytes())
+        })
+    };
+    for (_, name, value) in caller.iter() {
+        if is_listed(name) {
+            headers.append(name, value);
+        }
+    }
+}
+
 /// The head for a provider: its address, a credential, and of the caller's fields only those
 /// that the provider's file lists.
 pub(super) fn request_head(
@@ -113,11 +128,7 @@ pub(super) fn request_head(
         HeaderId::Accept,
         caller.get(HeaderId::Accept).unwrap_or(b"*/*"),
     );
-    for name in provider.kind.forwarded_headers {
-        for value in caller.all_named(name) {
-            headers.append(name.as_bytes(), value);
-        }
-    }
+    forward(provider.kind.forwarded_headers, caller, &mut headers);
     for (name, value) in &provider.headers {
         headers
             .try_set(name, value.as_bytes())

@@ -45,7 +45,7 @@ impl Tap {
     }
 
     /// Notes usage and the model that answered.
-    pub(super) fn note(&self, usage: Option<Usage>, model: Option<String>) {
+    pub(super) fn note(&self, usage: Option<Usage>, model: Option<&str>) {
         let Some(facts) = &self.facts else { return };
         let mut facts = facts.borrow_mut();
         if let Some(model) = model {

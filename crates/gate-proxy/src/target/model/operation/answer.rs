@@ -141,6 +141,7 @@ impl BodyStream for Watched {
 
 impl Drop for Watched {
     fn drop(&mut self) {
-        self.tap.note(self.watch.usage(), self.watch.take_model());
+        let model = self.watch.take_model();
+        self.tap.note(self.watch.usage(), model.as_deref());
     }
 }

@@ -1,6 +1,7 @@
 //! Sends one request of an operation to one provider.
 
 use super::super::Provider;
+use super::super::request::forward;
 use super::super::sign::sign_body;
 use super::secret;
 use crate::upstream::attempt::{Answered, attempt};
@@ -106,12 +107,8 @@ fn request_head(
     }
     let accept = caller.get(HeaderId::Accept).unwrap_or(b"*/*");
     headers.append_known(HeaderId::Accept, accept);
-    let listed = provider.kind.forwarded_headers.iter().chain(wire.fields);
-    for name in listed {
-        for value in caller.all_named(name) {
-            headers.append(name.as_bytes(), value);
-        }
-    }
+    forward(provider.kind.forwarded_headers, caller, &mut headers);
+    forward(wire.fields, caller, &mut headers);
     for (name, value) in &provider.headers {
         let set = headers.try_set(name, value.as_bytes());
         set.map_err(|error| broken(error.to_string()))?;
