@@ -22,10 +22,10 @@ impl ListingShape {
     /// The shape of OpenAI's path that a client expects which names itself so.
     #[must_use]
     pub fn of_agent(user_agent: &[u8]) -> Self {
-        // `cohere/7.3.1` and `cohere-ai/8.0.0`; `speakeasy-sdk/python ... mistralai`.
+        // `cohere/7.3.1`, `cohere-ai/8.0.0`; `mistral-client-python/3.7.0`.
         if user_agent.starts_with(b"cohere") {
             Self::Cohere
-        } else if memchr::memmem::find(user_agent, b"mistralai").is_some() {
+        } else if user_agent.starts_with(b"mistral") {
             Self::Mistral
         } else {
             Self::OpenAi
@@ -181,7 +181,7 @@ mod tests {
         let value: serde_json::Value =
             serde_json::from_slice(&models_body(cohere, models())).unwrap();
         assert_eq!(value["models"][1]["name"], "b");
-        let mistral = ListingShape::of_agent(b"speakeasy-sdk/python 3.7.0 mistralai");
+        let mistral = ListingShape::of_agent(b"mistral-client-python/3.7.0");
         let value: serde_json::Value =
             serde_json::from_slice(&models_body(mistral, models())).unwrap();
         assert_eq!(value["data"][1]["type"], "base");

@@ -70,7 +70,7 @@ impl Codec for CohereChat {
     fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<usize> {
         let (mut billed, mut counted) = ([None; 2], [None; 2]);
         let mut cached = 0;
-        let end = read_counts(document, at, |outer, name, n| {
+        let end = read_counts(document, at, Some, |outer: &[u8], name, n| {
             let place = match name {
                 b"input_tokens" => 0,
                 b"output_tokens" => 1,

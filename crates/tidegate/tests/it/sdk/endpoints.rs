@@ -2,7 +2,7 @@
 //! its vendor. `answers.json` has what the vendors answer, after their documents.
 
 use super::{answers, python, run_script, vendors};
-use crate::support::{Gateway, Running};
+use crate::support::Running;
 use serde_json::json;
 use std::process::Command;
 

@@ -112,7 +112,9 @@ class Responses(Chat):
 
 class GenerateContent:
     def __init__(self, url, key):
-        self.sdk = genai.Client(api_key=key, http_options=types.HttpOptions(base_url=url)).models
+        # A client that nobody holds closes its connections.
+        self.client = genai.Client(api_key=key, http_options=types.HttpOptions(base_url=url))
+        self.sdk = self.client.models
 
     def read(self, chunks):
         text, calls, stop, usage = "", [], None, None

@@ -57,8 +57,10 @@ def json_mode(model):
 
 
 def translated(model):
-    answer = CLAUDE.messages.create(model=model, messages=ASKED, **BOUNDS)
-    with CLAUDE.messages.stream(model=model, messages=ASKED, **BOUNDS) as stream:
+    # This SDK has no name for a temperature any more.
+    ask = {"model": model, "messages": ASKED, "max_tokens": 24, "extra_body": {"temperature": 0}}
+    answer = CLAUDE.messages.create(**ask)
+    with CLAUDE.messages.stream(**ask) as stream:
         streamed = stream.get_final_message()
     assert answer.content[0].text and answer.usage.input_tokens > 0, answer
     equal(streamed.content[0].text, answer.content[0].text)
@@ -66,5 +68,7 @@ def translated(model):
 
 
 for each in JOB["models"]:
-    for run in (whole_and_streamed, limited, json_mode, translated):
+    for run in (whole_and_streamed, limited, json_mode):
         check(f"{run.__name__} of {each}", lambda: run(each))
+# The server of llama.cpp itself speaks Messages, and so does that kind of provider; this one does not.
+check("translated", lambda: translated("by-compatible"))
