@@ -250,7 +250,9 @@ pub(crate) fn read_counts<'d, Of: Copy + Default>(
                 inside = enter(key.inner);
                 match inside {
                     Some(_) => scanner.open_object().ok()?,
-                    None => drop(scanner.skip_value().ok()?),
+                    None => {
+                        scanner.skip_value().ok()?;
+                    }
                 }
                 first_outside = first;
                 first |= inside.is_some();
@@ -260,7 +262,9 @@ pub(crate) fn read_counts<'d, Of: Copy + Default>(
                     count(inside.unwrap_or_default(), key.inner, tokens);
                 }
             }
-            _ => drop(scanner.skip_value().ok()?),
+            _ => {
+                scanner.skip_value().ok()?;
+            }
         }
     }
 }
