@@ -25,6 +25,7 @@ const FIXED: &[(&str, Operation, Named)] = {
     use Operation as O;
     &[
         ("/v1/completions", O::Completions, Body),
+        ("/v2/chat", O::Conversation(Dialect::CohereChat), Body),
         (
             "/v1/embeddings",
             O::Embeddings(EmbeddingDialect::OpenAi),
@@ -77,10 +78,6 @@ pub(super) fn endpoint<'a>(
         return only(method, &[Method::Post], endpoint);
     }
     match path {
-        "/v2/chat" => {
-            let asked = Endpoint::in_body(conversation("cohere_chat")?);
-            return only(method, &[Method::Post], asked);
-        }
         "/v1/responses" => {
             return only(
                 method,

@@ -16,7 +16,7 @@ pub(crate) struct Said {
     pub(crate) usage: Option<Usage>,
 }
 
-fn usage_of(dialect: Dialect, usage: &Value) -> Option<Usage> {
+pub(crate) fn usage_of(dialect: Dialect, usage: &Value) -> Option<Usage> {
     let body = json!({ "usage": usage }).to_string();
     gate_ai::usage_of(dialect, body.as_bytes())
 }
@@ -120,7 +120,7 @@ pub(crate) fn said(dialect: Dialect, answer: &Value) -> Said {
         Dialect::Responses => said_by_responses(answer),
         Dialect::Converse => said_by_converse(answer),
         Dialect::GenerateContent => crate::generate_content::said(answer),
-        Dialect::CohereChat => said_by_cohere(answer),
+        Dialect::CohereChat => crate::cohere::said(answer),
     }
 }
 
@@ -132,11 +132,11 @@ pub(crate) fn assembled(dialect: Dialect, events: &[Value]) -> Value {
         Dialect::Responses => assembled_responses(events),
         Dialect::Converse => assembled_converse(events),
         Dialect::GenerateContent => crate::generate_content::assembled(events),
-        Dialect::CohereChat => assembled_cohere(events),
+        Dialect::CohereChat => crate::cohere::assembled(events),
     }
 }
 
-fn push(target: &mut Value, text: &Value) {
+pub(crate) fn push(target: &mut Value, text: &Value) {
     let Some(text) = text.as_str() else { return };
     let joined = target.as_str().unwrap_or_default().to_owned() + text;
     *target = joined.into();
@@ -390,78 +390,6 @@ fn assembled_converse(events: &[Value]) -> Value {
     }
     let content: Vec<Value> = blocks.into_iter().map(|(_, block)| block).collect();
     json!({ "output": { "message": { "content": content } }, "stopReason": stop, "usage": usage })
-}
-
-/// Reads an answer of Cohere's the way a client does.
-fn said_by_cohere(answer: &Value) -> Said {
-    let message = &answer["message"];
-    let mut said = Said::default();
-    for part in message["content"].as_array().into_iter().flatten() {
-        said.text
-            .push_str(part["text"].as_str().unwrap_or_default());
-        let thought = part["thinking"].as_str();
-        said.thinking.push_str(thought.unwrap_or_default());
-    }
-    said.text
-        .push_str(message["tool_plan"].as_str().unwrap_or_default());
-    for call in message["tool_calls"].as_array().into_iter().flatten() {
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let arguments = text(&call["function"]["arguments"]);
-        let arguments = serde_json::from_str(&arguments).unwrap_or_default();
-        said.calls.push((
-            text(&call["id"]),
-            text(&call["function"]["name"]),
-            arguments,
-        ));
-    }
-    said.stop = match answer["finish_reason"].as_str().unwrap_or("COMPLETE") {
-        "MAX_TOKENS" => "length",
-        "TOOL_CALL" => "tool",
-        _ => "end",
-    }
-    .into();
-    said.usage = usage_of(Dialect::CohereChat, &answer["usage"]);
-    said
-}
-
-fn assembled_cohere(events: &[Value]) -> Value {
-    let mut message = json!({ "content": [], "tool_calls": [], "tool_plan": "" });
-    let (mut stop, mut usage) = (Value::Null, Value::Null);
-    for event in events {
-        let said = &event["delta"]["message"];
-        let index = event["index"].as_u64().unwrap_or(0) as usize;
-        match event["type"].as_str().unwrap() {
-            "content-start" => {
-                let content = message["content"].as_array_mut().unwrap();
-                assert_eq!(content.len(), index);
-                content.push(said["content"].clone());
-            }
-            "content-delta" => {
-                for key in ["text", "thinking"] {
-                    let piece = &said["content"][key];
-                    if piece.is_string() {
-                        push(&mut message["content"][index][key], piece);
-                    }
-                }
-            }
-            "tool-plan-delta" => push(&mut message["tool_plan"], &said["tool_plan"]),
-            "tool-call-start" => {
-                let calls = message["tool_calls"].as_array_mut().unwrap();
-                assert_eq!(calls.len(), index);
-                calls.push(said["tool_calls"].clone());
-            }
-            "tool-call-delta" => push(
-                &mut message["tool_calls"][index]["function"]["arguments"],
-                &said["tool_calls"]["function"]["arguments"],
-            ),
-            "message-end" => {
-                stop = event["delta"]["finish_reason"].clone();
-                usage = event["delta"]["usage"].clone();
-            }
-            _ => {}
-        }
-    }
-    json!({ "message": message, "finish_reason": stop, "usage": usage })
 }
 
 /// Both sides without what only one can say.

@@ -3,10 +3,13 @@
 //! Sources: OpenAI's `openapi.yaml` 2.3.0, Anthropic's SDK types (`anthropic` on PyPI), Gemini's
 //! reference (<https://ai.google.dev/api/generate-content>), Bedrock's `service-2.json`.
 
+mod cohere;
+
 use super::{Kind, Means, Places, compile};
 use crate::Dialect;
 use crate::endpoint::Operation;
 use crate::guard::{Point, Side};
+use cohere::{COHERE_EVENTS, COHERE_REQUEST, COHERE_RESPONSE};
 use std::sync::LazyLock;
 
 type Lines = &'static [(&'static str, Means)];
@@ -87,56 +90,6 @@ const CHAT_EVENTS: Lines = &[
         json_delta(ToolCall),
     ),
     ("choices[#index].finish_reason", Means::End),
-];
-
-const COHERE_REQUEST: Lines = &[
-    ("messages[role=tool].content", text(ToolResult)),
-    ("messages[role=tool].content[].text", text(ToolResult)),
-    (
-        "messages[role=tool].content[].document.data.**",
-        text(ToolResult),
-    ),
-    ("messages[].content", text(Request)),
-    ("messages[].content[].text|thinking", text(Request)),
-    ("messages[].tool_plan", text(Request)),
-    ("messages[].tool_calls[].function.arguments", json(ToolCall)),
-    ("documents[]", text(Request)),
-    ("documents[].data.**", text(Request)),
-];
-
-/// A citation repeats what it stands behind, and its source.
-const COHERE_RESPONSE: Lines = &[
-    ("message.content[].text|thinking", text(Response)),
-    ("message.tool_plan", text(Response)),
-    ("message.tool_calls[].function.arguments", json(ToolCall)),
-    ("message.citations[].text", again(Response, Kind::Text)),
-    (
-        "message.citations[].sources[].document|tool_output.**",
-        again(Response, Kind::Text),
-    ),
-];
-
-const COHERE_EVENTS: Lines = &[
-    (
-        "{type=content-delta,#index}.delta.message.content.text",
-        delta(Response),
-    ),
-    (
-        "{type=content-delta,#index}.delta.message.content.thinking",
-        delta(Response),
-    ),
-    ("delta.message.tool_plan", delta(Response)),
-    (
-        "{type=tool-call-delta,#index}.delta.message.tool_calls.function.arguments",
-        json_delta(ToolCall),
-    ),
-    ("delta.message.citations.text", again(Response, Kind::Text)),
-    (
-        "delta.message.citations.sources[].document|tool_output.**",
-        again(Response, Kind::Text),
-    ),
-    ("{type=content-end|tool-call-end,#index}", Means::End),
-    ("{type=tool-call-start|message-end}", Means::End),
 ];
 
 const MESSAGES_REQUEST: Lines = &[

@@ -1,7 +1,8 @@
 //! One call of every endpoint of every official Python SDK, through the gateway to a stand-in for
 //! its vendor. `answers.json` has what the vendors answer, after their documents.
 
-use super::{answers, python, run_script, vendors};
+use super::vendors::{answers, vendors};
+use super::{python, run_script};
 use crate::support::Running;
 use serde_json::json;
 use std::process::Command;

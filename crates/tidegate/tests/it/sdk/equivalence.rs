@@ -1,7 +1,8 @@
 //! Recorded answers of every dialect's vendor: what the vendor's SDK reads from them directly, the
 //! SDK of every dialect reads through the gateway.
 
-use super::{VARIABLES, python, routes, run_script};
+use super::vendors::{VARIABLES, routes};
+use super::{python, run_script};
 use crate::support::{Gateway, Reply, Upstream};
 use base64::Engine as _;
 use serde_json::{Value, json};

@@ -3,7 +3,8 @@
 //! Both are built or fetched for minutes, so that the test uses what is there: the Python of
 //! `TIDEGATE_LLAMA`, or `python3`. Elsewhere a line says that it was skipped.
 
-use super::{VARIABLES, python, routes, run_script};
+use super::vendors::{VARIABLES, routes};
+use super::{python, run_script};
 use crate::support::{Gateway, Running};
 use serde_json::json;
 use std::net::{TcpListener, TcpStream};

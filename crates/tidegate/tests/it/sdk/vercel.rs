@@ -1,6 +1,7 @@
 //! Vercel's AI SDK, from npm, as a caller of every vendor's package.
 
-use super::{answers, run_command, vendors};
+use super::run_command;
+use super::vendors::{answers, vendors};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
