@@ -13,7 +13,7 @@ use gate_kit::http::{Body, Method, Version};
 use gate_model::fault::FaultCode;
 use gate_policies::{POLICIES, when};
 use gate_proxy::money;
-use gate_proxy::record::metrics::{Format, Metrics, SinkCounts};
+use gate_proxy::record::metrics::{Format, Metrics, SinkCounts, cache};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -152,9 +152,8 @@ fn metrics() -> String {
     }));
     metrics.observe(&record, &Method::Post, Version::Http11);
     metrics.config_applied(1, "digest");
-    metrics.page(
-        Format::OpenMetrics,
-        &SinkCounts::default(),
-        money::metrics::example,
-    )
+    metrics.page(Format::OpenMetrics, &SinkCounts::default(), |page| {
+        money::metrics::example(page);
+        cache::example(page);
+    })
 }

@@ -27,6 +27,7 @@ mod prepare;
 pub mod prices;
 mod probe;
 pub mod provider;
+pub mod repeat;
 mod resume;
 pub mod sse;
 mod tap;

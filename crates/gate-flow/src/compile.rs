@@ -107,6 +107,19 @@ impl SharedState {
         slot.downcast().expect("the key holds the type")
     }
 
+    /// Everything of one type, by identity: for readers such as the metrics page.
+    pub fn all<T: Any + Send + Sync>(&self) -> Vec<(String, Arc<T>)> {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_type = slots
+            .iter()
+            .filter(|((kind, _), _)| *kind == TypeId::of::<T>());
+        let mut all: Vec<_> = of_type
+            .filter_map(|((_, name), slot)| Some((name.clone(), slot.clone().downcast().ok()?)))
+            .collect();
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all
+    }
+
     /// Forgets state that only this table still refers to; called after a swap, once the old
     /// snapshot is gone.
     pub fn sweep(&self) {

@@ -4,20 +4,26 @@
 //! crate does no I/O: sockets live in `gate-net`, the proxy loop in `gate-proxy`, each policy in
 //! one file of `gate-policies`. It refuses to know any of them.
 
+mod cache;
 mod compile;
 mod exchange;
 mod fault;
+mod key_value;
 mod policy;
 mod record;
 mod run;
 mod services;
 mod snapshot;
 
+pub use cache::{CacheCounts, CacheFacts, CacheStatus};
 pub use compile::{CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState};
 pub use exchange::{
     Beside, Client, Exchange, InterimSink, Memory, Overrides, Parameters, Reservation, TlsFacts,
 };
 pub use fault::Fault;
+pub use key_value::{
+    KeyValueAnswer, KeyValueError, KeyValueQuestion, KeyValueServer, SharedKeyValueServer,
+};
 pub use policy::{Condition, Policy, Verdict};
 pub use record::{
     AiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome, Record, Seam,

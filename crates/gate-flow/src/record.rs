@@ -3,6 +3,7 @@
 //! Exactly one record is made per exchange, also on fault or disconnect. Metrics, logs, traces and
 //! (later) budgets and objectives are readers of it; none of them looks at the exchange itself.
 
+use crate::CacheFacts;
 use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
 use gate_model::units::Money;
@@ -62,6 +63,8 @@ pub struct Record {
     pub ai: Option<Box<AiFacts>>,
     /// What guards found.
     pub guard: Option<Box<GuardFacts>>,
+    /// What a cache of answers did.
+    pub cache: Option<Box<CacheFacts>>,
 }
 
 /// One try at an endpoint.

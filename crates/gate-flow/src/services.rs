@@ -1,6 +1,6 @@
 //! What a worker offers to policies and targets.
 
-use crate::Fault;
+use crate::{Fault, KeyValueAnswer, KeyValueQuestion, SharedKeyValueServer};
 use gate_kit::clock::Clock;
 use gate_kit::http::{Request, Response};
 use std::future::Future;
@@ -33,6 +33,14 @@ pub trait Services {
         upstream: &str,
         request: Request,
     ) -> LocalFuture<'static, Result<Response, Fault>>;
+
+    /// Asks a key-value server. Bounded in time by the server's own timeout, in number by the
+    /// worker: a question beyond that is not asked and fails at once.
+    fn key_value(
+        &self,
+        server: &SharedKeyValueServer,
+        question: KeyValueQuestion,
+    ) -> LocalFuture<'static, KeyValueAnswer>;
 
     /// Runs CPU-heavy work on a bounded pool of threads, off the worker.
     ///

@@ -18,6 +18,7 @@
 //!     keys: { TGSTOREFRONT0001: { consumer: storefront, secret: { env: STOREFRONT_SECRET } } }
 //! ```
 
+use crate::heavy;
 use bytes::Bytes;
 use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Verdict};
 use gate_kit::http::{Body, Chunk, HeaderId};
@@ -31,7 +32,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// How far the time of signing may be from now, in seconds: what AWS's own services allow.
 const SKEW_S: u64 = 300;
@@ -259,17 +260,8 @@ fn signable(exchange: &Exchange, content_length: Option<u64>) -> Signable<'_> {
 }
 
 async fn hash_of(exchange: &Exchange, body: Bytes) -> Result<String, Fault> {
-    if body.len() <= HASHED_AT_ONCE {
-        return Ok(body_hash(&body));
-    }
-    let slot = Arc::new(OnceLock::new());
-    let filled = slot.clone();
-    let work = Box::new(move || {
-        let _ = filled.set(body_hash(&body));
-    });
-    exchange.services.offload(work).await?;
-    let hash = slot.get().cloned();
-    hash.ok_or_else(|| Fault::new(FaultCode::InternalError).detail("a hash was not made"))
+    let inline = body.len() <= HASHED_AT_ONCE;
+    heavy::done(&*exchange.services, inline, move || body_hash(&body)).await
 }
 
 fn invalid(detail: &'static str) -> Fault {

@@ -12,7 +12,9 @@
 //! Nothing else is edited for a new policy. [`when`] compiles the conditions that any policy may
 //! carry. This crate knows no socket and no proxy loop; the binary hands the registry over.
 
+mod ask_model;
 mod checks;
+mod heavy;
 mod path_change;
 mod places;
 mod recent;

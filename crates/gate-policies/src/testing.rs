@@ -6,8 +6,9 @@
 
 use gate_flow::{
     Caller, Callers, Client, CompileContext, Exchange, Fault, FetchError, FetchRequest, Fetched,
-    Found, LocalFuture, Memory, Overrides, Parameters, Policy, PolicyDescriptor, PolicyKind,
-    Record, Route, Router, SecretSource, Services, SharedState, Snapshot, Target, Verdict,
+    Found, KeyValueAnswer, KeyValueError, KeyValueQuestion, LocalFuture, Memory, Overrides,
+    Parameters, Policy, PolicyDescriptor, PolicyKind, Record, Route, Router, SecretSource,
+    Services, SharedKeyValueServer, SharedState, Snapshot, Target, Verdict,
 };
 use gate_kit::clock::{Clock, ManualClock, Moment};
 use gate_kit::http::{
@@ -470,6 +471,12 @@ pub(crate) struct FakeServices {
     pub(crate) full: Cell<bool>,
     /// What becomes of requests sent to upstreams outside a route.
     pub(crate) sending: Cell<Sending>,
+    /// What key-value servers hold.
+    pub(crate) kept: Rc<RefCell<HashMap<Vec<u8>, Vec<u8>>>>,
+    /// Questions that key-value servers got.
+    pub(crate) questions: Cell<usize>,
+    /// Whether key-value servers fail.
+    pub(crate) kept_down: Cell<bool>,
 }
 
 impl FakeServices {
@@ -483,6 +490,9 @@ impl FakeServices {
             sent: Rc::default(),
             full: Cell::new(false),
             sending: Cell::new(Sending::Answered),
+            kept: Rc::default(),
+            questions: Cell::new(0),
+            kept_down: Cell::new(false),
         }
     }
 
@@ -584,6 +594,26 @@ impl Services for FakeServices {
                 Sending::Answered => Ok(response(204, &[], Body::Empty)),
                 Sending::Unreachable => Err(FaultCode::UpstreamUnreachable.into()),
                 Sending::Silent => std::future::pending().await,
+            }
+        })
+    }
+
+    fn key_value(
+        &self,
+        _: &SharedKeyValueServer,
+        question: KeyValueQuestion,
+    ) -> LocalFuture<'static, KeyValueAnswer> {
+        self.questions.set(self.questions.get() + 1);
+        let (kept, is_down) = (self.kept.clone(), self.kept_down.get());
+        Box::pin(async move {
+            pause().await;
+            match question {
+                _ if is_down => Err(KeyValueError("down".into())),
+                KeyValueQuestion::Get(key) => Ok(kept.borrow().get(&key).cloned()),
+                KeyValueQuestion::Set(key, value, _) => {
+                    kept.borrow_mut().insert(key, value);
+                    Ok(None)
+                }
             }
         })
     }

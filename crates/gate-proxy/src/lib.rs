@@ -8,6 +8,7 @@
 mod caller;
 pub mod compile;
 pub mod connection;
+mod key_value;
 mod limited;
 pub mod listener;
 pub mod money;

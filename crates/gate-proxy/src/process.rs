@@ -9,7 +9,7 @@ use crate::money::metrics;
 use crate::money::store::open_books;
 use crate::record::Readers;
 use crate::record::admin::Health;
-use crate::record::metrics::{Exposition, Format};
+use crate::record::metrics::{Exposition, Format, cache};
 use crate::upstream::{Upstream, health};
 use crate::worker::{self, Command};
 use arc_swap::ArcSwap;
@@ -281,10 +281,14 @@ impl Process {
         addresses
     }
 
-    /// The metrics page, with the families of budgets.
+    /// The metrics page, with the families of budgets and of caches.
     #[must_use]
     pub fn metrics_page(&self, format: Format) -> String {
-        let more = |page: &mut Exposition| metrics::page(page, self.shared.books.as_deref());
+        let caches = self.shared.state.all::<gate_flow::CacheCounts>();
+        let more = |page: &mut Exposition| {
+            metrics::page(page, self.shared.books.as_deref());
+            cache::page(page, &caches);
+        };
         self.shared.readers.metrics_page(format, more)
     }
 

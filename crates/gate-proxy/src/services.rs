@@ -1,9 +1,13 @@
 //! What a worker offers to policies and targets.
 
+use crate::key_value::KeyValues;
 use crate::process::Shared;
 use crate::upstream::connector::parse_endpoint;
 use crate::upstream::{Deadlines, Held, attempt};
-use gate_flow::{Fault, FetchError, FetchRequest, Fetched, LocalFuture, Services};
+use gate_flow::{
+    Fault, FetchError, FetchRequest, Fetched, KeyValueAnswer, KeyValueQuestion, LocalFuture,
+    Services, SharedKeyValueServer,
+};
 use gate_kit::clock::Clock;
 use gate_kit::http::{
     Body, Chunk, HeaderId, Headers, Method, Request, RequestHead, Response, Version,
@@ -25,6 +29,7 @@ const TASKS_MAX: usize = 1024;
 pub(crate) struct WorkerServices {
     shared: Arc<Shared>,
     tasks: Rc<Cell<usize>>,
+    key_values: Rc<KeyValues>,
 }
 
 impl WorkerServices {
@@ -34,6 +39,7 @@ impl WorkerServices {
         Self {
             shared,
             tasks: Rc::default(),
+            key_values: Rc::default(),
         }
     }
 }
@@ -121,6 +127,16 @@ impl Services for WorkerServices {
                 body,
             })
         })
+    }
+
+    fn key_value(
+        &self,
+        server: &SharedKeyValueServer,
+        question: KeyValueQuestion,
+    ) -> LocalFuture<'static, KeyValueAnswer> {
+        let (shared, server) = (self.shared.clone(), server.clone());
+        let values = self.key_values.clone();
+        Box::pin(async move { values.ask(&shared, &server, question).await })
     }
 
     fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'static, Result<(), Fault>> {

@@ -3,15 +3,13 @@
 use super::config::{FindConfig, GuardAction, GuardRule, HttpConfig, OnFailure, TokenFrom, points};
 use super::judge::Judge;
 use super::watch::{Watch, refusal};
+use crate::ask_model;
 use gate_ai::endpoint::Operation;
 use gate_ai::guard::{Point, Side, texts};
 use gate_flow::{CompileContext, Fault, FetchError, FetchPost, FetchRequest, Fetched};
 use gate_model::fault::FaultCode;
 use serde::{Deserialize, Serialize};
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 /// Most bytes of an answer.
@@ -220,16 +218,8 @@ impl Ask {
                 read(services.fetch(request).await)
             }
             Whom::Model(judge) => {
-                let mut asked = pin!(judge.ask(watch, &text));
-                let mut late = services.sleep(self.timeout);
-                let blocks = poll_fn(|cx| match asked.as_mut().poll(cx) {
-                    Poll::Ready(answer) => Poll::Ready(answer),
-                    Poll::Pending => late
-                        .as_mut()
-                        .poll(cx)
-                        .map(|()| Err(format!("no answer within {:?}", self.timeout))),
-                })
-                .await?;
+                let asked = judge.ask(watch, &text);
+                let blocks = ask_model::within(&*services, self.timeout, asked).await?;
                 let verdict = if blocks { Word::Block } else { Word::Pass };
                 Ok(Verdict {
                     verdict,

@@ -1,6 +1,7 @@
 //! Noting what guards find, and checking bodies without holding a worker up.
 
 use super::Guard;
+use crate::heavy;
 use bytes::Bytes;
 use gate_ai::DialectError;
 use gate_ai::endpoint::Operation;
@@ -9,7 +10,7 @@ use gate_flow::{Beside, Exchange, Fault, GuardFacts, GuardVerdict, Services};
 use gate_model::fault::FaultCode;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// Bodies up to this size are checked on the worker: with every pattern, 16 KiB take well under
 /// 200 us.
@@ -115,13 +116,5 @@ pub(super) async fn checked(
             result.map(|edited| edited.map_or(body, Bytes::from)),
         )
     };
-    if length <= INLINE_MAX {
-        return Ok(work());
-    }
-    let slot: Arc<Mutex<Option<Checked>>> = Arc::default();
-    let filled = slot.clone();
-    let fill = move || *filled.lock().unwrap_or_else(PoisonError::into_inner) = Some(work());
-    services.offload(Box::new(fill)).await?;
-    let done = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
-    done.ok_or_else(|| Fault::new(FaultCode::InternalError).detail("a guard's check was lost"))
+    heavy::done(services, length <= INLINE_MAX, work).await
 }

@@ -13,8 +13,9 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 12] = [
+const CALLED: [&str; 13] = [
     "budgets.yaml",
+    "cache.yaml",
     "claude-and-gpt.yaml",
     "edge-policies.yaml",
     "grpc.yaml",

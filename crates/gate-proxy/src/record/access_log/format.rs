@@ -4,7 +4,7 @@
 //! cursor, and redacted, so that no credential is written.
 
 use super::super::{redact, row::Row, time, trace};
-use gate_flow::{AiFacts, Attempt, Detours, GuardFacts};
+use gate_flow::{AiFacts, Attempt, CacheFacts, Detours, GuardFacts};
 use std::io::Write;
 use std::time::Duration;
 
@@ -52,6 +52,9 @@ pub(super) fn write_json(to: &mut Vec<u8>, row: &Row) {
     }
     if let Some(guard) = &record.guard {
         verdicts(to, guard);
+    }
+    if let Some(facts) = &record.cache {
+        cached(to, facts);
     }
     number(to, "revision", record.revision);
     if record.trace.trace_id != [0; 16] {
@@ -191,6 +194,26 @@ fn model(to: &mut Vec<u8>, ai: &AiFacts) {
         }
         if let Some(taken) = &ai.detours {
             detours(to, taken);
+        }
+    });
+}
+
+/// What a cache of answers did.
+fn cached(to: &mut Vec<u8>, facts: &CacheFacts) {
+    object(to, "cache", |to| {
+        text(to, "status", facts.status.as_str());
+        optional(to, "reason", facts.reason);
+        optional(to, "model", facts.model.as_deref().unwrap_or_default());
+        if facts.status.is_hit() {
+            number(to, "age_s", facts.age.as_secs());
+            number(to, "saved_input_tokens", facts.saved_input_tokens);
+            number(to, "saved_output_tokens", facts.saved_output_tokens);
+        }
+        if let Some(similarity) = facts.similarity {
+            let _ = write!(to, ",\"similarity\":{similarity:.4}");
+        }
+        if facts.embedding_tokens > 0 {
+            number(to, "embedding_tokens", facts.embedding_tokens);
         }
     });
 }

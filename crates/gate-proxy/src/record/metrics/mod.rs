@@ -5,6 +5,7 @@
 //! is counted, [`render_traffic`] and its neighbours for how it is
 //! named, [`exposition`] for the two text formats.
 
+pub mod cache;
 #[cfg(test)]
 pub(in crate::record) mod checker;
 mod detours;
@@ -132,6 +133,7 @@ impl Metrics {
         }
         let mut page = Exposition::new(format);
         render_traffic::requests(&mut page, &sum);
+        cache::routes(&mut page, &sum);
         render_traffic::upstreams(&mut page, &sum);
         render_models::models(&mut page, &sum);
         render_models::detours(&mut page, &sum);

@@ -4,6 +4,7 @@
 //! one row named `_other`, and how often that happened is counted. Nothing a caller controls is a
 //! key. Finding a known row allocates nothing and hashes one short name.
 
+use super::cache::CacheSeries;
 use super::detours;
 use super::histogram::{DURATION, FIRST_TOKEN, Histogram, OPERATION, SIZE, TOKENS};
 use super::table::{Counts, KEYS_MAX, OTHER, Table};
@@ -66,6 +67,8 @@ pub(super) struct RouteSeries {
     pub(super) guards: Vec<(GuardVerdict, u64)>,
     /// Findings that did not fit.
     pub(super) guards_other: u64,
+    /// What a cache of answers had.
+    pub(super) cache: CacheSeries,
     pub(super) duration: Histogram,
     pub(super) request_bytes: Histogram,
     pub(super) response_bytes: Histogram,
@@ -179,6 +182,9 @@ impl Shard {
                 .iter()
                 .for_each(|verdict| route.guarded(verdict, verdict.count.into()));
         }
+        if let Some(cache) = &record.cache {
+            route.cache.observe(cache);
+        }
         route.duration.observe(&DURATION, nanos(record.duration));
         route.request_bytes.observe(&SIZE, record.request_bytes);
         route.response_bytes.observe(&SIZE, record.response_bytes);
@@ -262,6 +268,7 @@ impl RouteSeries {
             self.guarded(verdict, *count);
         }
         self.guards_other += other.guards_other;
+        self.cache.absorb(&other.cache);
         self.requests.absorb(&other.requests);
         self.outcomes.absorb(&other.outcomes);
         self.faults.absorb(&other.faults);

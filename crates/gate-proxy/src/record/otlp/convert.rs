@@ -7,7 +7,7 @@
 use super::super::row::{Row, has_failed};
 use super::super::{redact, trace};
 use super::messages::{AnyValue, KeyValue, LogRecord, Span, Status};
-use gate_flow::{AiFacts, Attempt};
+use gate_flow::{AiFacts, Attempt, CacheFacts};
 use gate_kit::http::Method;
 use gate_model::fault::FaultSource;
 use std::time::Duration;
@@ -191,7 +191,17 @@ fn exchange_attributes(row: &Row) -> Vec<KeyValue> {
     if let Some(ai) = &record.ai {
         model_attributes(&mut attributes, ai);
     }
+    if let Some(cache) = &record.cache {
+        cache_attributes(&mut attributes, cache);
+    }
     attributes.0
+}
+
+fn cache_attributes(attributes: &mut Attributes, cache: &CacheFacts) {
+    attributes.add("tidegate.cache.status", cache.status.as_str());
+    if cache.status.is_hit() {
+        attributes.add("tidegate.cache.age_seconds", cache.age.as_secs());
+    }
 }
 
 /// The GenAI attributes stand on the exchange's span only, so that sums count tokens once.

@@ -12,7 +12,7 @@ use crate::support::{Gateway, Upstream};
 
 /// SHA-256 of `open-sesame` and of `other-key`.
 pub(crate) const SESAME: &str = "d7ecdf25eaf3deba0f2628771dbdd22d4138ab6cf38f91ed02a2ca0dec7c8ab7";
-const OTHER: &str = "580843d03d2216ff1a275d0991bad66e4d1af871171d929e9de604b7959f9bca";
+pub(crate) const OTHER: &str = "580843d03d2216ff1a275d0991bad66e4d1af871171d929e9de604b7959f9bca";
 
 /// A gateway whose only route has these policies, in front of this upstream.
 fn behind(upstream: &Upstream, policies: &str) -> Gateway {

@@ -1,0 +1,172 @@
+//! Similar questions through the policy: explored, learnt, given; and what keeps them apart.
+
+use super::super::tests::{Bench, CHAT, said, whole};
+use super::*;
+use gate_flow::CacheStatus;
+use gate_kit::random;
+
+const SETTINGS: &str = "anonymous: share\nsemantic: { error: 10% }";
+
+fn body(text: &str, more: &str) -> String {
+    format!(
+        r#"{{"model":"m"{more},"messages":[{{"role":"system","content":"s"}},{{"role":"user","content":"{text}"}}]}}"#
+    )
+}
+
+fn ask(bench: &Bench, text: &str, answer: &str) -> super::super::tests::Came {
+    let exchange = bench.exchange(CHAT, None, &body(text, ""));
+    bench.ask(exchange, || whole(answer))
+}
+
+/// Other words for one question, as many as wanted.
+fn spelling(n: usize) -> String {
+    let polite = ["", "please ", "tell me ", "hello, "];
+    let end = ["", "?", " please", " now", " thanks"];
+    let (first, last) = (polite[n % 4], end[n / 4 % 5]);
+    format!(
+        "{first}what is the capital of france{last}{}",
+        " ".repeat(n / 20)
+    )
+}
+
+#[test]
+fn a_similar_question_is_explored_until_its_answer_is_known_to_serve() {
+    random::seed(7);
+    let bench = Bench::new(SETTINGS);
+    assert_eq!(
+        ask(&bench, &spelling(0), "Paris").status(),
+        CacheStatus::Miss
+    );
+    let (mut explored, mut given) = (0, 0);
+    for n in 1..200 {
+        // The model words it a little differently each time; it comes to the same.
+        let came = ask(
+            &bench,
+            &spelling(n),
+            if n % 2 == 0 { "paris." } else { "Paris" },
+        );
+        match came.status() {
+            CacheStatus::Explored => explored += 1,
+            CacheStatus::SimilarHit => {
+                given += 1;
+                assert_eq!(came.text(), said("Paris"));
+                assert!(came.facts.similarity.is_some_and(|alike| alike > 0.5));
+            }
+            other => panic!("{n}: {other:?}"),
+        }
+    }
+    assert!(explored >= 4, "{explored} explored");
+    assert!(given > 100, "{given} given");
+    let counts = bench.harness.state.all::<CacheCounts>();
+    assert_eq!(counts[0].1.labels_same.sum(), explored);
+    assert_eq!(counts[0].1.labels_other.sum(), 0);
+}
+
+#[test]
+fn an_answer_that_does_not_serve_is_not_given() {
+    random::seed(7);
+    let bench = Bench::new("anonymous: share\nsemantic: { error: 2% }");
+    let mut wrong = 0;
+    for n in 0..300 {
+        // Alike in spelling, and each with an answer of its own.
+        let came = ask(
+            &bench,
+            &format!("what is the weather in town {n}"),
+            &format!("answer {n}"),
+        );
+        wrong += usize::from(came.status() == CacheStatus::SimilarHit);
+    }
+    assert!(wrong <= 6, "{wrong} of 300");
+}
+
+#[test]
+fn everything_but_the_last_turn_has_to_be_equal() {
+    random::seed(7);
+    let bench = Bench::new(SETTINGS);
+    for n in 0..60 {
+        ask(&bench, &spelling(n), "Paris");
+    }
+    let status = |text: &str, more: &str, from: &str, to: &str| {
+        let body = body(text, more).replace(from, to);
+        bench
+            .ask(bench.exchange(CHAT, None, &body), || whole("x"))
+            .status()
+    };
+    let text = "so what is the capital of france";
+    for (more, from, to) in [
+        (",\"max_tokens\":5", "", ""),
+        ("", "\"s\"", "\"another\""),
+        ("", "\"m\"", "\"e\""),
+        (",\"stream\":true", "", ""),
+    ] {
+        let from = if from.is_empty() { "\u{0}" } else { from };
+        assert_eq!(
+            status(text, more, from, to),
+            CacheStatus::Miss,
+            "{more} {from}"
+        );
+    }
+    let ann = Some(("ann", None));
+    let came = bench.ask(bench.exchange(CHAT, ann, &body(text, "")), || whole("x"));
+    assert_eq!(came.status(), CacheStatus::Miss, "another tenant");
+    let tools = ",\"tools\":[{\"type\":\"function\"}]";
+    assert_eq!(status(text, tools, "\u{0}", ""), CacheStatus::Bypass);
+    assert!(matches!(
+        status(text, "", "\u{0}", ""),
+        CacheStatus::SimilarHit | CacheStatus::Explored
+    ));
+}
+
+#[test]
+fn an_answer_that_is_too_old_is_asked_for_again() {
+    random::seed(7);
+    let bench = Bench::new("anonymous: share\nttl: 60s\nsemantic: { error: 10% }");
+    for n in 0..60 {
+        ask(&bench, &spelling(n), "Paris");
+    }
+    bench.harness.hands.advance(Duration::from_secs(60));
+    for n in 100..120 {
+        let status = ask(&bench, &spelling(n), "Paris").status();
+        assert!(
+            matches!(status, CacheStatus::Miss | CacheStatus::Explored),
+            "{n}: {status:?}"
+        );
+        if status == CacheStatus::Miss {
+            return;
+        }
+    }
+    panic!("the old answer was never dropped");
+}
+
+#[test]
+fn a_model_that_gives_no_embedding_costs_a_miss() {
+    let bench = Bench::new("anonymous: share\nsemantic: { model: e }");
+    assert_eq!(ask(&bench, "a", "x").status(), CacheStatus::Miss);
+    assert_eq!(ask(&bench, "b", "x").status(), CacheStatus::Miss);
+    assert_eq!(ask(&bench, "a", "").status(), CacheStatus::Hit);
+    let counts = bench.harness.state.all::<CacheCounts>();
+    assert_eq!(counts[0].1.embedding_errors.sum(), 2);
+}
+
+#[test]
+fn the_texts_of_answers_come_to_the_same_by_their_words() {
+    let same = |one: &str, other: &str| words(one).eq(words(other));
+    assert!(same("It is  Paris.", "it is\nparis"));
+    assert!(!same("It is Paris", "It is not Paris") && !same("C++", "C") && !same("-5", "5"));
+    assert!((dot(&[1.0; 19], &[2.0; 19]) - 38.0).abs() < 1e-6);
+}
+
+#[test]
+fn settings_that_cannot_work_are_refused() {
+    let harness = crate::testing::Harness::new().resources(super::super::tests::MODELS);
+    for (yaml, words) in [
+        ("semantic: { model: ee }", "no model `ee`"),
+        ("semantic: { judge: nobody }", "no model `nobody`"),
+        ("semantic: { questions: 1 }", "16 to 65536"),
+        ("semantic: { timeout: 0s }", "no model answer"),
+    ] {
+        let finding = harness.compile::<super::super::Cache>(yaml).err();
+        let finding = finding.unwrap_or_else(|| panic!("accepted: {yaml}"));
+        assert!(finding.message.contains(words), "{yaml}: {finding}");
+    }
+}

@@ -1,0 +1,25 @@
+//! Work that would hold a worker up, done on the pool for such work and awaited.
+
+use gate_flow::{Fault, Services};
+use gate_model::fault::FaultCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Does `work` on the worker where `inline` says that it is short, else on the bounded pool.
+///
+/// # Errors
+/// When the pool is full, or the work was lost because it panicked.
+pub(crate) async fn done<T: Send + 'static>(
+    services: &dyn Services,
+    inline: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
+    if inline {
+        return Ok(work());
+    }
+    let slot: Arc<Mutex<Option<T>>> = Arc::default();
+    let filled = slot.clone();
+    let fill = move || *filled.lock().unwrap_or_else(PoisonError::into_inner) = Some(work());
+    services.offload(Box::new(fill)).await?;
+    let done = slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    done.ok_or_else(|| Fault::new(FaultCode::InternalError).detail("heavy work was lost"))
+}

@@ -1,0 +1,219 @@
+//! Questions to key-value servers (Redis, Valkey) of one worker: connections, and their bound.
+//!
+//! A question has a connection to itself, kept for the next one when the answer has come whole. One
+//! that fails or is given up takes its connection with it, because what would be read from it next
+//! is another question's answer. Connecting goes through `gate-net`, so that names, TLS and
+//! addresses are treated as everywhere; the wire format is in [`wire`].
+
+mod wire;
+
+use crate::process::Shared;
+use crate::upstream::connector::parse_endpoint;
+use gate_flow::{KeyValueAnswer, KeyValueError, KeyValueQuestion, KeyValueServer};
+use gate_net::connect::{ConnectOptions, connect};
+use gate_net::io::Io;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::rc::Rc;
+use wire::{Reply, command, reply};
+
+/// Questions to one server at a time, per worker; further ones fail at once.
+const FLIGHT_MAX: usize = 64;
+/// Connections to one server that are kept.
+const IDLE_MAX: usize = 8;
+/// Servers that connections are kept for. A configuration has one or two.
+const SERVERS_MAX: usize = 32;
+/// Bytes read at a time.
+const READ: usize = 16 * 1024;
+
+/// What tells servers apart: address, user, database, TLS.
+type Name = (String, String, u32, bool);
+
+/// The connections of one worker.
+#[derive(Default)]
+pub(crate) struct KeyValues(RefCell<HashMap<Name, Pool>>);
+
+#[derive(Default)]
+struct Pool {
+    idle: Vec<Io>,
+    in_flight: usize,
+}
+
+/// A question's place; gives it back however the question ends.
+struct Place {
+    values: Rc<KeyValues>,
+    name: Name,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(pool) = self.values.0.borrow_mut().get_mut(&self.name) {
+            pool.in_flight = pool.in_flight.saturating_sub(1);
+        }
+    }
+}
+
+impl KeyValues {
+    /// Asks a server, within its timeout. May be dropped midway.
+    pub(crate) async fn ask(
+        self: Rc<Self>,
+        shared: &Shared,
+        server: &KeyValueServer,
+        question: KeyValueQuestion,
+    ) -> KeyValueAnswer {
+        let (place, idle) = self.enter(server)?;
+        let asked = async {
+            let (io, mut bytes, skipped) = match idle {
+                Some(io) => (io, Vec::new(), 0),
+                None => {
+                    let io = open(shared, server).await?;
+                    let (bytes, count) = greeting(server);
+                    (io, bytes, count)
+                }
+            };
+            write_question(&question, &mut bytes);
+            send(&io, &bytes).await?;
+            let value = receive(&io, skipped, server.value_max).await?;
+            Ok((io, value))
+        };
+        let answered = tokio::time::timeout(server.timeout, asked).await;
+        let late = |_| KeyValueError(format!("no answer within {:?}", server.timeout));
+        let (io, value) = answered.map_err(late)??;
+        self.keep(&place.name, io);
+        Ok(value)
+    }
+
+    fn enter(
+        self: &Rc<Self>,
+        server: &KeyValueServer,
+    ) -> Result<(Place, Option<Io>), KeyValueError> {
+        let name = (
+            server.address.clone(),
+            server.username.clone(),
+            server.database,
+            server.tls,
+        );
+        let mut pools = self.0.borrow_mut();
+        if pools.len() >= SERVERS_MAX && !pools.contains_key(&name) {
+            pools.retain(|_, pool| pool.in_flight > 0);
+        }
+        let pool = pools.entry(name.clone()).or_default();
+        if pool.in_flight >= FLIGHT_MAX {
+            let text = format!("{FLIGHT_MAX} questions are under way already");
+            return Err(KeyValueError(text));
+        }
+        pool.in_flight += 1;
+        // One that the server has closed, or that says something unasked, is of no use.
+        while let Some(io) = pool.idle.pop() {
+            if io.is_quiet() {
+                return Ok((self.place(name), Some(io)));
+            }
+        }
+        Ok((self.place(name), None))
+    }
+
+    fn place(self: &Rc<Self>, name: Name) -> Place {
+        Place {
+            values: self.clone(),
+            name,
+        }
+    }
+
+    fn keep(&self, name: &Name, io: Io) {
+        if let Some(pool) = self.0.borrow_mut().get_mut(name)
+            && pool.idle.len() < IDLE_MAX
+        {
+            pool.idle.push(io);
+        }
+    }
+}
+
+async fn open(shared: &Shared, server: &KeyValueServer) -> Result<Io, KeyValueError> {
+    let endpoint = parse_endpoint(&server.address).map_err(KeyValueError)?;
+    let options = ConnectOptions {
+        deadline: server.timeout,
+        tls: server.tls.then(|| shared.fetch_tls.clone()),
+        ..ConnectOptions::default()
+    };
+    let io = connect(&shared.dns, &endpoint, &options).await;
+    io.map_err(|error| KeyValueError(error.to_string()))
+}
+
+/// What is said first on a connection, and how many answers that has.
+fn greeting(server: &KeyValueServer) -> (Vec<u8>, usize) {
+    let (mut bytes, mut count) = (Vec::new(), 0);
+    let (user, password) = (server.username.as_bytes(), server.password.as_bytes());
+    if !password.is_empty() {
+        match user {
+            b"" => command(&[b"AUTH", password], &mut bytes),
+            user => command(&[b"AUTH", user, password], &mut bytes),
+        }
+        count += 1;
+    }
+    if server.database > 0 {
+        let number = server.database.to_string();
+        command(&[b"SELECT", number.as_bytes()], &mut bytes);
+        count += 1;
+    }
+    (bytes, count)
+}
+
+fn write_question(question: &KeyValueQuestion, bytes: &mut Vec<u8>) {
+    match question {
+        KeyValueQuestion::Get(key) => command(&[b"GET", key], bytes),
+        KeyValueQuestion::Set(key, value, ttl) => {
+            let milliseconds = ttl.as_millis().max(1).to_string();
+            let parts: [&[u8]; 5] = [b"SET", key, value, b"PX", milliseconds.as_bytes()];
+            command(&parts, bytes);
+        }
+    }
+}
+
+async fn send(io: &Io, bytes: &[u8]) -> Result<(), KeyValueError> {
+    let failed = |error: std::io::Error| KeyValueError(error.to_string());
+    let mut left = bytes;
+    while !left.is_empty() {
+        let slices = [IoSlice::new(left)];
+        let sent = poll_fn(|cx| io.poll_write(cx, &slices)).await;
+        match sent.map_err(failed)? {
+            0 => return Err(closed()),
+            sent => left = &left[sent..],
+        }
+    }
+    poll_fn(|cx| io.poll_flush(cx)).await.map_err(failed)
+}
+
+/// Reads answers: so many that have to be good, then the one that counts.
+async fn receive(io: &Io, skipped: usize, most: usize) -> KeyValueAnswer {
+    let (mut buffer, mut left) = (Vec::new(), skipped);
+    let mut piece = vec![0; READ];
+    loop {
+        while let Some((answer, length)) = reply(&buffer, most).map_err(KeyValueError)? {
+            let is_last = left == 0;
+            let value = match answer {
+                Reply::Error(words) => return Err(KeyValueError(words)),
+                Reply::Value(span) => span.map(|span| buffer[span].to_vec()),
+                Reply::Done => None,
+            };
+            if is_last {
+                return match length == buffer.len() {
+                    true => Ok(value),
+                    false => Err(KeyValueError("it says more than was asked".into())),
+                };
+            }
+            buffer.drain(..length);
+            left -= 1;
+        }
+        let read = poll_fn(|cx| io.poll_read(cx, &mut piece)).await;
+        match read.map_err(|error| KeyValueError(error.to_string()))? {
+            0 => return Err(closed()),
+            read => buffer.extend_from_slice(&piece[..read]),
+        }
+    }
+}
+
+fn closed() -> KeyValueError {
+    KeyValueError("the server closed the connection".into())
+}
