@@ -177,7 +177,10 @@ fn request(from: Dialect, body: &[u8]) {
 
 fn answer(from: Dialect, body: &[u8]) {
     let options = TranslateOptions::default();
-    let _ = (response_facts(from, body, "gpt"), provider_error(from, body));
+    let _ = (
+        response_facts(from, body, "gpt"),
+        provider_error(from, body),
+    );
     for to in Dialect::ALL {
         if let Ok(made) = translate_response(from, to, body, "m", &options) {
             let answer = json(&made.body, body);

@@ -7,11 +7,13 @@
 
 mod ai;
 mod config;
+mod guard;
 
 pub use ai::{
     chat_completions, cohere_chat, converse, event_stream, generate_content, messages, responses, sse,
 };
 pub use config::config;
+pub use guard::guard;
 
 use gate_kit::http::{Headers, Method, Version};
 use gate_net::http1::{
@@ -41,6 +43,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("cohere_chat", cohere_chat),
     ("converse", converse),
     ("generate_content", generate_content),
+    ("guard", guard),
 ];
 
 fn fields(headers: &Headers) -> Vec<(Vec<u8>, Vec<u8>)> {

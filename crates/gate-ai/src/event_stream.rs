@@ -198,6 +198,19 @@ pub fn write_frame(out: &mut Vec<u8>, headers: &[(&str, &str)], payload: &[u8]) 
     out.extend_from_slice(&crc.to_be_bytes());
 }
 
+/// Writes lengths and checksums anew into a frame whose payload was changed in place.
+pub(crate) fn seal_frame(frame: &mut [u8]) {
+    let Some(body) = frame.len().checked_sub(4).filter(|body| *body >= PRELUDE) else {
+        return;
+    };
+    let total = u32::try_from(frame.len()).unwrap_or(u32::MAX);
+    frame[..4].copy_from_slice(&total.to_be_bytes());
+    let crc = crc32(&frame[..8]);
+    frame[8..PRELUDE].copy_from_slice(&crc.to_be_bytes());
+    let crc = crc32(&frame[..body]);
+    frame[body..].copy_from_slice(&crc.to_be_bytes());
+}
+
 /// Cuts a byte stream into frames, with memory for one frame up to a limit.
 #[derive(Debug)]
 pub struct EventStreamFramer {

@@ -37,6 +37,8 @@ pub enum CacheStatus {
     Bypass,
     /// The answer to the same request.
     Hit,
+    /// The answer to the same request, which was under way when this one came.
+    Collapsed,
     /// The answer to a similar request.
     SimilarHit,
     /// There was none.
@@ -59,6 +61,7 @@ impl CacheStatus {
         match self {
             CacheStatus::Bypass => "bypass",
             CacheStatus::Hit => "hit",
+            CacheStatus::Collapsed => "collapsed",
             CacheStatus::SimilarHit => "similar_hit",
             CacheStatus::Miss => "miss",
             CacheStatus::Stale => "stale",
@@ -71,7 +74,10 @@ impl CacheStatus {
     /// Whether the caller got an answer out of the cache.
     #[must_use]
     pub const fn is_hit(self) -> bool {
-        matches!(self, CacheStatus::Hit | CacheStatus::SimilarHit)
+        matches!(
+            self,
+            CacheStatus::Hit | CacheStatus::Collapsed | CacheStatus::SimilarHit
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 //! One request and its response in flight.
 
-use crate::{AiFacts, Caller, GuardFacts, Record, Services, Snapshot};
+use crate::{AiFacts, Bodies, Caller, GuardFacts, Record, Services, Snapshot};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Headers, Request, ResponseHead, Scheme};
 use smallvec::SmallVec;
@@ -43,6 +43,8 @@ pub struct Exchange {
     /// What guards find, while its answer is still on its way; moved into the record when the
     /// exchange ends.
     pub guard: Option<Rc<RefCell<GuardFacts>>>,
+    /// Bodies that are recorded, while they pass; moved into the record when the exchange ends.
+    pub bodies: Option<Rc<RefCell<Bodies>>>,
     /// What policies remember between a request and its answer.
     pub memory: Memory,
     /// What a call to a model has reserved, settled from the record when the exchange ends.
@@ -51,71 +53,6 @@ pub struct Exchange {
     pub interim: Option<Rc<dyn InterimSink>>,
     /// What the worker offers: clock, tracked tasks, outgoing requests.
     pub services: Rc<dyn Services>,
-}
-
-/// What an exchange of the gateway's own needs of the one it helps.
-#[derive(Clone)]
-pub struct Beside {
-    snapshot: Arc<Snapshot>,
-    client: Rc<Client>,
-    address: IpAddr,
-    services: Rc<dyn Services>,
-}
-
-impl Exchange {
-    /// What exchanges beside this one need.
-    #[must_use]
-    pub fn beside(&self) -> Beside {
-        Beside {
-            snapshot: self.snapshot.clone(),
-            client: self.client.clone(),
-            address: self.address,
-            services: self.services.clone(),
-        }
-    }
-}
-
-impl Beside {
-    /// What the worker offers.
-    #[must_use]
-    pub fn services(&self) -> &Rc<dyn Services> {
-        &self.services
-    }
-
-    /// The configuration.
-    #[must_use]
-    pub fn snapshot(&self) -> &Arc<Snapshot> {
-        &self.snapshot
-    }
-
-    /// An exchange of the gateway's own with this request: nobody is authenticated, no route is
-    /// taken, and no record is made of it. Whoever makes it accounts for it.
-    #[must_use]
-    pub fn exchange(&self, request: Request) -> Exchange {
-        let started = self.services.clock().now();
-        Exchange {
-            snapshot: self.snapshot.clone(),
-            request,
-            client: self.client.clone(),
-            address: self.address,
-            route: None,
-            parameters: Parameters::default(),
-            caller: None,
-            response_headers: Headers::new(),
-            overrides: Overrides::default(),
-            record: Record {
-                started,
-                ..Record::default()
-            },
-            moment: started,
-            ai: None,
-            guard: None,
-            memory: Memory::default(),
-            reservation: None,
-            interim: None,
-            services: self.services.clone(),
-        }
-    }
 }
 
 /// What a call to a model may cost, set aside before it was made.

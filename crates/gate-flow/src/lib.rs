@@ -4,6 +4,8 @@
 //! crate does no I/O: sockets live in `gate-net`, the proxy loop in `gate-proxy`, each policy in
 //! one file of `gate-policies`. It refuses to know any of them.
 
+mod aside;
+mod bodies;
 mod cache;
 mod compile;
 mod exchange;
@@ -15,10 +17,12 @@ mod run;
 mod services;
 mod snapshot;
 
+pub use aside::{Aside, Beside, Consumed};
+pub use bodies::{Bodies, BodyPlace, BodyReader, BodyRoom, BodySide, RecordedBody};
 pub use cache::{CacheCounts, CacheFacts, CacheStatus};
 pub use compile::{CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState};
 pub use exchange::{
-    Beside, Client, Exchange, InterimSink, Memory, Overrides, Parameters, Reservation, TlsFacts,
+    Client, Exchange, InterimSink, Memory, Overrides, Parameters, Reservation, TlsFacts,
 };
 pub use fault::Fault;
 pub use key_value::{
@@ -26,8 +30,8 @@ pub use key_value::{
 };
 pub use policy::{Condition, Policy, Verdict};
 pub use record::{
-    AiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome, Record, Seam,
-    Tariff, TraceContext,
+    AiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome, PromptFacts,
+    Record, Seam, Tariff, TraceContext,
 };
 pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};

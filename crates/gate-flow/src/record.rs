@@ -3,7 +3,7 @@
 //! Exactly one record is made per exchange, also on fault or disconnect. Metrics, logs, traces and
 //! (later) budgets and objectives are readers of it; none of them looks at the exchange itself.
 
-use crate::CacheFacts;
+use crate::{Bodies, CacheFacts};
 use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
 use gate_model::units::Money;
@@ -65,6 +65,21 @@ pub struct Record {
     pub guard: Option<Box<GuardFacts>>,
     /// What a cache of answers did.
     pub cache: Option<Box<CacheFacts>>,
+    /// The prompt that was put in front of the request.
+    pub prompt: Option<Box<PromptFacts>>,
+    /// What was sent and answered, where a resource says that it is kept.
+    pub bodies: Option<Arc<Bodies>>,
+}
+
+/// Which prompt served a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PromptFacts {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its version.
+    pub version: u32,
+    /// The label that stood for the version.
+    pub label: Option<Arc<str>>,
 }
 
 /// One try at an endpoint.
@@ -292,6 +307,8 @@ pub struct GuardFacts {
     pub verdicts: Vec<GuardVerdict>,
     /// Tokens that models which judged have read and written.
     pub judge_tokens: u64,
+    /// What they cost; none where no price is known. It stands in the ledger by itself.
+    pub judge_cost: Option<Money>,
     /// A rule ended a stream whose head had left, so that the fault is not in its status.
     pub cut: bool,
 }

@@ -1,13 +1,15 @@
 //! Questions that policies ask the gateway's own models.
 //!
-//! They go the way of callers' requests, so that fallbacks and limits of providers hold for them,
-//! but belong to no caller: whoever asks accounts for the tokens.
+//! They go the way of callers' requests, so that fallbacks and limits of providers hold for them. They
+//! are paid for like any other call, by whoever called or by a consumer that is named, also when they
+//! are given up midway.
 
 use bytes::Bytes;
-use gate_flow::{Beside, CompileContext, Services};
+use gate_flow::{Aside, Beside, CompileContext, Consumed, Outcome, Services};
 use gate_kit::http::{Body, Chunk, HeaderId, Headers, Method, Request, RequestHead, Version};
 use gate_model::suggest::nearest;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
@@ -60,6 +62,30 @@ pub(crate) fn check(name: &str, context: &CompileContext<'_>) -> Result<(), Stri
     Err(format!("there is no model `{name}`{hint}"))
 }
 
+/// Who pays for a question, and who is told what it took.
+#[derive(Clone, Copy)]
+pub(crate) struct Payer<'p> {
+    /// The consumer; whoever called when there is none.
+    pub(crate) name: Option<&'p str>,
+    /// Told once, however the question ends.
+    pub(crate) note: &'p dyn Fn(Consumed),
+}
+
+/// A question underway.
+struct Asked<'p> {
+    aside: Aside,
+    payer: Payer<'p>,
+    outcome: Outcome,
+    bytes: u64,
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        let consumed = self.aside.settle(self.outcome, self.bytes);
+        (self.payer.note)(consumed);
+    }
+}
+
 /// Posts a JSON body to an AI path; gives the answer, and the tokens it took. May be dropped
 /// midway, which cancels the call.
 ///
@@ -71,20 +97,43 @@ pub(crate) async fn post(
     question: &impl Serialize,
     most: usize,
 ) -> Result<(Bytes, u64), String> {
+    let tokens = Cell::new(0);
+    let note = |consumed: Consumed| tokens.set(consumed.tokens);
+    let payer = Payer {
+        name: None,
+        note: &note,
+    };
+    let body = post_for(beside, payer, path, question, most).await?;
+    Ok((body, tokens.get()))
+}
+
+/// The same for somebody who pays.
+async fn post_for(
+    beside: &Beside,
+    payer: Payer<'_>,
+    path: &str,
+    question: &impl Serialize,
+    most: usize,
+) -> Result<Bytes, String> {
     let body = serde_json::to_vec(question).map_err(|error| error.to_string())?;
-    let mut exchange = beside.exchange(request(path, body));
-    let answer = beside.snapshot().models.call(&mut exchange).await;
+    let mut asked = Asked {
+        aside: beside.aside(request(path, body), payer.name),
+        payer,
+        outcome: Outcome::ClientClosed,
+        bytes: 0,
+    };
+    let models = &beside.snapshot().models;
+    let answer = models.call(asked.aside.exchange()).await;
     let mut answer = answer.map_err(|fault| fault.to_string())?;
     let body = answer.body.collect(most).await;
     let body = body.map_err(|error| error.to_string())?.into_bytes();
-    let tokens = exchange.ai.as_ref().map_or(0, |ai| {
-        let ai = ai.borrow();
-        ai.input_tokens.unwrap_or(0) + ai.output_tokens.unwrap_or(0)
-    });
+    asked.outcome = Outcome::Complete;
+    asked.bytes = body.len() as u64;
+    drop(asked);
     if answer.head.status != 200 {
         return Err(format!("the model answered {}", answer.head.status));
     }
-    Ok((body, tokens))
+    Ok(body)
 }
 
 /// Asks a model for one word; gives it in capitals, without what stands around it, and the tokens
@@ -98,13 +147,34 @@ pub(crate) async fn word(
     instruction: &str,
     text: &str,
 ) -> Result<(String, u64), String> {
+    let tokens = Cell::new(0);
+    let note = |consumed: Consumed| tokens.set(consumed.tokens);
+    let payer = Payer {
+        name: None,
+        note: &note,
+    };
+    let word = word_for(beside, payer, model, instruction, text).await?;
+    Ok((word, tokens.get()))
+}
+
+/// The same for somebody who pays.
+///
+/// # Errors
+/// As [`word`].
+pub(crate) async fn word_for(
+    beside: &Beside,
+    payer: Payer<'_>,
+    model: &str,
+    instruction: &str,
+    text: &str,
+) -> Result<String, String> {
     let message = |role, content| Message { role, content };
     let ask = Ask {
         model,
         max_completion_tokens: TOKENS_MAX,
         messages: [message("system", instruction), message("user", text)],
     };
-    let (body, tokens) = post(beside, "/v1/chat/completions", &ask, WORD_MAX).await?;
+    let body = post_for(beside, payer, "/v1/chat/completions", &ask, WORD_MAX).await?;
     let answer: Answer = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
     let first = answer.choices.into_iter().next();
     let said = first
@@ -113,7 +183,7 @@ pub(crate) async fn word(
     let word = said
         .trim()
         .trim_matches(|char: char| !char.is_ascii_alphabetic());
-    Ok((word.to_ascii_uppercase(), tokens))
+    Ok(word.to_ascii_uppercase())
 }
 
 /// Waits for something no longer than this.

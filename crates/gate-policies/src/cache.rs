@@ -38,6 +38,8 @@ mod config;
 mod control;
 #[path = "cache/entry.rs"]
 mod entry;
+#[path = "cache/flight.rs"]
+mod flight;
 #[path = "cache/key.rs"]
 mod key;
 #[path = "cache/look.rs"]
@@ -58,6 +60,7 @@ pub use semantic::SemanticConfig;
 use crate::places::HeaderName;
 use collect::{Collect, Keeper};
 use entry::LOSSES;
+use flight::{Flight, Flights};
 use gate_ai::repeat::can_repeat;
 use gate_ai::{Dialect, Endpoint, ModelPlace, Operation, StreamTap};
 use gate_flow::{
@@ -79,6 +82,7 @@ pub struct Cache {
     store: Store,
     counts: Arc<CacheCounts>,
     semantic: Option<Arc<Semantic>>,
+    flights: Arc<Flights>,
 }
 
 /// What is cached, for whom and for how long.
@@ -90,6 +94,7 @@ struct Rules {
     anonymous: CacheAnonymous,
     temperature_max: f64,
     tools: bool,
+    collapse: Duration,
     vary: Vec<HeaderName>,
 }
 
@@ -108,6 +113,7 @@ struct Pending {
     operation: Operation,
     stream: bool,
     learning: Option<Learning>,
+    flight: Option<Flight>,
 }
 
 impl PolicyKind for Cache {
@@ -194,6 +200,7 @@ impl Cache {
             losses: losses.map(str::to_owned),
             tap,
             learning: pending.learning,
+            flight: pending.flight,
         })
     }
 }

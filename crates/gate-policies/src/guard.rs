@@ -10,7 +10,8 @@
 //! noted in the record, by rule, point and action; what was found is not kept.
 //!
 //! Patterns are validated (cards by Luhn and issuer, IBANs by mod 97, keys by their vendors'
-//! formats). Rules that ask elsewhere (`http`, `judge`) see the text as the model will see it. Put this
+//! formats). A `schema` holds answers and the arguments of tool calls against what their request
+//! declares, or against a file. Rules that ask elsewhere (`http`, `judge`) see the text as the model will see it. Put this
 //! policy behind `compress`, since it has to read answers; the prompts of a conversation are looked
 //! at again with every turn.
 //!
@@ -34,6 +35,8 @@
 mod ask;
 #[path = "guard/config.rs"]
 mod config;
+#[path = "guard/form.rs"]
+mod form;
 #[path = "guard/judge.rs"]
 mod judge;
 #[path = "guard/stream.rs"]
@@ -43,10 +46,11 @@ mod watch;
 
 pub use config::{
     FindConfig, GuardAction, GuardConfig, GuardMode, GuardPoint, GuardRule, HttpConfig,
-    JudgeConfig, OnFailure, PatternName, ScriptName, ScriptsConfig, TokenFrom, Unread, WordsConfig,
+    JudgeConfig, OnFailure, SchemaConfig, ScriptsConfig, TokenFrom, Unread, WordsConfig,
 };
 
 use ask::Ask;
+use form::{Bound, Form, FormBody};
 use gate_ai::endpoint::{Endpoint, Operation};
 use gate_ai::guard::{Guard as Session, RuleSet, Side, can_read, can_read_answer};
 use gate_flow::{CompileContext, Exchange, Fault, LocalFuture, Policy, PolicyKind, Verdict};
@@ -65,6 +69,7 @@ pub struct Guard {
     rules: Arc<RuleSet>,
     names: Arc<[Arc<str>]>,
     asks: Vec<Arc<Ask>>,
+    forms: Vec<Arc<Form>>,
     observes: bool,
     share: f64,
     unread: Unread,
@@ -75,6 +80,7 @@ struct Underway {
     session: Session,
     operation: Operation,
     watch: Watch,
+    bounds: Vec<Bound>,
 }
 
 impl PolicyKind for Guard {
@@ -110,15 +116,21 @@ impl Guard {
             session,
             operation,
             watch,
+            bounds: Vec::new(),
         };
         underway.settle()?;
         for ask in &self.asks {
             ask.whole(&underway.watch, operation, Side::Request, &body)
                 .await?;
         }
+        for form in &self.forms {
+            let bound = form.bind(&underway.watch, operation, &body).await?;
+            underway.bounds.extend(bound);
+        }
         exchange.request.body = Body::from(Chunk::Shared(body));
         let asks_about_answers = self.asks.iter().any(|ask| ask.looks_at(Side::Response));
-        if underway.session.looks_at_answers() || asks_about_answers {
+        let is_bound = !underway.bounds.is_empty();
+        if underway.session.looks_at_answers() || asks_about_answers || is_bound {
             exchange.memory.keep(self, underway);
         }
         Ok(())
@@ -152,6 +164,9 @@ impl Guard {
             ask.whole(&underway.watch, operation, Side::Response, &body)
                 .await?;
         }
+        for bound in &underway.bounds {
+            bound.whole(&underway.watch, &body).await?;
+        }
         response.body = Body::from(Chunk::Shared(body));
         Ok(())
     }
@@ -168,6 +183,14 @@ impl Underway {
             Some((rule, point)) => Err(self.watch.refusal(rule, point)),
             None => Ok(()),
         }
+    }
+}
+
+/// Whether an answer is a stream of events.
+fn is_stream(operation: Operation, content_type: &[u8]) -> bool {
+    match operation {
+        Operation::Conversation(dialect) => dialect.is_stream(content_type),
+        _ => content_type.starts_with(b"text/event-stream"),
     }
 }
 
@@ -210,7 +233,7 @@ impl Policy for Guard {
         exchange: &'a mut Exchange,
         response: &'a mut Response,
     ) -> Option<LocalFuture<'a, Result<(), Fault>>> {
-        let underway: Underway = exchange.memory.take(self)?;
+        let mut underway: Underway = exchange.memory.take(self)?;
         let headers = &response.head.headers;
         if response.head.status >= 300 {
             return None;
@@ -224,10 +247,17 @@ impl Policy for Guard {
             let fault = Fault::new(FaultCode::PolicyFailed).detail(detail);
             return Some(Box::pin(std::future::ready(Err(fault))));
         }
-        if content_type.starts_with(b"text/event-stream") {
+        if is_stream(underway.operation, content_type) {
             let body = std::mem::take(&mut response.body);
+            let bounds = std::mem::take(&mut underway.bounds);
+            let (watch, operation) = (underway.watch.clone(), underway.operation);
             let guarded = GuardBody::new(body, underway, self.asks.clone());
             response.body = Body::Stream(Box::new(guarded));
+            for bound in bounds {
+                let body = std::mem::take(&mut response.body);
+                let bound = FormBody::new(body, bound, watch.clone(), operation);
+                response.body = Body::Stream(Box::new(bound));
+            }
             return None;
         }
         if !content_type.starts_with(b"application/json") {
@@ -235,7 +265,7 @@ impl Policy for Guard {
                 return None;
             }
             let detail =
-                "the answer is neither JSON nor server-sent events, so that `guard` cannot read it";
+                "the answer is neither JSON nor a stream of events, so that `guard` cannot read it";
             let fault = Fault::new(FaultCode::PolicyFailed).detail(detail);
             return Some(Box::pin(std::future::ready(Err(fault))));
         }

@@ -4,6 +4,15 @@ use gate_flow::{Fault, Services};
 use gate_model::fault::FaultCode;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Bodies up to this size are worked on where they are: reading 16 KiB takes well under 200 us, with
+/// every pattern of a guard.
+const LIGHT_MAX: usize = 16 * 1024;
+
+/// Whether going over so many bytes is short.
+pub(crate) const fn is_light(bytes: usize) -> bool {
+    bytes <= LIGHT_MAX
+}
+
 /// Does `work` on the worker where `inline` says that it is short, else on the bounded pool.
 ///
 /// # Errors

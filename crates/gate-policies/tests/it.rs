@@ -32,6 +32,9 @@ fn compile(
 ) -> Result<Arc<dyn Policy>, Finding> {
     // What the examples refer to.
     let named = b"upstreams: { shadow: { endpoints: ['127.0.0.1:9'] } }\n\
+                  gateway: { access_log: {} }\n\
+                  prompts:\n  support:\n    labels: { production: 1 }\n    versions:\n      \
+                  1: { messages: [{ role: system, content: '{{product}} {{tone}}' }], variables: { product: {}, tone: {} } }\n\
                   consumers: { storefront: {} }";
     let document = Document::parse(named, "resources.yaml").expect("valid YAML");
     let resources: Resources = document.read(&Path::root()).expect("valid resources");

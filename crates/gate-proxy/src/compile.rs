@@ -97,6 +97,7 @@ impl Compiler<'_> {
         let upstreams = work.upstreams();
         let treasury = Arc::new(Treasury::compile(&mut work));
         let models = Models::compile(&mut work, &treasury);
+        crate::prompts::check(&mut work);
         let callers = work.callers();
         let (routes, router) = work.routes(&upstreams, &models);
         let listeners = work.listeners(&upstreams);
@@ -140,6 +141,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
         "upstreams",
         "providers",
         "models",
+        "prompts",
         "routes",
     ];
     if !matches!(document.root.kind, NodeKind::Mapping(_)) {
@@ -162,6 +164,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "upstreams" => resources.upstreams = map(document, node, &path, &mut findings),
             "providers" => resources.providers = map(document, node, &path, &mut findings),
             "models" => resources.models = map(document, node, &path, &mut findings),
+            "prompts" => resources.prompts = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");

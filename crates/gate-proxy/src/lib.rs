@@ -13,6 +13,7 @@ mod limited;
 pub mod listener;
 pub mod money;
 pub mod process;
+mod prompts;
 pub mod record;
 pub mod respond;
 pub mod route;

@@ -272,6 +272,7 @@ impl Worker {
             record,
             ai: None,
             guard: None,
+            bodies: None,
             memory: Memory::default(),
             reservation: None,
             interim,
@@ -332,27 +333,7 @@ impl Open {
         if let Some(count) = &self.counted {
             record.request_bytes = count.get();
         }
-        if let Some(ai) = self.exchange.ai.take() {
-            let ai = ai.take();
-            // A stream that ended in order with an error in it is no success.
-            if let Some(detours) = &ai.detours {
-                record.fault = record.fault.or(detours.fault);
-            }
-            record.ai = Some(Box::new(ai));
-        }
-        if let Some(guard) = self.exchange.guard.take() {
-            let guard = guard.take();
-            if guard.cut {
-                record
-                    .fault
-                    .get_or_insert(gate_model::fault::FaultCode::GuardBlocked);
-            }
-            record.guard = Some(Box::new(guard));
-        }
-        match self.exchange.reservation.take() {
-            Some(reservation) => reservation.settle(&mut self.exchange.record),
-            None => price(&mut self.exchange.record),
-        }
+        self.exchange.settle();
         self.worker
             .shared
             .readers
@@ -361,15 +342,6 @@ impl Open {
             .exchanges
             .close();
         self.worker.shared.readers.finish(&mut self.exchange);
-    }
-}
-
-/// Says what a call cost that had nothing reserved.
-fn price(record: &mut Record) {
-    if let Some(ai) = &mut record.ai
-        && let Some(tariff) = ai.tariff.take()
-    {
-        ai.cost = tariff.cost(ai);
     }
 }
 

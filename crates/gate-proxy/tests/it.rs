@@ -4,6 +4,8 @@
 mod basics;
 #[path = "it/bedrock.rs"]
 mod bedrock;
+#[path = "it/bodies.rs"]
+mod bodies;
 #[path = "it/cassettes.rs"]
 mod cassettes;
 #[path = "it/certificates.rs"]
@@ -20,6 +22,8 @@ mod faults;
 mod google;
 #[path = "it/grpc.rs"]
 mod grpc;
+#[path = "it/guarded.rs"]
+mod guarded;
 #[path = "it/hedging.rs"]
 mod hedging;
 #[path = "it/hostile.rs"]
@@ -36,6 +40,8 @@ mod money;
 mod operations;
 #[path = "it/peers.rs"]
 mod peers;
+#[path = "it/prompts.rs"]
+mod prompts;
 #[path = "it/recorded.rs"]
 mod recorded;
 #[path = "it/resuming.rs"]

@@ -1,15 +1,16 @@
 //! A whole body: its texts are checked, its strings are spliced.
 
-use super::Point;
 use super::lane::Lane;
 use super::places::{Found, Kind, LaneKey, Means, Places};
 use super::session::{Guard, Session};
 use super::text::{splice, unescape};
+use super::{Point, RuleSet};
 use crate::DialectError;
 use crate::endpoint::Operation;
 use crate::json::scan::RawString;
 use std::borrow::Cow;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// Which way a body goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,6 +138,27 @@ pub(super) fn check_string(
     let mut out = Vec::with_capacity(raw.inner.len() + 32);
     splice(raw.inner, &edits, &mut out);
     Some(out)
+}
+
+/// Any text as it may be kept: what the rules for answers mask or redact is replaced. `is_json`
+/// says whether escapes in strings mean something; the text need not be whole JSON.
+#[must_use]
+pub fn redacted(rules: &Arc<RuleSet>, text: &[u8], is_json: bool) -> Vec<u8> {
+    let mut guard = Guard::new(rules.clone(), false);
+    let mut session = guard.session(Side::Response);
+    let kind = if is_json { Kind::Json } else { Kind::Text };
+    let mut lane = Lane::new(Point::Response, kind);
+    lane.push(text, &mut session);
+    lane.finish(&mut session);
+    let mut out = Vec::with_capacity(text.len());
+    let mut copied = 0;
+    for edit in lane.edits(0, text.len()) {
+        out.extend_from_slice(&text[copied..edit.range.start]);
+        out.extend_from_slice(edit.with.as_bytes());
+        copied = edit.range.end;
+    }
+    out.extend_from_slice(&text[copied..]);
+    out
 }
 
 /// The text of a string.

@@ -4,7 +4,8 @@
 //! ([`Point`]) and what to do about it ([`Action`]). A [`Guard`] applies it to one exchange's bodies,
 //! [`GuardStream`] to a stream of events, both in the caller's dialect: edits are spliced into the
 //! strings that hold text, tool arguments or tool results, and nothing else changes by a byte.
-//! [`Vault`] remembers what was replaced by placeholders, so that the answer gets it back.
+//! [`Vault`] remembers what was replaced by placeholders, so that the answer gets it back. A
+//! [`Contract`] holds answers and tool calls against JSON Schemas.
 //!
 //! A text is cut where nothing that is looked for can cross (`cut.rs`); everything up to the last
 //! cut is decided at once and only the rest is held back. Whole texts go through the same code, so
@@ -14,23 +15,27 @@
 //! Deliberately no part of this: sockets, clocks, asking anybody (`gate-policies/guard`).
 
 mod body;
+mod contract;
 mod cut;
 pub mod detect;
 mod lane;
 mod places;
 mod rules;
 mod scan;
+mod schema;
 mod session;
 mod stream;
 mod text;
 mod vault;
 mod words;
 
-pub use body::{Side, can_read, can_read_answer, texts};
+pub use body::{Side, can_read, can_read_answer, redacted, texts};
+pub use contract::{Breach, Broken, Contract, ContractStream, Terms};
 pub use detect::Pattern;
 pub use lane::HOLD_MAX;
 pub use rules::{Detector, Rule, RuleError, RuleSet};
 pub use scan::{Script, scripts_of};
+pub use schema::{Mismatch, SCHEMA_MAX, Schema, SchemaError};
 pub use session::Guard;
 pub use stream::GuardStream;
 pub use vault::Vault;

@@ -4,10 +4,13 @@ use super::detect::{self, Hit};
 use super::rules::{Plan, Rule};
 use super::vault::{Vault, placeholder_length};
 use super::{Action, Pattern};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::ops::Range;
 
 /// A writing system, by the blocks of Unicode that most of its letters lie in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Script {
     /// English, German, Turkish, Vietnamese ...
     Latin,

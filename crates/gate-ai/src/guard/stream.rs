@@ -1,8 +1,10 @@
-//! A stream of server-sent events: pieces of text are gathered, events wait until theirs is decided.
+//! A stream of events: pieces of text are gathered, events wait until theirs is decided.
 //!
 //! Every event leaves once, in its order; one whose text stays leaves with the bytes it came with.
 //! An event waits only while its text could be the first part of something that is looked for, and
 //! what is behind it waits with it. A text that is replaced leaves in the event that it began in.
+//! Server-sent events and Amazon's binary frames differ only in where an event's data lies, and in
+//! that a frame's lengths and checksums are written anew when its text was changed.
 
 use super::body::{check_string, text_of};
 use super::lane::Lane;
@@ -11,8 +13,11 @@ use super::session::Guard;
 use super::text::splice;
 use super::{Findings, Point, Side};
 use crate::endpoint::Operation;
+use crate::event_stream::{EventFrame, seal_frame};
 use crate::failure::ErrorClass;
-use crate::sse::EventScanner;
+use crate::framing::{Framing, Scanner};
+use crate::json::scan::Scanner as JsonScanner;
+use crate::usage::value_of_member;
 use crate::{DialectError, error_event};
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -46,7 +51,8 @@ pub struct GuardStream {
     guard: Guard,
     operation: Operation,
     places: Option<&'static Places>,
-    scanner: EventScanner,
+    framing: Framing,
+    scanner: Scanner,
     /// The beginning of an event whose end has not come.
     carry: Vec<u8>,
     lanes: Vec<(LaneKey, Lane)>,
@@ -61,11 +67,16 @@ impl GuardStream {
     /// Guards a stream with what the guard knows of its request. One without texts passes unread.
     #[must_use]
     pub fn new(guard: Guard, operation: Operation) -> Self {
+        let framing = match operation {
+            Operation::Conversation(dialect) => dialect.framing(),
+            _ => Framing::Sse,
+        };
         Self {
             guard,
             operation,
             places: Places::of_events(operation),
-            scanner: EventScanner::new(),
+            framing,
+            scanner: Scanner::new(framing),
             carry: Vec::new(),
             lanes: Vec::new(),
             queue: VecDeque::new(),
@@ -108,7 +119,7 @@ impl GuardStream {
     /// [`DialectError`] when an event cannot be read or the limits are exceeded: nothing can be
     /// said about the rest of the stream then, and nothing more of it leaves.
     pub fn push(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), DialectError> {
-        let mut start = self.scanner.leading_lf(bytes);
+        let mut start = self.scanner.leading(bytes);
         if start > 0 {
             match self.queue.back_mut() {
                 _ if !self.carry.is_empty() => self.carry.push(b'\n'),
@@ -184,7 +195,14 @@ impl GuardStream {
                 pieces: SmallVec::new(),
             });
         };
-        let (raw, data) = match data_of(raw) {
+        let found = match self.framing {
+            Framing::EventStream => {
+                let data = self.frame(&raw)?;
+                (raw, data)
+            }
+            Framing::Sse | Framing::JsonList => data_of(raw),
+        };
+        let (raw, data) = match found {
             (raw, Some(data)) => (raw, data),
             (raw, None) => {
                 return Ok(Waiting {
@@ -236,6 +254,34 @@ impl GuardStream {
         Ok(Waiting { raw, pieces })
     }
 
+    /// Where a frame's data lies. Ends of blocks are frames of their own, known by their names.
+    fn frame(&mut self, raw: &[u8]) -> Result<Option<Range<usize>>, DialectError> {
+        let frame = EventFrame::parse(raw)?;
+        match frame.name() {
+            Some(b"contentBlockStop") => {
+                let at = value_of_member(frame.payload, b"contentBlockIndex");
+                let index = match at {
+                    Some(at) => JsonScanner::at(frame.payload, at).unsigned()?,
+                    None => None,
+                };
+                match index.and_then(|index| u32::try_from(index).ok()) {
+                    Some(index) => self.end_lanes(&[index]),
+                    None => self.end_lanes(&[]),
+                }
+                Ok(None)
+            }
+            Some(b"messageStop") => {
+                self.end_lanes(&[]);
+                Ok(None)
+            }
+            _ if frame.payload.is_empty() => Ok(None),
+            _ => {
+                let end = raw.len() - 4;
+                Ok(Some(end - frame.payload.len()..end))
+            }
+        }
+    }
+
     fn lane(&mut self, key: &LaneKey, make: impl FnOnce() -> Lane) -> Result<usize, DialectError> {
         if let Some(known) = self.lanes.iter().position(|(known, _)| known == key) {
             return Ok(known);
@@ -274,7 +320,7 @@ impl GuardStream {
                 return;
             };
             self.queued -= front.raw.len();
-            let mut copied = 0;
+            let (start, mut copied) = (out.len(), 0);
             for (span, piece) in front.pieces {
                 let with = match piece {
                     Piece::Ready(with) => with,
@@ -293,6 +339,9 @@ impl GuardStream {
                 copied = span.end;
             }
             out.extend_from_slice(&front.raw[copied..]);
+            if copied > 0 && self.framing == Framing::EventStream {
+                seal_frame(&mut out[start..]);
+            }
         }
     }
 

@@ -77,6 +77,11 @@ impl<'a> Object<'a> {
         self.get(key).and_then(|raw| text(raw, "").ok())
     }
 
+    /// Every member, also those that are null.
+    pub(crate) fn into_members(self) -> Vec<(Cow<'a, str>, Raw<'a>)> {
+        self.members
+    }
+
     /// The members that are not null.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> {
         self.members

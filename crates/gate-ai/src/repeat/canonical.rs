@@ -130,6 +130,8 @@ impl<'a> Writer<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value;
 
     fn form(body: &str) -> Vec<u8> {
         canonical(body.as_bytes(), &["user", "stream"], None)
@@ -170,6 +172,47 @@ mod tests {
             for other in &all[at + 1..] {
                 assert_ne!(form(one), form(other), "{one} {other}");
             }
+        }
+    }
+
+    fn json() -> impl Strategy<Value = Value> {
+        let text = prop::sample::select(vec!["", "a", "b", "é", "\"", "s", "k\u{0}", "{}"]);
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            (0..3_u64).prop_map(Value::from),
+            text.clone().prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, move |inner| {
+            let member = (text.clone().prop_map(str::to_owned), inner.clone());
+            prop_oneof![
+                prop::collection::vec(inner, 0..4).prop_map(Value::from),
+                prop::collection::vec(member, 0..4)
+                    .prop_map(|members| Value::Object(members.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// The same value with every object's members the other way round.
+    fn reversed(value: &Value) -> Value {
+        match value {
+            Value::Array(all) => all.iter().map(reversed).collect(),
+            Value::Object(members) => {
+                let members = members.iter().rev();
+                let members = members.map(|(name, value)| (name.clone(), reversed(value)));
+                Value::Object(members.collect())
+            }
+            leaf => leaf.clone(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn equal_values_have_equal_forms_and_no_others_do(one in json(), other in json()) {
+            let of = |value: &Value| form(&format!("{{\"v\":{value}}}"));
+            let pretty = serde_json::to_string_pretty(&reversed(&one)).unwrap();
+            prop_assert_eq!(of(&one), form(&format!("{{ \"v\" :\n{pretty} }}")));
+            prop_assert_eq!(of(&one) == of(&other), one == other);
         }
     }
 

@@ -12,6 +12,7 @@ mod gateway;
 mod hedge_after;
 mod listener;
 mod model;
+mod prompt;
 mod route;
 mod upstream;
 
@@ -30,6 +31,10 @@ pub use listener::{
 pub use model::{
     Capability, Lossy, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget,
     OnContentFilter, Strategy, TokenPrice,
+};
+pub use prompt::{
+    Prompt, PromptMessage, PromptParameters, PromptRole, PromptVariable, PromptVariableType,
+    PromptVersion,
 };
 pub use route::{FixedReply, Match, Route, Target, ValueMatch};
 pub use upstream::{
@@ -64,6 +69,9 @@ pub struct Resources {
     pub providers: BTreeMap<String, Component>,
     /// Names that callers ask for, mapped to providers' models.
     pub models: BTreeMap<String, Model>,
+    /// Texts that stand in front of what callers say, by name; routes use them by the policy
+    /// `prompt`.
+    pub prompts: BTreeMap<String, Prompt>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

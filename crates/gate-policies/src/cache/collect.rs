@@ -4,6 +4,7 @@
 //! the bound; the copy is dropped the moment that shows. A caller who leaves drops it too.
 
 use super::entry::{About, Entry};
+use super::flight::Flight;
 use super::key::Key;
 use super::semantic::Learning;
 use super::store::Store;
@@ -31,6 +32,8 @@ pub(super) struct Keeper {
     pub(super) losses: Option<String>,
     /// Watches a stream for its end.
     pub(super) tap: Option<StreamTap>,
+    /// Others wait for it until it is kept.
+    pub(super) flight: Option<Flight>,
     /// What is to be learnt from it.
     pub(super) learning: Option<Learning>,
 }
@@ -78,8 +81,13 @@ impl Keeper {
         };
         let body = Bytes::from(body.into_boxed_slice());
         let entry = Arc::new(Entry { about, body });
-        self.store
-            .put(&self.services, self.key, entry.clone(), self.ttl);
+        self.store.put(
+            &self.services,
+            self.key,
+            entry.clone(),
+            self.ttl,
+            self.flight,
+        );
         if let Some(learning) = self.learning {
             let learn = learning.learn(self.store, self.key, entry);
             // Without a place for it nothing is learnt, which harms nobody.

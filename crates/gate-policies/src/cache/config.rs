@@ -1,5 +1,6 @@
 //! The cache's settings, and what they become.
 
+use super::flight::Flights;
 use super::key::{CacheAnonymous, CacheTenant, Key, KeyWriter};
 use super::memory::{Memory, SHARDS};
 use super::semantic::{Semantic, SemanticConfig};
@@ -35,6 +36,9 @@ pub struct CacheConfig {
     /// Whether requests that declare tools are answered from the cache. What a tool call found may
     /// have changed since.
     pub tools: bool,
+    /// How long a request waits for the answer to the same one when that is under way on this
+    /// gateway; `0s` asks beside it.
+    pub collapse: Period,
     /// Names of further request headers that decide an answer, such as one that a model's
     /// conditions look at.
     pub vary: Vec<String>,
@@ -48,12 +52,13 @@ impl Default for CacheConfig {
     fn default() -> Self {
         Self {
             ttl: Period::from_seconds(600),
-            size: ByteSize::from_kibibytes(64 * 1024),
+            size: ByteSize::from_kibibytes(32 * 1024),
             entry: ByteSize::from_kibibytes(256),
             tenant: CacheTenant::default(),
             anonymous: CacheAnonymous::default(),
             temperature_max: 0.0,
             tools: false,
+            collapse: Period::default(),
             vary: Vec::new(),
             semantic: None,
             redis: None,
@@ -142,6 +147,7 @@ pub(super) fn compile(
         .map_err(|message| (Some("semantic"), message))?;
     Ok(Arc::new(Cache {
         semantic: semantic.map(Arc::new),
+        flights: context.state.get_or_insert(&identity, Flights::default),
         rules: Rules {
             ttl: config.ttl.duration(),
             most: config.entry.len(),
@@ -149,6 +155,7 @@ pub(super) fn compile(
             anonymous: config.anonymous,
             temperature_max: config.temperature_max,
             tools: config.tools,
+            collapse: config.collapse.duration(),
             vary,
         },
         models,

@@ -2,6 +2,7 @@
 
 use super::control::Control;
 use super::entry::Entry;
+use super::flight::{Flight, STEP};
 use super::key::{Key, KeyWriter, write_fields, write_tenant};
 use super::semantic::{Compared, Turn};
 use super::store::Looked;
@@ -75,6 +76,7 @@ impl Cache {
             operation: asked.operation,
             stream: read.stream,
             learning: None,
+            flight: None,
         };
         let mut entry = match control.no_cache {
             true => {
@@ -83,6 +85,10 @@ impl Cache {
             }
             false => self.exact(exchange, &read.key, control, facts).await,
         };
+        if entry.is_none() && facts.status != CacheStatus::Failed && !self.rules.collapse.is_zero()
+        {
+            (entry, pending.flight) = self.collapsed(exchange, &read.key, control, facts).await;
+        }
         let is_open = matches!(facts.status, CacheStatus::Miss | CacheStatus::Stale);
         if let Some(turn) = read.turn.filter(|_| is_open) {
             entry = self
@@ -93,6 +99,40 @@ impl Cache {
             exchange.memory.keep(self, pending);
         }
         Ok(entry)
+    }
+
+    /// Waits for the answer to the same request where that is under way; otherwise this one is, and
+    /// others wait for it.
+    async fn collapsed(
+        &self,
+        exchange: &Exchange,
+        key: &Key,
+        control: Control,
+        facts: &mut CacheFacts,
+    ) -> (Option<Arc<Entry>>, Option<Flight>) {
+        let flight = self.flights.begin(*key);
+        if flight.is_some() || control.no_cache {
+            return (None, flight);
+        }
+        let clock = exchange.services.clock();
+        let until = clock.now().plus(self.rules.collapse);
+        while clock.now() < until {
+            exchange.services.sleep(STEP).await;
+            if self.flights.has(key) {
+                continue;
+            }
+            let entry = self.exact(exchange, key, control, facts).await;
+            if entry.is_some() {
+                facts.status = CacheStatus::Collapsed;
+                return (entry, None);
+            }
+            // The other one came to nothing; this one asks, or waits for another that does.
+            let flight = self.flights.begin(*key);
+            if flight.is_some() {
+                return (None, flight);
+            }
+        }
+        (None, None)
     }
 
     /// The answer to a similar question, if it may be given.
@@ -300,6 +340,7 @@ fn announce(exchange: &mut Exchange, facts: &CacheFacts, ttl: Duration) {
     let left = ttl.saturating_sub(facts.age).as_secs();
     let status = match facts.status {
         CacheStatus::Hit => format!("tidegate; hit; ttl={left}"),
+        CacheStatus::Collapsed => format!("tidegate; hit; ttl={left}; detail=collapsed"),
         CacheStatus::SimilarHit => format!("tidegate; hit; ttl={left}; detail=similar"),
         CacheStatus::Miss => "tidegate; fwd=miss".into(),
         CacheStatus::Stale => "tidegate; fwd=stale".into(),

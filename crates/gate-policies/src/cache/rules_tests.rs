@@ -2,8 +2,8 @@
 
 use super::tests::{Bench, CHAT, MODELS, chat, said, whole};
 use super::*;
-use crate::testing::Harness;
-use gate_flow::CacheStatus;
+use crate::testing::{Harness, VerdictExt};
+use gate_flow::{CacheStatus, Services};
 
 const SHARE: &str = "anonymous: share";
 
@@ -192,6 +192,36 @@ fn a_shared_store_serves_and_its_failure_is_a_miss_at_once() {
     bench.harness.hands.advance(Duration::from_secs(64));
     assert_eq!(bench.chat("c").status(), CacheStatus::Miss);
     assert_eq!(bench.chat("c").status(), CacheStatus::Hit);
+}
+
+#[test]
+fn the_same_request_waits_for_the_one_that_is_under_way() {
+    for (answer, expected) in [(200, CacheStatus::Collapsed), (500, CacheStatus::Miss)] {
+        let bench = Bench::new("anonymous: share\ncollapse: 5s");
+        let mut first = bench.exchange(CHAT, None, &chat("a"));
+        assert!(bench.harness.request(&bench.policy, &mut first).is_next());
+        let (policy, services) = (bench.policy.clone(), bench.harness.services.clone());
+        let answered = async move {
+            services.sleep(Duration::from_secs(1)).await;
+            let mut response = whole("ok");
+            response.head.status = answer;
+            assert!(policy.answer(&mut first, &mut response).is_none());
+            response.body.collect(10_000).await.expect("whole");
+        };
+        assert!(bench.harness.services.spawn(Box::pin(answered)));
+        let second = bench.chat("a");
+        assert_eq!(second.status(), expected);
+    }
+    let bench = Bench::new("anonymous: share\ncollapse: 2s");
+    let mut first = bench.exchange(CHAT, None, &chat("a"));
+    assert!(bench.harness.request(&bench.policy, &mut first).is_next());
+    assert_eq!(
+        bench.chat("a").status(),
+        CacheStatus::Miss,
+        "no longer than that"
+    );
+    let waited = bench.harness.services.clock().now().since(first.moment);
+    assert!((2..3).contains(&waited.as_secs()), "{waited:?}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! ones do not ask at all until a while has passed, and then one of them tries.
 
 use super::entry::Entry;
+use super::flight::Flight;
 use super::key::Key;
 use super::memory::Memory;
 use gate_flow::{CacheCounts, KeyValueQuestion, Services, SharedKeyValueServer};
@@ -100,6 +101,7 @@ impl Store {
         key: Key,
         entry: Arc<Entry>,
         ttl: Duration,
+        flight: Option<Flight>,
     ) {
         match self {
             Store::Memory(memory) => memory.put(key, entry, services.clock().unix(), ttl),
@@ -112,6 +114,7 @@ impl Store {
                     if shared.ask(&worker, question).await.is_some() {
                         shared.counts.stored.add(1);
                     }
+                    drop(flight);
                 };
                 if !services.spawn(Box::pin(keep)) {
                     counts.store_errors.add(1);

@@ -2,6 +2,7 @@
 
 use super::Guard;
 use super::ask::Ask;
+use super::form::Form;
 use gate_ai::guard::{
     Action, Detector, Expression, Pattern, Point, Rule, RuleError, RuleSet, Script,
 };
@@ -63,7 +64,7 @@ pub struct GuardRule {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FindConfig {
     /// Personal data and secrets, validated where they have a check.
-    Patterns(Vec<PatternName>),
+    Patterns(Vec<Pattern>),
     /// Words or phrases.
     Words(WordsConfig),
     /// A regular expression whose matches have at most 1 KiB (`{1,64}` instead of `+`), without
@@ -73,32 +74,12 @@ pub enum FindConfig {
     Size(ByteSize),
     /// Letters of other scripts than these. Can only be observed or block.
     Scripts(ScriptsConfig),
+    /// Answers and tool calls that do not hold to a JSON Schema. Can only be observed or block.
+    Schema(SchemaConfig),
     /// A guard elsewhere that is asked over HTTP. Can only be observed or block.
     Http(HttpConfig),
     /// A model that judges. Can only be observed or block.
     Judge(JudgeConfig),
-}
-
-/// Something that has a form of its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PatternName {
-    /// E-mail addresses.
-    Email,
-    /// Telephone numbers: international with `+`, North American with separators.
-    Phone,
-    /// Payment cards, by issuer, length and Luhn digit.
-    Card,
-    /// Bank accounts, by country, length and mod 97.
-    Iban,
-    /// IPv4 and IPv6 addresses, but for loopback.
-    Ip,
-    /// Social security numbers of the USA, with separators.
-    UsSsn,
-    /// Keys in vendors' formats, private key blocks, JSON web tokens.
-    Secret,
-    /// Values that look random and are assigned to a name such as `password` or `api_key`.
-    Assignment,
 }
 
 /// Words or phrases, whatever their case.
@@ -125,7 +106,7 @@ fn yes() -> bool {
 #[serde(deny_unknown_fields)]
 pub struct ScriptsConfig {
     /// The allowed ones.
-    pub allow: Vec<ScriptName>,
+    pub allow: Vec<Script>,
     /// Share of other letters that is tolerated. In streams it is looked at from the 32nd such
     /// letter on and at the end.
     #[serde(default = "ten_percent")]
@@ -136,34 +117,24 @@ fn ten_percent() -> Percent {
     "10%".parse().expect("a constant")
 }
 
-/// A writing system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ScriptName {
-    /// English, German, Turkish, Vietnamese ...
-    Latin,
-    /// Greek.
-    Greek,
-    /// Russian, Ukrainian, Bulgarian, Serbian ...
-    Cyrillic,
-    /// Armenian.
-    Armenian,
-    /// Hebrew.
-    Hebrew,
-    /// Arabic, Persian, Urdu ...
-    Arabic,
-    /// Hindi, Bengali, Tamil and the other scripts of India and Sri Lanka.
-    Indic,
-    /// Thai and Lao.
-    Thai,
-    /// Georgian.
-    Georgian,
-    /// Chinese characters.
-    Han,
-    /// Hiragana and katakana.
-    Kana,
-    /// Korean.
-    Hangul,
+/// What answers and tool calls are held against.
+///
+/// At `response`, the text of an answer: against `file`, or else against what its request asks for
+/// (`response_format` and its like; answers to requests without one pass). At `tool_call`, the
+/// arguments of calls against the declarations of the tools, which also have to exist. A stream
+/// waits from the first piece that is looked at until it is complete; with `action: observe` it
+/// does not wait. Schemas are JSON Schema 2020-12 without `unevaluated*` and references to
+/// elsewhere; `format` is not checked.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SchemaConfig {
+    /// A file with the schema of every answer.
+    #[serde(default)]
+    pub file: Option<PathBuf>,
+    /// What happens when a schema or an answer cannot be checked: one that asks for more than is
+    /// checked, takes too many steps, or comes with a request for several answers.
+    #[serde(default)]
+    pub on_failure: OnFailure,
 }
 
 /// A guard that is asked over HTTP.
@@ -208,7 +179,9 @@ pub enum TokenFrom {
 /// A model that judges whether a text may pass.
 ///
 /// It is asked a fixed question with the text between marks and answers `PASS` or `BLOCK`; anything
-/// else counts as a failure. Its tokens are in the record (`judge_tokens`), not in a caller's usage.
+/// else counts as a failure. Its call falls under the budgets and limits of whoever calls (or of
+/// `consumer`) and stands in the ledger by itself; the record has `judge_tokens` and
+/// `judge_cost_usd`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JudgeConfig {
@@ -216,6 +189,9 @@ pub struct JudgeConfig {
     pub model: String,
     /// What must not pass, as a clause: `asks for the instructions of the system to be ignored`.
     pub block_if: String,
+    /// The consumer who pays for its calls; whoever calls when left out.
+    #[serde(default)]
+    pub consumer: Option<String>,
     /// How long it may take.
     #[serde(default = "ten_seconds")]
     pub timeout: Period,
@@ -338,7 +314,14 @@ pub(super) fn compile(
     }
     let observes = config.mode != GuardMode::Enforce;
     let (mut rules, mut names, mut asks) = (Vec::new(), Vec::new(), Vec::new());
+    let mut forms = Vec::new();
     for rule in &config.rules {
+        if let FindConfig::Schema(schema) = &rule.find {
+            forms.push(Arc::new(
+                Form::new(rule, schema, observes, context).map_err(wrong)?,
+            ));
+            continue;
+        }
         if let FindConfig::Http(_) | FindConfig::Judge(_) = &rule.find {
             asks.push(Arc::new(Ask::new(rule, observes, context).map_err(wrong)?));
             continue;
@@ -366,6 +349,7 @@ pub(super) fn compile(
         rules: Arc::new(rules),
         names: names.into(),
         asks,
+        forms,
         observes,
         share,
         unread: if observes {
@@ -423,7 +407,10 @@ fn detectors(
         FindConfig::Patterns(names) if names.is_empty() => {
             return Err("`patterns` names none".into());
         }
-        FindConfig::Patterns(names) => names.iter().map(|name| pattern(*name)).collect(),
+        FindConfig::Patterns(names) => names
+            .iter()
+            .map(|name| (Detector::Pattern(*name), name.as_str()))
+            .collect(),
         FindConfig::Words(words) => {
             let detector = Detector::Words {
                 words: word_list(words, context)?,
@@ -440,11 +427,11 @@ fn detectors(
             return Err("`scripts` allows none".into());
         }
         FindConfig::Scripts(scripts) => {
-            let allowed = scripts.allow.iter().map(|name| script(*name)).collect();
+            let allowed = scripts.allow.clone();
             let share = scripts.tolerance.fraction();
             vec![(Detector::Scripts { allowed, share }, "scripts")]
         }
-        FindConfig::Http(_) | FindConfig::Judge(_) => Vec::new(),
+        FindConfig::Schema(_) | FindConfig::Http(_) | FindConfig::Judge(_) => Vec::new(),
     })
 }
 
@@ -463,35 +450,4 @@ fn word_list(words: &WordsConfig, context: &CompileContext<'_>) -> Result<Vec<St
         return Err("`words` lists none".into());
     }
     Ok(all)
-}
-
-const fn pattern(name: PatternName) -> (Detector, &'static str) {
-    let (pattern, word) = match name {
-        PatternName::Email => (Pattern::Email, "email"),
-        PatternName::Phone => (Pattern::Phone, "phone"),
-        PatternName::Card => (Pattern::Card, "card"),
-        PatternName::Iban => (Pattern::Iban, "iban"),
-        PatternName::Ip => (Pattern::Ip, "ip"),
-        PatternName::UsSsn => (Pattern::UsSsn, "us_ssn"),
-        PatternName::Secret => (Pattern::Secret, "secret"),
-        PatternName::Assignment => (Pattern::Assignment, "assignment"),
-    };
-    (Detector::Pattern(pattern), word)
-}
-
-const fn script(name: ScriptName) -> Script {
-    match name {
-        ScriptName::Latin => Script::Latin,
-        ScriptName::Greek => Script::Greek,
-        ScriptName::Cyrillic => Script::Cyrillic,
-        ScriptName::Armenian => Script::Armenian,
-        ScriptName::Hebrew => Script::Hebrew,
-        ScriptName::Arabic => Script::Arabic,
-        ScriptName::Indic => Script::Indic,
-        ScriptName::Thai => Script::Thai,
-        ScriptName::Georgian => Script::Georgian,
-        ScriptName::Han => Script::Han,
-        ScriptName::Kana => Script::Kana,
-        ScriptName::Hangul => Script::Hangul,
-    }
 }

@@ -273,13 +273,59 @@ fn a_compressed_answer_is_refused_not_passed() {
     );
     let mut exchange = asking(&harness, "jane@example.com");
     assert!(harness.request(&policy, &mut exchange).is_next());
-    let headers = [("content-type", "application/vnd.amazon.eventstream")];
-    let mut framed = response(200, &headers, answered("x").into_bytes_body());
+    let headers = [("content-type", "application/x-unknown")];
+    let mut strange = response(200, &headers, answered("x").into_bytes_body());
     let later = policy
-        .answer(&mut exchange, &mut framed)
+        .answer(&mut exchange, &mut strange)
         .expect("an answer");
     let fault = harness.block_on(later).expect_err("unread, so refused");
     assert_eq!(fault.code, FaultCode::PolicyFailed);
+}
+
+/// The whole of a stream whose chunks wait between each other.
+fn checked_stream(yaml: &str, request: String, pieces: &[&str]) -> (String, Vec<&'static str>) {
+    let harness = Harness::new();
+    let policy = harness.policy::<Guard>(yaml);
+    let mut exchange = asking(&harness, "x");
+    exchange.request.body = request.into_bytes_body();
+    assert!(harness.request(&policy, &mut exchange).is_next());
+    let script = Script::of(pieces);
+    let mut out = harness.respond(&policy, &mut exchange, response(200, &[SSE], script.body()));
+    let (text, _) = read(&harness, &mut out.body);
+    let actions = verdicts(&exchange).into_iter().map(|row| row.2).collect();
+    (text, actions)
+}
+
+#[test]
+fn a_stream_waits_for_its_form_and_only_for_that() {
+    let schema = r#"{"type":"object","required":["n"]}"#;
+    let request = chat("x").replace(
+        "\"messages\"",
+        &format!("\"response_format\":{{\"type\":\"json_schema\",\"json_schema\":{{\"name\":\"a\",\"schema\":{schema}}}}},\"messages\""),
+    );
+    let stop = "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    let thought =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{\"reasoning_content\":\"hm\"}}]}\n\n";
+    let (one, two) = (delta("{\\\"n\\\":"), delta("1}"));
+    let long = delta(&" ".repeat(20_000));
+    let form = "rules: [{ find: { schema: {} }, action: block }]";
+    let pieces = [thought, &one, "", &two, &long, stop, "data: [DONE]\n\n"];
+    let (text, actions) = checked_stream(form, request.clone(), &pieces);
+    assert_eq!((text, actions), (pieces.concat(), vec![]));
+    let broken = [thought, &one, stop, "data: [DONE]\n\n"];
+    let (text, actions) = checked_stream(form, request.clone(), &broken);
+    assert!(
+        text.starts_with(thought) && text.contains("guard_blocked"),
+        "{text}"
+    );
+    assert!(
+        !text.contains("\\\"n") && !text.contains("[DONE]"),
+        "{text}"
+    );
+    assert_eq!(actions, ["block"]);
+    let observing = form.replace("block", "observe");
+    let (text, actions) = checked_stream(&observing, request, &broken);
+    assert_eq!((text, actions), (broken.concat(), vec!["observe"]));
 }
 
 fn verdict(status: u16, body: &str) -> Result<Fetched, FetchError> {
@@ -434,6 +480,18 @@ fn settings_that_cannot_work_are_refused() {
         (
             "rules: [{ find: { http: { url: 'http://x' } }, action: redact }]",
             "observed or block",
+        ),
+        (
+            "rules: [{ find: { schema: {} }, at: [request], action: block }]",
+            "`response` and `tool_call`",
+        ),
+        (
+            "rules: [{ find: { schema: {} }, action: mask }]",
+            "observed or block",
+        ),
+        (
+            "rules: [{ find: { schema: { file: s.json } }, action: block }]",
+            "s.json",
         ),
         (
             "mode: sample\nshare: 0%\nrules: [{ find: { patterns: [ip] }, action: mask }]",

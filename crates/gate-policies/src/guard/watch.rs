@@ -6,15 +6,11 @@ use bytes::Bytes;
 use gate_ai::DialectError;
 use gate_ai::endpoint::Operation;
 use gate_ai::guard::{Findings, Guard as Session, Point, RuleSet, Side};
-use gate_flow::{Beside, Exchange, Fault, GuardFacts, GuardVerdict, Services};
+use gate_flow::{Beside, Consumed, Exchange, Fault, GuardFacts, GuardVerdict, Services};
 use gate_model::fault::FaultCode;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-
-/// Bodies up to this size are checked on the worker: with every pattern, 16 KiB take well under
-/// 200 us.
-const INLINE_MAX: usize = 16 * 1024;
 
 /// Where an exchange's findings go.
 #[derive(Clone)]
@@ -65,8 +61,12 @@ impl Watch {
     }
 
     /// Notes what a model that judged has used.
-    pub(super) fn judged(&self, tokens: u64) {
-        self.facts.borrow_mut().judge_tokens += tokens;
+    pub(super) fn judged(&self, consumed: Consumed) {
+        let mut facts = self.facts.borrow_mut();
+        facts.judge_tokens += consumed.tokens;
+        if let Some(cost) = consumed.cost {
+            facts.judge_cost = Some(facts.judge_cost.unwrap_or_default() + cost);
+        }
     }
 
     /// Notes that a stream was ended.
@@ -116,5 +116,5 @@ pub(super) async fn checked(
             result.map(|edited| edited.map_or(body, Bytes::from)),
         )
     };
-    heavy::done(services, length <= INLINE_MAX, work).await
+    heavy::done(services, heavy::is_light(length), work).await
 }

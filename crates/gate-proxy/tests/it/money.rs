@@ -175,6 +175,51 @@ fn a_budget_in_dollars_holds_to_the_last_call() {
 }
 
 #[test]
+fn a_judge_is_paid_for_by_whoever_calls_or_by_whom_it_is_said() {
+    for (payer, shop) in [("", 2 * COST), (", consumer: desk", COST)] {
+        let says = |text: &str| Reply {
+            status: 200,
+            headers: "content-type: application/json\r\n".into(),
+            pieces: vec![ANSWER.replace("\"y\"", text).into()],
+        };
+        let (one, two) = (answering(), Provider::with(says("\"PASS\"")));
+        let budgets = "budgets:\n  b: { of: { consumer: shop }, limit: { usd: 9 }, per: total }\n  \
+                       d: { of: { consumer: desk }, limit: { usd: 9 }, per: total }\n";
+        let folder = tempfile::tempdir().unwrap();
+        let judged = format!(
+            "policies: [{{ auth_key: {{}} }}, {{ guard: {{ rules: [{{ find: {{ judge: {{ model: judge, block_if: is bad{payer} }} }}, at: [request], action: block }}] }} }}]"
+        );
+        let yaml = document(one.address, two.address, SQLITE, budgets)
+            .replace("policies: [{ auth_key: {} }]", &judged)
+            .replace(
+                "models:\n",
+                "models:\n  judge: { targets: [{ provider: two, model: second }] }\n",
+            )
+            .replace("consumers:\n", "consumers:\n  desk: {}\n");
+        let gateway = Gateway::start_in(folder.path(), &yaml).unwrap_or_else(|e| panic!("{e}"));
+        let ledger = Ledger { folder, gateway };
+        let answer = ledger.post(REQUEST);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        ledger.settles("b", shop);
+        ledger.settles("d", 2 * COST - shop);
+        let rows = ledger.usage(&[UsageBy::Model, UsageBy::Consumer]);
+        let rows: Vec<_> = rows
+            .iter()
+            .map(|row| (row.names.join(" "), row.calls))
+            .collect();
+        let judge = if payer.is_empty() {
+            "judge shop"
+        } else {
+            "judge desk"
+        };
+        assert_eq!(rows, [(judge.to_owned(), 1), ("m shop".to_owned(), 1)]);
+        two.set(says("\"BLOCK\""));
+        assert_eq!(ledger.post(REQUEST).status, 400);
+        assert_eq!((one.calls(), two.calls()), (1, 2));
+    }
+}
+
+#[test]
 fn refusals_cost_nothing_and_exhausted_providers_are_passed_over() {
     let (one, two) = (answering(), answering());
     let budgets = "budgets:\n  p: { of: { provider: one }, limit: { tokens: 100 }, per: day }\n  \

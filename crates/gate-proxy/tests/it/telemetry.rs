@@ -19,7 +19,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 /// A collector: the path, head and body of each export.
-fn collector() -> (SocketAddr, Receiver<(String, String, Vec<u8>)>) {
+pub(crate) fn collector() -> (SocketAddr, Receiver<(String, String, Vec<u8>)>) {
     let (send, exports) = channel();
     let upstream = Upstream::raw(move |mut stream, _| {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -40,7 +40,7 @@ fn collector() -> (SocketAddr, Receiver<(String, String, Vec<u8>)>) {
 }
 
 /// Attributes as text.
-fn facts(pairs: &[KeyValue]) -> BTreeMap<String, String> {
+pub(crate) fn facts(pairs: &[KeyValue]) -> BTreeMap<String, String> {
     let text = |pair: &KeyValue| match pair.value.as_ref().and_then(|value| value.value.clone()) {
         Some(Any::StringValue(text)) => text,
         Some(Any::IntValue(number)) => number.to_string(),
@@ -68,7 +68,7 @@ fn spans(body: &[u8]) -> (BTreeMap<String, String>, Vec<Span>) {
     (about, all.collect())
 }
 
-fn traced(yaml: &str, collector: SocketAddr, more: &str) -> String {
+pub(crate) fn traced(yaml: &str, collector: SocketAddr, more: &str) -> String {
     yaml.replace(
         "workers: 1",
         &format!("workers: 1, tracing: {{ endpoint: 'http://{collector}', service: edge{more} }}"),

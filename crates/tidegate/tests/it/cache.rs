@@ -35,6 +35,7 @@ fn counting() -> Upstream {
             );
             return Reply::text(body).header("content-type", "application/json");
         }
+        let pause = if body.contains("slow") { 700 } else { 0 };
         if body.contains("fail") {
             return Reply::text(r#"{"error":{"message":"no"}}"#).status(400);
         }
@@ -60,7 +61,8 @@ fn counting() -> Upstream {
         let body = format!(
             r#"{{"id":"c","object":"chat.completion","created":1,"model":"m","choices":[{{"index":0,"message":{{"role":"assistant","content":"{said}"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}}}"#
         );
-        Reply::text(body).header("content-type", "application/json")
+        let reply = Reply::text(body).after(Duration::from_millis(pause));
+        reply.header("content-type", "application/json")
     })
 }
 
@@ -191,6 +193,23 @@ fn streams_tenants_and_failures() {
     let (first, second) = (embed(), embed());
     is_hit(&second);
     assert_eq!(first.body, second.body);
+}
+
+#[test]
+fn the_same_request_at_the_same_time_is_asked_once() {
+    let provider = counting();
+    let gateway = Gateway::start(&configuration(&provider, "{ collapse: 20s }"));
+    let answers: Vec<Answer> = std::thread::scope(|scope| {
+        let asked = || call(&gateway, "tg_example", "slow", &[]).expect(200);
+        let calls: Vec<_> = (0..6).map(|_| scope.spawn(asked)).collect();
+        calls.into_iter().map(|call| call.join().unwrap()).collect()
+    });
+    assert_eq!(provider.seen().len(), 1, "{answers:#?}");
+    assert!(answers.iter().all(|answer| answer.body == answers[0].body));
+    let misses = answers
+        .iter()
+        .filter(|answer| status(answer) == "tidegate; fwd=miss");
+    assert_eq!(misses.count(), 1);
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 13] = [
+const CALLED: [&str; 14] = [
     "budgets.yaml",
     "cache.yaml",
     "claude-and-gpt.yaml",
@@ -25,6 +25,7 @@ const CALLED: [&str; 13] = [
     "models-routing.yaml",
     "models.yaml",
     "observability.yaml",
+    "prompts.yaml",
     "tcp-sni.yaml",
     "tls.yaml",
 ];

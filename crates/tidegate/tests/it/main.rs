@@ -15,6 +15,7 @@ mod handover;
 mod lifecycle;
 mod money;
 mod policies;
+mod prompts;
 mod readme;
 mod sdk;
 mod support;

@@ -15,13 +15,16 @@ mod secret;
 pub(crate) use assignment::ends_with_keyword;
 pub(crate) use iban::starts_iban;
 
+use schemars::JsonSchema;
+use serde::Deserialize;
 use std::ops::Range;
 
 /// Longest match, in bytes. Longer candidates are cut there, never passed over.
 pub const MATCH_MAX: usize = 8 * 1024;
 
-/// A kind of thing that can be looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Something that has a form of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
 pub enum Pattern {
     /// E-mail address: the usual characters of RFC 5321 in front of a host name with a dot.
     Email,
@@ -56,6 +59,21 @@ impl Pattern {
         Self::Secret,
         Self::Assignment,
     ];
+
+    /// The word used in configuration, records and metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Phone => "phone",
+            Self::Card => "card",
+            Self::Iban => "iban",
+            Self::Ip => "ip",
+            Self::UsSsn => "us_ssn",
+            Self::Secret => "secret",
+            Self::Assignment => "assignment",
+        }
+    }
 
     /// The word in placeholders.
     #[must_use]

@@ -4,7 +4,8 @@
 //! cursor, and redacted, so that no credential is written.
 
 use super::super::{redact, row::Row, time, trace};
-use gate_flow::{AiFacts, Attempt, CacheFacts, Detours, GuardFacts};
+use gate_flow::{AiFacts, Attempt, Bodies, CacheFacts, Detours, GuardFacts, Record};
+use gate_model::units::Money;
 use std::io::Write;
 use std::time::Duration;
 
@@ -50,12 +51,7 @@ pub(super) fn write_json(to: &mut Vec<u8>, row: &Row) {
     if let Some(ai) = &record.ai {
         model(to, ai);
     }
-    if let Some(guard) = &record.guard {
-        verdicts(to, guard);
-    }
-    if let Some(facts) = &record.cache {
-        cached(to, facts);
-    }
+    of_policies(to, record);
     number(to, "revision", record.revision);
     if record.trace.trace_id != [0; 16] {
         hexadecimal(to, "trace_id", &record.trace.trace_id);
@@ -68,6 +64,26 @@ pub(super) fn write_json(to: &mut Vec<u8>, row: &Row) {
         }
     });
     to.extend_from_slice(b"}\n");
+}
+
+/// What policies noted.
+fn of_policies(to: &mut Vec<u8>, record: &Record) {
+    if let Some(guard) = &record.guard {
+        verdicts(to, guard);
+    }
+    if let Some(facts) = &record.cache {
+        cached(to, facts);
+    }
+    if let Some(prompt) = &record.prompt {
+        object(to, "prompt", |to| {
+            text(to, "name", &prompt.name);
+            number(to, "version", prompt.version.into());
+            optional(to, "label", prompt.label.as_deref().unwrap_or_default());
+        });
+    }
+    if let Some(kept) = &record.bodies {
+        bodies(to, kept);
+    }
 }
 
 /// Writes a row in the combined format, followed by the extra headers' values in quotes.
@@ -175,10 +191,7 @@ fn model(to: &mut Vec<u8>, ai: &AiFacts) {
         if ai.estimated {
             to.extend_from_slice(b",\"estimated\":true");
         }
-        if let Some(cost) = ai.cost {
-            key(to, "cost_usd");
-            let _ = write!(to, "{cost}");
-        }
+        optional_money(to, "cost_usd", ai.cost);
         if let Some(first_token) = ai.first_token {
             milliseconds(to, "first_token_ms", first_token);
         }
@@ -194,6 +207,25 @@ fn model(to: &mut Vec<u8>, ai: &AiFacts) {
         }
         if let Some(taken) = &ai.detours {
             detours(to, taken);
+        }
+    });
+}
+
+/// Bodies that are kept, redacted.
+fn bodies(to: &mut Vec<u8>, bodies: &Bodies) {
+    object(to, "bodies", |to| {
+        for (name, body) in [("request", &bodies.request), ("response", &bodies.response)] {
+            let Some(body) = body else { continue };
+            object(to, name, |to| {
+                text(to, "text", body.text());
+                number(to, "bytes", body.total);
+                if body.is_truncated() {
+                    to.extend_from_slice(b",\"truncated\":true");
+                }
+            });
+        }
+        if bodies.dropped > 0 {
+            number(to, "dropped", bodies.dropped.into());
         }
     });
 }
@@ -235,6 +267,7 @@ fn verdicts(to: &mut Vec<u8>, guard: &GuardFacts) {
     to.push(b']');
     if guard.judge_tokens > 0 {
         number(to, "judge_tokens", guard.judge_tokens);
+        optional_money(to, "judge_cost_usd", guard.judge_cost);
     }
 }
 
@@ -329,6 +362,13 @@ fn text(to: &mut Vec<u8>, name: &str, value: &str) {
 fn optional(to: &mut Vec<u8>, name: &str, value: &str) {
     if !value.is_empty() {
         text(to, name, value);
+    }
+}
+
+fn optional_money(to: &mut Vec<u8>, name: &str, value: Option<Money>) {
+    if let Some(value) = value {
+        key(to, name);
+        let _ = write!(to, "{value}");
     }
 }
 

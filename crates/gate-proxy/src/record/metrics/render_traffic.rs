@@ -19,7 +19,7 @@ type Counted = (
 pub(super) fn requests(page: &mut Exposition, sum: &Shard) {
     let mut rows = sum.routes.sorted();
     rows.retain(|(_, series)| series.duration.count() > 0);
-    let counters: [Counted; 5] = [
+    let counters: [Counted; 6] = [
         (
             "tidegate_requests",
             "Finished exchanges; status 0 when none was sent.",
@@ -44,6 +44,15 @@ pub(super) fn requests(page: &mut Exposition, sum: &Shard) {
             "tidegate_guard_findings",
             "What guards found, by rule, point and what was done about it.",
             guards,
+        ),
+        (
+            "tidegate_bodies_dropped",
+            "Bodies that were to be recorded and were not, because too many wait to be written.",
+            |page, route, series| {
+                if series.bodies_dropped > 0 {
+                    page.sample(&[("route", route)], series.bodies_dropped);
+                }
+            },
         ),
     ];
     for (name, help, samples) in counters {

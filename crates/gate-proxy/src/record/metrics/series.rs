@@ -63,6 +63,8 @@ pub(super) struct RouteSeries {
     pub(super) faults: Counts<FaultCode>,
     /// Answers by the policy that gave them.
     pub(super) answered: Counts<&'static str>,
+    /// Bodies that were not kept because too many wait to be written.
+    pub(super) bodies_dropped: u64,
     /// Findings of guards, at most [`KEYS_MAX`] combinations.
     pub(super) guards: Vec<(GuardVerdict, u64)>,
     /// Findings that did not fit.
@@ -176,6 +178,9 @@ impl Shard {
         if let Some(policy) = record.answered_by {
             route.answered.add(policy, 1);
         }
+        if let Some(bodies) = &record.bodies {
+            route.bodies_dropped += u64::from(bodies.dropped);
+        }
         if let Some(guard) = &record.guard {
             guard
                 .verdicts
@@ -264,6 +269,7 @@ impl RouteSeries {
     }
 
     fn absorb(&mut self, other: &Self) {
+        self.bodies_dropped += other.bodies_dropped;
         for (verdict, count) in &other.guards {
             self.guarded(verdict, *count);
         }

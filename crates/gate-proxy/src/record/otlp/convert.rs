@@ -7,7 +7,7 @@
 use super::super::row::{Row, has_failed};
 use super::super::{redact, trace};
 use super::messages::{AnyValue, KeyValue, LogRecord, Span, Status};
-use gate_flow::{AiFacts, Attempt, CacheFacts};
+use gate_flow::{AiFacts, Attempt, Bodies, CacheFacts, PromptFacts};
 use gate_kit::http::Method;
 use gate_model::fault::FaultSource;
 use std::time::Duration;
@@ -124,17 +124,45 @@ pub(super) fn log(row: &Row, observed: Duration) -> LogRecord {
         .split_once('?')
         .map_or(row.target(), |(path, _)| path);
     let body = format!("{} {path} {}", row.method, record.status);
+    let mut attributes = Attributes(exchange_attributes(row));
+    if let Some(bodies) = &record.bodies {
+        content(&mut attributes, bodies);
+    }
     LogRecord {
         time_unix_nano: nanos(record.started_unix + record.duration),
         observed_time_unix_nano: nanos(observed),
         severity_number,
         severity_text: severity_text.to_owned(),
         body: Some(body.into()),
-        attributes: exchange_attributes(row),
+        attributes: attributes.0,
         flags: u32::from(record.trace.sampled),
         trace_id: nonzero(&record.trace.trace_id),
         span_id: nonzero(&record.trace.span_id),
         event_name: "tidegate.exchange".to_owned(),
+    }
+}
+
+/// What was said, where a resource says that it is kept: on log records only.
+fn content(attributes: &mut Attributes, bodies: &Bodies) {
+    let kept = [
+        (
+            &bodies.request,
+            "tidegate.request.body",
+            "gen_ai.input.messages",
+        ),
+        (
+            &bodies.response,
+            "tidegate.response.body",
+            "gen_ai.output.messages",
+        ),
+    ];
+    for (body, as_text, as_messages) in kept {
+        let Some(body) = body else { continue };
+        attributes.text(as_text, body.text());
+        if body.is_truncated() {
+            attributes.add(&format!("{as_text}.truncated"), true);
+        }
+        attributes.text(as_messages, &body.messages().unwrap_or_default());
     }
 }
 
@@ -191,10 +219,20 @@ fn exchange_attributes(row: &Row) -> Vec<KeyValue> {
     if let Some(ai) = &record.ai {
         model_attributes(&mut attributes, ai);
     }
+    if let Some(prompt) = &record.prompt {
+        prompt_attributes(&mut attributes, prompt);
+    }
     if let Some(cache) = &record.cache {
         cache_attributes(&mut attributes, cache);
     }
     attributes.0
+}
+
+fn prompt_attributes(attributes: &mut Attributes, prompt: &PromptFacts) {
+    attributes.text("gen_ai.prompt.name", &prompt.name);
+    attributes.add("tidegate.prompt.version", u64::from(prompt.version));
+    let label = prompt.label.as_deref().unwrap_or_default();
+    attributes.text("tidegate.prompt.label", label);
 }
 
 fn cache_attributes(attributes: &mut Attributes, cache: &CacheFacts) {
