@@ -320,7 +320,8 @@ fn observing_changes_no_byte_in_any_dialect() {
         ("secret", "response"),
         ("schema", "tool_call"),
     ] {
-        let found = format!("rule=\"{rule}\",point=\"{point}\",action=\"observe\"}} 10");
+        let calls = ways().count();
+        let found = format!("rule=\"{rule}\",point=\"{point}\",action=\"observe\"}} {calls}");
         eventually(&found, || observing.metrics().contains(&found));
     }
 }
