@@ -12,6 +12,8 @@ enum Measure {
     RatioMin,
     /// The gateway's median, at most.
     Max,
+    /// The gateway's median goes into that of this peer so many times, at least.
+    TimesLess(Kind),
 }
 
 struct Bar {
@@ -36,9 +38,24 @@ const BARS: &[Bar] = &[
     bar("json-1k-full", "cpu_us", Measure::RatioMax, 1.15),
     bar("chat", "cpu_us", Measure::RatioMax, 1.0),
     bar("chat-translated", "cpu_us", Measure::RatioMax, 2.0),
+    bar("chat-budget", "cpu_us", Measure::RatioMax, 1.05),
+    bar(
+        "chat-budget",
+        "cpu_us",
+        Measure::TimesLess(Kind::Litellm),
+        300.0,
+    ),
+    bar(
+        "chat-budget",
+        "cpu_us",
+        Measure::TimesLess(Kind::Portkey),
+        50.0,
+    ),
+    bar("chat-translated-16k", "cpu_us", Measure::RatioMax, 6.0),
     bar("stream-coalesced", "cpu_us", Measure::RatioMax, 0.75),
     bar("stream-burst", "cpu_us", Measure::RatioMax, 1.1),
     bar("stream-paced", "cpu_us_per_event", Measure::RatioMax, 1.0),
+    bar("stream-paced", "first_event_p50_us", Measure::RatioMax, 1.0),
     bar("latency-2k", "added_p50_us", Measure::RatioMax, 1.1),
     bar("idle-10k", "memory_mib", Measure::Max, 60.0),
     bar("memory", "idle_mib", Measure::Max, 15.0),
@@ -73,14 +90,22 @@ pub fn judge(tables: &[Table]) -> Vec<Verdict> {
             let table = tables.iter().find(|table| table.scenario == bar.scenario)?;
             let measured = match bar.measure {
                 Measure::Max => table.row(Kind::Tidegate)?.median(bar.figure)?,
+                Measure::TimesLess(peer) => {
+                    let ours = table.row(Kind::Tidegate)?.median(bar.figure)?;
+                    table.row(peer)?.median(bar.figure)? / ours
+                }
                 Measure::RatioMax | Measure::RatioMin => table.ratio(Kind::Tidegate, bar.figure)?,
             };
             let (words, cleared) = match bar.measure {
                 Measure::RatioMax => ("at most {} x nginx's", measured <= bar.limit),
                 Measure::RatioMin => ("at least {} x nginx's", measured >= bar.limit),
                 Measure::Max => ("at most {}", measured <= bar.limit),
+                Measure::TimesLess(_) => ("at least {} times less than", measured >= bar.limit),
             };
-            let words = words.replace("{}", &bar.limit.to_string());
+            let mut words = words.replace("{}", &bar.limit.to_string());
+            if let Measure::TimesLess(peer) = bar.measure {
+                words = format!("{words} {}'s", peer.name());
+            }
             Some(Verdict {
                 bar: format!("{} {} {words}", bar.scenario, bar.figure),
                 measured,

@@ -38,9 +38,9 @@ struct Options {
     /// Measures the peers only.
     #[arg(long)]
     without_gateway: bool,
-    /// Envoy's program, when it is not on the path.
-    #[arg(long)]
-    envoy: Option<PathBuf>,
+    /// Programs that are not on the path, as `envoy=PATH`.
+    #[arg(long, value_name = "PEER=PATH")]
+    program: Vec<String>,
     /// The folder with peers, scenarios and results.
     #[arg(long, default_value = "bench")]
     folder: PathBuf,
@@ -145,8 +145,12 @@ fn open_session(options: &Options) -> Result<Session, String> {
     for name in options.peers.iter().filter(|name| !name.is_empty()) {
         let kind = peer(name)?;
         kinds.push(kind);
-        let given = options.envoy.as_deref().filter(|_| kind == Kind::Envoy);
-        if let Some(program) = given.map(Path::to_owned).or_else(|| find_program(name)) {
+        let of_peer = |given: &String| {
+            let (peer, path) = given.split_once('=')?;
+            (peer == name).then(|| PathBuf::from(path))
+        };
+        let given = options.program.iter().find_map(of_peer);
+        if let Some(program) = given.or_else(|| find_program(name)) {
             programs.insert(kind, absolute(&program)?);
         } else {
             say(&format!(
@@ -178,10 +182,18 @@ fn open_session(options: &Options) -> Result<Session, String> {
 }
 
 fn peer(name: &str) -> Result<Kind, String> {
-    [Kind::Nginx, Kind::Haproxy, Kind::Envoy]
+    const PEERS: [Kind; 5] = [
+        Kind::Nginx,
+        Kind::Haproxy,
+        Kind::Envoy,
+        Kind::Litellm,
+        Kind::Portkey,
+    ];
+    let known = || PEERS.map(Kind::name).join(", ");
+    PEERS
         .into_iter()
         .find(|kind| kind.name() == name)
-        .ok_or_else(|| format!("no peer is called {name}; there are nginx, haproxy and envoy"))
+        .ok_or_else(|| format!("no peer is called {name}; there are {}", known()))
 }
 
 /// The program on the path, or where Debian keeps what only an administrator should start.
@@ -196,6 +208,13 @@ fn find_program(name: &str) -> Option<PathBuf> {
 
 fn versions(places: &Places) -> Vec<(Kind, String)> {
     let version = |(kind, program): (&Kind, &PathBuf)| {
+        if *kind == Kind::Portkey {
+            // Whatever it is asked, it serves.
+            let package = program.parent()?.parent()?.join("package.json");
+            let package: serde_json::Value =
+                serde_json::from_slice(&fs::read(package).ok()?).ok()?;
+            return Some((*kind, package["version"].as_str()?.to_owned()));
+        }
         let argument = if *kind == Kind::Nginx || *kind == Kind::Haproxy {
             "-v"
         } else {

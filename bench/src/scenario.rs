@@ -52,8 +52,18 @@ pub enum Ask {
     Chat,
     /// The same as Anthropic Messages; the gateway translates it to chat completions.
     Message,
+    /// The same of some 16 KB.
+    LongMessage,
     /// A stream of 203 events and some 60 KB.
     Stream,
+}
+
+impl Ask {
+    /// Whether the gateway translates what is asked.
+    #[must_use]
+    pub fn is_message(self) -> bool {
+        matches!(self, Ask::Message | Ask::LongMessage)
+    }
 }
 
 /// One scenario.
@@ -73,6 +83,8 @@ pub struct Scenario {
     pub document: &'static str,
     /// The pace of the mock's streams.
     pub mode: &'static str,
+    /// Whether peers that serve models only take part.
+    pub is_for_ai_gateways: bool,
 }
 
 const BASE: Scenario = Scenario {
@@ -83,6 +95,7 @@ const BASE: Scenario = Scenario {
     variant: Variant::Plain,
     document: "plain.yaml",
     mode: "coalesced",
+    is_for_ai_gateways: false,
 };
 
 const CHAT: Scenario = Scenario {
@@ -125,6 +138,19 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "chat-translated",
         about: "Anthropic Messages; the gateway translates to chat completions, peers pass it on.",
         ask: Ask::Message,
+        ..CHAT
+    },
+    Scenario {
+        name: "chat-budget",
+        about: "Chat completion; the gateway with key, limits, budgets, record and ledger on disk.",
+        document: "chat-budget.yaml",
+        is_for_ai_gateways: true,
+        ..CHAT
+    },
+    Scenario {
+        name: "chat-translated-16k",
+        about: "The translated chat with 16 KB of conversation.",
+        ask: Ask::LongMessage,
         ..CHAT
     },
     Scenario {
@@ -218,18 +244,28 @@ impl Scenario {
     /// The request that is sent to a subject, and the answer that it must give.
     #[must_use]
     pub fn request(&self, kind: Kind) -> Request {
-        let key = format!("Authorization: Bearer {KEY}\r\n");
+        self.request_with(kind, "")
+    }
+
+    /// The same with further header fields, each ending in CRLF.
+    #[must_use]
+    pub(crate) fn request_with(&self, kind: Kind, fields: &str) -> Request {
+        let key = format!("Authorization: Bearer {KEY}\r\n{fields}");
         let anthropic = format!("{key}anthropic-version: 2023-06-01\r\n");
         let (method, path, headers, body) = match self.ask {
             Ask::Json1k => ("GET", "/json/1k", &key, String::new()),
             Ask::Json16k => ("GET", "/json/16k", &key, String::new()),
-            Ask::Chat => ("POST", "/v1/chat/completions", &key, conversation("")),
-            Ask::Message => ("POST", "/v1/messages", &anthropic, conversation("")),
+            Ask::Chat => ("POST", "/v1/chat/completions", &key, conversation("", 1)),
+            Ask::Message => ("POST", "/v1/messages", &anthropic, conversation("", 1)),
+            Ask::LongMessage => ("POST", "/v1/messages", &anthropic, conversation("", 9)),
             Ask::Stream => (
                 "POST",
                 "/v1/chat/completions",
                 &key,
-                conversation("\"stream\":true,\"stream_options\":{\"include_usage\":true},"),
+                conversation(
+                    "\"stream\":true,\"stream_options\":{\"include_usage\":true},",
+                    1,
+                ),
             ),
         };
         let streams = self.ask == Ask::Stream;
@@ -239,7 +275,7 @@ impl Scenario {
             _ if streams => format!("/{}", self.mode),
             _ => String::new(),
         };
-        let translated = kind == Kind::Tidegate && self.ask == Ask::Message;
+        let rewritten = kind.is_ai_only() || kind == Kind::Tidegate && self.ask.is_message();
         let mock_path = if streams {
             format!("/{}{path}", self.mode)
         } else {
@@ -247,7 +283,7 @@ impl Scenario {
         };
         let expect = Expectation {
             status: 200,
-            body_bytes: (!translated).then(|| mock_body_bytes(method, &mock_path, &body)),
+            body_bytes: (!rewritten).then(|| mock_body_bytes(method, &mock_path, &body)),
             events: streams.then_some(EVENTS_PER_STREAM),
         };
         Request::new(method, &format!("{prefix}{path}"), headers, &body, expect)
@@ -268,8 +304,8 @@ fn mock_body_bytes(method: &str, path: &str, body: &str) -> u64 {
     Replies::default().find(&question).body_bytes
 }
 
-/// A conversation of some 1.9 KB that both dialects accept.
-fn conversation(extra: &str) -> String {
+/// A conversation of some 1.9 KB for each of `length` that both dialects accept.
+fn conversation(extra: &str, length: usize) -> String {
     let turn = "Our checkout returned errors for a tenth of the orders last night between two and \
                 three; say what to look at first, which graphs would tell a bad deploy from a slow \
                 database, and how to write that down for the team. ";
@@ -277,9 +313,9 @@ fn conversation(extra: &str) -> String {
         "{{\"model\":\"bench-model\",\"max_tokens\":512,\"temperature\":0.2,{extra}\"messages\":[\
          {{\"role\":\"user\",\"content\":\"{}\"}},{{\"role\":\"assistant\",\"content\":\"{}\"}},\
          {{\"role\":\"user\",\"content\":\"{}\"}}]}}",
-        turn.repeat(3),
-        turn.repeat(3),
-        turn.repeat(2)
+        turn.repeat(3 * length),
+        turn.repeat(3 * length),
+        turn.repeat(2 * length)
     )
 }
 
@@ -306,7 +342,7 @@ mod tests {
     #[test]
     fn a_chat_request_is_json_of_the_named_size() {
         for extra in ["", "\"stream\":true,"] {
-            let body = conversation(extra);
+            let body = conversation(extra, 1);
             serde_json::from_str::<serde_json::Value>(&body).expect("JSON");
             assert!((1800..2100).contains(&body.len()), "{}", body.len());
         }

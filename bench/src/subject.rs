@@ -15,6 +15,7 @@ use crate::certificate::Certificate;
 use crate::load::{Request, Tls, probe};
 use crate::machine;
 use crate::process::Process;
+use crate::scenario::Scenario;
 
 /// Who is measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +28,10 @@ pub enum Kind {
     Haproxy,
     /// Envoy.
     Envoy,
+    /// LiteLLM's proxy, which serves models only.
+    Litellm,
+    /// Portkey's gateway, which serves models only.
+    Portkey,
     /// The product.
     Tidegate,
 }
@@ -40,8 +45,22 @@ impl Kind {
             Kind::Nginx => "nginx",
             Kind::Haproxy => "haproxy",
             Kind::Envoy => "envoy",
+            Kind::Litellm => "litellm",
+            Kind::Portkey => "portkey",
             Kind::Tidegate => "tidegate",
         }
+    }
+
+    /// Whether it serves nothing but models, and writes their answers anew.
+    #[must_use]
+    pub fn is_ai_only(self) -> bool {
+        matches!(self, Kind::Litellm | Kind::Portkey)
+    }
+
+    /// How long it may take until it serves. LiteLLM loads for half a minute.
+    #[must_use]
+    pub fn start_deadline(self) -> Duration {
+        Duration::from_secs(if self.is_ai_only() { 180 } else { 15 })
     }
 }
 
@@ -93,6 +112,8 @@ pub struct Subject {
     pub address: SocketAddr,
     /// How to speak TLS to it, if it does.
     pub tls: Option<Tls>,
+    /// Fields that it asks of every request besides the scenario's own.
+    pub fields: String,
     /// Its process; none for the direct path.
     pub process: Option<Process>,
 }
@@ -106,6 +127,7 @@ impl Subject {
                 kind,
                 address: setup.upstream,
                 tls: None,
+                fields: String::new(),
                 process: None,
             });
         }
@@ -117,19 +139,25 @@ impl Subject {
             fs::read_to_string(&source).map_err(|e| format!("{}: {e}", source.display()))?;
         let text = render(&template, &values(address, &folder, setup)?)?;
         let file = folder.join(source.file_name().expect("a configuration has a name"));
+        // What an earlier run spent counts for this one otherwise.
+        for old in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+            let _ = fs::remove_file(folder.join(old));
+        }
         fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
         let program = places
             .programs
             .get(&kind)
             .ok_or(format!("{} is missing", kind.name()))?;
         let mut command = setup.under.to_vec();
-        command.extend(start_command(kind, program, &file, !setup.under.is_empty()));
+        let traced = !setup.under.is_empty();
+        command.extend(start_command(kind, program, &file, address, traced));
         let log = folder.join("output.log");
         let process = Process::start(kind.name(), &command, machine::PROXY_CORE, &log)?;
         Ok(Self {
             kind,
             address,
             tls: tls.then(|| setup.certificate.client.clone()),
+            fields: fields(kind, setup.upstream),
             process: Some(process),
         })
     }
@@ -167,6 +195,12 @@ impl Subject {
         }
     }
 
+    /// What a scenario asks of this subject.
+    #[must_use]
+    pub fn request(&self, scenario: &Scenario) -> Request {
+        scenario.request_with(self.kind, &self.fields)
+    }
+
     /// The process id; zero for the direct path, which has none.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -182,6 +216,8 @@ fn configuration(kind: Kind, setup: &Setup<'_>) -> String {
         Kind::Haproxy => ("haproxy", "cfg", true),
         // Envoy holds nothing back in its ordinary configuration.
         Kind::Envoy => ("envoy", "yaml", false),
+        Kind::Litellm => ("litellm", "yaml", false),
+        Kind::Portkey => ("portkey", "env", false),
     };
     let variant = match setup.variant {
         Variant::Stream if has_stream => "-stream",
@@ -213,9 +249,27 @@ fn values(
     ]))
 }
 
-fn start_command(kind: Kind, program: &Path, file: &Path, traced: bool) -> Vec<String> {
+/// Portkey is told in each request which provider it is for and where that one is.
+fn fields(kind: Kind, upstream: SocketAddr) -> String {
+    match kind {
+        Kind::Portkey => {
+            format!("x-portkey-provider: openai\r\nx-portkey-custom-host: http://{upstream}/v1\r\n")
+        }
+        _ => String::new(),
+    }
+}
+
+fn start_command(
+    kind: Kind,
+    program: &Path,
+    file: &Path,
+    address: SocketAddr,
+    traced: bool,
+) -> Vec<String> {
     let program = program.display().to_string();
     let file = file.display().to_string();
+    let (host, port) = (address.ip().to_string(), address.port().to_string());
+    let port_option = format!("--port={port}");
     let mut command = vec![program];
     let arguments: &[&str] = match kind {
         Kind::Direct => &[],
@@ -232,6 +286,25 @@ fn start_command(kind: Kind, program: &Path, file: &Path, traced: bool) -> Vec<S
             "-c",
             &file,
         ],
+        Kind::Litellm => &[
+            "--config",
+            &file,
+            "--host",
+            &host,
+            "--port",
+            &port,
+            "--num_workers",
+            "1",
+        ],
+        // Its settings are the environment: `env` reads none from a file, so a shell does.
+        Kind::Portkey => {
+            let script = ". \"$1\"; exec \"$2\" \"$3\" --headless";
+            let program = command.remove(0);
+            command.extend(
+                ["sh", "-ac", script, "sh", &file, &program, &port_option].map(str::to_owned),
+            );
+            return command;
+        }
         Kind::Tidegate => &["run", &file],
     };
     command.extend(arguments.iter().map(|&argument| argument.to_owned()));

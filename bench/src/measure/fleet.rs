@@ -6,11 +6,8 @@ use super::Session;
 use crate::load::{Mark, Outcome, Pace, Plan, Request, Stop, run};
 use crate::process;
 use crate::results::Row;
-use crate::scenario::{Ask, Scenario};
+use crate::scenario::Scenario;
 use crate::subject::{Kind, Setup, Subject};
-
-/// How long a proxy may take until it serves.
-const START_DEADLINE: Duration = Duration::from_secs(15);
 
 /// Running subjects and their rows, in the same order.
 #[derive(Debug)]
@@ -50,6 +47,9 @@ impl Fleet {
             kinds.insert(0, Kind::Direct);
         }
         for kind in kinds {
+            if kind.is_ai_only() && !scenario.is_for_ai_gateways {
+                continue;
+            }
             if kind != Kind::Direct && !session.places.programs.contains_key(&kind) {
                 fleet
                     .absent
@@ -70,7 +70,7 @@ impl Fleet {
 
     fn start_one(session: &Session, scenario: &Scenario, kind: Kind) -> Result<Subject, String> {
         let mut subject = Subject::start(kind, &session.places, &setup(session, scenario, &[]))?;
-        let body = subject.await_serving(&scenario.request(kind), START_DEADLINE)?;
+        let body = subject.await_serving(&subject.request(scenario), kind.start_deadline())?;
         check_body(session, scenario, kind, &body)?;
         Ok(subject)
     }
@@ -155,7 +155,7 @@ fn check_body(
     kind: Kind,
     body: &[u8],
 ) -> Result<(), String> {
-    if kind == Kind::Tidegate && scenario.ask == Ask::Message {
+    if kind == Kind::Tidegate && scenario.ask.is_message() {
         let value: serde_json::Value = serde_json::from_slice(body)
             .map_err(|error| format!("the translated answer is not JSON: {error}"))?;
         if value["type"] == "message" && value["usage"]["output_tokens"] == 198 {
@@ -165,12 +165,24 @@ fn check_body(
             "the translated answer is not an Anthropic message: {value}"
         ));
     }
+    if kind.is_ai_only() {
+        let value: serde_json::Value = serde_json::from_slice(body)
+            .map_err(|error| format!("the answer is not JSON: {error}"))?;
+        let choice = &value["choices"][0]["message"]["content"];
+        if choice.is_string() && value["usage"]["completion_tokens"] == 198 {
+            return Ok(());
+        }
+        return Err(format!("the answer is not a chat completion: {value}"));
+    }
     let mut direct = Subject::start(
         Kind::Direct,
         &session.places,
         &setup(session, scenario, &[]),
     )?;
-    let expected = direct.await_serving(&scenario.request(Kind::Direct), START_DEADLINE)?;
+    let expected = direct.await_serving(
+        &scenario.request(Kind::Direct),
+        Kind::Direct.start_deadline(),
+    )?;
     if body == expected {
         return Ok(());
     }

@@ -45,7 +45,7 @@ pub(super) fn idle(
             deadline: Duration::from_secs(60),
         };
         let pace = Pace::Open { rate: IDLE_RATE };
-        let request = scenario.request(subject.kind);
+        let request = subject.request(scenario);
         // The engine marks the end with every connection open; the pause lies within the mark.
         let held = load_and_hold(subject, request, connections, pace, stop)?;
         row.add("memory_mib", held);
@@ -102,7 +102,7 @@ pub(super) fn memory(session: &Session, scenario: &Scenario) -> Result<Vec<Row>,
             warm_up: Duration::ZERO,
             measured: session.measured,
         };
-        let request = scenario.request(subject.kind);
+        let request = subject.request(scenario);
         let done = load(subject, request, MEMORY_CONNECTIONS, Pace::Closed, stop)?;
         row.add("loaded_mib", done.memory_mib);
     }

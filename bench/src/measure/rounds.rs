@@ -33,7 +33,7 @@ pub(super) fn saturation(
     for round in 0..session.rounds {
         for index in fleet.order(round) {
             let (subject, row) = (&mut fleet.subjects[index], &mut fleet.rows[index]);
-            let request = scenario.request(subject.kind);
+            let request = subject.request(scenario);
             let mut done = load(subject, request, connections, Pace::Closed, stop)?;
             let answers = done.outcome.answers.max(1) as f64;
             if subject.kind != Kind::Direct {
@@ -75,7 +75,7 @@ pub(super) fn paced(session: &Session, scenario: &Scenario) -> Result<Vec<Row>, 
     for round in 0..session.rounds {
         for index in fleet.order(round) {
             let (subject, row) = (&mut fleet.subjects[index], &mut fleet.rows[index]);
-            let request = scenario.request(subject.kind);
+            let request = subject.request(scenario);
             let mut done = load(subject, request, STREAM_CONNECTIONS, pace, stop)?;
             let events = done.outcome.events.max(1) as f64;
             if subject.kind != Kind::Direct {
@@ -109,7 +109,7 @@ pub(super) fn latency(
         let mut figures = vec![[0.0; 3]; fleet.subjects.len()];
         for index in fleet.order(round) {
             let (subject, row) = (&mut fleet.subjects[index], &mut fleet.rows[index]);
-            let request = scenario.request(subject.kind);
+            let request = subject.request(scenario);
             let mut done = load(subject, request, LATENCY_CONNECTIONS, pace, stop)?;
             figures[index] = done.outcome.latency.quantiles_us([0.5, 0.99, 0.999]);
             if subject.kind != Kind::Direct {

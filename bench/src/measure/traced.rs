@@ -37,7 +37,7 @@ pub(super) fn syscalls(session: &Session, scenario: &Scenario) -> Result<Vec<Row
             .scratch
             .join(format!("{}.strace", subject.kind.name()));
         let mut strace = attach(subject.id(), &file, &session.places.scratch)?;
-        let request = scenario.request(subject.kind);
+        let request = subject.request(scenario);
         let stop = answers(TRACED_REQUESTS);
         let done = load(subject, request, TRACED_CONNECTIONS, Pace::Closed, stop)?;
         strace.signal(Signal::INT);

@@ -80,6 +80,8 @@ const MIGRATIONS: &[&str] = &[
         born BIGINT NOT NULL,
         expires_ms BIGINT NOT NULL
     );",
+    // 2: a row of the ledger may stand for several calls.
+    "ALTER TABLE entry ADD COLUMN calls BIGINT NOT NULL DEFAULT 1;",
 ];
 
 /// Brings a database to the newest form. Safe to run from several processes at once.

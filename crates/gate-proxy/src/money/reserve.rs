@@ -1,8 +1,9 @@
 //! Before a call: what it can cost at most is reserved, or it is refused.
 
 use super::limits::KeyMeter;
-use super::settle::Reserved;
+use super::settle::{Input, Reserved};
 use super::{Billed, Purse, Treasury};
+use bytes::Bytes;
 use gate_ai::Dialect;
 use gate_flow::{Exchange, Fault};
 use gate_model::fault::FaultCode;
@@ -21,7 +22,7 @@ pub struct Asked<'a> {
     /// The caller's dialect.
     pub dialect: Dialect,
     /// The request, where it has been read whole.
-    pub body: Option<&'a [u8]>,
+    pub body: Option<&'a Bytes>,
     /// Whether it declares tools.
     pub has_tools: bool,
     /// Most tokens to produce, when that is bounded.
@@ -45,14 +46,13 @@ impl Treasury {
             return Ok(());
         }
         let purse = self.purse(exchange);
-        let body = asked.body.unwrap_or_default();
-        let input = gate_ai::tokens::estimate_input(asked.dialect, body, asked.has_tools);
+        let input = Input::of(asked);
         let limits = purse.and_then(|purse| purse.limits.clone());
-        let now = exchange.services.clock().now();
         if let Some(limits) = &limits {
-            limits.take(input, now).map_err(over_limit)?;
+            let now = exchange.services.clock().now();
+            limits.take(input.tokens(), now).map_err(over_limit)?;
         }
-        let facts = self.facts(exchange);
+        let facts = Arc::new(self.facts(exchange));
         let held = match &self.books {
             Some(books) => self.hold(books, exchange, asked, purse, &facts).await,
             None => Ok((None, Vec::new())),
@@ -60,7 +60,7 @@ impl Treasury {
         let (hold, owners) = match held {
             Ok(held) => held,
             Err(fault) => {
-                give_back(limits.as_ref(), input, exchange);
+                give_back(limits.as_ref(), &input, exchange);
                 return Err(fault);
             }
         };
@@ -71,7 +71,7 @@ impl Treasury {
             owners,
             facts,
             limits,
-            input_estimate: input,
+            input,
         };
         exchange.reservation = Some(Box::new(reserved));
         Ok(())
@@ -107,15 +107,14 @@ impl Treasury {
         exchange: &Exchange,
         asked: &Asked<'_>,
         purse: Option<&Purse>,
-        facts: &Facts,
+        facts: &Arc<Facts>,
     ) -> Result<(Option<Hold>, Vec<Option<Arc<str>>>), Fault> {
         let own = purse.map_or(&[][..], |purse| &purse.accounts);
         let model = exchange.record.target.as_ref();
         let billed = model.and_then(|model| self.models.get(model));
         let billed = billed.map_or(&[][..], Vec::as_slice);
-        let facts = Arc::new(facts.clone());
         if own.is_empty() && billed.iter().all(|billed| billed.accounts.is_empty()) {
-            return Ok((books.unbudgeted(&facts), Vec::new()));
+            return Ok((books.unbudgeted(facts), Vec::new()));
         }
         let most: Vec<Most> = billed
             .iter()
@@ -135,7 +134,7 @@ impl Treasury {
                     .map(|account| account.name().clone());
                 return Err(exceeded(&budget.unwrap_or_default(), None, 0));
             }
-            let refusal = match books.hold(&facts, cost, &parts).await {
+            let refusal = match books.hold(facts, cost, &parts).await {
                 Ok(hold) => {
                     if let Some(ai) = &exchange.ai {
                         ai.borrow_mut().barred = barred;
@@ -214,7 +213,7 @@ impl Most {
                 tokens: i64::MAX,
             };
         };
-        let (input, output) = tariff.tokens(asked.body, asked.max_tokens);
+        let (input, output) = tariff.tokens(asked.body.map(|body| &**body), asked.max_tokens);
         let cost = tariff.bound(input, output).picodollars();
         let tokens = input.map_or(u64::MAX, |input| input.saturating_add(output));
         Self {
@@ -240,9 +239,9 @@ impl Most {
     }
 }
 
-fn give_back(limits: Option<&Arc<KeyMeter>>, tokens: u64, exchange: &Exchange) {
+fn give_back(limits: Option<&Arc<KeyMeter>>, input: &Input, exchange: &Exchange) {
     if let Some(limits) = limits {
-        limits.settle(tokens, 0, exchange.services.clock().now());
+        limits.settle(input.tokens(), 0, exchange.services.clock().now());
     }
 }
 

@@ -7,7 +7,11 @@
 
 use super::Treasury;
 use super::limits::KeyMeter;
+use super::reserve::Asked;
 use super::tariff::usage_of;
+use bytes::Bytes;
+use gate_ai::Dialect;
+use gate_ai::tokens::estimate_input;
 use gate_flow::{AiFacts, Attempt, Outcome, Record, Reservation, Tariff};
 use gate_kit::clock::Clock;
 use gate_model::fault::FaultCode;
@@ -32,10 +36,51 @@ pub(super) struct Reserved {
     pub(super) hold: Option<Hold>,
     /// The provider that each part of the reservation is for; the caller's own without one.
     pub(super) owners: Vec<Option<Arc<str>>>,
-    pub(super) facts: Facts,
+    pub(super) facts: Arc<Facts>,
     pub(super) limits: Option<Arc<KeyMeter>>,
     /// Input tokens, estimated; taken from the key's limit.
-    pub(super) input_estimate: u64,
+    pub(super) input: Input,
+}
+
+/// Longest request that is kept so that its tokens are estimated only when somebody asks.
+const KEPT_BYTES: usize = 16 * 1024;
+
+/// Input tokens of a request: few calls need an estimate, which reads every byte.
+pub(super) enum Input {
+    Estimated(u64),
+    Kept {
+        dialect: Dialect,
+        body: Bytes,
+        has_tools: bool,
+    },
+}
+
+impl Input {
+    pub(super) fn of(asked: &Asked<'_>) -> Self {
+        let (dialect, has_tools) = (asked.dialect, asked.has_tools);
+        match asked.body {
+            Some(body) if body.len() <= KEPT_BYTES => Self::Kept {
+                dialect,
+                body: body.clone(),
+                has_tools,
+            },
+            body => {
+                let body = body.map_or(&[][..], |body| body);
+                Self::Estimated(estimate_input(dialect, body, has_tools))
+            }
+        }
+    }
+
+    pub(super) fn tokens(&self) -> u64 {
+        match self {
+            Self::Estimated(tokens) => *tokens,
+            Self::Kept {
+                dialect,
+                body,
+                has_tools,
+            } => estimate_input(*dialect, body, *has_tools),
+        }
+    }
 }
 
 impl Reservation for Reserved {
@@ -99,7 +144,7 @@ impl Reserved {
             _ => return false,
         };
         ai.estimated = true;
-        ai.input_tokens = Some(self.input_estimate);
+        ai.input_tokens = Some(self.input.tokens());
         ai.output_tokens = Some(output);
         true
     }
@@ -112,13 +157,13 @@ impl Reserved {
         };
         let leg = |attempt: &Attempt| {
             let tokens = Tokens {
-                input: signed(self.input_estimate),
+                input: signed(self.input.tokens()),
                 output: signed(by_time(attempt.duration)),
                 ..Tokens::default()
             };
             let facts = Facts {
                 provider_model: attempt.endpoint.clone(),
-                ..self.facts.clone()
+                ..(*self.facts).clone()
             };
             let settlement = Settlement {
                 outcome: attempt.fault.map_or("", |code| code.as_str()),
@@ -146,7 +191,7 @@ impl Reserved {
         let facts = Facts {
             provider: leg.provider.clone(),
             provider_model: leg.provider_model.clone(),
-            ..self.facts.clone()
+            ..(*self.facts).clone()
         };
         let settlement = Settlement {
             outcome: leg.end.as_str(),
@@ -174,11 +219,11 @@ impl Reserved {
 
     fn write(&self, hold: Hold, ai: &mut AiFacts, record: &Record, legs: &[Leg]) {
         let tokens = tokens_of(ai);
-        let facts = Facts {
+        let facts = Arc::new(Facts {
             provider: ai.provider.clone().unwrap_or_default(),
             provider_model: ai.provider_model.clone().unwrap_or_default(),
-            ..self.facts.clone()
-        };
+            ..(*self.facts).clone()
+        });
         let settlement = Settlement {
             outcome: record
                 .fault
@@ -213,13 +258,13 @@ impl Reserved {
             Some(Some(provider)) => of(provider),
             _ => all,
         };
-        hold.settle_shares(Arc::new(facts.clone()), &settlement, legs, share);
+        hold.settle_shares(facts.clone(), &settlement, legs, share);
         ai.cost = all.cost;
     }
 
     fn end_limits(&self, used: u64) {
         if let Some(limits) = &self.limits {
-            limits.settle(self.input_estimate, used, self.clock.now());
+            limits.settle(self.input.tokens(), used, self.clock.now());
         }
     }
 }

@@ -391,5 +391,8 @@ impl Shared {
 
 /// A new call's id.
 fn exchange_id() -> Arc<str> {
-    format!("{:016x}{:016x}", random::bits(), random::bits()).into()
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let bits = u128::from(random::bits()) << 64 | u128::from(random::bits());
+    let digit = |place| char::from(DIGITS[(bits >> place) as usize & 15]);
+    (0..128).step_by(4).map(digit).collect::<String>().into()
 }

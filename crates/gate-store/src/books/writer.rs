@@ -138,6 +138,9 @@ impl Writer {
             .ok_or_else(|| StoreError::Unreachable("not connected".into()));
         let result = store.and_then(|store| store.commit(&self.batch));
         self.shared.busy_since.store(0, Ordering::Release);
+        if result.is_err() {
+            self.batch.note_try();
+        }
         let granted = result?;
         self.beaten = Some(now);
         // Counted from before the commit began, so that others wait longer than this process acts.

@@ -1,30 +1,23 @@
 //! Writing a batch: reservations, entries, leases, in one transaction.
 //!
-//! Rows go in by groups of [`ROWS`], so that a busy gateway needs few round trips. Balances are
+//! Rows go in by [`ROWS`], so that a busy gateway needs few round trips. Balances are
 //! taken in the order of their names, so that two gateways never wait for each other in a circle.
 
-use super::{
-    Batch, Charge, Entry, Facts, Granted, HoldRow, LeaseRequest, SqlStore, read_charges,
-    write_charges,
-};
+use super::group::{Group, groups};
+use super::rows::{ENTRY, ENTRY_COLUMNS, HOLD, HOLD_COLUMNS, entry_values, hold_values, insert};
+use super::{Batch, Charge, Entry, Granted, HoldRow, LeaseRequest, SqlStore, read_charges};
 use crate::database::{Database, Value};
 use crate::instance::EXPIRY_MS;
 use crate::{Instance, StoreError};
+use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// Rows of one statement.
 const ROWS: usize = 32;
 /// How long it is remembered that somebody went short of a budget, in milliseconds.
 const WANTED_MS: i64 = 1_000;
-
-const ENTRY: &str = "entry (exchange, kind, at_ms, consumer, key_id, team, route, model, provider, \
-    provider_model, tag, outcome, input_tokens, output_tokens, cached_tokens, written_tokens, \
-    reasoning_tokens, estimated, cost, charges)";
-const HOLD: &str = "hold (exchange, instance, at_ms, consumer, key_id, team, route, model, \
-    provider, provider_model, tag, cost, charges)";
 
 /// Amounts by budget and period.
 pub(super) type Sums = BTreeMap<(Arc<str>, i64), i64>;
@@ -93,13 +86,20 @@ impl<D: Database> Ledger<'_, D> {
     }
 
     fn commit(&mut self, batch: &Batch, was_lost: bool) -> Result<Vec<Granted>, StoreError> {
-        let used = self.entries(&batch.entries, was_lost)?;
-        for group in batch.cancelled.chunks(ROWS) {
-            self.forget_holds(group.iter().map(|exchange| &**exchange))?;
-        }
-        let entries = batch.entries.iter().map(|entry| &*entry.exchange);
+        let used = self.entries(batch, was_lost)?;
+        let entries = batch.entries.iter().filter(|entry| entry.held);
+        let entries = entries.map(|entry| &*entry.exchange);
         let cancelled = batch.cancelled.iter().map(|exchange| &**exchange);
-        let ended: HashSet<&str> = entries.chain(cancelled).collect();
+        // Their ids are random numbers of ours, which nobody can make collide.
+        let ended: FxHashSet<&str> = entries.chain(cancelled).collect();
+        // What has begun and ended since the last commit was never written.
+        let tried = batch.tried.last().map_or(0, |reach| reach.holds);
+        let fresh = batch.holds.iter().skip(tried);
+        let fresh: FxHashSet<&str> = fresh.map(|hold| &*hold.exchange).collect();
+        let written: Vec<&str> = ended.difference(&fresh).copied().collect();
+        for group in written.chunks(ROWS) {
+            self.forget_holds(group)?;
+        }
         let open = |hold: &&HoldRow| !ended.contains(&*hold.exchange);
         let holds: Vec<&HoldRow> = batch.holds.iter().filter(open).collect();
         self.holds(&holds)?;
@@ -119,40 +119,56 @@ impl<D: Database> Ledger<'_, D> {
     }
 
     /// Adds entries; returns what those that are new charge.
-    fn entries(&mut self, entries: &[Entry], was_lost: bool) -> Result<Sums, StoreError> {
+    fn entries(&mut self, batch: &Batch, was_lost: bool) -> Result<Sums, StoreError> {
         let mut used = Sums::new();
-        for group in entries.chunks(ROWS) {
-            let mut values = Vec::with_capacity(group.len() * 20);
-            for entry in group {
-                entry_values(&mut values, entry, "settle");
+        let ends = batch.tried.iter().map(|reach| reach.entries);
+        let mut begin = 0;
+        for end in ends.chain([batch.entries.len()]) {
+            // Grouped as it was when it was handed over before.
+            let groups = groups(&batch.entries[begin..end]);
+            begin = end;
+            for groups in groups.chunks(ROWS) {
+                self.groups(groups, was_lost, &mut used)?;
             }
-            let sql = insert(ENTRY, 20, group.len(), " RETURNING exchange");
-            let rows = self.database.query(&sql, &values)?;
-            let new: HashSet<&str> = rows
-                .iter()
-                .filter_map(|row| Some(row.first()?.text()))
-                .collect();
-            let is_new = |entry: &&Entry| new.contains(&*entry.exchange);
-            for entry in group.iter().filter(is_new) {
-                add(&mut used, &entry.charges);
-                if was_lost && entry.held {
-                    self.take_back(&entry.exchange, "")?;
-                }
-            }
-            let held = group.iter().filter(|entry| entry.held);
-            self.forget_holds(held.map(|entry| &*entry.exchange))?;
         }
         Ok(used)
     }
 
-    fn forget_holds<'h>(
+    fn groups(
         &mut self,
-        exchanges: impl Iterator<Item = &'h str>,
+        groups: &[Group<'_>],
+        was_lost: bool,
+        used: &mut Sums,
     ) -> Result<(), StoreError> {
-        let held: Vec<Value> = exchanges.map(Value::from).collect();
-        if held.is_empty() {
-            return Ok(());
+        let mut values = Vec::with_capacity(groups.len() * ENTRY_COLUMNS);
+        for group in groups {
+            entry_values(&mut values, group, "settle");
         }
+        let sql = insert(ENTRY, ENTRY_COLUMNS, groups.len(), " RETURNING exchange");
+        let rows = self.database.query(&sql, &values)?;
+        let new: HashSet<&str> = rows
+            .iter()
+            .filter_map(|row| Some(row.first()?.text()))
+            .collect();
+        let is_new = |group: &&Group<'_>| new.contains(&*group.first().exchange);
+        for group in groups.iter().filter(is_new) {
+            add(used, &group.charges);
+            let held = group.entries.iter().filter(|entry| entry.held);
+            for entry in held.filter(|_| was_lost) {
+                // Readers leave out charges that a settlement of the same id follows; a call that
+                // is not the first of its group has none.
+                let kind = match Arc::ptr_eq(&entry.exchange, &group.first().exchange) {
+                    true => "",
+                    false => "release",
+                };
+                self.take_back(&entry.exchange, kind)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_holds(&mut self, exchanges: &[&str]) -> Result<(), StoreError> {
+        let held: Vec<Value> = exchanges.iter().map(|&exchange| exchange.into()).collect();
         let places: Vec<String> = (1..=held.len()).map(|n| format!("${n}")).collect();
         let sql = format!("DELETE FROM hold WHERE exchange IN ({})", places.join(", "));
         self.database.execute(&sql, &held)?;
@@ -161,16 +177,11 @@ impl<D: Database> Ledger<'_, D> {
 
     fn holds(&mut self, holds: &[&HoldRow]) -> Result<(), StoreError> {
         for group in holds.chunks(ROWS) {
-            let mut values = Vec::with_capacity(group.len() * 13);
+            let mut values = Vec::with_capacity(group.len() * HOLD_COLUMNS);
             for hold in group {
-                values.push((&*hold.exchange).into());
-                values.push(self.instance.id.as_str().into());
-                values.push(hold.at_ms.into());
-                facts_values(&mut values, &hold.facts);
-                values.push(hold.cost.map(|money| money.picodollars()).into());
-                values.push(Value::Text(write_charges(&hold.charges)));
+                hold_values(&mut values, hold, &self.instance.id);
             }
-            let sql = insert(HOLD, 13, group.len(), "");
+            let sql = insert(HOLD, HOLD_COLUMNS, group.len(), "");
             self.database.execute(&sql, &values)?;
         }
         Ok(())
@@ -205,9 +216,7 @@ impl<D: Database> Ledger<'_, D> {
                 charges: charges.into_iter().map(negative).collect(),
                 held: false,
             };
-            let mut values = Vec::new();
-            entry_values(&mut values, &entry, kind);
-            self.database.execute(&insert(ENTRY, 20, 1, ""), &values)?;
+            self.entry(&entry, kind)?;
         }
         Ok(true)
     }
@@ -327,8 +336,9 @@ impl<D: Database> Ledger<'_, D> {
     /// Adds one entry of another kind than `settle`; false when it was there already.
     pub(super) fn entry(&mut self, entry: &Entry, kind: &str) -> Result<bool, StoreError> {
         let mut values = Vec::new();
-        entry_values(&mut values, entry, kind);
-        Ok(self.database.execute(&insert(ENTRY, 20, 1, ""), &values)? > 0)
+        entry_values(&mut values, &Group::of(entry), kind);
+        let sql = insert(ENTRY, ENTRY_COLUMNS, 1, "");
+        Ok(self.database.execute(&sql, &values)? > 0)
     }
 }
 
@@ -346,54 +356,4 @@ fn negative(charge: Charge) -> Charge {
         amount: -charge.amount,
         ..charge
     }
-}
-
-/// `INSERT INTO table VALUES ($1, ...), ...`, which leaves rows alone that are there.
-fn insert(table: &str, columns: usize, rows: usize, end: &str) -> String {
-    let mut sql = format!("INSERT INTO {table} VALUES ");
-    for row in 0..rows {
-        sql.push_str(if row == 0 { "(" } else { ", (" });
-        for column in 0..columns {
-            let comma = if column == 0 { "" } else { ", " };
-            let _ = write!(sql, "{comma}${}", row * columns + column + 1);
-        }
-        sql.push(')');
-    }
-    sql.push_str(" ON CONFLICT DO NOTHING");
-    sql.push_str(end);
-    sql
-}
-
-fn facts_values(values: &mut Vec<Value>, facts: &Facts) {
-    let parts = [
-        &facts.consumer,
-        &facts.key,
-        &facts.team,
-        &facts.route,
-        &facts.model,
-        &facts.provider,
-        &facts.provider_model,
-        &facts.tag,
-    ];
-    values.extend(parts.map(|part| (&**part).into()));
-}
-
-fn entry_values(values: &mut Vec<Value>, entry: &Entry, kind: &str) {
-    values.push((&*entry.exchange).into());
-    values.push(kind.into());
-    values.push(entry.at_ms.into());
-    facts_values(values, &entry.facts);
-    values.push(entry.outcome.into());
-    let tokens = &entry.tokens;
-    let counts = [
-        tokens.input,
-        tokens.output,
-        tokens.cached,
-        tokens.written,
-        tokens.reasoning,
-        i64::from(entry.estimated),
-    ];
-    values.extend(counts.map(Value::Int));
-    values.push(entry.cost.map(|money| money.picodollars()).into());
-    values.push(Value::Text(write_charges(&entry.charges)));
 }

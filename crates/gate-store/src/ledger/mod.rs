@@ -1,13 +1,16 @@
 //! The ledger: what every call cost, open reservations, and what is left of budgets.
 //!
-//! Entries are only ever added. A call has one entry of kind `settle`; one whose process died
-//! before it could settle has one of kind `unsettled`, at the reserved amount, which a late `settle`
+//! Entries are only ever added. A call is part of one entry of kind `settle`, which stands for all
+//! calls of one commit that differ in nothing (`group.rs`); one whose process died before it could
+//! settle has one of kind `unsettled`, at the reserved amount, which a late `settle`
 //! or a `release` takes back. Everything may be repeated: a call's id makes its entry unique, and
 //! leases are set, not changed. Writing is in [`commit`](self), after crashes in `recover.rs`,
 //! reading in [`usage`].
 
 mod commit;
+mod group;
 mod recover;
+mod rows;
 pub mod usage;
 
 pub use recover::Recovered;
@@ -20,7 +23,7 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// Who called what through whom; empty where that is not known.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// The consumer.
     pub consumer: Arc<str>,
@@ -164,6 +167,30 @@ pub struct Batch {
     pub cancelled: Vec<Arc<str>>,
     /// Leases to set; one for each budget that the entries charge, and those that need more.
     pub leases: Vec<LeaseRequest>,
+    /// What of it was handed over before, once for each time that this may have taken effect.
+    pub tried: Vec<Reach>,
+}
+
+/// How far a batch reached at some time; it only grows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Reservations.
+    pub holds: usize,
+    /// Calls that had ended.
+    pub entries: usize,
+}
+
+impl Batch {
+    /// Notes that the batch is being handed over.
+    pub fn note_try(&mut self) {
+        let reach = Reach {
+            holds: self.holds.len(),
+            entries: self.entries.len(),
+        };
+        if self.tried.last() != Some(&reach) {
+            self.tried.push(reach);
+        }
+    }
 }
 
 /// Durable state. One thread uses it; every call may wait for a disk or a network, with limits.

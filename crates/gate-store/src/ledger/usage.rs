@@ -139,16 +139,17 @@ pub(super) fn usage<D: Database>(
     let groups = places.join(", ");
     let sum = |what: &str| format!("CAST(COALESCE(SUM({what}), 0) AS BIGINT)");
     let sql = format!(
-        "SELECT {names}, CAST(COUNT(*) AS BIGINT), {}, {}, {}, {}, {}, {}, {}
+        "SELECT {names}, {}, {}, {}, {}, {}, {}, {}, {}
          FROM entry
          WHERE at_ms >= $1 AND at_ms < $2 AND ($3 = '' OR provider = $4)
            AND (kind = 'settle' OR (kind = 'unsettled' AND NOT EXISTS (
                 SELECT 1 FROM entry AS later WHERE later.exchange = entry.exchange
                 AND later.kind IN ('settle', 'release'))))
          GROUP BY {groups} ORDER BY {groups}",
-        sum("CASE WHEN kind = 'unsettled' THEN 1 ELSE 0 END"),
+        sum("calls"),
+        sum("CASE WHEN kind = 'unsettled' THEN calls ELSE 0 END"),
         sum("estimated"),
-        sum("CASE WHEN cost IS NULL THEN 1 ELSE 0 END"),
+        sum("CASE WHEN cost IS NULL THEN calls ELSE 0 END"),
         sum("input_tokens"),
         sum("output_tokens"),
         sum("cached_tokens"),

@@ -154,7 +154,8 @@ fn usage_is_summed_by_name() {
                 .unwrap()
                 .is_empty()
         );
-        assert_eq!(store.prune(2_001).unwrap(), 3);
+        // Two rows: what has a price, and what has none.
+        assert_eq!(store.prune(2_001).unwrap(), 2);
         assert!(
             store
                 .usage(&query(&[UsageBy::Key], 0, ""))
@@ -227,5 +228,76 @@ fn many_processes_may_open_a_new_file_at_once() {
                 });
             }
         });
+    }
+}
+
+fn everything() -> UsageQuery {
+    UsageQuery {
+        by: vec![UsageBy::Consumer],
+        since_ms: 0,
+        until_ms: i64::MAX,
+        provider: String::new(),
+    }
+}
+
+#[test]
+fn a_batch_that_grew_between_two_tries_counts_once() {
+    for took_effect in [true, false] {
+        for place in Place::all() {
+            let mut store = place.store("one");
+            leased(&mut *store, 100, 60);
+            let mut settle = Batch {
+                holds: vec![hold("x", "b", 50), hold("later", "b", 5)],
+                entries: vec![entry("x", "b", 40), entry("y", "b", 3)],
+                leases: vec![lease("b", 100, 17)],
+                ..batch()
+            };
+            if took_effect {
+                store.commit(&settle).unwrap();
+            }
+            settle.note_try();
+            settle.note_try();
+            settle.entries.push(entry("z", "b", 2));
+            settle.entries.push(entry("later", "b", 4));
+            settle.leases = vec![lease("b", 100, 11)];
+            store.commit(&settle).unwrap();
+            assert_eq!(balance(&mut *store), (49, 0, 11), "{took_effect}");
+            let rows = store.usage(&everything()).unwrap();
+            assert_eq!((rows[0].calls, rows[0].cost_picodollars), (4, 49));
+            // No reservation is left that a recovery would charge.
+            store.leave().unwrap();
+            assert!(store.unsettled().unwrap().is_empty());
+        }
+    }
+}
+
+#[test]
+fn calls_of_a_process_thought_dead_are_charged_once() {
+    for place in Place::all() {
+        let mut dead = place.store("dead");
+        leased(&mut *dead, 100, 60);
+        let holds = vec![hold("p", "b", 30), hold("q", "b", 20)];
+        let written = Batch {
+            holds,
+            leases: vec![lease("b", 100, 50)],
+            ..batch()
+        };
+        dead.commit(&written).unwrap();
+        let mut heir = place.store("heir");
+        assert_eq!(heir.recover(31_000).unwrap().unsettled, 2);
+        assert_eq!(balance(&mut *heir), (0, 50, 0));
+        // One group of both, whose charges for reservations are taken back.
+        let late = Batch {
+            now_ms: 33_000,
+            entries: vec![entry("p", "b", 7), entry("q", "b", 8)],
+            leases: vec![lease("b", 100, 0)],
+            ..Batch::default()
+        };
+        dead.commit(&late).unwrap();
+        assert_eq!(balance(&mut *heir), (15, 0, 0));
+        assert!(heir.unsettled().unwrap().is_empty());
+        let rows = heir.usage(&everything()).unwrap();
+        let calls: Vec<_> = rows.iter().map(|row| (row.calls, row.unsettled)).collect();
+        assert_eq!(calls, [(2, 0)]);
     }
 }

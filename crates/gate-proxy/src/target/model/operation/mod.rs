@@ -14,6 +14,7 @@ mod send;
 
 use super::{Model, Provider, ProviderTarget, may_use};
 use crate::money;
+use bytes::Bytes;
 use gate_ai::{Endpoint, ModelPlace, Operation};
 use gate_flow::{AiFacts, Exchange, Fault};
 use gate_kit::clock::Moment;
@@ -139,7 +140,7 @@ async fn reserve(
     exchange: &mut Exchange,
     model: &Model,
     operation: Operation,
-    body: Option<&[u8]>,
+    body: Option<&Bytes>,
 ) -> Result<(), Fault> {
     let writes_nothing = matches!(
         operation,

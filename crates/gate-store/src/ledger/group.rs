@@ -1,0 +1,168 @@
+//! Calls that are written as one row: those of one commit that differ in nothing a reader asks for.
+//!
+//! A busy gateway ends thousands of calls a second, and a row for each would cost more than the
+//! call. Calls of one second with the same facts, outcome and budgets are summed; nothing is lost
+//! that [`super::usage`] or a budget reads. A group has the id of its first call. Grouping depends
+//! on nothing but the entries and their order, so that a commit that is repeated writes the same
+//! groups, whose ids are taken if the first attempt took effect.
+
+use super::{Charges, Entry, Facts, Tokens};
+use gate_model::units::Money;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Calls that are one row.
+pub(super) struct Group<'e> {
+    pub(super) entries: Vec<&'e Entry>,
+    pub(super) tokens: Tokens,
+    /// Calls whose tokens were estimated.
+    pub(super) estimated: i64,
+    pub(super) cost: Option<Money>,
+    pub(super) charges: Charges,
+}
+
+/// What calls of one group have in common.
+#[derive(PartialEq, Eq, Hash)]
+struct Kind<'e> {
+    facts: &'e Facts,
+    outcome: &'static str,
+    unix_s: i64,
+    is_priced: bool,
+    budgets: Vec<(&'e Arc<str>, i64)>,
+}
+
+impl<'e> Group<'e> {
+    /// One call.
+    pub(super) fn of(entry: &'e Entry) -> Self {
+        Self {
+            entries: vec![entry],
+            tokens: entry.tokens,
+            estimated: i64::from(entry.estimated),
+            cost: entry.cost,
+            charges: entry.charges.clone(),
+        }
+    }
+
+    /// Facts, outcome and id, which are those of the first call.
+    pub(super) fn first(&self) -> &'e Entry {
+        self.entries[0]
+    }
+
+    /// Calls in it.
+    pub(super) fn calls(&self) -> i64 {
+        i64::try_from(self.entries.len()).unwrap_or(i64::MAX)
+    }
+
+    fn add(&mut self, entry: &'e Entry) {
+        self.entries.push(entry);
+        let (sum, one) = (&mut self.tokens, &entry.tokens);
+        for (sum, one) in [
+            (&mut sum.input, one.input),
+            (&mut sum.output, one.output),
+            (&mut sum.cached, one.cached),
+            (&mut sum.written, one.written),
+            (&mut sum.reasoning, one.reasoning),
+        ] {
+            *sum = sum.saturating_add(one);
+        }
+        self.estimated += i64::from(entry.estimated);
+        self.cost = self.cost.zip(entry.cost).map(|(sum, one)| sum + one);
+        for (sum, one) in self.charges.iter_mut().zip(&entry.charges) {
+            sum.amount = sum.amount.saturating_add(one.amount);
+        }
+    }
+}
+
+/// The groups of these entries, in the order of their first calls.
+pub(super) fn groups(entries: &[Entry]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    let mut known: HashMap<Kind<'_>, usize> = HashMap::new();
+    for entry in entries {
+        let budgets = entry.charges.iter();
+        let kind = Kind {
+            facts: &entry.facts,
+            outcome: entry.outcome,
+            unix_s: entry.at_ms.div_euclid(1000),
+            is_priced: entry.cost.is_some(),
+            budgets: budgets
+                .map(|charge| (&charge.budget, charge.period))
+                .collect(),
+        };
+        match known.get(&kind) {
+            Some(&index) => groups[index].add(entry),
+            None => {
+                known.insert(kind, groups.len());
+                groups.push(Group::of(entry));
+            }
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Charge;
+
+    fn entry(exchange: &str, consumer: &str, at_ms: i64, cost: Option<i64>, amount: i64) -> Entry {
+        Entry {
+            exchange: exchange.into(),
+            at_ms,
+            facts: Arc::new(Facts {
+                consumer: consumer.into(),
+                ..Facts::default()
+            }),
+            outcome: "complete",
+            tokens: Tokens {
+                input: 2,
+                output: 3,
+                ..Tokens::default()
+            },
+            estimated: amount == 1,
+            cost: cost.map(Money::from_picodollars),
+            charges: std::iter::once(Charge {
+                budget: "b".into(),
+                period: 0,
+                amount,
+            })
+            .collect(),
+            held: true,
+        }
+    }
+
+    #[test]
+    fn calls_that_differ_in_nothing_read_are_summed() {
+        let entries = [
+            entry("a", "x", 1_000, Some(7), 1),
+            entry("b", "y", 1_000, Some(7), 1),
+            entry("c", "x", 1_999, Some(8), 2),
+            entry("d", "x", 2_000, Some(8), 2),
+            entry("e", "x", 1_500, None, 4),
+        ];
+        let groups = groups(&entries);
+        let seen: Vec<_> = groups
+            .iter()
+            .map(|group| {
+                let cost = group.cost.map(Money::picodollars);
+                let id = &*group.first().exchange;
+                (
+                    id,
+                    group.calls(),
+                    cost,
+                    group.charges[0].amount,
+                    group.estimated,
+                )
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("a", 2, Some(15), 3, 1),
+                ("b", 1, Some(7), 1, 1),
+                ("d", 1, Some(8), 2, 0),
+                ("e", 1, None, 4, 0),
+            ]
+        );
+        assert_eq!(groups[0].tokens.total(), 10);
+    }
+}
