@@ -7,12 +7,14 @@
 
 mod ai;
 mod config;
+mod rpc;
 mod guard;
 
 pub use ai::{
     chat_completions, cohere_chat, converse, event_stream, generate_content, messages, responses, sse,
 };
 pub use config::config;
+pub use rpc::rpc;
 pub use guard::guard;
 
 use gate_kit::http::{Headers, Method, Version};
@@ -36,6 +38,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("client_hello", client_hello),
     ("config", config),
     ("sse", sse),
+    ("rpc", rpc),
     ("event_stream", event_stream),
     ("chat_completions", chat_completions),
     ("messages", messages),

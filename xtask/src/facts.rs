@@ -7,7 +7,7 @@
 use gate_ai::losses::{Dialects, Entry, table};
 use gate_ai::provider::{CredentialPlace, MaxTokens, PROVIDERS, ProviderKind, StreamUsage};
 use gate_ai::{Dialect, error_body};
-use gate_flow::{AiFacts, Attempt, Fault, Outcome, Record};
+use gate_flow::{AiFacts, Attempt, Fault, Outcome, Record, RpcFacts};
 use gate_kit::clock::Clock;
 use gate_kit::http::{Body, Method, Version};
 use gate_model::fault::FaultCode;
@@ -149,6 +149,15 @@ fn metrics() -> String {
         output_tokens: Some(1),
         first_token: Some(Duration::from_millis(1)),
         ..AiFacts::default()
+    }));
+    metrics.observe(&record, &Method::Post, Version::Http11);
+    record.ai = None;
+    record.rpc = Some(Box::new(RpcFacts {
+        protocol: "mcp",
+        method: "tools/call",
+        server: Some("server".into()),
+        failed_servers: vec!["server".into()],
+        ..RpcFacts::default()
     }));
     metrics.observe(&record, &Method::Post, Version::Http11);
     metrics.config_applied(1, "digest");

@@ -31,6 +31,7 @@ pub mod prompt;
 pub mod provider;
 pub mod repeat;
 mod resume;
+pub mod rpc;
 pub mod sse;
 mod tap;
 pub mod tokens;

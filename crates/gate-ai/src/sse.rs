@@ -74,6 +74,10 @@ pub struct SseEvent<'a> {
     pub name: Option<&'a [u8]>,
     /// The `data` lines joined by LF; `None` when there was no such line.
     pub data: Option<Cow<'a, [u8]>>,
+    /// The `id` field.
+    pub id: Option<&'a [u8]>,
+    /// The `retry` field.
+    pub retry: Option<&'a [u8]>,
 }
 
 impl<'a> SseEvent<'a> {
@@ -83,6 +87,8 @@ impl<'a> SseEvent<'a> {
         let mut event = Self {
             name: None,
             data: None,
+            id: None,
+            retry: None,
         };
         let mut rest = block;
         while !rest.is_empty() {
@@ -106,7 +112,9 @@ impl<'a> SseEvent<'a> {
                         data.extend_from_slice(value);
                     }
                 },
-                // Comments have an empty field name; id, retry and unknown fields are no data.
+                b"id" => event.id = Some(value),
+                b"retry" => event.retry = Some(value),
+                // Comments have an empty field name; unknown fields are no data.
                 _ => {}
             }
         }

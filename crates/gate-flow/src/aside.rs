@@ -58,6 +58,11 @@ impl Exchange {
             }
             record.guard = Some(Box::new(guard));
         }
+        if let Some(rpc) = self.rpc.take() {
+            let rpc = rpc.take();
+            record.fault = record.fault.or(rpc.fault);
+            record.rpc = Some(Box::new(rpc));
+        }
         if let Some(bodies) = self.bodies.take() {
             record.bodies = Some(Arc::new(bodies.take()));
         }
@@ -104,6 +109,7 @@ impl Beside {
             name: caller.name.clone(),
             team: caller.team.clone(),
             models: None,
+            tools: caller.tools.clone(),
             key: caller.key.clone().filter(|_| payer.is_none()),
             expires_unix_s: None,
             routes: None,
@@ -133,6 +139,7 @@ impl Beside {
                 moment: started,
                 ai: None,
                 guard: None,
+                rpc: None,
                 bodies: None,
                 memory: Memory::default(),
                 reservation: None,

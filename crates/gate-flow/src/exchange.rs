@@ -1,6 +1,6 @@
 //! One request and its response in flight.
 
-use crate::{AiFacts, Bodies, Caller, GuardFacts, Record, Services, Snapshot};
+use crate::{AiFacts, Bodies, Caller, GuardFacts, Record, RpcFacts, Services, Snapshot};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Headers, Request, ResponseHead, Scheme};
 use smallvec::SmallVec;
@@ -43,6 +43,9 @@ pub struct Exchange {
     /// What guards find, while its answer is still on its way; moved into the record when the
     /// exchange ends.
     pub guard: Option<Rc<RefCell<GuardFacts>>>,
+    /// What is called of a server of tools or an agent, while its answer is still on its way; moved
+    /// into the record when the exchange ends.
+    pub rpc: Option<Rc<RefCell<RpcFacts>>>,
     /// Bodies that are recorded, while they pass; moved into the record when the exchange ends.
     pub bodies: Option<Rc<RefCell<Bodies>>>,
     /// What policies remember between a request and its answer.

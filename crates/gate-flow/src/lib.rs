@@ -31,7 +31,7 @@ pub use key_value::{
 pub use policy::{Condition, Policy, Verdict};
 pub use record::{
     AiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome, PromptFacts,
-    Record, Seam, Tariff, TraceContext,
+    Record, RpcFacts, Seam, Tariff, TraceContext,
 };
 pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};

@@ -63,6 +63,8 @@ pub struct Record {
     pub ai: Option<Box<AiFacts>>,
     /// What guards found.
     pub guard: Option<Box<GuardFacts>>,
+    /// What was called, where tools or agents were.
+    pub rpc: Option<Box<RpcFacts>>,
     /// What a cache of answers did.
     pub cache: Option<Box<CacheFacts>>,
     /// The prompt that was put in front of the request.
@@ -298,6 +300,48 @@ pub struct Seam {
     pub provider_model: Arc<str>,
     /// Bytes of the answer's text in front of the seam.
     pub text_bytes: u64,
+}
+
+/// A call of a tool, or of anything else that servers of tools (MCP) and agents (A2A) have.
+#[derive(Debug, Clone, Default)]
+pub struct RpcFacts {
+    /// `mcp` or `a2a`.
+    pub protocol: &'static str,
+    /// Revision of the protocol, as the session agreed on it; empty when unknown.
+    pub version: &'static str,
+    /// The method, or `_other` for one that the gateway does not know.
+    pub method: &'static str,
+    /// Server or agent that was called.
+    pub server: Option<Arc<str>>,
+    /// The tool or prompt, by the server's own name; cut at 128 bytes.
+    pub tool: Option<Box<str>>,
+    /// Whether the tool is one that the server is known to have.
+    pub tool_is_known: bool,
+    /// Id of the request as JSON, to be answered with; none for notifications.
+    pub id: Option<Box<str>>,
+    /// Code of the JSON-RPC error that was answered.
+    pub error: Option<i64>,
+    /// The tool itself says that it failed.
+    pub tool_failed: bool,
+    /// Whether the answer was a stream.
+    pub stream: bool,
+    /// The fault that a stream ended with, whose head had left by then.
+    pub fault: Option<FaultCode>,
+    /// Servers that should have taken part and could not.
+    pub failed_servers: Vec<Arc<str>>,
+}
+
+impl RpcFacts {
+    /// How the call ended, in a word: `ok`, `tool_error`, `error` (of JSON-RPC) or `fault`.
+    #[must_use]
+    pub const fn outcome(&self) -> &'static str {
+        match (self.fault.is_some(), self.error.is_some(), self.tool_failed) {
+            (true, ..) => "fault",
+            (_, true, _) => "error",
+            (_, _, true) => "tool_error",
+            _ => "ok",
+        }
+    }
 }
 
 /// What guards found in an exchange. What it was, as text, is never kept.

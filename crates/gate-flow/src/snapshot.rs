@@ -87,6 +87,9 @@ pub struct Caller {
     pub team: Option<Arc<str>>,
     /// Models it may use; all when `None`.
     pub models: Option<Vec<String>>,
+    /// Tools it may call: every one of these lists has to admit a tool; all tools when there is no
+    /// list.
+    pub tools: Vec<Vec<String>>,
     /// Name of the key; none where a consumer is known otherwise.
     pub key: Option<Arc<str>>,
     /// When the key expires, in seconds of UNIX time.

@@ -100,6 +100,8 @@ fault_codes! {
     AddressForbidden = "address_forbidden", 403, Client, Never, "The caller's address is not allowed.";
     RouteNotFound = "route_not_found", 404, Client, Never, "No route matches the request.";
     ModelNotFound = "model_not_found", 404, Client, Never, "No such model is available to this caller.";
+    ToolNotFound = "tool_not_found", 404, Client, Never, "No such tool, prompt or resource is available to this caller.";
+    SessionNotFound = "session_not_found", 404, Client, Never, "The session does not exist or has ended.";
     MethodNotAllowed = "method_not_allowed", 405, Client, Never, "The path exists, but not for this method.";
     RequestTimeout = "request_timeout", 408, Client, Now, "The request did not arrive in time.";
     BodyTooLarge = "body_too_large", 413, Client, Never, "The request's body exceeds the limit.";
@@ -135,7 +137,7 @@ impl FaultCode {
             FaultCode::GuardBlocked => 3,
             FaultCode::UpstreamTimeout | FaultCode::RequestTimeout => 4,
             FaultCode::RouteNotFound | FaultCode::MethodNotAllowed => 12,
-            FaultCode::ModelNotFound => 5,
+            FaultCode::ModelNotFound | FaultCode::ToolNotFound | FaultCode::SessionNotFound => 5,
             FaultCode::Forbidden | FaultCode::AddressForbidden => 7,
             FaultCode::RateLimited | FaultCode::BudgetExceeded => 8,
             FaultCode::BodyTooLarge | FaultCode::HeadTooLarge => 8,

@@ -172,6 +172,7 @@ impl Harness {
             },
             ai: None,
             guard: None,
+            rpc: None,
             bodies: None,
             memory: Memory::default(),
             reservation: None,

@@ -3,14 +3,15 @@
 //! Everything that can be wrong is collected, so that one run of `check` shows all of it, each at
 //! its place. Nothing that runs is touched here.
 
+mod target;
+
 use crate::listener::{ListenerOptions, parse_address};
 use crate::money::Treasury;
 use crate::money::compile::{allowed, check_keys};
 use crate::process::Upstreams;
 use crate::route::Routes;
-use crate::target::fixed::Fixed;
+use crate::target::mcp;
 use crate::target::model::{Models, ToModels};
-use crate::target::upstream::ToUpstream;
 use crate::tcp::TcpRoute;
 use crate::upstream::connector::{Connector, parse_endpoint};
 use crate::upstream::endpoint::Endpoint;
@@ -18,7 +19,7 @@ use crate::upstream::pick::Picker;
 use crate::upstream::{State, Upstream};
 use gate_flow::{
     Caller, Callers, CompileContext, Condition, PolicyDescriptor, Route, SecretSource, SharedState,
-    Snapshot, Step, Target,
+    Snapshot, Step,
 };
 use gate_kit::clock::Clock;
 use gate_model::document::{Document, Node, NodeKind, Path, canonical_json, from_node};
@@ -32,6 +33,7 @@ use gate_store::Books;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use target::Called;
 
 /// Most policies of one route.
 const STEPS_MAX: usize = 64;
@@ -97,9 +99,15 @@ impl Compiler<'_> {
         let upstreams = work.upstreams();
         let treasury = Arc::new(Treasury::compile(&mut work));
         let models = Models::compile(&mut work, &treasury);
+        let servers = mcp::compile_servers(&mut work);
         crate::prompts::check(&mut work);
         let callers = work.callers();
-        let (routes, router) = work.routes(&upstreams, &models);
+        let called = Called {
+            upstreams: &upstreams,
+            models: &models,
+            servers: &servers,
+        };
+        let (routes, router) = work.routes(&called);
         let listeners = work.listeners(&upstreams);
         let findings = work.findings;
         if findings.iter().any(Finding::is_error) {
@@ -141,6 +149,8 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
         "upstreams",
         "providers",
         "models",
+        "mcp_servers",
+        "agents",
         "prompts",
         "routes",
     ];
@@ -164,6 +174,8 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "upstreams" => resources.upstreams = map(document, node, &path, &mut findings),
             "providers" => resources.providers = map(document, node, &path, &mut findings),
             "models" => resources.models = map(document, node, &path, &mut findings),
+            "mcp_servers" => resources.mcp_servers = map(document, node, &path, &mut findings),
+            "agents" => resources.agents = map(document, node, &path, &mut findings),
             "prompts" => resources.prompts = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
@@ -360,10 +372,12 @@ impl Work<'_> {
             let team_models = team.and_then(|team| self.resources.teams.get(team)?.models.as_ref());
             for key in &consumer.keys {
                 let lists = [key.models.as_ref(), consumer.models.as_ref(), team_models];
+                let tools = [key.tools.as_ref(), consumer.tools.as_ref()];
                 let caller = Caller {
                     name: name.as_str().into(),
                     team: team.map(|team| team.as_str().into()),
                     models: allowed(lists),
+                    tools: tools.into_iter().flatten().cloned().collect(),
                     key: Some(key.name().into()),
                     expires_unix_s: key.expires.map(Timestamp::unix_s),
                     routes: key.routes.clone(),
@@ -375,6 +389,7 @@ impl Work<'_> {
                 name: name.as_str().into(),
                 team: team.map(|team| team.as_str().into()),
                 models: allowed([None, consumer.models.as_ref(), team_models]),
+                tools: consumer.tools.iter().cloned().collect(),
                 ..Caller::default()
             };
             callers.insert(caller, []);
@@ -382,13 +397,13 @@ impl Work<'_> {
         callers
     }
 
-    fn routes(&mut self, upstreams: &Upstreams, models: &Models) -> (Vec<Route>, Routes) {
+    fn routes(&mut self, called: &Called<'_>) -> (Vec<Route>, Routes) {
         let mut routes = Vec::new();
         let mut conditions: BTreeMap<String, Match> = BTreeMap::new();
         for (name, route) in &self.resources.routes {
             let path = Path::root().key("routes").key(name);
             let tcp = self.is_tcp(route, &path);
-            let target = self.target(route, &path.key("target"), upstreams, models);
+            let target = self.target(name, route, &path.key("target"), called);
             let steps = self.steps(name, route, &path.key("policies"));
             if tcp {
                 if !steps.is_empty() {
@@ -454,62 +469,6 @@ impl Work<'_> {
             ));
         }
         tcp
-    }
-
-    fn target(
-        &mut self,
-        route: &resources::Route,
-        path: &Path,
-        upstreams: &Upstreams,
-        models: &Models,
-    ) -> Option<Box<dyn Target>> {
-        match &route.target {
-            resources::Target::Upstream(name) => match upstreams.get(name.as_str()) {
-                Some(upstream) => Some(Box::new(ToUpstream(upstream.clone()))),
-                None => {
-                    // An upstream with findings of its own exists all the same.
-                    if !self.resources.upstreams.contains_key(name) {
-                        self.unknown(
-                            path.key("upstream"),
-                            "upstream",
-                            name,
-                            self.resources.upstreams.keys(),
-                        );
-                    }
-                    None
-                }
-            },
-            resources::Target::Models(names) => {
-                let mut known = true;
-                for (index, name) in names.iter().enumerate() {
-                    if !self.resources.models.contains_key(name) {
-                        known = false;
-                        let path = path.key("models").index(index);
-                        self.unknown(path, "model", name, self.resources.models.keys());
-                    }
-                }
-                known.then(|| Box::new(ToModels::new(models, names)) as Box<dyn Target>)
-            }
-            resources::Target::Fixed(reply) => {
-                if !(200..=599).contains(&reply.status) {
-                    let message = format!("{} is no final status", reply.status);
-                    self.report(Finding::error(
-                        "invalid_status",
-                        path.key("fixed").key("status"),
-                        message,
-                    ));
-                    return None;
-                }
-                match Fixed::new(reply) {
-                    Ok(fixed) => Some(Box::new(fixed)),
-                    Err(error) => {
-                        let path = path.key("fixed").key("headers");
-                        self.report(Finding::error("invalid_header", path, error.to_string()));
-                        None
-                    }
-                }
-            }
-        }
     }
 
     fn steps(&mut self, name: &str, route: &resources::Route, path: &Path) -> Vec<Step> {

@@ -10,6 +10,7 @@ use crate::money::store::open_books;
 use crate::record::Readers;
 use crate::record::admin::Health;
 use crate::record::metrics::{Exposition, Format, cache};
+use crate::target::mcp::stdio::Host;
 use crate::upstream::{Upstream, health};
 use crate::worker::{self, Command};
 use arc_swap::ArcSwap;
@@ -445,6 +446,8 @@ impl Process {
                 tracing::error!("a worker ended by panic");
             }
         }
+        let host = self.shared.state.get_or_insert("mcp-host", Host::default);
+        host.close(Duration::from_secs(8));
         if let Some(books) = &self.shared.books
             && !books.close(Duration::from_secs(5))
         {

@@ -272,6 +272,7 @@ impl Worker {
             record,
             ai: None,
             guard: None,
+            rpc: None,
             bodies: None,
             memory: Memory::default(),
             reservation: None,

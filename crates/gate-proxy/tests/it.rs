@@ -56,6 +56,8 @@ mod support;
 mod telemetry;
 #[path = "it/tls.rs"]
 mod tls;
+#[path = "it/tools.rs"]
+mod tools;
 #[path = "it/translated.rs"]
 mod translated;
 #[path = "it/upgrades.rs"]

@@ -123,6 +123,22 @@ guidance! {
          "The consumer's `models` does not list it."];
         ["Ask `GET /v1/models` with the same key: it lists what may be used.",
          "Add the model to the route's `target.models` and, where it has the list, to the consumer's `models`."];
+    ToolNotFound:
+        "The tool, prompt or resource that an MCP call names is not offered on this route, or the caller's key may not use it. The cases look the same to a caller on purpose. It is answered as a JSON-RPC error with status 200, so that the session goes on; `data.code` holds this code.";
+        ["A name without the server's prefix: tools are called `PREFIX__NAME`.",
+         "The server's `tools` on the route does not list the tool.",
+         "The consumer's or the key's `tools` does not list it.",
+         "The server did not answer when the session began, and has not since."];
+        ["Ask `tools/list` with the same key: it lists what may be used.",
+         "Look at `rpc.failed_servers` in the access log for servers that could not be asked."];
+    SessionNotFound:
+        "The request names an MCP session that this gateway does not have. A client that speaks the protocol begins a new one by itself.";
+        ["The session was idle for an hour, or was ended by its client.",
+         "The gateway was restarted: sessions live in its memory.",
+         "Another consumer's key was shown than the one that began the session.",
+         "Several gateways stand behind one balancer that does not keep a session at one of them."];
+        ["Send `initialize` again, as the protocol says.",
+         "Let the balancer choose by the field `Mcp-Session-Id`."];
     MethodNotAllowed:
         "A route matches host and path, and none of its kind serves the method.";
         ["The route's `methods` leaves the method out; OPTIONS is easily forgotten (policy `cors` needs it).",

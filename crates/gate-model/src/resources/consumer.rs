@@ -15,6 +15,10 @@ pub struct Consumer {
     pub keys: Vec<Key>,
     /// Models this consumer may use; all of the route's models when left out.
     pub models: Option<Vec<String>>,
+    /// Tools this consumer may call, as callers see their names (`files__read`), with `*` at an end
+    /// for any rest; all of the route's when left out. Prompts and resources are open to it of
+    /// servers of which it may call a tool.
+    pub tools: Option<Vec<String>>,
 }
 
 /// A key, kept as its hash.
@@ -33,6 +37,10 @@ pub struct Key {
     /// Models this key may be used for; all of the consumer's when left out.
     #[serde(default)]
     pub models: Option<Vec<String>>,
+    /// Tools this key may be used for, written as for a consumer; all of the consumer's when left
+    /// out.
+    #[serde(default)]
+    pub tools: Option<Vec<String>>,
     /// Routes this key may be used on; all when left out.
     #[serde(default)]
     pub routes: Option<Vec<String>>,

@@ -11,6 +11,7 @@ mod consumer;
 mod gateway;
 mod hedge_after;
 mod listener;
+mod mcp;
 mod model;
 mod prompt;
 mod route;
@@ -27,6 +28,10 @@ pub use hedge_after::HedgeAfter;
 pub use listener::{
     Certificate, EncodedSlashes, Limits, Listener, ListenerProtocol, ListenerTls, Paths,
     ProxyProtocol, TlsVersion,
+};
+pub use mcp::{
+    Agent, EnvValue, McpHttp, McpServer, McpStdio, McpTimeouts, McpUse, OutboundCredential,
+    Passthrough, SecretPlace,
 };
 pub use model::{
     Capability, Lossy, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget,
@@ -69,6 +74,10 @@ pub struct Resources {
     pub providers: BTreeMap<String, Component>,
     /// Names that callers ask for, mapped to providers' models.
     pub models: BTreeMap<String, Model>,
+    /// Servers of tools (MCP), by name.
+    pub mcp_servers: BTreeMap<String, McpServer>,
+    /// Agents (A2A), by name.
+    pub agents: BTreeMap<String, Agent>,
     /// Texts that stand in front of what callers say, by name; routes use them by the policy
     /// `prompt`.
     pub prompts: BTreeMap<String, Prompt>,

@@ -1,6 +1,6 @@
 //! What is served where: what a request must look like, what happens on its way, where it goes.
 
-use super::Component;
+use super::{Component, McpUse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -66,6 +66,11 @@ pub enum Target {
     Upstream(String),
     /// Models that may be asked for on this route, by name; every AI path is served.
     Models(Vec<String>),
+    /// Servers of tools behind one MCP endpoint, in this order.
+    Mcp(Vec<McpUse>),
+    /// An agent, by name. The route's path ends in a parameter for any rest, as in
+    /// `/agents/travel/{*rest}`.
+    Agent(String),
     /// An answer given here.
     Fixed(FixedReply),
 }

@@ -1,5 +1,12 @@
-//! Where routes send exchanges: upstreams, models, fixed replies. One file per kind of target.
+//! Where routes send exchanges: upstreams, models, servers of tools, agents, fixed replies. One file
+//! or folder per kind of target.
 
+pub(crate) mod address;
+pub(crate) mod agent;
+pub(crate) mod around;
 pub mod fixed;
+pub(crate) mod mcp;
 pub mod model;
+pub(crate) mod peer;
+pub(crate) mod place;
 pub mod upstream;

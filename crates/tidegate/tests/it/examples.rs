@@ -2,6 +2,8 @@
 //!
 //! Only addresses differ from the files: ports that the system chooses, and upstreams of the test.
 
+mod tools;
+
 use crate::support::{Answer, Gateway, Reply, Upstream, curl, eventually, tidegate};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 14] = [
+const CALLED: [&str; 15] = [
     "budgets.yaml",
     "cache.yaml",
     "claude-and-gpt.yaml",
@@ -28,6 +30,7 @@ const CALLED: [&str; 14] = [
     "prompts.yaml",
     "tcp-sni.yaml",
     "tls.yaml",
+    "tools.yaml",
 ];
 
 pub(crate) const KEY: [&str; 2] = ["-H", "authorization: Bearer tg_example"];

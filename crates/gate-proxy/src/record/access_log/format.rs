@@ -4,7 +4,7 @@
 //! cursor, and redacted, so that no credential is written.
 
 use super::super::{redact, row::Row, time, trace};
-use gate_flow::{AiFacts, Attempt, Bodies, CacheFacts, Detours, GuardFacts, Record};
+use gate_flow::{AiFacts, Attempt, Bodies, CacheFacts, Detours, GuardFacts, Record, RpcFacts};
 use gate_model::units::Money;
 use std::io::Write;
 use std::time::Duration;
@@ -70,6 +70,9 @@ pub(super) fn write_json(to: &mut Vec<u8>, row: &Row) {
 fn of_policies(to: &mut Vec<u8>, record: &Record) {
     if let Some(guard) = &record.guard {
         verdicts(to, guard);
+    }
+    if let Some(rpc) = &record.rpc {
+        call(to, rpc);
     }
     if let Some(facts) = &record.cache {
         cached(to, facts);
@@ -196,14 +199,7 @@ fn model(to: &mut Vec<u8>, ai: &AiFacts) {
             milliseconds(to, "first_token_ms", first_token);
         }
         if !ai.losses.is_empty() {
-            to.extend_from_slice(b",\"losses\":[");
-            for (position, loss) in ai.losses.iter().enumerate() {
-                if position > 0 {
-                    to.push(b',');
-                }
-                quoted(to, loss);
-            }
-            to.push(b']');
+            texts(to, "losses", ai.losses.iter().map(|loss| &**loss));
         }
         if let Some(taken) = &ai.detours {
             detours(to, taken);
@@ -271,6 +267,30 @@ fn verdicts(to: &mut Vec<u8>, guard: &GuardFacts) {
     }
 }
 
+/// A call of a tool or an agent.
+fn call(to: &mut Vec<u8>, rpc: &RpcFacts) {
+    object(to, "rpc", |to| {
+        text(to, "protocol", rpc.protocol);
+        optional(to, "version", rpc.version);
+        text(to, "method", rpc.method);
+        optional(to, "server", rpc.server.as_deref().unwrap_or_default());
+        optional(to, "tool", rpc.tool.as_deref().unwrap_or_default());
+        text(to, "outcome", rpc.outcome());
+        if let Some(error) = rpc.error {
+            key(to, "error");
+            let _ = write!(to, "{error}");
+        }
+        let _ = write!(to, ",\"stream\":{}", rpc.stream);
+        if !rpc.failed_servers.is_empty() {
+            texts(
+                to,
+                "failed_servers",
+                rpc.failed_servers.iter().map(|name| &**name),
+            );
+        }
+    });
+}
+
 /// What happened besides one plain try; what did not happen is left out.
 fn detours(to: &mut Vec<u8>, taken: &Detours) {
     object(to, "detours", |to| {
@@ -314,6 +334,19 @@ fn detours(to: &mut Vec<u8>, taken: &Detours) {
         });
         attempts(to, &taken.later_attempts);
     });
+}
+
+/// A list of texts.
+fn texts<'a>(to: &mut Vec<u8>, name: &str, texts: impl Iterator<Item = &'a str>) {
+    key(to, name);
+    to.push(b'[');
+    for (position, text) in texts.enumerate() {
+        if position > 0 {
+            to.push(b',');
+        }
+        quoted(to, text);
+    }
+    to.push(b']');
 }
 
 /// A list of objects; left out when it is empty.

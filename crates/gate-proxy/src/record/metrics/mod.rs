@@ -16,6 +16,7 @@ mod process;
 mod render;
 mod render_models;
 mod render_traffic;
+mod rpc;
 mod series;
 mod table;
 #[cfg(test)]
@@ -137,6 +138,7 @@ impl Metrics {
         render_traffic::upstreams(&mut page, &sum);
         render_models::models(&mut page, &sum);
         render_models::detours(&mut page, &sum);
+        rpc::render(&mut page, &sum.servers);
         render::gauges(&mut page, &self.gauges);
         let config = self
             .config

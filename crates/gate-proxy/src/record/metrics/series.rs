@@ -7,6 +7,7 @@
 use super::cache::CacheSeries;
 use super::detours;
 use super::histogram::{DURATION, FIRST_TOKEN, Histogram, OPERATION, SIZE, TOKENS};
+use super::rpc::ServerSeries;
 use super::table::{Counts, KEYS_MAX, OTHER, Table};
 use gate_flow::{AiFacts, Attempt, GuardVerdict, Outcome, Record};
 use gate_kit::http::{Method, Version};
@@ -139,6 +140,8 @@ pub(super) struct Shard {
     pub(super) consumers: Table<PayerSeries>,
     /// By team.
     pub(super) teams: Table<PayerSeries>,
+    /// By server of tools, or agent.
+    pub(super) servers: Table<ServerSeries>,
 }
 
 impl Default for Shard {
@@ -156,6 +159,7 @@ impl Shard {
             models: Table::new(most),
             consumers: Table::new(most),
             teams: Table::new(most),
+            servers: Table::new(most),
         }
     }
 
@@ -204,6 +208,13 @@ impl Shard {
         if let Some(ai) = &record.ai {
             self.observe_ai(record, ai);
         }
+        if let Some(rpc) = &record.rpc {
+            let server = self.servers.row_or_none(rpc.server.as_ref());
+            server.observe(rpc, record.duration);
+            for failed in &rpc.failed_servers {
+                self.servers.row(failed).failed += 1;
+            }
+        }
     }
 
     fn observe_ai(&mut self, record: &Record, ai: &AiFacts) {
@@ -239,6 +250,7 @@ impl Shard {
             .absorb(&other.upstreams, |mine, theirs| mine.absorb(theirs));
         self.consumers.absorb(&other.consumers, PayerSeries::absorb);
         self.teams.absorb(&other.teams, PayerSeries::absorb);
+        self.servers.absorb(&other.servers, ServerSeries::absorb);
         self.models.absorb(&other.models, |mine, theirs| {
             for series in theirs {
                 match mine.iter_mut().find(|known| known.is_same(series)) {
@@ -427,7 +439,7 @@ impl AiSeries {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     // Duration's parts are at hand; `as_nanos` would go through 128 bits.
     duration
         .as_secs()

@@ -7,7 +7,7 @@
 use super::super::row::{Row, has_failed};
 use super::super::{redact, trace};
 use super::messages::{AnyValue, KeyValue, LogRecord, Span, Status};
-use gate_flow::{AiFacts, Attempt, Bodies, CacheFacts, PromptFacts};
+use gate_flow::{AiFacts, Attempt, Bodies, CacheFacts, PromptFacts, RpcFacts};
 use gate_kit::http::Method;
 use gate_model::fault::FaultSource;
 use std::time::Duration;
@@ -219,6 +219,9 @@ fn exchange_attributes(row: &Row) -> Vec<KeyValue> {
     if let Some(ai) = &record.ai {
         model_attributes(&mut attributes, ai);
     }
+    if let Some(rpc) = &record.rpc {
+        call_attributes(&mut attributes, rpc);
+    }
     if let Some(prompt) = &record.prompt {
         prompt_attributes(&mut attributes, prompt);
     }
@@ -277,6 +280,38 @@ fn model_attributes(attributes: &mut Attributes, ai: &AiFacts) {
     );
     attributes.add("tidegate.ai.stream", ai.stream);
     attributes.add("tidegate.ai.translated", ai.translated);
+}
+
+/// The conventions for MCP
+/// (<https://github.com/open-telemetry/semantic-conventions-genai/blob/main/docs/gen-ai/mcp.md>),
+/// where there are some.
+fn call_attributes(attributes: &mut Attributes, rpc: &RpcFacts) {
+    let tool = rpc.tool.as_deref().unwrap_or_default();
+    if rpc.protocol == "mcp" {
+        attributes.text("mcp.method.name", rpc.method);
+        attributes.text("mcp.protocol.version", rpc.version);
+        match rpc.method {
+            "tools/call" => {
+                attributes.text("gen_ai.operation.name", "execute_tool");
+                attributes.text("gen_ai.tool.name", tool);
+            }
+            "prompts/get" => attributes.text("gen_ai.prompt.name", tool),
+            _ => {}
+        }
+    } else {
+        attributes.text("gen_ai.operation.name", "invoke_agent");
+        let agent = rpc.server.as_deref().unwrap_or_default();
+        attributes.text("gen_ai.agent.name", agent);
+        attributes.text("rpc.method", rpc.method);
+    }
+    attributes.add("jsonrpc.protocol.version", "2.0");
+    attributes.text("jsonrpc.request.id", rpc.id.as_deref().unwrap_or_default());
+    if let Some(error) = rpc.error {
+        attributes.add("rpc.response.status_code", error.to_string());
+    }
+    let server = rpc.server.as_deref().unwrap_or_default();
+    attributes.text("tidegate.rpc.server", server);
+    attributes.add("tidegate.rpc.outcome", rpc.outcome());
 }
 
 /// `{method} {route}`, both of low cardinality.

@@ -3,7 +3,8 @@
 //! Made when the configuration is compiled, so that a call only looks it up.
 
 use super::ProviderTarget;
-use super::provider::{Place, Provider};
+use super::provider::Provider;
+use crate::target::place::Place;
 use gate_ai::{Dialect, Operation};
 
 /// One operation's way.

@@ -4,11 +4,13 @@
 //! or of recorded traffic, and the virtual environment with the SDKs. Where no package registry can
 //! be reached, a line says what was skipped.
 
+mod agents;
 mod bedrock;
 mod endpoints;
 mod equivalence;
 mod gemini;
 mod llama;
+mod tools;
 mod vendors;
 mod vercel;
 
@@ -75,14 +77,20 @@ fn run(python: &Path, job: &Value) -> usize {
 /// Runs one of the scripts beside this file.
 #[track_caller]
 fn run_script(python: &Path, script: &str, job: &Value) -> usize {
+    said(python, script, job).len()
+}
+
+/// The same; what it said of each check.
+#[track_caller]
+fn said(python: &Path, script: &str, job: &Value) -> Vec<String> {
     let mut command = Command::new(python);
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script));
     run_command(command, job)
 }
 
-/// Runs a script that takes a job and prints a line per check.
+/// Runs a script that takes a job and prints a line per check; what it said of each.
 #[track_caller]
-fn run_command(mut command: Command, job: &Value) -> usize {
+fn run_command(mut command: Command, job: &Value) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("job.json");
     std::fs::write(&file, job.to_string()).unwrap();
@@ -107,7 +115,8 @@ fn run_command(mut command: Command, job: &Value) -> usize {
         failed.len(),
         failed.join("\n")
     );
-    said.lines().count()
+    let right = said.lines().filter_map(|line| line.strip_prefix("ok "));
+    right.map(str::to_owned).collect()
 }
 
 #[test]
