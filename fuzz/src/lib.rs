@@ -9,6 +9,7 @@ mod ai;
 mod config;
 mod rpc;
 mod guard;
+mod resume;
 
 pub use ai::{
     chat_completions, cohere_chat, converse, event_stream, generate_content, messages, responses, sse,
@@ -16,6 +17,7 @@ pub use ai::{
 pub use config::config;
 pub use rpc::rpc;
 pub use guard::guard;
+pub use resume::{form, resume};
 
 use gate_kit::http::{Headers, Method, Version};
 use gate_net::http1::{
@@ -46,6 +48,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("cohere_chat", cohere_chat),
     ("converse", converse),
     ("generate_content", generate_content),
+    ("form", form),
+    ("resume", resume),
     ("guard", guard),
 ];
 

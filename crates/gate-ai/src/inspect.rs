@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 /// What a request asks for, and where in its bytes that stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestFacts {
     /// The model as the caller named it, unescaped. Empty for dialects that name it in the path,
     /// until the reader of the path sets it.
@@ -57,9 +57,10 @@ impl RequestFacts {
 }
 
 /// What a request says about usage at the end of a stream, and where it could be changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum UsageWish {
     /// Usage comes without a change: asked for, or always sent in this dialect.
+    #[default]
     Present,
     /// Not asked for, there are no stream options: they may be inserted after this offset, which
     /// follows the request's opening brace.

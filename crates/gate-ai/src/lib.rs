@@ -33,6 +33,7 @@ pub mod repeat;
 mod resume;
 pub mod rpc;
 pub mod sse;
+mod stream_error;
 mod tap;
 pub mod tokens;
 pub mod translate;

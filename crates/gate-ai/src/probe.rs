@@ -5,9 +5,9 @@
 //! back until this says what it is. Bytes are read, never changed.
 
 use crate::Dialect;
-use crate::failure::{ProviderError, provider_error};
+use crate::failure::ProviderError;
 use crate::framing::Framer;
-use crate::json::object::Object;
+use crate::stream_error;
 
 /// Longest beginning that is looked through, in bytes; what is longer is taken for an answer.
 const PROBE_MAX: usize = 256 * 1024;
@@ -79,15 +79,7 @@ fn look(dialect: Dialect, name: Option<&[u8]>, data: &[u8]) -> Beginning {
     if dialect.codec().bears_token(data) {
         return Beginning::Answer;
     }
-    if name == Some(b"error") || has_error(data) {
-        return Beginning::Refusal(provider_error(dialect, data));
-    }
-    Beginning::Unclear
-}
-
-/// Whether an event's data is an object with an error at its top.
-fn has_error(data: &[u8]) -> bool {
-    Object::parse(data).is_ok_and(|object| object.get("error").is_some())
+    stream_error::read(dialect, name, data).map_or(Beginning::Unclear, Beginning::Refusal)
 }
 
 #[cfg(test)]

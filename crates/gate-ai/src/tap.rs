@@ -5,10 +5,10 @@
 //! what goes out always ends with a whole event and, if the stream breaks, an error event can stand
 //! behind it. When the gateway itself asked for usage, the chunk that carries it is taken out.
 
-use crate::failure::{ErrorClass, classify, provider_error};
+use crate::failure::{ErrorClass, ProviderError, classify};
 use crate::framing::{Framing, Scanner};
 use crate::json_list::element;
-use crate::{Dialect, EventFrame, SseEvent, Usage};
+use crate::{Dialect, EventFrame, SseEvent, Usage, stream_error};
 use memchr::memmem::Finder;
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -59,6 +59,8 @@ impl Tapped {
 pub struct StreamTap {
     dialect: Dialect,
     strip: bool,
+    /// The vendor puts errors among the members of ordinary chunks.
+    hides_errors: bool,
     framing: Framing,
     /// Finds the name of the member with the usage.
     usage_key: &'static Finder<'static>,
@@ -83,6 +85,7 @@ impl StreamTap {
         Self {
             dialect,
             strip: strip_usage_chunk,
+            hides_errors: false,
             framing: dialect.framing(),
             usage_key: match dialect {
                 Dialect::GenerateContent => &USAGE_METADATA,
@@ -106,6 +109,14 @@ impl StreamTap {
     pub fn in_json_list(mut self) -> Self {
         self.framing = Framing::JsonList;
         self.scanner = Scanner::new(self.framing);
+        self
+    }
+
+    /// The same for a vendor that may put an error behind other members of a chunk, where a glance
+    /// does not find it.
+    #[must_use]
+    pub const fn hiding_errors(mut self, hides: bool) -> Self {
+        self.hides_errors = hides;
         self
     }
 
@@ -265,12 +276,14 @@ impl StreamTap {
             self.look_at_chunk(event, has_usage);
             return false;
         }
+        let hides_one = self.hides_errors && stream_error::may_hide_one(event);
+        if hides_one || stream_error::may_be(self.dialect, event) {
+            let event = SseEvent::parse(event);
+            let data = event.data.as_deref().unwrap_or_default();
+            self.note_error(stream_error::read(self.dialect, event.name, data));
+        }
         if event.len() <= END_MAX && self.dialect.codec().is_end(event) {
             self.ended = true;
-            return false;
-        }
-        if looks_like_error(event) || self.ends_in_error(event) {
-            self.note_error(event);
             return false;
         }
         if !self.token_seen {
@@ -281,16 +294,10 @@ impl StreamTap {
         has_usage && self.read_usage(event)
     }
 
-    /// Cohere's streams say in their last event that they failed.
-    #[inline]
-    fn ends_in_error(&self, event: &[u8]) -> bool {
-        self.dialect == Dialect::CohereChat && crate::dialect::cohere_chat::ends_in_error(event)
-    }
-
-    fn note_error(&mut self, event: &[u8]) {
-        let event = SseEvent::parse(event);
-        let data = event.data.as_deref().unwrap_or_default();
-        self.error = Some(classify(500, &provider_error(self.dialect, data)));
+    #[cold]
+    fn note_error(&mut self, error: Option<ProviderError>) {
+        let class = error.map(|error| classify(500, &error));
+        self.error = self.error.or(class);
     }
 
     /// The same of a binary frame, whose last one may carry usage and is no chunk of ours.
@@ -300,6 +307,10 @@ impl StreamTap {
         let Some(frame) = EventFrame::parse_unchecked(event) else {
             return;
         };
+        if frame.is_failure() {
+            let error = stream_error::read(self.dialect, frame.name(), frame.payload);
+            self.note_error(error);
+        }
         self.token_seen = self.token_seen || codec.bears_token(frame.payload);
         let mut usage = self.usage.unwrap_or_default();
         if has_usage && codec.read_stream_usage(frame.payload, &mut usage) {
@@ -314,6 +325,9 @@ impl StreamTap {
             Framing::JsonList => Cow::Borrowed(element(event)),
             _ => SseEvent::parse(event).data.unwrap_or_default(),
         };
+        if stream_error::object_may_be(&data) {
+            self.note_error(stream_error::read(self.dialect, None, &data));
+        }
         let codec = self.dialect.codec();
         self.ended = self.ended || codec.is_end(&data);
         self.token_seen = self.token_seen || codec.bears_token(&data);
@@ -390,16 +404,6 @@ impl StreamTap {
     #[must_use]
     pub fn events(&self) -> u64 {
         self.events
-    }
-}
-
-/// Whether an event begins as errors do; mostly one byte tells.
-#[inline]
-fn looks_like_error(event: &[u8]) -> bool {
-    match event.first() {
-        Some(b'e') => event.get(7) == Some(&b'e') && event.starts_with(b"event: error"),
-        Some(b'd') => event.get(8) == Some(&b'e') && event.starts_with(b"data: {\"error\""),
-        _ => false,
     }
 }
 

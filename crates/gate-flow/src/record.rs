@@ -6,7 +6,7 @@
 use crate::{Bodies, CacheFacts};
 use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
-use gate_model::units::Money;
+use gate_model::units::{Money, Pieces};
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -186,6 +186,8 @@ pub struct AiFacts {
     pub audio_input_tokens: u64,
     /// Output tokens of audio.
     pub audio_output_tokens: u64,
+    /// What the call comes to besides tokens; none where it is billed by tokens only.
+    pub pieces: Option<Box<Pieces>>,
     /// What the provider's model costs, where that is known.
     pub tariff: Option<Arc<dyn Tariff>>,
     /// What the call cost, calls beside it included; none where no price is known.

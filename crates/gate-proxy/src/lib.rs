@@ -18,6 +18,7 @@ pub mod record;
 pub mod respond;
 pub mod route;
 pub mod schema;
+mod secret_files;
 pub mod serve;
 mod services;
 pub mod target;

@@ -10,6 +10,7 @@ use crate::money::store::open_books;
 use crate::record::Readers;
 use crate::record::admin::Health;
 use crate::record::metrics::{Exposition, Format, cache};
+use crate::secret_files::SecretFiles;
 use crate::target::mcp::stdio::Host;
 use crate::upstream::{Upstream, health};
 use crate::worker::{self, Command};
@@ -125,6 +126,7 @@ impl std::error::Error for StartError {}
 pub struct Process {
     shared: Arc<Shared>,
     setup: Setup,
+    secret_files: SecretFiles,
     listeners: Mutex<HashMap<String, Arc<ListenerState>>>,
     commands: Vec<mpsc::Sender<Command>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
@@ -145,10 +147,11 @@ impl Process {
         let dns = Dns::system(clock.clone());
         let readers = Readers::new(clock.clone(), fetch_tls.config());
         let state = SharedState::default();
+        let secret_files = SecretFiles::default();
         let compiler = Compiler {
             registry: &setup.registry,
             state: &state,
-            secrets: &*setup.secrets,
+            secrets: &secret_files.watch(&*setup.secrets),
             clock: &clock,
             dns: &dns,
             folder: &setup.folder,
@@ -187,6 +190,7 @@ impl Process {
         let process = Arc::new(Self {
             shared,
             setup,
+            secret_files,
             listeners: Mutex::default(),
             commands,
             threads: Mutex::new(threads),
@@ -322,7 +326,7 @@ impl Process {
         let compiler = Compiler {
             registry: &self.setup.registry,
             state: &self.shared.state,
-            secrets: &*self.setup.secrets,
+            secrets: &self.secret_files.watch(&*self.setup.secrets),
             clock: &self.shared.clock,
             dns: &self.shared.dns,
             folder: &self.setup.folder,
@@ -406,6 +410,12 @@ impl Process {
             }
         }
         failures
+    }
+
+    /// Whether a file that a secret was read from holds another one; told once. What runs has the
+    /// old one until the document is applied again.
+    pub fn secrets_changed(&self) -> bool {
+        self.secret_files.changed(&*self.setup.secrets)
     }
 
     /// The listening sockets by name, on descriptors of their own, for a hand-over.

@@ -36,10 +36,14 @@ mod misbehaviour;
 mod models;
 #[path = "it/money.rs"]
 mod money;
+#[path = "it/operation_routing.rs"]
+mod operation_routing;
 #[path = "it/operations.rs"]
 mod operations;
 #[path = "it/peers.rs"]
 mod peers;
+#[path = "it/pieces.rs"]
+mod pieces;
 #[path = "it/prompts.rs"]
 mod prompts;
 #[path = "it/recorded.rs"]
@@ -50,6 +54,8 @@ mod resuming;
 mod routing;
 #[path = "it/sockets.rs"]
 mod sockets;
+#[path = "it/streams.rs"]
+mod streams;
 #[path = "it/support.rs"]
 mod support;
 #[path = "it/telemetry.rs"]

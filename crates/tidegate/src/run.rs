@@ -144,7 +144,8 @@ fn ends() -> Result<[Signal; 2], String> {
     ])
 }
 
-/// Looks at the file and the certificates off this thread, because a file system may hang.
+/// Looks at the file, the certificates and the files of secrets off this thread, because a file
+/// system may hang.
 async fn look_at(process: &Arc<Process>, mut watched: Watched) -> Result<Watched, String> {
     let worker = process.clone();
     let looking = tokio::task::spawn_blocking(move || {
@@ -152,10 +153,11 @@ async fn look_at(process: &Arc<Process>, mut watched: Watched) -> Result<Watched
         for failure in watched.new_failures(worker.reload_certificates()) {
             tracing::error!(failure, "a certificate stays as it was");
         }
-        (watched, look)
+        (watched, look, worker.secrets_changed())
     });
-    let (watched, look) = looking.await.map_err(|error| error.to_string())?;
+    let (watched, look, secrets) = looking.await.map_err(|error| error.to_string())?;
     match look {
+        Look::Same if secrets => apply(process, watched.file(), watched.seen().to_vec()).await,
         Look::Same => {}
         Look::Changed(bytes) => apply(process, watched.file(), bytes).await,
         Look::Unreadable(error) => tracing::error!(%error, "the running configuration stays"),

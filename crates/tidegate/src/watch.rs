@@ -78,6 +78,11 @@ impl Watched {
         Ok(self.seen.clone())
     }
 
+    /// What was last seen in it.
+    pub(crate) fn seen(&self) -> &[u8] {
+        &self.seen
+    }
+
     /// The file.
     pub(crate) fn file(&self) -> &Path {
         &self.file

@@ -2,11 +2,14 @@
 
 use crate::Usage;
 use crate::usage::read_counts;
+use gate_model::units::Pieces;
 
 /// Counts as they were read.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Counts {
     usage: Usage,
+    /// What is counted besides.
+    pieces: Pieces,
     total: u64,
     any: bool,
 }
@@ -22,8 +25,23 @@ impl Counts {
         counts.finish()
     }
 
+    /// What such an object counts besides tokens.
+    pub(super) fn pieces(document: &[u8]) -> Pieces {
+        let mut counts = Self::default();
+        let count = |outer: &[u8], name: &[u8], value: u64| counts.count(outer, name, value);
+        let _ = read_counts(document, 0, Some, count);
+        counts.pieces
+    }
+
     fn count(&mut self, outer: &[u8], name: &[u8], value: u64) {
-        let usage = &mut self.usage;
+        let (usage, pieces) = (&mut self.usage, &mut self.pieces);
+        match (outer, name) {
+            (b"", b"seconds") => pieces.audio_ms = value.saturating_mul(1_000),
+            (b"billed_units", b"search_units") => pieces.queries = value,
+            (b"input_tokens_details", b"image_tokens") => pieces.image_input_tokens = value,
+            (b"output_tokens_details", b"image_tokens") => pieces.image_output_tokens = value,
+            _ => {}
+        }
         let place = match (outer, name) {
             (b"", b"prompt_tokens" | b"input_tokens" | b"promptTokenCount")
             | (b"billed_units", b"input_tokens") => &mut usage.input_tokens,
@@ -99,6 +117,16 @@ mod tests {
         }
         let rerank = br#"{"billed_units":{"search_units":1}}"#;
         assert_eq!(Counts::read(rerank), None);
+        assert_eq!(Counts::pieces(rerank).queries, 1);
+        let heard = br#"{"type":"duration","seconds":9}"#;
+        assert_eq!(Counts::read(heard), None);
+        assert_eq!(Counts::pieces(heard).audio_ms, 9_000);
+        let drawn = br#"{"input_tokens":5,"output_tokens":7,"input_tokens_details":{"image_tokens":4,"text_tokens":1},"output_tokens_details":{"image_tokens":7}}"#;
+        let pieces = Counts::pieces(drawn);
+        assert_eq!(
+            (pieces.image_input_tokens, pieces.image_output_tokens),
+            (4, 7)
+        );
         let details =
             br#"{"input_token_details":{"audio_tokens":2,"cached_tokens":1},"input_tokens":4}"#;
         let usage = Counts::read(details).unwrap();

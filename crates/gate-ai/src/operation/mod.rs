@@ -10,6 +10,7 @@ mod counts;
 pub mod embeddings;
 mod form;
 mod frames;
+pub mod pieces;
 pub mod rerank;
 mod watch;
 

@@ -8,6 +8,7 @@ use super::counts::Counts;
 use crate::json::scan::Scanner;
 use crate::usage::value_of_member;
 use crate::{SseFramer, Usage};
+use gate_model::units::Pieces;
 use memchr::{memchr2, memmem};
 
 /// Longest member that is kept, in bytes.
@@ -20,6 +21,7 @@ const EVENT_MAX: usize = 1024 * 1024;
 pub struct Watch {
     reader: Reader,
     usage: Option<Usage>,
+    pieces: Pieces,
     model: Option<String>,
 }
 
@@ -47,13 +49,14 @@ impl Watch {
                 () => Reader::Blind,
             },
             usage: None,
+            pieces: Pieces::default(),
             model: None,
         }
     }
 
     /// Reads the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
-        let (usage, model) = (&mut self.usage, &mut self.model);
+        let (usage, model, pieces) = (&mut self.usage, &mut self.model, &mut self.pieces);
         match &mut self.reader {
             Reader::Blind => {}
             Reader::Json(members) => members.push(bytes, |name, value| match name {
@@ -61,12 +64,19 @@ impl Watch {
                     let text = Scanner::at(value, 0).string().ok();
                     *model = text.and_then(|text| Some(text.value(value).ok()?.into_owned()));
                 }
-                _ => *usage = Counts::read(value).or(*usage),
+                b"duration" => pieces.audio_ms = milliseconds(value).unwrap_or(pieces.audio_ms),
+                _ => {
+                    *usage = Counts::read(value).or(*usage);
+                    *pieces = pieces.or_better(&Counts::pieces(value));
+                }
             }),
             Reader::Events(framer) => {
                 let read = framer.push(bytes, |event| {
                     let data = event.data.as_deref().unwrap_or_default();
                     *usage = usage_of_event(data).or(*usage);
+                    if let Some(counted) = usage_object(data) {
+                        *pieces = pieces.or_better(&Counts::pieces(counted));
+                    }
                     Ok(())
                 });
                 if read.is_err() {
@@ -82,6 +92,20 @@ impl Watch {
         self.usage
     }
 
+    /// What the answer counts besides tokens; images are counted where they are listed.
+    #[must_use]
+    pub fn pieces(&self) -> Pieces {
+        let listed = match &self.reader {
+            Reader::Json(members) => members.listed,
+            _ => 0,
+        };
+        let counted = Pieces {
+            images: listed,
+            ..Pieces::default()
+        };
+        counted.or_better(&self.pieces)
+    }
+
     /// The model that the answer names, once.
     #[must_use]
     pub fn take_model(&mut self) -> Option<String> {
@@ -91,17 +115,29 @@ impl Watch {
 
 /// The usage of a JSON event, at its top or in its `response`.
 pub(super) fn usage_of_event(data: &[u8]) -> Option<Usage> {
+    Counts::read(usage_object(data)?)
+}
+
+/// Where an event's usage begins.
+fn usage_object(data: &[u8]) -> Option<&[u8]> {
     memmem::find(data, b"\"usage\"")?;
     let member = |document: &[u8], name: &[u8]| {
         let at = value_of_member(document, name)?;
         Some(at).filter(|at| document.get(*at) == Some(&b'{'))
     };
     if let Some(at) = member(data, b"usage") {
-        return Counts::read(&data[at..]);
+        return data.get(at..);
     }
     let response = member(data, b"response")?;
     let at = member(&data[response..], b"usage")?;
-    Counts::read(&data[response + at..])
+    data.get(response + at..)
+}
+
+/// Seconds, as a number or a text of one, in whole milliseconds.
+fn milliseconds(value: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(value).ok()?.trim().trim_matches('"');
+    let time = std::time::Duration::try_from_secs_f64(text.parse().ok()?).ok()?;
+    u64::try_from(time.as_millis()).ok()
 }
 
 /// Finds members of the outermost object as its bytes pass.
@@ -119,10 +155,12 @@ struct Members {
     /// The value being kept.
     value: Vec<u8>,
     keeping: bool,
+    /// Objects in the list `data`.
+    listed: u64,
 }
 
 /// Members that are handed on.
-const WANTED: [&[u8]; 4] = [b"usage", b"meta", b"usageMetadata", b"model"];
+const WANTED: [&[u8]; 5] = [b"usage", b"meta", b"usageMetadata", b"model", b"duration"];
 
 impl Members {
     fn push(&mut self, bytes: &[u8], mut each: impl FnMut(&[u8], &[u8])) {
@@ -158,6 +196,9 @@ impl Members {
                 }
             }
             b'{' | b'[' => {
+                if byte == b'{' && self.depth == 2 && self.key == b"data" {
+                    self.listed += 1;
+                }
                 self.depth += 1;
                 self.wants_key = self.depth == 1;
             }
@@ -229,6 +270,25 @@ mod tests {
             );
         }
         assert_eq!(watched("audio/mpeg", &[ANSWER.as_bytes()]), (None, None));
+    }
+
+    #[test]
+    fn images_and_seconds_are_counted() {
+        let pieces = |text: &str| {
+            let mut watch = Watch::of(b"application/json");
+            text.as_bytes()
+                .chunks(3)
+                .for_each(|piece| watch.push(piece));
+            watch.pieces()
+        };
+        let images = r#"{"created":1,"data":[{"b64_json":"a{["},{"url":"x","y":{}}],"usage":{"output_tokens_details":{"image_tokens":5}}}"#;
+        let counted = pieces(images);
+        assert_eq!((counted.images, counted.image_output_tokens), (2, 5));
+        assert_eq!(pieces(r#"{"text":"x","duration":8.47}"#).audio_ms, 8_470);
+        assert_eq!(pieces(r#"{"duration":"2.5","text":"x"}"#).audio_ms, 2_500);
+        let told = r#"{"text":"x","usage":{"type":"duration","seconds":9}}"#;
+        assert_eq!(pieces(told).audio_ms, 9_000);
+        assert_eq!(pieces(r#"{"duration":"long","data":3}"#), Pieces::default());
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From usage to money: prices per unit, per service tier, above a length, from a date.
 
 use crate::Usage;
-use gate_model::units::Money;
+use gate_model::units::{Money, Pieces};
 
 /// What has a price. Tokens have theirs per token, everything else per piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,6 +162,15 @@ impl Rates {
             .is_some()
     }
 
+    /// Whether anything has a price that a call may come to.
+    #[must_use]
+    pub fn has_any(&self) -> bool {
+        use PriceUnit as P;
+        let billed = [P::Input, P::Image, P::Second, P::Character, P::Query];
+        let has = |unit: &PriceUnit| self.price(*unit, ServiceTier::Standard, 0).is_some();
+        billed.iter().any(has)
+    }
+
     /// The usual prices of input, cached input, output and thinking, where they depend on nothing
     /// else and no request has a price of its own: what most models have.
     #[must_use]
@@ -185,6 +194,13 @@ impl Rates {
     /// output does, written ones for an hour what written ones do.
     #[must_use]
     pub fn cost(&self, usage: &Usage, tier: ServiceTier) -> Money {
+        self.cost_with(usage, &Pieces::default(), tier)
+    }
+
+    /// The same of a call that came to these pieces besides. Where its tokens have a price, what
+    /// they are of has none of its own: the catalogue often has both.
+    #[must_use]
+    pub fn cost_with(&self, usage: &Usage, pieces: &Pieces, tier: ServiceTier) -> Money {
         use PriceUnit as P;
         let length = usage.input_tokens;
         let price = |units: &[PriceUnit]| self.first(units, tier, length);
@@ -197,28 +213,65 @@ impl Rates {
         let spoken = usage
             .audio_output_tokens
             .min(usage.output_tokens - reasoning);
-        let parts: [(u64, &[PriceUnit]); 8] = [
-            (fresh - audio, &[P::Input]),
+        let seen = pieces.image_input_tokens.min(fresh - audio);
+        let written = usage.output_tokens - reasoning - spoken;
+        let drawn = pieces.image_output_tokens.min(written);
+        let parts: [(u64, &[PriceUnit]); 10] = [
+            (fresh - audio - seen, &[P::Input]),
             (audio, &[P::AudioInput, P::Input]),
+            (seen, &[P::ImageInput, P::Input]),
             (usage.cached_tokens, &[P::Cached, P::Input]),
             (usage.cache_written_tokens - hour, &[P::Written, P::Input]),
             (hour, &[P::WrittenHour, P::Written, P::Input]),
-            (usage.output_tokens - reasoning - spoken, &[P::Output]),
+            (written - drawn, &[P::Output]),
+            (drawn, &[P::ImageOutput, P::Output]),
             (reasoning, &[P::Reasoning, P::Output]),
             (spoken, &[P::AudioOutput, P::Output]),
         ];
-        let mut total: u128 = price(&[P::Request]);
+        let mut total: u128 = 0;
         for (tokens, units) in parts {
             if tokens > 0 {
                 total = total.saturating_add(u128::from(tokens) * price(units));
             }
         }
-        money(total)
+        if total == 0 {
+            total = self.pieces(pieces, tier);
+        }
+        money(total.saturating_add(price(&[P::Request])))
+    }
+
+    /// What these pieces cost, tokens of images aside.
+    fn pieces(&self, pieces: &Pieces, tier: ServiceTier) -> u128 {
+        use PriceUnit as P;
+        let price = |unit: PriceUnit| self.first(&[unit], tier, 0);
+        let counted = [
+            (pieces.images, P::Image),
+            (pieces.characters, P::Character),
+            (pieces.queries, P::Query),
+        ];
+        let heard = (u128::from(pieces.audio_ms) * price(P::Second)).div_ceil(1_000);
+        let cost = |(count, unit): (u64, PriceUnit)| u128::from(count) * price(unit);
+        counted
+            .into_iter()
+            .map(cost)
+            .fold(heard, u128::saturating_add)
     }
 
     /// The most that so many tokens can cost: each kind at the highest of its prices.
     #[must_use]
     pub fn bound(&self, input_tokens: u64, output_tokens: u64, tier: ServiceTier) -> Money {
+        self.bound_with(input_tokens, output_tokens, &Pieces::default(), tier)
+    }
+
+    /// The same with so many pieces besides.
+    #[must_use]
+    pub fn bound_with(
+        &self,
+        input_tokens: u64,
+        output_tokens: u64,
+        pieces: &Pieces,
+        tier: ServiceTier,
+    ) -> Money {
         use PriceUnit as P;
         let highest = |units: &[PriceUnit]| -> u128 {
             let price = |unit: &PriceUnit| self.price(*unit, tier, input_tokens);
@@ -234,6 +287,7 @@ impl Rates {
         let output = [P::Output, P::Reasoning, P::AudioOutput, P::ImageOutput];
         let total = (u128::from(input_tokens) * highest(&input))
             .saturating_add(u128::from(output_tokens) * highest(&output))
+            .saturating_add(self.pieces(pieces, tier))
             .saturating_add(highest(&[P::Request]));
         money(total)
     }
@@ -329,6 +383,52 @@ mod tests {
             20_000
         );
         assert!(plain.bound(1000, 100, ServiceTier::Standard).picodollars() >= 20_000);
+    }
+
+    #[test]
+    fn pieces_are_billed_where_tokens_are_not() {
+        let standard = ServiceTier::Standard;
+        let pieces = Pieces {
+            images: 2,
+            audio_ms: 1_500,
+            characters: 10,
+            queries: 1,
+            ..Pieces::default()
+        };
+        let cost = |prices: &str, usage: &Usage, pieces: &Pieces| {
+            let rates = Rates::parse(prices).unwrap();
+            let cost = rates.cost_with(usage, pieces, standard);
+            let (input, output) = (usage.input_tokens, usage.output_tokens);
+            assert!(cost <= rates.bound_with(input, output, pieces, standard));
+            cost.picodollars()
+        };
+        let none = Usage::default();
+        assert_eq!(cost("img=40", &none, &pieces), 80);
+        assert_eq!(
+            cost("sec=3", &none, &pieces),
+            5,
+            "parts of a picodollar round up"
+        );
+        assert_eq!(cost("chr=7", &none, &pieces), 70);
+        assert_eq!(cost("i=0 o=0 qry=2000", &none, &pieces), 2_000);
+        let drawn = Usage {
+            input_tokens: 10,
+            output_tokens: 100,
+            ..Usage::default()
+        };
+        let tokens = Pieces {
+            image_input_tokens: 4,
+            image_output_tokens: 100,
+            ..pieces
+        };
+        // Neither twice: the image's tokens have a price.
+        assert_eq!(
+            cost("i=5 ii=10 io=40 img=999", &drawn, &tokens),
+            30 + 40 + 4_000
+        );
+        assert_eq!(cost("i=5 o=20", &drawn, &tokens), 50 + 2_000);
+        assert!(Rates::parse("sec=3").unwrap().has_any());
+        assert!(!Rates::parse("s0=3").unwrap().has_any());
     }
 
     #[test]

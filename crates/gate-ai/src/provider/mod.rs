@@ -127,6 +127,9 @@ pub struct Quirks {
     /// The version of Anthropic's interface that a Messages body has in the model's place, which
     /// only the path names then.
     pub version_in_body: Option<&'static str>,
+    /// Whether an error inside a stream may stand behind other members of a chunk of Chat
+    /// Completions, so that every chunk is searched for one.
+    pub hides_errors: bool,
 }
 
 impl Quirks {
@@ -137,6 +140,7 @@ impl Quirks {
         reasoning: "",
         keep_reasoning: false,
         version_in_body: None,
+        hides_errors: false,
     };
 
     /// The ways of most others that speak Chat Completions.

@@ -42,6 +42,7 @@ pub const KIND: ProviderKind = ProviderKind {
     forwarded_headers: &["http-referer", "x-title"],
     quirks: Quirks {
         reasoning: "reasoning",
+        hides_errors: true,
         ..Quirks::COMPATIBLE
     },
     documentation: "https://openrouter.ai/docs/api-reference/overview",

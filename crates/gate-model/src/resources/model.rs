@@ -79,12 +79,14 @@ pub struct ModelTarget {
     #[serde(default)]
     pub when: Option<String>,
     /// Tokens that fit into its context, the answer included. Calls that are clearly longer pass
-    /// it over. Unknown when left out.
+    /// it over. What the built-in catalogue says when left out, if it knows the model.
     #[serde(default)]
     pub context: Option<u64>,
-    /// What it cannot do; calls that need it pass it over.
+    /// What it cannot do; calls that need it never go there. When left out, calls pass over what
+    /// the built-in catalogue says cannot do it, while another target can; `[]` says that it can do
+    /// everything.
     #[serde(default)]
-    pub lacks: Vec<Capability>,
+    pub lacks: Option<Vec<Capability>>,
     /// What its tokens cost, for `lowest_cost`; what `prices` or the built-in catalogue says when left
     /// out.
     #[serde(default)]

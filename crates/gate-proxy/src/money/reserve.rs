@@ -7,7 +7,7 @@ use bytes::Bytes;
 use gate_ai::Dialect;
 use gate_flow::{Exchange, Fault};
 use gate_model::fault::FaultCode;
-use gate_model::units::Money;
+use gate_model::units::{Money, Pieces};
 use gate_store::books::{Part, Unit};
 use gate_store::ledger::Facts;
 use gate_store::{Account, Books, Hold, Refusal};
@@ -27,6 +27,8 @@ pub struct Asked<'a> {
     pub has_tools: bool,
     /// Most tokens to produce, when that is bounded.
     pub max_tokens: Option<u64>,
+    /// The most that it can come to besides tokens.
+    pub pieces: Option<&'a Pieces>,
     /// How many providers may be paid for the one call: two where it is hedged or continued.
     pub copies: i64,
 }
@@ -214,7 +216,7 @@ impl Most {
             };
         };
         let (input, output) = tariff.tokens(asked.body.map(|body| &**body), asked.max_tokens);
-        let cost = tariff.bound(input, output).picodollars();
+        let cost = tariff.bound(input, output, asked.pieces).picodollars();
         let tokens = input.map_or(u64::MAX, |input| input.saturating_add(output));
         Self {
             cost: Money::from_picodollars(cost.saturating_mul(asked.copies)),

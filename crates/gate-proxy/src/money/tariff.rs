@@ -5,7 +5,7 @@ use gate_ai::prices::{PriceUnit, Prices, Rates, ServiceTier, model_facts};
 use gate_flow::{AiFacts, Tariff};
 use gate_kit::clock::Clock;
 use gate_model::resources::{Price, TokenKind, TokenPrice};
-use gate_model::units::Money;
+use gate_model::units::{Money, Pieces};
 
 /// Output tokens of a call where neither the request nor the catalogue bounds them.
 const OUTPUT_MAX: u64 = 131_072;
@@ -41,11 +41,11 @@ impl ModelTariff {
             None => facts.prices,
         };
         let now = clock.unix().as_secs();
-        let counts = |prices: &Prices| prices.at(now).is_some_and(Rates::has_tokens);
+        let counts = |prices: &Prices| prices.at(now).is_some_and(Rates::has_any);
         let prices = prices.filter(counts);
         let unchanging = prices.as_ref().and_then(Prices::unchanging);
         Ok(Self {
-            flat: unchanging.and_then(Rates::flat),
+            flat: unchanging.filter(|r| r.has_tokens()).and_then(Rates::flat),
             prices,
             input_max: facts.input_tokens_max,
             output_max: facts.output_tokens_max,
@@ -53,7 +53,7 @@ impl ModelTariff {
         })
     }
 
-    /// Whether tokens have a price.
+    /// Whether calls have a price.
     #[must_use]
     pub const fn is_known(&self) -> bool {
         self.prices.is_some()
@@ -94,14 +94,19 @@ impl ModelTariff {
         )
     }
 
-    /// The most that so many tokens can cost; without bound where there is no price.
+    /// The most that so many tokens and pieces can cost; without bound where there is no price.
     #[must_use]
-    pub fn bound(&self, input: Option<u64>, output: u64) -> Money {
-        let (Some(rates), Some(input)) = (self.rates(), input) else {
+    pub fn bound(&self, input: Option<u64>, output: u64, pieces: Option<&Pieces>) -> Money {
+        let Some(rates) = self.rates() else {
             return Money::MAX;
         };
+        let Some(input) = input.or_else(|| (!rates.has_tokens()).then_some(0)) else {
+            return Money::MAX;
+        };
+        let none = Pieces::default();
+        let pieces = pieces.unwrap_or(&none);
         let tiers = [ServiceTier::Standard, ServiceTier::Priority];
-        let bounds = tiers.map(|tier| rates.bound(input, output, tier));
+        let bounds = tiers.map(|tier| rates.bound_with(input, output, pieces, tier));
         bounds.into_iter().max().unwrap_or(Money::MAX)
     }
 
@@ -135,13 +140,22 @@ pub fn usage_of(facts: &AiFacts) -> Option<Usage> {
 impl Tariff for ModelTariff {
     // Once per call, when it has ended.
     fn cost(&self, facts: &AiFacts) -> Option<Money> {
+        if let Some(pieces) = &facts.pieces {
+            let usage = usage_of(facts).unwrap_or_default();
+            return Some(
+                self.rates()?
+                    .cost_with(&usage, pieces, ServiceTier::Standard),
+            );
+        }
         if let Some(flat) = &self.flat
             && let Some(cost) = flat_cost(flat, facts)
         {
             return Some(cost);
         }
         let usage = usage_of(facts)?;
-        Some(self.rates()?.cost(&usage, ServiceTier::Standard))
+        let rates = self.rates()?;
+        let cost = || rates.cost(&usage, ServiceTier::Standard);
+        rates.has_tokens().then(cost)
     }
 }
 
@@ -238,7 +252,7 @@ mod tests {
         assert_eq!(tariff.cost(&facts).unwrap().to_string(), "0.002085");
         let (input, output) = tariff.tokens(Some(b"{}"), None);
         assert_eq!((input, output), (Some(2_050), 16_384));
-        assert!(tariff.bound(input, output) > tariff.cost(&facts).unwrap());
+        assert!(tariff.bound(input, output, None) > tariff.cost(&facts).unwrap());
         let listed = ModelTariff::new("openai", "gpt-4o", None, &Clock::System).unwrap();
         let prices = listed.per_million().unwrap();
         assert!((prices.input - 2.5).abs() < 1e-9 && (prices.output - 10.0).abs() < 1e-9);
@@ -276,7 +290,7 @@ mod tests {
     #[test]
     fn without_a_price_nothing_is_affordable() {
         let tariff = ModelTariff::new("openai", "no-such-model", None, &Clock::System).unwrap();
-        assert!(!tariff.is_known() && tariff.bound(Some(1), 1) == Money::MAX);
+        assert!(!tariff.is_known() && tariff.bound(Some(1), 1, None) == Money::MAX);
         let with = AiFacts {
             input_tokens: Some(1),
             ..AiFacts::default()

@@ -3,7 +3,8 @@
 use super::endpoint::{Endpoint, InFlight};
 use super::pool::Pool;
 use super::{Deadlines, Upstream};
-use gate_flow::{Fault, InterimSink};
+use gate_flow::{Attempt, Fault, InterimSink};
+use gate_kit::clock::Moment;
 use gate_kit::http::{
     Body, BodyError, BodyErrorKind, BodyStream, Frame, Request, RequestHead, ResponseHead, Scheme,
 };
@@ -14,6 +15,7 @@ use gate_net::connection::client::{Answer, ClientConnection, ClientError, Client
 use gate_net::http1;
 use gate_net::http2::{Http2Client, Http2ClientOptions};
 use std::future::poll_fn;
+use std::ops::Range;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -51,6 +53,35 @@ impl Failure {
             reused: false,
         }
     }
+}
+
+/// The row about one try that took the time `took`, in the record of an exchange that began at
+/// `began`.
+#[inline]
+pub(crate) fn row(
+    endpoint: &Endpoint,
+    result: &Result<Answered, Failure>,
+    took: Range<Moment>,
+    began: Moment,
+) -> Attempt {
+    let (status, fault, reused) = match result {
+        Ok(answered) => (answered.head.status, None, answered.reused),
+        Err(failure) => (0, Some(failure.fault.code), failure.reused),
+    };
+    Attempt {
+        endpoint: endpoint.address.clone(),
+        status,
+        fault,
+        started: took.start.since(began),
+        duration: took.end.since(took.start),
+        reused,
+    }
+}
+
+/// Whether a provider's endpoint is to blame for how a try ended.
+#[inline]
+pub(crate) fn is_blamed(row: &Attempt) -> bool {
+    row.fault.is_some() || matches!(row.status, 500..=504)
 }
 
 /// Sends one request to one endpoint. `body` is taken only once a connection is there, so that a

@@ -13,16 +13,16 @@ pub mod health;
 pub mod pick;
 pub mod pool;
 
-use attempt::{Answered, Failure, attempt};
+use attempt::{Answered, Failure, attempt, row};
 use budget::RetryBudget;
 use bytes::Bytes;
 use connector::Connector;
 use endpoint::Endpoint;
-use gate_flow::{Attempt, Exchange, Fault};
+use gate_flow::{Exchange, Fault};
 use gate_kit::clock::{Clock, Moment};
 use gate_kit::http::{Body, BodyError, BodyStream, Chunk, Frame, HeaderId, RequestHead, Response};
 use gate_kit::random;
-use gate_model::fault::FaultCode;
+use gate_model::fault::{FaultCode, FaultSource};
 use gate_model::resources::{Balance, HashBy, RetryOn, Upstream as Settings};
 use pick::{Picker, hash_of};
 use smallvec::SmallVec;
@@ -375,21 +375,11 @@ impl Upstream {
             result,
         } = judged;
         let now = self.clock.now();
-        let (status, fault, reused) = match &result {
-            Ok(answered) => (answered.head.status, None, answered.reused),
-            Err(failure) => (0, Some(failure.fault.code), failure.reused),
-        };
-        exchange.record.attempts.push(Attempt {
-            endpoint: endpoint.address.clone(),
-            status,
-            fault,
-            started: started.since(exchange.record.started),
-            duration: now.since(started),
-            reused,
-        });
-        let blamed = matches!(status, 502..=504)
-            || fault.is_some_and(|code| code.source() == gate_model::fault::FaultSource::Upstream);
+        let row = row(&endpoint, &result, started..now, exchange.record.started);
+        let is_upstreams = |code: FaultCode| code.source() == FaultSource::Upstream;
+        let blamed = matches!(row.status, 502..=504) || row.fault.is_some_and(is_upstreams);
         self.note(&endpoint, blamed);
+        exchange.record.attempts.push(row);
         let reason = match &result {
             Ok(answered) => match answered.head.status {
                 502..=504 => Some(RetryOn::Unavailable),

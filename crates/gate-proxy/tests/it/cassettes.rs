@@ -2,7 +2,7 @@
 
 use crate::support::{Gateway, Upstream, read_answer};
 use serde_json::Value;
-use std::io::{BufReader, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -212,6 +212,11 @@ impl Caller {
             body.len()
         );
         self.stream.get_mut().write_all(request.as_bytes()).unwrap();
+    }
+
+    /// Waits until an answer begins.
+    pub(crate) fn first_byte(&mut self) {
+        assert!(!self.stream.fill_buf().unwrap().is_empty());
     }
 
     /// Reads one answer.

@@ -376,6 +376,74 @@ fn a_service_accounts_key_is_exchanged_for_a_token_once() {
 }
 
 #[test]
+fn tokens_are_renewed_before_they_run_out() {
+    let made = std::sync::atomic::AtomicUsize::new(0);
+    let source = Upstream::http(move |_, _| {
+        let number = made.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        // The shortest life that is believed is ten seconds; it is renewed after eight.
+        ok(&format!(
+            r#"{{"access_token":"token-{number}","expires_in":1}}"#
+        ))
+    });
+    let (file, _) = key_file(&source);
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key.json"), file).unwrap();
+    let provider = Provider::with(streamed(STREAM));
+    let settings = vertex(&provider, "{ file: key.json }");
+    let gateway = Gateway::start_in(folder.path(), &document(&settings, "gemini-9")).unwrap();
+    let mut caller = Caller::new(&gateway);
+    let mut shown = || {
+        let body = r#"{"contents":[{"parts":[{"text":"a"}]}]}"#;
+        let answer = caller.post("/v1beta/models/alias:streamGenerateContent?alt=sse", body);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        provider.last().head
+    };
+    let began = std::time::Instant::now();
+    assert!(shown().contains("token-0"));
+    // No call fails or waits while the next token is fetched beside it.
+    loop {
+        let asked = std::time::Instant::now();
+        let head = shown();
+        assert!(asked.elapsed() < std::time::Duration::from_secs(2));
+        if head.contains("token-1") {
+            break;
+        }
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(20),
+            "{head}"
+        );
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert!(began.elapsed() >= std::time::Duration::from_secs(7));
+}
+
+#[test]
+fn an_access_token_in_a_file_is_read_again_when_the_file_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "first-token").unwrap();
+    let provider = Provider::with(streamed(STREAM));
+    let settings = vertex(&provider, "{ file: token }");
+    let yaml = document(&settings, "gemini-9");
+    let gateway = Gateway::start_in(folder.path(), &yaml).unwrap();
+    let mut caller = Caller::new(&gateway);
+    let mut shows = |token: &str| {
+        let body = r#"{"contents":[{"parts":[{"text":"a"}]}]}"#;
+        caller.post("/v1beta/models/alias:streamGenerateContent?alt=sse", body);
+        let head = provider.last().head;
+        head.contains(&format!("authorization: Bearer {token}"))
+    };
+    assert!(shows("first-token") && !gateway.process.secrets_changed());
+    // A file that is just being written is left alone.
+    std::fs::remove_file(&path).unwrap();
+    assert!(!gateway.process.secrets_changed());
+    std::fs::write(&path, "second-token").unwrap();
+    assert!(gateway.process.secrets_changed() && !gateway.process.secrets_changed());
+    gateway.reload(&yaml).unwrap();
+    assert!(shows("second-token") && !gateway.process.secrets_changed());
+}
+
+#[test]
 fn without_a_token_nothing_reaches_the_provider() {
     let source = Upstream::http(|_, _| {
         "HTTP/1.1 400 Bad\r\ncontent-length: 25\r\n\r\n{\"error\":\"invalid_grant\"}".into()

@@ -2,7 +2,7 @@
 
 use crate::cassettes::Caller;
 use crate::misbehaviour::{chunk, ending, piece, stream_request, streaming};
-use crate::routing::{gateway, reply, request};
+use crate::routing::{Rows, document, gateway, reply, request};
 use crate::support::{Upstream, eventually, ok};
 use std::io::{Read, Write};
 use std::sync::mpsc;
@@ -54,6 +54,38 @@ fn a_slow_first_token_is_overtaken_and_the_slow_call_is_cancelled() {
         counter(&metrics, "tidegate_ai_hedges_total") == 1
             && counter(&metrics, "tidegate_ai_hedges_won_total") == 1
     });
+}
+
+#[test]
+fn the_record_has_the_cancelled_call_with_estimated_tokens() {
+    let slow = streaming(|stream| {
+        let _ = stream.set_read_timeout(Some(Duration::from_secs(8)));
+        let _ = stream.read(&mut [0; 1]);
+    });
+    let fast = quick("fast");
+    let model = "strategy: { priority: {} }\nhedge: { after: 50ms }\n\
+                 targets: [{ provider: p0, model: a }, { provider: p1, model: b }]";
+    let yaml = document(&[slow.address, fast.address], "[{ env: KEY }]", model);
+    let (gateway, rows) = Rows::of(&yaml);
+    Caller::new(&gateway).post(CHAT, &stream_request());
+    let row = rows.only();
+    let detours = &row["ai"]["detours"];
+    assert_eq!(
+        (&detours["hedges"], &detours["hedge_won"]),
+        (&1.into(), &true.into())
+    );
+    let leg = &detours["legs"][0];
+    assert_eq!(
+        (&leg["provider"], &leg["end"]),
+        (&"p0".into(), &"hedge_lost".into())
+    );
+    assert_eq!(
+        (&leg["estimated"], &leg["output_tokens"]),
+        (&true.into(), &0.into())
+    );
+    assert!(leg["input_tokens"].as_u64() > Some(0), "{row}");
+    assert_eq!(row["ai"]["provider"], "p1");
+    assert_eq!(row["attempts"].as_array().unwrap().len(), 2);
 }
 
 #[test]

@@ -169,13 +169,48 @@ fn an_endless_stream_ends_when_its_time_is_over() {
     let answer = Caller::new(&gateway).post(CHAT, &stream_request());
     assert!(started.elapsed() < Duration::from_secs(5));
     assert_eq!(last_data(&answer)["error"]["code"], "upstream_timeout");
-    eventually("nothing is in flight", || {
-        gateway
-            .metrics()
-            .lines()
-            .any(|line| line.starts_with("tidegate_exchanges") && line.ends_with(" 0"))
-            || !gateway.metrics().contains("tidegate_exchanges ")
+    eventually("nothing is open", || nothing_is_open(&gateway));
+}
+
+/// Whether no exchange and no connection to a provider is open.
+pub(crate) fn nothing_is_open(gateway: &Gateway) -> bool {
+    let metrics = gateway.metrics();
+    let is_zero = |name: &str| metrics.lines().any(|line| line == format!("{name} 0"));
+    is_zero("tidegate_exchanges_open") && is_zero("tidegate_upstream_connections_open")
+}
+
+#[test]
+fn sixty_broken_streams_leave_nothing_open() {
+    let calls = std::sync::atomic::AtomicUsize::new(0);
+    let provider = streaming(move |stream| {
+        let event = chunk(&piece("x"));
+        match calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst) % 4 {
+            0 => drop(stream.write_all(&event.as_bytes()[..event.len() / 2])),
+            1 => {
+                let _ = stream.write_all(b"zz\r\n");
+                until_closed(stream);
+            }
+            2 => drop(until_closed(stream)),
+            _ => {
+                while stream.write_all(event.as_bytes()).is_ok() {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            }
+        }
     });
+    let gateway = one(&provider, "idle: 200ms\ntotal: 2s");
+    let mut callers: Vec<Caller> = (0..60)
+        .map(|_| {
+            let mut caller = Caller::new(&gateway);
+            caller.send(CHAT, &stream_request());
+            caller
+        })
+        .collect();
+    for caller in &mut callers {
+        let answer = caller.receive();
+        assert!(last_data(&answer)["error"].is_object(), "{}", answer.text());
+    }
+    eventually("nothing is open", || nothing_is_open(&gateway));
 }
 
 #[test]

@@ -24,13 +24,13 @@ const COST: i64 = 1_100_000_000;
 /// What is reserved: 2,048 and the request's bytes of input, and 100 tokens of output.
 const MOST: i64 = (2_048 + REQUEST.len() as i64) * 1_000_000 + 200_000_000;
 
-struct Ledger {
+pub(crate) struct Ledger {
     folder: tempfile::TempDir,
-    gateway: Gateway,
+    pub(crate) gateway: Gateway,
 }
 
 /// SHA-256 of `secret`.
-fn digest(secret: &str) -> String {
+pub(crate) fn digest(secret: &str) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, secret.as_bytes());
     digest
         .as_ref()
@@ -55,13 +55,17 @@ fn document(one: SocketAddr, two: SocketAddr, store: &str, more: &str) -> String
     )
 }
 
-const SQLITE: &str = "engine: { sqlite: { path: ledger.db } }";
+pub(crate) const SQLITE: &str = "engine: { sqlite: { path: ledger.db } }";
 
 impl Ledger {
     fn start(one: SocketAddr, two: SocketAddr, more: &str) -> Self {
+        Self::of(&document(one, two, SQLITE, more))
+    }
+
+    /// A gateway with this document, whose store is [`SQLITE`].
+    pub(crate) fn of(yaml: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let yaml = document(one, two, SQLITE, more);
-        let gateway = Gateway::start_in(folder.path(), &yaml).unwrap_or_else(|e| panic!("{e}"));
+        let gateway = Gateway::start_in(folder.path(), yaml).unwrap_or_else(|e| panic!("{e}"));
         Self { folder, gateway }
     }
 
@@ -75,7 +79,7 @@ impl Ledger {
         self.caller().post(CHAT, body)
     }
 
-    fn usage(&self, by: &[UsageBy]) -> Vec<UsageRow> {
+    pub(crate) fn usage(&self, by: &[UsageBy]) -> Vec<UsageRow> {
         let query = UsageQuery {
             by: by.to_vec(),
             since_ms: 0,
@@ -91,7 +95,7 @@ impl Ledger {
     }
 
     /// Waits until so much is settled in a budget.
-    fn settles(&self, budget: &str, amount: i64) {
+    pub(crate) fn settles(&self, budget: &str, amount: i64) {
         eventually(&format!("{amount} is settled in {budget}"), || {
             self.balance(budget)
                 .is_some_and(|row| row.settled == amount)
@@ -268,7 +272,8 @@ fn broken_streams_are_charged_as_estimates() {
     });
     let row = &ledger.usage(&[UsageBy::Model])[0];
     assert_eq!((row.calls, row.estimated), (1, 1), "{row:?}");
-    assert!((1..=9).contains(&row.output_tokens), "{row:?}");
+    // Two words by their bytes, or as many as a fast provider writes in the time that it took.
+    assert!((1..=400).contains(&row.output_tokens), "{row:?}");
     assert_eq!(ledger.balance("b").unwrap().settled, row.cost_picodollars);
 }
 

@@ -2,7 +2,7 @@
 
 use crate::cassettes::Caller;
 use crate::misbehaviour::{chunk, ending, last_data, piece, stream_request, streaming};
-use crate::routing::{document, gateway};
+use crate::routing::{Rows, document, gateway};
 use crate::support::{Gateway, Upstream, eventually, read_request};
 use serde_json::Value;
 use std::io::Write;
@@ -82,6 +82,36 @@ fn a_cut_stream_goes_on_with_the_text_so_far_as_prefill() {
     eventually("the seam is counted", || {
         counted(&gateway, "tidegate_ai_seams_total")
     });
+}
+
+#[test]
+fn the_record_has_the_seam_and_the_broken_call() {
+    let first = breaking(format!("{}{}", piece("one "), piece("two ")));
+    let (second, _) = going_on(format!("{}{}", piece("three"), ending()));
+    let yaml = document(&[first.address, second.address], "[{ env: KEY }]", TWO);
+    let (gateway, rows) = Rows::of(&yaml);
+    Caller::new(&gateway).post(CHAT, &stream_request());
+    let row = rows.only();
+    let (ai, detours) = (&row["ai"], &row["ai"]["detours"]);
+    assert_eq!(
+        (&ai["provider"], &row["outcome"]),
+        (&"p1".into(), &"complete".into())
+    );
+    let seam = &detours["seams"][0];
+    assert_eq!(
+        (&seam["provider"], &seam["text_bytes"]),
+        (&"p1".into(), &8.into())
+    );
+    let leg = &detours["legs"][0];
+    assert_eq!(
+        (&leg["provider"], &leg["end"]),
+        (&"p0".into(), &"broken".into())
+    );
+    assert_eq!(
+        (&leg["estimated"], &leg["output_tokens"]),
+        (&true.into(), &2.into())
+    );
+    assert_eq!(detours["attempts"].as_array().unwrap().len(), 1);
 }
 
 #[test]

@@ -37,6 +37,41 @@ pub(crate) fn gateway(providers: &[SocketAddr], model: &str) -> Gateway {
     Gateway::start(&document(providers, "[{ env: KEY }]", model))
 }
 
+/// The access log of a gateway.
+pub(crate) struct Rows(tempfile::TempDir);
+
+impl Rows {
+    /// Starts a gateway of one worker that keeps one.
+    pub(crate) fn of(yaml: &str) -> (Gateway, Self) {
+        let folder = tempfile::tempdir().unwrap();
+        let log = "{ workers: 1, access_log: { to: { file: { path: access.log } } } }";
+        let yaml = yaml.replace("{ workers: 1 }", log);
+        let gateway = Gateway::start_in(folder.path(), &yaml).unwrap_or_else(|e| panic!("{e}"));
+        (gateway, Self(folder))
+    }
+
+    /// How many rows there are so far.
+    pub(crate) fn count(&self) -> usize {
+        let text = std::fs::read(self.0.path().join("access.log"));
+        let text = text.unwrap_or_default();
+        text.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    /// The rows behind the first `count`.
+    pub(crate) fn after(&self, count: usize) -> Vec<serde_json::Value> {
+        let text = std::fs::read_to_string(self.0.path().join("access.log"));
+        let text = text.unwrap_or_default();
+        let rows = text.lines().skip(count).map(serde_json::from_str);
+        rows.map_while(Result::ok).collect()
+    }
+
+    /// The only row, once it is written.
+    pub(crate) fn only(&self) -> serde_json::Value {
+        crate::support::eventually("the row is written", || self.count() == 1);
+        self.after(0).remove(0)
+    }
+}
+
 pub(crate) fn document(providers: &[SocketAddr], credentials: &str, model: &str) -> String {
     let one = |(index, address): (usize, &SocketAddr)| {
         format!(

@@ -42,7 +42,11 @@ impl Attributes {
 
 /// The exchange's span, then one for each try.
 pub(super) fn spans(row: &Row) -> impl Iterator<Item = Span> {
-    let attempts = row.record.attempts.iter().enumerate();
+    let ai = row.record.ai.as_ref();
+    let detours = ai.and_then(|ai| ai.detours.as_ref());
+    // Those that went on with a broken stream came after the exchange's own.
+    let later = detours.map_or(&[][..], |detours| &detours.later_attempts);
+    let attempts = row.record.attempts.iter().chain(later).enumerate();
     let children = attempts.map(|(position, attempt)| attempt_span(row, position, attempt));
     std::iter::once(exchange_span(row)).chain(children)
 }

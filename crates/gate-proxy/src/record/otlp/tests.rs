@@ -111,6 +111,9 @@ fn an_exchange_becomes_a_server_span_with_a_client_span_per_try() {
     retried
         .attempts
         .insert(0, attempt("[::1]:80", 0, Some(FaultCode::UpstreamReset)));
+    let went_on = attempt("[::1]:81", 200, None);
+    let ai = retried.ai.as_mut().expect("a call of a model");
+    ai.detours().later_attempts.push(went_on);
     exporter.push(item(retried, false));
     assert!(exporter.close(Duration::from_secs(10)));
     let (line, fields, body) = exports.recv().expect("an export");
@@ -119,8 +122,8 @@ fn an_exchange_becomes_a_server_span_with_a_client_span_per_try() {
     assert_eq!(fields["x-tenant"], "shop");
     let (resource, spans) = spans(&body);
     assert_eq!(resource["service.name"], "edge");
-    let [server, first, second] = &spans[..] else {
-        panic!("three spans: {spans:?}")
+    let [server, first, second, third] = &spans[..] else {
+        panic!("four spans: {spans:?}")
     };
     assert_eq!((server.name.as_str(), server.kind), ("GET ai", 2));
     assert_eq!(
@@ -157,7 +160,8 @@ fn an_exchange_becomes_a_server_span_with_a_client_span_per_try() {
     ] {
         assert_eq!(shown.get(key).map(String::as_str), Some(value), "{key}");
     }
-    for (position, (span, failed)) in [(first, true), (second, false)].into_iter().enumerate() {
+    let tries = [(first, true), (second, false), (third, false)];
+    for (position, (span, failed)) in tries.into_iter().enumerate() {
         let context = record().trace;
         assert_eq!(
             span.span_id,
@@ -177,7 +181,8 @@ fn an_exchange_becomes_a_server_span_with_a_client_span_per_try() {
         (&*shown["error.type"], &*shown["server.address"]),
         ("upstream_reset", "::1")
     );
-    assert_eq!(exporter.counts(), (3, 0, 0));
+    assert_eq!(facts(&third.attributes)["server.port"], "81");
+    assert_eq!(exporter.counts(), (4, 0, 0));
 }
 
 #[test]

@@ -33,12 +33,15 @@ pub(super) fn answer(
             }
         }
     }
-    let native = target.spoken(call.dialect) == call.dialect;
+    if let Some(other) = call.other {
+        return other.answer(exchange, call, target, tap, got);
+    }
+    let native = call.is_native(target);
     let (response, losses) = match (native, got.is_stream) {
         (_, true) if call.model.resume && !call.is_json_list() => {
             resumable(exchange, call, target, tap, got)
         }
-        (true, true) => native_stream(exchange, call, tap, got),
+        (true, true) => native_stream(exchange, call, target, tap, got),
         (true, false) => native_whole(call, target, &tap, got),
         (false, true) => translated_stream(exchange, call, target, tap, got),
         (false, false) => translated_whole(call, target, &tap, got)?,
@@ -51,12 +54,14 @@ pub(super) fn answer(
 fn native_stream(
     exchange: &Exchange,
     call: &Call<'_>,
+    target: &ProviderTarget,
     tap: Tap,
     mut got: Got,
 ) -> (Response, Vec<Loss>) {
     keep_for_caller(&mut got.head.headers);
     let strips = got.outgoing.strip_usage_chunk;
-    let mut stream = StreamTap::new(call.dialect, strips);
+    let hides_errors = target.provider.hides_errors();
+    let mut stream = StreamTap::new(call.dialect, strips).hiding_errors(hides_errors);
     if call.is_json_list() {
         stream = stream.in_json_list();
     }
@@ -95,7 +100,7 @@ fn resumable(
     tap: Tap,
     mut got: Got,
 ) -> (Response, Vec<Loss>) {
-    match target.spoken(call.dialect) == call.dialect {
+    match call.is_native(target) {
         true => keep_for_caller(&mut got.head.headers),
         false => got.head.headers = stream_headers(call),
     }
@@ -154,7 +159,7 @@ fn translated_stream(
 ) -> (Response, Vec<Loss>) {
     got.head.headers = stream_headers(call);
     let translator = StreamTranslator::new(
-        target.spoken(call.dialect),
+        target.spoken(call.operation),
         call.dialect,
         &call.facts.model,
         &got.outgoing.options,
@@ -180,7 +185,7 @@ fn translated_whole(
         _ => &empty,
     };
     let translated = translate_response(
-        target.spoken(call.dialect),
+        target.spoken(call.operation),
         call.dialect,
         whole,
         &call.facts.model,
@@ -214,7 +219,7 @@ pub(super) fn keep_for_caller(headers: &mut Headers) {
 }
 
 /// Says in a header and in the record what could not be carried over.
-fn report_losses(exchange: &Exchange, headers: &mut Headers, losses: &[Loss]) {
+pub(super) fn report_losses(exchange: &Exchange, headers: &mut Headers, losses: &[Loss]) {
     if losses.is_empty() {
         return;
     }

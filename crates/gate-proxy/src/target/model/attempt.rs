@@ -101,5 +101,5 @@ pub(super) fn note_provider(exchange: &Exchange, call: &Call<'_>, target: &Provi
     ai.provider_kind = target.provider.kind.telemetry_name;
     ai.provider_model = Some(target.model.clone());
     ai.tariff.clone_from(&target.tariff);
-    ai.translated = target.spoken(call.dialect) != call.dialect;
+    ai.translated = !call.is_native(target);
 }

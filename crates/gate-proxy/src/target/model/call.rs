@@ -7,6 +7,7 @@
 use super::attempt::{self, Bad, Tried};
 use super::candidates::{Candidates, candidates, lane};
 use super::hedge::{self, Runner};
+use super::operation::Other;
 use super::room::{self, Room};
 use super::{Addressed, Model, ProviderTarget, Road, may_use};
 use crate::money::reserve::Asked;
@@ -34,7 +35,12 @@ const TOKEN_BYTES: usize = 4;
 
 /// A request that has been read.
 pub(super) struct Call<'a> {
+    /// The caller's; of an operation that is no conversation, the one its errors are told in.
     pub(super) dialect: Dialect,
+    /// What is asked for.
+    pub(super) operation: Operation,
+    /// What is asked for besides, where it is no conversation.
+    pub(super) other: Option<&'a Other>,
     pub(super) body: Bytes,
     pub(super) facts: RequestFacts,
     pub(super) model: &'a Arc<Model>,
@@ -65,7 +71,17 @@ impl Call<'_> {
 
     /// Tokens of the input, estimated.
     pub(super) fn tokens(&self) -> u64 {
-        (self.facts.messages_span.len() / TOKEN_BYTES) as u64
+        let bytes = match self.other {
+            None => self.facts.messages_span.len(),
+            Some(other) => other.text_bytes(self),
+        };
+        (bytes / TOKEN_BYTES) as u64
+    }
+
+    /// Whether a target is sent what the caller asks for in the caller's own format.
+    pub(super) fn is_native(&self, target: &ProviderTarget) -> bool {
+        let road = target.road(self.operation);
+        road.is_some_and(|road| road.sent == self.operation)
     }
 }
 
@@ -114,6 +130,7 @@ pub(super) async fn converse(
         body: Some(&body),
         has_tools: facts.has_tools,
         max_tokens: facts.max_tokens,
+        pieces: None,
         // The other runner of a race, or whoever continues a stream, is paid as well.
         copies: if model.hedge.is_some() || model.resume {
             2
@@ -123,18 +140,15 @@ pub(super) async fn converse(
     };
     model.treasury.reserve(exchange, &asked).await?;
     let total = exchange.overrides.total.unwrap_or(model.total);
+    let clock = exchange.services.clock();
     let call = Call {
         dialect,
+        operation: Operation::Conversation(dialect),
+        other: None,
         body,
         facts,
         model: &model,
-        deadline: (!total.is_zero()).then(|| {
-            exchange
-                .services
-                .clock()
-                .deadline(exchange.moment, total)
-                .into()
-        }),
+        deadline: (!total.is_zero()).then(|| clock.deadline(exchange.moment, total).into()),
         query: match dialect {
             Dialect::GenerateContent => exchange.request.head.query().map(str::to_owned),
             _ => None,
@@ -167,7 +181,8 @@ struct Progress {
     too_short: Option<u64>,
 }
 
-async fn answer(exchange: &mut Exchange, call: &Call<'_>) -> Result<Response, Fault> {
+/// Tries the model's targets until one answers.
+pub(super) async fn answer(exchange: &mut Exchange, call: &Call<'_>) -> Result<Response, Fault> {
     let mut progress = Progress::default();
     let mut held = None;
     let mut rounds = 0;

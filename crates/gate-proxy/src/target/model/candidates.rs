@@ -1,14 +1,15 @@
 //! Which targets may take a call, in which order, and with which credential.
 //!
 //! A target is no candidate when its condition does not hold or it lacks what the call needs. One
-//! that rests (benched, out of headroom) or seems too short is passed over while another can take
-//! the call, and is the last resort when none can: being passed over is never a reason to refuse.
+//! that rests (benched, out of headroom), seems too short or probably lacks it is passed over while
+//! another can take the call, and is the last resort when none can: being passed over is never a
+//! reason to refuse.
 
 use super::call::{Call, detour, is_barred};
 use super::strategy::{self, Candidate};
 use super::{Model, ProviderTarget};
 use crate::upstream::pick::hash_of;
-use gate_ai::{Operation, prompt_prefix};
+use gate_ai::prompt_prefix;
 use gate_flow::{Exchange, Fault, Needs};
 use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
@@ -40,7 +41,7 @@ pub(super) fn candidates<'m>(
         if is_barred(exchange, target) {
             continue;
         }
-        if target.road(Operation::Conversation(call.dialect)).is_none() {
+        if target.road(call.operation).is_none() {
             unserved += 1;
             continue;
         }
@@ -49,12 +50,15 @@ pub(super) fn candidates<'m>(
         {
             continue;
         }
-        if let Some(capability) = lacks(target, &needs) {
+        if let Some(capability) = lacking_of(&target.facts.lacks, &needs) {
             lacking = Some(capability);
             continue;
         }
         let total = needs.tokens.saturating_add(needs.max_tokens.unwrap_or(0));
-        let free = match target.facts.is_too_short_for(total) {
+        // Many texts in one request need not fit into the context together.
+        let is_too_short = call.other.is_none() && target.facts.is_too_short_for(total);
+        let is_doubtful = is_too_short || lacking_of(&target.facts.doubts, &needs).is_some();
+        let free = match is_doubtful {
             true => Moment(u64::MAX),
             false => free_from(target, needs.tokens),
         };
@@ -94,7 +98,12 @@ fn in_order<'m>(call: &Call<'m>, needs: &Needs, awake: &[usize]) -> Candidates<'
         Strategy::PromptPrefix { messages } => prefix_hash(call, messages as usize),
         _ => 0,
     };
-    let order = strategy::order(&model.strategy, &mut known, prefix);
+    let strategy = match (&model.strategy, call.other) {
+        // Only conversations have a beginning in common.
+        (Strategy::PromptPrefix { .. }, Some(_)) => &Strategy::Weighted {},
+        (strategy, _) => strategy,
+    };
+    let order = strategy::order(strategy, &mut known, prefix);
     let fallbacks = awake.iter().filter(|index| **index >= model.shared);
     order
         .iter()
@@ -127,13 +136,14 @@ fn needs(exchange: &Exchange, call: &Call<'_>) -> Needs {
     if let Some(known) = known {
         return known;
     }
-    let looks = |target: &ProviderTarget| target.when.is_some() || !target.facts.fits_all();
+    let looks = |target: &ProviderTarget| target.when.is_some() || target.facts.minds_images();
     let needs = Needs {
         tokens: call.tokens(),
         max_tokens: call.facts.max_tokens,
         tools: call.facts.has_tools,
         // A search through the whole request, for models that ask for it.
-        vision: call.model.targets.iter().any(looks)
+        vision: call.other.is_none()
+            && call.model.targets.iter().any(looks)
             && call.facts.has_images(call.dialect, &call.body),
     };
     if let Some(ai) = &exchange.ai {
@@ -142,8 +152,9 @@ fn needs(exchange: &Exchange, call: &Call<'_>) -> Needs {
     needs
 }
 
-fn lacks(target: &ProviderTarget, needs: &Needs) -> Option<Capability> {
-    let lacking = target.facts.lacks.iter().find(|lacked| match lacked {
+/// The first of these capabilities that the call needs.
+fn lacking_of(absent: &[Capability], needs: &Needs) -> Option<Capability> {
+    let lacking = absent.iter().find(|absent| match absent {
         Capability::Tools => needs.tools,
         Capability::Vision => needs.vision,
     });

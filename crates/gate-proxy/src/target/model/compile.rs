@@ -92,8 +92,8 @@ impl Model {
 }
 
 impl Model {
-    /// The targets for operations other than conversations, in the order to try: one drawn by
-    /// weight, the other weighted ones, the fallbacks. Strategies are about conversations.
+    /// All targets that take part, for what a provider keeps: one drawn by weight, the other
+    /// weighted ones, the fallbacks.
     pub(super) fn drawn(&self) -> Vec<&ProviderTarget> {
         let takes_part = |index: &usize| self.targets[*index].weight > 0 || *index >= self.shared;
         let (shared, fallback): (Vec<usize>, Vec<usize>) = (0..self.targets.len())
@@ -294,7 +294,7 @@ fn target(
         roads: roads(provider, &written.model),
         weight: written.weight,
         when,
-        facts: TargetFacts::of(written),
+        facts: TargetFacts::of(written, provider.kind.name),
         identity: hash_of(&identity),
         state: state.get_or_insert(&identity, TargetState::default),
         lanes: provider.credentials.iter().map(lane).collect(),

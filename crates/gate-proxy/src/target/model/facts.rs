@@ -1,7 +1,10 @@
 //! What is known of a provider's model beforehand: its context, what it lacks, its prices.
 //!
-//! Configuration says it, target by target; [`TargetFacts::of`] is the one place that collects it.
+//! Configuration says it, target by target, and the catalogue where that says nothing;
+//! [`TargetFacts::of`] is the one place that collects it. The catalogue may be wrong, so that it
+//! never keeps a call from the only target there is.
 
+use gate_ai::prices::model_facts;
 use gate_model::resources::{Capability, ModelTarget, TokenPrice};
 
 /// What is known of one target.
@@ -11,6 +14,8 @@ pub(super) struct TargetFacts {
     pub(super) context: Option<u64>,
     /// What it cannot do.
     pub(super) lacks: Vec<Capability>,
+    /// What it probably cannot do.
+    pub(super) doubts: Vec<Capability>,
     /// What its tokens cost.
     pub(super) price: Option<TokenPrice>,
 }
@@ -22,18 +27,34 @@ const ANSWER_TOKENS: u64 = 1_000;
 const ESTIMATE_ERROR: f64 = 1.25;
 
 impl TargetFacts {
-    /// What configuration says.
-    pub(super) fn of(written: &ModelTarget) -> Self {
+    /// What configuration and catalogue say of a target whose provider is of this kind.
+    pub(super) fn of(written: &ModelTarget, kind: &str) -> Self {
+        let listed = model_facts(kind, &written.model).unwrap_or_default();
+        // The catalogue has two limits where the context is one: no call that fits is longer than
+        // both together.
+        let output = listed.output_tokens_max.unwrap_or(0);
+        let context = listed
+            .input_tokens_max
+            .map(|input| input.saturating_add(output));
+        let features = [
+            (Capability::Tools, listed.features.tools),
+            (Capability::Vision, listed.features.images),
+        ];
+        let absent = features.iter().filter(|(_, stated)| *stated == Some(false));
         Self {
-            context: written.context,
-            lacks: written.lacks.clone(),
+            context: written.context.or(context),
+            lacks: written.lacks.clone().unwrap_or_default(),
+            doubts: match written.lacks {
+                Some(_) => Vec::new(),
+                None => absent.map(|(capability, _)| *capability).collect(),
+            },
             price: written.price,
         }
     }
 
-    /// Whether nothing of it can keep a call away.
-    pub(super) fn fits_all(&self) -> bool {
-        self.context.is_none() && self.lacks.is_empty()
+    /// Whether it matters for this target if there are images in a call.
+    pub(super) fn minds_images(&self) -> bool {
+        self.lacks.contains(&Capability::Vision) || self.doubts.contains(&Capability::Vision)
     }
 
     /// Whether a call of about so many tokens clearly does not fit.
@@ -62,6 +83,31 @@ mod tests {
         };
         assert!(!facts.is_too_short_for(1_250) && facts.is_too_short_for(1_251));
         assert!(!TargetFacts::default().is_too_short_for(u64::MAX));
+    }
+
+    #[test]
+    fn the_catalogue_says_what_configuration_does_not() {
+        let written = |model: &str| ModelTarget {
+            provider: "p".into(),
+            model: model.into(),
+            weight: 1,
+            when: None,
+            context: None,
+            lacks: None,
+            price: None,
+        };
+        let facts = TargetFacts::of(&written("gpt-3.5-turbo"), "openai");
+        assert_eq!(facts.context, Some(16_385 + 4_096));
+        assert!(facts.lacks.is_empty() && !facts.doubts.contains(&Capability::Tools));
+        let own = ModelTarget {
+            context: Some(9),
+            lacks: Some(Vec::new()),
+            ..written("gpt-3.5-turbo")
+        };
+        let facts = TargetFacts::of(&own, "openai");
+        assert_eq!((facts.context, facts.doubts.len()), (Some(9), 0));
+        let unknown = TargetFacts::of(&written("no-such-model"), "openai");
+        assert_eq!(unknown, TargetFacts::default());
     }
 
     #[test]

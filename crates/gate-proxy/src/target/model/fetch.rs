@@ -12,9 +12,8 @@ use super::room::Room;
 use super::sign::sign;
 use super::state::headroom;
 use super::{Model, ProviderTarget};
-use crate::upstream::attempt::{Answered, Failure, attempt};
+use crate::upstream::attempt::{Answered, Failure, attempt, is_blamed, row};
 use crate::upstream::{Deadlines, Held};
-use gate_ai::Operation;
 use gate_flow::{Attempt, Exchange, Fault, Overrides, Services, TraceContext};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyErrorKind, Chunk, HeaderId, Headers, ResponseHead};
@@ -86,7 +85,7 @@ pub(super) async fn fetch(
     index: usize,
     room: &Room,
 ) -> Fetched {
-    let Some(road) = target.road(Operation::Conversation(call.dialect)) else {
+    let Some(road) = target.road(call.operation) else {
         return Fetched::unsent(Bad::Final(unserved(call.model)));
     };
     let outgoing = match outgoing(origin, call, target) {
@@ -108,7 +107,10 @@ pub(super) async fn fetch(
         Ok(head) => head,
         Err(fault) => return Fetched::unsent(Bad::Final(fault)),
     };
-    if target.spoken(call.dialect) != call.dialect {
+    if let Some(other) = call.other {
+        other.mark(&mut head.headers);
+    }
+    if !call.is_native(target) {
         // What the caller accepts is what it is translated into.
         head.headers.set(HeaderId::Accept, b"*/*");
     }
@@ -134,19 +136,8 @@ pub(super) async fn fetch(
     let mut body = Some(Body::Full(Chunk::Shared(outgoing.body.clone())));
     let result = attempt(upstream, &endpoint, &head, &mut body, &deadlines, None).await;
     let now = clock.now();
-    let (status, fault, reused) = match &result {
-        Ok(answered) => (answered.head.status, None, answered.reused),
-        Err(failure) => (0, Some(failure.fault.code), failure.reused),
-    };
-    let attempt = Some(Attempt {
-        endpoint: endpoint.address.clone(),
-        status,
-        fault,
-        started: started.since(origin.started),
-        duration: now.since(started),
-        reused,
-    });
-    upstream.note(&endpoint, fault.is_some() || matches!(status, 500..=504));
+    let row = row(&endpoint, &result, started..now, origin.started);
+    upstream.note(&endpoint, is_blamed(&row));
     let result = match result {
         Err(failure) => Err(failed(failure)),
         Ok(answered) => {
@@ -177,7 +168,10 @@ pub(super) async fn fetch(
             }
         }
     };
-    Fetched { attempt, result }
+    Fetched {
+        attempt: Some(row),
+        result,
+    }
 }
 
 fn failed(failure: Failure) -> Bad {
@@ -240,7 +234,7 @@ impl Received {
 
     fn is_stream(&self, call: &Call<'_>, target: &ProviderTarget, head: &ResponseHead) -> bool {
         let content_type = head.headers.get(HeaderId::ContentType);
-        content_type.is_some_and(|value| target.spoken(call.dialect).is_stream(value))
+        content_type.is_some_and(|value| target.spoken(call.operation).is_stream(value))
     }
 
     fn got(self, head: ResponseHead, body: Body, is_stream: bool) -> Got {
@@ -275,13 +269,34 @@ impl Received {
                 ));
             }
         }
+        if call.other.is_some() {
+            return Box::pin(self.read_other(call, target, head, body)).await;
+        }
         // One JSON list is a stream, too, though its type does not say so. It is not peeked into.
-        let is_list = call.is_json_list() && target.spoken(call.dialect) == call.dialect;
+        let is_list = call.is_json_list() && target.spoken(call.operation) == call.dialect;
         let is_stream = is_list || self.is_stream(call, target, &head);
         let body = match (is_stream, self.peeks && !is_list) {
             (true, false) => body,
             (true, true) => Box::pin(self.peek(origin, call, target, &head, body)).await?,
             (false, _) => whole(call, body).await?,
+        };
+        Ok(self.got(head, body, is_stream))
+    }
+
+    /// The same of an operation that is no conversation: what is translated must be here whole, all
+    /// else goes on as it comes.
+    async fn read_other(
+        self,
+        call: &Call<'_>,
+        target: &ProviderTarget,
+        head: ResponseHead,
+        body: Body,
+    ) -> Result<Got, Bad> {
+        let kind = head.headers.get(HeaderId::ContentType);
+        let is_stream = kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"));
+        let body = match call.is_native(target) {
+            true => body,
+            false => whole(call, body).await?,
         };
         Ok(self.got(head, body, is_stream))
     }
@@ -312,7 +327,7 @@ impl Received {
             (Some(until), Some(deadline)) => Some(until.min(deadline)),
             (until, deadline) => until.or(deadline),
         };
-        match begin(body, target.spoken(call.dialect), until).await {
+        match begin(body, target.spoken(call.operation), until).await {
             Begun::Answer(body) => Ok(body),
             Begun::Refusal(error) => {
                 let after = headroom::retry_after(&head.headers, self.unix(origin));

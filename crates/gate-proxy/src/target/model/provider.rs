@@ -7,7 +7,7 @@ use crate::target::place::Place;
 use crate::upstream::Upstream;
 use gate_ai::provider::registry::{self, PROVIDERS, find};
 use gate_ai::provider::{
-    CredentialPlace, MissingSetting, ProviderConfig, ProviderKind, ReadConfig, SecretRef,
+    CredentialPlace, MissingSetting, ProviderConfig, ProviderKind, Quirks, ReadConfig, SecretRef,
     StreamUsage,
 };
 use gate_ai::{Operation, TranslateOptions};
@@ -84,8 +84,17 @@ impl Provider {
     /// Whether streams of Chat Completions are asked for usage.
     #[must_use]
     pub fn asks_for_usage(&self) -> bool {
-        let quirks = self.config.quirks.unwrap_or(self.kind.quirks);
-        quirks.stream_usage == StreamUsage::OnRequest
+        self.quirks().stream_usage == StreamUsage::OnRequest
+    }
+
+    /// Whether errors inside streams may stand behind other members of a chunk.
+    #[must_use]
+    pub fn hides_errors(&self) -> bool {
+        self.quirks().hides_errors
+    }
+
+    fn quirks(&self) -> &Quirks {
+        self.config.quirks.as_ref().unwrap_or(&self.kind.quirks)
     }
 }
 

@@ -51,7 +51,7 @@ impl Refused {
         let bytes = bytes
             .map_err(|error| Fault::from_response_body(&error))?
             .into_bytes();
-        let spoken = target.spoken(call.dialect);
+        let spoken = target.spoken(call.operation);
         let kind = head.headers.get_named("x-amzn-errortype");
         let error = with_error_kind(provider_error(spoken, &bytes), kind);
         Ok(Self {
@@ -60,7 +60,7 @@ impl Refused {
             retry_after: retry_after(&head.headers, unix),
             error,
             headers: head.headers,
-            body: Some(bytes).filter(|_| spoken == call.dialect),
+            body: Some(bytes).filter(|_| call.is_native(target)),
             provider: target.provider.clone(),
         })
     }
@@ -132,10 +132,14 @@ impl Refused {
             }
         };
         let headers = &mut response.head.headers;
-        if let Some(after) = self.headers.get(HeaderId::RetryAfter)
-            && !headers.contains(HeaderId::RetryAfter)
-        {
+        if headers.contains(HeaderId::RetryAfter) {
+            return Ok(response);
+        }
+        if let Some(after) = self.headers.get(HeaderId::RetryAfter) {
             headers.append_known(HeaderId::RetryAfter, after);
+        } else if let Some(after) = self.retry_after {
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            headers.append_known(HeaderId::RetryAfter, seconds.to_string().as_bytes());
         }
         Ok(response)
     }

@@ -30,7 +30,10 @@ pub(super) fn outgoing(
     call: &Call<'_>,
     target: &ProviderTarget,
 ) -> Result<Outgoing, Bad> {
-    let spoken = target.spoken(call.dialect);
+    if let Some(other) = call.other {
+        return other.outgoing(call, target);
+    }
+    let spoken = target.spoken(call.operation);
     let now_unix_s = origin.started_unix.as_secs();
     let mut options = TranslateOptions {
         now_unix_s,
@@ -58,13 +61,8 @@ pub(super) fn outgoing(
         });
     }
     let translated = translate_request(call.dialect, spoken, &call.body, &target.model, &options)
-        .map_err(|error| match error {
-        DialectError::Untranslatable { .. } => Bad::Unfit(not_understood(&error)),
-        error => Bad::Final(not_understood(&error)),
-    })?;
-    if call.model.refuses_losses && !translated.losses.is_empty() {
-        return Err(Bad::Unfit(would_lose(&translated.losses)));
-    }
+        .map_err(|error| untranslated(&error))?;
+    bear_losses(call, &translated.losses)?;
     options.include_usage = translated.include_usage;
     let body = match target.version_in_body(spoken) {
         Some(version) => versioned(&translated.body, version)?,
@@ -76,6 +74,22 @@ pub(super) fn outgoing(
         options,
         losses: translated.losses,
     })
+}
+
+/// What becomes of a try whose request could not be translated.
+pub(super) fn untranslated(error: &DialectError) -> Bad {
+    match error {
+        DialectError::Untranslatable { .. } => Bad::Unfit(not_understood(error)),
+        error => Bad::Final(not_understood(error)),
+    }
+}
+
+/// Refuses to send what would lose something, where the model says so.
+pub(super) fn bear_losses(call: &Call<'_>, losses: &[Loss]) -> Result<(), Bad> {
+    match call.model.refuses_losses && !losses.is_empty() {
+        true => Err(Bad::Unfit(would_lose(losses))),
+        false => Ok(()),
+    }
 }
 
 /// The fault of a request that this target could be sent in part only.

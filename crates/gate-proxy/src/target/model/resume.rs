@@ -16,7 +16,7 @@ use super::watch::Watch;
 use super::{Model, ProviderTarget, learn, room};
 use bytes::Bytes;
 use gate_ai::inspect::UsageWish;
-use gate_ai::{Dialect, RequestFacts, StreamTap, StreamTranslator, inspect, prefill};
+use gate_ai::{Dialect, Operation, RequestFacts, StreamTap, StreamTranslator, inspect, prefill};
 use gate_flow::{AiFacts, Exchange, Leg, LegEnd, Overrides, Seam, Services, TraceContext};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, Headers};
@@ -90,11 +90,12 @@ impl ResumeStream {
         tap: Tap,
         got: Got,
     ) -> Self {
-        let provider = target.spoken(call.dialect);
+        let provider = target.spoken(call.operation);
         let mut options = got.outgoing.options;
         let native = (provider == call.dialect).then(|| {
             options.include_usage = call.facts.include_usage == UsageWish::Present;
             StreamTap::new(provider, got.outgoing.strip_usage_chunk)
+                .hiding_errors(target.provider.hides_errors())
         });
         let name = &call.facts.model;
         let translator = StreamTranslator::new(provider, call.dialect, name, &options).resumable();
@@ -190,7 +191,7 @@ impl ResumeStream {
             return self.give_up();
         };
         let target = &kept.model.targets[index];
-        let spoken = target.spoken(kept.dialect);
+        let spoken = target.spoken(Operation::Conversation(kept.dialect));
         self.translator.continue_with(spoken);
         self.watch = Watch::of(&kept.overrides, &kept.model, kept.deadline);
         kept.note_seam(target, self.text_before);
@@ -253,6 +254,8 @@ impl Kept {
         let model = self.model.clone();
         let call = Call {
             dialect: self.dialect,
+            operation: Operation::Conversation(self.dialect),
+            other: None,
             body,
             facts,
             model: &model,
@@ -338,7 +341,8 @@ impl Kept {
         facts.provider_kind = target.provider.kind.telemetry_name;
         facts.provider_model = Some(target.model.clone());
         facts.tariff.clone_from(&target.tariff);
-        facts.translated |= target.spoken(self.dialect) != self.dialect;
+        let spoken = target.spoken(Operation::Conversation(self.dialect));
+        facts.translated |= spoken != self.dialect;
         let at = self.services.clock().now().since(self.started);
         facts.detours().seams.push(Seam {
             at,

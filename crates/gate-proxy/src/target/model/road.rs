@@ -20,6 +20,11 @@ pub struct Road {
 }
 
 impl Road {
+    /// What is sent.
+    pub(super) const fn sent(&self) -> Operation {
+        self.sent
+    }
+
     /// Path and query to send to.
     #[must_use]
     pub fn target(&self, streams: bool) -> &str {
@@ -66,15 +71,14 @@ impl ProviderTarget {
         quirks.version_in_body
     }
 
-    /// The dialect spoken to it for a caller of this dialect.
+    /// The dialect spoken to it for a caller who asks for this: of conversations, or of errors
+    /// where it is another operation.
     #[must_use]
-    pub fn spoken(&self, caller: Dialect) -> Dialect {
-        match self
-            .road(Operation::Conversation(caller))
-            .map(|road| road.sent)
-        {
+    pub fn spoken(&self, asked: Operation) -> Dialect {
+        match self.road(asked).map(|road| road.sent) {
             Some(Operation::Conversation(spoken)) => spoken,
-            _ => self.provider.kind.dialect,
+            Some(other) => other.error_dialect(),
+            None => self.provider.kind.dialect,
         }
     }
 }

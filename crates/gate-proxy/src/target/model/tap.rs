@@ -12,6 +12,7 @@ use gate_flow::{AiFacts, Exchange};
 use gate_kit::clock::{Clock, Moment};
 use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame};
 use gate_model::fault::FaultCode;
+use gate_model::units::Pieces;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -65,6 +66,13 @@ impl Tap {
         facts.cache_written_hour_tokens = usage.cache_written_1h_tokens;
         facts.audio_input_tokens = usage.audio_input_tokens;
         facts.audio_output_tokens = usage.audio_output_tokens;
+    }
+
+    /// Notes what the call comes to besides tokens.
+    pub(super) fn pieces(&self, pieces: Option<Pieces>) {
+        if let (Some(facts), Some(pieces)) = (&self.facts, pieces) {
+            facts.borrow_mut().pieces = Some(Box::new(pieces));
+        }
     }
 
     /// Notes what a stream lost, beside what its request did.

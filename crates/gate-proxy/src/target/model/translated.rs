@@ -65,6 +65,8 @@ impl TranslateStream {
         self.end = Some(match broken {
             // Whatever becomes of the connection after the last event is nothing the caller lacks.
             _ if ended || self.translator.ended() => Ok(()),
+            // The provider said what failed and the caller was told: that is the record's fault.
+            _ if self.translator.provider_error().is_some() => Ok(()),
             Some(error) => Err(error),
             None => Err(BodyError::new(
                 BodyErrorKind::Disconnected,

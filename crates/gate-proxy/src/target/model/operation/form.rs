@@ -4,13 +4,21 @@
 //! first and is longer, the model must be known otherwise: from the header `x-tidegate-model`, or
 //! because the caller may use one model only that serves the operation. The field is then replaced
 //! when it comes; one that names another model ends the call.
+//!
+//! A form that is no longer than that is read whole where there is anything to choose: it can be
+//! sent again, so that credentials, retries and fallbacks are those of every call. A longer one goes
+//! to one target, once.
 
-use super::super::call::is_barred;
-use super::super::fetch::unserved;
+use super::super::call::{self, Call};
+use super::super::tap::Tap;
 use super::super::{Model, may_use};
-use super::answer::{Refused, passed, refused};
+use super::answer::{passed, refused};
+use super::other::{Other, Shape};
 use super::send::{Wire, send};
-use super::{Asked, Known, model, note_target, open_facts, reserve, targets, targets_for};
+use super::{Asked, Known, deadline, first, model, note_target, open_facts, reserve, targets};
+use bytes::Bytes;
+use gate_ai::RequestFacts;
+use gate_ai::operation::pieces::uploaded;
 use gate_ai::operation::{Form, FormError, boundary};
 use gate_flow::{Exchange, Fault};
 use gate_kit::http::{
@@ -51,16 +59,33 @@ pub(super) async fn serve(
 ) -> Result<Response, Fault> {
     let kind = exchange.request.head.headers.get(HeaderId::ContentType);
     let content_type = kind.unwrap_or_default().to_vec();
-    let front = front(exchange, &content_type).await?;
+    let mut front = front(exchange, &content_type).await?;
     let model = chosen(models, exchange, asked, &front)?;
+    if !model.only_one {
+        hold_rest(exchange, &mut front, &model).await?;
+    }
     open_facts(exchange, asked.operation, &model.name, false);
-    reserve(exchange, &model, asked.operation, None).await?;
-    let all = targets_for(exchange, &model)?;
-    let road = all
-        .iter()
-        .filter(|target| !is_barred(exchange, target))
-        .find_map(|target| Some((*target, target.road(asked.operation)?)));
-    let (target, road) = road.ok_or_else(|| unserved(&model))?;
+    let length = match front.whole {
+        true => Some(front.bytes.len() as u64),
+        false => front.length,
+    };
+    let pieces = uploaded(asked.operation, length);
+    let most = pieces.as_ref().map(|(most, _)| most);
+    reserve(exchange, &model, asked.operation, None, most).await?;
+    let usual = pieces.map(|(_, usual)| usual);
+    exchange.moment = exchange.services.clock().now();
+    if let Some(span) = front.form.span().filter(|_| front.whole) {
+        let other = Other {
+            name: model.name.to_string(),
+            shape: Shape::Form {
+                content_type,
+                model: span,
+            },
+            pieces: usual,
+        };
+        return repeatable(exchange, asked, &model, &other, front.bytes.into()).await;
+    }
+    let (target, road) = first(exchange, &model, asked.operation)?;
     note_target(exchange, target, false);
     let inner = std::mem::take(&mut exchange.request.body);
     let limit = exchange.overrides.body;
@@ -77,12 +102,57 @@ pub(super) async fn serve(
     let mut body = Some(Body::Stream(Box::new(upload)));
     let sent = send(exchange, &target.provider, &wire, &mut body).await?;
     if sent.head.status < 400 {
-        return Ok(passed(exchange, sent));
+        return Ok(passed(Tap::new(exchange), usual, sent.head, sent.body));
     }
-    match refused(target, asked.operation, sent, false).await {
-        Refused::Answer(response) => Ok(response),
-        Refused::Fault(fault) | Refused::Next(fault) => Err(fault),
+    refused(target, asked.operation, sent).await
+}
+
+/// Serves a form that is here whole.
+async fn repeatable(
+    exchange: &mut Exchange,
+    asked: &Asked,
+    model: &Arc<Model>,
+    other: &Other,
+    form: Bytes,
+) -> Result<Response, Fault> {
+    let call = Call {
+        dialect: asked.operation.error_dialect(),
+        operation: asked.operation,
+        other: Some(other),
+        body: form,
+        facts: RequestFacts::default(),
+        model,
+        deadline: deadline(exchange, model),
+        query: None,
+    };
+    call::answer(exchange, &call).await
+}
+
+/// Reads what follows the model, as far as a form is held.
+async fn hold_rest(exchange: &mut Exchange, front: &mut Front, model: &Model) -> Result<(), Fault> {
+    let fits = |length: u64| length <= HELD_MAX as u64;
+    if front.form.model().is_none() || !front.length.is_none_or(fits) {
+        return Ok(());
     }
+    while !front.whole && front.bytes.len() < HELD_MAX {
+        front.read(&mut exchange.request.body).await?;
+    }
+    let limit = exchange.overrides.body.unwrap_or(u64::MAX);
+    if front.bytes.len() as u64 > limit {
+        return Err(Fault::from_request_body(&too_long()));
+    }
+    match front.form.model() {
+        Some(name) if name != &*model.name => {
+            let message = "The form names two models.";
+            Err(Fault::new(FaultCode::InvalidBody).message(message))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn too_long() -> BodyError {
+    let detail = "the form is longer than the route allows";
+    BodyError::new(BodyErrorKind::TooLarge, detail)
 }
 
 /// Reads until the model is found, everything is read, or too much would be held.
@@ -95,22 +165,28 @@ async fn front(exchange: &mut Exchange, content_type: &[u8]) -> Result<Front, Fa
         whole: false,
         length: exchange.request.body.length(),
     };
-    while front.form.model().is_none() && front.bytes.len() < HELD_MAX {
-        let body = &mut exchange.request.body;
+    while !front.whole && front.form.model().is_none() && front.bytes.len() < HELD_MAX {
+        front.read(&mut exchange.request.body).await?;
+    }
+    Ok(front)
+}
+
+impl Front {
+    /// Reads the next piece.
+    async fn read(&mut self, body: &mut Body) -> Result<(), Fault> {
         match poll_fn(|cx| body.poll_frame(cx)).await {
             Some(Ok(Frame::Data(chunk))) => {
-                let pushed = front.form.push(&chunk, &mut front.bytes);
-                pushed.map_err(|error| refuse(&error))?;
+                let pushed = self.form.push(&chunk, &mut self.bytes);
+                pushed.map_err(|error| refuse(&error))
             }
-            Some(Err(error)) => return Err(Fault::from_request_body(&error)),
+            Some(Err(error)) => Err(Fault::from_request_body(&error)),
             Some(Ok(Frame::Trailers(_))) | None => {
-                front.form.finish(&mut front.bytes);
-                front.whole = true;
-                break;
+                self.form.finish(&mut self.bytes);
+                self.whole = true;
+                Ok(())
             }
         }
     }
-    Ok(front)
 }
 
 fn refuse(error: &FormError) -> Fault {
@@ -205,8 +281,7 @@ impl Upload {
     fn read(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<(), BodyError> {
         self.taken += chunk.len() as u64;
         if self.limit.is_some_and(|limit| self.taken > limit) {
-            let detail = "the form is longer than the route allows";
-            return Err(BodyError::new(BodyErrorKind::TooLarge, detail));
+            return Err(too_long());
         }
         let broken = |detail: String| BodyError::new(BodyErrorKind::Malformed, detail);
         let pushed = self.form.push(chunk, out);

@@ -10,7 +10,7 @@
 use super::super::answer::keep_for_caller;
 use super::super::listing::expected;
 use super::super::{Model, ProviderTarget, Road, may_use};
-use super::answer::{Refused, refused};
+use super::answer::refused;
 use super::send::{Wire, send};
 use super::{Asked, Known, note_target, open_facts, targets};
 use gate_ai::endpoint::BatchDialect;
@@ -78,10 +78,7 @@ pub(super) async fn serve(
         }
         return Ok(Response { head, body });
     }
-    match refused(target, asked.operation, sent, false).await {
-        Refused::Answer(response) => Ok(response),
-        Refused::Fault(fault) | Refused::Next(fault) => Err(fault),
-    }
+    refused(target, asked.operation, sent).await
 }
 
 /// The first model that the caller may use and whose provider serves the operation.

@@ -1,28 +1,36 @@
 //! Operations other than conversations: embeddings, rerank, images, audio, files and sessions.
 //!
 //! `json` serves what has a JSON body and names its model there or in the path, `form` what is a
-//! multipart form, `kept` what a provider keeps (files, batches), `realtime` sessions over
-//! WebSocket. All of them send through `send` and watch what comes back in `answer`. Conversations
-//! are the business of `super::call`.
+//! multipart form; both become calls like any other, and `other` says what is sent for them.
+//! `kept` serves what a provider keeps (files, batches), `realtime` sessions over
+//! WebSocket; what can be sent only once goes through `send`, and what comes back through `answer`.
 
 mod answer;
 mod form;
 mod json;
 mod kept;
+mod other;
 mod realtime;
 mod send;
 
-use super::{Model, Provider, ProviderTarget, may_use};
+pub(super) use other::Other;
+
+use super::call::Call;
+use super::candidates::candidates;
+use super::fetch::unserved;
+use super::{Model, Provider, ProviderTarget, Road, may_use};
 use crate::money;
 use bytes::Bytes;
-use gate_ai::{Endpoint, ModelPlace, Operation};
+use gate_ai::{Endpoint, ModelPlace, Operation, RequestFacts};
 use gate_flow::{AiFacts, Exchange, Fault};
 use gate_kit::clock::Moment;
 use gate_kit::http::Response;
 use gate_model::fault::FaultCode;
+use gate_model::units::Pieces;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// The models of a route, by name.
 type Known = [(String, Arc<Model>)];
@@ -95,24 +103,32 @@ fn targets(model: &Model) -> Vec<&ProviderTarget> {
     model.drawn()
 }
 
-/// The same, less those whose condition does not hold for this call.
-fn targets_for<'m>(
+/// The target for what can be sent only once: the first of those that would be tried.
+fn first<'m>(
     exchange: &Exchange,
-    model: &'m Model,
-) -> Result<Vec<&'m ProviderTarget>, Fault> {
-    let mut all = targets(model);
-    let mut failed = None;
-    all.retain(
-        |target| match target.when.as_ref().map(|when| when.holds(exchange)) {
-            None => true,
-            Some(Ok(holds)) => holds,
-            Some(Err(error)) => {
-                failed = Some(Fault::new(FaultCode::PolicyFailed).detail(error));
-                false
-            }
-        },
-    );
-    failed.map_or(Ok(all), Err)
+    model: &'m Arc<Model>,
+    operation: Operation,
+) -> Result<(&'m ProviderTarget, &'m Road), Fault> {
+    let call = Call {
+        dialect: operation.error_dialect(),
+        operation,
+        other: Some(&other::UNREAD),
+        body: Bytes::new(),
+        facts: RequestFacts::default(),
+        model,
+        deadline: None,
+        query: None,
+    };
+    let target = candidates(exchange, &call)?.into_iter().next();
+    let found = target.and_then(|target| Some((target, target.road(operation)?)));
+    found.ok_or_else(|| unserved(model))
+}
+
+/// When everything must be over.
+fn deadline(exchange: &Exchange, model: &Model) -> Option<Instant> {
+    let total = exchange.overrides.total.unwrap_or(model.total);
+    let clock = exchange.services.clock();
+    (!total.is_zero()).then(|| clock.deadline(exchange.moment, total).into())
 }
 
 /// A credential of the provider: the next in turn that does not rest.
@@ -135,12 +151,14 @@ fn open_facts(exchange: &mut Exchange, operation: Operation, model: &Arc<str>, s
     exchange.record.target = Some(model.clone());
 }
 
-/// Reserves what the call may cost; `body` where it has been read whole.
+/// Reserves what the call may cost; `body` where it has been read whole, `pieces` the most that it
+/// can come to besides tokens.
 async fn reserve(
     exchange: &mut Exchange,
     model: &Model,
     operation: Operation,
     body: Option<&Bytes>,
+    pieces: Option<&Pieces>,
 ) -> Result<(), Fault> {
     let writes_nothing = matches!(
         operation,
@@ -154,7 +172,8 @@ async fn reserve(
         body,
         has_tools: false,
         max_tokens: writes_nothing.then_some(0),
-        copies: 1,
+        pieces,
+        copies: if model.hedge.is_some() { 2 } else { 1 },
     };
     model.treasury.reserve(exchange, &asked).await
 }

@@ -5,12 +5,10 @@
 //! key in, a subprotocol, stays here.
 
 use super::super::answer::keep_for_caller;
-use super::super::call::is_barred;
-use super::super::fetch::unserved;
 use super::super::tap::Tap;
-use super::answer::{Refused, refused};
+use super::answer::refused;
 use super::send::{SESSION_IDLE, Wire, send};
-use super::{Known, model, note_target, open_facts, reserve, targets_for};
+use super::{Known, first, model, note_target, open_facts, reserve};
 use gate_ai::Operation;
 use gate_ai::operation::Frames;
 use gate_flow::{Exchange, Fault};
@@ -45,14 +43,9 @@ pub(super) async fn serve(
         .collect();
     let model = model(models, exchange, name)?;
     open_facts(exchange, Operation::Realtime, &model.name, true);
-    reserve(exchange, &model, Operation::Realtime, None).await?;
+    reserve(exchange, &model, Operation::Realtime, None, None).await?;
     hide_keys(exchange);
-    let all = targets_for(exchange, &model)?;
-    let road = all
-        .iter()
-        .filter(|target| !is_barred(exchange, target))
-        .find_map(|target| Some((*target, target.road(Operation::Realtime)?)));
-    let (target, road) = road.ok_or_else(|| unserved(&model))?;
+    let (target, road) = first(exchange, &model, Operation::Realtime)?;
     note_target(exchange, target, false);
     let address = std::iter::once(road.target(true).to_owned()).chain(rest);
     let address = address.collect::<Vec<_>>().join("&");
@@ -68,10 +61,7 @@ pub(super) async fn serve(
     let mut body = Some(std::mem::take(&mut exchange.request.body));
     let sent = send(exchange, &target.provider, &wire, &mut body).await?;
     if sent.head.status >= 400 {
-        return match refused(target, Operation::Realtime, sent, false).await {
-            Refused::Answer(response) => Ok(response),
-            Refused::Fault(fault) | Refused::Next(fault) => Err(fault),
-        };
+        return refused(target, Operation::Realtime, sent).await;
     }
     let mut head = sent.head;
     keep_for_caller(&mut head.headers);

@@ -4,9 +4,9 @@ use super::super::Provider;
 use super::super::request::forward;
 use super::super::sign::sign_body;
 use super::secret;
-use crate::upstream::attempt::{Answered, attempt};
+use crate::upstream::attempt::{Answered, attempt, is_blamed, row};
 use crate::upstream::{Deadlines, Held};
-use gate_flow::{Attempt, Exchange, Fault};
+use gate_flow::{Exchange, Fault};
 use gate_kit::http::{Body, HeaderId, Headers, Method, RequestHead, ResponseHead, Version};
 use gate_model::fault::FaultCode;
 use std::time::Duration;
@@ -65,19 +65,9 @@ pub(super) async fn send(
     };
     let result = attempt(upstream, &endpoint, &head, body, &deadlines, None).await;
     let now = exchange.services.clock().now();
-    let (status, fault, reused) = match &result {
-        Ok(answered) => (answered.head.status, None, answered.reused),
-        Err(failure) => (0, Some(failure.fault.code), failure.reused),
-    };
-    exchange.record.attempts.push(Attempt {
-        endpoint: endpoint.address.clone(),
-        status,
-        fault,
-        started: started.since(exchange.record.started),
-        duration: now.since(started),
-        reused,
-    });
-    upstream.note(&endpoint, fault.is_some() || matches!(status, 500..=504));
+    let row = row(&endpoint, &result, started..now, exchange.record.started);
+    upstream.note(&endpoint, is_blamed(&row));
+    exchange.record.attempts.push(row);
     let Answered {
         head,
         body,

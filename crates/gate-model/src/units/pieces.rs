@@ -1,0 +1,34 @@
+//! What a call to a model comes to besides tokens.
+
+/// Counts of what some models are billed by instead of tokens. What there is none of is zero.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pieces {
+    /// Input tokens of images, a part of all input tokens.
+    pub image_input_tokens: u64,
+    /// Output tokens of images, a part of all output tokens.
+    pub image_output_tokens: u64,
+    /// Images made.
+    pub images: u64,
+    /// Milliseconds of audio heard.
+    pub audio_ms: u64,
+    /// Characters to speak.
+    pub characters: u64,
+    /// Queries (rerank).
+    pub queries: u64,
+}
+
+impl Pieces {
+    /// These, with what `known` knows better.
+    #[must_use]
+    pub fn or_better(self, known: &Self) -> Self {
+        let better = |known: u64, own: u64| if known > 0 { known } else { own };
+        Self {
+            image_input_tokens: better(known.image_input_tokens, self.image_input_tokens),
+            image_output_tokens: better(known.image_output_tokens, self.image_output_tokens),
+            images: better(known.images, self.images),
+            audio_ms: better(known.audio_ms, self.audio_ms),
+            characters: better(known.characters, self.characters),
+            queries: better(known.queries, self.queries),
+        }
+    }
+}
