@@ -3,6 +3,7 @@
 //! Policies say what they want to know; connections, pools and the wire format are the worker's
 //! ([`crate::Services::key_value`]).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +14,8 @@ pub struct KeyValueServer {
     pub address: String,
     /// Whether TLS is spoken.
     pub tls: bool,
+    /// A bundle of private authorities, trusted instead of Mozilla's set.
+    pub authorities: Option<PathBuf>,
     /// User of Redis' access control lists; the default user when empty.
     pub username: String,
     /// Its password; none is sent when empty.

@@ -3,6 +3,7 @@
 //! A dialect is one folder that implements `Codec`: requests, responses, streams, usage and errors
 //! to and from the neutral form. A further dialect is one more folder and one more arm below.
 
+mod blocks;
 pub(crate) mod chat_completions;
 pub(crate) mod cohere_chat;
 pub(crate) mod converse;

@@ -9,7 +9,7 @@
 mod names;
 pub mod rates;
 
-pub use rates::{PriceUnit, Prices, Rates, ServiceTier};
+pub use rates::{Highest, PriceUnit, Prices, Rates, ServiceTier};
 
 use memchr::{memchr, memrchr};
 use names::candidates;

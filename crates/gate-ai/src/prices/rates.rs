@@ -235,13 +235,18 @@ impl Rates {
             }
         }
         if total == 0 {
-            total = self.pieces(pieces, tier);
+            total = self.of_pieces(pieces, tier);
         }
         money(total.saturating_add(price(&[P::Request])))
     }
 
-    /// What these pieces cost, tokens of images aside.
-    fn pieces(&self, pieces: &Pieces, tier: ServiceTier) -> u128 {
+    /// What these pieces cost at most, tokens of images aside.
+    #[must_use]
+    pub fn pieces(&self, pieces: &Pieces, tier: ServiceTier) -> Money {
+        money(self.of_pieces(pieces, tier))
+    }
+
+    fn of_pieces(&self, pieces: &Pieces, tier: ServiceTier) -> u128 {
         use PriceUnit as P;
         let price = |unit: PriceUnit| self.first(&[unit], tier, 0);
         let counted = [
@@ -257,38 +262,53 @@ impl Rates {
             .fold(heard, u128::saturating_add)
     }
 
-    /// The most that so many tokens can cost: each kind at the highest of its prices.
+    /// The most that a token of input, one of output and the request itself can cost.
     #[must_use]
-    pub fn bound(&self, input_tokens: u64, output_tokens: u64, tier: ServiceTier) -> Money {
-        self.bound_with(input_tokens, output_tokens, &Pieces::default(), tier)
+    pub fn highest(&self, tier: ServiceTier, input_tokens: u64) -> Highest {
+        use PriceUnit as P;
+        let highest = |units: &[PriceUnit]| -> u64 {
+            let price = |unit: &PriceUnit| self.price(*unit, tier, input_tokens);
+            units.iter().filter_map(price).max().unwrap_or(0)
+        };
+        Highest {
+            input: highest(&[
+                P::Input,
+                P::Written,
+                P::WrittenHour,
+                P::AudioInput,
+                P::ImageInput,
+            ]),
+            output: highest(&[P::Output, P::Reasoning, P::AudioOutput, P::ImageOutput]),
+            request: highest(&[P::Request]),
+        }
     }
 
-    /// The same with so many pieces besides.
+    /// Whether a price depends on how long the input is.
     #[must_use]
-    pub fn bound_with(
-        &self,
-        input_tokens: u64,
-        output_tokens: u64,
-        pieces: &Pieces,
-        tier: ServiceTier,
-    ) -> Money {
-        use PriceUnit as P;
-        let highest = |units: &[PriceUnit]| -> u128 {
-            let price = |unit: &PriceUnit| self.price(*unit, tier, input_tokens);
-            units.iter().filter_map(price).max().unwrap_or(0).into()
-        };
-        let input = [
-            P::Input,
-            P::Written,
-            P::WrittenHour,
-            P::AudioInput,
-            P::ImageInput,
-        ];
-        let output = [P::Output, P::Reasoning, P::AudioOutput, P::ImageOutput];
-        let total = (u128::from(input_tokens) * highest(&input))
-            .saturating_add(u128::from(output_tokens) * highest(&output))
-            .saturating_add(self.pieces(pieces, tier))
-            .saturating_add(highest(&[P::Request]));
+    pub fn depends_on_length(&self) -> bool {
+        self.0.iter().any(|rate| rate.above > 0)
+    }
+}
+
+/// The highest price of each kind, in picodollars.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Highest {
+    /// Of a token of input.
+    pub input: u64,
+    /// Of a token of output.
+    pub output: u64,
+    /// Of the request.
+    pub request: u64,
+}
+
+impl Highest {
+    /// The most that so many tokens can cost.
+    #[must_use]
+    pub fn bound(&self, input_tokens: u64, output_tokens: u64) -> Money {
+        let of = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);
+        let total = of(input_tokens, self.input)
+            .saturating_add(of(output_tokens, self.output))
+            .saturating_add(self.request.into());
         money(total)
     }
 }
@@ -382,7 +402,13 @@ mod tests {
             plain.cost(&usage(), ServiceTier::Batch).picodollars(),
             20_000
         );
-        assert!(plain.bound(1000, 100, ServiceTier::Standard).picodollars() >= 20_000);
+        assert!(
+            plain
+                .highest(ServiceTier::Standard, 1000)
+                .bound(1000, 100)
+                .picodollars()
+                >= 20_000
+        );
     }
 
     #[test]
@@ -399,7 +425,9 @@ mod tests {
             let rates = Rates::parse(prices).unwrap();
             let cost = rates.cost_with(usage, pieces, standard);
             let (input, output) = (usage.input_tokens, usage.output_tokens);
-            assert!(cost <= rates.bound_with(input, output, pieces, standard));
+            let tokens = rates.highest(standard, input).bound(input, output);
+            let most = tokens + rates.pieces(pieces, standard);
+            assert!(cost <= most);
             cost.picodollars()
         };
         let none = Usage::default();

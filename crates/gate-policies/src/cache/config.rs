@@ -14,6 +14,7 @@ use gate_model::units::{ByteSize, Period};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Settings of `cache`.
@@ -78,6 +79,9 @@ pub struct RedisConfig {
     /// Whether TLS is spoken; the server's certificate is verified.
     #[serde(default)]
     pub tls: bool,
+    /// A file with the authorities that its certificate may be from, instead of Mozilla's set.
+    #[serde(default)]
+    pub authorities: Option<PathBuf>,
     /// User of its access control list; the default user when left out.
     #[serde(default)]
     pub username: String,
@@ -219,9 +223,18 @@ fn shared(
         Some(TokenFrom::Env(name)) => context.secrets.env(name)?,
         Some(TokenFrom::File(file)) => context.secrets.file(&context.resolve(file))?,
     };
+    let authorities = redis.authorities.as_ref();
+    let authorities = authorities.map(|file| context.resolve(file));
+    if let Some(file) = &authorities {
+        if !redis.tls {
+            return Err("`authorities` without `tls: true` would verify nothing".into());
+        }
+        context.secrets.public_file(file)?;
+    }
     let server = KeyValueServer {
         address: redis.address.clone(),
         tls: redis.tls,
+        authorities,
         username: redis.username.clone(),
         password,
         database: redis.database,

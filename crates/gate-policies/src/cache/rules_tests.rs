@@ -238,6 +238,10 @@ fn settings_that_cannot_work_are_refused() {
             "redis: { address: \"a:1\", password: { env: NOT_SET } }",
             "NOT_SET",
         ),
+        (
+            "redis: { address: \"a:1\", authorities: ca.pem }",
+            "verify nothing",
+        ),
         ("ttl: 1h\nunknown: 1", "unknown"),
     ] {
         let finding = harness.compile::<Cache>(yaml).err();

@@ -12,10 +12,12 @@ use crate::upstream::connector::parse_endpoint;
 use gate_flow::{KeyValueAnswer, KeyValueError, KeyValueQuestion, KeyValueServer};
 use gate_net::connect::{ConnectOptions, connect};
 use gate_net::io::Io;
+use gate_net::tls::{ClientTls, ClientTlsOptions};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io::IoSlice;
+use std::path::PathBuf;
 use std::rc::Rc;
 use wire::{Reply, command, reply};
 
@@ -28,8 +30,8 @@ const SERVERS_MAX: usize = 32;
 /// Bytes read at a time.
 const READ: usize = 16 * 1024;
 
-/// What tells servers apart: address, user, database, TLS.
-type Name = (String, String, u32, bool);
+/// What tells servers apart: address, user, database, TLS and whom it trusts.
+type Name = (String, String, u32, bool, Option<PathBuf>);
 
 /// The connections of one worker.
 #[derive(Default)]
@@ -39,6 +41,8 @@ pub(crate) struct KeyValues(RefCell<HashMap<Name, Pool>>);
 struct Pool {
     idle: Vec<Io>,
     in_flight: usize,
+    /// Made once, because reading authorities takes a file and a millisecond.
+    tls: Option<ClientTls>,
 }
 
 /// A question's place; gives it back however the question ends.
@@ -68,7 +72,8 @@ impl KeyValues {
             let (io, mut bytes, skipped) = match idle {
                 Some(io) => (io, Vec::new(), 0),
                 None => {
-                    let io = open(shared, server).await?;
+                    let tls = self.tls(shared, server, &place.name).await?;
+                    let io = open(shared, server, tls).await?;
                     let (bytes, count) = greeting(server);
                     (io, bytes, count)
                 }
@@ -94,6 +99,7 @@ impl KeyValues {
             server.username.clone(),
             server.database,
             server.tls,
+            server.authorities.clone(),
         );
         let mut pools = self.0.borrow_mut();
         if pools.len() >= SERVERS_MAX && !pools.contains_key(&name) {
@@ -114,6 +120,34 @@ impl KeyValues {
         Ok((self.place(name), None))
     }
 
+    /// TLS settings for a server that speaks it.
+    async fn tls(
+        &self,
+        shared: &Shared,
+        server: &KeyValueServer,
+        name: &Name,
+    ) -> Result<Option<ClientTls>, KeyValueError> {
+        let Some(authorities) = &server.authorities else {
+            return Ok(server.tls.then(|| shared.fetch_tls.clone()));
+        };
+        if let Some(pool) = self.0.borrow().get(name)
+            && let Some(tls) = &pool.tls
+        {
+            return Ok(Some(tls.clone()));
+        }
+        let options = ClientTlsOptions {
+            authorities: Some(authorities.clone()),
+            ..ClientTlsOptions::default()
+        };
+        let loaded = tokio::task::spawn_blocking(move || ClientTls::load(&options)).await;
+        let loaded = loaded.map_err(|error| KeyValueError(error.to_string()))?;
+        let tls = loaded.map_err(|error| KeyValueError(error.to_string()))?;
+        if let Some(pool) = self.0.borrow_mut().get_mut(name) {
+            pool.tls = Some(tls.clone());
+        }
+        Ok(Some(tls))
+    }
+
     fn place(self: &Rc<Self>, name: Name) -> Place {
         Place {
             values: self.clone(),
@@ -130,11 +164,15 @@ impl KeyValues {
     }
 }
 
-async fn open(shared: &Shared, server: &KeyValueServer) -> Result<Io, KeyValueError> {
+async fn open(
+    shared: &Shared,
+    server: &KeyValueServer,
+    tls: Option<ClientTls>,
+) -> Result<Io, KeyValueError> {
     let endpoint = parse_endpoint(&server.address).map_err(KeyValueError)?;
     let options = ConnectOptions {
         deadline: server.timeout,
-        tls: server.tls.then(|| shared.fetch_tls.clone()),
+        tls,
         ..ConnectOptions::default()
     };
     let io = connect(&shared.dns, &endpoint, &options).await;

@@ -11,7 +11,8 @@ use gate_model::resources::{
 };
 use gate_store::Account;
 use gate_store::books::{BudgetSpec, Unit};
-use std::collections::{BTreeMap, HashMap};
+use rustc_hash::FxHashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Accounts by whose calls count.
@@ -240,7 +241,7 @@ fn purses(
     name: &str,
     consumer: &Consumer,
     accounts: &Accounts,
-) -> HashMap<Arc<str>, Purse> {
+) -> FxHashMap<Arc<str>, Purse> {
     let of = |key: &str| {
         let key = format!("{name}/{key}");
         under(accounts, |whose| match whose {
@@ -250,7 +251,7 @@ fn purses(
             BudgetOf::Provider(_) => false,
         })
     };
-    let mut purses = HashMap::new();
+    let mut purses = FxHashMap::default();
     let nameless = Purse {
         accounts: of(""),
         limits: None,

@@ -19,6 +19,7 @@ pub mod tariff;
 
 use gate_store::{Account, Books};
 use limits::KeyMeter;
+use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 use tariff::ModelTariff;
@@ -29,9 +30,9 @@ pub struct Treasury {
     books: Option<Arc<Books>>,
     tag_header: Option<String>,
     /// By consumer, then by key.
-    purses: HashMap<Arc<str>, HashMap<Arc<str>, Purse>>,
+    purses: FxHashMap<Arc<str>, FxHashMap<Arc<str>, Purse>>,
     /// What a call to a model may be billed with, by the model's name.
-    models: HashMap<Arc<str>, Vec<Arc<Billed>>>,
+    models: FxHashMap<Arc<str>, Vec<Arc<Billed>>>,
     /// By provider and its model.
     tariffs: HashMap<(Arc<str>, Arc<str>), Arc<ModelTariff>>,
     limited: bool,

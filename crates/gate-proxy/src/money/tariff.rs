@@ -1,7 +1,7 @@
 //! What one provider's model costs, and how much it takes.
 
 use gate_ai::Usage;
-use gate_ai::prices::{PriceUnit, Prices, Rates, ServiceTier, model_facts};
+use gate_ai::prices::{Highest, PriceUnit, Prices, Rates, ServiceTier, model_facts};
 use gate_flow::{AiFacts, Tariff};
 use gate_kit::clock::Clock;
 use gate_model::resources::{Price, TokenKind, TokenPrice};
@@ -18,6 +18,8 @@ pub struct ModelTariff {
     prices: Option<Prices>,
     /// Prices of input, cached input, output and thinking, where nothing else matters.
     flat: Option<[u64; 4]>,
+    /// The highest prices of each tier, where nothing else matters.
+    highest: Option<[Highest; 2]>,
     input_max: Option<u64>,
     output_max: Option<u64>,
     /// For prices that change on a day.
@@ -46,6 +48,9 @@ impl ModelTariff {
         let unchanging = prices.as_ref().and_then(Prices::unchanging);
         Ok(Self {
             flat: unchanging.filter(|r| r.has_tokens()).and_then(Rates::flat),
+            highest: unchanging
+                .filter(|rates| !rates.depends_on_length())
+                .map(|rates| highest(rates, 0)),
             prices,
             input_max: facts.input_tokens_max,
             output_max: facts.output_tokens_max,
@@ -97,17 +102,33 @@ impl ModelTariff {
     /// The most that so many tokens and pieces can cost; without bound where there is no price.
     #[must_use]
     pub fn bound(&self, input: Option<u64>, output: u64, pieces: Option<&Pieces>) -> Money {
+        if let Some(pieces) = pieces {
+            return self.bound_with(input, output, pieces);
+        }
+        let Some(input) = input else {
+            return Money::MAX;
+        };
+        let known = self.highest;
+        let tiers = known.or_else(|| self.rates().map(|rates| highest(rates, input)));
+        let bounds = tiers.map(|tiers| tiers.map(|tier| tier.bound(input, output)));
+        bounds.into_iter().flatten().max().unwrap_or(Money::MAX)
+    }
+
+    fn bound_with(&self, input: Option<u64>, output: u64, pieces: &Pieces) -> Money {
         let Some(rates) = self.rates() else {
             return Money::MAX;
         };
         let Some(input) = input.or_else(|| (!rates.has_tokens()).then_some(0)) else {
             return Money::MAX;
         };
-        let none = Pieces::default();
-        let pieces = pieces.unwrap_or(&none);
         let tiers = [ServiceTier::Standard, ServiceTier::Priority];
-        let bounds = tiers.map(|tier| rates.bound_with(input, output, pieces, tier));
-        bounds.into_iter().max().unwrap_or(Money::MAX)
+        let bounds = tiers.map(|tier| {
+            let tokens = rates.highest(tier, input).bound(input, output);
+            let all = tokens.picodollars();
+            all.saturating_add(rates.pieces(pieces, tier).picodollars())
+        });
+        let most = bounds.into_iter().max();
+        most.map_or(Money::MAX, Money::from_picodollars)
     }
 
     /// The prices in force now; the clock is asked only where they change.
@@ -117,6 +138,11 @@ impl ModelTariff {
             .unchanging()
             .or_else(|| prices.at(self.clock.unix().as_secs()))
     }
+}
+
+/// The highest prices of the tiers that a caller can choose.
+fn highest(rates: &Rates, input_tokens: u64) -> [Highest; 2] {
+    [ServiceTier::Standard, ServiceTier::Priority].map(|tier| rates.highest(tier, input_tokens))
 }
 
 /// The counts of a record as usage; `None` when nothing was counted.
@@ -266,9 +292,10 @@ mod tests {
         let tariff = ModelTariff::new("openai", "gpt-4o-mini", None, &Clock::System).unwrap();
         let slow = ModelTariff {
             flat: None,
+            highest: None,
             ..ModelTariff::new("openai", "gpt-4o-mini", None, &Clock::System).unwrap()
         };
-        assert!(tariff.flat.is_some());
+        assert!(tariff.flat.is_some() && tariff.highest.is_some());
         for counts in [
             [0, 0, 0, 0],
             [1000, 300, 70, 20],
@@ -284,6 +311,9 @@ mod tests {
                 ..AiFacts::default()
             };
             assert_eq!(tariff.cost(&facts), slow.cost(&facts), "{counts:?}");
+            let bound = tariff.bound(Some(input), output, None);
+            assert_eq!(bound, slow.bound(Some(input), output, None), "{counts:?}");
+            assert!(bound >= slow.cost(&facts).unwrap(), "{counts:?}");
         }
     }
 

@@ -393,6 +393,6 @@ impl Shared {
 fn exchange_id() -> Arc<str> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let bits = u128::from(random::bits()) << 64 | u128::from(random::bits());
-    let digit = |place| char::from(DIGITS[(bits >> place) as usize & 15]);
-    (0..128).step_by(4).map(digit).collect::<String>().into()
+    let digits: [u8; 32] = std::array::from_fn(|at| DIGITS[(bits >> (4 * at)) as usize & 15]);
+    std::str::from_utf8(&digits).unwrap_or_default().into()
 }

@@ -10,6 +10,7 @@ use crate::StoreError;
 use crate::instance::EXPIRY_MS;
 use crate::ledger::{Batch, Charge, Granted, LeaseRequest, Store};
 use gate_kit::clock::Moment;
+use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -249,11 +250,12 @@ impl Writer {
     }
 }
 
-type Used = HashMap<(Arc<str>, i64), i64>;
+/// By budget and period; names of budgets are the operator's, who does not make them collide.
+type Used = FxHashMap<(Arc<str>, i64), i64>;
 
 /// What a batch takes out of leases.
 fn used(batch: &Batch) -> Used {
-    let mut used = Used::new();
+    let mut used = Used::default();
     let charges = batch.entries.iter().flat_map(|entry| &entry.charges);
     for Charge {
         budget,

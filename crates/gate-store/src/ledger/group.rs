@@ -73,11 +73,33 @@ impl<'e> Group<'e> {
     }
 }
 
+/// What [`Kind`] compares.
+fn is_alike(one: &Entry, other: &Entry) -> bool {
+    one.charges.len() == other.charges.len()
+        && one.at_ms.div_euclid(1000) == other.at_ms.div_euclid(1000)
+        && one.cost.is_some() == other.cost.is_some()
+        && one.outcome == other.outcome
+        && one.facts == other.facts
+        && one
+            .charges
+            .iter()
+            .zip(&other.charges)
+            .all(|(one, other)| one.period == other.period && one.budget == other.budget)
+}
+
 /// The groups of these entries, in the order of their first calls.
 pub(super) fn groups(entries: &[Entry]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     let mut known: HashMap<Kind<'_>, usize> = HashMap::new();
+    let mut last = 0;
     for entry in entries {
+        // Mostly the group of the call before, which is found without hashing all of it.
+        if let Some(group) = groups.get_mut(last)
+            && is_alike(group.first(), entry)
+        {
+            group.add(entry);
+            continue;
+        }
         let budgets = entry.charges.iter();
         let kind = Kind {
             facts: &entry.facts,
@@ -89,9 +111,13 @@ pub(super) fn groups(entries: &[Entry]) -> Vec<Group<'_>> {
                 .collect(),
         };
         match known.get(&kind) {
-            Some(&index) => groups[index].add(entry),
+            Some(&index) => {
+                last = index;
+                groups[index].add(entry);
+            }
             None => {
-                known.insert(kind, groups.len());
+                last = groups.len();
+                known.insert(kind, last);
                 groups.push(Group::of(entry));
             }
         }

@@ -4,6 +4,7 @@
 //! until the end, because their arguments may come interleaved. The reason to stop is kept until
 //! the end too: some servers send it twice, or before the last delta.
 
+use super::super::blocks::{Blocks, Kind};
 use super::parts::reasoning_detail;
 use crate::conversation::{Block, Content, Stop, StreamEvent};
 use crate::dialect::{Codec, Emit, StreamDecoder};
@@ -13,9 +14,6 @@ use crate::{DialectError, Losses, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
-
-/// Most blocks followed in one stream.
-const BLOCKS_MAX: usize = 1024;
 
 /// What is needed of a chunk. Its other members, which are most of it, are skipped.
 #[derive(Default)]
@@ -126,13 +124,6 @@ pub(super) fn bears_token(data: &[u8]) -> bool {
     })
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Refusal,
-    Reasoning,
-}
-
 /// A call being streamed.
 struct OpenCall {
     index: u64,
@@ -144,8 +135,7 @@ struct OpenCall {
 pub(super) struct Decoder {
     started: bool,
     ended: bool,
-    blocks: u32,
-    open: Option<(u32, Kind)>,
+    blocks: Blocks,
     calls: Vec<OpenCall>,
     stop: Option<Stop>,
 }
@@ -185,7 +175,7 @@ impl StreamDecoder for Decoder {
             if let Some(raw) = choice.logprobs.filter(|raw| !is_null(raw)) {
                 let tokens = super::response::logprobs_of(raw, losses)?;
                 if !tokens.is_empty() {
-                    let index = self.block(Kind::Text, losses, emit)?;
+                    let index = self.blocks.of(Kind::Text, losses, emit)?;
                     emit(StreamEvent::Logprobs { index, tokens }, losses);
                 }
             }
@@ -234,17 +224,18 @@ impl Decoder {
         self.reasoning(&delta, losses, emit)?;
         if let Some(raw) = delta.content {
             if raw.get().starts_with('"') {
-                self.spoken(Kind::Text, text(raw, "content")?, losses, emit)?;
+                self.blocks
+                    .piece(Kind::Text, text(raw, "content")?, losses, emit)?;
             } else {
                 self.content_parts(raw, losses, emit)?;
             }
         }
         if let Some(refusal) = delta.refusal {
-            self.spoken(Kind::Refusal, refusal.0, losses, emit)?;
+            self.blocks.piece(Kind::Refusal, refusal.0, losses, emit)?;
         }
         if let Some(raw) = delta.annotations {
             for citation in super::parts::citations(raw, losses)? {
-                let index = self.block(Kind::Text, losses, emit)?;
+                let index = self.blocks.of(Kind::Text, losses, emit)?;
                 emit(StreamEvent::Citation { index, citation }, losses);
             }
         }
@@ -275,16 +266,16 @@ impl Decoder {
             match reasoning_detail(detail) {
                 Some(Content::Reasoning { text, signature }) => {
                     detailed = true;
-                    self.spoken(Kind::Reasoning, text, losses, emit)?;
+                    self.blocks.piece(Kind::Reasoning, text, losses, emit)?;
                     if let Some(signature) = signature.filter(|signature| !signature.is_empty()) {
-                        let index = self.block(Kind::Reasoning, losses, emit)?;
+                        let index = self.blocks.of(Kind::Reasoning, losses, emit)?;
                         emit(StreamEvent::Signature { index, signature }, losses);
                     }
                 }
                 Some(Content::RedactedReasoning(data)) => {
                     detailed = true;
-                    self.close_open(losses, emit);
-                    let index = self.next_block()?;
+                    self.blocks.close(losses, emit);
+                    let index = self.blocks.next()?;
                     let block = Block::RedactedReasoning(data);
                     emit(StreamEvent::BlockStart { index, block }, losses);
                     emit(StreamEvent::BlockStop { index }, losses);
@@ -297,7 +288,8 @@ impl Decoder {
             .as_ref()
             .or(delta.reasoning.as_ref());
         if let (false, Some(plain)) = (detailed, plain) {
-            self.spoken(Kind::Reasoning, Cow::Borrowed(&plain.0), losses, emit)?;
+            self.blocks
+                .piece(Kind::Reasoning, Cow::Borrowed(&plain.0), losses, emit)?;
         }
         Ok(())
     }
@@ -312,73 +304,16 @@ impl Decoder {
         for item in list(raw, "content")? {
             let part = Object::of(item, "content")?;
             if let Some(text) = part.text("text") {
-                self.spoken(Kind::Text, text, losses, emit)?;
+                self.blocks.piece(Kind::Text, text, losses, emit)?;
             } else if let Some(raw) = part.get("thinking") {
                 let text = super::parts::joined_texts(raw)?;
-                self.spoken(Kind::Reasoning, text, losses, emit)?;
+                self.blocks.piece(Kind::Reasoning, text, losses, emit)?;
             } else {
                 let kind = part.text("type").unwrap_or_default();
                 losses.add(format!("content.{kind}"));
             }
         }
         Ok(())
-    }
-
-    fn spoken(
-        &mut self,
-        kind: Kind,
-        text: Cow<'_, str>,
-        losses: &mut Losses,
-        emit: &mut Emit<'_>,
-    ) -> Result<(), DialectError> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        let index = self.block(kind, losses, emit)?;
-        let event = match kind {
-            Kind::Text | Kind::Refusal => StreamEvent::Text { index, text },
-            Kind::Reasoning => StreamEvent::Reasoning { index, text },
-        };
-        emit(event, losses);
-        Ok(())
-    }
-
-    /// The open block of this kind; opens one where another kind is open.
-    fn block(
-        &mut self,
-        kind: Kind,
-        losses: &mut Losses,
-        emit: &mut Emit<'_>,
-    ) -> Result<u32, DialectError> {
-        if let Some((index, open)) = self.open
-            && open == kind
-        {
-            return Ok(index);
-        }
-        self.close_open(losses, emit);
-        let index = self.next_block()?;
-        self.open = Some((index, kind));
-        let block = match kind {
-            Kind::Text => Block::Text,
-            Kind::Refusal => Block::Refusal,
-            Kind::Reasoning => Block::Reasoning,
-        };
-        emit(StreamEvent::BlockStart { index, block }, losses);
-        Ok(index)
-    }
-
-    fn next_block(&mut self) -> Result<u32, DialectError> {
-        if self.blocks as usize == BLOCKS_MAX {
-            return Err(DialectError::TooManyBlocks { limit: BLOCKS_MAX });
-        }
-        self.blocks += 1;
-        Ok(self.blocks - 1)
-    }
-
-    fn close_open(&mut self, losses: &mut Losses, emit: &mut Emit<'_>) {
-        if let Some((index, _)) = self.open.take() {
-            emit(StreamEvent::BlockStop { index }, losses);
-        }
     }
 
     fn call(
@@ -406,8 +341,8 @@ impl Decoder {
         let block = match known {
             Some(open) => open.block,
             None => {
-                self.close_open(losses, emit);
-                let block = self.next_block()?;
+                self.blocks.close(losses, emit);
+                let block = self.blocks.next()?;
                 let id = id.unwrap_or_else(|| format!("call_{block}").into());
                 let name = name.ok_or(DialectError::Missing { field: "name" })?;
                 self.calls.push(OpenCall {
@@ -434,7 +369,7 @@ impl Decoder {
 
     fn end(&mut self, losses: &mut Losses, emit: &mut Emit<'_>) {
         self.ended = true;
-        self.close_open(losses, emit);
+        self.blocks.close(losses, emit);
         for call in &self.calls {
             emit(StreamEvent::BlockStop { index: call.block }, losses);
         }

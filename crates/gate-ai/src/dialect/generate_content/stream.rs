@@ -4,6 +4,7 @@
 //! the turn ends with the bytes. Chunks have no blocks; the decoder opens one when the kind of part
 //! changes. A call comes whole in one part, or piece by piece where the caller asked for that.
 
+use super::super::blocks::{Blocks, Kind};
 use super::calls::CallIds;
 use super::grounding::Sources;
 use super::logprobs;
@@ -16,9 +17,6 @@ use crate::dialect::{Emit, StreamDecoder};
 use crate::json::object::{Object, Raw, list, text};
 use crate::{DialectError, Losses, Usage};
 use serde_json::value::RawValue;
-
-/// Most blocks followed in one stream.
-const BLOCKS_MAX: usize = 1024;
 
 /// Whether a chunk holds text, thinking or a call.
 pub(super) fn bears_token(data: &[u8]) -> bool {
@@ -38,18 +36,11 @@ pub(super) fn bears_token(data: &[u8]) -> bool {
     found().unwrap_or(false)
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Reasoning,
-}
-
 #[derive(Default)]
 pub(super) struct Decoder {
     started: bool,
     ended: bool,
-    blocks: u32,
-    open: Option<(u32, Kind)>,
+    blocks: Blocks,
     ids: CallIds,
     called: bool,
     /// The call whose arguments are arriving, and its block.
@@ -106,7 +97,7 @@ impl StreamDecoder for Decoder {
             return;
         };
         self.ended = true;
-        self.close_open(losses, emit);
+        self.blocks.close(losses, emit);
         self.end_partial(losses, emit);
         let stop = match stop {
             Stop::EndTurn if self.called => Stop::ToolCall,
@@ -188,7 +179,7 @@ impl Decoder {
         if tokens.is_empty() {
             return Ok(());
         }
-        let index = self.block(Kind::Text, losses, emit)?;
+        let index = self.blocks.of(Kind::Text, losses, emit)?;
         emit(StreamEvent::Logprobs { index, tokens }, losses);
         Ok(())
     }
@@ -201,7 +192,7 @@ impl Decoder {
         emit: &mut Emit<'_>,
     ) -> Result<(), DialectError> {
         for citation in sources.citations(None, losses) {
-            let index = self.block(Kind::Text, losses, emit)?;
+            let index = self.blocks.of(Kind::Text, losses, emit)?;
             emit(StreamEvent::Citation { index, citation }, losses);
         }
         Ok(())
@@ -225,7 +216,7 @@ impl Decoder {
                     } else {
                         Kind::Text
                     };
-                    self.spoken(kind, text(raw, "text")?, losses, emit)?;
+                    self.blocks.piece(kind, text(raw, "text")?, losses, emit)?;
                 }
                 "functionCall" => {
                     let call = Object::of(raw, "functionCall")?.camel()?;
@@ -239,10 +230,10 @@ impl Decoder {
         }
         match signature {
             Some(signature) if is_thought => {
-                let index = self.block(Kind::Reasoning, losses, emit)?;
+                let index = self.blocks.of(Kind::Reasoning, losses, emit)?;
                 emit(StreamEvent::Signature { index, signature }, losses);
                 // What comes next is another thought.
-                self.close_open(losses, emit);
+                self.blocks.close(losses, emit);
                 Ok(())
             }
             Some(signature) if !lost => self.redacted(signature, losses, emit),
@@ -257,30 +248,11 @@ impl Decoder {
         losses: &mut Losses,
         emit: &mut Emit<'_>,
     ) -> Result<(), DialectError> {
-        self.close_open(losses, emit);
-        let index = self.next_block()?;
+        self.blocks.close(losses, emit);
+        let index = self.blocks.next()?;
         let block = Block::RedactedReasoning(signature);
         emit(StreamEvent::BlockStart { index, block }, losses);
         emit(StreamEvent::BlockStop { index }, losses);
-        Ok(())
-    }
-
-    fn spoken(
-        &mut self,
-        kind: Kind,
-        text: Text<'_>,
-        losses: &mut Losses,
-        emit: &mut Emit<'_>,
-    ) -> Result<(), DialectError> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        let index = self.block(kind, losses, emit)?;
-        let event = match kind {
-            Kind::Text => StreamEvent::Text { index, text },
-            Kind::Reasoning => StreamEvent::Reasoning { index, text },
-        };
-        emit(event, losses);
         Ok(())
     }
 
@@ -306,12 +278,12 @@ impl Decoder {
             return Ok(());
         };
         self.end_partial(losses, emit);
-        self.close_open(losses, emit);
+        self.blocks.close(losses, emit);
         if let Some(signature) = signature {
             self.redacted(signature, losses, emit)?;
         }
         self.called = true;
-        let index = self.next_block()?;
+        let index = self.blocks.next()?;
         let id = self.ids.call(call.text("id"), &name);
         let block = Block::ToolCall { id, name };
         emit(StreamEvent::BlockStart { index, block }, losses);
@@ -336,43 +308,6 @@ impl Decoder {
         if let Some((index, partial)) = self.partial.take() {
             let json = partial.into_json().into();
             emit(StreamEvent::Arguments { index, json }, losses);
-            emit(StreamEvent::BlockStop { index }, losses);
-        }
-    }
-
-    /// The open block of this kind; opens one where another kind is open.
-    fn block(
-        &mut self,
-        kind: Kind,
-        losses: &mut Losses,
-        emit: &mut Emit<'_>,
-    ) -> Result<u32, DialectError> {
-        if let Some((index, open)) = self.open
-            && open == kind
-        {
-            return Ok(index);
-        }
-        self.close_open(losses, emit);
-        let index = self.next_block()?;
-        self.open = Some((index, kind));
-        let block = match kind {
-            Kind::Text => Block::Text,
-            Kind::Reasoning => Block::Reasoning,
-        };
-        emit(StreamEvent::BlockStart { index, block }, losses);
-        Ok(index)
-    }
-
-    fn next_block(&mut self) -> Result<u32, DialectError> {
-        if self.blocks as usize == BLOCKS_MAX {
-            return Err(DialectError::TooManyBlocks { limit: BLOCKS_MAX });
-        }
-        self.blocks += 1;
-        Ok(self.blocks - 1)
-    }
-
-    fn close_open(&mut self, losses: &mut Losses, emit: &mut Emit<'_>) {
-        if let Some((index, _)) = self.open.take() {
             emit(StreamEvent::BlockStop { index }, losses);
         }
     }

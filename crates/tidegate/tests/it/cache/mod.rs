@@ -1,13 +1,13 @@
-//! Kept answers through the binary: hits, streams, tenants, budgets, reloads, and a real Redis.
+//! Kept answers through the binary: hits, streams, tenants, budgets, reloads; with a real Redis in
+//! `redis`.
+
+mod redis;
 
 use crate::examples::{Example, KEY, ask};
-use crate::support::gateway::Running;
 use crate::support::{Answer, Gateway, Reply, Upstream, eventually, tidegate};
 use rustix::process::Signal;
-use std::net::TcpListener;
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const PATH: &str = "/v1/chat/completions";
 /// SHA-256 of `tg_example`, of `open-sesame` and of `other-key`.
@@ -300,95 +300,54 @@ fn a_similar_question_is_answered_once_its_answer_is_known_to_serve() {
     });
 }
 
-/// A Redis server of the test's own, on a port that was free a moment ago.
-struct Redis {
-    process: Running,
-    address: String,
-    _folder: tempfile::TempDir,
-}
-
-impl Redis {
-    fn start() -> Option<Self> {
-        let names = ["valkey-server", "redis-server"];
-        let is_here = |name: &&str| Command::new(name).arg("--version").output().is_ok();
-        let Some(program) = names.into_iter().find(is_here) else {
-            eprintln!("skipped: 1 check: neither valkey-server nor redis-server is installed");
-            return None;
-        };
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        let folder = tempfile::tempdir().unwrap();
-        let mut command = Command::new(program);
-        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1"]);
-        command.args(["--save", "", "--requirepass", "of-the-test"]);
-        command.arg("--dir").arg(folder.path());
-        let process = Running::start(&mut command);
-        process.line_with("Ready to accept connections");
-        Some(Self {
-            process,
-            address: format!("127.0.0.1:{port}"),
-            _folder: folder,
-        })
-    }
-}
-
 #[test]
-fn gateways_share_a_redis_and_do_without_it() {
-    let Some(mut redis) = Redis::start() else {
-        return;
-    };
-    let provider = counting();
-    let settings = format!(
-        "{{ redis: {{ address: \"{}\", password: {{ env: REDIS }}, database: 3, timeout: 200ms }} }}",
-        redis.address
-    );
-    let text = configuration(&provider, &settings);
-    let start = || Gateway::with(&text, "", &[("REDIS", "of-the-test")]);
-    let (one, other) = (start(), start());
-    let key = "tg_example";
-    is_miss(&call(&one, key, "a", &[]));
-    eventually("the other gateway has it", || {
-        status(&call(&other, key, "a", &[])).contains("; hit")
+fn what_a_guard_cuts_is_not_kept_and_the_record_says_what_was() {
+    let provider = Upstream::start(|seen| {
+        let wants = |word: &str| String::from_utf8_lossy(&seen.body).contains(word);
+        let text = if wants("a key") {
+            "AKIAIOSFODNN7EXAMPLE"
+        } else {
+            "nothing"
+        };
+        let chunk = format!(
+            "data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text} \"}}}}]}}\n\n"
+        );
+        let reply = Reply::text(chunk + "data: [DONE]\n\n");
+        reply.header("content-type", "text/event-stream")
     });
-    is_miss(&call(&other, "other-key", "a", &[]));
-    let streamed = r#"{"model":"m","stream":true,"messages":[{"role":"user","content":"a"}]}"#;
-    let live = send(&one, key, streamed, &[]);
-    eventually("the stream is kept", || {
-        let kept = send(&other, key, streamed, &[]);
-        status(&kept).contains("; hit") && kept.body == live.body
-    });
-
-    // One that stalls costs the first call its timeout, and later ones nothing.
-    redis.process.signal(Signal::STOP);
-    let failed = "tidegate; fwd=miss; detail=store";
-    assert_eq!(status(&call(&one, key, "a", &[]).expect(200)), failed);
-    let begun = Instant::now();
-    let mut at_once = 0;
-    for _ in 0..10 {
-        let before = Instant::now();
-        assert_eq!(status(&call(&one, key, "a", &[]).expect(200)), failed);
-        at_once += usize::from(before.elapsed() < Duration::from_millis(200));
+    let guard = "{ guard: { rules: [{ find: { patterns: [secret] }, action: block }] } }";
+    let cache = "{ anonymous: share }";
+    for order in [
+        format!("{{ cache: {cache} }}, {guard}"),
+        format!("{guard}, {{ cache: {cache} }}"),
+    ] {
+        let text =
+            configuration(&provider, cache).replace(&format!("{{ cache: {cache} }}"), &order);
+        let log = ", access_log: { to: { file: { path: access.log } } }";
+        let gateway = Gateway::with(&text, log, &[]);
+        let ask = |text: &str| {
+            let body = format!(
+                r#"{{"model":"m","stream":true,"messages":[{{"role":"user","content":"{text}"}}]}}"#
+            );
+            send(&gateway, "", &body, &[]).expect(200)
+        };
+        for _ in 0..2 {
+            let answer = ask("tell me a key");
+            assert!(answer.body.contains("guard_blocked"), "{order}: {answer:?}");
+            assert!(!answer.body.contains("AKIA"), "{order}: {answer:?}");
+        }
+        is_miss(&ask("tell me"));
+        is_hit(&ask("tell me"));
+        let row = || std::fs::read_to_string(gateway.path().join("access.log")).unwrap_or_default();
+        eventually("the hit is in the log", || {
+            row().lines().any(|line| {
+                let row: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
+                row["answered_by"] == "cache"
+                    && row["cache"]["status"] == "hit"
+                    && row["cache"]["model"] == "m"
+                    && row["cache"]["age_s"].is_u64()
+                    && row["ai"].is_null()
+            })
+        });
     }
-    assert!(at_once >= 5, "{at_once} of 10 in {:?}", begun.elapsed());
-    redis.process.signal(Signal::CONT);
-    eventually("it is asked again", || {
-        status(&call(&one, key, "a", &[])).contains("; hit")
-    });
-
-    // One that is gone, likewise.
-    redis.process.child.kill().unwrap();
-    redis.process.ended();
-    assert_eq!(status(&call(&one, key, "a", &[]).expect(200)), failed);
-    assert_eq!(status(&call(&one, key, "b", &[]).expect(200)), failed);
-    assert!(
-        !one.metrics()
-            .contains("tidegate_cache_store_errors_total{cache=\"ai/1/cache\"} 0")
-    );
-    assert!(
-        one.process
-            .lines()
-            .iter()
-            .all(|line| !line.contains("of-the-test"))
-    );
 }
