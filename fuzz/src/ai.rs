@@ -126,6 +126,11 @@ pub fn generate_content(bytes: &[u8]) {
     dialect(Dialect::GenerateContent, bytes);
 }
 
+/// Cohere's Chat; see [`messages`].
+pub fn cohere_chat(bytes: &[u8]) {
+    dialect(Dialect::CohereChat, bytes);
+}
+
 fn dialect(from: Dialect, bytes: &[u8]) {
     request(from, bytes);
     answer(from, bytes);
@@ -181,8 +186,8 @@ fn answer(from: Dialect, body: &[u8]) {
             let answer = json(&made.body, body);
             let model = match to {
                 Dialect::GenerateContent => &answer["modelVersion"],
-                // The path names it.
-                Dialect::Converse => continue,
+                // The path names it, or nothing does.
+                Dialect::Converse | Dialect::CohereChat => continue,
                 _ => &answer["model"],
             };
             assert_eq!(model, "m");

@@ -12,7 +12,7 @@ mod resume;
 mod rpc;
 
 pub use ai::{
-    chat_completions, converse, event_stream, generate_content, messages, responses, sse,
+    chat_completions, cohere_chat, converse, event_stream, generate_content, messages, responses, sse,
 };
 pub use config::config;
 pub use guard::guard;
@@ -45,6 +45,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("chat_completions", chat_completions),
     ("messages", messages),
     ("responses", responses),
+    ("cohere_chat", cohere_chat),
     ("converse", converse),
     ("generate_content", generate_content),
     ("form", form),

@@ -173,6 +173,8 @@ const WORDS: &[(&str, ErrorClass)] = &[
     ("insufficient_balance", ErrorClass::QuotaExhausted),
     ("context_length_exceeded", ErrorClass::ContextLength),
     ("too_many_prompt_tokens", ErrorClass::ContextLength),
+    // Cohere.
+    ("too_many_tokens", ErrorClass::ContextLength),
     ("string_above_max_length", ErrorClass::ContextLength),
     ("request_too_large", ErrorClass::ContextLength),
     ("content_filter", ErrorClass::ContentFilter),

@@ -46,7 +46,7 @@ impl RequestFacts {
         // Google names the type of media instead.
         static MEDIA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"image/"));
         let finder = match dialect {
-            Dialect::ChatCompletions => &CHAT,
+            Dialect::ChatCompletions | Dialect::CohereChat => &CHAT,
             Dialect::Messages | Dialect::Converse => &MESSAGES,
             Dialect::Responses => &RESPONSES,
             Dialect::GenerateContent => &MEDIA,
@@ -155,6 +155,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
             Dialect::Messages
             | Dialect::Responses
             | Dialect::GenerateContent
+            | Dialect::CohereChat
             | Dialect::Converse => UsageWish::Present,
         },
         messages_span: 0..0,

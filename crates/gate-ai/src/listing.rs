@@ -3,7 +3,7 @@
 use crate::json::write::Writer;
 
 /// Whose shape the list has. Callers that send `anthropic-version` expect Anthropic's, callers of
-/// another path Gemini's.
+/// another path Gemini's; the clients of Cohere and Mistral name themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ListingShape {
     /// `GET /v1/models` of OpenAI.
@@ -12,6 +12,25 @@ pub enum ListingShape {
     Anthropic,
     /// `GET /v1beta/models` of Gemini.
     Gemini,
+    /// `GET /v1/models` of Cohere (<https://docs.cohere.com/reference/list-models>).
+    Cohere,
+    /// `GET /v1/models` of Mistral (<https://docs.mistral.ai/api/#tag/models>).
+    Mistral,
+}
+
+impl ListingShape {
+    /// The shape of OpenAI's path that a client expects which names itself so.
+    #[must_use]
+    pub fn of_agent(user_agent: &[u8]) -> Self {
+        // `cohere/7.3.1`, `cohere-ai/8.0.0`; `mistral-client-python/3.7.0`.
+        if user_agent.starts_with(b"cohere") {
+            Self::Cohere
+        } else if user_agent.starts_with(b"mistral") {
+            Self::Mistral
+        } else {
+            Self::OpenAi
+        }
+    }
 }
 
 /// A model to list.
@@ -35,12 +54,12 @@ pub fn models_body<'a>(
     let mut w = Writer::new(&mut out);
     let (mut first, mut last) = (None, None);
     w.open();
-    if shape == ListingShape::OpenAi {
+    if matches!(shape, ListingShape::OpenAi | ListingShape::Mistral) {
         w.member("object", "list");
     }
     let key = match shape {
-        ListingShape::Gemini => "models",
-        ListingShape::OpenAi | ListingShape::Anthropic => "data",
+        ListingShape::Gemini | ListingShape::Cohere => "models",
+        ListingShape::OpenAi | ListingShape::Anthropic | ListingShape::Mistral => "data",
     };
     w.key(key).open_list();
     for model in models {
@@ -74,10 +93,18 @@ pub fn model_body(shape: ListingShape, model: &ListedModel<'_>) -> Vec<u8> {
 fn write_model(w: &mut Writer<'_>, shape: ListingShape, model: &ListedModel<'_>) {
     w.open();
     match shape {
-        ListingShape::OpenAi => {
+        ListingShape::OpenAi | ListingShape::Mistral => {
             w.member("id", model.name).member("object", "model");
             w.key("created").unsigned(model.created_unix_s);
             w.member("owned_by", model.owner);
+            if shape == ListingShape::Mistral {
+                w.member("type", "base").key("capabilities").open();
+                w.key("completion_chat").boolean(true).close();
+            }
+        }
+        ListingShape::Cohere => {
+            w.member("name", model.name).key("endpoints").open_list();
+            w.text("chat").close_list().key("finetuned").boolean(false);
         }
         ListingShape::Anthropic => {
             w.member("type", "model").member("id", model.name);
@@ -150,6 +177,18 @@ mod tests {
         let gemini = models_body(ListingShape::Gemini, models());
         let value: serde_json::Value = serde_json::from_slice(&gemini).unwrap();
         assert_eq!(value["models"][1]["name"], "models/b");
+        let cohere = ListingShape::of_agent(b"cohere/7.3.1");
+        let value: serde_json::Value =
+            serde_json::from_slice(&models_body(cohere, models())).unwrap();
+        assert_eq!(value["models"][1]["name"], "b");
+        let mistral = ListingShape::of_agent(b"mistral-client-python/3.7.0");
+        let value: serde_json::Value =
+            serde_json::from_slice(&models_body(mistral, models())).unwrap();
+        assert_eq!(value["data"][1]["type"], "base");
+        assert_eq!(
+            ListingShape::of_agent(b"OpenAI/Python"),
+            ListingShape::OpenAi
+        );
         let one = model_body(ListingShape::OpenAi, &models().next().unwrap());
         let value: serde_json::Value = serde_json::from_slice(&one).unwrap();
         assert_eq!(value["id"], "a\"");

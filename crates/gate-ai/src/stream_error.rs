@@ -5,6 +5,7 @@
 //! unread and one that is translated never disagree about it.
 
 use crate::conversation::StreamEvent;
+use crate::dialect::cohere_chat;
 use crate::failure::{ProviderError, provider_error};
 use crate::{Dialect, Losses};
 use memchr::memmem::Finder;
@@ -41,6 +42,7 @@ pub(crate) fn may_be(dialect: Dialect, event: &[u8]) -> bool {
     match event.first() {
         Some(b'e') => match event.get(7) {
             Some(b'e' | b'r') => is_named_error(dialect, event),
+            Some(b'm') if dialect == Dialect::CohereChat => cohere_chat::ends_in_error(event),
             _ => event.get(6) == Some(&b'e'),
         },
         // What chunks of Chat Completions begin with.
@@ -155,6 +157,11 @@ mod tests {
             Dialect::Responses,
             "data: {\"type\":\"response.failed\",\"response\":{\"error\":{\"code\":\"server_error\"}}}\n\n",
             Some(ErrorClass::Server),
+        ),
+        (
+            Dialect::CohereChat,
+            "event: message-end\ndata: {\"type\":\"message-end\",\"delta\":{\"error\":\"x\",\"finish_reason\":\"TIMEOUT\"}}\n\n",
+            Some(ErrorClass::Timeout),
         ),
         (
             Dialect::GenerateContent,

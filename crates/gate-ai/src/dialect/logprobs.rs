@@ -31,7 +31,11 @@ fn plain<'a>(object: &Object<'a>) -> Result<TokenLogprob<'a>, DialectError> {
             Some(raw) => number(raw, "logprob")?,
             None => 0.0,
         },
-        bytes: object.get("bytes").map(|raw| raw.get().into()),
+        // What is written in an event must not have lines of its own.
+        bytes: object
+            .get("bytes")
+            .map(|raw| raw.get().into())
+            .filter(|json: &crate::conversation::Text<'_>| !json.contains(['\n', '\r'])),
         top: Vec::new(),
     })
 }

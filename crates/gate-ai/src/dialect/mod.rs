@@ -5,11 +5,13 @@
 
 mod blocks;
 pub(crate) mod chat_completions;
+pub(crate) mod cohere_chat;
 pub(crate) mod converse;
 pub(crate) mod generate_content;
 mod logprobs;
 pub(crate) mod messages;
 pub(crate) mod responses;
+mod turns;
 
 use crate::conversation::{Request, Response, StreamEvent};
 use crate::failure::{ErrorClass, ProviderError};
@@ -29,16 +31,19 @@ pub enum Dialect {
     Responses,
     /// Google's generateContent and streamGenerateContent.
     GenerateContent,
+    /// Cohere Chat, version 2.
+    CohereChat,
 }
 
 impl Dialect {
     /// Every dialect.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ChatCompletions,
         Self::Messages,
         Self::Converse,
         Self::Responses,
         Self::GenerateContent,
+        Self::CohereChat,
     ];
 
     /// The dialect's name in configuration, metrics and records.
@@ -50,6 +55,7 @@ impl Dialect {
             Self::Converse => "converse",
             Self::Responses => "responses",
             Self::GenerateContent => "generate_content",
+            Self::CohereChat => "cohere_chat",
         }
     }
 
@@ -72,6 +78,7 @@ impl Dialect {
             Self::Converse => "/model/{model}/converse",
             Self::Responses => "/v1/responses",
             Self::GenerateContent => "/v1beta/models",
+            Self::CohereChat => "/v2/chat",
         }
     }
 
@@ -89,7 +96,8 @@ impl Dialect {
             | Self::Messages
             | Self::Converse
             | Self::Responses
-            | Self::GenerateContent => "application/json",
+            | Self::GenerateContent
+            | Self::CohereChat => "application/json",
         }
     }
 
@@ -97,9 +105,11 @@ impl Dialect {
     #[must_use]
     pub const fn stream_content_type(self) -> &'static str {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses | Self::GenerateContent => {
-                "text/event-stream; charset=utf-8"
-            }
+            Self::ChatCompletions
+            | Self::Messages
+            | Self::Responses
+            | Self::GenerateContent
+            | Self::CohereChat => "text/event-stream; charset=utf-8",
             Self::Converse => "application/vnd.amazon.eventstream",
         }
     }
@@ -121,7 +131,7 @@ impl Dialect {
     #[must_use]
     pub const fn in_path(self) -> bool {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses => false,
+            Self::ChatCompletions | Self::Messages | Self::Responses | Self::CohereChat => false,
             Self::Converse | Self::GenerateContent => true,
         }
     }
@@ -129,9 +139,11 @@ impl Dialect {
     /// How its streams are cut into events.
     pub(crate) const fn framing(self) -> Framing {
         match self {
-            Self::ChatCompletions | Self::Messages | Self::Responses | Self::GenerateContent => {
-                Framing::Sse
-            }
+            Self::ChatCompletions
+            | Self::Messages
+            | Self::Responses
+            | Self::GenerateContent
+            | Self::CohereChat => Framing::Sse,
             Self::Converse => Framing::EventStream,
         }
     }
@@ -143,6 +155,7 @@ impl Dialect {
             Self::Converse => &converse::Converse,
             Self::Responses => &responses::Responses,
             Self::GenerateContent => &generate_content::GenerateContent,
+            Self::CohereChat => &cohere_chat::CohereChat,
         }
     }
 }

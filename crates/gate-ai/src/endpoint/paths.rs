@@ -25,6 +25,7 @@ const FIXED: &[(&str, Operation, Named)] = {
     use Operation as O;
     &[
         ("/v1/completions", O::Completions, Body),
+        ("/v2/chat", O::Conversation(Dialect::CohereChat), Body),
         (
             "/v1/embeddings",
             O::Embeddings(EmbeddingDialect::OpenAi),

@@ -7,6 +7,7 @@
 use super::{Dialects, Entry, Group};
 
 mod chat_completions;
+mod cohere_chat;
 mod converse;
 mod generate_content;
 mod messages;
@@ -16,6 +17,8 @@ mod responses;
 const GROUPS: &[&[Group]] = &[
     chat_completions::SAID,
     chat_completions::UNTOLD,
+    cohere_chat::SAID,
+    cohere_chat::UNTOLD,
     converse::SAID,
     converse::UNTOLD,
     generate_content::SAID,

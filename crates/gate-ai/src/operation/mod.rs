@@ -5,6 +5,7 @@
 //! [`Frames`] reads the frames of a WebSocket session beside it. [`embeddings`] and [`rerank`]
 //! translate between vendors where a table suffices.
 
+pub mod batches;
 mod counts;
 pub mod embeddings;
 mod form;

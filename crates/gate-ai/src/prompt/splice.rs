@@ -159,7 +159,7 @@ pub fn put_in(dialect: Dialect, body: &[u8], what: &PutIn<'_>) -> Result<Vec<u8>
         .partition(|(role, _)| *role == PromptRole::System);
     let system: Vec<&str> = system.iter().map(|(_, text)| text.as_str()).collect();
     match dialect {
-        Dialect::ChatCompletions => {
+        Dialect::ChatCompletions | Dialect::CohereChat => {
             let all: Vec<String> = what.messages.iter().map(openai_message).collect();
             let raw = members.get(&["messages"]);
             let raw = in_front(&all, raw, "messages")?;
@@ -364,7 +364,11 @@ fn settings(
         return Ok(());
     }
     members.unless(&["temperature"], temperature);
-    members.unless(&["top_p"], top_p);
+    let name = match dialect {
+        Dialect::CohereChat => "p",
+        _ => "top_p",
+    };
+    members.unless(&[name], top_p);
     let names: &[&'static str] = match dialect {
         Dialect::Responses => &["max_output_tokens"],
         Dialect::ChatCompletions => &["max_completion_tokens", "max_tokens"],

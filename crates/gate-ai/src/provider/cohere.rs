@@ -5,8 +5,8 @@
 //!   cohere: { cohere: { credentials: [{ env: CO_API_KEY }] } }
 //! ```
 //!
-//! Conversations go to its compatibility interface, which speaks Chat Completions; embeddings are
-//! served both there and in Cohere's own shape. The address has no version, because each operation
+//! Conversations in Chat Completions go to its compatibility interface, those in other dialects to its
+//! own Chat, which can say more; embeddings are served both there and in Cohere's own shape. The address has no version, because each operation
 //! has another. Its own errors are `{"id": ..., "message": ...}`.
 //! Vendor's description: <https://docs.cohere.com/reference/about>.
 
@@ -18,9 +18,10 @@ use crate::{Dialect, Operation};
 pub const KIND: ProviderKind = ProviderKind {
     name: "cohere",
     telemetry_name: "cohere",
-    dialect: Dialect::ChatCompletions,
+    dialect: Dialect::CohereChat,
     base_url: "https://api.cohere.com",
     serves: &[
+        Served::at(Operation::Conversation(Dialect::CohereChat), "/v2/chat"),
         Served::at(
             Operation::Conversation(Dialect::ChatCompletions),
             "/compatibility/v1/chat/completions",

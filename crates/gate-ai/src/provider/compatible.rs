@@ -38,6 +38,7 @@ pub const KIND: ProviderKind = ProviderKind {
         .when_set("chat_completions"),
         Served::at(Operation::Conversation(Dialect::Messages), "/messages").when_set("messages"),
         Served::at(Operation::Conversation(Dialect::Responses), "/responses").when_set("responses"),
+        Served::at(Operation::Conversation(Dialect::CohereChat), "/chat").when_set("cohere_chat"),
         Served::at(
             Operation::CountTokens(Dialect::Messages),
             "/messages/count_tokens",
@@ -123,6 +124,8 @@ pub enum Spoken {
     Messages,
     /// OpenAI Responses, at `/responses`.
     Responses,
+    /// Cohere Chat, at `/chat`.
+    CohereChat,
 }
 
 /// What the limit of output tokens is called.
@@ -155,6 +158,7 @@ impl From<CompatibleConfig> for ProviderConfig {
                 ("chat_completions", speaks(Spoken::ChatCompletions)),
                 ("messages", speaks(Spoken::Messages)),
                 ("responses", speaks(Spoken::Responses)),
+                ("cohere_chat", speaks(Spoken::CohereChat)),
             ]),
             credential: Some(match own.credential {
                 Shown::Bearer => CredentialPlace::Bearer,

@@ -12,7 +12,9 @@ use std::ops::Range;
 #[must_use]
 pub fn last_turn(dialect: Dialect, body: &[u8]) -> Option<(String, usize)> {
     let turns = match dialect {
-        Dialect::ChatCompletions | Dialect::Messages | Dialect::Converse => "messages",
+        Dialect::ChatCompletions | Dialect::Messages | Dialect::Converse | Dialect::CohereChat => {
+            "messages"
+        }
         Dialect::Responses => "input",
         Dialect::GenerateContent => "contents",
     };

@@ -657,3 +657,25 @@ fn claudes_signatures_survive_a_turn_in_googles_dialect() {
     let back: Value = serde_json::from_slice(&back.unwrap().body).unwrap();
     assert_eq!(back["messages"][1]["content"], answer["content"]);
 }
+
+#[test]
+fn arguments_of_several_lines_are_one_event() {
+    let stream = concat!(
+        r#"data: {"id":"a","choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","#,
+        r#""function":{"name":"f","arguments":"{\n  \"a\": 1\r\n}"}}]},"#,
+        r#""finish_reason":"tool_calls"}]}"#,
+        "\n\ndata: [DONE]\n\n"
+    );
+    let options = TranslateOptions::default();
+    let mut translator = StreamTranslator::new(Dialect::ChatCompletions, OURS, "m", &options);
+    let mut out = Vec::new();
+    translator.push(stream.as_bytes(), &mut out).unwrap();
+    let args = events(&out)
+        .iter()
+        .find_map(|event| {
+            let call = &event["candidates"][0]["content"]["parts"][0]["functionCall"];
+            call.is_object().then(|| call["args"].clone())
+        })
+        .unwrap();
+    assert_eq!(args, json!({ "a": 1 }));
+}

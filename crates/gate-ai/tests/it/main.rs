@@ -4,6 +4,7 @@
 //! every test says that it was skipped.
 
 mod cassettes;
+mod cohere;
 mod converse;
 mod generate_content;
 mod guard;

@@ -43,7 +43,7 @@ fn facts_agree_with_a_full_parse() {
         let limit = limits.iter().filter_map(|limit| limit.as_u64()).min();
         assert_eq!(facts.max_tokens, limit, "{name}");
         let image = match cassette.dialect {
-            Dialect::ChatCompletions => "image_url",
+            Dialect::ChatCompletions | Dialect::CohereChat => "image_url",
             Dialect::Responses => "input_image",
             _ => "image",
         };
@@ -168,6 +168,7 @@ fn recorded_errors_have_a_class() {
             "context length",
             "context window",
             "exceeds maximum length",
+            "too many tokens",
         ];
         let is_long = long.iter().any(|words| text.contains(words));
         assert_eq!(

@@ -16,7 +16,7 @@ pub(crate) struct Said {
     pub(crate) usage: Option<Usage>,
 }
 
-fn usage_of(dialect: Dialect, usage: &Value) -> Option<Usage> {
+pub(crate) fn usage_of(dialect: Dialect, usage: &Value) -> Option<Usage> {
     let body = json!({ "usage": usage }).to_string();
     gate_ai::usage_of(dialect, body.as_bytes())
 }
@@ -120,6 +120,7 @@ pub(crate) fn said(dialect: Dialect, answer: &Value) -> Said {
         Dialect::Responses => said_by_responses(answer),
         Dialect::Converse => said_by_converse(answer),
         Dialect::GenerateContent => crate::generate_content::said(answer),
+        Dialect::CohereChat => crate::cohere::said(answer),
     }
 }
 
@@ -131,10 +132,11 @@ pub(crate) fn assembled(dialect: Dialect, events: &[Value]) -> Value {
         Dialect::Responses => assembled_responses(events),
         Dialect::Converse => assembled_converse(events),
         Dialect::GenerateContent => crate::generate_content::assembled(events),
+        Dialect::CohereChat => crate::cohere::assembled(events),
     }
 }
 
-fn push(target: &mut Value, text: &Value) {
+pub(crate) fn push(target: &mut Value, text: &Value) {
     let Some(text) = text.as_str() else { return };
     let joined = target.as_str().unwrap_or_default().to_owned() + text;
     *target = joined.into();
@@ -399,10 +401,17 @@ pub(crate) fn comparable(mut said: Said, from: Dialect, to: Dialect) -> Said {
             *arguments = json!({});
         }
     }
+    if to == Dialect::CohereChat && said.stop == "refusal" {
+        said.stop = "end".into();
+    }
     if said.usage.is_none() {
         said.usage = Some(Usage::default());
     }
     if let Some(usage) = &mut said.usage {
+        if to == Dialect::CohereChat {
+            // Its template is cached too and not among what counts.
+            usage.cached_tokens = usage.cached_tokens.min(usage.input_tokens);
+        }
         // Some servers count cached tokens beside the others instead of among them.
         let cached = usage.cached_tokens + usage.cache_written_tokens;
         usage.input_tokens = usage.input_tokens.max(cached);
@@ -416,6 +425,9 @@ pub(crate) fn comparable(mut said: Said, from: Dialect, to: Dialect) -> Said {
         if from != to {
             audio.into_iter().for_each(|count| *count = 0);
             usage.cache_written_1h_tokens = 0;
+        }
+        if to == Dialect::CohereChat {
+            usage.cache_written_tokens = 0;
         }
     }
     said

@@ -95,6 +95,14 @@ impl Said {
 
     /// Without what only some dialects can say; the losses' table has each of these.
     fn comparable(mut self, from: Dialect, to: Dialect) -> Self {
+        if to == Dialect::CohereChat && self.stop == "refusal" {
+            self.stop = "end";
+        }
+        if to == Dialect::CohereChat {
+            // Its template is cached too and not among what counts.
+            let cached = &mut self.usage.cached_tokens;
+            *cached = self.usage.input_tokens.min(*cached);
+        }
         let cached = self.usage.cached_tokens + self.usage.cache_written_tokens;
         // Some servers count cached tokens beside the others instead of among them.
         self.usage.input_tokens = self.usage.input_tokens.max(cached);
@@ -113,6 +121,11 @@ impl Said {
         }
         self
     }
+}
+
+/// Whether a dialect's answers name the model.
+fn names_model(dialect: Dialect) -> bool {
+    !dialect.in_path() && dialect != Dialect::CohereChat
 }
 
 /// Whether a dialect counts what is written to the prompt cache.
@@ -182,7 +195,7 @@ fn whole_answers_say_the_same_in_every_dialect() {
             let made = made.unwrap_or_else(|error| panic!("{name} to {to:?}: {error}"));
             let got = read_response(to, &made.body);
             let got = got.unwrap_or_else(|error| panic!("{name} to {to:?}: {error}"));
-            assert!(to.in_path() || got.model == "alias", "{name} to {to:?}");
+            assert!(!names_model(to) || got.model == "alias", "{name} to {to:?}");
             let got = Said::of(&got).comparable(from, to);
             let expected = source.clone().comparable(from, to);
             if got != expected {
@@ -294,7 +307,7 @@ impl Asked {
             Some(choice) if !asked.tools.is_empty() => format!("{choice:?}"),
             _ => format!("{:?}", ToolChoice::Auto),
         };
-        if has("tool_choice.allowed") {
+        if has("tool_choice.allowed") || has("tool_choice.tool") {
             asked.choice.clear();
         }
         if let Some(Format::JsonSchema { schema, .. }) = &request.format {

@@ -1,6 +1,8 @@
 //! Messages written for these tests: what no recording happens to lose, one member after another.
 
-use gate_ai::Dialect::{self, ChatCompletions, Converse, GenerateContent, Messages, Responses};
+use gate_ai::Dialect::{
+    self, ChatCompletions, CohereChat, Converse, GenerateContent, Messages, Responses,
+};
 
 /// What a message is.
 #[derive(Debug, Clone, Copy)]
@@ -269,6 +271,49 @@ data: "start_index":0,"end_index":1}}]}}]}
         r#"{"model":"m","max_tokens":900,"top_p":0.5,"temperature":0.5,
             "messages":[{"role":"user","content":"a"}]}"#,
     ),
+    // What only Cohere's Chat says.
+    (
+        CohereChat,
+        Request,
+        r#"{"model":"m","messages":[{"role":"user","name":"ann","content":[
+            {"type":"text","text":"a"},{"type":"new"}]}],"safety_mode":"STRICT","priority":3,
+            "citation_options":{"mode":"FAST"},"response_format":{"type":"json_object","x":1},
+            "tools":[{"type":"function","function":{"name":"f","parameters":{},"x":1}}]}"#,
+    ),
+    (
+        CohereChat,
+        Answer,
+        r#"{"id":"a","finish_reason":"COMPLETE","message":{"role":"assistant","content":[
+            {"type":"text","text":"ab"}]},"logprobs":[
+            {"text":"ab","token_ids":[1,2],"logprobs":[-0.5,-0.25]}]}"#,
+    ),
+    // What Cohere's Chat cannot be told.
+    (
+        ChatCompletions,
+        Request,
+        r#"{"model":"m","top_p":1,"top_k":501,"frequency_penalty":2,"presence_penalty":-1,
+            "logprobs":true,"top_logprobs":3,"user":"u","parallel_tool_calls":false,
+            "tools":[{"type":"function","function":{"name":"f","strict":true}},
+             {"type":"function","function":{"name":"g"}}],
+            "tool_choice":{"type":"function","function":{"name":"f"}},
+            "messages":[{"role":"user","content":[
+             {"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}},
+             {"type":"file","file":{"filename":"a.pdf","file_id":"file-1"}},
+             {"type":"file","file":{"filename":"a.pdf",
+              "file_data":"data:application/pdf;base64,AA=="}}]}]}"#,
+    ),
+    (
+        Messages,
+        Request,
+        r#"{"model":"m","max_tokens":9,"stop_sequences":["a","b","c","d","e","f"],"messages":[
+            {"role":"user","content":[{"type":"text","text":"a",
+              "cache_control":{"type":"ephemeral"}},
+             {"type":"document","source":{"type":"url","url":"https://a.example/a.pdf"}}]},
+            {"role":"assistant","content":[{"type":"redacted_thinking","data":"x"},
+             {"type":"tool_use","id":"c","name":"f","input":{}}]},
+            {"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":[
+             {"type":"image","source":{"type":"url","url":"https://a.example/a.png"}}]}]}]}"#,
+    ),
 ];
 
 /// Members that have one name and two meanings: the field, and the dialect that means another thing.
@@ -281,6 +326,7 @@ pub(crate) fn least_request(dialect: Dialect) -> Option<&'static str> {
         Messages => {
             Some(r#"{"model":"m","max_tokens":9,"messages":[{"role":"user","content":"a"}]}"#)
         }
+        CohereChat => Some(r#"{"model":"m","messages":[{"role":"user","content":"a"}]}"#),
         Responses => Some(r#"{"model":"m","input":"a"}"#),
         GenerateContent => Some(r#"{"contents":[{"parts":[{"text":"a"}]}]}"#),
         #[allow(unreachable_patterns, reason = "dialects to come")]

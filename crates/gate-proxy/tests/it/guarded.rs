@@ -50,6 +50,11 @@ pub(crate) fn request(dialect: Dialect, stream: bool, said: &Said<'_>) -> String
             { "role": "assistant", "content": null, "tool_calls": [{ "id": "c1", "type": "function", "function": { "name": "send", "arguments": written } }] },
             { "role": "tool", "tool_call_id": "c1", "content": result }],
             "tools": [{ "type": "function", "function": { "name": "send", "parameters": schema } }] }),
+        Dialect::CohereChat => json!({ "model": "m", "stream": stream, "messages": [
+            { "role": "user", "content": text },
+            { "role": "assistant", "tool_plan": "", "tool_calls": [{ "id": "c1", "type": "function", "function": { "name": "send", "arguments": written } }] },
+            { "role": "tool", "tool_call_id": "c1", "content": result }],
+            "tools": [{ "type": "function", "function": { "name": "send", "parameters": schema } }] }),
         Dialect::Messages => json!({ "model": "m", "max_tokens": 50, "stream": stream, "messages": [
             { "role": "user", "content": text },
             { "role": "assistant", "content": [{ "type": "tool_use", "id": "c1", "name": "send", "input": call }] },
@@ -315,7 +320,8 @@ fn observing_changes_no_byte_in_any_dialect() {
         ("secret", "response"),
         ("schema", "tool_call"),
     ] {
-        let found = format!("rule=\"{rule}\",point=\"{point}\",action=\"observe\"}} 10");
+        let calls = ways().count();
+        let found = format!("rule=\"{rule}\",point=\"{point}\",action=\"observe\"}} {calls}");
         eventually(&found, || observing.metrics().contains(&found));
     }
 }
@@ -361,6 +367,8 @@ fn formed(dialect: Dialect, stream: bool) -> Option<String> {
             "generationConfig": { "responseMimeType": "application/json", "responseJsonSchema": schema } }),
         Dialect::Messages => json!({ "model": "m", "max_tokens": 9, "stream": stream, "messages": [{ "role": "user", "content": "x" }],
             "output_config": { "format": { "type": "json_schema", "schema": schema } } }),
+        Dialect::CohereChat => json!({ "model": "m", "stream": stream, "messages": [{ "role": "user", "content": "x" }],
+            "response_format": { "type": "json_object", "json_schema": schema } }),
         Dialect::Converse => return None,
     };
     Some(body.to_string())

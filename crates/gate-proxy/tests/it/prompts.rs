@@ -31,7 +31,7 @@ fn answering() -> Provider {
 #[rustfmt::skip]
 fn request(dialect: Dialect, prompt: Option<Value>) -> String {
     let mut body = match dialect {
-        Dialect::ChatCompletions => json!({ "model": "m", "messages": [{ "role": "user", "content": "q" }] }),
+        Dialect::ChatCompletions | Dialect::CohereChat => json!({ "model": "m", "messages": [{ "role": "user", "content": "q" }] }),
         Dialect::Messages => json!({ "model": "m", "max_tokens": 9, "messages": [{ "role": "user", "content": "q" }] }),
         Dialect::Responses => json!({ "model": "m", "input": "q" }),
         Dialect::GenerateContent => json!({ "contents": [{ "parts": [{ "text": "q" }] }] }),

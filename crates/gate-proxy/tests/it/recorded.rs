@@ -12,6 +12,7 @@ use std::path::Path;
 /// operation's folder, and the path of callers.
 const VENDORS: &[(&str, &str, &str, &str, &str)] = &[
     ("azure", "azure", "", "embeddings", "/v1/embeddings"),
+    ("cohere", "cohere", "", "chat", "/v2/chat"),
     ("cohere", "cohere", "", "embeddings", "/v2/embed"),
     ("cohere", "cohere", "", "rerank", "/v2/rerank"),
     ("cohere", "cohere", "", "audio", "/v2/audio/transcriptions"),
@@ -203,7 +204,7 @@ fn read(path: &Path) -> Option<Recorded> {
             &value["usage"],
             matches!(
                 value["api"].as_str(),
-                Some("chat_completions" | "responses")
+                Some("chat_completions" | "responses" | "chat")
             ),
         ),
     })
@@ -235,7 +236,11 @@ fn usage(value: &Value, conversation: bool) -> Option<(u64, u64)> {
             .find_map(|name| value.get(name).and_then(Value::as_u64));
         found.unwrap_or(0)
     };
-    let output = first(&["completion_tokens", "output_tokens"]);
+    let output = first(&[
+        "completion_tokens",
+        "output_tokens",
+        "billed_units.output_tokens",
+    ]);
     let input = first(&["prompt_tokens", "input_tokens", "billed_units.input_tokens"]);
     let rest = first(&["total_tokens"]).saturating_sub(output);
     match conversation {
@@ -304,6 +309,8 @@ fn play((vendor, kind, base, api, path): (&str, &str, &str, &str, &str)) -> usiz
     let all: Vec<_> = recorded(vendor, api)
         .into_iter()
         .filter(|one| one.status < 400)
+        // Cohere had another Chat before.
+        .filter(|one| api != "chat" || one.path == path)
         .collect();
     let provider = Provider::start();
     let mut models: Vec<_> = all.iter().filter_map(|one| one.model.as_deref()).collect();

@@ -102,6 +102,7 @@ impl Speaker {
                 "status": "in_progress", "error": null, "output": [] } })),
             Dialect::GenerateContent => Vec::new(),
             Dialect::Converse => frame("messageStart", &json!({ "role": "assistant" })),
+            Dialect::CohereChat => typed(&json!({ "type": "message-start", "id": "i" })),
         }
     }
 
@@ -140,6 +141,8 @@ impl Speaker {
                 "contentBlockDelta",
                 &json!({ "contentBlockIndex": 0, "delta": { "text": text } }),
             ),
+            Dialect::CohereChat => typed(&json!({ "type": "content-delta", "index": 0,
+                "delta": { "message": { "content": { "text": text } } } })),
         }
     }
 
@@ -173,6 +176,8 @@ impl Speaker {
             Dialect::Converse => {
                 frame("serviceUnavailableException", &json!({ "message": "busy" }))
             }
+            Dialect::CohereChat => typed(&json!({ "type": "message-end",
+                "delta": { "finish_reason": "ERROR", "error": "busy" } })),
         }
     }
 
@@ -212,6 +217,8 @@ impl Speaker {
                 ),
             ]
             .concat(),
+            Dialect::CohereChat => typed(&json!({ "type": "message-end",
+                "delta": { "finish_reason": "COMPLETE", "usage": usage } })),
         }
     }
 
@@ -228,6 +235,9 @@ impl Speaker {
                 json!({ "promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5 })
             }
             Dialect::Converse => json!({ "inputTokens": 3, "outputTokens": 2, "totalTokens": 5 }),
+            Dialect::CohereChat => {
+                json!({ "billed_units": { "input_tokens": 3, "output_tokens": 2 } })
+            }
         })
     }
 
@@ -295,6 +305,22 @@ impl Speaker {
                 }
                 out.extend(self.ending());
             }
+            Dialect::CohereChat => {
+                let call = |kind: &str, call: Value| {
+                    typed(&json!({ "type": kind, "index": 0,
+                        "delta": { "message": { "tool_calls": call } } }))
+                };
+                out.extend(call(
+                    "tool-call-start",
+                    json!({ "id": "c", "type": "function",
+                        "function": { "name": "f", "arguments": "" } }),
+                ));
+                for piece in pieces {
+                    let more = json!({ "function": { "arguments": piece } });
+                    out.extend(call("tool-call-delta", more));
+                }
+                out.extend(self.ending());
+            }
         }
         out
     }
@@ -311,7 +337,7 @@ impl Speaker {
             Dialect::GenerateContent => {
                 json!({ "error": { "code": 429, "status": "RESOURCE_EXHAUSTED", "message": "slow" } })
             }
-            Dialect::Converse => json!({ "message": "slow" }),
+            Dialect::Converse | Dialect::CohereChat => json!({ "message": "slow" }),
         }
         .to_string()
     }
@@ -383,6 +409,10 @@ impl Listener {
                     google,
                 )
             }
+            Dialect::CohereChat => (
+                "/v2/chat".into(),
+                json!({ "model": model, "stream": true, "messages": message }),
+            ),
             Dialect::Converse => (
                 format!("/model/{model}/converse-stream"),
                 json!({ "messages": [{ "role": "user", "content": [{ "text": "hello" }] }] }),
@@ -483,6 +513,13 @@ impl Listener {
                 }
                 heard.error = message(&event["error"]);
                 heard.ended |= candidate["finishReason"].is_string();
+            }
+            Dialect::CohereChat => {
+                let said = &event["delta"]["message"];
+                say(&said["content"]["text"]);
+                heard.arguments += length(&said["tool_calls"]["function"]["arguments"]);
+                heard.error = event["delta"]["error"].as_str().map(str::to_owned);
+                heard.ended = event == "[DONE]";
             }
             Dialect::Converse => {
                 let delta = &event["payload"]["delta"];

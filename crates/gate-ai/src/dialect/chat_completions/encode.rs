@@ -4,6 +4,7 @@ use crate::conversation::{
     Content, Effort, Format, Message, Part, Reasoning, Request, Role, ServiceTier, Source, Tool,
     ToolChoice,
 };
+use crate::dialect::turns::{Piece, pieces};
 use crate::json::write::Writer;
 use crate::{Losses, TranslateOptions};
 
@@ -256,41 +257,17 @@ fn write_message(
 
 /// Tool results become messages of their own; what is said around them stays in order.
 fn write_user(w: &mut Writer<'_>, parts: &[Part<'_>], losses: &mut Losses) {
-    let mut spoken: Vec<&Part<'_>> = Vec::new();
-    let mut moved: Vec<&Part<'_>> = Vec::new();
-    for part in parts {
-        let Content::ToolResult {
-            id,
-            parts,
-            is_error,
-        } = &part.content
-        else {
-            spoken.push(part);
-            continue;
-        };
-        if !spoken.is_empty() {
-            write_spoken(w, "user", &std::mem::take(&mut spoken), losses);
+    let fits = |content: &Content<'_>| matches!(content, Content::Text { .. });
+    for piece in pieces(parts, fits, losses) {
+        match piece {
+            Piece::Said(parts) => write_spoken(w, "user", &parts, losses),
+            Piece::Result { id, parts } => {
+                w.open().member("role", "tool");
+                w.member("tool_call_id", id).key("content");
+                write_content(w, &parts, losses);
+                w.close();
+            }
         }
-        if *is_error {
-            losses.add("content.tool_result.is_error");
-        }
-        w.open()
-            .member("role", "tool")
-            .member("tool_call_id", id)
-            .key("content");
-        let (texts, others): (Vec<_>, Vec<_>) = parts
-            .iter()
-            .partition(|part| matches!(part.content, Content::Text { .. }));
-        write_content(w, &texts, losses);
-        w.close();
-        if !others.is_empty() {
-            losses.add("content.tool_result.content");
-            moved.extend(others);
-        }
-    }
-    moved.extend(spoken);
-    if !moved.is_empty() {
-        write_spoken(w, "user", &moved, losses);
     }
 }
 

@@ -22,7 +22,7 @@ use crate::usage::{read_counts, value_of_member};
 use crate::{DialectError, Losses, TranslateOptions, Usage};
 
 pub(super) use encode::address;
-pub(super) use parts::{source as source_of, span as span_of};
+pub(super) use parts::{image as image_of, source as source_of, span as span_of, tool_calls};
 
 pub(crate) struct ChatCompletions;
 

@@ -48,7 +48,10 @@ pub(super) fn text_content(text: Text<'_>) -> Content<'_> {
     }
 }
 
-fn image<'a>(object: &Object<'a>) -> Result<Option<Content<'a>>, DialectError> {
+/// Reads a part with an image.
+pub(in crate::dialect) fn image<'a>(
+    object: &Object<'a>,
+) -> Result<Option<Content<'a>>, DialectError> {
     let Some(raw) = object.get("image_url") else {
         return Ok(None);
     };
@@ -136,7 +139,7 @@ pub(in crate::dialect) fn source(url: Text<'_>) -> Source<'_> {
 }
 
 /// Reads `tool_calls`.
-pub(super) fn tool_calls<'a>(
+pub(in crate::dialect) fn tool_calls<'a>(
     raw: Raw<'a>,
     calls: &mut Vec<Part<'a>>,
     losses: &mut Losses,

@@ -76,8 +76,16 @@ impl Encoder {
         };
         out.extend_from_slice(in_front);
         self.begun = true;
+        let start = out.len();
         fill(out);
         if !self.as_list {
+            // Arguments stand here as the model wrote them. In JSON a line's end is white space,
+            // and in an event it would be the end of the data.
+            for byte in &mut out[start..] {
+                if matches!(byte, b'\n' | b'\r') {
+                    *byte = b' ';
+                }
+            }
             out.extend_from_slice(b"\r\n\r\n");
         }
     }

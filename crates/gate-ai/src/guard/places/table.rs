@@ -3,10 +3,13 @@
 //! Sources: OpenAI's `openapi.yaml` 2.3.0, Anthropic's SDK types (`anthropic` on PyPI), Gemini's
 //! reference (<https://ai.google.dev/api/generate-content>), Bedrock's `service-2.json`.
 
+mod cohere;
+
 use super::{Kind, Means, Places, compile};
 use crate::Dialect;
 use crate::endpoint::Operation;
 use crate::guard::{Point, Side};
+use cohere::{COHERE_EVENTS, COHERE_REQUEST, COHERE_RESPONSE};
 use std::sync::LazyLock;
 
 type Lines = &'static [(&'static str, Means)];
@@ -446,6 +449,8 @@ fn conversation(dialect: Dialect, side: Side) -> Option<&'static Places> {
         ("responses", Side::Response) => once!(RESPONSES_RESPONSE),
         ("generate_content", Side::Request) => once!(GEMINI_REQUEST),
         ("generate_content", Side::Response) => once!(GEMINI_RESPONSE),
+        ("cohere_chat", Side::Request) => once!(COHERE_REQUEST),
+        ("cohere_chat", Side::Response) => once!(COHERE_RESPONSE),
         ("converse", Side::Request) => once!(CONVERSE_REQUEST),
         ("converse", Side::Response) => once!(CONVERSE_RESPONSE),
         _ => return None,
@@ -464,6 +469,7 @@ pub(super) fn events(operation: Operation) -> Option<&'static Places> {
         "messages" => once!(MESSAGES_EVENTS),
         "responses" => once!(RESPONSES_EVENTS),
         "generate_content" => once!(GEMINI_EVENTS),
+        "cohere_chat" => once!(COHERE_EVENTS),
         "converse" => once!(CONVERSE_EVENTS),
         _ => return None,
     })

@@ -4,9 +4,22 @@ use super::{Model, may_use};
 use gate_ai::endpoint::ModelsDialect;
 use gate_ai::{Endpoint, ListedModel, ListingShape, ModelPlace, model_body, models_body};
 use gate_flow::{Exchange, Fault};
-use gate_kit::http::{HeaderId, Response};
+use gate_kit::http::{HeaderId, Headers, Response};
 use gate_model::fault::FaultCode;
 use std::sync::Arc;
+
+/// Whose shapes a caller expects at a path that several vendors have.
+pub(super) fn expected(headers: &Headers) -> ListingShape {
+    if headers.contains(HeaderId::AnthropicVersion) {
+        return ListingShape::Anthropic;
+    }
+    // Google's own clients ask at OpenAI's path, too, and name themselves.
+    if headers.get_named("x-goog-api-client").is_some() {
+        return ListingShape::Gemini;
+    }
+    let agent = headers.get(HeaderId::UserAgent);
+    ListingShape::of_agent(agent.unwrap_or_default())
+}
 
 /// Lists the models, or describes the one that the path names.
 pub(super) fn serve(
@@ -17,14 +30,7 @@ pub(super) fn serve(
     let head = &exchange.request.head;
     let shape = match dialect {
         ModelsDialect::Gemini => ListingShape::Gemini,
-        ModelsDialect::V1 if head.headers.contains(HeaderId::AnthropicVersion) => {
-            ListingShape::Anthropic
-        }
-        // Google's own clients ask at this path, too, and name themselves.
-        ModelsDialect::V1 if head.headers.get_named("x-goog-api-client").is_some() => {
-            ListingShape::Gemini
-        }
-        ModelsDialect::V1 => ListingShape::OpenAi,
+        ModelsDialect::V1 => expected(&head.headers),
     };
     let allowed = models.iter().filter(|(name, _)| may_use(exchange, name));
     let mut listed = allowed.map(|(name, _)| ListedModel {

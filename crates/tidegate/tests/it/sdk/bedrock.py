@@ -1,14 +1,11 @@
 """boto3 against a gateway, and botocore's opinion of the signatures that the gateway makes.
 
-Called with a file of JSON: the gateway's address, keys, and what to do. Prints one line per check,
-`ok NAME` or `FAILED NAME: why`, and ends with 0 either way: the test reads the lines.
+See `checks.py` for what is printed.
 """
 
 import base64
 import datetime
 import json
-import sys
-import traceback
 from unittest import mock
 
 import anthropic
@@ -19,8 +16,8 @@ from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
+from checks import JOB, check, equal
 
-JOB = json.load(open(sys.argv[1]))
 TOOL = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
@@ -30,19 +27,6 @@ PIXEL = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
 SAID = "This is a stand-in, not a model. You said: "
-
-
-def check(name, run):
-    try:
-        run()
-        print("ok", name, flush=True)
-    except Exception:
-        why = traceback.format_exc().strip().replace("\n", " | ")
-        print(f"FAILED {name}: {why}", flush=True)
-
-
-def equal(got, wanted):
-    assert got == wanted, f"{got!r} is not {wanted!r}"
 
 
 def client(secret=None, region="us-east-1", **more):

@@ -1,17 +1,12 @@
 """The official google-genai SDK against a gateway.
 
-Called with a file of JSON: the gateway's address, the key and the models. Prints one line per check,
-`ok NAME` or `FAILED NAME: why`, and ends with 0 either way: the test reads the lines.
+See `checks.py` for what is printed.
 """
 
-import json
-import sys
-import traceback
-
+from checks import JOB, check, equal
 from google import genai
 from google.genai import errors, types
 
-JOB = json.load(open(sys.argv[1]))
 SAID = "This is a stand-in, not a model. You said: "
 TOOL = types.Tool(
     function_declarations=[
@@ -33,19 +28,6 @@ def client(key=JOB["key"]):
 
 
 CLIENT = client()
-
-
-def check(name, run):
-    try:
-        run()
-        print("ok", name, flush=True)
-    except Exception:
-        why = traceback.format_exc().strip().replace("\n", " | ")
-        print(f"FAILED {name}: {why}", flush=True)
-
-
-def equal(got, wanted):
-    assert got == wanted, f"{got!r} is not {wanted!r}"
 
 
 def conversations(model):

@@ -6,8 +6,13 @@
 
 mod agents;
 mod bedrock;
+mod endpoints;
+mod equivalence;
 mod gemini;
+mod llama;
 mod tools;
+mod vendors;
+mod vercel;
 
 use crate::demo::Demo;
 use crate::support::{Gateway, Reply, Upstream};
@@ -17,14 +22,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The SDKs, at the versions that the tests were written with.
-const PACKAGES: [&str; 6] = [
-    "openai==3.54.0",
-    "anthropic==2.12.0",
-    "boto3==1.44.5",
-    "google-genai==3.4.0",
-    "mcp==2.3.0",
-    "a2a-sdk[http-server]==1.3.0",
-];
+const PACKAGES: &str = include_str!("requirements.txt");
 /// Recordings per provider; more only repeat the same shapes.
 const RECORDINGS: usize = 60;
 
@@ -38,7 +36,7 @@ fn install() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk");
     let python = folder.join("bin/python");
     let installed = folder.join("installed");
-    let wanted = PACKAGES.join("\n");
+    let wanted = PACKAGES;
     if std::fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
         return Some(python);
     }
@@ -59,7 +57,7 @@ fn install() -> Option<PathBuf> {
         "--disable-pip-version-check",
     ]);
     let output = pip
-        .args(PACKAGES)
+        .args(PACKAGES.lines())
         .output()
         .expect("the environment has a Python");
     if !output.status.success() {
@@ -85,18 +83,26 @@ fn run_script(python: &Path, script: &str, job: &Value) -> usize {
 /// The same; what it said of each check.
 #[track_caller]
 fn said(python: &Path, script: &str, job: &Value) -> Vec<String> {
+    let mut command = Command::new(python);
+    command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join(script));
+    run_command(command, job)
+}
+
+/// Runs a script that takes a job and prints a line per check; what it said of each.
+#[track_caller]
+fn run_command(mut command: Command, job: &Value) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("job.json");
     std::fs::write(&file, job.to_string()).unwrap();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
-    let mut command = Command::new(python);
-    // Neither SDK may find settings of the machine.
+    // Scripts share a module, whose compiled form would stand beside the sources.
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    // No SDK may find settings of the machine.
     for (name, _) in std::env::vars().filter(|(name, _)| {
         name.contains("API") || name.contains("AWS") || name.ends_with("_proxy")
     }) {
         command.env_remove(name);
     }
-    let output = command.arg(script).arg(file).output().unwrap();
+    let output = command.arg(file).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     let failed: Vec<_> = said
         .lines()

@@ -1,18 +1,15 @@
 """The official SDKs of OpenAI and Anthropic against a gateway.
 
-Called with a file of JSON: the gateway's address, keys, and what to do. Prints one line per check,
-`ok NAME` or `FAILED NAME: why`, and ends with 0 either way: the test reads the lines.
+See `checks.py` for what is printed.
 """
 
 import json
-import sys
-import traceback
 
 import anthropic
 import openai
 import pydantic
+from checks import JOB, check, equal
 
-JOB = json.load(open(sys.argv[1]))
 URL = JOB["url"]
 TOOL = {
     "type": "object",
@@ -31,19 +28,6 @@ def messages_client(key=JOB["key"], **more):
 
 
 CHAT, MESSAGES = chat_client(), messages_client()
-
-
-def check(name, run):
-    try:
-        run()
-        print("ok", name, flush=True)
-    except Exception:
-        why = traceback.format_exc().strip().replace("\n", " | ")
-        print(f"FAILED {name}: {why}", flush=True)
-
-
-def equal(got, wanted):
-    assert got == wanted, f"{got!r} is not {wanted!r}"
 
 
 def raises(kind, run):

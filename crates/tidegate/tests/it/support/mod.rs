@@ -5,7 +5,7 @@ pub(crate) mod gateway;
 pub(crate) mod upstream;
 
 pub(crate) use curl::{Answer, curl};
-pub(crate) use gateway::{Gateway, tidegate};
+pub(crate) use gateway::{Gateway, Running, tidegate};
 pub(crate) use upstream::{Reply, Seen, Upstream};
 
 use std::time::{Duration, Instant};

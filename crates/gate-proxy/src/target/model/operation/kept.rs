@@ -2,21 +2,27 @@
 //! chosen otherwise, and everything passes as it is.
 //!
 //! The header `x-tidegate-provider` names the provider; without it, it is the first one behind the
-//! route's models that serves the operation. Ids are the provider's own. Whoever may use the
+//! route's models that serves the operation, those of the vendor whose client asks before others:
+//! Anthropic, Mistral and OpenAI keep files at one path. Ids are the provider's own. Whoever may use the
 //! provider sees all that its account keeps. A batch could name any model, so that a caller who may
 //! use some models only may not make one.
 
 use super::super::answer::keep_for_caller;
+use super::super::listing::expected;
 use super::super::{Model, ProviderTarget, Road, may_use};
 use super::answer::refused;
 use super::send::{Wire, send};
 use super::{Asked, Known, note_target, open_facts, targets};
-use gate_ai::Operation;
+use gate_ai::endpoint::BatchDialect;
+use gate_ai::operation::batches::with_own_results;
+use gate_ai::{ListingShape, Operation};
 use gate_flow::{Exchange, Fault};
-use gate_kit::http::{HeaderId, Response};
+use gate_kit::http::{Body, HeaderId, Response};
 use gate_model::fault::FaultCode;
 use std::sync::Arc;
 
+/// Longest answer about batches, in bytes: a thousand of them, the most on one page, are less.
+const BATCHES_MAX: usize = 4 * 1024 * 1024;
 /// Names the provider to ask.
 const PROVIDER_HEADER: &str = "x-tidegate-provider";
 
@@ -36,9 +42,12 @@ pub(super) async fn serve(
     }
     let wanted = exchange.request.head.headers.get_named(PROVIDER_HEADER);
     let wanted = wanted.map(|name| String::from_utf8_lossy(name).into_owned());
-    let model = chosen(models, exchange, asked.operation, wanted.as_deref())?;
-    let (target, road) =
-        serving(&model, asked.operation, wanted.as_deref()).ok_or(FaultCode::RouteNotFound)?;
+    let wish = match &wanted {
+        Some(name) => Wish::Provider(name),
+        None => Wish::Client(expected(&exchange.request.head.headers)),
+    };
+    let (model, wish) = chosen(models, exchange, asked.operation, wish)?;
+    let (target, road) = serving(&model, asked.operation, wish).ok_or(FaultCode::RouteNotFound)?;
     open_facts(exchange, asked.operation, &model.name, false);
     note_target(exchange, target, false);
     let head = &exchange.request.head;
@@ -58,38 +67,75 @@ pub(super) async fn serve(
     if sent.head.status < 400 {
         let mut head = sent.head;
         keep_for_caller(&mut head.headers);
-        return Ok(Response {
-            head,
-            body: sent.body,
-        });
+        let mut body = sent.body;
+        // Results themselves are as long as they like.
+        let anthropic = Operation::Batches(BatchDialect::Anthropic);
+        if asked.operation == anthropic && !asked.rest.ends_with("/results") {
+            let read = body.collect(BATCHES_MAX).await;
+            let read = read.map_err(|error| Fault::from_response_body(&error))?;
+            let own = with_own_results(&read).map(Into::into);
+            body = Body::Full(own.unwrap_or(read));
+        }
+        return Ok(Response { head, body });
     }
     refused(target, asked.operation, sent).await
 }
 
 /// The first model that the caller may use and whose provider serves the operation.
-fn chosen(
+fn chosen<'w>(
     models: &Known,
     exchange: &Exchange,
     operation: Operation,
-    wanted: Option<&str>,
-) -> Result<Arc<Model>, Fault> {
-    let mut allowed = models.iter().filter(|(name, _)| may_use(exchange, name));
-    let found = allowed.find(|(_, model)| serving(model, operation, wanted).is_some());
-    found.map(|(_, model)| model.clone()).ok_or_else(|| {
-        let message = match wanted {
-            Some(_) => "No provider of this name serves this operation here.",
-            None => "No provider serves this operation here.",
+    wish: Wish<'w>,
+) -> Result<(Arc<Model>, Wish<'w>), Fault> {
+    let find = |wish: Wish<'w>| {
+        let mut allowed = models.iter().filter(|(name, _)| may_use(exchange, name));
+        let found = allowed.find(|(_, model)| serving(model, operation, wish).is_some());
+        found.map(|(_, model)| (model.clone(), wish))
+    };
+    let found = match wish {
+        Wish::Client(_) => find(wish).or_else(|| find(Wish::Any)),
+        _ => find(wish),
+    };
+    found.ok_or_else(|| {
+        let message = match wish {
+            Wish::Provider(_) => "No provider of this name serves this operation here.",
+            _ => "No provider serves this operation here.",
         };
         Fault::new(FaultCode::RouteNotFound).message(message)
     })
 }
 
+/// Which provider is asked for.
+#[derive(Clone, Copy)]
+enum Wish<'w> {
+    /// The one of this name.
+    Provider(&'w str),
+    /// One of the vendor whose client expects these shapes.
+    Client(ListingShape),
+    /// Any.
+    Any,
+}
+
+impl Wish<'_> {
+    fn fits(self, target: &ProviderTarget) -> bool {
+        let kind = target.provider.kind.name;
+        match self {
+            Self::Any => true,
+            Self::Provider(name) => *target.provider.name == *name,
+            Self::Client(ListingShape::Anthropic) => kind == "anthropic",
+            Self::Client(ListingShape::Mistral) => kind == "mistral",
+            Self::Client(_) => !matches!(kind, "anthropic" | "mistral"),
+        }
+    }
+}
+
 fn serving<'m>(
     model: &'m Model,
     operation: Operation,
-    wanted: Option<&str>,
+    wish: Wish<'_>,
 ) -> Option<(&'m ProviderTarget, &'m Road)> {
-    let fits = |target: &&ProviderTarget| wanted.is_none_or(|name| *target.provider.name == *name);
+    let fits = |target: &&ProviderTarget| wish.fits(target);
     let mut fitting = targets(model).into_iter().filter(fits);
     fitting.find_map(|target| Some((target, target.road(operation)?)))
 }
