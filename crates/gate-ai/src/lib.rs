@@ -35,6 +35,7 @@ pub mod rpc;
 pub mod sse;
 mod stream_error;
 mod tap;
+pub mod tokenizer;
 pub mod tokens;
 pub mod translate;
 mod usage;

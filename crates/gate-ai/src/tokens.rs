@@ -6,7 +6,7 @@
 //! has no usage (an aborted call); whoever uses them marks the count as estimated. How far they are
 //! off is measured on recorded calls by `tests/it/tokens.rs`, per vendor, in
 //! `docs/concepts/money.md`. Exact counting would need each vendor's vocabulary (2 to 4 MB each,
-//! published for a few only), and is not built in.
+//! published for a few only): [`crate::tokenizer`] does it where the operator names one.
 
 use crate::Dialect;
 use aho_corasick::packed::Searcher;
@@ -50,7 +50,9 @@ pub fn input_bound(body: &[u8], input_tokens_max: Option<u64>) -> Option<u64> {
     Some(input_tokens_max.map_or(bytes, |most| bytes.min(most.max(ADDED_MAX))))
 }
 
-fn is_remote(body: &[u8]) -> bool {
+/// Whether a request makes the provider read more than what was sent.
+#[must_use]
+pub fn is_remote(body: &[u8]) -> bool {
     // All words in one pass by SIMD, where the processor has it.
     static WORDS: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(REMOTE));
     match &*WORDS {

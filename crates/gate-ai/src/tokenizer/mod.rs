@@ -12,7 +12,7 @@
 mod request;
 mod split;
 
-pub use request::count_request;
+pub use request::{MARGIN, ModelTokenizer, count_answer, counted};
 
 use split::Splitter;
 use std::cmp::Reverse;
@@ -48,7 +48,9 @@ impl Encoding {
     /// The encoding of this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|encoding| encoding.as_str() == name)
+        Self::ALL
+            .into_iter()
+            .find(|encoding| encoding.as_str() == name)
     }
 
     /// The encoding of a provider's model, where it is known to be public
@@ -115,7 +117,8 @@ impl Tokenizer {
             ranks.insert(token.into_boxed_slice(), rank);
         }
         if let Some(byte) = (0..=255_u8).find(|byte| !ranks.contains_key([*byte].as_slice())) {
-            let message = format!("it lacks the byte {byte:#04x}, so that not every text has tokens");
+            let message =
+                format!("it lacks the byte {byte:#04x}, so that not every text has tokens");
             return Err(VocabularyError(message));
         }
         Ok(Self {

@@ -1,8 +1,11 @@
 //! How far bounds and estimates of tokens are off, on recorded calls.
 
 use crate::cassettes::{Cassette, all};
+use gate_ai::tokenizer::{Encoding, MARGIN, ModelTokenizer, Tokenizer};
 use gate_ai::tokens::{estimate_input, input_bound};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Calls whose provider reads more than the request shows: a model that searches by itself.
 fn searches_by_itself(cassette: &Cassette) -> bool {
@@ -75,5 +78,83 @@ fn the_estimates_error_is_known() {
             "{provider}: {} %",
             at(50)
         );
+    }
+}
+
+/// The vocabularies in the folder that `TIDEGATE_VOCABULARIES` names, as `o200k_base.tiktoken`.
+fn tokenizers() -> Vec<(Encoding, Arc<Tokenizer>)> {
+    let Some(folder) = std::env::var_os("TIDEGATE_VOCABULARIES").map(PathBuf::from) else {
+        eprintln!("skipped: no vocabularies; TIDEGATE_VOCABULARIES names no folder with them");
+        return Vec::new();
+    };
+    let read = |encoding: Encoding| {
+        let file = folder.join(format!("{}.tiktoken", encoding.as_str()));
+        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{error}"));
+        let made = Tokenizer::new(encoding, &text);
+        let made = made.unwrap_or_else(|error| panic!("{error}"));
+        (encoding, Arc::new(made))
+    };
+    Encoding::ALL.map(read).into()
+}
+
+/// What tiktoken 0.9 says of these texts.
+#[test]
+fn vocabularies_count_as_their_vendor_does() {
+    for (encoding, tokenizer) in tokenizers() {
+        for (text, cl100k, o200k) in [
+            ("The quick brown fox jumps over the lazy dog.", 10, 10),
+            ("hello world", 2, 2),
+            ("tiktoken is great!", 6, 6),
+            ("antidisestablishmentarianism", 6, 6),
+            ("2 + 2 = 4", 7, 7),
+            (
+                "\u{304a}\u{8a95}\u{751f}\u{65e5}\u{304a}\u{3081}\u{3067}\u{3068}\u{3046}",
+                9,
+                8,
+            ),
+        ] {
+            let expected = match encoding {
+                Encoding::Cl100kBase => cl100k,
+                Encoding::O200kBase => o200k,
+            };
+            assert_eq!(tokenizer.count(text), expected, "{encoding:?} {text}");
+        }
+    }
+}
+
+/// Requests of text alone, counted here and by their provider. No count exceeds ours by more than
+/// the margin that a budget adds.
+#[test]
+fn exact_counts_are_the_providers_own() {
+    let tokenizers = tokenizers();
+    let mut compared: BTreeMap<&str, (u32, u32)> = BTreeMap::new();
+    for cassette in all().iter().filter(|_| !tokenizers.is_empty()) {
+        let Some((body, tokens, _)) = counted(cassette) else {
+            continue;
+        };
+        let model = cassette.model().unwrap_or_default();
+        let encoding = Encoding::of_model(cassette.provider(), model);
+        let found = tokenizers.iter().find(|(one, _)| Some(*one) == encoding);
+        let Some((_, tokenizer)) = found else {
+            continue;
+        };
+        let tokenizer = ModelTokenizer::new(tokenizer.clone(), model);
+        let Some(count) = tokenizer.count(cassette.dialect, body) else {
+            continue;
+        };
+        let (all, exact) = compared.entry(cassette.provider()).or_default();
+        *all += 1;
+        *exact += u32::from(count == tokens);
+        if count != tokens {
+            eprintln!("{} {model}: {count}, counted {tokens}", cassette.name);
+        }
+        assert!(
+            tokens <= count + MARGIN,
+            "{}: {count}, counted {tokens}",
+            cassette.name
+        );
+    }
+    for (provider, (all, exact)) in &compared {
+        eprintln!("{provider}: {exact} of {all} exact");
     }
 }

@@ -25,6 +25,9 @@ pub struct Gateway {
     pub tracing: Option<Tracing>,
     /// Where the ledger of calls and budgets is kept; nowhere when left out.
     pub store: Option<super::Store>,
+    /// Vocabularies for exact token counts, by their encoding (`o200k_base`, `cl100k_base`): files in
+    /// tiktoken's format.
+    pub tokenizers: BTreeMap<String, PathBuf>,
 }
 
 impl Default for Gateway {
@@ -37,6 +40,7 @@ impl Default for Gateway {
             access_log: None,
             tracing: None,
             store: None,
+            tokenizers: BTreeMap::new(),
         }
     }
 }

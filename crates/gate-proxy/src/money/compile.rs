@@ -4,6 +4,7 @@ use super::limits::KeyMeter;
 use super::tariff::ModelTariff;
 use super::{Billed, Purse, Treasury};
 use crate::compile::Work;
+use gate_ai::tokenizer::{Encoding, ModelTokenizer};
 use gate_model::document::Path;
 use gate_model::finding::Finding;
 use gate_model::resources::{
@@ -28,6 +29,7 @@ impl Treasury {
         let mut treasury = Self {
             books: work.compiler.books.cloned(),
             tag_header: store.and_then(|store| store.tag_header.clone()),
+            tokenizers: super::count::tokenizers(work),
             ..Self::default()
         };
         check_store(work);
@@ -92,7 +94,11 @@ impl Treasury {
         let clock = work.compiler.clock;
         match ModelTariff::new(&kind.text, model, own.map(Vec::as_slice), clock) {
             Ok(tariff) => {
-                let tariff = Arc::new(tariff);
+                let encoding = Encoding::of_model(&kind.text, model);
+                let tokenizer = encoding.and_then(|encoding| self.tokenizers.get(&encoding));
+                let tokenizer =
+                    tokenizer.map(|tokenizer| ModelTokenizer::new(tokenizer.clone(), model));
+                let tariff = Arc::new(tariff.with_tokenizer(tokenizer));
                 self.tariffs.insert(key, tariff.clone());
                 Some(tariff)
             }

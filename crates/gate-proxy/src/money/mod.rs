@@ -10,6 +10,7 @@
 //! that is tried; and counts in `AiFacts` as the provider gives them.
 
 pub(crate) mod compile;
+pub(crate) mod count;
 pub mod limits;
 pub mod metrics;
 pub(crate) mod reserve;
@@ -17,6 +18,7 @@ mod settle;
 pub mod store;
 pub mod tariff;
 
+use gate_ai::tokenizer::{Encoding, Tokenizer};
 use gate_store::{Account, Books};
 use limits::KeyMeter;
 use rustc_hash::FxHashMap;
@@ -35,6 +37,8 @@ pub struct Treasury {
     models: FxHashMap<Arc<str>, Vec<Arc<Billed>>>,
     /// By provider and its model.
     tariffs: HashMap<(Arc<str>, Arc<str>), Arc<ModelTariff>>,
+    /// Vocabularies for exact counts.
+    tokenizers: HashMap<Encoding, Arc<Tokenizer>>,
     limited: bool,
 }
 

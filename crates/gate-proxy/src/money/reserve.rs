@@ -102,7 +102,8 @@ impl Treasury {
         }
     }
 
-    /// Reserves in every budget; also whose provider each part beyond the caller's own is for.
+    /// Reserves in every budget. The input is bounded by the request's bytes; only where that finds
+    /// no room are its tokens counted.
     async fn hold(
         &self,
         books: &Arc<Books>,
@@ -110,7 +111,33 @@ impl Treasury {
         asked: &Asked<'_>,
         purse: Option<&Purse>,
         facts: &Arc<Facts>,
-    ) -> Result<(Option<Hold>, Vec<Option<Arc<str>>>), Fault> {
+    ) -> Result<Held, Fault> {
+        let held = self.hold_most(books, exchange, asked, purse, facts, &[]);
+        match held.await {
+            Err(fault)
+                if fault.code == FaultCode::BudgetExceeded && !self.tokenizers.is_empty() =>
+            {
+                let exact = self.exact_inputs(exchange, asked).await;
+                if exact.iter().all(Option::is_none) {
+                    return Err(fault);
+                }
+                let held = self.hold_most(books, exchange, asked, purse, facts, &exact);
+                held.await
+            }
+            held => held,
+        }
+    }
+
+    /// The same with exact counts of the input, by provider, where there are any.
+    async fn hold_most(
+        &self,
+        books: &Arc<Books>,
+        exchange: &Exchange,
+        asked: &Asked<'_>,
+        purse: Option<&Purse>,
+        facts: &Arc<Facts>,
+        exact: &[Option<u64>],
+    ) -> Result<Held, Fault> {
         let own = purse.map_or(&[][..], |purse| &purse.accounts);
         let model = exchange.record.target.as_ref();
         let billed = model.and_then(|model| self.models.get(model));
@@ -120,7 +147,8 @@ impl Treasury {
         }
         let most: Vec<Most> = billed
             .iter()
-            .map(|billed| Most::of(billed, asked))
+            .enumerate()
+            .map(|(at, billed)| Most::of(billed, asked, exact.get(at).copied().flatten()))
             .collect();
         let all = most.iter().fold(Most::default(), |sum, one| sum.or(one));
         let cost = (all.cost != Money::MAX).then_some(all.cost);
@@ -152,6 +180,9 @@ impl Treasury {
         }
     }
 }
+
+/// A reservation, and whose provider each part beyond the caller's own is for.
+type Held = (Option<Hold>, Vec<Option<Arc<str>>>);
 
 /// What to reserve where, and whose provider each part is for; the caller's own parts without one.
 fn parts(
@@ -208,14 +239,16 @@ struct Most {
 }
 
 impl Most {
-    fn of(billed: &Billed, asked: &Asked<'_>) -> Self {
+    fn of(billed: &Billed, asked: &Asked<'_>, exact: Option<u64>) -> Self {
         let Some(tariff) = &billed.tariff else {
             return Self {
                 cost: Money::MAX,
                 tokens: i64::MAX,
             };
         };
-        let (input, output) = tariff.tokens(asked.body.map(|body| &**body), asked.max_tokens);
+        let body = asked.body.map(|body| &**body);
+        let (bound, output) = tariff.tokens(body, asked.max_tokens);
+        let input = bound.map(|bound| exact.map_or(bound, |exact| exact.min(bound)));
         let cost = tariff.bound(input, output, asked.pieces).picodollars();
         let tokens = input.map_or(u64::MAX, |input| input.saturating_add(output));
         Self {

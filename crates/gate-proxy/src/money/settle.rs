@@ -144,9 +144,17 @@ impl Reserved {
             _ => return false,
         };
         ai.estimated = true;
-        ai.input_tokens = Some(self.input.tokens());
+        ai.input_tokens = Some(self.counted(ai).unwrap_or_else(|| self.input.tokens()));
         ai.output_tokens = Some(output);
         true
+    }
+
+    /// The exact input, by the vocabulary of the model that was asked.
+    fn counted(&self, ai: &AiFacts) -> Option<u64> {
+        let Input::Kept { dialect, body, .. } = &self.input else {
+            return None;
+        };
+        self.treasury.input_of(*dialect, body, ai)
     }
 
     /// Tries that were given up after they had been sent, and that a provider may bill.

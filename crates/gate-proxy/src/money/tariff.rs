@@ -2,6 +2,7 @@
 
 use gate_ai::Usage;
 use gate_ai::prices::{Highest, PriceUnit, Prices, Rates, ServiceTier, model_facts};
+use gate_ai::tokenizer::ModelTokenizer;
 use gate_flow::{AiFacts, Tariff};
 use gate_kit::clock::Clock;
 use gate_model::resources::{Price, TokenKind, TokenPrice};
@@ -24,6 +25,8 @@ pub struct ModelTariff {
     output_max: Option<u64>,
     /// For prices that change on a day.
     clock: Clock,
+    /// Counts exactly what this model reads.
+    tokenizer: Option<ModelTokenizer>,
 }
 
 impl ModelTariff {
@@ -55,7 +58,21 @@ impl ModelTariff {
             input_max: facts.input_tokens_max,
             output_max: facts.output_tokens_max,
             clock: clock.clone(),
+            tokenizer: None,
         })
+    }
+
+    /// The same with the model's tokenizer, where there is one.
+    #[must_use]
+    pub fn with_tokenizer(mut self, tokenizer: Option<ModelTokenizer>) -> Self {
+        self.tokenizer = tokenizer;
+        self
+    }
+
+    /// The model's tokenizer, where there is one.
+    #[must_use]
+    pub const fn tokenizer(&self) -> Option<&ModelTokenizer> {
+        self.tokenizer.as_ref()
     }
 
     /// Whether calls have a price.

@@ -103,7 +103,7 @@ impl Ledger {
     }
 }
 
-fn open(folder: &Path) -> Box<dyn gate_store::Store> {
+pub(crate) fn open(folder: &Path) -> Box<dyn gate_store::Store> {
     struct None;
     impl gate_flow::SecretSource for None {
         fn env(&self, name: &str) -> Result<String, String> {

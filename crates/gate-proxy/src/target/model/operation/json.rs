@@ -4,10 +4,10 @@
 
 use super::super::call::{self, Call, not_understood};
 use super::other::{Other, Shape};
-use super::{Asked, Known, Place, deadline, model, open_facts, reserve};
+use super::{Asked, Known, Place, count, deadline, model, open_facts, reserve};
 use bytes::Bytes;
 use gate_ai::operation::pieces::requested;
-use gate_ai::{Dialect, RequestFacts, inspect};
+use gate_ai::{Dialect, Operation, RequestFacts, inspect};
 use gate_flow::{Exchange, Fault};
 use gate_kit::http::Response;
 
@@ -32,6 +32,15 @@ pub(super) async fn serve(
     let (facts, other) = read(asked, &body)?;
     let model = model(models, exchange, &other.name)?;
     open_facts(exchange, asked.operation, &model.name, facts.stream);
+    if let Operation::CountTokens(dialect) = asked.operation {
+        let targets: Vec<_> = model.targets.iter().collect();
+        let is_served =
+            |target: &&super::super::ProviderTarget| target.road(asked.operation).is_some();
+        if !targets.iter().any(is_served) {
+            let asked = (dialect, facts.has_tools);
+            return Ok(count::here(exchange, &model, &targets, asked, &body).await);
+        }
+    }
     let pieces = other.pieces;
     reserve(
         exchange,

@@ -6,6 +6,7 @@
 //! WebSocket; what can be sent only once goes through `send`, and what comes back through `answer`.
 
 mod answer;
+mod count;
 mod form;
 mod json;
 mod kept;
