@@ -120,7 +120,14 @@ impl Cutter {
                     block.ending = end.is_some();
                     end
                 }
-                Some(_) => behind(at, b"-----").inspect(|_| self.block = None),
+                Some(_) => behind(at, b"-----").map(|end| {
+                    self.block = None;
+                    // The same dashes may begin the next one.
+                    match word[end - 5..].starts_with(b"-----BEGIN") {
+                        true => end - 5,
+                        false => end,
+                    }
+                }),
             };
             match next {
                 Some(next) => at = next,

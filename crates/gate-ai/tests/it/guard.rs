@@ -393,6 +393,8 @@ fn pieces() -> impl Strategy<Value = Vec<&'static str>> {
             "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcDEF-_",
             "-----BEGIN PRIVATE KEY-----\nMIIB 12 AB\n-----END PRIVATE KEY-----",
             "-----BEGIN PRIVATE KEY-----",
+            "-----BEGIN PRI",
+            "-----END PRI",
             " ",
             " ",
             " ",
