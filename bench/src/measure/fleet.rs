@@ -42,14 +42,11 @@ impl Fleet {
             rows: Vec::new(),
             absent: Vec::new(),
         };
-        let mut kinds = session.kinds.clone();
+        let mut kinds = session.kinds_for(scenario);
         if direct {
             kinds.insert(0, Kind::Direct);
         }
         for kind in kinds {
-            if kind.is_ai_only() && !scenario.is_for_ai_gateways {
-                continue;
-            }
             if kind != Kind::Direct && !session.places.programs.contains_key(&kind) {
                 fleet
                     .absent

@@ -35,7 +35,7 @@ pub(super) fn idle(
     if session.files < needed {
         let why = format!("needs {needed} open files, {} are allowed", session.files);
         let missing = |&kind: &Kind| Row::missing(kind, why.clone());
-        return Ok(session.kinds.iter().map(missing).collect());
+        return Ok(session.kinds_for(scenario).iter().map(missing).collect());
     }
     let mut fleet = Fleet::start(session, scenario, false)?;
     for (subject, row) in fleet.subjects.iter_mut().zip(&mut fleet.rows) {
@@ -116,7 +116,8 @@ pub(super) fn memory(session: &Session, scenario: &Scenario) -> Result<Vec<Row>,
 /// From exec (through `setpriv`, some 1 ms) to the first served request.
 pub(super) fn start(session: &Session, scenario: &Scenario) -> Result<Vec<Row>, String> {
     let clock = Clock::System;
-    let mut rows: Vec<Row> = session.kinds.iter().map(|&kind| Row::new(kind)).collect();
+    let kinds = session.kinds_for(scenario);
+    let mut rows: Vec<Row> = kinds.into_iter().map(Row::new).collect();
     for round in 0..session.rounds {
         let mut order: Vec<usize> = (0..rows.len()).collect();
         if round % 2 == 1 {

@@ -33,6 +33,14 @@ pub struct Session {
     pub files: u64,
 }
 
+impl Session {
+    /// Who takes part in a scenario: peers that serve models only do where that is measured.
+    fn kinds_for(&self, scenario: &Scenario) -> Vec<Kind> {
+        let takes_part = |kind: &&Kind| !kind.is_ai_only() || scenario.is_for_ai_gateways;
+        self.kinds.iter().filter(takes_part).copied().collect()
+    }
+}
+
 /// Measures one scenario.
 pub fn measure(session: &Session, scenario: &'static Scenario) -> Result<Table, String> {
     let rows = match scenario.method {

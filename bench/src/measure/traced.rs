@@ -122,7 +122,7 @@ fn read_strace(summary: &str) -> Result<Vec<(String, u64)>, String> {
 /// User instructions per request.
 pub(super) fn instructions(session: &Session, scenario: &Scenario) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
-    for &kind in &session.kinds {
+    for kind in session.kinds_for(scenario) {
         if kind == Kind::Envoy {
             let why = "not counted: nginx and HAProxy are the references".to_owned();
             rows.push(Row::missing(kind, why));
