@@ -120,13 +120,10 @@ impl Cutter {
                     block.ending = end.is_some();
                     end
                 }
+                // Any of these dashes may belong to the beginning of the next one.
                 Some(_) => behind(at, b"-----").map(|end| {
                     self.block = None;
-                    // The same dashes may begin the next one.
-                    match word[end - 5..].starts_with(b"-----BEGIN") {
-                        true => end - 5,
-                        false => end,
-                    }
+                    end - 5
                 }),
             };
             match next {
