@@ -3,7 +3,7 @@
 //! Pieces of one kind in a row are one block; a piece of another kind ends it and begins the next.
 
 use super::Emit;
-use crate::conversation::{Block, StreamEvent, Text};
+use crate::conversation::{Block, Stop, StreamEvent, Text};
 use crate::{DialectError, Losses};
 
 /// Most blocks of one answer.
@@ -13,6 +13,8 @@ const BLOCKS_MAX: u32 = 1024;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Text,
+    /// What is said before a tool is called; text to everybody but its vendor.
+    Plan,
     Refusal,
     Reasoning,
 }
@@ -44,7 +46,7 @@ impl Blocks {
         let index = self.next()?;
         self.open = Some((index, kind));
         let block = match kind {
-            Kind::Text => Block::Text,
+            Kind::Text | Kind::Plan => Block::Text,
             Kind::Refusal => Block::Refusal,
             Kind::Reasoning => Block::Reasoning,
         };
@@ -68,7 +70,7 @@ impl Blocks {
         }
         let index = self.of(kind, losses, emit)?;
         let event = match kind {
-            Kind::Text | Kind::Refusal => StreamEvent::Text { index, text },
+            Kind::Text | Kind::Plan | Kind::Refusal => StreamEvent::Text { index, text },
             Kind::Reasoning => StreamEvent::Reasoning { index, text },
         };
         emit(event, losses);
@@ -94,4 +96,17 @@ impl Blocks {
             emit(StreamEvent::BlockStop { index }, losses);
         }
     }
+}
+
+/// Ends an answer whose vendor does not name the sequence that stopped it.
+pub(super) fn finish(stop: Stop, losses: &mut Losses, emit: &mut Emit<'_>) {
+    let stop_sequence = None;
+    emit(
+        StreamEvent::Finish {
+            stop,
+            stop_sequence,
+        },
+        losses,
+    );
+    emit(StreamEvent::End, losses);
 }

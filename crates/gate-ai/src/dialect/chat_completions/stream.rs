@@ -4,7 +4,7 @@
 //! until the end, because their arguments may come interleaved. The reason to stop is kept until
 //! the end too: some servers send it twice, or before the last delta.
 
-use super::super::blocks::{Blocks, Kind};
+use super::super::blocks::{self, Blocks, Kind};
 use super::parts::reasoning_detail;
 use crate::conversation::{Block, Content, Stop, StreamEvent};
 use crate::dialect::{Codec, Emit, StreamDecoder};
@@ -378,14 +378,6 @@ impl Decoder {
             None | Some(Stop::EndTurn) if !self.calls.is_empty() => Stop::ToolCall,
             stop => stop.unwrap_or(Stop::EndTurn),
         };
-        let stop_sequence = None;
-        emit(
-            StreamEvent::Finish {
-                stop,
-                stop_sequence,
-            },
-            losses,
-        );
-        emit(StreamEvent::End, losses);
+        blocks::finish(stop, losses, emit);
     }
 }

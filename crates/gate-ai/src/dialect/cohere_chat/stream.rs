@@ -3,6 +3,7 @@
 //! Content has numbers of its own, calls have theirs, and a plan has none; what is said is a block
 //! until something else is said.
 
+use super::super::blocks::{self, Blocks, Kind};
 use super::citations;
 use super::response::{logprob, stop_of};
 use crate::conversation::{Block, Stop, StreamEvent};
@@ -11,10 +12,6 @@ use crate::json::object::{Object, Raw, Text};
 use crate::{DialectError, Losses, Usage};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
-
-/// Most blocks followed in one stream.
-const BLOCKS_MAX: usize = 1024;
 
 #[derive(Deserialize)]
 struct Event<'a> {
@@ -28,13 +25,6 @@ struct Event<'a> {
     delta: Option<Object<'a>>,
     #[serde(borrow, default)]
     logprobs: Option<&'a RawValue>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Plan,
-    Text,
-    Reasoning,
 }
 
 /// A call being streamed.
@@ -57,8 +47,7 @@ enum Arguments {
 #[derive(Default)]
 pub(super) struct Decoder {
     ended: bool,
-    blocks: u32,
-    open: Option<(u32, Kind)>,
+    blocks: Blocks,
     calls: Vec<OpenCall>,
     called: bool,
     usage: Usage,
@@ -91,14 +80,15 @@ impl StreamDecoder for Decoder {
             }
             Some("tool-plan-delta") => {
                 let plan = message.as_ref().and_then(|m| m.text("tool_plan"));
-                self.spoken(Kind::Plan, plan.unwrap_or_default(), losses, emit)?;
+                self.blocks
+                    .piece(Kind::Plan, plan.unwrap_or_default(), losses, emit)?;
             }
             Some("content-start" | "content-delta") => {
                 if let Some(content) = member("content")? {
                     self.content(&content, event.logprobs, losses, emit)?;
                 }
             }
-            Some("content-end") => self.close_open(losses, emit),
+            Some("content-end") => self.blocks.close(losses, emit),
             Some("tool-call-start") => {
                 if let Some(call) = member("tool_calls")? {
                     self.call(event.index, &call, losses, emit)?;
@@ -136,70 +126,16 @@ impl Decoder {
         if let Some(raw) = logprobs.filter(|raw| raw.get().starts_with('{'))
             && let Some(token) = logprob(raw, losses)?
         {
-            let index = self.block(Kind::Text, losses, emit)?;
+            let index = self.blocks.of(Kind::Text, losses, emit)?;
             let tokens = vec![token];
             emit(StreamEvent::Logprobs { index, tokens }, losses);
         }
         if let Some(text) = content.text("thinking") {
-            self.spoken(Kind::Reasoning, text, losses, emit)?;
+            self.blocks.piece(Kind::Reasoning, text, losses, emit)?;
         }
         match content.text("text") {
-            Some(text) => self.spoken(Kind::Text, text, losses, emit),
+            Some(text) => self.blocks.piece(Kind::Text, text, losses, emit),
             None => Ok(()),
-        }
-    }
-
-    fn spoken(
-        &mut self,
-        kind: Kind,
-        text: Cow<'_, str>,
-        losses: &mut Losses,
-        emit: &mut Emit<'_>,
-    ) -> Result<(), DialectError> {
-        if text.is_empty() {
-            return Ok(());
-        }
-        let index = self.block(kind, losses, emit)?;
-        let event = match kind {
-            Kind::Plan | Kind::Text => StreamEvent::Text { index, text },
-            Kind::Reasoning => StreamEvent::Reasoning { index, text },
-        };
-        emit(event, losses);
-        Ok(())
-    }
-
-    /// The open block of this kind; opens one where another kind is open.
-    fn block(
-        &mut self,
-        kind: Kind,
-        losses: &mut Losses,
-        emit: &mut Emit<'_>,
-    ) -> Result<u32, DialectError> {
-        if let Some((index, _)) = self.open.filter(|(_, open)| *open == kind) {
-            return Ok(index);
-        }
-        self.close_open(losses, emit);
-        let index = self.next_block()?;
-        self.open = Some((index, kind));
-        let block = match kind {
-            Kind::Plan | Kind::Text => Block::Text,
-            Kind::Reasoning => Block::Reasoning,
-        };
-        emit(StreamEvent::BlockStart { index, block }, losses);
-        Ok(index)
-    }
-
-    fn next_block(&mut self) -> Result<u32, DialectError> {
-        if self.blocks as usize == BLOCKS_MAX {
-            return Err(DialectError::TooManyBlocks { limit: BLOCKS_MAX });
-        }
-        self.blocks += 1;
-        Ok(self.blocks - 1)
-    }
-
-    fn close_open(&mut self, losses: &mut Losses, emit: &mut Emit<'_>) {
-        if let Some((index, _)) = self.open.take() {
-            emit(StreamEvent::BlockStop { index }, losses);
         }
     }
 
@@ -210,14 +146,14 @@ impl Decoder {
         losses: &mut Losses,
         emit: &mut Emit<'_>,
     ) -> Result<(), DialectError> {
-        self.close_open(losses, emit);
+        self.blocks.close(losses, emit);
         let function = call.get("function");
         let function = function
             .map(|raw| Object::of(raw, "function"))
             .transpose()?;
         let name = function.as_ref().and_then(|function| function.text("name"));
         let name = name.ok_or(DialectError::Missing { field: "name" })?;
-        let block = self.next_block()?;
+        let block = self.blocks.next()?;
         let id = call
             .text("id")
             .unwrap_or_else(|| format!("call_{block}").into());
@@ -276,7 +212,7 @@ impl Decoder {
         emit: &mut Emit<'_>,
     ) -> Result<(), DialectError> {
         for citation in citations::read(raw, losses)?.sources {
-            let index = self.block(Kind::Text, losses, emit)?;
+            let index = self.blocks.of(Kind::Text, losses, emit)?;
             emit(StreamEvent::Citation { index, citation }, losses);
         }
         Ok(())
@@ -307,7 +243,7 @@ impl Decoder {
             );
             return Ok(());
         };
-        self.close_open(losses, emit);
+        self.blocks.close(losses, emit);
         for call in std::mem::take(&mut self.calls) {
             close_call(&call, losses, emit);
         }
@@ -315,15 +251,7 @@ impl Decoder {
             Stop::EndTurn if self.called => Stop::ToolCall,
             stop => stop,
         };
-        let stop_sequence = None;
-        emit(
-            StreamEvent::Finish {
-                stop,
-                stop_sequence,
-            },
-            losses,
-        );
-        emit(StreamEvent::End, losses);
+        blocks::finish(stop, losses, emit);
         Ok(())
     }
 }

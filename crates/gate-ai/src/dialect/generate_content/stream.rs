@@ -4,7 +4,7 @@
 //! the turn ends with the bytes. Chunks have no blocks; the decoder opens one when the kind of part
 //! changes. A call comes whole in one part, or piece by piece where the caller asked for that.
 
-use super::super::blocks::{Blocks, Kind};
+use super::super::blocks::{self, Blocks, Kind};
 use super::calls::CallIds;
 use super::grounding::Sources;
 use super::logprobs;
@@ -103,15 +103,7 @@ impl StreamDecoder for Decoder {
             Stop::EndTurn if self.called => Stop::ToolCall,
             stop => stop,
         };
-        let stop_sequence = None;
-        emit(
-            StreamEvent::Finish {
-                stop,
-                stop_sequence,
-            },
-            losses,
-        );
-        emit(StreamEvent::End, losses);
+        blocks::finish(stop, losses, emit);
     }
 }
 
