@@ -12,6 +12,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("gate-store", 1),
     ("gate-policies", 2),
     ("gate-proxy", 2),
+    ("gate-terraform", 3),
     ("tidegate", 4),
 ];
 
