@@ -15,6 +15,7 @@ mod policy;
 mod record;
 mod run;
 mod services;
+mod single_flight;
 mod snapshot;
 
 pub use aside::{Aside, Beside, Consumed};
@@ -35,4 +36,5 @@ pub use record::{
 };
 pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};
+pub use single_flight::{Flight, SingleFlight, landed};
 pub use snapshot::{Caller, Callers, Found, Route, Router, Snapshot, Step, Target};

@@ -25,6 +25,13 @@ pub struct Gateway {
     pub tracing: Option<Tracing>,
     /// Where the ledger of calls and budgets is kept; nowhere when left out.
     pub store: Option<super::Store>,
+    /// The environment whose current revision this process serves; it comes from `store`, and this
+    /// file then holds nothing but `gateway`. Needs a restart to change.
+    pub environment: Option<String>,
+    /// File that keeps the last revision that was applied, from which the process serves while the
+    /// store cannot be reached; `last-good.json` beside the SQLite file when left out. Needs a
+    /// restart to change.
+    pub last_good: Option<PathBuf>,
     /// Vocabularies for exact token counts, by their encoding (`o200k_base`, `cl100k_base`): files in
     /// tiktoken's format.
     pub tokenizers: BTreeMap<String, PathBuf>,
@@ -40,6 +47,8 @@ impl Default for Gateway {
             access_log: None,
             tracing: None,
             store: None,
+            environment: None,
+            last_good: None,
             tokenizers: BTreeMap::new(),
         }
     }
