@@ -9,6 +9,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("gate-flow", 1),
     ("gate-net", 1),
     ("gate-ai", 1),
+    ("gate-api", 1),
     ("gate-store", 1),
     ("gate-policies", 2),
     ("gate-proxy", 2),
