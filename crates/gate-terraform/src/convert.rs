@@ -20,7 +20,10 @@ pub fn to_document(kind: &Kind, value: &Value) -> Json {
     let document = object_out(&kind.object, value);
     match kind.wrapped {
         None => document,
-        Some(only) => document.get(only).cloned().unwrap_or(Json::Array(Vec::new())),
+        Some(only) => document
+            .get(only)
+            .cloned()
+            .unwrap_or(Json::Array(Vec::new())),
     }
 }
 
@@ -44,12 +47,15 @@ fn out(shape: &Shape, value: &Value) -> Option<Json> {
         (_, Value::Bool(truth)) => Json::Bool(*truth),
         (_, Value::Number(number)) => Json::Number(number.clone()),
         (Shape::List(inner), Value::List(items)) => {
-            let items = items.iter().map(|item| out(inner, item).unwrap_or_default());
+            let items = items
+                .iter()
+                .map(|item| out(inner, item).unwrap_or_default());
             Json::Array(items.collect())
         }
         (Shape::Map(inner), Value::Map(entries)) => {
             let entries = entries.iter();
-            let entries = entries.filter_map(|(key, value)| Some((key.clone(), out(inner, value)?)));
+            let entries =
+                entries.filter_map(|(key, value)| Some((key.clone(), out(inner, value)?)));
             Json::Object(entries.collect())
         }
         (Shape::Object(object), value) => object_out(object, value),
@@ -87,7 +93,11 @@ fn shape_in(shape: &Shape, json: &Json) -> Value {
         }
         (Shape::Map(inner), Json::Object(fields)) => {
             let fields = fields.iter();
-            Value::Map(fields.map(|(key, json)| (key.clone(), shape_in(inner, json))).collect())
+            Value::Map(
+                fields
+                    .map(|(key, json)| (key.clone(), shape_in(inner, json)))
+                    .collect(),
+            )
         }
         // No document that was accepted has this; null shows as a difference.
         _ => Value::Null,
@@ -101,7 +111,9 @@ fn object_in(object: &Object, json: &Json) -> BTreeMap<String, Value> {
             Json::String(word) if word == name && object.is_bare(name) => {
                 Value::Map(BTreeMap::new())
             }
-            json => json.get(name).map_or(Value::Null, |json| shape_in(&attribute.shape, json)),
+            json => json
+                .get(name)
+                .map_or(Value::Null, |json| shape_in(&attribute.shape, json)),
         };
         (name.clone(), value)
     };
@@ -150,5 +162,8 @@ fn kept_shape(shape: &Shape, value: &Value) -> Value {
 /// A key's hash, as documents hold it.
 fn sha256(key: &str) -> String {
     let hash = digest::digest(&digest::SHA256, key.as_bytes());
-    hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }

@@ -1,10 +1,12 @@
 //! The merge of one manager's document into an environment's set, with its rules of ownership.
 //!
 //! A sync replaces what its manager owns and touches nothing else; a merge only adds and changes.
-//! What another manager owns is refused unless it is taken over on purpose.
+//! Both remove a resource that is `null`. What another manager owns is refused unless it is taken
+//! over on purpose.
 
 use super::Document;
 use crate::types::{DocumentInput, Mode};
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Resources with their owners.
@@ -38,7 +40,7 @@ impl Managed {
         self.managers.remove(&key(kind, name));
     }
 
-    fn set(&mut self, kind: &str, name: &str, value: serde_json::Value, manager: &str) {
+    fn set(&mut self, kind: &str, name: &str, value: Value, manager: &str) {
         self.document.set(kind, name, value);
         self.managers.insert(key(kind, name), manager.to_owned());
     }
@@ -79,7 +81,10 @@ pub fn merge(base: &Managed, input: &DocumentInput) -> Result<Managed, Vec<Owned
         }
     }
     for (kind, name, value) in input.document.resources() {
-        merged.set(kind, name, value.clone(), manager);
+        match value {
+            Value::Null => merged.remove(kind, name),
+            value => merged.set(kind, name, value.clone(), manager),
+        }
     }
     Ok(merged)
 }
@@ -94,10 +99,14 @@ mod tests {
     fn documents() -> impl Strategy<Value = Document> {
         let name = prop_oneof!["a", "b", "c", "d"];
         let kind = prop_oneof![Just("routes"), Just("upstreams")];
-        proptest::collection::vec((kind, name, 0_u8..3), 0..6).prop_map(|resources| {
+        proptest::collection::vec((kind, name, 0_u8..4), 0..6).prop_map(|resources| {
             let mut document = Document::default();
             for (kind, name, value) in resources {
-                document.set(kind, &name, json!({ "value": value }));
+                let value = match value {
+                    3 => Value::Null,
+                    value => json!({ "value": value }),
+                };
+                document.set(kind, &name, value);
             }
             document
         })
@@ -151,6 +160,16 @@ mod tests {
                 prop_assert!(diff(&merged.document, &again.document).is_empty());
                 prop_assert_eq!(&again, &merged);
                 prop_assert_eq!(again.document.digest(), merged.document.digest());
+            }
+        }
+
+        #[test]
+        fn what_is_null_is_removed(base in sets(), input in inputs()) {
+            if let Ok(merged) = merge(&base, &input) {
+                for (kind, name, value) in input.document.resources() {
+                    let there = merged.document.get(kind, name);
+                    prop_assert_eq!(there, Some(value).filter(|value| !value.is_null()));
+                }
             }
         }
 

@@ -102,8 +102,13 @@ impl Checker {
             return;
         }
         let of = |wanted: fn(&Value) -> bool| {
-            let chosen = object.choice.iter().filter(move |c| wanted(value.get(&c.name)));
-            chosen.map(|choice| format!("`{}`", choice.name)).collect::<Vec<_>>()
+            let chosen = object
+                .choice
+                .iter()
+                .filter(move |c| wanted(value.get(&c.name)));
+            chosen
+                .map(|choice| format!("`{}`", choice.name))
+                .collect::<Vec<_>>()
         };
         let given = of(|value| !value.is_null() && *value != Value::Unknown);
         let open = of(|value| *value == Value::Unknown);
@@ -116,7 +121,10 @@ impl Checker {
             0 | 1 => {}
             _ => self.say(
                 "More than one is chosen",
-                format_args!("{} are given; give exactly one of {all}.", given.join(" and ")),
+                format_args!(
+                    "{} are given; give exactly one of {all}.",
+                    given.join(" and ")
+                ),
             ),
         }
     }
@@ -137,7 +145,10 @@ impl Checker {
             (Shape::Text(text), Value::Text(given)) => self.text(text, given),
             (Shape::Json, Value::Text(given)) => {
                 if let Err(wrong) = serde_json::from_str::<Json>(given) {
-                    self.say("Not JSON", format_args!("Write it with `jsonencode(...)`: {wrong}."));
+                    self.say(
+                        "Not JSON",
+                        format_args!("Write it with `jsonencode(...)`: {wrong}."),
+                    );
                 }
             }
             (
@@ -174,7 +185,10 @@ impl Checker {
         {
             let minimum = minimum.map_or(String::new(), |least| format!(" from {least}"));
             let maximum = maximum.map_or(String::new(), |most| format!(" to {most}"));
-            self.say("Out of bounds", format_args!("Found {number}, expected a number{minimum}{maximum}."));
+            self.say(
+                "Out of bounds",
+                format_args!("Found {number}, expected a number{minimum}{maximum}."),
+            );
         }
     }
 
@@ -208,7 +222,14 @@ fn quantity_error(quantity: Quantity, text: &str) -> Option<String> {
         let wrong = text.parse::<T>().err()?.to_string();
         let mut letters = wrong.chars();
         let first = letters.next().map(char::to_uppercase);
-        Some(first.into_iter().flatten().chain(letters).chain(['.']).collect())
+        Some(
+            first
+                .into_iter()
+                .flatten()
+                .chain(letters)
+                .chain(['.'])
+                .collect(),
+        )
     }
     match quantity {
         Quantity::ByteSize => of::<ByteSize>(text),
@@ -225,13 +246,17 @@ fn quantity_error(quantity: Quantity, text: &str) -> Option<String> {
 #[must_use]
 pub fn parse(kind: &Kind, name: &str, document: &Json) -> Vec<Diagnostic> {
     // Variables become values only on the server.
-    if document.to_string().contains("${") {
+    if !kind.scoped || document.to_string().contains("${") {
         return Vec::new();
     }
     let whole = serde_json::json!({ kind.name.as_str(): { name: document } });
     let findings = match Document::parse(whole.to_string().as_bytes(), "") {
         Err(findings) => findings,
-        Ok(document) => document.read::<Resources>(&Path::root()).err().into_iter().collect(),
+        Ok(document) => document
+            .read::<Resources>(&Path::root())
+            .err()
+            .into_iter()
+            .collect(),
     };
     let told = |finding: &Finding| {
         let text = said(finding.expected.as_deref(), finding.help.as_deref());
@@ -255,7 +280,11 @@ pub fn sentence(message: &str, code: &str) -> String {
 pub fn said(expected: Option<&str>, help: Option<&str>) -> String {
     let expected = expected.map(|expected| format!("Expected {expected}."));
     let help = help.map(|help| format!("{help}."));
-    [expected, help].into_iter().flatten().collect::<Vec<_>>().join(" ")
+    [expected, help]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// The steps from a resource to a finding in it; fewer where the schema ends before the path does.

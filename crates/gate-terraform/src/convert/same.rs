@@ -3,7 +3,7 @@
 //! `60s` is `1m`, a default that was written down is one that was left out, text in JSON has no
 //! order of fields. Without this, a plan would want to change forever what is as it should be.
 
-use crate::schema::{Attribute, Object, Quantity, Shape, Text};
+use crate::schema::{Attribute, Kind, Object, Quantity, Shape, Text};
 use crate::value::Value;
 use gate_model::units::{ByteSize, Money, Percent, Period, Rate, Sha256Text, Timestamp};
 use serde_json::Value as Json;
@@ -23,6 +23,13 @@ pub fn planned(object: &Object, prior: &Value, next: &Value) -> Value {
     merge_object(object, prior, next, Take::Given)
 }
 
+/// Whether two documents of a kind mean the same.
+#[must_use]
+pub fn documents(kind: &Kind, one: &Json, other: &Json) -> bool {
+    let form = |json| normal_object(&kind.object, &Value::Map(super::from_document(kind, json)));
+    one == other || form(one) == form(other)
+}
+
 /// What of `prior` may stand for an equal `next`.
 #[derive(Clone, Copy, PartialEq)]
 enum Take {
@@ -37,15 +44,22 @@ fn merge_object(object: &Object, prior: &Value, next: &Value, take: Take) -> Val
     let mut merged = entries.clone();
     for attribute in &object.attributes {
         let name = &attribute.name;
-        let value = merge(attribute, prior.get(name), next.get(name), take);
+        let value = merge(object, attribute, (prior.get(name), next.get(name)), take);
         merged.insert(name.clone(), value);
     }
     Value::Map(merged)
 }
 
-fn merge(attribute: &Attribute, prior: &Value, next: &Value, take: Take) -> Value {
+fn merge(
+    object: &Object,
+    attribute: &Attribute,
+    (prior, next): (&Value, &Value),
+    take: Take,
+) -> Value {
     let given = !prior.is_null() && !next.is_null();
-    if (given || take == Take::Anything) && next.is_known() && are_same(attribute, prior, next) {
+    let form = |value| normal_in(object, attribute, value);
+    let may_stand = (given || take == Take::Anything) && next.is_known();
+    if may_stand && (prior == next || form(prior) == form(next)) {
         return prior.clone();
     }
     match given {
@@ -63,19 +77,13 @@ fn merge_shape(shape: &Shape, prior: &Value, next: &Value, take: Take) -> Value 
             Value::List(pairs.map(|(p, n)| merge_shape(inner, p, n, take)).collect())
         }
         (Shape::Map(inner), Value::Map(_), Value::Map(after)) if shape.is_nested() => {
-            let merged = after.iter().map(|(key, next)| {
-                (key.clone(), merge_shape(inner, prior.get(key), next, take))
-            });
+            let merged = after
+                .iter()
+                .map(|(key, next)| (key.clone(), merge_shape(inner, prior.get(key), next, take)));
             Value::Map(merged.collect())
         }
         (_, _, next) => next.clone(),
     }
-}
-
-/// Whether two values of an attribute mean the same, defaults included.
-#[must_use]
-pub fn are_same(attribute: &Attribute, one: &Value, other: &Value) -> bool {
-    one == other || normal(attribute, one) == normal(attribute, other)
 }
 
 /// The one form of all values that mean the same.
@@ -119,11 +127,16 @@ fn normal_given(shape: &Shape, value: &Value) -> Option<Value> {
         (Shape::Object(object), value) => normal_object(object, value),
         (Shape::List(inner), Value::List(items)) => {
             let items = items.iter();
-            Value::List(items.map(|item| normal_given(inner, item).unwrap_or_default()).collect())
+            Value::List(
+                items
+                    .map(|item| normal_given(inner, item).unwrap_or_default())
+                    .collect(),
+            )
         }
         (Shape::Map(inner), Value::Map(entries)) => {
             let entries = entries.iter();
-            let normal = entries.map(|(key, v)| (key.clone(), normal_given(inner, v).unwrap_or_default()));
+            let normal =
+                entries.map(|(key, v)| (key.clone(), normal_given(inner, v).unwrap_or_default()));
             Value::Map(normal.collect())
         }
         (_, value) => value.clone(),
@@ -133,15 +146,21 @@ fn normal_given(shape: &Shape, value: &Value) -> Option<Value> {
 fn normal_object(object: &Object, value: &Value) -> Value {
     let of = |attribute: &Attribute| {
         let name = &attribute.name;
-        let is_alternative = object.choice.iter().any(|choice| choice.name == *name);
-        let form = match is_alternative {
-            // What was not chosen has no defaults.
-            true => normal_given(&attribute.shape, value.get(name)).unwrap_or_default(),
-            false => normal(attribute, value.get(name)),
-        };
-        (name.clone(), form)
+        (name.clone(), normal_in(object, attribute, value.get(name)))
     };
     Value::Map(object.attributes.iter().map(of).collect())
+}
+
+/// As [`normal`], within an object: what was not chosen has no defaults.
+fn normal_in(object: &Object, attribute: &Attribute, value: &Value) -> Value {
+    match object
+        .choice
+        .iter()
+        .any(|choice| choice.name == attribute.name)
+    {
+        true => normal_given(&attribute.shape, value).unwrap_or_default(),
+        false => normal(attribute, value),
+    }
 }
 
 fn from_default(shape: &Shape, default: &Json) -> Value {

@@ -220,10 +220,15 @@ mod tests {
     fn messages_that_are_not_whole_are_refused() {
         let receive = |bytes: &'static [u8]| {
             let mut body = Body::from(gate_kit::http::Chunk::from(Bytes::from_static(bytes)));
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
             runtime.block_on(super::receive(&mut body)).ok()
         };
-        assert_eq!(receive(&[0, 0, 0, 0, 2, 7, 8]).as_deref(), Some(&[7, 8][..]));
+        assert_eq!(
+            receive(&[0, 0, 0, 0, 2, 7, 8]).as_deref(),
+            Some(&[7, 8][..])
+        );
         assert_eq!(receive(&[0, 0, 0, 0, 0]).as_deref(), Some(&[][..]));
         for bytes in [
             &[][..],

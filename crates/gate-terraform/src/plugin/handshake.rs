@@ -32,7 +32,9 @@ pub enum HandshakeError {
     )]
     NoCookie,
     /// An old Terraform.
-    #[error("Terraform offers plug-in protocol {offered}, and this provider speaks 6 (Terraform 1.0 and later)")]
+    #[error(
+        "Terraform offers plug-in protocol {offered}, and this provider speaks 6 (Terraform 1.0 and later)"
+    )]
     Version {
         /// What it offers.
         offered: String,
@@ -109,7 +111,10 @@ pub(super) fn settle(environment: &Environment) -> Result<Settled, HandshakeErro
         return Err(HandshakeError::NoCookie);
     }
     let offered = environment.versions.clone().unwrap_or_default();
-    if !offered.split(',').any(|version| version.trim().parse() == Ok(PROTOCOL)) {
+    if !offered
+        .split(',')
+        .any(|version| version.trim().parse() == Ok(PROTOCOL))
+    {
         return Err(HandshakeError::Version { offered });
     }
     let client = environment.client_certificate.as_deref();
@@ -169,11 +174,20 @@ mod tests {
             settle(&changed).err().map(|error| error.to_string())
         };
         for (change, words) in [
-            ((|e| e.cookie = None) as fn(&mut Environment), "Terraform starts it"),
-            (|e| e.versions = Some("5".into()), "offers plug-in protocol 5"),
+            (
+                (|e| e.cookie = None) as fn(&mut Environment),
+                "Terraform starts it",
+            ),
+            (
+                |e| e.versions = Some("5".into()),
+                "offers plug-in protocol 5",
+            ),
             (|e| e.versions = None, "offers plug-in protocol"),
             (|e| e.client_certificate = None, "no certificate"),
-            (|e| e.client_certificate = Some("x".into()), "PLUGIN_CLIENT_CERT"),
+            (
+                |e| e.client_certificate = Some("x".into()),
+                "PLUGIN_CLIENT_CERT",
+            ),
         ] {
             let told = refused(change).expect("it is refused");
             assert!(told.contains(words), "{told}");

@@ -10,6 +10,6 @@ pub mod messages;
 mod pin;
 mod serve;
 
-pub use handshake::{COOKIE_NAME, COOKIE_VALUE, Environment, HandshakeError, is_wanted};
 pub use grpc::{Calls, Status};
+pub use handshake::{COOKIE_NAME, COOKIE_VALUE, Environment, HandshakeError, is_wanted};
 pub use serve::{Reattach, run, serve_plain};

@@ -119,7 +119,10 @@ pub(super) mod tests {
     /// Some client's certificate.
     pub(crate) fn pem() -> String {
         let names = ["localhost".to_owned()];
-        rcgen::generate_simple_self_signed(names).unwrap().cert.pem()
+        rcgen::generate_simple_self_signed(names)
+            .unwrap()
+            .cert
+            .pem()
     }
 
     #[test]

@@ -25,8 +25,9 @@ const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
 /// How long the process waits for a client: at first, and after the last one has gone. A Terraform
 /// that was killed leaves nothing behind.
 const ALONE_TIME: Duration = Duration::from_secs(60);
-/// Connections at a time; Terraform keeps one.
-const CONNECTIONS_MAX: usize = 16;
+/// Connections at a time. Terraform keeps one; `terraform test` with a provider that it did not
+/// start opens one for each step and closes none of them before its end.
+const CONNECTIONS_MAX: usize = 1024;
 
 /// Serves Terraform, which has started this process: writes the handshake's line to `output`, then
 /// answers calls until Terraform says that it is over or is gone.
@@ -41,7 +42,9 @@ pub fn run(
     let settled = handshake::settle(environment)?;
     let socket = Socket::bind(environment.socket_folder.as_deref())?;
     let line = settled.line(&socket.path);
-    let wrote = output.write_all(line.as_bytes()).and_then(|()| output.flush());
+    let wrote = output
+        .write_all(line.as_bytes())
+        .and_then(|()| output.flush());
     wrote.map_err(|error| HandshakeError::Output(error.to_string()))?;
     let tls = Some(settled.tls);
     runtime()?.block_on(LocalSet::new().run_until(accept(&socket, tls, calls, true)))?;
@@ -105,8 +108,8 @@ struct Socket {
 impl Socket {
     fn bind(parent: Option<&Path>) -> io::Result<Self> {
         let parent = parent.map_or_else(std::env::temp_dir, Path::to_path_buf);
-        let random: [u8; 8] = gate_kit::random::secret()
-            .map_err(|error| io::Error::other(error.to_string()))?;
+        let random: [u8; 8] =
+            gate_kit::random::secret().map_err(|error| io::Error::other(error.to_string()))?;
         let random = u64::from_be_bytes(random);
         let folder = parent.join(format!("tidegate-{random:016x}"));
         DirBuilder::new().mode(0o700).create(&folder)?;

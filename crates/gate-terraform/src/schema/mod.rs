@@ -28,7 +28,7 @@ pub struct Catalogue {
 }
 
 /// One kind of resource.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Kind {
     /// The kind in documents, such as `routes`.
     pub name: String,
@@ -38,6 +38,8 @@ pub struct Kind {
     pub object: Arc<Object>,
     /// The one attribute that holds a resource that is a list in documents.
     pub wrapped: Option<&'static str>,
+    /// Whether it belongs to an environment; an environment itself does not.
+    pub scoped: bool,
 }
 
 /// Attributes that stand together.
@@ -157,7 +159,9 @@ impl Catalogue {
         static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
         CATALOGUE.get_or_init(|| {
             let schema = serde_json::from_str(CONFIGURATION).expect("the committed schema is JSON");
-            let kinds = read::kinds(&schema).expect("the committed schema is one of Tidegate's");
+            let mut kinds =
+                read::kinds(&schema).expect("the committed schema is one of Tidegate's");
+            kinds.insert("tidegate_environment".into(), read::environments());
             Self { kinds }
         })
     }
@@ -188,13 +192,17 @@ impl Object {
     /// An attribute by its name.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&Attribute> {
-        self.attributes.iter().find(|attribute| attribute.name == name)
+        self.attributes
+            .iter()
+            .find(|attribute| attribute.name == name)
     }
 
     /// Whether the document has the bare name of this attribute.
     #[must_use]
     pub fn is_bare(&self, name: &str) -> bool {
-        self.choice.iter().any(|choice| choice.bare && choice.name == name)
+        self.choice
+            .iter()
+            .any(|choice| choice.bare && choice.name == name)
     }
 }
 

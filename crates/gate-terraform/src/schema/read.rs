@@ -44,10 +44,39 @@ pub(super) fn kinds(schema: &Json) -> Result<BTreeMap<String, Kind>, String> {
             about: text(&reader.resolved(of_one).0["description"]).to_owned(),
             object,
             wrapped,
+            scoped: true,
         };
         kinds.insert(Catalogue::type_name(name), kind);
     }
     Ok(kinds)
+}
+
+/// Environments, which are no resources in documents.
+pub(super) fn environments() -> Kind {
+    let text = || Shape::Text(Text::Any);
+    let about = "What `${vars.NAME}` stands for in this environment's resources, by name.";
+    let variables = attribute("variables", Shape::Map(Box::new(text())), about);
+    let promotes = "The environment that revisions of this one are promoted to.";
+    let object = Object {
+        attributes: vec![
+            Attribute {
+                default: Some(Json::Object(serde_json::Map::new())),
+                ..variables
+            },
+            Attribute {
+                nullable: true,
+                ..attribute("promotes_to", text(), promotes)
+            },
+        ],
+        choice: Vec::new(),
+    };
+    Kind {
+        name: "environments".into(),
+        about: "A named pointer to a revision, such as `production`.".into(),
+        object: Arc::new(object),
+        wrapped: None,
+        scoped: false,
+    }
 }
 
 /// An attribute that may be given.

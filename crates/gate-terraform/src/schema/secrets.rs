@@ -31,9 +31,10 @@ pub(super) fn complete(definition: &str, object: &mut Object) {
     object.attributes.push(Attribute {
         name: KEY.into(),
         shape: Shape::Text(Text::Any),
-        about: "The key itself, instead of `sha256`. It is hashed here and kept nowhere: neither in \
+        about:
+            "The key itself, instead of `sha256`. It is hashed here and kept nowhere: neither in \
                 state nor in plans nor on the server. Needs Terraform 1.11."
-            .into(),
+                .into(),
         required: false,
         default: None,
         nullable: true,

@@ -25,17 +25,16 @@ pub(crate) fn schema(about: &str, attributes: Vec<wire::Attribute>) -> Schema {
 
 /// A kind's schema: its own attributes behind its name and environment.
 pub(crate) fn kind(kind: &Kind) -> Schema {
-    let mut attributes = vec![
-        required(NAME, "Its name among its kind. Another name is another resource."),
-        wire::Attribute {
+    let about = "Its name among its kind. Another name is another resource.";
+    let mut attributes = vec![required(NAME, about)];
+    if kind.scoped {
+        let about = "The environment it belongs to; the provider's when left out. Another \
+                     environment is another resource.";
+        attributes.push(wire::Attribute {
             computed: true,
-            ..optional(
-                ENVIRONMENT,
-                "The environment it belongs to; the provider's when left out. Another environment \
-                 is another resource.",
-            )
-        },
-    ];
+            ..optional(ENVIRONMENT, about)
+        });
+    }
     attributes.extend(kind.object.attributes.iter().map(attribute));
     schema(&kind.about, attributes)
 }

@@ -43,7 +43,10 @@ impl Reader<'_> {
     }
 
     fn take(&mut self, count: usize) -> Result<&[u8], MalformedValue> {
-        let end = self.at.checked_add(count).filter(|&end| end <= self.bytes.len());
+        let end = self
+            .at
+            .checked_add(count)
+            .filter(|&end| end <= self.bytes.len());
         let end = end.ok_or(self.wrong("bytes are missing"))?;
         let taken = &self.bytes[self.at..end];
         self.at = end;
@@ -52,7 +55,10 @@ impl Reader<'_> {
 
     /// An unsigned number of `width` bytes, most significant first.
     fn uint(&mut self, width: usize) -> Result<u64, MalformedValue> {
-        Ok(self.take(width)?.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+        Ok(self
+            .take(width)?
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
     }
 
     fn length(&mut self, width: usize) -> Result<usize, MalformedValue> {
@@ -176,7 +182,10 @@ pub(super) fn write(value: &Value, out: &mut Vec<u8>) {
 }
 
 /// A count behind its tag: `[short tag, short limit, tag of two bytes]`; four bytes follow it.
-#[expect(clippy::cast_possible_truncation, reason = "each arm has compared the length")]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "each arm has compared the length"
+)]
 fn write_length(length: usize, [short, limit, long]: [u8; 3], out: &mut Vec<u8>) {
     match length {
         _ if length < usize::from(limit) => out.push(short | length as u8),
@@ -263,7 +272,10 @@ mod tests {
             (&[0xd1, 0x80, 0], Value::Number((-32768).into())),
             (&[0xe0], Value::Number((-32).into())),
             (&[0xcd, 1, 0], Value::Number(256.into())),
-            (&[0xca, 0x3f, 0x80, 0, 0], Value::Number(Number::from_f64(1.0).unwrap())),
+            (
+                &[0xca, 0x3f, 0x80, 0, 0],
+                Value::Number(Number::from_f64(1.0).unwrap()),
+            ),
             (&[0xdc, 0, 1, 0xc3], Value::List(vec![Value::Bool(true)])),
         ] {
             assert_eq!(read(bytes), Ok(value), "{bytes:?}");
