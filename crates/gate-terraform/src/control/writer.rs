@@ -232,7 +232,7 @@ impl Round<'_> {
             };
             let named = of_kind.into_iter().map(|resource| {
                 let key = (resource.kind, resource.name);
-                (key, (resource.value, resource.manager))
+                (key, (resource.resource, resource.manager))
             });
             found.extend(named);
         }

@@ -225,7 +225,7 @@ fn resource(session: &Session, state: &mut Value) -> Result<(), Diagnostic> {
         return Err(at(NAME, "There is no such resource", detail));
     };
     state.set("manager", Value::Text(found.manager));
-    state.set("json", Value::Text(found.value.to_string()));
+    state.set("json", Value::Text(found.resource.to_string()));
     Ok(())
 }
 
@@ -237,7 +237,7 @@ fn resources(session: &Session, state: &mut Value) -> Result<(), Diagnostic> {
         .map_err(failed(&kind))?;
     let found = found
         .into_iter()
-        .map(|r| (r.name, Value::Text(r.value.to_string())));
+        .map(|r| (r.name, Value::Text(r.resource.to_string())));
     state.set("json", Value::Map(found.collect::<BTreeMap<_, _>>()));
     Ok(())
 }

@@ -238,7 +238,7 @@ pub(super) fn read(kind: &Kind, session: &Session, state: &Value) -> Result<Valu
             let found = session
                 .resource(environment, &kind.name, name)
                 .map_err(failed)?;
-            found.map(|resource| resource.value)
+            found.map(|resource| resource.resource)
         }
         false => match session.control().environment(name) {
             Ok(found) => Some(serde_json::json!({

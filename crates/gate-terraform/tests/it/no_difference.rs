@@ -13,7 +13,9 @@ fn any_shape(shape: &Shape, depth: u32) -> BoxedStrategy<Value> {
         Shape::Bool => any::<bool>().prop_map(Value::Bool).boxed(),
         Shape::Json => {
             let texts: &[&str] = &["{\"a\":[1,2]}", " { \"b\": null } ", "7"];
-            proptest::sample::select(texts).prop_map(Value::text).boxed()
+            proptest::sample::select(texts)
+                .prop_map(Value::text)
+                .boxed()
         }
         Shape::Number {
             whole: true,

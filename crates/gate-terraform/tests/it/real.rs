@@ -31,7 +31,7 @@ fn program(test: &str) -> Option<PathBuf> {
         .map(|folder| folder.join("terraform"))
         .find(|file| file.is_file());
     if found.is_none() {
-        println!("skipped: {test}: no `terraform` on the PATH");
+        eprintln!("skipped: {test}: no `terraform` on the PATH");
     }
     found
 }

@@ -196,7 +196,7 @@ impl Control for Server {
             kind: kind.to_owned(),
             name: name.to_owned(),
             manager: managed.manager(kind, name).unwrap_or_default().to_owned(),
-            value: value.clone(),
+            resource: value.clone(),
         };
         Ok(of_kind.map(resource).collect())
     }

@@ -399,7 +399,7 @@ fn two_hundred_resources_are_planned_in_three_seconds() {
     bench.must(&["apply", "-auto-approve"]);
     assert_eq!(bench.server.count("staging"), 200);
     let again = timed(&["plan", "-detailed-exitcode"], 0);
-    println!("200 resources: planned new in {new:?}, planned again in {again:?}");
+    eprintln!("200 resources: planned new in {new:?}, planned again in {again:?}");
     // The bar is 3 s on a quiet machine; a busy one with a debug build gets more.
     let most = Duration::from_secs(3) * if cfg!(debug_assertions) { 5 } else { 1 };
     assert!(new.max(again) < most, "{new:?} {again:?}");
