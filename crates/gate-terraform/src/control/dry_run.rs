@@ -6,8 +6,8 @@
 //! written out instead of referred to.
 
 use super::gather::Gather;
+use super::round::{is_about, is_missing};
 use super::session::Settings;
-use super::writer::{is_about, is_missing};
 use super::{Control, is_absent};
 use gate_api::ClientError;
 use gate_api::client::Seen;

@@ -7,6 +7,7 @@
 
 mod dry_run;
 mod gather;
+mod round;
 mod session;
 mod writer;
 

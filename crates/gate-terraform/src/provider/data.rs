@@ -3,7 +3,7 @@
 use crate::control::Session;
 use crate::convert::check;
 use crate::plugin::messages::{self as wire, Diagnostic, Schema, Selector};
-use crate::schema::wire::{computed, optional, required, schema, simple};
+use crate::schema::wire::{computed, optional, required, schema};
 use crate::schema::{Catalogue, ENVIRONMENT, NAME};
 use crate::value::Value;
 use gate_api::ClientError;
@@ -18,27 +18,56 @@ const OF: &str = "tidegate_environment";
 
 /// The schema of every data source.
 pub(super) fn schemas() -> HashMap<String, Schema> {
-    let environment = || {
-        optional(
-            ENVIRONMENT,
-            "The environment; the provider's when left out.",
-        )
-    };
-    let text = |name: &str, about: &str| computed(name, json!("string"), about);
-    let number = |name: &str, about: &str| computed(name, json!("number"), about);
-    let kind = || required("kind", "The kind in documents, such as `routes`.");
-    let texts = || json!(["map", "string"]);
-    let revision = vec![
+    let all = [
+        (REVISION, "A revision with its resources.", of_revision()),
+        (
+            OF,
+            "An environment: which revision is in force there.",
+            of_environment(),
+        ),
+        (RESOURCE, "One resource, whoever owns it.", of_resource()),
+        (
+            RESOURCES,
+            "Every resource of a kind, whoever owns it.",
+            of_resources(),
+        ),
+    ];
+    let all = all.into_iter();
+    all.map(|(name, about, of)| (name.to_owned(), schema(about, of)))
+        .collect()
+}
+
+fn text(name: &str, about: &str) -> wire::Attribute {
+    computed(name, json!("string"), about)
+}
+
+fn number(name: &str, about: &str) -> wire::Attribute {
+    computed(name, json!("number"), about)
+}
+
+fn texts(name: &str, about: &str) -> wire::Attribute {
+    computed(name, json!(["map", "string"]), about)
+}
+
+fn in_environment() -> wire::Attribute {
+    optional(
+        ENVIRONMENT,
+        "The environment; the provider's when left out.",
+    )
+}
+
+fn of_kind() -> wire::Attribute {
+    required("kind", "The kind in documents, such as `routes`.")
+}
+
+fn of_revision() -> Vec<wire::Attribute> {
+    let about = "Its number; that of the environment's current one when left out.";
+    vec![
         wire::Attribute {
             optional: true,
-            computed: true,
-            ..simple(
-                "number",
-                json!("number"),
-                "Its number; the environment's current one when left out.",
-            )
+            ..number("number", about)
         },
-        environment(),
+        in_environment(),
         text(
             "digest",
             "SHA-256 of its resources in canonical JSON, in hex.",
@@ -52,8 +81,11 @@ pub(super) fn schemas() -> HashMap<String, Schema> {
             "document",
             "Its resources in JSON, by kind and name; for `jsondecode`.",
         ),
-    ];
-    let of = vec![
+    ]
+}
+
+fn of_environment() -> Vec<wire::Attribute> {
+    vec![
         wire::Attribute {
             computed: true,
             ..optional(NAME, "Its name; the provider's environment when left out.")
@@ -61,42 +93,28 @@ pub(super) fn schemas() -> HashMap<String, Schema> {
         number("generation", "Grows with each change of the environment."),
         number("revision", "The revision in force."),
         number("stable", "The last revision that was confirmed."),
-        computed("variables", texts(), "What `${vars.NAME}` stands for."),
+        texts("variables", "What `${vars.NAME}` stands for."),
         text(
             "promotes_to",
             "The environment that revisions are promoted to.",
         ),
         text("locked_by", "Who has locked it."),
-    ];
-    let resource = vec![
-        kind(),
+    ]
+}
+
+fn of_resource() -> Vec<wire::Attribute> {
+    vec![
+        of_kind(),
         required(NAME, "Its name."),
-        environment(),
+        in_environment(),
         text("manager", "Who owns it."),
         text("json", "Its settings as written; for `jsondecode`."),
-    ];
-    let resources = vec![
-        kind(),
-        environment(),
-        computed(
-            "json",
-            texts(),
-            "Settings as written, by name; for `jsondecode`.",
-        ),
-    ];
-    let all = [
-        (REVISION, "A revision with its resources.", revision),
-        (OF, "An environment: which revision is in force there.", of),
-        (RESOURCE, "One resource, whoever owns it.", resource),
-        (
-            RESOURCES,
-            "Every resource of a kind, whoever owns it.",
-            resources,
-        ),
-    ];
-    let all = all.into_iter();
-    all.map(|(name, about, of)| (name.to_owned(), schema(about, of)))
-        .collect()
+    ]
+}
+
+fn of_resources() -> Vec<wire::Attribute> {
+    let json = texts("json", "Settings as written, by name; for `jsondecode`.");
+    vec![of_kind(), in_environment(), json]
 }
 
 /// Reads a data source.

@@ -95,6 +95,13 @@ impl Server {
             .count()
     }
 
+    /// Whether this write is to be refused as stale.
+    fn is_spoiled(&self) -> bool {
+        let one_less = |n: usize| n.checked_sub(1);
+        let (set, fetch) = (Ordering::SeqCst, Ordering::SeqCst);
+        self.stale.fetch_update(set, fetch, one_less).is_ok()
+    }
+
     fn reachable(&self) -> Result<(), ClientError> {
         match self.down.load(Ordering::SeqCst) {
             0 => Ok(()),
@@ -148,6 +155,22 @@ fn findings(document: &Document) -> Vec<Finding> {
         }
     }
     found
+}
+
+fn made(number: u64, of: &Environment, plan: &Plan, input: &DocumentInput) -> Revision {
+    Revision {
+        number,
+        digest: plan.digest.clone(),
+        parent: of.revision,
+        environment: of.name.clone(),
+        author: "test".into(),
+        cause: Cause::Apply,
+        message: input.message.clone(),
+        source_commit: input.source_commit.clone(),
+        created: "2026-01-01T00:00:00Z".into(),
+        plan: None,
+        checks: BTreeMap::new(),
+    }
 }
 
 impl Control for Server {
@@ -214,19 +237,13 @@ impl Control for Server {
             return refuse(Problem::new(Code::NotFound, "no such environment"));
         };
         let is_fresh = seen == Seen::Any || seen == Seen::Generation(environment.generation);
-        let spoiled = !dry_run
-            && self
-                .stale
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1))
-                .is_ok();
-        if !is_fresh || spoiled {
+        if !is_fresh || (!dry_run && self.is_spoiled()) {
             return refuse(Problem::new(Code::Stale, "somebody else was faster"));
         }
         let merged = match merge(managed, input) {
             Ok(merged) => merged,
             Err(owned) => {
-                let detail = format!("{} is owned by {}", owned[0].resource, owned[0].manager);
-                return refuse(Problem::new(Code::OwnedElsewhere, detail));
+                return refuse(Problem::new(Code::OwnedElsewhere, &*owned[0].manager));
             }
         };
         let plan = Plan {
@@ -245,20 +262,8 @@ impl Control for Server {
             self.dry_runs.fetch_add(1, Ordering::SeqCst);
         } else if !plan.changes.is_empty() {
             let number = self.revisions.fetch_add(1, Ordering::SeqCst) as u64 + 1;
+            let made = made(number, environment, &plan, input);
             environment.generation += 1;
-            let made = Revision {
-                number,
-                digest: plan.digest.clone(),
-                parent: environment.revision,
-                environment: name.to_owned(),
-                author: "test".into(),
-                cause: Cause::Apply,
-                message: input.message.clone(),
-                source_commit: input.source_commit.clone(),
-                created: "2026-01-01T00:00:00Z".into(),
-                plan: None,
-                checks: BTreeMap::new(),
-            };
             environment.revision = Some(number);
             *managed = merged.clone();
             revision = Some(made);

@@ -4,7 +4,7 @@ use crate::calls::{Caller, config, kind, plain, value};
 use gate_terraform::plugin::messages::{Diagnostic, Selector};
 use gate_terraform::schema::{Catalogue, Shape};
 use gate_terraform::value::Value;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 /// A diagnostic as `path: summary detail`.
 fn shown(diagnostic: &Diagnostic) -> String {
@@ -18,11 +18,10 @@ fn shown(diagnostic: &Diagnostic) -> String {
     format!("{path}: {} {}", diagnostic.summary, diagnostic.detail)
 }
 
-#[test]
-fn every_mistake_is_found_at_its_place() {
-    let caller = Caller::new(&["staging"]);
+/// A kind, what is wrong in one of it, and how that is told.
+fn mistakes() -> Vec<(&'static str, Json, &'static str)> {
     let fixed = json!({ "fixed": { "status": 200 } });
-    for (type_name, json, wanted) in [
+    vec![
         (
             "tidegate_route",
             json!({ "target": {} }),
@@ -73,7 +72,13 @@ fn every_mistake_is_found_at_its_place() {
             json!({ "target": fixed, "policies": [{ "auth_jwt": { "keys": { "inline": "{" } } }] }),
             ".policies[0].auth_jwt.keys.inline: Not JSON",
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn every_mistake_is_found_at_its_place() {
+    let caller = Caller::new(&["staging"]);
+    for (type_name, json, wanted) in mistakes() {
         let found = caller.validate(type_name, &config(type_name, "x", json));
         let found: Vec<_> = found.iter().map(shown).collect();
         assert!(
