@@ -54,6 +54,29 @@ fn as_nobody() -> &'static [&'static str] {
 const KEEPER: &str = r#"folder=$1; shift; "$@" & server=$!
     cat >/dev/null; kill -QUIT $server; wait $server; rm -rf "$folder""#;
 
+/// Makes the folder of a server's data.
+fn make(programs: &Path, folder: &Path) -> Option<()> {
+    let (user, data) = (as_nobody(), folder.join("data"));
+    let made = Command::new(user[0])
+        .args(&user[1..])
+        .arg(programs.join("initdb"))
+        .args([
+            "--auth=trust",
+            "--username=tidegate",
+            "--no-sync",
+            "--pgdata",
+        ])
+        .arg(&data)
+        .current_dir(folder)
+        .output()
+        .ok()?;
+    if !made.status.success() {
+        eprintln!("initdb: {}", String::from_utf8_lossy(&made.stderr));
+        return None;
+    }
+    Some(())
+}
+
 /// Starts a server with settings; `prepare` may put files into its folder first.
 fn start(settings: &[String], prepare: impl FnOnce(&Path)) -> Option<Server> {
     static KEPT: Mutex<Vec<Child>> = Mutex::new(Vec::new());
@@ -66,24 +89,8 @@ fn start(settings: &[String], prepare: impl FnOnce(&Path)) -> Option<Server> {
     let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
     std::fs::set_permissions(&folder, open).ok()?;
     prepare(&folder);
+    make(&programs, &folder)?;
     let (user, data) = (as_nobody(), folder.join("data"));
-    let made = Command::new(user[0])
-        .args(&user[1..])
-        .arg(programs.join("initdb"))
-        .args([
-            "--auth=trust",
-            "--username=tidegate",
-            "--no-sync",
-            "--pgdata",
-        ])
-        .arg(&data)
-        .current_dir(&folder)
-        .output()
-        .ok()?;
-    if !made.status.success() {
-        eprintln!("initdb: {}", String::from_utf8_lossy(&made.stderr));
-        return None;
-    }
     let log = std::fs::File::create(folder.join("log")).ok()?;
     let keeper = Command::new("sh")
         .args(["-c", KEEPER, "sh"])
