@@ -60,7 +60,7 @@ function Kinds({ schema }: { schema: Schema }) {
       <DraftNote />
       <ul class="grid kinds">
         {kinds(schema).filter(([kind]) => kind !== PROCESS).map(([kind, node]) => (
-          <li key={kind} class="card"><a class="body" href={to(["configure", kind])}><strong>{kind.replaceAll("_", " ")}</strong><span class="muted small">{lead(node.description).replaceAll("`", "")}</span></a></li>
+          <li key={kind} class="card"><a class="body" href={to(["configure", kind])}><strong>{titled(kind)}</strong><span class="muted small">{lead(node.description).replaceAll("`", "")}</span></a></li>
         ))}
       </ul>
     </>
@@ -126,9 +126,10 @@ function Editor({ schema, kind, name, node }: { schema: Schema; kind: string; na
   return <Edit schema={schema} kind={kind} name={name} node={node} first={first} manager={kept?.manager} removed={edit?.value === null} drafted={edit !== undefined} kept={kept?.resource} />;
 }
 
-/** A kind as a heading: `mcp_servers` is `Mcp servers`. */
+/** A kind as a heading: `mcp_servers` is `MCP servers`. */
 function titled(kind: string): string {
-  return kind.charAt(0).toUpperCase() + kind.slice(1).replaceAll("_", " ");
+  const words = kind.replaceAll("_", " ").replace(/^mcp\b/, "MCP");
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function crumbs(kind: string): [string, string][] {

@@ -77,7 +77,7 @@ function Row({ record }: { record: RecordSummary }) {
       <td class="wrap"><a class="mono" href={to(["records", record.id])}>{record.method} {record.path}</a> <span class="muted small">{record.host}</span></td>
       <td class="nowrap"><Status record={record} /> {record.fault && <code class="small bad">{record.fault}</code>}</td>
       <td>{record.route ?? <span class="muted">none</span>}</td>
-      <td>{record.consumer ?? <span class="muted">–</span>}</td>
+      <td class="nowrap">{record.consumer ?? <span class="muted">–</span>}</td>
       <td>{record.model ? <>{record.model} <span class="muted small">{record.provider}</span></> : <span class="muted">–</span>}</td>
       <td class="number">{milliseconds(record.duration_ms)}</td>
       <td class="number">{record.cost ? dollars(record.cost) : <span class="muted">–</span>}</td>
