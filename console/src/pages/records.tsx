@@ -9,7 +9,7 @@ import type { Attempt, Moment, Page, RecordDetail, RecordSummary } from "../type
 import { Badge, Card, Empty, Field, Head, Load, More, RevisionLink, Table, Time } from "../ui/parts";
 import { Yaml } from "../ui/yaml";
 
-const FILTERS = [["route", "Route"], ["status", "Status"], ["consumer", "Consumer"], ["revision", "Revision"], ["trace", "Trace"]] as const;
+const FILTERS = [["route", "Route"], ["status", "Status"], ["consumer", "Consumer"], ["model", "Model"], ["revision", "Revision"], ["trace", "Trace"]] as const;
 
 function Status({ record }: { record: RecordSummary }) {
   const tone = record.status >= 500 || record.status === 0 ? "bad" : record.status >= 400 ? "warn" : "good";
@@ -26,7 +26,7 @@ function Search({ query }: { query: URLSearchParams }) {
     <form class="row" role="search" aria-label="Records" onSubmit={submit}>
       {FILTERS.map(([name, label]) => (
         <Field key={name} label={label} slim={name === "status" || name === "revision"}>
-          {(id) => <input id={id} value={values[name] ?? ""} placeholder={name === "status" ? "500" : "any"} inputMode={name === "revision" ? "numeric" : "text"} onInput={(event) => set({ ...values, [name]: event.currentTarget.value })} />}
+          {(id) => <input id={id} value={values[name] ?? ""} placeholder={name === "status" ? "404 or 5xx" : "any"} inputMode={name === "revision" ? "numeric" : "text"} onInput={(event) => set({ ...values, [name]: event.currentTarget.value })} />}
         </Field>
       ))}
       <button type="submit" class="primary">Search</button>

@@ -1,11 +1,9 @@
 //! The console: its types, what is pure in it, whether the committed build is what its sources
-//! give, and every page of it in a real browser against the real gateway.
+//! give.
 //!
-//! The sources are copied into the target folder, so that packages are installed there. Where npm or
-//! a browser cannot be had, a line says what was skipped.
+//! The sources are copied into the target folder, so that packages are installed there. Where npm
+//! cannot be had, a line says what was skipped.
 
-use crate::support::{Gateway, Upstream};
-use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
