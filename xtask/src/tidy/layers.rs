@@ -13,6 +13,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("gate-store", 1),
     ("gate-policies", 2),
     ("gate-proxy", 2),
+    ("gate-admin", 3),
     ("tidegate", 4),
 ];
 

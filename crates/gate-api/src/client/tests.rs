@@ -31,7 +31,7 @@ fn peer(answer: &str, piece: usize) -> (Client, JoinHandle<String>) {
 
 #[test]
 fn answers_are_read_in_every_framing_and_split() {
-    let body = r#"{"actor":"a","role":"viewer","by":"key"}"#;
+    let body = r#"{"actor":"a","role":"viewer","authentication":"key","oidc":false,"version":"1"}"#;
     let me = format!(
         "{{\"expires\":null,\"csrf\":null,\"environment\":null,{}",
         &body[1..]

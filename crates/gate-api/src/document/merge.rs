@@ -1,7 +1,7 @@
 //! The merge of one manager's document into an environment's set, with its rules of ownership.
 //!
-//! A sync replaces what its manager owns and touches nothing else; a merge only adds and changes.
-//! What another manager owns is refused unless it is taken over on purpose.
+//! A sync replaces what its manager owns and touches nothing else; a merge only adds and changes. A
+//! resource written as `null` is removed by either. What another manager owns is refused unless it is taken over on purpose.
 
 use super::Document;
 use crate::types::{DocumentInput, Mode};
@@ -72,14 +72,18 @@ pub fn merge(base: &Managed, input: &DocumentInput) -> Result<Managed, Vec<Owned
     let mut merged = base.clone();
     if input.mode == Mode::Sync {
         for (kind, name, _) in base.document.resources() {
-            let kept = input.document.get(kind, name).is_some();
+            let named = input.document.get(kind, name);
+            let kept = named.is_some_and(|value| !value.is_null());
             if base.manager(kind, name) == Some(manager) && !kept {
                 merged.remove(kind, name);
             }
         }
     }
     for (kind, name, value) in input.document.resources() {
-        merged.set(kind, name, value.clone(), manager);
+        match value.is_null() {
+            true => merged.remove(kind, name),
+            false => merged.set(kind, name, value.clone(), manager),
+        }
     }
     Ok(merged)
 }
@@ -94,10 +98,14 @@ mod tests {
     fn documents() -> impl Strategy<Value = Document> {
         let name = prop_oneof!["a", "b", "c", "d"];
         let kind = prop_oneof![Just("routes"), Just("upstreams")];
-        proptest::collection::vec((kind, name, 0_u8..3), 0..6).prop_map(|resources| {
+        proptest::collection::vec((kind, name, 0_u8..4), 0..6).prop_map(|resources| {
             let mut document = Document::default();
             for (kind, name, value) in resources {
-                document.set(kind, &name, json!({ "value": value }));
+                let value = match value {
+                    0 => json!(null),
+                    value => json!({ "value": value }),
+                };
+                document.set(kind, &name, value);
             }
             document
         })
@@ -157,8 +165,9 @@ mod tests {
         #[test]
         fn every_resource_has_exactly_one_owner(set in sets()) {
             prop_assert_eq!(set.document.resources().count(), set.managers.len());
-            for (kind, name, _) in set.document.resources() {
+            for (kind, name, value) in set.document.resources() {
                 prop_assert!(set.manager(kind, name).is_some());
+                prop_assert!(!value.is_null());
             }
         }
     }

@@ -29,18 +29,6 @@ impl Role {
     }
 }
 
-/// What a caller is limited to; an absent list means no limit.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default)]
-pub struct Scopes {
-    /// Environments, by name.
-    pub environments: Option<Vec<String>>,
-    /// Teams whose consumers, budgets and records it sees.
-    pub teams: Option<Vec<String>>,
-    /// Terraform states, by name; a trailing `*` stands for any rest.
-    pub states: Option<Vec<String>>,
-}
-
 /// Who the caller is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 pub struct Me {
@@ -49,25 +37,35 @@ pub struct Me {
     /// Its role.
     pub role: Role,
     /// How it proved itself.
-    pub by: SignIn,
-    /// What it is limited to.
-    #[serde(default)]
-    pub scopes: Scopes,
+    pub authentication: Authentication,
+    /// The environments that it may see and change; all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub environments: Option<Vec<String>>,
+    /// The teams whose usage, budgets and records it sees; all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub teams: Option<Vec<String>>,
+    /// The Terraform states that it may use, with `*` at an end for any rest; all when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub states: Option<Vec<String>>,
     /// Until when.
+    #[serde(default)]
     #[schemars(extend("format" = "date-time"))]
     pub expires: Option<String>,
-    /// What a session sends as `Tidegate-Csrf` with every write.
-    pub csrf: Option<String>,
     /// The environment that this gateway follows; none when a file rules.
+    #[serde(default)]
     pub environment: Option<String>,
+    /// Whether tokens of an identity provider are accepted.
+    pub oidc: bool,
+    /// The gateway's version.
+    pub version: String,
 }
 
 /// How a caller proved itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum SignIn {
-    /// No keys are configured, and it came over loopback.
-    Loopback,
+pub enum Authentication {
+    /// Nothing is configured, and it came over loopback.
+    None,
     /// By a key.
     Key,
     /// By a token of an identity provider.

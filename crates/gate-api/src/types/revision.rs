@@ -89,7 +89,7 @@ pub struct Resource {
     /// Who owns it.
     pub manager: String,
     /// Its settings, as written.
-    pub value: serde_json::Value,
+    pub resource: serde_json::Value,
 }
 
 /// The difference between two revisions.

@@ -12,8 +12,8 @@ use std::path::PathBuf;
 pub struct Gateway {
     /// Worker threads of the data plane; one per core when left out. Needs a restart to change.
     pub workers: Option<u16>,
-    /// Where health and metrics are served; nowhere when left out.
-    pub admin: Option<Admin>,
+    /// Where health, metrics, the admin API and the console are served; nowhere when left out.
+    pub admin: Option<super::Admin>,
     /// How long exchanges in flight may take to finish after SIGTERM before they are cut.
     pub drain: Period,
     /// Proxies whose X-Forwarded-For and Forwarded fields are believed, as CIDR blocks.
@@ -52,14 +52,6 @@ impl Default for Gateway {
             tokenizers: BTreeMap::new(),
         }
     }
-}
-
-/// Where `/healthz`, `/readyz` and `/metrics` are served.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Admin {
-    /// Address and port; loopback unless something else must scrape it.
-    pub address: String,
 }
 
 /// Where the access log goes and what it holds.
