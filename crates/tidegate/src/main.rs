@@ -12,6 +12,7 @@ mod commands;
 mod config;
 mod control;
 mod demo;
+mod follow;
 mod health;
 mod keys;
 mod log;

@@ -11,6 +11,7 @@ mod commands;
 mod crowd;
 mod demo;
 mod examples;
+mod follow;
 mod handover;
 mod lifecycle;
 mod money;
