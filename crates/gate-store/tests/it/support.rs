@@ -15,6 +15,7 @@ use gate_store::{
 };
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// A folder, and whether it goes with this process.
 pub(crate) enum Scratch {
