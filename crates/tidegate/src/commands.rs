@@ -15,6 +15,7 @@ use crate::health::{self, HealthOptions};
 use crate::keys::{self, KeysCommand};
 use crate::reference::{self, CompletionsOptions, ExplainOptions, VersionOptions};
 use crate::run::{self, RunOptions};
+use crate::terraform::{self, ProviderOptions};
 use crate::usage::{self, UsageCommand};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -77,6 +78,8 @@ pub(crate) enum Command {
     Unlock(UnlockOptions),
     /// Show who did what, or verify that the log is whole.
     Audit(AuditOptions),
+    /// Serve Terraform, which starts this by a link named `terraform-provider-tidegate`.
+    TerraformProvider(ProviderOptions),
     /// Print what this binary is.
     Version(VersionOptions),
     /// Print completions for a shell.
@@ -109,6 +112,7 @@ impl Command {
             Command::Lock(options) => environment::lock(&options),
             Command::Unlock(options) => environment::unlock(&options),
             Command::Audit(options) => audit::audit(&options),
+            Command::TerraformProvider(options) => terraform::provider(&options),
             Command::Version(options) => reference::version(&options),
             Command::Completions(options) => reference::completions(&options),
         }

@@ -19,7 +19,11 @@ mod log;
 mod output;
 mod reference;
 mod run;
-mod table;
+    let result = terraform::as_plugin().unwrap_or_else(|| {
+        let cli = Cli::try_parse().unwrap_or_else(|error| commands::refuse(&error));
+        cli.command.run()
+    });
+    result.unwrap_or_else(|error| {
 mod usage;
 mod watch;
 
@@ -32,8 +36,13 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::Mimalloc = allocator::Mimalloc;
 
 fn main() -> ExitCode {
+<<<<<<< HEAD
     let cli = Cli::try_parse().unwrap_or_else(|error| commands::refuse(&error));
     cli.command.run().unwrap_or_else(|error| {
+=======
+    let result = terraform::as_plugin().unwrap_or_else(|| Cli::parse().command.run());
+    result.unwrap_or_else(|error| {
+>>>>>>> main
         output::tell(&error);
         ExitCode::FAILURE
     })
