@@ -19,11 +19,8 @@ mod log;
 mod output;
 mod reference;
 mod run;
-    let result = terraform::as_plugin().unwrap_or_else(|| {
-        let cli = Cli::try_parse().unwrap_or_else(|error| commands::refuse(&error));
-        cli.command.run()
-    });
-    result.unwrap_or_else(|error| {
+mod table;
+mod terraform;
 mod usage;
 mod watch;
 
@@ -36,13 +33,11 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::Mimalloc = allocator::Mimalloc;
 
 fn main() -> ExitCode {
-<<<<<<< HEAD
-    let cli = Cli::try_parse().unwrap_or_else(|error| commands::refuse(&error));
-    cli.command.run().unwrap_or_else(|error| {
-=======
-    let result = terraform::as_plugin().unwrap_or_else(|| Cli::parse().command.run());
+    let result = terraform::as_plugin().unwrap_or_else(|| {
+        let cli = Cli::try_parse().unwrap_or_else(|error| commands::refuse(&error));
+        cli.command.run()
+    });
     result.unwrap_or_else(|error| {
->>>>>>> main
         output::tell(&error);
         ExitCode::FAILURE
     })

@@ -7,5 +7,5 @@ mod books;
 mod control;
 mod crash;
 mod ledger;
-mod postgres;
 mod support;
+mod tls;

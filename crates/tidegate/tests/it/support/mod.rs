@@ -2,7 +2,7 @@
 
 pub(crate) mod curl;
 pub(crate) mod gateway;
-#[path = "../../../../gate-store/tests/it/postgres.rs"]
+#[path = "../../../../gate-store/tests/it/support/postgres.rs"]
 pub(crate) mod postgres;
 pub(crate) mod upstream;
 

@@ -2,7 +2,7 @@
 
 use gate_store::Database;
 use gate_store::postgres::Postgres;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,10 @@ use std::time::Duration;
 /// A PostgreSQL server. It ends with this process at the latest.
 pub(crate) struct Server {
     programs: PathBuf,
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
+    /// Where it listens on 127.0.0.1, if it does; its Unix socket is named by it as well.
+    pub(crate) port: u16,
+    settings: Vec<String>,
     databases: AtomicU64,
     keepers: Mutex<Vec<Child>>,
 }
@@ -45,34 +48,51 @@ fn as_nobody() -> &'static [&'static str] {
 const KEEPER: &str = r#"folder=$1; shift; "$@" & server=$!
     cat >/dev/null; kill -QUIT $server; wait $server; rm -rf "$folder""#;
 
+/// Makes the folder of a server's data.
+fn make(programs: &Path, folder: &Path) -> Option<()> {
+    let (user, data) = (as_nobody(), folder.join("data"));
+    let made = Command::new(user[0])
+        .args(&user[1..])
+        .arg(programs.join("initdb"))
+        .args([
+            "--auth=trust",
+            "--username=tidegate",
+            "--no-sync",
+            "--pgdata",
+        ])
+        .arg(&data)
+        .current_dir(folder)
+        .output()
+        .ok()?;
+    if !made.status.success() {
+        eprintln!("initdb: {}", String::from_utf8_lossy(&made.stderr));
+        return None;
+    }
+    Some(())
+}
+
 impl Server {
-    /// Starts one; `None` where PostgreSQL is not installed or does not start, which is told.
+    /// Starts one on a Unix socket; `None` where PostgreSQL is not installed or does not start,
+    /// which is told.
     pub(crate) fn start() -> Option<Self> {
+        Self::with(&["listen_addresses=".into()], |_| ())
+    }
+
+    /// Starts one with settings; `prepare` may put files into its folder first.
+    pub(crate) fn with(settings: &[String], prepare: impl FnOnce(&Path)) -> Option<Self> {
         let programs = programs()?;
+        let mut ports = settings.iter().filter_map(|s| s.strip_prefix("port="));
+        let port = ports.next().map_or(5432, |port| port.parse().unwrap());
         let folder = tempfile::tempdir().ok()?.keep();
         let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
         std::fs::set_permissions(&folder, open).ok()?;
-        let user = as_nobody();
-        let made = Command::new(user[0])
-            .args(&user[1..])
-            .arg(programs.join("initdb"))
-            .args([
-                "--auth=trust",
-                "--username=tidegate",
-                "--no-sync",
-                "--pgdata",
-            ])
-            .arg(folder.join("data"))
-            .current_dir(&folder)
-            .output()
-            .ok()?;
-        if !made.status.success() {
-            eprintln!("initdb: {}", String::from_utf8_lossy(&made.stderr));
-            return None;
-        }
+        prepare(&folder);
+        make(&programs, &folder)?;
         let server = Self {
             programs,
             folder,
+            port,
+            settings: settings.to_vec(),
             databases: AtomicU64::new(0),
             keepers: Mutex::default(),
         };
@@ -91,9 +111,9 @@ impl Server {
             .arg(self.programs.join("postgres"))
             .arg("-D")
             .arg(self.folder.join("data"))
-            .args(["-c", "listen_addresses=", "-c", "max_connections=50"])
-            .args(["-c", "fsync=off", "-k"])
+            .args(["-c", "max_connections=50", "-c", "fsync=off", "-k"])
             .arg(&self.folder)
+            .args(self.settings.iter().flat_map(|setting| ["-c", setting]))
             .current_dir("/")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -116,8 +136,9 @@ impl Server {
     /// Where a database is.
     pub(crate) fn address(&self, database: &str) -> String {
         format!(
-            "host={} user=tidegate dbname={database}",
-            self.folder.display()
+            "host={} port={} user=tidegate dbname={database}",
+            self.folder.display(),
+            self.port
         )
     }
 

@@ -1,6 +1,8 @@
 //! Stores to test against, and calls to write into them.
 
-use crate::postgres::Server;
+pub(crate) mod postgres;
+pub(crate) mod server;
+
 use gate_kit::clock::Clock;
 use gate_model::resources::BudgetPeriod;
 use gate_model::units::Money;
@@ -13,8 +15,9 @@ use gate_store::sqlite::Sqlite;
 use gate_store::{
     Books, BooksOptions, ControlStore, Database, Instance, SqlStore, Store, StoreError,
 };
+use server::server;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A folder, and whether it goes with this process.
@@ -254,10 +257,4 @@ pub(crate) fn settlement(cost: i64) -> Settlement {
         estimated: false,
         cost: Some(Money::from_picodollars(cost)),
     }
-}
-
-/// The server, started once; it ends with this process.
-fn server() -> Option<&'static Server> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    SERVER.get_or_init(Server::start).as_ref()
 }
