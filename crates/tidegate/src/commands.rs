@@ -10,6 +10,7 @@ use crate::control::plan::{self, PlanOptions};
 use crate::control::revisions::{
     self, DiffOptions, PromoteOptions, RevisionsOptions, RollbackOptions,
 };
+use crate::control::rollouts::{self, RolloutsCommand};
 use crate::demo::{self, DemoOptions};
 use crate::health::{self, HealthOptions};
 use crate::keys::{self, KeysCommand};
@@ -67,6 +68,8 @@ pub(crate) enum Command {
     Rollback(RollbackOptions),
     /// Take an environment's revision over into another environment.
     Promote(PromoteOptions),
+    /// Show what is tried on a share of requests, and steer it.
+    Rollouts(Box<RolloutsCommand>),
     /// Keep the revision in force, which would go back by itself otherwise.
     Confirm(ConfirmOptions),
     /// Show and change environments and their variables.
@@ -107,6 +110,7 @@ impl Command {
             Command::Diff(options) => revisions::diff(&options),
             Command::Rollback(options) => revisions::rollback(&options),
             Command::Promote(options) => revisions::promote(&options),
+            Command::Rollouts(command) => rollouts::rollouts(&command),
             Command::Confirm(options) => environment::confirm(&options),
             Command::Env(command) => environment::run(&command),
             Command::Lock(options) => environment::lock(&options),

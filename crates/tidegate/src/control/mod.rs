@@ -10,5 +10,6 @@ mod document;
 pub(crate) mod environment;
 pub(crate) mod plan;
 pub(crate) mod revisions;
+pub(crate) mod rollouts;
 mod server;
 mod show;

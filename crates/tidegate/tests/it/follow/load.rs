@@ -12,25 +12,31 @@ use std::time::Duration;
 const PER_CONNECTION: usize = 50;
 
 /// Callers at work.
-pub(super) struct Load {
+pub(crate) struct Load {
     ended: Arc<AtomicBool>,
     callers: Vec<JoinHandle<BTreeMap<String, u64>>>,
 }
 
 /// What they got: how often which body, or which failure.
 #[derive(Debug)]
-pub(super) struct Answers(BTreeMap<String, u64>);
+pub(crate) struct Answers(BTreeMap<String, u64>);
 
 impl Load {
     /// Starts so many callers.
-    pub(super) fn start(address: &str, callers: usize) -> Self {
+    pub(crate) fn start(address: &str, callers: usize) -> Self {
+        Self::on(address, "/", callers)
+    }
+
+    /// Starts so many callers of a path.
+    pub(crate) fn on(address: &str, path: &str, callers: usize) -> Self {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\n\r\n");
         let ended = Arc::new(AtomicBool::new(false));
         let caller = |_| {
-            let (ended, address) = (ended.clone(), address.to_owned());
+            let (ended, address, request) = (ended.clone(), address.to_owned(), request.clone());
             std::thread::spawn(move || {
                 let mut counts = BTreeMap::new();
                 while !ended.load(Ordering::Relaxed) {
-                    call(&address, &ended, &mut counts);
+                    call(&address, &request, &ended, &mut counts);
                 }
                 counts
             })
@@ -40,7 +46,7 @@ impl Load {
     }
 
     /// Lets them finish.
-    pub(super) fn end(self) -> Answers {
+    pub(crate) fn end(self) -> Answers {
         self.ended.store(true, Ordering::Relaxed);
         let mut all = BTreeMap::new();
         for caller in self.callers {
@@ -53,9 +59,20 @@ impl Load {
 }
 
 impl Answers {
+    /// How many calls there were.
+    pub(crate) fn total(&self) -> u64 {
+        self.0.values().sum()
+    }
+
+    /// How many of them got this: a body, or the beginning of a head or a failure.
+    pub(crate) fn total_of(&self, answer: &str) -> u64 {
+        let these = self.0.iter().filter(|(got, _)| got.starts_with(answer));
+        these.map(|(_, count)| count).sum()
+    }
+
     /// Checks that every call got one of these bodies, and each of them somebody.
     #[track_caller]
-    pub(super) fn expect_only(&self, bodies: &[&str]) {
+    pub(crate) fn expect_only(&self, bodies: &[&str]) {
         let got: Vec<&str> = self.0.keys().map(String::as_str).collect();
         assert_eq!(got, bodies, "{self:?}");
         assert!(self.0.values().sum::<u64>() > 100, "{self:?}");
@@ -63,7 +80,7 @@ impl Answers {
 }
 
 /// The requests of one connection.
-fn call(address: &str, ended: &AtomicBool, counts: &mut BTreeMap<String, u64>) {
+fn call(address: &str, request: &str, ended: &AtomicBool, counts: &mut BTreeMap<String, u64>) {
     let mut stream = match TcpStream::connect(address) {
         Ok(stream) => stream,
         Err(error) => {
@@ -75,7 +92,7 @@ fn call(address: &str, ended: &AtomicBool, counts: &mut BTreeMap<String, u64>) {
         .set_read_timeout(Some(Duration::from_secs(10)))
         .unwrap();
     for _ in 0..PER_CONNECTION {
-        let answer = one(&mut stream);
+        let answer = one(&mut stream, request);
         let failed = answer.is_err();
         let answer = answer.unwrap_or_else(|error| format!("failed: {error}"));
         *counts.entry(answer).or_default() += 1;
@@ -86,8 +103,8 @@ fn call(address: &str, ended: &AtomicBool, counts: &mut BTreeMap<String, u64>) {
 }
 
 /// One request and its body; anything but 200 is its head.
-fn one(stream: &mut TcpStream) -> std::io::Result<String> {
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: test\r\n\r\n")?;
+fn one(stream: &mut TcpStream, request: &str) -> std::io::Result<String> {
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     let mut buffer = [0; 1024];
     loop {

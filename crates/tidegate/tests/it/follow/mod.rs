@@ -5,7 +5,7 @@
 
 mod change;
 mod fleet;
-mod load;
+pub(crate) mod load;
 
 use change::Tap;
 use fleet::{Fleet, fixed, revision};
