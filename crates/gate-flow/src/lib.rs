@@ -16,6 +16,7 @@ mod record;
 mod run;
 mod services;
 mod snapshot;
+mod trial;
 
 pub use aside::{Aside, Beside, Consumed};
 pub use bodies::{Bodies, BodyPlace, BodyReader, BodyRoom, BodySide, RecordedBody};
@@ -36,3 +37,7 @@ pub use record::{
 pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};
 pub use snapshot::{Caller, Callers, Found, Route, Router, Snapshot, Step, Target};
+pub use trial::{
+    Arm, Assigned, Evidence, Histogram, OTHER_SLICE, Observed, Reading, SLICES_MAX, Sample,
+    SignalPlan, Source, Tally, Trial, TrialPlace, bucket, lower_edge,
+};

@@ -50,6 +50,8 @@ pub struct Registry {
     pub condition: ConditionCompiler,
     /// Compiles the conditions of models, which also see what a call asks for.
     pub model_condition: ConditionCompiler,
+    /// Compiles the expressions of rollouts, which see a finished exchange's record.
+    pub record_condition: ConditionCompiler,
 }
 
 /// What compiling needs besides the document.
@@ -101,6 +103,7 @@ impl Compiler<'_> {
         let models = Models::compile(&mut work, &treasury);
         let servers = mcp::compile_servers(&mut work);
         crate::prompts::check(&mut work);
+        crate::trials::check(&mut work);
         let callers = work.callers();
         let called = Called {
             upstreams: &upstreams,
@@ -152,6 +155,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
         "mcp_servers",
         "agents",
         "prompts",
+        "rollouts",
         "routes",
     ];
     if !matches!(document.root.kind, NodeKind::Mapping(_)) {
@@ -177,6 +181,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "mcp_servers" => resources.mcp_servers = map(document, node, &path, &mut findings),
             "agents" => resources.agents = map(document, node, &path, &mut findings),
             "prompts" => resources.prompts = map(document, node, &path, &mut findings),
+            "rollouts" => resources.rollouts = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");

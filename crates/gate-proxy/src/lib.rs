@@ -23,5 +23,6 @@ pub mod serve;
 mod services;
 pub mod target;
 mod tcp;
+pub mod trials;
 pub mod upstream;
 mod worker;

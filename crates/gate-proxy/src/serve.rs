@@ -5,7 +5,7 @@
 //! of it all in `record/`.
 
 use crate::respond;
-use gate_flow::{Exchange, Fault, Found, Passed, Snapshot, run_request, run_response};
+use gate_flow::{Exchange, Fault, Found, Passed, Snapshot, TrialPlace, run_request, run_response};
 use gate_kit::http::Response;
 use gate_model::fault::FaultCode;
 use std::sync::Arc;
@@ -13,6 +13,9 @@ use std::sync::Arc;
 /// Serves one exchange. May be dropped midway when the caller goes away: the upstream call is
 /// cancelled with it. Writing the answer and closing the record are the connection's part.
 pub async fn serve(exchange: &mut Exchange) -> Response {
+    if !exchange.trial.is_absent() {
+        TrialPlace::assign(exchange);
+    }
     let snapshot = exchange.snapshot.clone();
     let mut passed = Passed::default();
     let answer = answer(&snapshot, exchange, &mut passed).await;

@@ -10,6 +10,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("gate-net", 1),
     ("gate-ai", 1),
     ("gate-store", 1),
+    ("gate-ops", 2),
     ("gate-policies", 2),
     ("gate-proxy", 2),
     ("tidegate", 4),

@@ -14,6 +14,7 @@ mod listener;
 mod mcp;
 mod model;
 mod prompt;
+mod rollout;
 mod route;
 mod upstream;
 
@@ -41,6 +42,7 @@ pub use prompt::{
     Prompt, PromptMessage, PromptParameters, PromptRole, PromptVariable, PromptVariableType,
     PromptVersion,
 };
+pub use rollout::{Rollout, Shadow, Signal, Sticky, Undecided};
 pub use route::{FixedReply, Match, Route, Target, ValueMatch};
 pub use upstream::{
     Backoff, Balance, HashBy, Health, Hedge, HostHeader, Outlier, Pool, Retry, RetryOn, Timeouts,
@@ -81,6 +83,8 @@ pub struct Resources {
     /// Texts that stand in front of what callers say, by name; routes use them by the policy
     /// `prompt`.
     pub prompts: BTreeMap<String, Prompt>,
+    /// Ways to roll a revision out, by name.
+    pub rollouts: BTreeMap<String, Rollout>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }
