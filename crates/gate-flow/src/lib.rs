@@ -15,6 +15,7 @@ mod policy;
 mod record;
 mod run;
 mod services;
+mod single_flight;
 mod snapshot;
 mod trial;
 
@@ -36,6 +37,7 @@ pub use record::{
 };
 pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};
+pub use single_flight::{Flight, SingleFlight, landed};
 pub use snapshot::{Caller, Callers, Found, Route, Router, Snapshot, Step, Target};
 pub use trial::{
     Arm, Assigned, Evidence, Histogram, OTHER_SLICE, Observed, Reading, SLICES_MAX, Sample,

@@ -4,10 +4,13 @@ use gate_kit::clock::Clock;
 use gate_model::resources::BudgetPeriod;
 use gate_model::units::Money;
 use gate_store::books::{BudgetSpec, Settlement, Unit};
+use gate_store::control::SqlControl;
 use gate_store::ledger::{Charge, Entry, Facts, HoldRow, LeaseRequest, Tokens};
 use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
-use gate_store::{Books, BooksOptions, Instance, SqlStore, Store, StoreError};
+use gate_store::{
+    Books, BooksOptions, ControlStore, Database, Instance, SqlStore, Store, StoreError,
+};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,6 +44,27 @@ impl Place {
                 Box::new(SqlStore::open(Postgres::connect(address)?, instance)?)
             }
         })
+    }
+
+    /// What the control plane keeps, on a connection of its own.
+    pub(crate) fn control(&self) -> Box<dyn ControlStore> {
+        match self {
+            Self::Sqlite(folder) => {
+                let database = Sqlite::open(&folder.path().join("ledger.db")).unwrap();
+                Box::new(SqlControl::open(database).unwrap())
+            }
+            Self::Postgres(address) => {
+                Box::new(SqlControl::open(Postgres::connect(address).unwrap()).unwrap())
+            }
+        }
+    }
+
+    /// Runs statements behind the stores' backs.
+    pub(crate) fn script(&self, sql: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(folder) => Sqlite::open(&folder.path().join("ledger.db"))?.script(sql),
+            Self::Postgres(address) => Postgres::connect(address)?.script(sql),
+        }
     }
 
     pub(crate) fn store(&self, name: &str) -> Box<dyn Store> {
@@ -280,7 +304,6 @@ impl Server {
 
     /// A new database.
     fn database(&self) -> String {
-        use gate_store::Database;
         let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let mut connection = Postgres::connect(&self.address("postgres")).unwrap();
         connection
