@@ -2,10 +2,10 @@
 
 use super::{apply, change, create, line, revision};
 use crate::support::Place;
+use gate_store::StoreError;
 use gate_store::control::{
     Candidate, ControlError, DOCUMENT_MAX, Expected, Lock, NewRollout, RevisionQuery, Set, Target,
 };
-use gate_store::StoreError;
 use std::time::{Duration, Instant};
 
 #[test]
