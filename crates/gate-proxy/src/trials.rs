@@ -291,8 +291,8 @@ fn running(start: &TrialStart<'_>, compiled: Compiled, signals: Vec<SignalPlan>)
     let (slices, routes) = match start.routes {
         None => (vec![OTHER_SLICE.into()], None),
         Some(routes) => {
-            let (slices, routes) = slices(routes);
-            (slices, Some(routes))
+            let (slices, places) = slices(routes);
+            (slices, Some(places))
         }
     };
     let names = signals.iter().map(|plan| plan.name.clone()).collect();
@@ -314,6 +314,13 @@ fn running(start: &TrialStart<'_>, compiled: Compiled, signals: Vec<SignalPlan>)
         trial: Arc::new(trial),
         upstreams: compiled.upstreams,
     }
+}
+
+/// Names of the slices that a rollout of these routes has, the same on every gateway.
+#[must_use]
+pub fn slice_names(routes: Option<&[String]>) -> Vec<String> {
+    let slices = routes.map_or_else(|| vec![OTHER_SLICE.into()], |routes| slices(routes).0);
+    slices.iter().map(ToString::to_string).collect()
 }
 
 /// Slices by name, and the slice of each route; what comes behind the last place is one slice.

@@ -129,7 +129,7 @@ impl Drop for Gateway {
     }
 }
 
-fn parse(yaml: &str) -> Document {
+pub(crate) fn parse(yaml: &str) -> Document {
     Document::parse(yaml.as_bytes(), "test.yaml").unwrap_or_else(|findings| panic!("{findings:?}"))
 }
 
