@@ -28,7 +28,7 @@ pub use error::ControlError;
 pub use fleet::{AckRow, Lease};
 pub use revision::{Cause, DOCUMENT_MAX, NewRevision, RevisionQuery, RevisionRow};
 pub use rollout::{EvidenceRow, NewRollout, RolloutRow, RolloutSave};
-pub use seal::{Sealed, WrappedKey};
+pub use seal::{Keyring, Sealed, VALUE_MAX, WrappedKey, secret_context, state_context};
 pub use secret::{NewSecret, SECRET_MAX, SecretRow};
 pub use sql::SqlControl;
 pub use state::{NewState, STATE_MAX, StateLock, StateRow, StateVersionRow};

@@ -4,7 +4,7 @@ use super::row::{Row, limit, number, rows};
 use super::{Answer, WrappedKey, audit};
 use crate::database::{Database, transaction};
 
-/// What holds a data key: a secret (version 0 stands for its only one) or a version of a state.
+/// What holds a data key: a secret or a version of a state.
 struct Holder {
     name: String,
     version: u64,
@@ -31,7 +31,7 @@ pub(super) fn rewrap<D: Database>(
     transaction(database, |database| {
         audit::wait_for_writers(database)?;
         let values = [to.into(), limit(count)];
-        let secrets = "SELECT name, 0, key_id, wrapped FROM secret WHERE key_id <> $1
+        let secrets = "SELECT name, version, key_id, wrapped FROM secret WHERE key_id <> $1
                        ORDER BY name LIMIT $2";
         let states = "SELECT state, version, key_id, wrapped FROM state_version
                       WHERE key_id <> $1 ORDER BY state, version LIMIT $2";

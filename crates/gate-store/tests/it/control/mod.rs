@@ -1,8 +1,11 @@
 //! The control plane's state, over both databases.
 
 mod audit;
+mod crash;
 mod environments;
 mod fleet;
+mod forms;
+mod secrets;
 mod states;
 
 use gate_store::control::{
