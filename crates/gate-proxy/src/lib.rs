@@ -21,6 +21,7 @@ pub mod schema;
 mod secret_files;
 pub mod serve;
 mod services;
+mod shadow;
 pub mod target;
 mod tcp;
 pub mod trials;

@@ -20,6 +20,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// The signal of answers that differ between the revisions.
+const ANSWERS: &str = "answers";
+
 /// What a trial begins with.
 #[derive(Debug, Clone, Copy)]
 pub struct TrialStart<'a> {
@@ -222,6 +225,7 @@ impl Process {
             routes: old.routes.clone(),
             signals: old.signals.clone(),
             tolerance: old.tolerance,
+            shadow: old.shadow.clone(),
             evidence: old.evidence.clone(),
         };
         trials.set(Some(Running {
@@ -295,7 +299,10 @@ fn running(start: &TrialStart<'_>, compiled: Compiled, signals: Vec<SignalPlan>)
             (slices, Some(places))
         }
     };
-    let names = signals.iter().map(|plan| plan.name.clone()).collect();
+    let mut names: Vec<Arc<str>> = signals.iter().map(|plan| plan.name.clone()).collect();
+    if start.strategy.shadow.is_some() {
+        names.push(ANSWERS.into());
+    }
     let sticky = start.strategy.sticky.clone();
     let evidence = Evidence::new(slices, names, sticky.is_some());
     let trial = Trial {
@@ -308,6 +315,7 @@ fn running(start: &TrialStart<'_>, compiled: Compiled, signals: Vec<SignalPlan>)
         routes,
         signals: signals.into(),
         tolerance: start.strategy.tolerance.fraction(),
+        shadow: start.strategy.shadow.clone(),
         evidence: Arc::new(evidence),
     };
     Running {

@@ -16,7 +16,7 @@ pub use reading::{SignalPlan, Source};
 use crate::{Exchange, Found, Parameters, Snapshot};
 use gate_kit::http::HeaderId;
 use gate_kit::random;
-use gate_model::resources::Sticky;
+use gate_model::resources::{Shadow, Sticky};
 use siphasher::sip::SipHasher24;
 use std::collections::HashMap;
 use std::hash::Hasher;
@@ -46,6 +46,9 @@ pub struct Trial {
     pub signals: Arc<[SignalPlan]>,
     /// How much larger sizes of the candidate may be before they count as worse, as a share.
     pub tolerance: f64,
+    /// How answers are compared while the candidate serves nobody; the last signal of the evidence
+    /// is about that then.
+    pub shadow: Option<Shadow>,
     /// The counts.
     pub evidence: Arc<Evidence>,
 }
@@ -173,6 +176,10 @@ fn route_of<'s>(snapshot: &'s Snapshot, exchange: &Exchange) -> Option<&'s Arc<s
 impl Assigned {
     fn observe(self, exchange: &Exchange) {
         let trial = &self.trial;
+        if trial.share <= 0.0 {
+            // Nothing was given out at random, so that there is nothing to compare.
+            return;
+        }
         let readings = reading::read(&trial.signals, exchange, self.arm, trial.tolerance);
         trial.evidence.add(&Sample {
             step: trial.step,
@@ -181,5 +188,17 @@ impl Assigned {
             caller: self.caller,
             readings: &readings,
         });
+    }
+
+    /// The trial.
+    #[must_use]
+    pub fn trial(&self) -> &Arc<Trial> {
+        &self.trial
+    }
+
+    /// The slice that the exchange counts in.
+    #[must_use]
+    pub fn slice(&self) -> usize {
+        self.slice
     }
 }

@@ -149,8 +149,8 @@ impl Signal {
     }
 }
 
-/// A comparison before the first step. Only requests without effect are copied: GET, HEAD and
-/// OPTIONS, and POST to models.
+/// A comparison before the first step. Only GET, HEAD and OPTIONS without a body are copied, because
+/// they have no effect; limits count copies like other requests.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Shadow {
@@ -162,7 +162,7 @@ pub struct Shadow {
     pub differing: Percent,
     /// Whether bodies are compared, or the status alone.
     pub bodies: bool,
-    /// Bytes that a request's body may have, and bytes of an answer that are compared.
+    /// Bytes of an answer that are compared; of the rest only the length.
     pub body: ByteSize,
     /// How long a copy may take.
     pub timeout: Period,

@@ -2,7 +2,7 @@
 //! anybody's help. What the control plane adds (stores, several gateways) is tested with it.
 
 use crate::support::{Answer, Gateway, Upstream, eventually, ok, read_answer, read_head};
-use gate_model::resources::{Rollout as Strategy, Signal, Sticky};
+use gate_model::resources::{Rollout as Strategy, Shadow, Signal, Sticky};
 use gate_model::units::{Percent, Period};
 use gate_ops::rollout::{Phase, Report, Rollout, touched};
 use gate_proxy::process::StartError;
@@ -61,7 +61,10 @@ fn roll_out(
     strategy: &Strategy,
     ask: impl Fn(&Gateway) + Sync,
 ) -> Rollout {
-    let share = strategy.shares()[0];
+    let share = match strategy.shadow {
+        Some(_) => 0.0,
+        None => strategy.shares()[0],
+    };
     let routes = begin(gateway, control, candidate, strategy, share).unwrap();
     let mut rollout = Rollout::new(strategy.clone(), routes, 1, 0).unwrap();
     let began = Instant::now();
@@ -100,7 +103,7 @@ fn orders(upstream: SocketAddr) -> String {
         "gateway: {{ workers: 1 }}\nlisteners: {{ main: {{ address: '127.0.0.1:0' }} }}\n\
          upstreams: {{ orders: {{ endpoints: ['{upstream}'], retry: {{ attempts: 1 }} }} }}\n\
          routes:\n  orders: {{ match: {{ path: '/orders/{{*rest}}' }}, target: {{ upstream: orders }} }}\n  \
-         other: {{ match: {{ path: /other }}, target: {{ reply: {{ status: 200 }} }} }}\n"
+         other: {{ match: {{ path: /other }}, target: {{ fixed: {{ status: 200 }} }} }}\n"
     )
 }
 
@@ -227,6 +230,62 @@ fn an_expression_says_what_is_bad() {
         "{}",
         rollout.reason
     );
+}
+
+#[test]
+fn answers_are_compared_before_the_candidate_serves_anybody() {
+    let (one, same) = (
+        Upstream::http(|_, _| ok("one")),
+        Upstream::http(|_, _| ok("one")),
+    );
+    let other = Upstream::http(|_, _| ok("eno"));
+    let control = orders(one.address);
+    let gateway = Gateway::start(&control);
+    let shadow = |bodies| {
+        Some(Shadow {
+            share: Percent::HUNDRED,
+            copies: 50,
+            bodies,
+            ..Shadow::default()
+        })
+    };
+    let strategy = |bodies| Strategy {
+        shadow: shadow(bodies),
+        ..strategy(&[Signal::Errors])
+    };
+    let differs = roll_out(
+        &gateway,
+        &control,
+        &orders(other.address),
+        &strategy(true),
+        ask_orders,
+    );
+    assert_eq!(differs.phase, Phase::RolledBack, "{}", differs.reason);
+    assert!(
+        differs.reason.contains("compared answers differ"),
+        "{}",
+        differs.reason
+    );
+    assert!(other.last_seen().contains("x-tidegate-mirror: 1"));
+    assert_eq!(differs.step, 0);
+    let agrees = roll_out(
+        &gateway,
+        &control,
+        &orders(same.address),
+        &strategy(true),
+        ask_orders,
+    );
+    assert_eq!(agrees.phase, Phase::Promoted, "{}", agrees.reason);
+    // The status alone is the same.
+    let control = orders(same.address);
+    let agrees = roll_out(
+        &gateway,
+        &control,
+        &orders(other.address),
+        &strategy(false),
+        ask_orders,
+    );
+    assert_eq!(agrees.phase, Phase::Promoted, "{}", agrees.reason);
 }
 
 // --- models ---------------------------------------------------------------------------------------
