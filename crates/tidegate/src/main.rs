@@ -18,6 +18,7 @@ mod keys;
 mod log;
 mod output;
 mod reference;
+mod rollouts;
 mod run;
 mod table;
 mod terraform;

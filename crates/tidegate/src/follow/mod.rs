@@ -14,8 +14,7 @@ mod lead;
 mod store;
 
 pub(crate) use boot::boot;
-use content::Content;
-pub(crate) use content::Followed;
+pub(crate) use content::{Content, Followed};
 pub(crate) use follower::Follower;
 pub(crate) use store::OpenStore;
 use store::opener;

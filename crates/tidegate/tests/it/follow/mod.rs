@@ -6,6 +6,7 @@
 mod change;
 mod fleet;
 mod load;
+mod rollouts;
 
 use change::Tap;
 use fleet::{Fleet, fixed, revision};
