@@ -5,7 +5,7 @@ import { createContext } from "preact";
 import { useContext, useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Finding, Json, JsonObject } from "../types";
 import { Field } from "../ui/parts";
-import { initial, lead, resolve, shape, take, taken, type Schema, type SchemaNode, type Shape, type Variant } from "./model";
+import { initial, key, lead, resolve, shape, take, taken, type Schema, type SchemaNode, type Shape, type Variant } from "./model";
 
 interface Setting {
   schema: Schema;
@@ -304,7 +304,7 @@ export function AnyJson({ name, node, at, value, change }: Props) {
 
 /** The place of a field below another. */
 function join(at: string, field: string): string {
-  return at === "" ? field : `${at}.${field}`;
+  return at === "" ? key(field) : `${at}.${key(field)}`;
 }
 
 /** The form of one value. */

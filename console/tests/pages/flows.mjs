@@ -151,6 +151,12 @@ export async function changing(context, url, admin, name) {
     assert.match(await page.locator("main").innerText(), /nowhere/);
     const apply = page.getByRole("button", { name: `Apply to ${name}` });
     if (await apply.count()) assert.equal(await apply.isDisabled(), true);
+    await page.getByRole("link", { name: /^routes\.by-form/ }).first().click();
+    await page.getByRole("heading", { name: "by-form" }).waitFor();
+    await settled(page);
+    assert.match(await page.locator("main").innerText(), /nowhere/);
+    await page.locator(".form [aria-invalid=true]").or(page.locator(".note.bad")).first().waitFor();
+    await page.getByRole("button", { name: "Plan", exact: true }).click();
     await page.getByRole("button", { name: "Discard the draft" }).click();
     quiet(/status of 422/);
   });
@@ -193,11 +199,12 @@ export async function changing(context, url, admin, name) {
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel("Why").fill("Looking closely");
     await dialog.getByRole("button", { name: "Lock" }).click();
-    await page.getByText("Looking closely").waitFor();
+    const note = page.locator("main > .note").filter({ hasText: "Looking closely" });
+    await note.waitFor();
     assert.equal((await admin.environment(name)).lock.reason, "Looking closely");
     await page.getByRole("button", { name: "Unlock" }).click();
     await dialog.getByRole("button", { name: "Unlock" }).click();
-    await page.getByText("Looking closely").waitFor({ state: "detached" });
+    await note.waitFor({ state: "detached" });
     quiet();
   });
   await check("a change by others shows without a reload", async () => {
