@@ -5,6 +5,7 @@ import { createContext } from "preact";
 import { useContext, useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Finding, Json, JsonObject } from "../types";
 import { Field } from "../ui/parts";
+import { NewKey } from "./new-key";
 import { initial, key, lead, resolve, shape, take, taken, type Schema, type SchemaNode, type Shape, type Variant } from "./model";
 
 interface Setting {
@@ -78,6 +79,7 @@ function Text({ node, name, at, value, change, required, is }: Props & { is: Sha
         <>
           <input id={id} aria-describedby={described} aria-invalid={Boolean(wrong ?? misfit)} class="mono" list={offered.length > 0 ? list : undefined} value={text} placeholder={placeholder} required={required} readOnly={readOnly} autocomplete="off" spellcheck={false}
             onInput={(event) => change(event.currentTarget.value === "" && !required ? undefined : event.currentTarget.value)} />
+          {name === "sha256" && !readOnly && <NewKey take={change} />}
           {offered.length > 0 && <datalist id={list}>{offered.map((one) => <option key={one} value={one} />)}</datalist>}
         </>
       )}
