@@ -19,3 +19,4 @@ mod prompts;
 mod readme;
 mod sdk;
 mod support;
+mod terraform;
