@@ -8,9 +8,11 @@
 mod cache;
 mod clients;
 mod commands;
+mod console;
 mod crowd;
 mod demo;
 mod examples;
+mod follow;
 mod handover;
 mod lifecycle;
 mod money;
