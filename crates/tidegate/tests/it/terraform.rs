@@ -1,5 +1,6 @@
 //! Terraform with the provider as people install it: a link to the binary in a folder of providers.
 
+#[allow(dead_code, reason = "only some of its steps are taken here")]
 #[path = "../../../gate-terraform/tests/it/program.rs"]
 mod program;
 
