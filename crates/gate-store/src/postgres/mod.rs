@@ -35,6 +35,8 @@ pub struct Postgres {
     tls: Option<Tls>,
     /// Whether this connection is told of others' commits.
     is_listening: bool,
+    /// Whether a transaction is open: a connection made anew would be outside of it.
+    in_transaction: bool,
     client: Option<Client>,
     statements: HashMap<String, Statement>,
 }
@@ -67,6 +69,7 @@ impl Postgres {
             config,
             tls,
             is_listening: false,
+            in_transaction: false,
             client: None,
             statements: HashMap::new(),
         };
@@ -74,9 +77,12 @@ impl Postgres {
         Ok(this)
     }
 
-    /// The connection, made anew when the last one is gone.
+    /// The connection, made anew when the last one is gone, unless a transaction went with it.
     fn client(&mut self) -> Result<&mut Client, StoreError> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
+            if self.in_transaction {
+                return Err(StoreError::Unreachable("the connection broke".into()));
+            }
             self.client = None;
             self.statements.clear();
             self.is_listening = false;
@@ -154,10 +160,15 @@ impl Database for Postgres {
     const WAKE: &'static str = "NOTIFY tidegate";
 
     fn script(&mut self, sql: &str) -> Result<(), StoreError> {
-        if sql != Self::BEGIN && self.client.as_ref().is_none_or(Client::is_closed) {
-            return Err(StoreError::Unreachable("the connection broke".into()));
+        let result = self
+            .client()
+            .and_then(|client| Ok(client.batch_execute(sql)?));
+        match sql {
+            Self::BEGIN => self.in_transaction = result.is_ok(),
+            "COMMIT" | "ROLLBACK" => self.in_transaction = false,
+            _ => {}
         }
-        Ok(self.client()?.batch_execute(sql)?)
+        result
     }
 
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
