@@ -1,5 +1,10 @@
 //! Usage and budgets for the admin API, read from the ledger on a connection of their own.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a problem is made once, for an answer; nothing here is hot"
+)]
+
 use crate::config::Secrets;
 use crate::usage::day;
 use gate_admin::UsageQuery;
