@@ -14,10 +14,9 @@ mod lead;
 mod store;
 
 pub(crate) use boot::boot;
-pub(crate) use content::{Content, Followed};
+pub(crate) use content::{Content, Followed, resolve};
 pub(crate) use follower::Follower;
-pub(crate) use store::OpenStore;
-use store::opener;
+pub(crate) use store::{OpenStore, opener};
 
 /// The name under which this process speaks of revisions: its machine, and what no other start of
 /// it shares.

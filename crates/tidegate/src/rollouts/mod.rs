@@ -23,7 +23,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// The strategy that is there without being written down.
-#[allow(dead_code, reason = "for the host of the admin API")]
 const USUAL: &str = "default";
 
 /// What [`RolloutRow::data`] holds. The row's state is above it: a person who holds a rollout
@@ -64,7 +63,6 @@ impl Data {
 ///
 /// # Errors
 /// What is wrong with it.
-#[allow(dead_code, reason = "for the host of the admin API")]
 pub(crate) fn start(
     canary: &api::Canary,
     document: &Document,
@@ -113,7 +111,6 @@ pub(crate) fn start(
 }
 
 /// A rollout as it is shown: with what the evidence says now.
-#[allow(dead_code, reason = "for the host of the admin API")]
 pub(crate) fn show(row: &RolloutRow, evidence: &[EvidenceRow]) -> api::Rollout {
     let mut shown = convert::rollout(row, evidence);
     let Some(engine) = Data::read(row).ok().and_then(|data| data.engine) else {
