@@ -11,6 +11,7 @@ mod content;
 mod follower;
 mod last_good;
 mod lead;
+mod rotate;
 mod store;
 
 pub(crate) use boot::boot;
