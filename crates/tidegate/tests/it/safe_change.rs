@@ -72,8 +72,15 @@ fn a_change_goes_from_terraform_to_production() {
         Upstream::start(|_| Reply::text("broken").status(500)),
         Upstream::start(|_| Reply::text("third")),
     ];
-    set(&staging, "staging", &versions, &["--promotes-to", "production"]);
+    set(
+        &staging,
+        "staging",
+        &versions,
+        &["--promotes-to", "production"],
+    );
     set(&staging, "production", &versions, &[]);
+    // The example says itself where the provider is.
+    terraform.write("versions.tf", "");
     let main = crate::examples::folder().join("safe-change/main.tf");
     terraform.write("main.tf", &std::fs::read_to_string(main).unwrap());
     let server = format!("server=http://{}", staging.address("admin"));
@@ -102,11 +109,16 @@ fn a_change_goes_from_terraform_to_production() {
     let answers = load.end();
     let (all, bad) = (answers.total(), answers.total_of("HTTP/1.1 500"));
     assert!(bad > 0 && bad * 20 < all, "{answers:?}");
-    assert_eq!(answers.total_of("first") + answers.total_of("third") + bad, all);
+    assert_eq!(
+        answers.total_of("first") + answers.total_of("third") + bad,
+        all
+    );
 
     // What staging has served goes to production, with production's variables.
     told(&staging, &["promote", "staging", "production"]);
-    eventually("production serves version 3", || serves(&production) == "third");
+    eventually("production serves version 3", || {
+        serves(&production) == "third"
+    });
     assert_eq!(causes(&staging, "production"), ["promote"]);
     let digest = |environment: &str| {
         let text = told(&staging, &["revisions", "--env", environment, "--json"]);
