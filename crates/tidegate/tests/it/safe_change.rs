@@ -82,29 +82,34 @@ fn a_change_goes_from_terraform_to_production() {
     // The example says itself where the provider is.
     terraform.write("versions.tf", "");
     let main = crate::examples::folder().join("safe-change/main.tf");
-    terraform.write("main.tf", &std::fs::read_to_string(main).unwrap());
+    let main = std::fs::read_to_string(main).unwrap();
+    // The load below is one caller's, and more than people would allow it.
+    assert!(main.contains("\"1000/s\""));
+    terraform.write("main.tf", &main.replace("\"1000/s\"", "\"1000000/s\""));
     let server = format!("server=http://{}", staging.address("admin"));
-    let apply = |more: &[&str]| [&["apply", "-auto-approve", "-var", &server], more].concat();
-    let plan = |more: &[&str]| [&["plan", "-detailed-exitcode", "-var", &server], more].concat();
+    let apply = ["apply", "-auto-approve", "-var", &server];
+    let plan = ["plan", "-detailed-exitcode", "-var", &server];
+    let good = ["-var", "orders=v3", "-var", "canary=careful"];
+    let bad = ["-var", "orders=v2", "-var", "canary=careful"];
 
     // The first change: there is nothing to compare it with.
     terraform.must(&["init"]);
     terraform.must(&["workspace", "new", "staging"]);
-    terraform.must(&apply(&[]));
+    terraform.must(&apply);
     eventually("staging serves version 1", || serves(&staging) == "first");
-    terraform.exits(&plan(&[]), 0);
+    terraform.exits(&plan, 0);
     let load = Load::on(&staging.late_address("public"), "/orders/1", 4);
     eventually("there are records", || serves(&staging) == "first");
 
     // A change that turns out bad: planned with what it would do, tried, taken back.
-    let shown = terraform.exits(&plan(&["-var", "orders=v2"]), 2);
+    let shown = terraform.exits(&[&plan[..], &bad[..2]].concat(), 2);
     assert!(shown.contains("orders-v2"), "{shown}");
-    let failed = terraform.exits(&apply(&["-var", "orders=v2", "-var", "canary=careful"]), 1);
+    let failed = terraform.exits(&[apply, bad].concat(), 1);
     assert!(failed.contains("back"), "{failed}");
     assert_eq!(serves(&staging), "first");
 
     // A change that is good.
-    terraform.must(&apply(&["-var", "orders=v3", "-var", "canary=careful"]));
+    terraform.must(&[apply, good].concat());
     eventually("staging serves version 3", || serves(&staging) == "third");
     let answers = load.end();
     let (all, bad) = (answers.total(), answers.total_of("HTTP/1.1 500"));
