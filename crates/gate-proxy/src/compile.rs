@@ -9,6 +9,7 @@ use crate::listener::{ListenerOptions, parse_address};
 use crate::money::Treasury;
 use crate::money::compile::{allowed, check_keys};
 use crate::process::Upstreams;
+use crate::record::recent;
 use crate::route::Routes;
 use crate::target::mcp;
 use crate::target::model::{Models, ToModels};
@@ -122,7 +123,9 @@ impl Compiler<'_> {
             router: Box::new(router),
             callers,
             models: Box::new(ToModels::new(&models, &names)),
+            keeps: None,
         };
+        let snapshot = recent::with_keeps(snapshot);
         Ok(Compiled {
             snapshot: Arc::new(snapshot),
             upstreams,

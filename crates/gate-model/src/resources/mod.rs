@@ -23,7 +23,7 @@ pub use budget::{
 };
 pub use component::Component;
 pub use consumer::{Consumer, Key, KeyLimits};
-pub use gateway::{AccessLog, Admin, Gateway, LogFormat, LogSink, Tracing};
+pub use gateway::{AccessLog, Admin, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
 pub use listener::{
     Certificate, EncodedSlashes, Limits, Listener, ListenerProtocol, ListenerTls, Paths,
