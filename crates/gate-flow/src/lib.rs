@@ -16,6 +16,7 @@ mod record;
 mod replay;
 mod run;
 mod services;
+mod single_flight;
 mod snapshot;
 
 pub use aside::{Aside, Beside, Consumed};
@@ -37,4 +38,5 @@ pub use record::{
 pub use replay::{Keeps, KeptRequest, Past, Reads, Replay};
 pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};
+pub use single_flight::{Flight, SingleFlight, landed};
 pub use snapshot::{Assume, Caller, Callers, Found, Route, Router, Snapshot, Step, Target};

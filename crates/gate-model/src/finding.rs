@@ -168,8 +168,10 @@ pub fn quoted(text: &str) -> String {
     format!("string {text:?}")
 }
 
-/// Known prefixes of credentials, or one long word that mixes letters and digits.
-fn is_secret_like(text: &str) -> bool {
+/// Whether text looks like a credential: a known prefix, a scheme of `Authorization`, or a URL with a
+/// password in it.
+#[must_use]
+pub fn is_credential(text: &str) -> bool {
     const PREFIXES: [&str; 9] = [
         "sk-",
         "pk-",
@@ -182,11 +184,15 @@ fn is_secret_like(text: &str) -> bool {
         "-----BEGIN",
     ];
     let lower = text.to_ascii_lowercase();
-    if PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+    PREFIXES.iter().any(|prefix| text.starts_with(prefix))
         || lower.starts_with("bearer ")
         || lower.starts_with("basic ")
         || has_password(text)
-    {
+}
+
+/// A credential by its looks, or one long word that mixes letters and digits.
+fn is_secret_like(text: &str) -> bool {
+    if is_credential(text) {
         return true;
     }
     let word = !text.contains(|c: char| c.is_whitespace() || matches!(c, '.' | '/' | ':' | ','));

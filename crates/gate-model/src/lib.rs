@@ -5,6 +5,7 @@
 //! is the one shape of every error about a configuration, [`fault`] of every failed request.
 
 pub mod document;
+pub mod environment;
 pub mod explain;
 pub mod fault;
 pub mod finding;

@@ -19,6 +19,7 @@ use gate_flow::{SecretSource, SharedState, Snapshot};
 use gate_kit::clock::Clock;
 use gate_model::document::{Document, Path as ConfigPath};
 use gate_model::finding::Finding;
+use gate_model::resources::Gateway;
 use gate_net::dns::Dns;
 use gate_net::handover::Inheritance;
 use gate_net::listen::{ListenAddress, Sockets};
@@ -94,6 +95,15 @@ pub struct Setup {
     pub inheritance: Option<Inheritance>,
 }
 
+/// A revision of an environment, as records, metrics and acknowledgements name it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RevisionName {
+    /// Its number in the store.
+    pub number: u64,
+    /// SHA-256 of its canonical JSON, in hexadecimal: of what is kept, before variables.
+    pub digest: String,
+}
+
 /// Why a process cannot start or reload.
 #[derive(Debug)]
 pub enum StartError {
@@ -132,6 +142,9 @@ pub struct Process {
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
     checks: tokio::sync::mpsc::UnboundedSender<Arc<Upstream>>,
     revision: AtomicU64,
+    /// Held over a reload, so that two never mix.
+    reloading: Mutex<()>,
+    ready: AtomicBool,
 }
 
 impl Process {
@@ -139,7 +152,19 @@ impl Process {
     ///
     /// # Errors
     /// [`StartError`]; nothing keeps running then.
-    pub fn start(document: &Document, mut setup: Setup) -> Result<Arc<Self>, StartError> {
+    pub fn start(document: &Document, setup: Setup) -> Result<Arc<Self>, StartError> {
+        Self::start_revision(document, None, setup)
+    }
+
+    /// Like [`Process::start`], with a document that holds a revision of an environment.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing keeps running then.
+    pub fn start_revision(
+        document: &Document,
+        revision: Option<&RevisionName>,
+        mut setup: Setup,
+    ) -> Result<Arc<Self>, StartError> {
         let other = |error: String| StartError::Other(error);
         let fetch_tls =
             ClientTls::load(&ClientTlsOptions::default()).map_err(|e| other(e.to_string()))?;
@@ -157,7 +182,9 @@ impl Process {
             folder: &setup.folder,
             books: None,
         };
-        let (compiled, books) = compile_first(document, &compiler)?;
+        let number = revision.map_or(1, |revision| revision.number);
+        let (mut compiled, books) = compile_first(document, number, &compiler)?;
+        name(&mut compiled, revision);
         let gateway = &compiled.snapshot.resources.gateway;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = gateway.workers.map_or(cores, usize::from).clamp(1, 256);
@@ -167,7 +194,7 @@ impl Process {
         readers.apply(prepared).map_err(|e| other(e.to_string()))?;
         readers
             .metrics()
-            .config_applied(1, &compiled.snapshot.digest);
+            .config_applied(number, &compiled.snapshot.digest);
         let (snapshot, upstreams) = (compiled.snapshot, compiled.upstreams);
         let listeners = compiled.listeners;
         let inheritance = setup.inheritance.take();
@@ -195,7 +222,9 @@ impl Process {
             commands,
             threads: Mutex::new(threads),
             checks,
-            revision: AtomicU64::new(1),
+            revision: AtomicU64::new(number),
+            reloading: Mutex::default(),
+            ready: AtomicBool::new(true),
         });
         let bound = process.bind(listeners, inheritance).and_then(|bound| {
             for state in bound {
@@ -297,11 +326,16 @@ impl Process {
         self.shared.readers.metrics_page(format, more)
     }
 
+    /// How this process was set up.
+    pub(crate) fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
     /// Health for `/healthz` and `/readyz`.
     #[must_use]
     pub fn health(&self) -> Health {
         Health {
-            ready: true,
+            ready: self.ready.load(Ordering::Relaxed),
             draining: self.shared.draining.load(Ordering::Relaxed),
         }
     }
@@ -314,15 +348,40 @@ impl Process {
     /// # Errors
     /// What is wrong; nothing has changed then.
     pub fn reload(&self, document: &Document) -> Result<u64, StartError> {
-        let result = self.try_reload(document);
+        self.reload_revision(document, None)
+    }
+
+    /// Like [`Process::reload`], with a document that holds a revision of an environment.
+    ///
+    /// # Errors
+    /// What is wrong; nothing has changed then.
+    pub fn reload_revision(
+        &self,
+        document: &Document,
+        revision: Option<&RevisionName>,
+    ) -> Result<u64, StartError> {
+        let alone = self.reloading.lock();
+        let _alone = alone.unwrap_or_else(PoisonError::into_inner);
+        let result = self.try_reload(document, revision);
         if result.is_err() {
             self.shared.readers.metrics().config_refused();
         }
         result
     }
 
-    fn try_reload(&self, document: &Document) -> Result<u64, StartError> {
-        let revision = self.revision.load(Ordering::Relaxed) + 1;
+    /// Says whether `/readyz` may say so: not before the first revision of an environment is in
+    /// force. A process is ready from its start otherwise.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    fn try_reload(
+        &self,
+        document: &Document,
+        name_of: Option<&RevisionName>,
+    ) -> Result<u64, StartError> {
+        let next = self.revision.load(Ordering::Relaxed) + 1;
+        let revision = name_of.map_or(next, |revision| revision.number);
         let compiler = Compiler {
             registry: &self.setup.registry,
             state: &self.shared.state,
@@ -332,13 +391,15 @@ impl Process {
             folder: &self.setup.folder,
             books: self.shared.books.as_ref(),
         };
-        let compiled = compiler
+        let mut compiled = compiler
             .compile(document, revision)
             .map_err(StartError::Findings)?;
+        name(&mut compiled, name_of);
         let other = |error: String| StartError::Other(error);
         let gateway = &compiled.snapshot.resources.gateway;
-        if gateway.store != self.shared.snapshot.load().resources.gateway.store {
-            return Err(other("`gateway.store` changes only with a restart".into()));
+        if let Some(field) = fixed_field(&self.shared.snapshot.load().resources.gateway, gateway) {
+            let message = format!("`gateway.{field}` changes only with a restart");
+            return Err(other(message));
         }
         let readers = &self.shared.readers;
         let prepared = readers
@@ -484,10 +545,11 @@ impl Process {
 /// valid, because opening makes what is not there.
 fn compile_first(
     document: &Document,
+    revision: u64,
     compiler: &Compiler<'_>,
 ) -> Result<(Compiled, Option<Arc<Books>>), StartError> {
     let compiled = compiler
-        .compile(document, 1)
+        .compile(document, revision)
         .map_err(StartError::Findings)?;
     let Some(store) = &compiled.snapshot.resources.gateway.store else {
         return Ok((compiled, None));
@@ -499,9 +561,30 @@ fn compile_first(
         ..*compiler
     };
     let compiled = compiler
-        .compile(document, 1)
+        .compile(document, revision)
         .map_err(StartError::Findings)?;
     Ok((compiled, Some(books)))
+}
+
+/// Gives a snapshot the digest of the revision that it was compiled from, which is not that of the
+/// document: variables and the process's own settings are in that.
+fn name(compiled: &mut Compiled, revision: Option<&RevisionName>) {
+    if let Some(revision) = revision
+        && let Some(snapshot) = Arc::get_mut(&mut compiled.snapshot)
+    {
+        snapshot.digest.clone_from(&revision.digest);
+    }
+}
+
+/// The first field of `gateway` that differs and cannot while the process runs.
+fn fixed_field(running: &Gateway, wanted: &Gateway) -> Option<&'static str> {
+    let same = [
+        ("store", running.store == wanted.store),
+        ("environment", running.environment == wanted.environment),
+        ("last_good", running.last_good == wanted.last_good),
+    ];
+    let differing = same.into_iter().find(|(_, same)| !same);
+    differing.map(|(field, _)| field)
 }
 
 /// The thread that runs health checks, apart from the workers.

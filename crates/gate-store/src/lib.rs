@@ -1,12 +1,14 @@
-//! Durable state: for now the ledger of what calls to models cost, and the budgets over it.
+//! Durable state: the ledger of what calls to models cost, the budgets over it, and what the
+//! control plane must not lose.
 //!
 //! [`Store`] is what must not be lost, in SQLite ([`sqlite`]) or PostgreSQL ([`postgres`]); both
 //! run the same statements over the same tables ([`schema`]). [`Books`] are a process's own side of
 //! it: slices of budgets leased from the store, from which calls are reserved without asking it,
-//! and one thread that writes everything down in groups. Nothing here knows HTTP, models' dialects
-//! or prices.
+//! and one thread that writes everything down in groups. [`control`] keeps documents, revisions,
+//! environments and what happens to them. Nothing here knows HTTP, models' dialects or prices.
 
 pub mod books;
+pub mod control;
 pub mod database;
 mod error;
 mod instance;
@@ -16,6 +18,7 @@ pub mod schema;
 pub mod sqlite;
 
 pub use books::{Account, Books, BooksOptions, Hold, Refusal, WhenDown};
+pub use control::{ControlError, ControlStore};
 pub use database::Database;
 pub use error::StoreError;
 pub use instance::Instance;

@@ -3,18 +3,28 @@
 //! Everything that `run` would refuse is found here, each at its place in the file. A secret that
 //! is not there is a warning only: a file is usually checked where its secrets are not.
 
-use crate::commands::CheckOptions;
 use crate::config;
 use crate::output;
+use clap::Args;
 use gate_flow::{SecretSource, SharedState};
 use gate_kit::clock::Clock;
 use gate_model::document::{Document, Path as DocumentPath};
 use gate_model::finding::Finding;
 use gate_net::dns::Dns;
 use gate_proxy::compile::Compiler;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
+
+/// Options of `check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckOptions {
+    /// The configuration, in YAML or JSON.
+    pub(crate) file: PathBuf,
+    /// Print findings as a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// Runs the command.
 pub(crate) fn check(options: &CheckOptions) -> Result<ExitCode, String> {

@@ -1,10 +1,16 @@
-//! The command line as clap reads it: every command, option and help text.
+//! The commands, each of which is a file of its own with its options and what it does.
+//!
+//! A new command is a line in [`Command`], a line in [`Command::run`], and its file.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
-use gate_model::units::{Money, Timestamp};
-use gate_store::ledger::UsageBy;
-use std::path::PathBuf;
+use crate::check::{self, CheckOptions};
+use crate::demo::{self, DemoOptions};
+use crate::health::{self, HealthOptions};
+use crate::keys::{self, KeysCommand};
+use crate::reference::{self, CompletionsOptions, ExplainOptions, VersionOptions};
+use crate::run::{self, RunOptions};
+use crate::usage::{self, UsageCommand};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 /// The gateway for APIs and AI models that SREs run as code.
 #[derive(Debug, Parser)]
@@ -46,290 +52,23 @@ pub(crate) enum Command {
     Completions(CompletionsOptions),
 }
 
-/// The commands about keys.
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeysCommand {
-    /// Print a new key once, with the hash that the configuration needs. Nothing is stored.
-    New(NewKeyOptions),
-}
-
-/// Options of `run`.
-#[derive(Debug, Args)]
-pub(crate) struct RunOptions {
-    /// The configuration, in YAML or JSON; applied again on SIGHUP and whenever it changes.
-    pub(crate) file: PathBuf,
-    /// Unix socket through which listening sockets pass from a running gateway to this one, and
-    /// later from this one to its successor. Its folder must exist.
-    #[arg(long, value_name = "PATH")]
-    pub(crate) handover: Option<PathBuf>,
-    /// How the operator's log is written to standard error.
-    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
-    pub(crate) log: LogFormat,
-    /// Least severity that is logged.
-    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
-    pub(crate) log_level: LogLevel,
-}
-
-/// Options of `health`.
-#[derive(Debug, Args)]
-pub(crate) struct HealthOptions {
-    /// The configuration whose `gateway.admin.address` is asked.
-    pub(crate) file: Option<PathBuf>,
-    /// Address and port to ask instead.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) address: Option<String>,
-}
-
-/// How the operator's log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// Lines for people.
-    Text,
-    /// One JSON object per line.
-    Json,
-}
-
-/// Least severity that is logged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogLevel {
-    /// Only what is broken.
-    Error,
-    /// And what may break.
-    Warn,
-    /// And what happened to the process.
-    Info,
-    /// And what happened to connections.
-    Debug,
-}
-
-/// Options of `check`.
-#[derive(Debug, Args)]
-pub(crate) struct CheckOptions {
-    /// The configuration, in YAML or JSON.
-    pub(crate) file: PathBuf,
-    /// Print findings as a JSON array.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Options of `demo`.
-#[derive(Debug, Args)]
-pub(crate) struct DemoOptions {
-    /// Port of the gateway on 127.0.0.1; 0 lets the system choose.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) port: u16,
-    /// Port of health and metrics on 127.0.0.1; 0 lets the system choose.
-    #[arg(long, default_value_t = 0)]
-    pub(crate) admin_port: u16,
-    /// Print the configuration that the demo runs on, too.
-    #[arg(long)]
-    pub(crate) print_config: bool,
-}
-
-/// Options of `explain`.
-#[derive(Debug, Args)]
-pub(crate) struct ExplainOptions {
-    /// The field, such as `routes.match.host`; the whole configuration when left out.
-    #[arg(default_value = "")]
-    pub(crate) path: String,
-}
-
-/// Options of `keys new`.
-#[derive(Debug, Args)]
-pub(crate) struct NewKeyOptions {
-    /// Name of the consumer that the key belongs to.
-    #[arg(long, value_name = "NAME", default_value = "new-consumer")]
-    pub(crate) consumer: String,
-    /// Print key and hash as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Usage, or a command about it.
-#[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
-pub(crate) struct UsageCommand {
-    /// What else to do than to show it.
-    #[command(subcommand)]
-    pub(crate) command: Option<UsageSubcommand>,
-    /// What to show.
-    #[command(flatten)]
-    pub(crate) show: UsageOptions,
-}
-
-/// The commands about usage.
-#[derive(Debug, Subcommand)]
-pub(crate) enum UsageSubcommand {
-    /// Compare the ledger with a provider's bill by day and model; exit code 1 where they differ.
-    Reconcile(ReconcileOptions),
-}
-
-/// Options of `usage`.
-#[derive(Debug, Args)]
-pub(crate) struct UsageOptions {
-    /// The configuration whose `gateway.store` is read.
-    #[arg(required = true)]
-    pub(crate) file: Option<PathBuf>,
-    /// What to sum up by; several are separated by commas.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "consumer")]
-    pub(crate) by: Vec<UsageName>,
-    /// From this day or time on (UTC); the last 30 days when left out.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) since: Option<Timestamp>,
-    /// Up to this day or time (UTC); now when left out.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) until: Option<Timestamp>,
-    /// Only calls to this provider.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) provider: Option<String>,
-    /// Order of the rows.
-    #[arg(long, value_enum, default_value_t = UsageSort::Cost)]
-    pub(crate) sort: UsageSort,
-    /// Print budgets with what is left of them instead.
-    #[arg(long)]
-    pub(crate) budgets: bool,
-    /// Print calls that are charged at what they reserved, because their gateway died, with the
-    /// ids that `usage reconcile --release` takes.
-    #[arg(long, conflicts_with = "budgets")]
-    pub(crate) unsettled: bool,
-    /// Print one JSON object per line.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// How usage is printed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum UsageFormat {
-    /// A table for people.
-    Table,
-    /// One JSON object per line.
-    Json,
-}
-
-impl UsageOptions {
-    /// How usage is printed.
-    pub(crate) const fn format(&self) -> UsageFormat {
-        match self.json {
-            true => UsageFormat::Json,
-            false => UsageFormat::Table,
-        }
-    }
-}
-
-/// Order of rows of usage.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum UsageSort {
-    /// The dearest first.
-    Cost,
-    /// By name.
-    Name,
-}
-
-/// What usage is summed up by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum UsageName {
-    /// The consumer's key.
-    Key,
-    /// The consumer.
-    Consumer,
-    /// The team.
-    Team,
-    /// The model that was asked for.
-    Model,
-    /// The provider that was called.
-    Provider,
-    /// The provider's own name for the model.
-    ProviderModel,
-    /// The caller's tag (`gateway.store.tag_header`).
-    Tag,
-    /// The route.
-    Route,
-    /// The day.
-    Day,
-}
-
-impl UsageName {
-    /// The word for it.
-    pub(crate) const fn word(self) -> &'static str {
+impl Command {
+    /// Does it.
+    ///
+    /// # Errors
+    /// One text for people that says what failed.
+    pub(crate) fn run(self) -> Result<ExitCode, String> {
         match self {
-            Self::Key => "key",
-            Self::Consumer => "consumer",
-            Self::Team => "team",
-            Self::Model => "model",
-            Self::Provider => "provider",
-            Self::ProviderModel => "provider_model",
-            Self::Tag => "tag",
-            Self::Route => "route",
-            Self::Day => "day",
+            Command::Run(options) => run::run(&options),
+            Command::Check(options) => check::check(&options),
+            Command::Health(options) => health::health(&options),
+            Command::Demo(options) => demo::demo(&options),
+            Command::Schema => reference::schema(),
+            Command::Explain(options) => reference::explain(&options),
+            Command::Keys(KeysCommand::New(options)) => keys::new(&options),
+            Command::Usage(command) => usage::usage(&command),
+            Command::Version(options) => reference::version(&options),
+            Command::Completions(options) => reference::completions(&options),
         }
     }
-
-    /// The ledger's column.
-    pub(crate) const fn column(self) -> UsageBy {
-        match self {
-            Self::Key => UsageBy::Key,
-            Self::Consumer => UsageBy::Consumer,
-            Self::Team => UsageBy::Team,
-            Self::Model => UsageBy::Model,
-            Self::Provider => UsageBy::Provider,
-            Self::ProviderModel => UsageBy::ProviderModel,
-            Self::Tag => UsageBy::Tag,
-            Self::Route => UsageBy::Route,
-            Self::Day => UsageBy::Day,
-        }
-    }
-
-    /// A name as people read it.
-    pub(crate) fn shown(self, name: &str) -> String {
-        match (self, name.parse()) {
-            (Self::Day, Ok(unix_s)) => crate::usage::day(unix_s),
-            _ => name.to_owned(),
-        }
-    }
-}
-
-/// Options of `usage reconcile`.
-#[derive(Debug, Default, Args)]
-pub(crate) struct ReconcileOptions {
-    /// The configuration whose `gateway.store` is read.
-    pub(crate) file: PathBuf,
-    /// The provider's bill as CSV, with a row for each day and model or for each call.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) bill: Option<PathBuf>,
-    /// Name of the provider in the configuration.
-    #[arg(long, value_name = "NAME", default_value = "")]
-    pub(crate) provider: String,
-    /// Column of the bill that begins with the day, as 2026-11-21.
-    #[arg(long, value_name = "COLUMN", default_value = "day")]
-    pub(crate) day_column: String,
-    /// Column with the provider's name for the model.
-    #[arg(long, value_name = "COLUMN", default_value = "model")]
-    pub(crate) model_column: String,
-    /// Column with the cost in US dollars.
-    #[arg(long, value_name = "COLUMN", default_value = "cost")]
-    pub(crate) cost_column: String,
-    /// Differences up to so many dollars a row count as none.
-    #[arg(long, value_name = "DOLLARS", default_value = "0.01")]
-    pub(crate) tolerance: Money,
-    /// Take the unsettled charge of this call back, because the bill proves it wrong.
-    #[arg(long, value_name = "CALL")]
-    pub(crate) release: Vec<String>,
-    /// Print one JSON object per line.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Options of `version`.
-#[derive(Debug, Args)]
-pub(crate) struct VersionOptions {
-    /// Print it as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Options of `completions`.
-#[derive(Debug, Args)]
-pub(crate) struct CompletionsOptions {
-    /// The shell.
-    pub(crate) shell: Shell,
 }

@@ -2,6 +2,7 @@
 
 use gate_flow::SecretSource;
 use gate_model::document::Document;
+use gate_model::environment;
 use gate_model::finding::Finding;
 use gate_proxy::compile::Registry;
 use std::io::Read;
@@ -32,7 +33,12 @@ pub(crate) fn read(file: &Path) -> Result<Vec<u8>, String> {
 /// # Errors
 /// Everything that keeps it from being a document.
 pub(crate) fn parse(bytes: &[u8], file: &Path) -> Result<Document, Vec<Finding>> {
-    Document::parse(bytes, &file.display().to_string())
+    let document = Document::parse(bytes, &file.display().to_string())?;
+    let findings = environment::check_file(&document);
+    match findings.is_empty() {
+        true => Ok(document),
+        false => Err(findings),
+    }
 }
 
 /// The folder that relative paths in `file` start from.

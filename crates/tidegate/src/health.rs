@@ -3,17 +3,27 @@
 //! An image without a shell has no other program to ask with. The probe is one request with a
 //! deadline and reads no more than the status line.
 
-use crate::commands::HealthOptions;
 use crate::{config, output};
+use clap::Args;
 use gate_proxy::compile;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 /// How long connecting, asking and answering may take, each.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Options of `health`.
+#[derive(Debug, Args)]
+pub(crate) struct HealthOptions {
+    /// The configuration whose `gateway.admin.address` is asked.
+    pub(crate) file: Option<PathBuf>,
+    /// Address and port to ask instead.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) address: Option<String>,
+}
 
 /// Runs the command: 0 when the gateway is ready, 1 when it is not or does not answer.
 pub(crate) fn health(options: &HealthOptions) -> Result<ExitCode, String> {

@@ -3,11 +3,11 @@
 //! The key is printed once. A configuration holds only its hash, from which the key cannot be
 //! found again: 256 random bits leave nothing to guess, so that a fast hash is enough.
 
-use crate::commands::NewKeyOptions;
 use crate::output;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use clap::{Args, Subcommand};
 use gate_kit::random;
 use gate_model::units::Sha256Text;
 use serde_json::json;
@@ -17,6 +17,24 @@ use std::process::ExitCode;
 const PREFIX: &str = "tg_";
 /// The longest name of a consumer that is taken.
 const NAME_BYTES_MAX: usize = 128;
+
+/// The commands about keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Print a new key once, with the hash that the configuration needs. Nothing is stored.
+    New(NewKeyOptions),
+}
+
+/// Options of `keys new`.
+#[derive(Debug, Args)]
+pub(crate) struct NewKeyOptions {
+    /// Name of the consumer that the key belongs to.
+    #[arg(long, value_name = "NAME", default_value = "new-consumer")]
+    pub(crate) consumer: String,
+    /// Print key and hash as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 /// A new key and its hash.
 pub(crate) struct NewKey {

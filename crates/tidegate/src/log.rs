@@ -3,7 +3,7 @@
 //! Lines pass a bounded queue to a thread that writes. When standard error is a pipe that nobody
 //! reads, lines are dropped and counted; the count is told as soon as writing goes on.
 
-use crate::commands::{LogFormat, LogLevel};
+use clap::ValueEnum;
 use gate_kit::queue::BoundedQueue;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -14,6 +14,28 @@ use tracing_subscriber::fmt::MakeWriter;
 const LINES_MAX: usize = 4096;
 /// Most lines written at once.
 const BATCH: usize = 256;
+
+/// How the operator's log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Least severity that is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogLevel {
+    /// Only what is broken.
+    Error,
+    /// And what may break.
+    Warn,
+    /// And what happened to the process.
+    Info,
+    /// And what happened to connections.
+    Debug,
+}
 
 /// Ends the log: what waits is written, bounded in time.
 pub(crate) struct Guard {

@@ -21,7 +21,7 @@ mod usage;
 mod watch;
 
 use clap::Parser;
-use commands::{Cli, Command, KeysCommand};
+use commands::Cli;
 use std::process::ExitCode;
 
 /// Measured: less CPU than glibc's allocator and steadier memory after load.
@@ -29,19 +29,7 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::Mimalloc = allocator::Mimalloc;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Run(options) => run::run(&options),
-        Command::Check(options) => check::check(&options),
-        Command::Health(options) => health::health(&options),
-        Command::Demo(options) => demo::demo(&options),
-        Command::Schema => reference::schema(),
-        Command::Explain(options) => reference::explain(&options),
-        Command::Keys(KeysCommand::New(options)) => keys::new(&options),
-        Command::Usage(command) => usage::usage(&command),
-        Command::Version(options) => reference::version(&options),
-        Command::Completions(options) => reference::completions(&options),
-    };
-    result.unwrap_or_else(|error| {
+    Cli::parse().command.run().unwrap_or_else(|error| {
         output::tell(&error);
         ExitCode::FAILURE
     })

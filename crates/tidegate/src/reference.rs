@@ -1,11 +1,35 @@
 //! `tidegate schema`, `explain`, `version` and `completions`: what this binary knows about itself.
 
-use crate::commands::{Cli, CompletionsOptions, ExplainOptions, VersionOptions};
+use crate::commands::Cli;
 use crate::config::REGISTRY;
 use crate::output;
-use clap::CommandFactory;
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
 use serde::Serialize;
 use std::process::ExitCode;
+
+/// Options of `explain`.
+#[derive(Debug, Args)]
+pub(crate) struct ExplainOptions {
+    /// The field, such as `routes.match.host`; the whole configuration when left out.
+    #[arg(default_value = "")]
+    pub(crate) path: String,
+}
+
+/// Options of `version`.
+#[derive(Debug, Args)]
+pub(crate) struct VersionOptions {
+    /// Print it as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsOptions {
+    /// The shell.
+    pub(crate) shell: Shell,
+}
 
 /// Prints the JSON Schema of the configuration.
 pub(crate) fn schema() -> Result<ExitCode, String> {

@@ -5,15 +5,15 @@
 //! from here to go on.
 
 use crate::admin::Admin;
-use crate::commands::RunOptions;
 use crate::config::{self, Secrets};
-use crate::log;
+use crate::log::{self, LogFormat, LogLevel};
 use crate::watch::{Look, Watched};
+use clap::Args;
 use gate_kit::clock::Clock;
 use gate_net::handover::{self, Offer};
 use gate_proxy::process::{Process, Setup};
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +28,23 @@ const HANDOVER: Duration = Duration::from_secs(10);
 
 /// Within this time after the first, another signal is taken for its echo.
 const ECHO: Duration = Duration::from_millis(500);
+
+/// Options of `run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    /// The configuration, in YAML or JSON; applied again on SIGHUP and whenever it changes.
+    pub(crate) file: PathBuf,
+    /// Unix socket through which listening sockets pass from a running gateway to this one, and
+    /// later from this one to its successor. Its folder must exist.
+    #[arg(long, value_name = "PATH")]
+    pub(crate) handover: Option<PathBuf>,
+    /// How the operator's log is written to standard error.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log: LogFormat,
+    /// Least severity that is logged.
+    #[arg(long, value_enum, default_value_t = LogLevel::Info)]
+    pub(crate) log_level: LogLevel,
+}
 
 /// Runs the command until the gateway has ended.
 pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {

@@ -4,9 +4,9 @@
 //! are shown exactly, in dollars. Comparing with a bill is in `bill`, tables for people in `table`.
 
 mod bill;
+mod options;
 mod table;
 
-use crate::commands::{UsageCommand, UsageFormat, UsageOptions, UsageSort, UsageSubcommand};
 use crate::config::{self, Secrets};
 use crate::output;
 use gate_kit::clock::Clock;
@@ -15,6 +15,8 @@ use gate_model::units::{Money, Timestamp};
 use gate_proxy::{compile, money};
 use gate_store::Store;
 use gate_store::ledger::{BalanceRow, UnsettledRow, UsageQuery, UsageRow};
+pub(crate) use options::UsageCommand;
+use options::{UsageFormat, UsageOptions, UsageSort, UsageSubcommand};
 use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;

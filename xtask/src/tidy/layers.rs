@@ -9,9 +9,11 @@ const LAYERS: &[(&str, u8)] = &[
     ("gate-flow", 1),
     ("gate-net", 1),
     ("gate-ai", 1),
+    ("gate-api", 1),
     ("gate-store", 1),
     ("gate-policies", 2),
     ("gate-proxy", 2),
+    ("gate-admin", 3),
     ("tidegate", 4),
 ];
 

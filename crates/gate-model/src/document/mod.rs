@@ -12,6 +12,7 @@ mod parse;
 mod path;
 mod problem;
 mod scalar;
+mod variables;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ pub use self::parse::{
     KEY_BYTES_MAX, NODES_MAX, PUNCTUATION_MAX, parse, parse_bytes,
 };
 pub use self::path::{Path, PathError, Segment};
+pub use self::variables::{VARIABLE_NAME_BYTES_MAX, is_variable_name, substitute};
 use crate::finding::Finding;
 
 /// One parsed document and the name of the file that it came from.

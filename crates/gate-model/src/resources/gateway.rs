@@ -12,8 +12,8 @@ use std::path::PathBuf;
 pub struct Gateway {
     /// Worker threads of the data plane; one per core when left out. Needs a restart to change.
     pub workers: Option<u16>,
-    /// Where health and metrics are served; nowhere when left out.
-    pub admin: Option<Admin>,
+    /// Where health, metrics, the admin API and the console are served; nowhere when left out.
+    pub admin: Option<super::Admin>,
     /// How long exchanges in flight may take to finish after SIGTERM before they are cut.
     pub drain: Period,
     /// Proxies whose X-Forwarded-For and Forwarded fields are believed, as CIDR blocks.
@@ -27,6 +27,13 @@ pub struct Gateway {
     pub records: Option<Records>,
     /// Where the ledger of calls and budgets is kept; nowhere when left out.
     pub store: Option<super::Store>,
+    /// The environment whose current revision this process serves; it comes from `store`, and this
+    /// file then holds nothing but `gateway`. Needs a restart to change.
+    pub environment: Option<String>,
+    /// File that keeps the last revision that was applied, from which the process serves while the
+    /// store cannot be reached; `last-good.json` beside the SQLite file when left out. Needs a
+    /// restart to change.
+    pub last_good: Option<PathBuf>,
     /// Vocabularies for exact token counts, by their encoding (`o200k_base`, `cl100k_base`): files in
     /// tiktoken's format.
     pub tokenizers: BTreeMap<String, PathBuf>,
@@ -43,17 +50,11 @@ impl Default for Gateway {
             tracing: None,
             records: None,
             store: None,
+            environment: None,
+            last_good: None,
             tokenizers: BTreeMap::new(),
         }
     }
-}
-
-/// Where `/healthz`, `/readyz` and `/metrics` are served.
-#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Admin {
-    /// Address and port; loopback unless something else must scrape it.
-    pub address: String,
 }
 
 /// Where the access log goes and what it holds.

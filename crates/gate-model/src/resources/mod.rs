@@ -5,6 +5,7 @@
 //! (policies, providers) are kept as located trees here and parsed by their own files, so that a
 //! new component edits nothing in this crate.
 
+mod admin;
 mod budget;
 mod component;
 mod consumer;
@@ -17,13 +18,14 @@ mod prompt;
 mod route;
 mod upstream;
 
+pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole};
 pub use budget::{
     Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, Store, StoreAddress, StoreEngine,
     StoreFail, Team, TokenKind,
 };
 pub use component::Component;
 pub use consumer::{Consumer, Key, KeyLimits};
-pub use gateway::{AccessLog, Admin, Gateway, LogFormat, LogSink, Records, Tracing};
+pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
 pub use listener::{
     Certificate, EncodedSlashes, Limits, Listener, ListenerProtocol, ListenerTls, Paths,

@@ -6,13 +6,11 @@
 //! needs its result waits for it. No lock is held across a wait.
 
 use super::keys::KeySet;
-use gate_flow::{FetchRequest, Fetched, Services};
+use gate_flow::{FetchRequest, Fetched, Flight, Services, SingleFlight, landed};
 use gate_kit::clock::Moment;
-use gate_kit::random;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 /// Largest key set in bytes.
@@ -21,8 +19,6 @@ const SET_BYTES_MAX: usize = 512 * 1024;
 const LIFE_DEFAULT: Duration = Duration::from_secs(600);
 /// Between two fetches that an unknown key causes: tokens of strangers cannot hammer the source.
 const UNKNOWN_EVERY: Duration = Duration::from_secs(30);
-/// Longest pause after failures; the first is a second, each doubles it.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// How a set is fetched and how long it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,15 +50,9 @@ struct State {
     keys: Option<Arc<KeySet>>,
     refresh_at: Moment,
     stale_until: Moment,
-    /// No attempt before this, after failures.
-    pause_until: Moment,
     /// No attempt for an unknown key before this.
     unknown_until: Moment,
-    failures: u32,
-    flying: bool,
-    /// Counts finished fetches.
-    landed: u64,
-    waiting: Vec<Waker>,
+    flight: SingleFlight,
     problem: String,
 }
 
@@ -75,9 +65,6 @@ pub(super) enum Found {
     /// There are none, and no attempt may be made now.
     Nothing(String),
 }
-
-/// A fetch to wait for, by the number of those finished before it.
-pub(super) struct Flight(u64);
 
 impl Remote {
     pub(super) fn new(plan: Plan) -> Self {
@@ -102,20 +89,20 @@ impl Remote {
             (Some(keys), Some(id)) => !keys.knows(id),
             (keys, _) => keys.is_none(),
         };
-        let rested = now >= state.pause_until;
+        let may_begin = state.flight.may_begin(now);
         let for_unknown = unknown && (keys.is_none() || now >= state.unknown_until);
-        if rested && !state.flying && (for_unknown && patient || now >= state.refresh_at) {
+        if may_begin && (for_unknown && patient || now >= state.refresh_at) {
             if unknown {
                 state.unknown_until = now.plus(UNKNOWN_EVERY);
             }
-            state.flying = true;
+            state.flight.begin();
             drop(state);
             self.take_off(services);
             state = self.lock();
         }
         match keys {
-            Some(keys) if !(unknown && patient && state.flying) => Found::Keys(keys),
-            _ if patient && state.flying => Found::Wait(Flight(state.landed)),
+            Some(keys) if !(unknown && patient && state.flight.is_flying()) => Found::Keys(keys),
+            _ if patient && state.flight.is_flying() => Found::Wait(state.flight.current()),
             // The flight may have ended within this call.
             _ => match state.keys.clone().filter(|_| now < state.stale_until) {
                 Some(keys) => Found::Keys(keys),
@@ -126,23 +113,8 @@ impl Remote {
 
     /// Waits until the flight has landed, at most as long as a fetch may take. May be dropped.
     pub(super) async fn wait(self: &Arc<Self>, services: &Rc<dyn Services>, flight: Flight) {
-        let mut deadline = services.sleep(self.plan.timeout + Duration::from_secs(1));
-        poll_fn(|cx| {
-            let mut state = self.lock();
-            if state.landed != flight.0 {
-                return Poll::Ready(());
-            }
-            if !state
-                .waiting
-                .iter()
-                .any(|waker| waker.will_wake(cx.waker()))
-            {
-                state.waiting.push(cx.waker().clone());
-            }
-            drop(state);
-            deadline.as_mut().poll(cx)
-        })
-        .await;
+        let patience = self.plan.timeout + Duration::from_secs(1);
+        landed(services, patience, |cx| self.lock().flight.poll(flight, cx)).await;
     }
 
     /// Starts the fetch beside the exchange. Whatever ends it, the guard lets others go on.
@@ -173,6 +145,7 @@ impl Remote {
 
     fn land(&self, result: Result<(KeySet, Option<u64>), String>, now: Moment) {
         let mut state = self.lock();
+        let waiting = state.flight.end(result.is_ok(), now);
         match result {
             Ok((keys, max_age)) => {
                 let life = max_age.map_or(LIFE_DEFAULT, Duration::from_secs);
@@ -180,21 +153,13 @@ impl Remote {
                 state.keys = Some(Arc::new(keys));
                 state.refresh_at = now.plus(life.mul_f64(0.8));
                 state.stale_until = now.plus(life + self.plan.stale);
-                state.failures = 0;
                 state.problem.clear();
             }
             Err(problem) => {
-                let pause = Duration::from_secs(1 << state.failures.min(6)).min(PAUSE_MAX);
-                // Jitter keeps the gateways of a fleet from asking at the same moment.
-                state.pause_until = now.plus(pause.mul_f64(0.5 + random::fraction() / 2.0));
-                state.failures = state.failures.saturating_add(1);
                 tracing::warn!(url = %self.plan.url, %problem, "no key set could be fetched");
                 state.problem = problem;
             }
         }
-        state.flying = false;
-        state.landed += 1;
-        let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
     }

@@ -8,12 +8,12 @@ mod model;
 mod orders;
 mod server;
 
-use crate::commands::{DemoOptions, LogFormat, LogLevel};
 use crate::config;
 use crate::keys::NewKey;
-use crate::log;
+use crate::log::{self, LogFormat, LogLevel};
 use crate::output;
 use crate::run;
+use clap::Args;
 use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -26,6 +26,20 @@ use std::sync::Arc;
 
 /// The variable that the configuration takes the stand-in's credential from.
 const CREDENTIAL: &str = "TIDEGATE_DEMO_CREDENTIAL";
+
+/// Options of `demo`.
+#[derive(Debug, Args)]
+pub(crate) struct DemoOptions {
+    /// Port of the gateway on 127.0.0.1; 0 lets the system choose.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Port of health and metrics on 127.0.0.1; 0 lets the system choose.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) admin_port: u16,
+    /// Print the configuration that the demo runs on, too.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
 
 /// Runs the command until Ctrl-C.
 pub(crate) fn demo(options: &DemoOptions) -> Result<ExitCode, String> {

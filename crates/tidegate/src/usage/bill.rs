@@ -1,8 +1,8 @@
 //! The ledger against a provider's bill: sums by day and model, side by side.
 
+use super::options::ReconcileOptions;
 use super::table::Table;
 use super::{day, lines, ms, now_s, open};
-use crate::commands::ReconcileOptions;
 use crate::output;
 use gate_model::units::{Money, Timestamp};
 use gate_store::ledger::{UsageBy, UsageQuery};

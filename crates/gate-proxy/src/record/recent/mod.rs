@@ -24,6 +24,7 @@ use gate_kit::clock::{Clock, Moment};
 use gate_kit::queue::BoundedQueue;
 use gate_model::resources::Records;
 use line::{Basis, Line};
+use search::Place;
 use secret::Secret;
 use segment::{FRAME_BYTES, Segment, Segments};
 use std::io;
@@ -241,12 +242,12 @@ fn write_rows(shared: &Shared) {
 pub fn replay(
     folder: &Path,
     most: u64,
-    mut visit: impl FnMut(&Basis, &Line<'_>),
+    mut visit: impl FnMut(&Basis, &Place, &Line<'_>),
 ) -> io::Result<()> {
     let mut segments = Vec::new();
     let mut rows: u64 = 0;
     // Newest first, until there are enough; a segment takes a few megabytes compressed.
-    for (_, path) in segment::list(folder)?.into_iter().rev() {
+    for (number, path) in segment::list(folder)?.into_iter().rev() {
         let Ok(segment) = Segment::read(&path) else {
             continue;
         };
@@ -256,19 +257,19 @@ pub fn replay(
             .map(|&frame| segment.lines(frame).map_or(0, |text| lines(text) as u64))
             .collect();
         rows += counts.iter().sum::<u64>();
-        segments.push(segment);
+        segments.push((number, segment));
         if rows >= most {
             break;
         }
     }
     let mut skip = rows.saturating_sub(most);
-    for segment in segments.into_iter().rev() {
+    for (number, segment) in segments.into_iter().rev() {
         let mut bases: Vec<Basis> = Vec::new();
         for &frame in &segment.frames {
             let Some(text) = segment.lines(frame) else {
                 continue;
             };
-            for line in text.lines() {
+            for (index, line) in text.lines().enumerate() {
                 if search::is_basis(line) {
                     bases.extend(serde_json::from_str::<Basis>(line));
                     continue;
@@ -282,7 +283,7 @@ pub fn replay(
                 };
                 let basis = bases.iter().rev().find(|known| known.basis == line.basis);
                 if let Some(basis) = basis {
-                    visit(basis, &line);
+                    visit(basis, &Place(number, frame.offset, index), &line);
                 }
             }
         }

@@ -6,8 +6,9 @@
 use super::line::{Line, Text};
 use super::segment::{self, Segment};
 use crate::record::time;
+use gate_api::types::{Attempt, Moment, Page, RecordDetail, RecordSummary};
 use gate_model::units::Money;
-use serde::Serialize;
+use serde_json::{Map, Value};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub struct Query {
     pub status: Option<(u16, u16)>,
     /// Consumer.
     pub consumer: Option<String>,
+    /// Teams of the consumer; all of them when absent.
+    pub teams: Option<Vec<String>>,
     /// Revision that served.
     pub revision: Option<u64>,
     /// Trace id, 32 hexadecimal digits.
@@ -42,95 +45,9 @@ pub struct Query {
     pub limit: usize,
 }
 
-/// Some records, newest first.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Page {
-    /// The records.
-    pub records: Vec<View>,
-    /// Where the next page begins; none at the end.
-    pub cursor: Option<String>,
-}
-
-/// A kept record as people read it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs, reason = "each field is named as in the access log")]
-pub struct View {
-    pub id: String,
-    pub time: String,
-    pub method: String,
-    pub scheme: &'static str,
-    pub host: String,
-    pub path: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub query: Option<String>,
-    pub client: String,
-    pub listener: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub route: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub consumer: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub team: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub target: Option<String>,
-    pub status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub answered_by: Option<String>,
-    pub outcome: String,
-    pub duration_ms: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_byte_ms: Option<f64>,
-    pub request_bytes: u64,
-    pub response_bytes: u64,
-    pub revision: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub trace_id: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
-    pub attempts: Vec<AttemptView>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub ai: Option<AiView>,
-}
-
-/// A try at an endpoint, for people.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs, reason = "each field is named as in the access log")]
-pub struct AttemptView {
-    pub endpoint: String,
-    pub status: u16,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub fault: Option<String>,
-    pub started_ms: f64,
-    pub duration_ms: f64,
-}
-
-/// A call to a model, for people.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[allow(missing_docs, reason = "each field is named as in the access log")]
-pub struct AiView {
-    pub model: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub provider_model: Option<String>,
-    pub stream: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub input_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub output_tokens: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cost: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_token_ms: Option<f64>,
-}
-
-/// Where a row stands: segment, frame, row.
+/// Where a row stands: segment, frame, row. Its text is the row's id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place(u64, usize, usize);
+pub struct Place(pub(super) u64, pub(super) usize, pub(super) usize);
 
 impl Place {
     fn parse(text: &str) -> Option<Self> {
@@ -154,14 +71,14 @@ impl std::fmt::Display for Place {
 ///
 /// # Errors
 /// When the folder cannot be listed, or the cursor is none of ours.
-pub fn search(folder: &Path, query: &Query) -> io::Result<Page> {
+pub fn search(folder: &Path, query: &Query) -> io::Result<Page<RecordSummary>> {
     let invalid = || io::Error::new(io::ErrorKind::InvalidInput, "the cursor is none of ours");
     let before = query.cursor.as_deref();
     let before = before
         .map(|cursor| Place::parse(cursor).ok_or_else(invalid))
         .transpose()?;
     let limit = query.limit.clamp(1, PAGE_MAX);
-    let mut page = Page::default();
+    let mut page = Page::whole(Vec::new());
     let mut looked = 0;
     for (number, path) in segment::list(folder)?.into_iter().rev() {
         if before.is_some_and(|before| number > before.0) {
@@ -187,10 +104,10 @@ pub fn search(folder: &Path, query: &Query) -> io::Result<Page> {
                 looked += 1;
                 let line = serde_json::from_str::<Line<'_>>(row).ok();
                 if let Some(line) = line.filter(|line| query.fits(line)) {
-                    page.records.push(view(place.to_string(), &line));
+                    page.items.push(summary(place.to_string(), &line));
                 }
-                if page.records.len() == limit || looked == ROWS_MAX {
-                    page.cursor = Some(place.to_string());
+                if page.items.len() == limit || looked == ROWS_MAX {
+                    page.next = Some(place.to_string());
                     return Ok(page);
                 }
             }
@@ -203,7 +120,7 @@ pub fn search(folder: &Path, query: &Query) -> io::Result<Page> {
 ///
 /// # Errors
 /// When the folder cannot be listed.
-pub fn get(folder: &Path, id: &str) -> io::Result<Option<View>> {
+pub fn get(folder: &Path, id: &str) -> io::Result<Option<RecordDetail>> {
     let Some(place) = Place::parse(id) else {
         return Ok(None);
     };
@@ -217,7 +134,7 @@ pub fn get(folder: &Path, id: &str) -> io::Result<Option<View>> {
     let row = text.as_deref().and_then(|text| text.lines().nth(place.2));
     let line = row.filter(|row| !is_basis(row));
     let line = line.and_then(|row| serde_json::from_str::<Line<'_>>(row).ok());
-    Ok(line.map(|line| view(place.to_string(), &line)))
+    Ok(line.map(|line| detail(place.to_string(), &line)))
 }
 
 /// Whether a line is no row but says what rows keep.
@@ -226,6 +143,18 @@ pub(super) fn is_basis(line: &str) -> bool {
 }
 
 impl Query {
+    /// The statuses that `404` or `5xx` stand for.
+    #[must_use]
+    pub fn statuses(text: &str) -> Option<(u16, u16)> {
+        match text.strip_suffix("xx") {
+            Some(class) => {
+                let class: u16 = class.parse().ok().filter(|class| (1..=9).contains(class))?;
+                Some((class * 100, class * 100 + 99))
+            }
+            None => text.parse().ok().map(|status| (status, status)),
+        }
+    }
+
     fn fits(&self, line: &Line<'_>) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
@@ -237,6 +166,10 @@ impl Query {
             && is(&self.fault, line.fault.as_deref())
             && is(&self.model, ai.map(|ai| &*ai.model))
             && is(&self.provider, ai.and_then(|ai| ai.provider.as_deref()))
+            && self.teams.as_ref().is_none_or(|teams| {
+                let team = line.team.as_deref();
+                team.is_some_and(|team| teams.iter().any(|known| known == team))
+            })
             && self.revision.is_none_or(|wanted| wanted == line.revision)
             && self
                 .status
@@ -244,61 +177,114 @@ impl Query {
     }
 }
 
-fn view(id: String, line: &Line<'_>) -> View {
-    let owned = |text: &Option<Text<'_>>| text.as_ref().map(|text| text.to_string());
-    let (path, query) = match line.target.split_once('?') {
-        Some((path, query)) => (path, Some(query.to_owned())),
-        None => (&*line.target, None),
-    };
-    let attempts = line.attempts.iter();
-    View {
+fn summary(id: String, line: &Line<'_>) -> RecordSummary {
+    let ai = line.ai.as_deref();
+    let path = line
+        .target
+        .split_once('?')
+        .map_or(&*line.target, |(path, _)| path);
+    RecordSummary {
         id,
-        time: moment(line.started_us),
+        at: moment(line.started_us),
         method: line.method.to_string(),
-        scheme: if line.tls { "https" } else { "http" },
         host: line.authority.to_string(),
         path: path.to_owned(),
-        query,
-        client: line.address.to_string(),
-        listener: line.listener.to_string(),
         route: owned(&line.route),
         consumer: owned(&line.consumer),
         team: owned(&line.team),
-        key: owned(&line.key),
-        target: owned(&line.called),
+        model: ai.map(|ai| ai.model.to_string()),
+        provider: ai.and_then(|ai| owned(&ai.provider)),
         status: line.status,
         fault: owned(&line.fault),
-        answered_by: owned(&line.answered_by),
-        outcome: owned(&line.outcome).unwrap_or_else(|| "complete".into()),
         duration_ms: milliseconds(line.duration_us),
-        first_byte_ms: line.first_byte_us.map(milliseconds),
-        request_bytes: line.bytes.0,
-        response_bytes: line.bytes.1,
-        revision: line.revision,
-        trace_id: owned(&line.trace),
-        request_id: owned(&line.request_id),
+        revision: Some(line.revision),
+        trace: owned(&line.trace),
+        tokens_in: ai.and_then(|ai| ai.tokens).map(|tokens| tokens[0]),
+        tokens_out: ai.and_then(|ai| ai.tokens).map(|tokens| tokens[1]),
+        cost: ai
+            .and_then(|ai| ai.cost)
+            .map(|cost| Money::from_picodollars(cost).to_string()),
+        ..RecordSummary::default()
+    }
+}
+
+fn detail(id: String, line: &Line<'_>) -> RecordDetail {
+    let attempts = line.attempts.iter();
+    RecordDetail {
+        record: summary(id, line),
+        timeline: timeline(line),
         attempts: attempts
-            .map(|(endpoint, status, fault, started, duration)| AttemptView {
-                endpoint: endpoint.to_string(),
-                status: *status,
-                fault: owned(fault),
-                started_ms: milliseconds(*started),
+            .map(|(target, status, fault, started, duration)| Attempt {
+                target: target.to_string(),
+                at_ms: milliseconds(*started),
                 duration_ms: milliseconds(*duration),
+                status: (*status > 0).then_some(*status),
+                fault: owned(fault),
             })
             .collect(),
-        ai: line.ai.as_deref().map(|ai| AiView {
-            model: ai.model.to_string(),
-            provider: owned(&ai.provider),
-            provider_model: owned(&ai.provider_model),
-            stream: ai.stream,
-            input_tokens: ai.tokens.map(|tokens| tokens[0]),
-            output_tokens: ai.tokens.map(|tokens| tokens[1]),
-            cost: ai
-                .cost
-                .map(|cost| Money::from_picodollars(cost).to_string()),
-            first_token_ms: ai.first_token_us.map(milliseconds),
-        }),
+        more: more(line),
     }
+}
+
+fn timeline(line: &Line<'_>) -> Vec<Moment> {
+    let mut moments = Vec::new();
+    let mut add = |us: u64, what: &str, detail: String| {
+        moments.push(Moment {
+            at_ms: milliseconds(us),
+            what: what.to_owned(),
+            detail,
+        });
+    };
+    let route = line.route.as_deref().unwrap_or("none");
+    add(0, "route", route.to_owned());
+    if let Some(policy) = &line.answered_by {
+        let fault = line.fault.as_deref().unwrap_or_default();
+        add(0, &format!("policy {}", &**policy), fault.to_owned());
+    }
+    for (target, _, _, started, _) in &line.attempts {
+        add(*started, "attempt", target.to_string());
+    }
+    if let Some(at) = line.ai.as_deref().and_then(|ai| ai.first_token_us) {
+        add(at, "first_token", String::new());
+    }
+    if let Some(at) = line.first_byte_us {
+        add(at, "first_byte", line.status.to_string());
+    }
+    let outcome = line.outcome.as_deref().unwrap_or("complete");
+    add(line.duration_us, "end", outcome.to_owned());
+    moments.sort_by(|one, other| one.at_ms.total_cmp(&other.at_ms));
+    moments
+}
+
+fn more(line: &Line<'_>) -> Map<String, Value> {
+    let mut more = Map::new();
+    let query = line.target.split_once('?').map(|(_, query)| query);
+    for (name, value) in [
+        ("listener", Some(&*line.listener)),
+        ("client", Some(&*line.address)),
+        ("query", query),
+        ("key", line.key.as_deref()),
+        ("target", line.called.as_deref()),
+        ("answered_by", line.answered_by.as_deref()),
+        ("request_id", line.request_id.as_deref()),
+    ] {
+        more.extend(value.map(|value| (name.to_owned(), Value::from(value))));
+    }
+    let ai = line.ai.as_deref();
+    if let Some(model) = ai.and_then(|ai| ai.provider_model.as_deref()) {
+        more.insert("provider_model".into(), model.into());
+    }
+    if let Some((name, version)) = &line.prompt {
+        more.insert("prompt".into(), format!("{}@{version}", &**name).into());
+    }
+    more.insert("request_bytes".into(), line.bytes.0.into());
+    more.insert("response_bytes".into(), line.bytes.1.into());
+    more.insert("tls".into(), line.tls.into());
+    more
+}
+
+fn owned(text: &Option<Text<'_>>) -> Option<String> {
+    text.as_ref().map(|text| text.to_string())
 }
 
 /// Microseconds of UNIX time as RFC 3339.

@@ -10,17 +10,15 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use gate_flow::{Fault, FetchRequest, Fetched, Services};
+use gate_flow::{Fault, FetchRequest, Fetched, Flight, Services, SingleFlight, landed};
 use gate_kit::clock::Moment;
-use gate_kit::random;
 use gate_model::fault::FaultCode;
 use rustls_pki_types::PrivatePkcs8KeyDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
-use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::Waker;
 use std::time::Duration;
 
 /// Time for one exchange.
@@ -29,8 +27,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const ANSWER_MAX: usize = 64 * 1024;
 /// How long a signed statement is good for, which Google limits to an hour.
 const STATEMENT_S: u64 = 3_600;
-/// Longest pause after failed exchanges.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
 
 /// What a key file says: <https://cloud.google.com/iam/docs/keys-create-delete>.
 #[derive(Deserialize)]
@@ -62,12 +58,7 @@ struct State {
     token: Option<Arc<str>>,
     refresh_at: Moment,
     expires_at: Moment,
-    pause_until: Moment,
-    failures: u32,
-    flying: bool,
-    /// Counts finished exchanges.
-    landed: u64,
-    waiting: Vec<Waker>,
+    flight: SingleFlight,
     problem: String,
 }
 
@@ -114,12 +105,13 @@ impl ServiceAccount {
         self: &Arc<Self>,
         services: &Rc<dyn Services>,
     ) -> Result<Arc<str>, Fault> {
-        let landed = match self.find(services) {
+        let flight = match self.find(services) {
             Found::Token(token) => return Ok(token),
             Found::Nothing(problem) => return Err(no_token(&problem)),
-            Found::Wait(landed) => landed,
+            Found::Wait(flight) => flight,
         };
-        self.wait(services, landed).await;
+        let patience = TIMEOUT + Duration::from_secs(1);
+        landed(services, patience, |cx| self.lock().flight.poll(flight, cx)).await;
         let now = services.clock().now();
         let state = self.lock();
         let token = state.token.clone().filter(|_| now < state.expires_at);
@@ -132,39 +124,18 @@ impl ServiceAccount {
         let mut state = self.lock();
         let token = state.token.clone().filter(|_| now < state.expires_at);
         let due = token.is_none() || now >= state.refresh_at;
-        if due && !state.flying && now >= state.pause_until {
-            state.flying = true;
-            let landed = state.landed;
+        if due && state.flight.may_begin(now) {
+            state.flight.begin();
+            let flight = state.flight.current();
             drop(state);
             self.take_off(services);
-            return token.map_or(Found::Wait(landed), Found::Token);
+            return token.map_or(Found::Wait(flight), Found::Token);
         }
         match token {
             Some(token) => Found::Token(token),
-            None if state.flying => Found::Wait(state.landed),
+            None if state.flight.is_flying() => Found::Wait(state.flight.current()),
             None => Found::Nothing(state.problem.clone()),
         }
-    }
-
-    /// Waits until the exchange has landed, at most as long as one may take.
-    async fn wait(&self, services: &Rc<dyn Services>, landed: u64) {
-        let mut deadline = services.sleep(TIMEOUT + Duration::from_secs(1));
-        poll_fn(|cx| {
-            let mut state = self.lock();
-            if state.landed != landed {
-                return Poll::Ready(());
-            }
-            if !state
-                .waiting
-                .iter()
-                .any(|waker| waker.will_wake(cx.waker()))
-            {
-                state.waiting.push(cx.waker().clone());
-            }
-            drop(state);
-            deadline.as_mut().poll(cx)
-        })
-        .await;
     }
 
     /// Starts the exchange beside the call. Whatever ends it, the guard lets others go on.
@@ -241,26 +212,19 @@ impl ServiceAccount {
 
     fn land(&self, result: Result<Token, String>, now: Moment) {
         let mut state = self.lock();
+        let waiting = state.flight.end(result.is_ok(), now);
         match result {
             Ok(token) => {
                 state.expires_at = now.plus(token.life);
                 state.refresh_at = now.plus(token.life.mul_f64(0.8));
                 state.token = Some(token.text);
-                state.failures = 0;
                 state.problem.clear();
             }
             Err(problem) => {
-                let pause = Duration::from_secs(1 << state.failures.min(6)).min(PAUSE_MAX);
-                // Jitter keeps the gateways of a fleet from asking at the same moment.
-                state.pause_until = now.plus(pause.mul_f64(0.5 + random::fraction() / 2.0));
-                state.failures = state.failures.saturating_add(1);
                 tracing::warn!(url = %self.token_uri, %problem, "no access token could be had");
                 state.problem = problem;
             }
         }
-        state.flying = false;
-        state.landed += 1;
-        let waiting = std::mem::take(&mut state.waiting);
         drop(state);
         waiting.into_iter().for_each(Waker::wake);
     }
@@ -278,8 +242,8 @@ impl std::fmt::Debug for ServiceAccount {
 
 enum Found {
     Token(Arc<str>),
-    /// Wait for the exchange after this many.
-    Wait(u64),
+    /// Wait for this exchange.
+    Wait(Flight),
     Nothing(String),
 }
 

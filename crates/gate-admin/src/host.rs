@@ -1,0 +1,183 @@
+//! What the admin API asks of the process that serves it.
+//!
+//! The binary implements [`Host`] over its process; tests implement it with what they want to see.
+//! Every call comes from one of the API's own threads and may take its time: workers never wait for
+//! it.
+
+use gate_api::problem::{Code, Problem};
+use gate_api::types::{
+    BudgetState, Canary, Change, Document, Effect, Finding, Live, Page, PlaygroundInput,
+    PlaygroundReply, ProviderHealth, RecordDetail, RecordSummary, Rollout, UsageRow,
+};
+use gate_store::control::{EvidenceRow, RolloutRow};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// What an environment would hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Candidate<'a> {
+    /// The environment.
+    pub environment: &'a str,
+    /// What it holds now.
+    pub base: &'a Document,
+    /// What it would hold.
+    pub document: &'a Document,
+    /// Its variables.
+    pub variables: &'a BTreeMap<String, String>,
+    /// What would change.
+    pub changes: &'a [Change],
+    /// Whether recent records are to be replayed.
+    pub with_effect: bool,
+}
+
+/// What a process makes of a candidate.
+#[derive(Debug, Clone, Default)]
+pub struct Judged {
+    /// What is wrong or doubtful; one of severity `error` forbids it.
+    pub findings: Vec<Finding>,
+    /// What it would have done to the traffic that was recorded.
+    pub effect: Option<Effect>,
+}
+
+/// A rollout to begin.
+#[derive(Debug, Clone)]
+pub struct RolloutStart {
+    /// The name of its `rollouts` resource, or `inline`.
+    pub strategy: String,
+    /// What [`RolloutRow::data`] begins as: a JSON object.
+    pub data: String,
+}
+
+/// Which records are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordQuery {
+    /// Served by this route.
+    pub route: Option<String>,
+    /// Answered with this status, or with this class (`5xx`).
+    pub status: Option<String>,
+    /// Called by this consumer.
+    pub consumer: Option<String>,
+    /// Served by this revision.
+    pub revision: Option<u64>,
+    /// Of this trace.
+    pub trace: Option<String>,
+    /// Asking for this model.
+    pub model: Option<String>,
+    /// Of these teams; of all when absent.
+    pub teams: Option<Vec<String>>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// How many, at most 1,000.
+    pub limit: usize,
+}
+
+/// What usage is asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UsageQuery {
+    /// From this day on (`2026-11-01`), in UTC; the last 30 days when absent.
+    pub from: Option<String>,
+    /// Before this day, in UTC.
+    pub until: Option<String>,
+    /// Of these teams; of all when absent.
+    pub teams: Option<Vec<String>>,
+    /// How many rows to pass over.
+    pub offset: usize,
+    /// How many, at most 1,000.
+    pub limit: usize,
+}
+
+/// What the process that serves the API can do.
+pub trait Host: Send + Sync {
+    /// The environment that this process follows; none where a file rules.
+    fn environment(&self) -> Option<String>;
+
+    /// What this process serves now, without `gateway`.
+    fn running(&self) -> Document;
+
+    /// What this process makes of a candidate: compiled, checked, held against the rules, and
+    /// replayed where that was asked for. Changes nothing.
+    fn judge(&self, candidate: &Candidate<'_>) -> Judged;
+
+    /// How a rollout of `document` would begin.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    fn start_rollout(
+        &self,
+        canary: &Canary,
+        document: &Document,
+    ) -> Result<RolloutStart, Vec<Finding>> {
+        let _ = (canary, document);
+        let text = "this gateway cannot try revisions on a share of requests";
+        Err(vec![Finding::error("not_supported", "", text)])
+    }
+
+    /// A rollout as it is shown.
+    fn show_rollout(&self, row: &RolloutRow, evidence: &[EvidenceRow]) -> Rollout {
+        crate::convert::rollout(row, evidence)
+    }
+
+    /// What this process did in the last minutes.
+    fn live(&self) -> Live {
+        Live::default()
+    }
+
+    /// How providers and upstreams are.
+    fn providers(&self) -> Vec<ProviderHealth> {
+        Vec::new()
+    }
+
+    /// Recent records, the newest first.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn records(&self, query: &RecordQuery) -> Result<Page<RecordSummary>, Problem> {
+        let _ = query;
+        Err(not_kept("records"))
+    }
+
+    /// One record.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn record(&self, id: &str) -> Result<Option<RecordDetail>, Problem> {
+        let _ = id;
+        Err(not_kept("records"))
+    }
+
+    /// Usage by day, consumer and model.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Problem> {
+        let _ = query;
+        Err(not_kept("usage"))
+    }
+
+    /// How budgets stand.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn budgets(&self) -> Result<Vec<BudgetState>, Problem> {
+        Err(not_kept("budgets"))
+    }
+
+    /// Sends a request through this process's own listener.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn playground(&self, input: &PlaygroundInput) -> Result<PlaygroundReply, Problem> {
+        let _ = input;
+        Err(Problem::new(
+            Code::NotSupported,
+            "this gateway has no playground",
+        ))
+    }
+
+    /// The JSON Schema of the configuration.
+    fn schema(&self) -> Value;
+}
+
+fn not_kept(what: &str) -> Problem {
+    Problem::new(Code::NotSupported, format!("this gateway keeps no {what}"))
+}

@@ -1,0 +1,444 @@
+//! The operations of the admin API by name.
+
+use super::{Client, ClientError};
+use crate::types::{
+    Ack, Applied, AuditEntry, AuditVerification, Diff, DocumentInput, Environment,
+    EnvironmentInput, LockInput, Me, Page, Plan, PromoteInput, ReasonInput, RecordSummary,
+    Resource, Revision, RevisionDocument, RollbackInput, Rollout, State, StateRestore, StateUnlock,
+    StateVersion,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// Rows that are asked for at once.
+const PAGE: usize = 500;
+/// No body.
+const NONE: Option<&()> = None;
+
+/// Which state of an environment a writer saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seen {
+    /// This generation: a change since then is refused as stale.
+    Generation(u64),
+    /// None: whatever is there is changed.
+    Any,
+}
+
+impl Seen {
+    fn header(self) -> Option<String> {
+        match self {
+            Seen::Generation(generation) => Some(format!("\"{generation}\"")),
+            Seen::Any => None,
+        }
+    }
+}
+
+/// Percent-encodes one segment of a path or one value of a query (RFC 3986 section 2.3).
+pub(super) fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                out.push(char::from(byte));
+            }
+            other => out.push_str(&format!("%{other:02X}")),
+        }
+    }
+    out
+}
+
+fn of(environment: &str, rest: &str) -> String {
+    format!("/api/v1/environments/{}{rest}", encode(environment))
+}
+
+impl Client {
+    fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.call("GET", path, &[], NONE)
+    }
+
+    fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        seen: Seen,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.write("POST", path, seen, &[], Some(body))
+    }
+
+    fn write<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        seen: Seen,
+        more: &[(&str, &str)],
+        body: Option<&impl Serialize>,
+    ) -> Result<T, ClientError> {
+        let tag = seen.header();
+        let mut headers = more.to_vec();
+        headers.extend(tag.as_deref().map(|tag| ("If-Match", tag)));
+        self.call(method, path, &headers, body)
+    }
+
+    /// Every row of a list, page by page.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, ClientError> {
+        let mut rows = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let mark = if path.contains('?') { '&' } else { '?' };
+            let mut page_path = format!("{path}{mark}limit={PAGE}");
+            if let Some(cursor) = &cursor {
+                page_path.push_str(&format!("&cursor={}", encode(cursor)));
+            }
+            let page: Page<T> = self.get(&page_path)?;
+            rows.extend(page.items);
+            match page.next {
+                None => return Ok(rows),
+                next if next == cursor => {
+                    return Err(self.unexpected("a page that follows itself".to_owned()));
+                }
+                next => cursor = next,
+            }
+        }
+    }
+
+    /// Who the caller is.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn me(&self) -> Result<Me, ClientError> {
+        self.get("/api/v1/me")
+    }
+
+    /// Every environment.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn environments(&self) -> Result<Vec<Environment>, ClientError> {
+        self.all("/api/v1/environments")
+    }
+
+    /// One environment.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn environment(&self, name: &str) -> Result<Environment, ClientError> {
+        self.get(&of(name, ""))
+    }
+
+    /// Makes or changes an environment.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn put_environment(
+        &self,
+        name: &str,
+        seen: Seen,
+        input: &EnvironmentInput,
+    ) -> Result<Environment, ClientError> {
+        self.write("PUT", &of(name, ""), seen, &[], Some(input))
+    }
+
+    /// Removes an environment; its revisions stay.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn delete_environment(&self, name: &str, seen: Seen) -> Result<(), ClientError> {
+        self.write("DELETE", &of(name, ""), seen, &[], NONE)
+    }
+
+    /// Every resource of an environment, or those of one kind.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn resources(
+        &self,
+        environment: &str,
+        kind: Option<&str>,
+    ) -> Result<Vec<Resource>, ClientError> {
+        let kind = kind.map_or(String::new(), |kind| format!("?kind={}", encode(kind)));
+        self.all(&of(environment, &format!("/resources{kind}")))
+    }
+
+    /// One resource; none when it is not there.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn resource(
+        &self,
+        environment: &str,
+        kind: &str,
+        name: &str,
+    ) -> Result<Option<Resource>, ClientError> {
+        let path = resource(environment, kind, name, false);
+        match self.get(&path) {
+            Ok(resource) => Ok(Some(resource)),
+            Err(ClientError::Problem(problem)) if problem.status == 404 => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets one resource, or with `dry_run` only plans it.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn put_resource(
+        &self,
+        (environment, kind, name): (&str, &str, &str),
+        manager: &str,
+        seen: Seen,
+        dry_run: bool,
+        value: &Value,
+    ) -> Result<Applied, ClientError> {
+        let path = resource(environment, kind, name, dry_run);
+        let more = [("Tidegate-Manager", manager)];
+        self.write("PUT", &path, seen, &more, Some(value))
+    }
+
+    /// Removes one resource, or with `dry_run` only plans it.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn delete_resource(
+        &self,
+        (environment, kind, name): (&str, &str, &str),
+        manager: &str,
+        seen: Seen,
+        dry_run: bool,
+    ) -> Result<Applied, ClientError> {
+        let path = resource(environment, kind, name, dry_run);
+        let more = [("Tidegate-Manager", manager)];
+        self.write("DELETE", &path, seen, &more, NONE)
+    }
+
+    /// What a document would change.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn plan(&self, environment: &str, input: &DocumentInput) -> Result<Plan, ClientError> {
+        self.post(&of(environment, "/plan"), Seen::Any, input)
+    }
+
+    /// Applies a document.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn apply(
+        &self,
+        environment: &str,
+        seen: Seen,
+        input: &DocumentInput,
+    ) -> Result<Applied, ClientError> {
+        self.post(&of(environment, "/revisions"), seen, input)
+    }
+
+    /// The newest revisions, at most `limit` (up to 1,000).
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn revisions(
+        &self,
+        environment: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<Revision>, ClientError> {
+        let filter = environment.map_or(String::new(), |name| {
+            format!("&environment={}", encode(name))
+        });
+        let page: Page<Revision> = self.get(&format!("/api/v1/revisions?limit={limit}{filter}"))?;
+        Ok(page.items)
+    }
+
+    /// One revision.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn revision(&self, number: u64) -> Result<Revision, ClientError> {
+        self.get(&format!("/api/v1/revisions/{number}"))
+    }
+
+    /// One revision with its content.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn revision_document(&self, number: u64) -> Result<RevisionDocument, ClientError> {
+        self.get(&format!("/api/v1/revisions/{number}/document"))
+    }
+
+    /// What differs between two revisions.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn diff(&self, from: u64, to: u64) -> Result<Diff, ClientError> {
+        self.get(&format!("/api/v1/diff?from={from}&to={to}"))
+    }
+
+    /// Goes back to an earlier revision.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn rollback(
+        &self,
+        environment: &str,
+        seen: Seen,
+        input: &RollbackInput,
+    ) -> Result<Applied, ClientError> {
+        self.post(&of(environment, "/rollback"), seen, input)
+    }
+
+    /// Takes an environment's revision over into another.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn promote(&self, from: &str, input: &PromoteInput) -> Result<Applied, ClientError> {
+        self.post(&of(from, "/promote"), Seen::Any, input)
+    }
+
+    /// Confirms the current revision, so that it stays.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn confirm(&self, environment: &str, seen: Seen) -> Result<Environment, ClientError> {
+        let input = ReasonInput::default();
+        self.post(&of(environment, "/confirm"), seen, &input)
+    }
+
+    /// Locks an environment against changes by others.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn lock(&self, environment: &str, reason: &str) -> Result<Environment, ClientError> {
+        let reason = reason.to_owned();
+        let input = LockInput { reason };
+        self.post(&of(environment, "/lock"), Seen::Any, &input)
+    }
+
+    /// Takes the lock away; another's only as an admin.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn unlock(&self, environment: &str) -> Result<Environment, ClientError> {
+        let input = ReasonInput::default();
+        self.post(&of(environment, "/unlock"), Seen::Any, &input)
+    }
+
+    /// What each gateway says about an environment's revision.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn acks(&self, environment: &str) -> Result<Vec<Ack>, ClientError> {
+        self.all(&of(environment, "/acks"))
+    }
+
+    /// An environment's rollouts, newest first.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn rollouts(&self, environment: &str) -> Result<Vec<Rollout>, ClientError> {
+        self.all(&of(environment, "/rollouts"))
+    }
+
+    /// One rollout.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn rollout(&self, id: &str) -> Result<Rollout, ClientError> {
+        self.get(&format!("/api/v1/rollouts/{}", encode(id)))
+    }
+
+    /// `promote`, `rollback`, `hold` or `resume` a rollout.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn steer(&self, id: &str, action: &str, reason: &str) -> Result<Rollout, ClientError> {
+        let reason = reason.to_owned();
+        let path = format!("/api/v1/rollouts/{}/{}", encode(id), encode(action));
+        self.post(&path, Seen::Any, &ReasonInput { reason })
+    }
+
+    /// The newest entries of the audit log, at most `limit` (up to 1,000).
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, ClientError> {
+        let page: Page<AuditEntry> = self.get(&format!("/api/v1/audit?limit={limit}"))?;
+        Ok(page.items)
+    }
+
+    /// Checks the chain of the audit log.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn verify_audit(&self) -> Result<AuditVerification, ClientError> {
+        self.get("/api/v1/audit/verify")
+    }
+
+    /// Recent records, newest first: `filter` is a query such as `route=orders&status=500`.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn records(&self, filter: &str) -> Result<Page<RecordSummary>, ClientError> {
+        self.get(&format!("/api/v1/records?{filter}"))
+    }
+
+    /// The JSON Schema of the configuration.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn schema(&self) -> Result<Value, ClientError> {
+        self.get("/api/v1/schema")
+    }
+
+    /// Every Terraform state that the caller may see.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn states(&self) -> Result<Vec<State>, ClientError> {
+        self.all("/api/v1/states")
+    }
+
+    /// A state's versions, newest first.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn state_versions(&self, name: &str) -> Result<Vec<StateVersion>, ClientError> {
+        self.all(&format!("/api/v1/states/{}/versions", encode(name)))
+    }
+
+    /// A state's bytes, of its current version or of another.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn state(&self, name: &str, version: Option<u64>) -> Result<Vec<u8>, ClientError> {
+        let version = version.map_or(String::new(), |version| format!("?version={version}"));
+        let path = format!("/api/v1/state/{}{version}", encode(name));
+        Ok(self.reply("GET", &path, &[], NONE)?.body)
+    }
+
+    /// Restores an older version of a state as a new one.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn restore_state(&self, name: &str, version: u64) -> Result<State, ClientError> {
+        let path = format!("/api/v1/states/{}/restore", encode(name));
+        self.post(&path, Seen::Any, &StateRestore { version })
+    }
+
+    /// Takes the lock with this identity away from a state.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn unlock_state(&self, name: &str, id: &str) -> Result<State, ClientError> {
+        let path = format!("/api/v1/states/{}/unlock", encode(name));
+        let id = id.to_owned();
+        self.post(&path, Seen::Any, &StateUnlock { id })
+    }
+}
+
+fn resource(environment: &str, kind: &str, name: &str, dry_run: bool) -> String {
+    let query = if dry_run { "?dry_run=true" } else { "" };
+    let rest = format!("/resources/{}/{}{query}", encode(kind), encode(name));
+    of(environment, &rest)
+}

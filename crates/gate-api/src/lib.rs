@@ -1,0 +1,14 @@
+//! The admin API as a contract: what travels, what it means, and a client that speaks it.
+//!
+//! [`types`] are the shapes of every request and answer, [`problem`] the one shape of every refusal,
+//! [`client`] a small blocking client for the command line and for Terraform. [`document`] holds the
+//! pure functions over configuration documents: digest, difference, and the merge of one manager's
+//! document into an environment. This crate knows no server, no store and no gateway.
+
+pub mod client;
+pub mod document;
+pub mod problem;
+pub mod types;
+
+pub use client::{Client, ClientError, Endpoint};
+pub use problem::Problem;

@@ -1,0 +1,60 @@
+//! Every shape that travels over the admin API.
+//!
+//! Input refuses unknown fields; output may grow fields, and readers ignore what they do not know.
+//! Times are RFC 3339 in UTC; money is US dollars as exact decimal text; shares are between 0 and 1.
+//! Choices are externally tagged or plain words, so that every face can be generated from them.
+
+mod audit;
+mod environment;
+mod identity;
+mod live;
+mod plan;
+mod playground;
+mod records;
+mod revision;
+mod rollout;
+mod state;
+mod usage;
+mod write;
+
+pub use audit::{AuditEntry, AuditOutcome, AuditVerification};
+pub use environment::{
+    Ack, AckState, Candidate, Environment, EnvironmentInput, Event, Lock, LockInput,
+};
+pub use identity::{Authentication, Me, Role, SessionInput};
+pub use live::{Live, LivePoint, ProviderHealth, ProviderState, Quantiles, Rates};
+pub use plan::{
+    Action, Change, Effect, EffectChange, Example, FieldChange, Finding, Findings, Plan, Severity,
+    Unknown, Verdict, What,
+};
+pub use playground::{PlaygroundInput, PlaygroundReply};
+pub use records::{Attempt, Moment, RecordDetail, RecordSummary};
+pub use revision::{Cause, Diff, PlanSummary, Resource, Revision, RevisionDocument};
+pub use rollout::{Counts, Evidence, Rollout, RolloutState};
+pub use state::{State, StateLock, StateRestore, StateUnlock, StateVersion};
+pub use usage::{BudgetState, UsageRow};
+pub use write::{Applied, Canary, DocumentInput, Mode, PromoteInput, ReasonInput, RollbackInput};
+
+pub use crate::document::Document;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(rename = "PageOf{T}")]
+pub struct Page<T> {
+    /// The rows, at most as many as were asked for.
+    pub items: Vec<T>,
+    /// What to pass as `cursor` for the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// The only page of a short list.
+    #[must_use]
+    pub fn whole(items: Vec<T>) -> Self {
+        Self { items, next: None }
+    }
+}

@@ -1,0 +1,50 @@
+//! Tokens, money and budgets.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What was used, summed over one day for one consumer and model.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct UsageRow {
+    /// The day, in UTC.
+    pub day: String,
+    /// Who called.
+    pub consumer: Option<String>,
+    /// Who pays.
+    pub team: Option<String>,
+    /// The provider.
+    pub provider: Option<String>,
+    /// The provider's model.
+    pub model: Option<String>,
+    /// Calls.
+    pub calls: u64,
+    /// Tokens of prompts.
+    pub tokens_in: u64,
+    /// Tokens of answers.
+    pub tokens_out: u64,
+    /// What it cost, in US dollars as decimal text.
+    pub cost: String,
+}
+
+/// How a budget stands.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct BudgetState {
+    /// Its name.
+    pub name: String,
+    /// Whose share of it, for budgets that each of several has.
+    pub of: Option<String>,
+    /// The period that runs now, such as `2026-11`.
+    pub period: String,
+    /// What is limited: `dollars` or `tokens`.
+    pub unit: String,
+    /// The limit, as decimal text.
+    pub limit: String,
+    /// What is spent.
+    pub spent: String,
+    /// What is reserved by exchanges in flight.
+    pub reserved: String,
+    /// The spent share of the limit.
+    pub share: f64,
+}

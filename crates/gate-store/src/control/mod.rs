@@ -1,0 +1,330 @@
+//! The durable state of the control plane: what is configured where, who changed it, and how
+//! changes fare.
+//!
+//! [`ControlStore`] is what the admin API and the process ask; one implementation answers it over
+//! SQLite and PostgreSQL alike. Every change of an environment is one transaction of its documents,
+//! its revision, its pointers, its rollout, its history and its line in the audit log, so that a
+//! crash leaves all of it or nothing. What documents mean, who may do what and how secrets are used
+//! is not known here. Words are those of the control plane's API; times are UNIX milliseconds.
+
+mod audit;
+mod environment;
+mod error;
+mod fleet;
+mod page;
+mod revision;
+mod rollout;
+mod seal;
+mod secret;
+mod state;
+
+pub use audit::{AuditBreak, AuditCheck, AuditRow, NewAudit};
+pub use environment::{
+    Candidate, Change, Changed, Edit, EnvironmentRow, Expected, HistoryRow, Lock, Set, Target,
+};
+pub use error::ControlError;
+pub use fleet::{AckRow, Lease};
+pub use page::PAGE_MAX;
+pub use revision::{Cause, DOCUMENT_MAX, NewRevision, RevisionQuery, RevisionRow};
+pub use rollout::{EvidenceRow, NewRollout, RolloutRow, RolloutSave};
+pub use seal::Sealed;
+pub use secret::{NewSecret, SECRET_MAX, SecretRow};
+pub use state::{NewState, STATE_MAX, StateLock, StateRow, StateVersionRow};
+
+/// What every question here is answered with.
+pub type Answer<T> = Result<T, ControlError>;
+
+/// Durable state of the control plane. One thread uses it; every call may wait for a disk or a
+/// network, with limits. A call that fails has changed nothing, except that after
+/// [`StoreError::Unreachable`](crate::StoreError::Unreachable) it is not known whether a write took
+/// effect: repeat it with the same [`Change::id`], or with the same values where there is no id,
+/// which then has one effect.
+pub trait ControlStore: Send {
+    // --- environments -------------------------------------------------------------------------
+
+    /// Environments by name, those after `after` (empty: from the first), at most `limit`.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn environments(&mut self, after: &str, limit: usize) -> Answer<Vec<EnvironmentRow>>;
+
+    /// An environment, if there is one.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn environment(&mut self, name: &str) -> Answer<Option<EnvironmentRow>>;
+
+    /// The generation of an environment, 0 when there is none: what a follower polls. One indexed
+    /// read of one number.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn generation(&mut self, name: &str) -> Answer<u64>;
+
+    /// Creates or changes an environment: its revision, pointers, variables, lock and rollout, with
+    /// its line in the audit log, all or nothing.
+    ///
+    /// # Errors
+    /// [`ControlError::Stale`] with the current generation when [`Change::expected`] is not the
+    /// truth any more, [`ControlError::Missing`], [`ControlError::Exists`],
+    /// [`ControlError::Locked`] by somebody other than the actor, [`ControlError::NotLeader`],
+    /// [`ControlError::StaleRollout`], [`ControlError::TooLarge`], [`ControlError::Store`].
+    fn change(&mut self, change: &Change<'_>) -> Answer<Changed>;
+
+    /// Removes an environment; its revisions and history stay, and one of the same name made later
+    /// goes on counting generations from where this one ended.
+    ///
+    /// # Errors
+    /// As [`ControlStore::change`].
+    fn remove_environment(
+        &mut self,
+        name: &str,
+        generation: u64,
+        audit: &NewAudit<'_>,
+        now_ms: i64,
+    ) -> Answer<()>;
+
+    /// What happened to an environment after a generation, the oldest first: what a stale writer is
+    /// told, and what a watcher that comes back has missed.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn history(&mut self, name: &str, after: u64, limit: usize) -> Answer<Vec<HistoryRow>>;
+
+    // --- revisions and documents --------------------------------------------------------------
+
+    /// A revision, without its document.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn revision(&mut self, number: u64) -> Answer<Option<RevisionRow>>;
+
+    /// Revisions, the newest first.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn revisions(&mut self, query: &RevisionQuery<'_>) -> Answer<Vec<RevisionRow>>;
+
+    /// The document of a digest ([`RevisionRow::digest`] or [`RevisionRow::managers`]), byte for
+    /// byte as it was written; its digest has been checked.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`], as `Broken` when what is kept does not have this digest.
+    fn document(&mut self, digest: &str) -> Answer<Option<String>>;
+
+    // --- audit --------------------------------------------------------------------------------
+
+    /// Adds a line for what is not a change of something here: a refusal, a sign-in. Returns its
+    /// number.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn audit(&mut self, line: &NewAudit<'_>, now_ms: i64) -> Answer<u64>;
+
+    /// Lines of the audit log, the newest first, those before `before` (`None`: from the newest).
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn audit_lines(&mut self, before: Option<u64>, limit: usize) -> Answer<Vec<AuditRow>>;
+
+    /// Walks the whole audit log and says whether every line is as it was written, in its place and
+    /// chained to the one before it, and whether the newest is the one that was written last.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn verify_audit(&mut self) -> Answer<AuditCheck>;
+
+    // --- the fleet ----------------------------------------------------------------------------
+
+    /// Says what an instance makes of a revision; it replaces what that instance said before of the
+    /// same environment. Repeated, it says that the instance lives.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn acknowledge(&mut self, ack: &AckRow) -> Answer<()>;
+
+    /// What instances say of an environment, those that spoke at or after `since_ms`; by instance.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn acks(&mut self, environment: &str, since_ms: i64) -> Answer<Vec<AckRow>>;
+
+    /// Forgets instances that last spoke before a time.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn forget_acks(&mut self, before_ms: i64) -> Answer<u64>;
+
+    /// Takes or renews a lease by name, until `now_ms + ttl_ms`, when it is free, expired or held by
+    /// the same holder; returns the lease as it is now, which somebody else may hold
+    /// ([`Lease::is_held_by`]). [`Lease::token`] grows each time that the holder changes.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn take_lease(&mut self, name: &str, holder: &str, now_ms: i64, ttl_ms: i64) -> Answer<Lease>;
+
+    /// Gives a lease back, when it is still this holder's.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn give_lease(&mut self, lease: &Lease) -> Answer<()>;
+
+    // --- rollouts -----------------------------------------------------------------------------
+
+    /// A rollout.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn rollout(&mut self, id: &str) -> Answer<Option<RolloutRow>>;
+
+    /// Rollouts of an environment (empty: of all), the newest first, those started before `before`
+    /// (`None`: from the newest; pass [`RolloutRow::number`]).
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn rollouts(
+        &mut self,
+        environment: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Answer<Vec<RolloutRow>>;
+
+    /// Saves a rollout's state between two changes of the environment: its share, its step, its
+    /// hold. Returns the row with its new version.
+    ///
+    /// # Errors
+    /// [`ControlError::StaleRollout`] when another wrote it meanwhile, [`ControlError::NotLeader`],
+    /// [`ControlError::Missing`], [`ControlError::Store`].
+    fn save_rollout(&mut self, save: &RolloutSave<'_>) -> Answer<RolloutRow>;
+
+    /// Sets an instance's counts. They are totals, not differences, so a report may be repeated.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn report_evidence(&mut self, rows: &[EvidenceRow]) -> Answer<()>;
+
+    /// All instances' counts of a rollout, by step, slice, signal and instance; at most 100,000.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn evidence(&mut self, rollout: &str) -> Answer<Vec<EvidenceRow>>;
+
+    // --- stored secrets -----------------------------------------------------------------------
+
+    /// Writes the next version of a secret, which replaces the one before it.
+    ///
+    /// # Errors
+    /// [`ControlError::Stale`] when its version is not [`NewSecret::expected`],
+    /// [`ControlError::TooLarge`], [`ControlError::Store`].
+    fn put_secret(&mut self, secret: &NewSecret<'_>) -> Answer<SecretRow>;
+
+    /// A secret with its sealed value.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn secret(&mut self, name: &str) -> Answer<Option<(SecretRow, Sealed)>>;
+
+    /// Secrets by name, without values.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn secrets(&mut self, after: &str, limit: usize) -> Answer<Vec<SecretRow>>;
+
+    /// Removes a secret; returns whether there was one.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn remove_secret(&mut self, name: &str, audit: &NewAudit<'_>, now_ms: i64) -> Answer<bool>;
+
+    // --- Terraform states ---------------------------------------------------------------------
+
+    /// States by name.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn states(&mut self, after: &str, limit: usize) -> Answer<Vec<StateRow>>;
+
+    /// A state: its newest version and its lock. A state that is only locked has version `None`.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn state(&mut self, name: &str) -> Answer<Option<StateRow>>;
+
+    /// Versions of a state, the newest first, those before `before`.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn state_versions(
+        &mut self,
+        name: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Answer<Vec<StateVersionRow>>;
+
+    /// What a version of a state holds, sealed.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn state_content(
+        &mut self,
+        name: &str,
+        version: u64,
+    ) -> Answer<Option<(StateVersionRow, Sealed)>>;
+
+    /// Writes the next version of a state. The same content at the same serial again is the version
+    /// that is there.
+    ///
+    /// # Errors
+    /// [`ControlError::StateLocked`] when another holds its lock, [`ControlError::StateNotLocked`]
+    /// when a lock is named that is not held, [`ControlError::Lineage`], [`ControlError::Serial`],
+    /// [`ControlError::TooLarge`], [`ControlError::Store`].
+    fn write_state(&mut self, state: &NewState<'_>) -> Answer<StateVersionRow>;
+
+    /// Empties a state: it has no version any more, but what it had stays to be restored, and its
+    /// versions go on counting. Returns whether there was one.
+    ///
+    /// # Errors
+    /// [`ControlError::StateLocked`], [`ControlError::StateNotLocked`], [`ControlError::Store`].
+    fn remove_state(
+        &mut self,
+        name: &str,
+        lock_id: Option<&str>,
+        audit: &NewAudit<'_>,
+        now_ms: i64,
+    ) -> Answer<bool>;
+
+    /// Locks a state, which need not exist. The same lock again is no error.
+    ///
+    /// # Errors
+    /// [`ControlError::StateLocked`] with the holder, [`ControlError::Store`].
+    fn lock_state(&mut self, name: &str, lock: &StateLock, audit: &NewAudit<'_>) -> Answer<()>;
+
+    /// Unlocks a state: the lock of this id, or whichever is held when `None` (by force). Returns
+    /// the lock that was held; `None` when there was none.
+    ///
+    /// # Errors
+    /// [`ControlError::StateLocked`] when another lock than the named one is held,
+    /// [`ControlError::Store`].
+    fn unlock_state(
+        &mut self,
+        name: &str,
+        lock_id: Option<&str>,
+        audit: &NewAudit<'_>,
+        now_ms: i64,
+    ) -> Answer<Option<StateLock>>;
+
+    // --- keys ---------------------------------------------------------------------------------
+
+    /// Wraps the data keys of at most `limit` secrets and states anew that another key than `to`
+    /// wraps, by what `rewrap` makes of each; contents are not touched. Returns how many; call it
+    /// until that is 0.
+    ///
+    /// # Errors
+    /// What `rewrap` says, or [`ControlError::Store`]; what was wrapped before stays so.
+    fn rewrap(
+        &mut self,
+        to: &str,
+        limit: usize,
+        rewrap: &mut dyn FnMut(&Sealed) -> Answer<Sealed>,
+    ) -> Answer<u64>;
+}
