@@ -1,4 +1,4 @@
-//! The little that the ledger asks of a database, so that its statements are written once.
+//! The little that we ask of a database, so that its statements are written once.
 
 use crate::StoreError;
 
@@ -11,6 +11,8 @@ pub enum Value {
     Int(i64),
     /// A text (`TEXT`).
     Text(String),
+    /// Bytes ([`Database::BYTES`]).
+    Bytes(Vec<u8>),
 }
 
 impl Value {
@@ -42,6 +44,24 @@ impl Value {
     }
 }
 
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Value::Text(text)
+    }
+}
+
+impl From<&[u8]> for Value {
+    fn from(bytes: &[u8]) -> Self {
+        Value::Bytes(bytes.to_vec())
+    }
+}
+
+impl From<Option<&str>> for Value {
+    fn from(text: Option<&str>) -> Self {
+        text.map_or(Value::Null, Value::from)
+    }
+}
+
 impl From<i64> for Value {
     fn from(number: i64) -> Self {
         Value::Int(number)
@@ -64,6 +84,8 @@ impl From<Option<i64>> for Value {
 pub trait Database: Send {
     /// How a column is declared that counts rows by itself.
     const SEQUENCE: &'static str;
+    /// How a column of bytes is declared.
+    const BYTES: &'static str;
     /// Opens a transaction that will write.
     const BEGIN: &'static str;
 
@@ -91,12 +113,15 @@ pub trait Database: Send {
 /// # Errors
 /// What `work` or the commit failed with. After an unreachable commit it is not known whether it
 /// took effect, which is why every write here may be repeated.
-pub fn transaction<D: Database, T>(
+pub fn transaction<D: Database, T, E: From<StoreError>>(
     database: &mut D,
-    work: impl FnOnce(&mut D) -> Result<T, StoreError>,
-) -> Result<T, StoreError> {
+    work: impl FnOnce(&mut D) -> Result<T, E>,
+) -> Result<T, E> {
     database.script(D::BEGIN)?;
-    let result = work(database).and_then(|done| database.script("COMMIT").map(|()| done));
+    let result = work(database).and_then(|done| {
+        database.script("COMMIT")?;
+        Ok(done)
+    });
     if result.is_err() {
         // The connection may be gone; the transaction is then, too.
         let _ = database.script("ROLLBACK");

@@ -104,12 +104,15 @@ impl ToSql for Value {
             Value::Null => Ok(IsNull::Yes),
             Value::Int(number) => number.to_sql(kind, out),
             Value::Text(text) => text.to_sql(kind, out),
+            Value::Bytes(bytes) => bytes.to_sql(kind, out),
         }
     }
 
-    // Columns are BIGINT and TEXT only; the server checks the rest.
+    // Columns are BIGINT, TEXT and BYTEA only; the server checks the rest.
     fn accepts(kind: &Type) -> bool {
-        <i64 as ToSql>::accepts(kind) || <String as ToSql>::accepts(kind)
+        <i64 as ToSql>::accepts(kind)
+            || <String as ToSql>::accepts(kind)
+            || <Vec<u8> as ToSql>::accepts(kind)
     }
 
     to_sql_checked!();
@@ -117,6 +120,7 @@ impl ToSql for Value {
 
 impl Database for Postgres {
     const SEQUENCE: &'static str = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY";
+    const BYTES: &'static str = "BYTEA";
     const BEGIN: &'static str = "BEGIN";
 
     fn script(&mut self, sql: &str) -> Result<(), StoreError> {
@@ -141,6 +145,9 @@ impl Database for Postgres {
                 .map(|index| {
                     Ok(match *row.columns()[index].type_() {
                         Type::INT8 => row.try_get::<_, Option<i64>>(index)?.into(),
+                        Type::BYTEA => row
+                            .try_get::<_, Option<Vec<u8>>>(index)?
+                            .map_or(Value::Null, Value::Bytes),
                         _ => row
                             .try_get::<_, Option<String>>(index)?
                             .map_or(Value::Null, Value::Text),

@@ -109,12 +109,14 @@ impl ToSql for Value {
             Value::Null => ValueRef::Null,
             Value::Int(number) => ValueRef::Integer(*number),
             Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Bytes(bytes) => ValueRef::Blob(bytes),
         }))
     }
 }
 
 impl Database for Sqlite {
     const SEQUENCE: &'static str = "INTEGER PRIMARY KEY AUTOINCREMENT";
+    const BYTES: &'static str = "BLOB";
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
 
     fn script(&mut self, sql: &str) -> Result<(), StoreError> {
@@ -136,6 +138,7 @@ impl Database for Sqlite {
                 Ok(match row.get_ref(index)? {
                     ValueRef::Integer(number) => Value::Int(number),
                     ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+                    ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec()),
                     _ => Value::Null,
                 })
             };

@@ -8,6 +8,7 @@ use crate::health::{self, HealthOptions};
 use crate::keys::{self, KeysCommand};
 use crate::reference::{self, CompletionsOptions, ExplainOptions, VersionOptions};
 use crate::run::{self, RunOptions};
+use crate::terraform::{self, ProviderOptions};
 use crate::usage::{self, UsageCommand};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Keys(KeysCommand),
     /// Show what calls to models cost, from the ledger of a configuration's store.
     Usage(Box<UsageCommand>),
+    /// Serve Terraform, which starts this by a link named `terraform-provider-tidegate`.
+    TerraformProvider(ProviderOptions),
     /// Print what this binary is.
     Version(VersionOptions),
     /// Print completions for a shell.
@@ -67,6 +70,7 @@ impl Command {
             Command::Explain(options) => reference::explain(&options),
             Command::Keys(KeysCommand::New(options)) => keys::new(&options),
             Command::Usage(command) => usage::usage(&command),
+            Command::TerraformProvider(options) => terraform::provider(&options),
             Command::Version(options) => reference::version(&options),
             Command::Completions(options) => reference::completions(&options),
         }

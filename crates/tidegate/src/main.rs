@@ -17,6 +17,7 @@ mod log;
 mod output;
 mod reference;
 mod run;
+mod terraform;
 mod usage;
 mod watch;
 
@@ -29,7 +30,8 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::Mimalloc = allocator::Mimalloc;
 
 fn main() -> ExitCode {
-    Cli::parse().command.run().unwrap_or_else(|error| {
+    let result = terraform::as_plugin().unwrap_or_else(|| Cli::parse().command.run());
+    result.unwrap_or_else(|error| {
         output::tell(&error);
         ExitCode::FAILURE
     })

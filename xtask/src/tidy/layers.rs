@@ -14,6 +14,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("gate-policies", 2),
     ("gate-proxy", 2),
     ("gate-admin", 3),
+    ("gate-terraform", 3),
     ("tidegate", 4),
 ];
 

@@ -235,6 +235,19 @@ impl Client {
         self.post(&of(environment, "/revisions"), seen, input)
     }
 
+    /// What would become of a document, without its effect on recorded traffic.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn dry_run(
+        &self,
+        environment: &str,
+        input: &DocumentInput,
+    ) -> Result<Applied, ClientError> {
+        let path = of(environment, "/revisions?dry_run=true");
+        self.post(&path, Seen::Any, input)
+    }
+
     /// The newest revisions, at most `limit` (up to 1,000).
     ///
     /// # Errors

@@ -1,5 +1,10 @@
 //! The audit log: who did what to what, and with which outcome, as a chain of hashes.
 
+use super::Answer;
+use super::row::{Row, before, clean, hexadecimal, limit, number, row, rows};
+use crate::StoreError;
+use crate::database::Database;
+use aws_lc_rs::digest::{Context, SHA256};
 use serde::Serialize;
 
 /// A line to write.
@@ -64,4 +69,185 @@ pub struct AuditBreak {
     pub sequence: u64,
     /// What is wrong with it.
     pub problem: &'static str,
+}
+
+/// The row of `head` that counts lines and that every writer of the control plane waits for.
+const WAIT: &str = "UPDATE head SET number = number WHERE name = 'audit'";
+const COLUMNS: &str =
+    "sequence, at_ms, actor, role, action, subject, outcome, detail, previous_hash, hash";
+/// Most bytes of a word, and of the detail.
+const WORD_MAX: usize = 1 << 10;
+const DETAIL_MAX: usize = 64 << 10;
+/// Lines that the walk reads at once.
+const WALK: usize = 500;
+
+/// Waits until nobody else writes; until this transaction ends, nobody else does. Taken first by
+/// every writer, so that none waits for another in a circle.
+pub(super) fn wait_for_writers<D: Database>(database: &mut D) -> Answer<()> {
+    match database.execute(WAIT, &[])? {
+        1 => Ok(()),
+        _ => Err(StoreError::Broken("the audit log has no head".into()).into()),
+    }
+}
+
+/// Writes a line, within the transaction of what it is about.
+pub(super) fn append<D: Database>(
+    database: &mut D,
+    line: &NewAudit<'_>,
+    now_ms: i64,
+) -> Answer<u64> {
+    wait_for_writers(database)?;
+    let (last, previous_hash) = head(database)?;
+    let mut row = AuditRow {
+        sequence: last + 1,
+        at_ms: now_ms,
+        actor: clean(line.actor, WORD_MAX),
+        role: clean(line.role, WORD_MAX),
+        action: clean(line.action, WORD_MAX),
+        subject: clean(line.subject, WORD_MAX),
+        outcome: clean(line.outcome, WORD_MAX),
+        detail: clean(line.detail, DETAIL_MAX),
+        previous_hash,
+        hash: String::new(),
+    };
+    row.hash = row.chained();
+    let sequence = row.sequence;
+    database.execute(
+        "UPDATE head SET number = $1, hash = $2 WHERE name = 'audit'",
+        &[number(sequence), row.hash.as_str().into()],
+    )?;
+    database.execute(
+        "INSERT INTO audit (sequence, at_ms, actor, role, action, subject, outcome, detail,
+         previous_hash, hash) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        &[
+            number(sequence),
+            now_ms.into(),
+            row.actor.into(),
+            row.role.into(),
+            row.action.into(),
+            row.subject.into(),
+            row.outcome.into(),
+            row.detail.into(),
+            row.previous_hash.into(),
+            row.hash.into(),
+        ],
+    )?;
+    Ok(sequence)
+}
+
+/// The number and the hash of the newest line.
+fn head<D: Database>(database: &mut D) -> Answer<(u64, String)> {
+    let sql = "SELECT number, hash FROM head WHERE name = 'audit'";
+    let found = row(database, sql, &[], |row| Ok((row.number(), row.text())))?;
+    Ok(found.ok_or_else(|| StoreError::Broken("the audit log has no head".into()))?)
+}
+
+impl AuditRow {
+    fn read(row: &mut Row) -> Result<Self, StoreError> {
+        Ok(Self {
+            sequence: row.number(),
+            at_ms: row.time(),
+            actor: row.text(),
+            role: row.text(),
+            action: row.text(),
+            subject: row.text(),
+            outcome: row.text(),
+            detail: row.text(),
+            previous_hash: row.text(),
+            hash: row.text(),
+        })
+    }
+
+    /// The hash that belongs to this line.
+    fn chained(&self) -> String {
+        let mut hash = Context::new(&SHA256);
+        let (sequence, at) = (self.sequence.to_string(), self.at_ms.to_string());
+        let fields = [
+            &self.previous_hash,
+            &sequence,
+            &at,
+            &self.actor,
+            &self.role,
+            &self.action,
+            &self.subject,
+            &self.outcome,
+            &self.detail,
+        ];
+        for field in fields {
+            hash.update(&(field.len() as u64).to_be_bytes());
+            hash.update(field.as_bytes());
+        }
+        hexadecimal(hash.finish().as_ref())
+    }
+}
+
+pub(super) fn lines<D: Database>(
+    database: &mut D,
+    from: Option<u64>,
+    count: usize,
+) -> Answer<Vec<AuditRow>> {
+    let sql =
+        format!("SELECT {COLUMNS} FROM audit WHERE sequence < $1 ORDER BY sequence DESC LIMIT $2");
+    rows(
+        database,
+        &sql,
+        &[before(from), limit(count)],
+        AuditRow::read,
+    )
+}
+
+/// Walks all lines. Others may write meanwhile: there are then at least as many lines as the head
+/// counted before, and at most as many as it counts afterwards.
+pub(super) fn verify<D: Database>(database: &mut D) -> Answer<AuditCheck> {
+    let sql = format!("SELECT {COLUMNS} FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2");
+    let (before, _) = head(database)?;
+    let mut check = AuditCheck {
+        lines: 0,
+        head: "0".repeat(64),
+        broken: None,
+    };
+    loop {
+        let from = [number(check.lines), limit(WALK)];
+        let found = rows(database, &sql, &from, AuditRow::read)?;
+        let is_last = found.len() < WALK;
+        for line in found {
+            if let Some(problem) = check.problem(&line) {
+                return Ok(check.broken_at(1, problem));
+            }
+            check.lines = line.sequence;
+            check.head = line.hash;
+        }
+        if is_last {
+            break;
+        }
+    }
+    let (after, hash) = head(database)?;
+    Ok(match () {
+        () if check.lines < before => check.broken_at(1, "it is not there"),
+        () if check.lines > after => check.broken_at(0, "it is beyond the last that was written"),
+        () if check.lines == after && check.head != hash => {
+            check.broken_at(0, "it is not the one that was written last")
+        }
+        () => check,
+    })
+}
+
+impl AuditCheck {
+    /// What is wrong with the line that follows those looked at.
+    fn problem(&self, line: &AuditRow) -> Option<&'static str> {
+        match () {
+            () if line.sequence != self.lines + 1 => Some("it is not there"),
+            () if line.previous_hash != self.head => Some("it does not follow the line before it"),
+            () if line.hash != line.chained() => Some("it is not as it was written"),
+            () => None,
+        }
+    }
+
+    fn broken_at(mut self, after: u64, problem: &'static str) -> Self {
+        self.broken = Some(AuditBreak {
+            sequence: self.lines + after,
+            problem,
+        });
+        self
+    }
 }

@@ -1,8 +1,8 @@
 //! The durable state of the control plane: what is configured where, who changed it, and how
 //! changes fare.
 //!
-//! [`ControlStore`] is what the admin API and the process ask; one implementation answers it over
-//! SQLite and PostgreSQL alike. Every change of an environment is one transaction of its documents,
+//! [`ControlStore`] is what the admin API and the process ask; [`SqlControl`] answers it over SQLite
+//! and PostgreSQL alike. Every change of an environment is one transaction of its documents,
 //! its revision, its pointers, its rollout, its history and its line in the audit log, so that a
 //! crash leaves all of it or nothing. What documents mean, who may do what and how secrets are used
 //! is not known here. Words are those of the control plane's API; times are UNIX milliseconds.
@@ -11,11 +11,13 @@ mod audit;
 mod environment;
 mod error;
 mod fleet;
-mod page;
 mod revision;
+mod rewrap;
 mod rollout;
+mod row;
 mod seal;
 mod secret;
+mod sql;
 mod state;
 
 pub use audit::{AuditBreak, AuditCheck, AuditRow, NewAudit};
@@ -24,12 +26,15 @@ pub use environment::{
 };
 pub use error::ControlError;
 pub use fleet::{AckRow, Lease};
-pub use page::PAGE_MAX;
 pub use revision::{Cause, DOCUMENT_MAX, NewRevision, RevisionQuery, RevisionRow};
 pub use rollout::{EvidenceRow, NewRollout, RolloutRow, RolloutSave};
-pub use seal::Sealed;
+pub use seal::{Keyring, Sealed, VALUE_MAX, WrappedKey, secret_context, state_context};
 pub use secret::{NewSecret, SECRET_MAX, SecretRow};
+pub use sql::SqlControl;
 pub use state::{NewState, STATE_MAX, StateLock, StateRow, StateVersionRow};
+
+/// Most rows of one page; a higher limit counts as this one.
+pub const PAGE_MAX: usize = 1_000;
 
 /// What every question here is answered with.
 pub type Answer<T> = Result<T, ControlError>;
@@ -325,6 +330,6 @@ pub trait ControlStore: Send {
         &mut self,
         to: &str,
         limit: usize,
-        rewrap: &mut dyn FnMut(&Sealed) -> Answer<Sealed>,
+        rewrap: &mut dyn FnMut(&WrappedKey) -> Answer<WrappedKey>,
     ) -> Answer<u64>;
 }

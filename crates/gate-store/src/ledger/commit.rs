@@ -49,7 +49,7 @@ impl<D: Database> SqlStore<D> {
             };
             let lost = was_lost | (!ledger.lives()? && registered);
             let granted = ledger.commit(batch, lost)?;
-            Ok((granted, lost))
+            Ok::<_, StoreError>((granted, lost))
         })?;
         (self.was_lost, self.registered) = (lost, true);
         Ok(granted)

@@ -1,6 +1,6 @@
 //! A process that is killed: what it had settled is there, what it had open is charged.
 
-use crate::support::{Place, facts, settlement, spec};
+use crate::support::{Place, Scratch, facts, settlement, spec};
 use gate_kit::clock::Clock;
 use gate_model::units::Money;
 use gate_store::Account;
@@ -80,7 +80,7 @@ fn no_spending_is_lost_when_a_process_is_killed() {
     child.wait().unwrap();
     assert!(told >= 5_000, "the process ended by itself at {told}");
     let heir = open(&path);
-    let place = Place::Sqlite(folder);
+    let place = Place::Sqlite(Scratch::Own(folder));
     let mut store = place.store("reader");
     let balance = (0..100).find_map(|_| {
         std::thread::sleep(std::time::Duration::from_millis(50));
@@ -117,7 +117,7 @@ const SHARED_SLICE: i64 = SHARED / 128;
 fn address(place: &Place) -> String {
     match place {
         Place::Sqlite(folder) => folder.path().join("ledger.db").display().to_string(),
-        Place::Postgres(address) => format!("postgres {address}"),
+        Place::Postgres(_) => place.name(),
     }
 }
 

@@ -4,31 +4,85 @@ use gate_kit::clock::Clock;
 use gate_model::resources::BudgetPeriod;
 use gate_model::units::Money;
 use gate_store::books::{BudgetSpec, Settlement, Unit};
+use gate_store::control::SqlControl;
 use gate_store::ledger::{Charge, Entry, Facts, HoldRow, LeaseRequest, Tokens};
 use gate_store::postgres::Postgres;
+use gate_store::schema::{Form, bring};
 use gate_store::sqlite::Sqlite;
-use gate_store::{Books, BooksOptions, Instance, SqlStore, Store, StoreError};
+use gate_store::{
+    Books, BooksOptions, ControlStore, Database, Instance, SqlStore, Store, StoreError,
+};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
+/// A folder, and whether it goes with this process.
+pub(crate) enum Scratch {
+    Own(tempfile::TempDir),
+    Borrowed(PathBuf),
+}
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        Self::Own(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        match self {
+            Self::Own(folder) => folder.path(),
+            Self::Borrowed(path) => path,
+        }
+    }
+}
+
 /// A place where stores can be opened.
 pub(crate) enum Place {
-    Sqlite(tempfile::TempDir),
+    Sqlite(Scratch),
     Postgres(String),
 }
 
 impl Place {
     /// One of each kind; PostgreSQL only where it is installed.
     pub(crate) fn all() -> Vec<Self> {
-        let mut places = vec![Self::Sqlite(tempfile::tempdir().unwrap())];
+        let mut places = vec![Self::Sqlite(Scratch::new())];
         match server() {
             Some(server) => places.push(Self::Postgres(server.database())),
             None => eprintln!("skipped: PostgreSQL is not installed (initdb, postgres)"),
         }
         places
+    }
+
+    /// A place by its name, which another process gave.
+    pub(crate) fn at(name: &str) -> Self {
+        match name.strip_prefix("postgres ") {
+            Some(address) => Self::Postgres(address.to_owned()),
+            None => Self::Sqlite(Scratch::Borrowed(name.into())),
+        }
+    }
+
+    /// Its name, for another process.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::Sqlite(folder) => folder.path().display().to_string(),
+            Self::Postgres(address) => format!("postgres {address}"),
+        }
+    }
+
+    /// Waits until nobody else is connected: a server goes on for a moment with what a process that
+    /// was killed had asked for.
+    pub(crate) fn wait_for_others(&self) {
+        let others = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database()
+                      AND pid <> pg_backend_pid() AND backend_type = 'client backend'";
+        let are_gone = || matches!(self, Self::Sqlite(_)) || self.number(others).unwrap() == 0;
+        for _ in 0..1_000 {
+            if are_gone() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        panic!("somebody is still connected");
     }
 
     pub(crate) fn open(&self, instance: Instance) -> Result<Box<dyn Store>, StoreError> {
@@ -41,6 +95,46 @@ impl Place {
                 Box::new(SqlStore::open(Postgres::connect(address)?, instance)?)
             }
         })
+    }
+
+    /// What the control plane keeps, on a connection of its own.
+    pub(crate) fn control(&self) -> Box<dyn ControlStore> {
+        match self {
+            Self::Sqlite(folder) => {
+                let database = Sqlite::open(&folder.path().join("ledger.db")).unwrap();
+                Box::new(SqlControl::open(database).unwrap())
+            }
+            Self::Postgres(address) => {
+                Box::new(SqlControl::open(Postgres::connect(address).unwrap()).unwrap())
+            }
+        }
+    }
+
+    /// Brings the tables through forms, as a gateway does that knows these.
+    pub(crate) fn bring(&self, forms: &[Form]) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(folder) => {
+                bring(&mut Sqlite::open(&folder.path().join("ledger.db"))?, forms)
+            }
+            Self::Postgres(address) => bring(&mut Postgres::connect(address)?, forms),
+        }
+    }
+
+    /// Asks for one number behind the stores' backs.
+    pub(crate) fn number(&self, sql: &str) -> Result<i64, StoreError> {
+        let rows = match self {
+            Self::Sqlite(folder) => Sqlite::open(&folder.path().join("ledger.db"))?.query(sql, &[]),
+            Self::Postgres(address) => Postgres::connect(address)?.query(sql, &[]),
+        };
+        Ok(rows?[0][0].int())
+    }
+
+    /// Runs statements behind the stores' backs.
+    pub(crate) fn script(&self, sql: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Sqlite(folder) => Sqlite::open(&folder.path().join("ledger.db"))?.script(sql),
+            Self::Postgres(address) => Postgres::connect(address)?.script(sql),
+        }
     }
 
     pub(crate) fn store(&self, name: &str) -> Box<dyn Store> {
@@ -280,7 +374,6 @@ impl Server {
 
     /// A new database.
     fn database(&self) -> String {
-        use gate_store::Database;
         let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
         let mut connection = Postgres::connect(&self.address("postgres")).unwrap();
         connection

@@ -1,4 +1,8 @@
-//! Terraform states: immutable versions, a lock, and the checks that keep two writers apart.
+//! Terraform states: immutable versions, a lock, and the checks that keep two writers apart. They are
+//! read in [`read`] and written in [`write`].
+
+pub(super) mod read;
+pub(super) mod write;
 
 use super::{NewAudit, Sealed};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,8 @@
-//! Environments: pointers to revisions, changed by comparing and setting their generation.
+//! Environments: pointers to revisions, changed by comparing and setting their generation. They are
+//! read in [`read`] and changed in [`write`].
+
+pub(super) mod read;
+pub(super) mod write;
 
 use super::{Lease, NewAudit, NewRevision, NewRollout, RevisionRow};
 use serde::{Deserialize, Serialize};

@@ -1,0 +1,253 @@
+// What the admin API says, as far as the console reads it. The committed description is
+// docs/reference/openapi.json; a test compares the names used here with it.
+
+export type Json = null | boolean | number | string | Json[] | { [name: string]: Json };
+export type JsonObject = { [name: string]: Json };
+
+/** A set of resources: kind, name, content. */
+export type Document = Record<string, Record<string, Json>>;
+
+export interface Page<T> { items: T[]; next?: string | null }
+
+export interface Me {
+  actor: string;
+  role: "viewer" | "operator" | "admin";
+  authentication: "none" | "key" | "session" | "oidc";
+  environments?: string[] | null;
+  teams?: string[] | null;
+  /** Whether an identity provider is configured. */
+  oidc?: boolean;
+  version?: string;
+  /** The environment that this gateway follows; none when a file rules. */
+  environment?: string | null;
+}
+
+export interface Finding {
+  code: string;
+  severity: "error" | "warning" | "info";
+  path: string;
+  message: string;
+  expected?: string | null;
+  help?: string | null;
+}
+
+export interface FieldChange { path: string; before?: Json; after?: Json }
+
+export interface ResourceChange {
+  kind: string;
+  name: string;
+  action: "create" | "update" | "delete";
+  fields: FieldChange[];
+}
+
+export interface Example { record: string; request: string; before: string; after: string }
+
+export interface EffectChange {
+  what: "route" | "version" | "verdict" | "provider" | "cost";
+  count: number;
+  share: number;
+  examples: Example[];
+}
+
+export interface Effect {
+  records: number;
+  from?: string | null;
+  to?: string | null;
+  changed: EffectChange[];
+  unknown: { count: number; share: number; reads: string[] };
+  unchanged: number;
+}
+
+export interface Plan {
+  base?: number | null;
+  digest: string;
+  changes: ResourceChange[];
+  findings: Finding[];
+  effect?: Effect | null;
+  verdict: "allowed" | "forbidden";
+}
+
+export interface PlanSummary { created: number; updated: number; deleted: number; findings: number }
+
+export interface Revision {
+  number: number;
+  digest: string;
+  parent?: number | null;
+  environment: string;
+  author: string;
+  cause: "apply" | "edit" | "rollback" | "promote" | "auto_rollback" | "revert" | "rotate";
+  message: string;
+  source_commit?: string | null;
+  created: string;
+  plan?: PlanSummary | null;
+  checks: Record<string, string>;
+}
+
+export interface RevisionDocument { revision: Revision; document: Document; managers: Record<string, string> }
+
+export interface Diff { from: number; to: number; changes: ResourceChange[] }
+
+export interface Applied { revision?: Revision | null; plan: Plan; environment: Environment; rollout?: string | null }
+
+export interface Environment {
+  name: string;
+  generation: number;
+  revision?: number | null;
+  stable?: number | null;
+  confirm_until?: string | null;
+  candidate?: { revision: number; rollout: string } | null;
+  variables: Record<string, string>;
+  lock?: { holder: string; reason: string; since: string } | null;
+  promotes_to?: string | null;
+}
+
+export interface Resource { kind: string; name: string; manager: string; resource: Json }
+
+export interface Ack {
+  instance: string;
+  environment: string;
+  revision: number;
+  digest: string;
+  state: "applied" | "refused";
+  reason?: string | null;
+  at: string;
+}
+
+export interface Evidence {
+  slice: string;
+  signal: string;
+  control: { total: number; bad: number };
+  candidate: { total: number; bad: number };
+  e_value: number;
+}
+
+export interface Rollout {
+  id: string;
+  environment: string;
+  candidate: number;
+  control: number;
+  state: "running" | "held" | "promoted" | "rolled_back";
+  share: number;
+  step: number;
+  started: string;
+  updated?: string | null;
+  evidence: Evidence[];
+  reason: string;
+  /** The name of its `rollouts` resource, or `inline`. */
+  strategy: string;
+  settings: Json;
+}
+
+export interface AuditEntry {
+  sequence: number;
+  at: string;
+  actor: string;
+  role: string;
+  action: string;
+  subject: string;
+  outcome: "done" | "refused" | "failed";
+  detail: string;
+  previous_hash: string;
+  hash: string;
+}
+
+export interface AuditVerification { intact: boolean; entries: number; broken_at?: number | null; head?: string | null }
+
+export interface Quantiles { p50: number; p90: number; p99: number }
+
+export interface Rates {
+  requests: number;
+  per_second: number;
+  errors: number;
+  error_share: number;
+  latency_ms: Quantiles;
+  first_token_ms: Quantiles;
+  tokens_in: number;
+  tokens_out: number;
+  /** US dollars as decimal text. */
+  cost: string;
+}
+
+export interface LivePoint { at: string; seconds: number; rates: Rates }
+
+export interface Live {
+  at: string;
+  window_s: number;
+  total: Rates;
+  series: LivePoint[];
+  routes: Record<string, Rates>;
+  models: Record<string, Rates>;
+  providers: Record<string, Rates>;
+  consumers: Record<string, Rates>;
+  revisions: Record<string, Rates>;
+}
+
+export interface ProviderHealth {
+  name: string;
+  kind: string;
+  vendor: string;
+  state: "unknown" | "healthy" | "degraded" | "down";
+  available: number;
+  endpoints: number;
+  last_error?: string | null;
+  rates: Rates;
+}
+
+export interface RecordSummary {
+  id: string;
+  at: string;
+  method: string;
+  host: string;
+  path: string;
+  route?: string | null;
+  consumer?: string | null;
+  team?: string | null;
+  model?: string | null;
+  provider?: string | null;
+  status: number;
+  fault?: string | null;
+  duration_ms: number;
+  revision?: number | null;
+  arm?: string | null;
+  trace?: string | null;
+  tokens_in?: number | null;
+  tokens_out?: number | null;
+  cost?: string | null;
+}
+
+export interface Moment { at_ms: number; what: string; detail: string }
+
+export interface Attempt { target: string; at_ms: number; duration_ms: number; status?: number | null; fault?: string | null }
+
+export interface RecordDetail { record: RecordSummary; timeline: Moment[]; attempts: Attempt[]; more: JsonObject }
+
+export interface UsageRow {
+  day: string;
+  consumer?: string | null;
+  team?: string | null;
+  provider?: string | null;
+  model?: string | null;
+  calls: number;
+  tokens_in: number;
+  tokens_out: number;
+  cost: string;
+}
+
+export interface BudgetState {
+  name: string;
+  of?: string | null;
+  period: string;
+  unit: string;
+  limit: string;
+  spent: string;
+  reserved: string;
+  share: number;
+}
+
+export interface PlaygroundReply {
+  status: number;
+  headers: Record<string, string>;
+  body: string;
+  cut: boolean;
+  duration_ms: number;
+}

@@ -1,0 +1,126 @@
+// Lines over time or over steps, drawn by uPlot in the theme's colours. A chart says in words what
+// it shows, and its last values stand in the legend as text.
+
+import { useEffect, useRef } from "preact/hooks";
+import uPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import { useSession } from "../session";
+
+/** One line. */
+export interface Series {
+  label: string;
+  values: (number | null)[];
+  /** A class of the style sheet that gives the colour: `s1` to `s5`, `sbad`. */
+  tone: string;
+  /** Whether the area below is filled. */
+  filled?: boolean;
+  dashed?: boolean;
+}
+
+interface Props {
+  title: string;
+  /** Seconds since 1970, or plain numbers where `plain`. */
+  x: number[];
+  series: Series[];
+  format: (value: number | null | undefined) => string;
+  height?: number;
+  plain?: boolean;
+  /** Upper end of the scale at least. */
+  least?: number;
+  logarithmic?: boolean;
+}
+
+function colour(box: HTMLElement, value: string): string {
+  const probe = document.createElement("i");
+  if (value.startsWith("--")) probe.style.color = `var(${value})`;
+  else probe.className = value;
+  box.append(probe);
+  const found = getComputedStyle(probe).color;
+  probe.remove();
+  return found;
+}
+
+/** Powers of ten within a scale. */
+function tens(_: uPlot, __: number, low: number, high: number): number[] {
+  const from = Math.ceil(Math.log10(Math.max(low, 1e-6)));
+  return Array.from({ length: Math.max(0, Math.floor(Math.log10(high)) - from + 1) }, (_, at) => 10 ** (from + at));
+}
+
+function faded(colour: string): string {
+  return `color-mix(in srgb, ${colour} 14%, transparent)`;
+}
+
+function options(box: HTMLElement, props: Props, zone: string | undefined): uPlot.Options {
+  const text = colour(box, "--muted");
+  const line = colour(box, "--line");
+  const axis = { stroke: text, grid: { stroke: line, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+  const height = props.height ?? 176;
+  return {
+    width: box.clientWidth || 300,
+    height,
+    ...(zone ? { tzDate: (at: number) => uPlot.tzDate(new Date(at * 1000), zone) } : {}),
+    cursor: { points: { size: 6 }, drag: { x: false, y: false } },
+    legend: { show: false },
+    padding: [8, 8, 0, 0],
+    scales: {
+      x: { time: !props.plain },
+      y: props.logarithmic
+        ? { distr: 3, range: (_: uPlot, low: number, high: number) => [Math.min(low, 0.1), Math.max(high * 2, props.least ?? 1)] }
+        : { range: (_: uPlot, __: number, high: number) => [0, Math.max(high * 1.12, props.least ?? 0) || 1] },
+    },
+    axes: [
+      { ...axis, space: 64, size: 30, ...(props.plain ? {} : { values: "{HH}:{mm}:{ss}" as unknown as uPlot.Axis.Values }) },
+      { ...axis, size: 62, ...(props.logarithmic ? { splits: tens } : {}), values: (_: uPlot, ticks: number[]) => ticks.map((tick) => (tick == null ? "" : props.format(tick))) },
+    ],
+    series: [
+      {},
+      ...props.series.map((series) => {
+        const stroke = colour(box, series.tone);
+        return {
+          label: series.label, stroke, width: 1.8, points: { show: props.x.length < 2 }, spanGaps: true,
+          ...(series.filled ? { fill: faded(stroke) } : {}), ...(series.dashed ? { dash: [5, 4] } : {}),
+        };
+      }),
+    ],
+  };
+}
+
+/** A chart with its legend. */
+export function Chart(props: Props) {
+  const box = useRef<HTMLDivElement>(null);
+  const plot = useRef<uPlot | null>(null);
+  const { shade, zone } = useSession();
+  const shape = props.series.map((series) => `${series.label}${series.tone}`).join();
+  const data = [props.x, ...props.series.map((series) => series.values)] as uPlot.AlignedData;
+  const latest = useRef({ props, data });
+  latest.current = { props, data };
+  useEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    const { props, data } = latest.current;
+    const made = new uPlot(options(element, props, zone), data, element);
+    plot.current = made;
+    const watch = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: props.height ?? 176 }));
+    watch.observe(element);
+    return () => {
+      watch.disconnect();
+      made.destroy();
+      plot.current = null;
+    };
+  }, [shape, shade, zone, props.logarithmic]);
+  useEffect(() => plot.current?.setData(data), [props.x, props.series]);
+  const last = (series: Series) => series.values.findLast((value) => value != null);
+  const words = props.series.map((series) => `${series.label} ${props.format(last(series))}`).join(", ");
+  return (
+    <figure class="chart stack">
+      <div class="plot" ref={box} role="img" aria-label={`${props.title}. Latest: ${words}`} />
+      <figcaption>
+        <ul class="legend">
+          {props.series.map((series) => (
+            <li key={series.label}><i class={series.tone} />{series.label} <b>{props.format(last(series))}</b></li>
+          ))}
+        </ul>
+      </figcaption>
+    </figure>
+  );
+}

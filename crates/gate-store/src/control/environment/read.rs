@@ -1,0 +1,121 @@
+//! Reading environments and their history.
+
+use super::{Candidate, EnvironmentRow, HistoryRow, Lock};
+use crate::StoreError;
+use crate::control::Answer;
+use crate::control::row::{Row, limit, number, row, rows};
+use crate::database::Database;
+
+const COLUMNS: &str = "name, generation, revision, stable, confirm_until_ms, candidate, rollout, \
+                       variables, lock_holder, lock_reason, lock_since_ms, promotes_to, \
+                       changed_ms, removed";
+
+/// An environment, and whether it was removed.
+fn read(row: &mut Row) -> Result<(EnvironmentRow, bool), StoreError> {
+    let name = row.text();
+    let environment = EnvironmentRow {
+        generation: row.number(),
+        revision: row.optional_number(),
+        stable: row.optional_number(),
+        confirm_until_ms: row.optional_time(),
+        candidate: candidate(row),
+        variables: serde_json::from_str(&row.text())
+            .map_err(|_| StoreError::Broken(format!("the variables of `{name}`")))?,
+        lock: lock(row),
+        promotes_to: row.optional_text(),
+        changed_ms: row.time(),
+        name,
+    };
+    Ok((environment, row.flag()))
+}
+
+fn candidate(row: &mut Row) -> Option<Candidate> {
+    let (revision, rollout) = (row.optional_number(), row.text());
+    revision.map(|revision| Candidate { revision, rollout })
+}
+
+fn lock(row: &mut Row) -> Option<Lock> {
+    let (holder, reason, since_ms) = (row.optional_text(), row.text(), row.time());
+    holder.map(|holder| Lock {
+        holder,
+        reason,
+        since_ms,
+    })
+}
+
+/// An environment, also one that was removed.
+pub(super) fn any<D: Database>(
+    database: &mut D,
+    name: &str,
+) -> Answer<Option<(EnvironmentRow, bool)>> {
+    let sql = format!("SELECT {COLUMNS} FROM environment WHERE name = $1");
+    row(database, &sql, &[name.into()], read)
+}
+
+pub(in crate::control) fn one<D: Database>(
+    database: &mut D,
+    name: &str,
+) -> Answer<Option<EnvironmentRow>> {
+    let found = any(database, name)?;
+    Ok(found.and_then(|(environment, removed)| (!removed).then_some(environment)))
+}
+
+pub(in crate::control) fn page<D: Database>(
+    database: &mut D,
+    after: &str,
+    count: usize,
+) -> Answer<Vec<EnvironmentRow>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM environment WHERE name > $1 AND removed = 0 ORDER BY name LIMIT $2"
+    );
+    let found = rows(database, &sql, &[after.into(), limit(count)], read)?;
+    Ok(found
+        .into_iter()
+        .map(|(environment, _)| environment)
+        .collect())
+}
+
+pub(in crate::control) fn generation<D: Database>(database: &mut D, name: &str) -> Answer<u64> {
+    let sql = "SELECT generation FROM environment WHERE name = $1 AND removed = 0";
+    Ok(row(database, sql, &[name.into()], |row| Ok(row.number()))?.unwrap_or(0))
+}
+
+pub(in crate::control) fn history<D: Database>(
+    database: &mut D,
+    name: &str,
+    after: u64,
+    count: usize,
+) -> Answer<Vec<HistoryRow>> {
+    let read = |row: &mut Row| {
+        Ok(HistoryRow {
+            generation: row.number(),
+            at_ms: row.time(),
+            actor: row.text(),
+            action: row.text(),
+            revision: row.optional_number(),
+            stable: row.optional_number(),
+            candidate: row.optional_number(),
+            removed: row.flag(),
+        })
+    };
+    rows(
+        database,
+        "SELECT generation, at_ms, actor, action, revision, stable, candidate, removed
+         FROM environment_history WHERE environment = $1 AND generation > $2
+         ORDER BY generation LIMIT $3",
+        &[name.into(), number(after), limit(count)],
+        read,
+    )
+}
+
+/// The revision that a change wrote before, if that change was made: `Some(None)` when it wrote none.
+pub(super) fn done<D: Database>(
+    database: &mut D,
+    name: &str,
+    id: &str,
+) -> Answer<Option<Option<u64>>> {
+    let sql = "SELECT written FROM environment_history WHERE environment = $1 AND change_id = $2";
+    row(database, sql, &[name.into(), id.into()], |row| {
+        Ok(row.optional_number())
+    })
+}

@@ -1,0 +1,208 @@
+//! The one implementation of [`ControlStore`], over whichever database: which question is answered
+//! where.
+
+use super::{
+    AckRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, EnvironmentRow,
+    EvidenceRow, HistoryRow, Lease, NewAudit, NewSecret, NewState, RevisionQuery, RevisionRow,
+    RolloutRow, RolloutSave, Sealed, SecretRow, StateLock, StateRow, StateVersionRow, WrappedKey,
+    audit, environment, fleet, revision, rewrap, rollout, secret, state,
+};
+use crate::StoreError;
+use crate::database::{Database, transaction};
+
+/// The control plane's state in a database, on a connection of its own.
+pub struct SqlControl<D> {
+    database: D,
+}
+
+impl<D: Database> SqlControl<D> {
+    /// The state in a database, whose tables are brought up to date.
+    ///
+    /// # Errors
+    /// What [`crate::schema::migrate`] says.
+    pub fn open(mut database: D) -> Result<Self, StoreError> {
+        crate::schema::migrate(&mut database)?;
+        Ok(Self { database })
+    }
+}
+
+impl<D: Database> ControlStore for SqlControl<D> {
+    fn environments(&mut self, after: &str, limit: usize) -> Answer<Vec<EnvironmentRow>> {
+        environment::read::page(&mut self.database, after, limit)
+    }
+
+    fn environment(&mut self, name: &str) -> Answer<Option<EnvironmentRow>> {
+        environment::read::one(&mut self.database, name)
+    }
+
+    fn generation(&mut self, name: &str) -> Answer<u64> {
+        environment::read::generation(&mut self.database, name)
+    }
+
+    fn change(&mut self, change: &Change<'_>) -> Answer<Changed> {
+        environment::write::change(&mut self.database, change)
+    }
+
+    fn remove_environment(
+        &mut self,
+        name: &str,
+        generation: u64,
+        audit: &NewAudit<'_>,
+        now_ms: i64,
+    ) -> Answer<()> {
+        environment::write::remove(&mut self.database, name, generation, audit, now_ms)
+    }
+
+    fn history(&mut self, name: &str, after: u64, limit: usize) -> Answer<Vec<HistoryRow>> {
+        environment::read::history(&mut self.database, name, after, limit)
+    }
+
+    fn revision(&mut self, number: u64) -> Answer<Option<RevisionRow>> {
+        revision::one(&mut self.database, number)
+    }
+
+    fn revisions(&mut self, query: &RevisionQuery<'_>) -> Answer<Vec<RevisionRow>> {
+        revision::page(&mut self.database, query)
+    }
+
+    fn document(&mut self, digest: &str) -> Answer<Option<String>> {
+        revision::document(&mut self.database, digest)
+    }
+
+    fn audit(&mut self, line: &NewAudit<'_>, now_ms: i64) -> Answer<u64> {
+        transaction(&mut self.database, |database| {
+            audit::append(database, line, now_ms)
+        })
+    }
+
+    fn audit_lines(&mut self, before: Option<u64>, limit: usize) -> Answer<Vec<AuditRow>> {
+        audit::lines(&mut self.database, before, limit)
+    }
+
+    fn verify_audit(&mut self) -> Answer<AuditCheck> {
+        audit::verify(&mut self.database)
+    }
+
+    fn acknowledge(&mut self, ack: &AckRow) -> Answer<()> {
+        fleet::acknowledge(&mut self.database, ack)
+    }
+
+    fn acks(&mut self, environment: &str, since_ms: i64) -> Answer<Vec<AckRow>> {
+        fleet::acks(&mut self.database, environment, since_ms)
+    }
+
+    fn forget_acks(&mut self, before_ms: i64) -> Answer<u64> {
+        fleet::forget(&mut self.database, before_ms)
+    }
+
+    fn take_lease(&mut self, name: &str, holder: &str, now_ms: i64, ttl_ms: i64) -> Answer<Lease> {
+        fleet::take(&mut self.database, name, holder, now_ms, ttl_ms)
+    }
+
+    fn give_lease(&mut self, lease: &Lease) -> Answer<()> {
+        fleet::give(&mut self.database, lease)
+    }
+
+    fn rollout(&mut self, id: &str) -> Answer<Option<RolloutRow>> {
+        rollout::one(&mut self.database, id)
+    }
+
+    fn rollouts(
+        &mut self,
+        environment: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Answer<Vec<RolloutRow>> {
+        rollout::page(&mut self.database, environment, before, limit)
+    }
+
+    fn save_rollout(&mut self, save: &RolloutSave<'_>) -> Answer<RolloutRow> {
+        rollout::save(&mut self.database, save)
+    }
+
+    fn report_evidence(&mut self, rows: &[EvidenceRow]) -> Answer<()> {
+        rollout::report(&mut self.database, rows)
+    }
+
+    fn evidence(&mut self, rollout: &str) -> Answer<Vec<EvidenceRow>> {
+        rollout::evidence(&mut self.database, rollout)
+    }
+
+    fn put_secret(&mut self, secret: &NewSecret<'_>) -> Answer<SecretRow> {
+        secret::put(&mut self.database, secret)
+    }
+
+    fn secret(&mut self, name: &str) -> Answer<Option<(SecretRow, Sealed)>> {
+        secret::one(&mut self.database, name)
+    }
+
+    fn secrets(&mut self, after: &str, limit: usize) -> Answer<Vec<SecretRow>> {
+        secret::page(&mut self.database, after, limit)
+    }
+
+    fn remove_secret(&mut self, name: &str, audit: &NewAudit<'_>, now_ms: i64) -> Answer<bool> {
+        secret::remove(&mut self.database, name, audit, now_ms)
+    }
+
+    fn states(&mut self, after: &str, limit: usize) -> Answer<Vec<StateRow>> {
+        state::read::page(&mut self.database, after, limit)
+    }
+
+    fn state(&mut self, name: &str) -> Answer<Option<StateRow>> {
+        state::read::one(&mut self.database, name)
+    }
+
+    fn state_versions(
+        &mut self,
+        name: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Answer<Vec<StateVersionRow>> {
+        state::read::versions(&mut self.database, name, before, limit)
+    }
+
+    fn state_content(
+        &mut self,
+        name: &str,
+        version: u64,
+    ) -> Answer<Option<(StateVersionRow, Sealed)>> {
+        state::read::content(&mut self.database, name, version)
+    }
+
+    fn write_state(&mut self, state: &NewState<'_>) -> Answer<StateVersionRow> {
+        state::write::write(&mut self.database, state)
+    }
+
+    fn remove_state(
+        &mut self,
+        name: &str,
+        lock_id: Option<&str>,
+        audit: &NewAudit<'_>,
+        now_ms: i64,
+    ) -> Answer<bool> {
+        state::write::remove(&mut self.database, name, lock_id, audit, now_ms)
+    }
+
+    fn lock_state(&mut self, name: &str, lock: &StateLock, audit: &NewAudit<'_>) -> Answer<()> {
+        state::write::lock(&mut self.database, name, lock, audit)
+    }
+
+    fn unlock_state(
+        &mut self,
+        name: &str,
+        lock_id: Option<&str>,
+        audit: &NewAudit<'_>,
+        now_ms: i64,
+    ) -> Answer<Option<StateLock>> {
+        state::write::unlock(&mut self.database, name, lock_id, audit, now_ms)
+    }
+
+    fn rewrap(
+        &mut self,
+        to: &str,
+        limit: usize,
+        rewrap: &mut dyn FnMut(&WrappedKey) -> Answer<WrappedKey>,
+    ) -> Answer<u64> {
+        rewrap::rewrap(&mut self.database, to, limit, rewrap)
+    }
+}

@@ -1,0 +1,110 @@
+//! What the server would say of everything that is planned so far.
+//!
+//! Terraform plans resources one by one, in the order of their references. Each is checked together
+//! with all that this run has planned before, so that a route may refer to an upstream that does
+//! not exist yet. What is still missing then is a warning: it may be planned later, if its name was
+//! written out instead of referred to.
+
+use super::gather::Gather;
+use super::round::{is_about, is_missing};
+use super::session::Settings;
+use super::{Control, is_absent};
+use gate_api::ClientError;
+use gate_api::client::Seen;
+use gate_api::problem::Code;
+use gate_api::types::{Document, Finding, Severity};
+use serde_json::Value as Json;
+use std::sync::{Mutex, PoisonError};
+
+/// A resource as it is planned.
+pub(super) type Planned = (String, String, Json);
+
+/// What is planned for one environment.
+pub(super) struct DryRun {
+    environment: String,
+    planned: Mutex<Document>,
+    gather: Gather<Planned, Result<Vec<Finding>, Unchecked>>,
+}
+
+/// Why nothing can be said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unchecked {
+    /// The server is not there.
+    Unreachable(String),
+    /// It refuses to say.
+    Refused(String),
+}
+
+impl DryRun {
+    pub(super) fn new(environment: &str) -> Self {
+        Self {
+            environment: environment.to_owned(),
+            planned: Mutex::default(),
+            gather: Gather::default(),
+        }
+    }
+
+    /// What the server says about one resource beside the others.
+    pub(super) fn check(
+        &self,
+        control: &dyn Control,
+        settings: &Settings,
+        planned: Planned,
+    ) -> Result<Vec<Finding>, Unchecked> {
+        let work = |batch: Vec<Planned>| {
+            let document = self.add(&batch);
+            let findings = self.ask(control, settings, document);
+            let of = |(kind, name, _): &Planned| {
+                let findings = findings.clone()?;
+                let own = findings.into_iter().filter(|f| is_about(f, kind, name));
+                Ok(own.map(softened).collect())
+            };
+            batch.iter().map(of).collect()
+        };
+        let failed = || Err(Unchecked::Refused("the check was interrupted".into()));
+        self.gather.submit(planned, work, failed)
+    }
+
+    fn add(&self, batch: &[Planned]) -> Document {
+        let mut document = self.planned.lock().unwrap_or_else(PoisonError::into_inner);
+        for (kind, name, value) in batch {
+            document.set(kind, name, value.clone());
+        }
+        document.clone()
+    }
+
+    fn ask(
+        &self,
+        control: &dyn Control,
+        settings: &Settings,
+        document: Document,
+    ) -> Result<Vec<Finding>, Unchecked> {
+        let input = settings.input(document);
+        match control.apply(&self.environment, Seen::Any, &input, true) {
+            Ok(applied) => Ok(applied.plan.findings),
+            Err(ClientError::Problem(problem)) if problem.is(Code::Invalid) => Ok(problem.findings),
+            // It will be made by this plan, or applying says so.
+            Err(error) if is_absent(&error) => Ok(Vec::new()),
+            Err(error @ ClientError::Unreachable { .. }) => {
+                Err(Unchecked::Unreachable(error.to_string()))
+            }
+            Err(error) => Err(Unchecked::Refused(error.to_string())),
+        }
+    }
+}
+
+/// Something missing may still come.
+fn softened(finding: Finding) -> Finding {
+    if !is_missing(&finding) || finding.severity != Severity::Error {
+        return finding;
+    }
+    let help =
+        "If this configuration creates it, refer to its resource (`tidegate_upstream.orders.name` \
+                rather than \"orders\"), so that Terraform creates it first"
+            .to_owned();
+    Finding {
+        severity: Severity::Warning,
+        help: Some(help),
+        ..finding
+    }
+}
