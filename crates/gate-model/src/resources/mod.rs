@@ -16,6 +16,7 @@ mod mcp;
 mod model;
 mod prompt;
 mod route;
+mod rule;
 mod upstream;
 
 pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole};
@@ -43,7 +44,9 @@ pub use prompt::{
     Prompt, PromptMessage, PromptParameters, PromptRole, PromptVariable, PromptVariableType,
     PromptVersion,
 };
+
 pub use route::{FixedReply, Match, Route, Target, ValueMatch};
+pub use rule::{Rule, RuleLevel};
 pub use upstream::{
     Backoff, Balance, HashBy, Health, Hedge, HostHeader, Outlier, Pool, Retry, RetryOn, Timeouts,
     Upstream, UpstreamProtocol, UpstreamTls,
@@ -83,6 +86,8 @@ pub struct Resources {
     /// Texts that stand in front of what callers say, by name; routes use them by the policy
     /// `prompt`.
     pub prompts: BTreeMap<String, Prompt>,
+    /// Rules that every plan and every apply is held against, by name.
+    pub rules: BTreeMap<String, Rule>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

@@ -70,7 +70,7 @@ fn each_change_has_its_effect_and_no_other() {
         // A policy that reads bodies.
         (
             "    target: { fixed: { status: 204 } }",
-            "    policies: [{ guard: { rules: [{ find: { patterns: [email] } }] } }]\n    target: { fixed: { status: 204 } }",
+            "    policies: [{ guard: { rules: [{ find: { patterns: [email] }, action: block }] } }]\n    target: { fixed: { status: 204 } }",
         ),
     ]);
     let mut effects = effects.iter();

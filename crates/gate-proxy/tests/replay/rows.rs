@@ -47,6 +47,7 @@ pub(crate) fn compile(yaml: &str) -> Arc<Snapshot> {
         policies: gate_policies::POLICIES,
         condition: gate_policies::when::compile,
         model_condition: gate_policies::when::compile_for_models,
+        rule: |_| Ok(()),
     };
     let clock = Clock::System;
     let compiler = Compiler {
