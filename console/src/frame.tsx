@@ -45,7 +45,7 @@ function page({ path, query }: Place): JSX.Element {
 }
 
 function Bar({ open, setOpen }: { open: boolean; setOpen: (open: boolean) => void }) {
-  const { me, environments, environment, choose, connection, theme, setTheme, zone, setZone, signOut } = useSession();
+  const { me, environments, environment, fileManaged, choose, connection, theme, setTheme, zone, setZone, signOut } = useSession();
   const names = environments.data?.map((one) => one.name) ?? [];
   const words = { open: "Live", connecting: "Connecting", lost: "Reconnecting" } as const;
   return (
@@ -54,15 +54,15 @@ function Bar({ open, setOpen }: { open: boolean; setOpen: (open: boolean) => voi
         <Icon name="menu" /><span class="quiet">Navigation</span>
       </button>
       <a class="brand" href="#/"><img src="/favicon.svg" alt="Tidegate" width="26" height="26" /><span aria-hidden="true">Tidegate</span></a>
-      {environment ? (
+      {environment && !fileManaged ? (
         <label class="row grow nowrap">
           <span class="quiet">Environment</span>
           <select class="environment" value={environment.name} onChange={(event) => choose(event.currentTarget.value)}>
             {names.map((name) => <option key={name} value={name}>{name}</option>)}
           </select>
         </label>
-      ) : <span class="grow muted nowrap">{environments.data ? "Configured by a file" : ""}</span>}
-      {environment && <span role="status"><Badge tone={connection === "open" ? "good" : connection === "lost" ? "warn lost" as "warn" : ""}>{words[connection]}</Badge></span>}
+      ) : <span class="grow muted nowrap">{fileManaged ? "Configured by a file" : ""}</span>}
+      {environment && !fileManaged && <span role="status"><Badge tone={connection === "open" ? "good" : connection === "lost" ? "warn lost" as "warn" : ""}>{words[connection]}</Badge></span>}
       <span class="wide"><Choice label="Times" value={zone === "UTC" ? "UTC" : "local"} options={[["local", "Local"], ["UTC", "UTC"]]} change={(value) => setZone(value === "UTC" ? "UTC" : "")} /></span>
       <label class="wide">
         <span class="quiet">Theme</span>

@@ -14,8 +14,10 @@ export interface Toast { id: number; tone: "good" | "bad"; text: string }
 export interface Session {
   me: Me;
   environments: Loaded<Environment[]>;
-  /** The environment that is looked at; none where a file rules. */
+  /** The environment that is looked at. */
   environment: Environment | undefined;
+  /** Whether a file rules: nothing can be changed here then. */
+  fileManaged: boolean;
   choose: (name: string) => void;
   connection: Connection;
   theme: string;
@@ -29,10 +31,14 @@ export interface Session {
   say: (text: string, tone?: Toast["tone"]) => void;
   signOut: () => void;
   can: (role: Me["role"]) => boolean;
+  /** Whether this person may change the environment from here. */
+  mayChange: boolean;
 }
 
 const Context = createContext<Session | null>(null);
 const ROLES: Me["role"][] = ["viewer", "operator", "admin"];
+/** What a gateway that is configured by a file calls its only environment. */
+const FILE = "file";
 let nextToast = 0;
 
 /** The session; only below `SessionProvider`. */
@@ -73,7 +79,8 @@ export function SessionProvider({ me, signOut, children }: { me: Me; signOut: ()
   const list = useLoad("environments", async (signal) => (await get<Page<Environment>>("/environments", {}, signal)).items, 15_000);
   const known = list.data?.map((one) => newer(one, events[one.name]));
   const environment = known?.find((one) => one.name === chosen) ?? known?.find((one) => one.name === me.environment) ?? known?.[0];
-  const connection = useEvents(environment ? "/watch" : null, { environment: environment?.name ?? "" }, "environment", (data) => {
+  const fileManaged = me.environment == null && known?.length === 1 && known[0]?.name === FILE && known[0].generation === 0;
+  const connection = useEvents(environment && !fileManaged ? "/watch" : null, { environment: environment?.name ?? "" }, "environment", (data) => {
     const read = readEnvironment(data);
     if (read) setEvents((old) => ({ ...old, [read.name]: read }));
   });
@@ -91,11 +98,17 @@ export function SessionProvider({ me, signOut, children }: { me: Me; signOut: ()
   }, []);
   const value = useMemo<Session>(() => ({
     me, environment, choose, connection, theme, setTheme, shade, setZone, toasts, say, signOut,
-    environments: { ...list, data: known ?? (list.problem?.code === "file_managed" ? [] : undefined) },
+    environments: { ...list, data: known },
+    fileManaged,
+    mayChange: !fileManaged && ranks(me, "operator"),
     zone: zone === "" ? undefined : zone,
-    can: (role) => ROLES.indexOf(me.role) >= ROLES.indexOf(role),
+    can: (role) => ranks(me, role),
   }), [me, list, events, chosen, connection, theme, shade, zone, toasts]);
   return <Context.Provider value={value}>{children}</Context.Provider>;
+}
+
+function ranks(me: Me, role: Me["role"]): boolean {
+  return ROLES.indexOf(me.role) >= ROLES.indexOf(role);
 }
 
 function newer(listed: Environment, heard: Environment | undefined): Environment {

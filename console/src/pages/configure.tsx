@@ -53,14 +53,14 @@ function DraftNote() {
 }
 
 function Kinds({ schema }: { schema: Schema }) {
-  const { environment } = useSession();
+  const { environment, fileManaged } = useSession();
   return (
     <>
-      <Head title="Configure" lead={environment ? <>What <strong>{environment.name}</strong> serves, by kind. Changes are planned before they are applied.</> : "This gateway's configuration is a file: what is put together here can be copied into it."} />
+      <Head title="Configure" lead={environment && !fileManaged ? <>What <strong>{environment.name}</strong> serves, by kind. Changes are planned before they are applied.</> : "What this gateway's file says, by kind. What is put together here can be planned, and copied into the file."} />
       <DraftNote />
       <ul class="grid kinds">
         {kinds(schema).filter(([kind]) => kind !== PROCESS).map(([kind, node]) => (
-          <li key={kind} class="card"><a class="body" href={to(["configure", kind])}><strong>{kind.replaceAll("_", " ")}</strong><span class="muted small">{lead(node.description).replaceAll("`", "")}</span></a></li>
+          <li key={kind} class="card"><a class="body" href={to(["configure", kind])}><strong>{titled(kind)}</strong><span class="muted small">{lead(node.description).replaceAll("`", "")}</span></a></li>
         ))}
       </ul>
     </>
@@ -78,7 +78,7 @@ function Names({ kind, node }: { kind: string; node: SchemaNode }) {
     <>
       <Head title={titled(kind)} crumbs={[["Configure", "#/configure"]]} lead={lead(node.description).replaceAll("`", "")} actions={(can("operator") || !environment) && <a class="button primary" href={to(["configure", kind, "+"])}>New</a>} />
       <DraftNote />
-      {!environment ? <Card><p>This gateway's configuration is a file. <a href={to(["configure", kind, "+"])}>Put one together</a> and copy it from there.</p></Card> : (
+      {!environment ? <Card flush><Empty title="There is no environment yet"><a href="#/environments">Make one</a> to configure it.</Empty></Card> : (
         <Card flush>
           <Load of={resources}>
             {(rows) => rows.length + added.length === 0 ? <Empty title={`There are no ${kind.replaceAll("_", " ")}`}>{can("operator") && <a href={to(["configure", kind, "+"])}>Make the first one</a>}</Empty> : (
@@ -126,9 +126,10 @@ function Editor({ schema, kind, name, node }: { schema: Schema; kind: string; na
   return <Edit schema={schema} kind={kind} name={name} node={node} first={first} manager={kept?.manager} removed={edit?.value === null} drafted={edit !== undefined} kept={kept?.resource} />;
 }
 
-/** A kind as a heading: `mcp_servers` is `Mcp servers`. */
+/** A kind as a heading: `mcp_servers` is `MCP servers`. */
 function titled(kind: string): string {
-  return kind.charAt(0).toUpperCase() + kind.slice(1).replaceAll("_", " ");
+  const words = kind.replaceAll("_", " ").replace(/^mcp\b/, "MCP");
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
 
 function crumbs(kind: string): [string, string][] {
@@ -138,7 +139,7 @@ function crumbs(kind: string): [string, string][] {
 interface EditProps { schema: Schema; kind: string; name: string; node: SchemaNode; first: Json; manager: string | undefined; removed: boolean; drafted: boolean; kept: Json | undefined }
 
 function Edit({ schema, kind, name, node, first, manager, removed, drafted, kept }: EditProps) {
-  const { environment, can, say } = useSession();
+  const { environment, fileManaged, can, say } = useSession();
   const { put, drop } = useDraft(environment?.name ?? "");
   const names = useNames();
   const [value, setValue] = useState<Json>(first);
@@ -159,10 +160,10 @@ function Edit({ schema, kind, name, node, first, manager, removed, drafted, kept
     go(to(["configure", kind]));
   };
   useUnload(changed && !drafted && kept !== undefined);
-  const foreign = manager !== undefined && manager !== "console";
+  const foreign = manager !== undefined && manager !== "console" && !fileManaged;
   return (
     <>
-      <Head title={fresh ? `New: ${kind.replaceAll("_", " ")}` : name} crumbs={crumbs(kind)} lead={manager && <>Managed by <code>{manager}</code></>} actions={environment && !readOnly && (
+      <Head title={fresh ? `New: ${kind.replaceAll("_", " ")}` : name} crumbs={crumbs(kind)} lead={manager && !fileManaged && <>Managed by <code>{manager}</code></>} actions={environment && !readOnly && (
         <>
           {!fresh && !removed && <button type="button" class="danger" onClick={remove}>Remove</button>}
           {drafted && <button type="button" onClick={() => { drop(kind, name); if (kept === undefined) go(to(["configure", kind])); else setValue(kept); }}>Take back</button>}

@@ -21,21 +21,21 @@ function State({ environment }: { environment: Environment }) {
 
 /** The list. */
 export function Environments() {
-  const { environments, can, say, choose } = useSession();
+  const { environments, fileManaged, mayChange, say, choose } = useSession();
   const [making, setMaking] = useState(false);
   const [name, setName] = useState("");
   const [promotes, setPromotes] = useState("");
   const make = async () => {
-    await call("PUT", `/environments${path(name)}`, { body: { promotes_to: promotes || null }, headers: { "if-none-match": "*" } });
+    await call("PUT", `/environments${path(name)}`, { body: { promotes_to: promotes || null }, });
     say(`${name} is made`);
     choose(name);
     environments.reload();
   };
   return (
     <>
-      <Head title="Environments" lead="Each points to a revision; gateways follow one." actions={can("operator") && <button type="button" class="primary" onClick={() => setMaking(true)}>New environment</button>} />
+      <Head title="Environments" lead="Each points to a revision; gateways follow one." actions={mayChange && <button type="button" class="primary" onClick={() => setMaking(true)}>New environment</button>} />
       {making && (
-        <Ask title="New environment" verb="Make" ready={/^[a-z0-9][a-z0-9_-]*$/.test(name)} run={make} close={() => setMaking(false)}>
+        <Ask title="New environment" verb="Make" ready={/^[a-z0-9][a-z0-9_-]*$/.test(name) && !environments.data?.some((one) => one.name === name)} run={make} close={() => setMaking(false)}>
           <Field label="Name" hint="Lower-case letters, digits, - and _.">{(id, described) => <input id={id} aria-describedby={described} required value={name} onInput={(event) => setName(event.currentTarget.value)} />}</Field>
           <Field label="Promotes to">
             {(id) => <select id={id} value={promotes} onChange={(event) => setPromotes(event.currentTarget.value)}><option value="">nowhere</option>{environments.data?.map((one) => <option key={one.name}>{one.name}</option>)}</select>}
@@ -44,7 +44,7 @@ export function Environments() {
       )}
       <Card flush>
         <Load of={environments}>
-          {(rows) => rows.length === 0 ? <Empty title="There is no environment">This gateway serves what its file says. With <code>gateway.store</code> and <code>gateway.environment</code> it follows an environment, which can be changed here.</Empty> : (
+          {(rows) => rows.length === 0 || fileManaged ? <Empty title="There is no environment">This gateway serves what its file says. With <code>gateway.store</code> and <code>gateway.environment</code> it follows an environment, which can be changed here.</Empty> : (
             <Table label="Environments">
               <thead><tr><th scope="col">Environment</th><th scope="col">State</th><th scope="col">Revision</th><th scope="col">Stable</th><th scope="col">Promotes to</th><th scope="col" class="number">Variables</th><th scope="col" class="number">Generation</th></tr></thead>
               <tbody>
@@ -74,7 +74,9 @@ function Doings({ environment, what, close }: { environment: Environment; what: 
   const { name } = environment;
   const run = async () => {
     const bodies = { promote: { to: target, message: text, confirm_within: within || null }, rollback: { message: text }, lock: { reason: text }, unlock: undefined, confirm: { reason: text } };
-    await call("POST", `/environments${path(name, what)}`, { body: bodies[what] ?? {}, ifMatch: `"${environment.generation}"` });
+    // A promotion changes the other environment, so its state is what must not have moved.
+    const changed = what === "promote" ? environments.data?.find((one) => one.name === target) : environment;
+    await call("POST", `/environments${path(name, what)}`, { body: bodies[what], ifMatch: changed && `"${changed.generation}"` });
     const said = { promote: `Promoted to ${target}`, rollback: `${name} goes back`, lock: `${name} is locked`, unlock: `${name} is open again`, confirm: "Confirmed" };
     say(said[what]);
     environments.reload();
@@ -99,7 +101,7 @@ function Doings({ environment, what, close }: { environment: Environment; what: 
 }
 
 function Variables({ environment }: { environment: Environment }) {
-  const { can, say, environments } = useSession();
+  const { mayChange, say, environments } = useSession();
   const [edited, setEdited] = useState<[string, string][]>();
   const [asking, setAsking] = useState(false);
   const rows = edited ?? Object.entries(environment.variables);
@@ -112,7 +114,7 @@ function Variables({ environment }: { environment: Environment }) {
     environments.reload();
   };
   return (
-    <Card title="Variables" actions={can("operator") && (
+    <Card title="Variables" actions={mayChange && (
       <>
         <button type="button" class="small" onClick={() => setEdited([...rows, ["", ""]])}>Add</button>
         {edited && <button type="button" class="small" onClick={() => setEdited(undefined)}>Discard</button>}
@@ -123,9 +125,9 @@ function Variables({ environment }: { environment: Environment }) {
       {rows.length === 0 && <p class="muted">None. <code>{"${vars.NAME}"}</code> in a document stands for a variable of the environment that serves it.</p>}
       {rows.map(([name, value], at) => (
         <div class="row" key={at}>
-          <Field label={`Name ${at + 1}`}>{(id) => <input id={id} class="mono" value={name} disabled={!can("operator")} onInput={(event) => set(at, [event.currentTarget.value, value])} />}</Field>
-          <Field label={`Value ${at + 1}`}>{(id) => <input id={id} class="mono" value={value} disabled={!can("operator")} onInput={(event) => set(at, [name, event.currentTarget.value])} />}</Field>
-          {can("operator") && <button type="button" onClick={() => setEdited(rows.filter((_, one) => one !== at))}>Remove<span class="quiet"> variable {name}</span></button>}
+          <Field label={`Name ${at + 1}`}>{(id) => <input id={id} class="mono" value={name} disabled={!mayChange} onInput={(event) => set(at, [event.currentTarget.value, value])} />}</Field>
+          <Field label={`Value ${at + 1}`}>{(id) => <input id={id} class="mono" value={value} disabled={!mayChange} onInput={(event) => set(at, [name, event.currentTarget.value])} />}</Field>
+          {mayChange && <button type="button" onClick={() => setEdited(rows.filter((_, one) => one !== at))}>Remove<span class="quiet"> variable {name}</span></button>}
         </div>
       ))}
     </Card>
@@ -134,7 +136,7 @@ function Variables({ environment }: { environment: Environment }) {
 
 /** One environment. */
 export function EnvironmentPage({ name }: { name: string }) {
-  const { environments, can } = useSession();
+  const { environments, mayChange } = useSession();
   const [doing, setDoing] = useState<Doing>();
   const environment = environments.data?.find((one) => one.name === name);
   const acks = useLoad(`acks/${name}/${environment?.generation}`, async (signal) => (await get<Page<Ack>>(`/environments${path(name)}/acks`, {}, signal)).items, 3000);
@@ -145,7 +147,7 @@ export function EnvironmentPage({ name }: { name: string }) {
   const button = (what: Doing, label: string, kind = "") => <button type="button" class={kind} onClick={() => setDoing(what)}>{label}</button>;
   return (
     <>
-      <Head title={name} crumbs={crumbs} lead={<State environment={environment} />} actions={can("operator") && (
+      <Head title={name} crumbs={crumbs} lead={<State environment={environment} />} actions={mayChange && (
         <>
           {environment.lock ? button("unlock", "Unlock") : button("lock", "Lock")}
           {environment.revision != null && button("rollback", "Roll back", "danger")}

@@ -9,7 +9,8 @@ import { useLoad } from "../hooks";
 import { useResources } from "../resources";
 import { go, to } from "../router";
 import { useSession } from "../session";
-import type { Applied, Environment, Plan } from "../types";
+import type { Applied, Environment, Json, Plan } from "../types";
+import { Yaml } from "../ui/yaml";
 import { PlanView } from "../ui/changes";
 import { Card, Empty, Failed, Field, Head, Load, Note } from "../ui/parts";
 
@@ -22,6 +23,7 @@ export function PlanPage() {
 }
 
 function Planned({ environment }: { environment: Environment }) {
+  const { fileManaged } = useSession();
   const { draft, clear, rebase } = useDraft(environment.name);
   const [takeOver, setTakeOver] = useState(false);
   const document = draftDocument(draft);
@@ -31,10 +33,10 @@ function Planned({ environment }: { environment: Environment }) {
   const moved = draft.generation !== undefined && draft.generation !== environment.generation;
   return (
     <>
-      <Head title="Plan" crumbs={[["Configure", "#/configure"]]} lead={<>{plural(draft.edits.length, "change")} for <strong>{environment.name}</strong></>} actions={draft.edits.length > 0 && <button type="button" onClick={() => { clear(); go("#/configure"); }}>Discard the draft</button>} />
+      <Head title="Plan" crumbs={[["Configure", "#/configure"]]} lead={<>{plural(draft.edits.length, "change")} for <strong>{fileManaged ? "this gateway's file" : environment.name}</strong></>} actions={draft.edits.length > 0 && <button type="button" onClick={() => { clear(); go("#/configure"); }}>Discard the draft</button>} />
       {draft.edits.length === 0 ? <Card><Empty title="The draft is empty">Change a resource <a href="#/configure">by its form</a>, keep it, and plan it here.</Empty></Card> : (
         <>
-          {moved && (
+          {moved && !fileManaged && (
             <Note tone="warn" live title={`${environment.name} has changed since this draft was begun`}>
               <p>The plan below is against what it holds now. <button type="button" class="small" onClick={() => rebase(environment.generation)}>I have looked at it</button></p>
             </Note>
@@ -44,7 +46,8 @@ function Planned({ environment }: { environment: Environment }) {
               <Load of={plan}>{(data) => <PlanView plan={data} />}</Load>
               {plan.problem?.code === "owned_elsewhere" && <button type="button" onClick={() => setTakeOver(true)}>Take them over</button>}
             </Card>
-            {plan.data && <Apply environment={environment} plan={plan.data} body={body} generation={draft.generation ?? environment.generation} done={clear} />}
+            {plan.data && fileManaged && <Card title="The document" class="sticky"><p>This gateway's configuration is a file: put this into it.</p><Yaml value={document as Json} label="The document of the draft" /></Card>}
+            {plan.data && !fileManaged && <Apply environment={environment} plan={plan.data} body={body} generation={draft.generation ?? environment.generation} done={clear} />}
           </div>
         </>
       )}

@@ -9,7 +9,7 @@ import type { Attempt, Moment, Page, RecordDetail, RecordSummary } from "../type
 import { Badge, Card, Empty, Field, Head, Load, More, RevisionLink, Table, Time } from "../ui/parts";
 import { Yaml } from "../ui/yaml";
 
-const FILTERS = [["route", "Route"], ["status", "Status"], ["consumer", "Consumer"], ["revision", "Revision"], ["trace", "Trace"]] as const;
+const FILTERS = [["route", "Route"], ["status", "Status"], ["consumer", "Consumer"], ["model", "Model"], ["revision", "Revision"], ["trace", "Trace"]] as const;
 
 function Status({ record }: { record: RecordSummary }) {
   const tone = record.status >= 500 || record.status === 0 ? "bad" : record.status >= 400 ? "warn" : "good";
@@ -26,7 +26,7 @@ function Search({ query }: { query: URLSearchParams }) {
     <form class="row" role="search" aria-label="Records" onSubmit={submit}>
       {FILTERS.map(([name, label]) => (
         <Field key={name} label={label} slim={name === "status" || name === "revision"}>
-          {(id) => <input id={id} value={values[name] ?? ""} placeholder={name === "status" ? "500" : "any"} inputMode={name === "revision" ? "numeric" : "text"} onInput={(event) => set({ ...values, [name]: event.currentTarget.value })} />}
+          {(id) => <input id={id} value={values[name] ?? ""} placeholder={name === "status" ? "404 or 5xx" : "any"} inputMode={name === "revision" ? "numeric" : "text"} onInput={(event) => set({ ...values, [name]: event.currentTarget.value })} />}
         </Field>
       ))}
       <button type="submit" class="primary">Search</button>
@@ -77,7 +77,7 @@ function Row({ record }: { record: RecordSummary }) {
       <td class="wrap"><a class="mono" href={to(["records", record.id])}>{record.method} {record.path}</a> <span class="muted small">{record.host}</span></td>
       <td class="nowrap"><Status record={record} /> {record.fault && <code class="small bad">{record.fault}</code>}</td>
       <td>{record.route ?? <span class="muted">none</span>}</td>
-      <td>{record.consumer ?? <span class="muted">–</span>}</td>
+      <td class="nowrap">{record.consumer ?? <span class="muted">–</span>}</td>
       <td>{record.model ? <>{record.model} <span class="muted small">{record.provider}</span></> : <span class="muted">–</span>}</td>
       <td class="number">{milliseconds(record.duration_ms)}</td>
       <td class="number">{record.cost ? dollars(record.cost) : <span class="muted">–</span>}</td>

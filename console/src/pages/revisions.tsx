@@ -30,11 +30,11 @@ function Standing({ number, environment }: { number: number; environment: Enviro
 
 /** The list. */
 export function Revisions() {
-  const { environment } = useSession();
+  const { environment, fileManaged } = useSession();
   const [more, setMore] = useState<{ key: string; items: Revision[]; next: string | null | undefined }>();
   const [from, setFrom] = useState("");
   const key = `revisions/${environment?.name ?? ""}/${environment?.generation ?? 0}`;
-  const query = { environment: environment?.name, limit: 50 };
+  const query = { environment: fileManaged ? undefined : environment?.name, limit: 50 };
   const first = useLoad(key, (signal) => get<Page<Revision>>("/revisions", query, signal));
   const mine = more?.key === key ? more : undefined;
   const load = async (cursor: string) => {
@@ -43,11 +43,12 @@ export function Revisions() {
   };
   return (
     <>
-      <Head title="Revisions" lead={environment ? <>Every change of <strong>{environment.name}</strong>, the latest first. Nothing in a revision ever changes.</> : "Every change, the latest first."} />
+      <Head title="Revisions" lead={environment && !fileManaged ? <>Every change of <strong>{environment.name}</strong>, the latest first. Nothing in a revision ever changes.</> : "Every change, the latest first."} />
       <Card flush>
         <Load of={first} lines={8}>
           {(page) => {
             const rows = mine?.items ?? page.items;
+            if (rows.length === 0 && fileManaged) return <Empty title="This gateway's configuration is a file">Revisions are kept where an environment is followed: <code>gateway.environment</code>.</Empty>;
             if (rows.length === 0) return <Empty title="There is no revision yet">The first one is made by <code>tidegate apply</code>, by Terraform, or <a href="#/configure">here</a>.</Empty>;
             return (
               <>
@@ -113,7 +114,7 @@ function GoBack({ revision, environment, close }: { revision: Revision; environm
 
 /** One revision. */
 export function RevisionPage({ number }: { number: number }) {
-  const { environment, can } = useSession();
+  const { environment, mayChange } = useSession();
   const [view, setView] = useState<"changes" | "document">("changes");
   const [asking, setAsking] = useState(false);
   const revision = useLoad(`revision/${number}`, (signal) => get<Revision>(`/revisions${path(number)}`, {}, signal));
@@ -122,7 +123,7 @@ export function RevisionPage({ number }: { number: number }) {
   const content = useLoad(view === "document" || (revision.data && parent == null) ? `document/${number}` : null, (signal) => get<RevisionDocument>(`/revisions${path(number)}/document`, {}, signal));
   const acks = useLoad(revision.data ? `acks/${revision.data.environment}` : null, async (signal) => (await get<Page<Ack>>(`/environments${path(revision.data?.environment ?? "")}/acks`, {}, signal)).items, 3000);
   const current = environment?.name === revision.data?.environment && environment?.revision === number;
-  const actions = revision.data && environment && can("operator") && environment.name === revision.data.environment && !current && (
+  const actions = revision.data && environment && mayChange && environment.name === revision.data.environment && !current && (
     <button type="button" onClick={() => setAsking(true)}>Roll back to this</button>
   );
   return (

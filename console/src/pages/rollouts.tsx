@@ -19,14 +19,14 @@ const POINTS_MAX = 600;
 
 /** The list. */
 export function Rollouts() {
-  const { environment, environments } = useSession();
-  const address = environment ? `/environments${path(environment.name)}/rollouts` : null;
+  const { environment, environments, fileManaged } = useSession();
+  const address = environment && !fileManaged ? `/environments${path(environment.name)}/rollouts` : null;
   const loaded = useLoad(address && `${address}/${environment?.generation}`, async (signal) => (await get<Page<Rollout>>(address ?? "", {}, signal)).items, 3000);
   return (
     <>
       <Head title="Rollouts" lead="A candidate serves a share of requests beside the current revision, until evidence promotes it or takes it back." />
       <Card flush>
-        {address === null ? (environments.data ? <Empty title="This gateway's configuration is a file">Rollouts need an environment in a store: <code>gateway.environment</code>.</Empty> : <Load of={environments}>{() => null}</Load>) : (
+        {address === null ? (fileManaged ? <Empty title="This gateway's configuration is a file">Rollouts need an environment in a store: <code>gateway.environment</code>.</Empty> : <Load of={environments}>{() => null}</Load>) : (
           <Load of={loaded}>
             {(rows) => rows.length === 0 ? <Empty title="Nothing was rolled out yet">A change that is applied with a canary starts one: choose it <a href="#/configure">when you apply</a>, or <code>tidegate apply --canary</code>.</Empty> : (
               <Table label="Rollouts">
@@ -55,11 +55,11 @@ function strongest(evidence: Evidence[]): number | undefined {
   return evidence.length === 0 ? undefined : Math.max(...evidence.map((one) => one.e_value));
 }
 
-/** 1/alpha of the rollout's settings: the evidence at which it is taken back. */
+/** The evidence at which a candidate is taken back: one over the probability of a false rollback. */
 function bound(settings: Json): number {
-  const found = typeof settings === "object" && settings !== null && !Array.isArray(settings) ? settings.alpha : undefined;
-  const alpha = Number(found);
-  return alpha > 0 ? 1 / alpha : 1000;
+  const found = typeof settings === "object" && settings !== null && !Array.isArray(settings) ? settings.false_rollback : undefined;
+  const share = typeof found === "string" ? Number.parseFloat(found) / (found.includes("%") ? 100 : 1) : NaN;
+  return share > 0 ? 1 / share : 1000;
 }
 
 interface Track { x: number[]; share: number[]; lines: Map<string, (number | null)[]> }
@@ -142,7 +142,7 @@ const STEPS: Record<Step, { title: string; verb: string; said: string; danger?: 
 
 /** One rollout. */
 export function RolloutPage({ id }: { id: string }) {
-  const { can, say } = useSession();
+  const { mayChange, say } = useSession();
   const [step, setStep] = useState<Step>();
   const [reason, setReason] = useState("");
   const loaded = useLoad(`rollout/${id}`, (signal) => get<Rollout>(`/rollouts${path(id)}`, {}, signal), 1000);
@@ -160,7 +160,7 @@ export function RolloutPage({ id }: { id: string }) {
       <Head
         title={rollout ? `Rollout of #${rollout.candidate}` : "Rollout"} crumbs={[["Rollouts", "#/rollouts"]]}
         lead={rollout && <><Badge tone={TONES[rollout.state]}>{WORDS[rollout.state]}</Badge> {rollout.reason}</>}
-        actions={open && can("operator") && (
+        actions={open && mayChange && (
           <>
             {rollout.state === "running" ? <button type="button" onClick={ask("hold")}>Hold</button> : <button type="button" onClick={ask("resume")}>Resume</button>}
             <button type="button" class="danger" onClick={ask("rollback")}>Roll back</button>

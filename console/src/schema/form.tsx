@@ -2,7 +2,7 @@
 // rest waits under "More settings". It knows no kind of resource by name.
 
 import { createContext } from "preact";
-import { useContext, useId, useState } from "preact/hooks";
+import { useContext, useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Finding, Json, JsonObject } from "../types";
 import { Field } from "../ui/parts";
 import { initial, lead, resolve, shape, take, taken, type Schema, type SchemaNode, type Shape, type Variant } from "./model";
@@ -13,9 +13,11 @@ interface Setting {
   /** Names of resources by kind, offered where a field names one. */
   names: Record<string, string[]>;
   readOnly: boolean;
+  /** Whether the form has been drawn: what comes after was added by hand and is shown open. */
+  drawn: { current: boolean };
 }
 
-const Context = createContext<Setting>({ schema: {}, findings: [], names: {}, readOnly: false });
+const Context = createContext<Setting>({ schema: {}, findings: [], names: {}, readOnly: false, drawn: { current: false } });
 
 /** Fields that name a resource, and of which kind. */
 const NAMES: Record<string, string> = {
@@ -136,7 +138,7 @@ function ChoiceOf({ node, name, at, value, change, required, is }: Props & { is:
     </Field>
   );
   if (current?.content === undefined || !isObject(value)) return select;
-  return <div class="stack">{select}<Content variant={current} at={at} value={value} change={change} /></div>;
+  return <div class="stack">{select}<Content key={current.tag} variant={current} at={at} value={value} change={change} /></div>;
 }
 
 /** The settings of the variant that is taken, and what stands beside them. */
@@ -156,7 +158,8 @@ function Content({ variant, at, value, change }: { variant: Variant; at: string;
 }
 
 function ObjectOf({ name, at, value, change, is, flat }: Props & { is: Shape & { is: "object" }; flat?: boolean | undefined }) {
-  const { schema, readOnly } = useContext(Context);
+  const { schema, readOnly, drawn } = useContext(Context);
+  const [added] = useState(() => drawn.current);
   const wrong = useWrong(at);
   const held = isObject(value) ? value : {};
   const all = Object.entries(is.properties);
@@ -175,7 +178,7 @@ function ObjectOf({ name, at, value, change, is, flat }: Props & { is: Shape & {
         </Removable>
       ))}
       {below.length > 0 && (
-        <details>
+        <details open={added && first.size === 0}>
           <summary>{above.length > 0 ? "More settings" : "Settings"} ({below.length})</summary>
           <div class="optional">
             {below.map(([field, node]) => {
@@ -326,9 +329,13 @@ function Value(props: Props & { flat?: boolean }) {
 }
 
 /** The form of a whole resource. */
-export function Form({ setting, node, at, name, value, change }: { setting: Setting; node: SchemaNode; at: string; name: string; value: Json; change: (value: Json) => void }) {
+export function Form({ setting, node, at, name, value, change }: { setting: Omit<Setting, "drawn">; node: SchemaNode; at: string; name: string; value: Json; change: (value: Json) => void }) {
+  const drawn = useRef(false);
+  useEffect(() => {
+    drawn.current = true;
+  }, []);
   return (
-    <Context.Provider value={setting}>
+    <Context.Provider value={{ ...setting, drawn }}>
       <div class="form"><Value node={node} name={name} at={at} value={value} required flat change={(inner) => change(inner ?? null)} /></div>
     </Context.Provider>
   );

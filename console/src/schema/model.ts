@@ -53,7 +53,8 @@ export type Shape =
 
 /** A node with its reference followed; its own description and default win. */
 export function resolve(schema: Schema, node: SchemaNode): SchemaNode {
-  let found = node;
+  // `true` stands for a value of which nothing is said.
+  let found: SchemaNode = typeof node === "object" ? node : {};
   for (let depth = 0; found.$ref !== undefined && depth < 8; depth += 1) {
     const { $ref, ...own } = found;
     const target = schema.$defs?.[$ref.replace("#/$defs/", "")];

@@ -2,9 +2,26 @@
 //!
 //! `gate-api` says what travels; this crate answers it over a [`gate_store::ControlStore`] and a
 //! [`Host`], which is the process that serves. It never touches the data plane: a request here waits
-//! for threads of its own, never for a worker.
+//! for threads of its own, never for a worker. A reader starts at [`Api::answer`].
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a problem is made once, for an answer; nothing here is hot"
+)]
+
+mod access;
+mod api;
+mod assets;
+mod call;
 pub mod convert;
+mod documents;
+mod handlers;
 mod host;
+mod pool;
+mod reply;
+mod watch;
 
+pub use access::Peer;
+pub use api::{Api, BODY_MAX, Parts};
+pub use assets::Asset;
 pub use host::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery};

@@ -38,41 +38,58 @@ const REMOTE: [&[u8]; 15] = [
     b"\"conversation\"",
 ];
 
+/// Words that may ask for several answers, with what stands around them.
+const ANSWERS: [&[u8]; 2] = [b"\"n\"", b"\"candidateCount\""];
+
+/// What of a request decides how many tokens it can come to besides its length.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reach {
+    /// Whether it makes the provider read more than what was sent.
+    pub remote: bool,
+    /// How many answers it asks for (`n`, `candidateCount`), each of which may take the most output
+    /// tokens; at most 128, which is what vendors allow.
+    pub answers: u64,
+}
+
 /// The most input tokens that a request can cost. `input_tokens_max` is the model's context: it
 /// bounds every request, and is all there is where a request makes the provider read elsewhere.
 /// `None` when nothing bounds such a request.
 #[must_use]
-pub fn input_bound(body: &[u8], input_tokens_max: Option<u64>) -> Option<u64> {
-    let bytes = (body.len() as u64).saturating_add(ADDED_MAX);
-    if is_remote(body) {
+pub fn input_bound(bytes: usize, reach: Reach, input_tokens_max: Option<u64>) -> Option<u64> {
+    if reach.remote {
         return input_tokens_max;
     }
+    let bytes = (bytes as u64).saturating_add(ADDED_MAX);
     Some(input_tokens_max.map_or(bytes, |most| bytes.min(most.max(ADDED_MAX))))
 }
 
-/// Whether a request makes the provider read more than what was sent.
+/// Reads it off a request's bytes. Ordinary requests have none of the words, which one pass shows.
 #[must_use]
-pub fn is_remote(body: &[u8]) -> bool {
-    // All words in one pass by SIMD, where the processor has it.
-    static WORDS: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(REMOTE));
-    match &*WORDS {
-        Some(words) => words.find(body).is_some(),
-        None => REMOTE.iter().any(|word| memmem::find(body, word).is_some()),
+pub fn reach(body: &[u8]) -> Reach {
+    static ANY: LazyLock<Option<Searcher>> =
+        LazyLock::new(|| Searcher::new(REMOTE.iter().chain(&ANSWERS)));
+    if let Some(any) = &*ANY
+        && any.find(body).is_none()
+    {
+        return Reach {
+            remote: false,
+            answers: 1,
+        };
+    }
+    let has = |word: &&[u8]| memmem::find(body, word).is_some();
+    Reach {
+        remote: REMOTE.iter().any(has),
+        answers: answers_wanted(body),
     }
 }
 
-/// How many answers a request asks for (`n`, `candidateCount`), each of which may take the most
-/// output tokens; at most 128, which is what vendors allow.
-#[must_use]
-pub fn answers_wanted(body: &[u8]) -> u64 {
-    static NAMES: LazyLock<[memmem::Finder<'static>; 2]> =
-        LazyLock::new(|| ["\"n\"", "\"candidateCount\""].map(memmem::Finder::new));
-    let after = |name: &memmem::Finder<'_>| {
-        name.find_iter(body)
-            .filter_map(|at| number_behind(&body[at + name.needle().len()..]))
+fn answers_wanted(body: &[u8]) -> u64 {
+    let after = |name: &&[u8]| {
+        memmem::find_iter(body, name)
+            .filter_map(|at| number_behind(&body[at + name.len()..]))
             .max()
     };
-    let wanted = NAMES.iter().filter_map(after).max();
+    let wanted = ANSWERS.iter().filter_map(after).max();
     wanted.unwrap_or(1).clamp(1, 128)
 }
 
@@ -157,13 +174,11 @@ mod tests {
 
     #[test]
     fn bounds_follow_bytes_and_context() {
-        assert_eq!(input_bound(b"{}", None), Some(2 + ADDED_MAX));
-        assert_eq!(input_bound(&[b'a'; 9000], Some(4096)), Some(4096));
-        assert_eq!(
-            input_bound(br#"{"image_url":{}}"#, Some(128_000)),
-            Some(128_000)
-        );
-        assert_eq!(input_bound(br#"{"image_url":{}}"#, None), None);
+        let bound = |body: &[u8], most| input_bound(body.len(), reach(body), most);
+        assert_eq!(bound(b"{}", None), Some(2 + ADDED_MAX));
+        assert_eq!(bound(&[b'a'; 9000], Some(4096)), Some(4096));
+        assert_eq!(bound(br#"{"image_url":{}}"#, Some(128_000)), Some(128_000));
+        assert_eq!(bound(br#"{"image_url":{}}"#, None), None);
     }
 
     #[test]
@@ -171,8 +186,8 @@ mod tests {
         for word in REMOTE {
             for before in 0..70 {
                 let body = [&b"x".repeat(before), word, &b"y".repeat(70 - before)[..]].concat();
-                assert!(is_remote(&body), "{}", String::from_utf8_lossy(&body));
-                assert!(!is_remote(&body[..before + word.len() - 1]));
+                assert!(reach(&body).remote, "{}", String::from_utf8_lossy(&body));
+                assert!(!reach(&body[..before + word.len() - 1]).remote);
             }
         }
     }
@@ -186,7 +201,7 @@ mod tests {
             (r#"{"n":99999999999999999999}"#, 128),
             (r#"{"generationConfig":{"candidateCount":2}}"#, 2),
         ] {
-            assert_eq!(answers_wanted(body.as_bytes()), wanted, "{body}");
+            assert_eq!(reach(body.as_bytes()).answers, wanted, "{body}");
         }
     }
 

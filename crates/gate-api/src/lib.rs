@@ -1,12 +1,13 @@
 //! The admin API as a contract: what travels, what it means, and a client that speaks it.
 //!
 //! [`types`] are the shapes of every request and answer, [`problem`] the one shape of every refusal,
-//! [`client`] a small blocking client for the command line and for Terraform. [`document`] holds the
+//! [`openapi`] the operations and their published description, [`client`] a small blocking client for the command line and for Terraform. [`document`] holds the
 //! pure functions over configuration documents: digest, difference, and the merge of one manager's
 //! document into an environment. This crate knows no server, no store and no gateway.
 
 pub mod client;
 pub mod document;
+pub mod openapi;
 pub mod problem;
 pub mod types;
 

@@ -36,7 +36,11 @@ impl From<::postgres::Error> for StoreError {
         // Display names the kind only; the server's own words are in the source.
         let words = match error.as_db_error() {
             Some(server) => format!("{}: {}", server.code().code(), server.message()),
-            None => error.to_string(),
+            // Why a connection failed is there, too.
+            None => match std::error::Error::source(&error) {
+                Some(cause) => format!("{error}: {cause}"),
+                None => error.to_string(),
+            },
         };
         match error.code() {
             None => Self::Unreachable(words),

@@ -3,7 +3,7 @@
 use super::Tokenizer;
 use crate::conversation::{Content, Part, Role};
 use crate::json::scan::Scanner;
-use crate::tokens::is_remote;
+use crate::tokens::reach;
 use crate::usage::value_of_member;
 use crate::{Dialect, Losses};
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl ModelTokenizer {
     /// understood, or that makes the provider read elsewhere.
     #[must_use]
     pub fn count(&self, dialect: Dialect, body: &[u8]) -> Option<u64> {
-        if is_remote(body) {
+        if reach(body).remote {
             return None;
         }
         let mut losses = Losses::new(dialect, dialect);

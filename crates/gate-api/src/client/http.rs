@@ -104,7 +104,8 @@ pub(super) fn open(
     if let Some(authorization) = &endpoint.authorization {
         field("Authorization", authorization)?;
     }
-    if !body.is_empty() {
+    let typed = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case("content-type");
+    if !body.is_empty() && !headers.iter().any(typed) {
         field("Content-Type", "application/json")?;
     }
     for (name, value) in headers {

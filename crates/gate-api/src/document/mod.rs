@@ -11,6 +11,7 @@ mod strict;
 pub use diff::diff;
 pub use merge::{Managed, Owned, merge};
 pub use redact::{HIDDEN, redact};
+pub use strict::value as strict_value;
 
 use aws_lc_rs::digest::{SHA256, digest as sha256};
 use schemars::JsonSchema;

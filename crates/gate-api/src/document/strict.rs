@@ -19,6 +19,14 @@ pub(super) fn document<'de, D: Deserializer<'de>>(
         .collect())
 }
 
+/// Reads any value whose objects name nothing twice.
+///
+/// # Errors
+/// What the deserializer says, or the name that stands twice.
+pub fn value<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+    Strict::deserialize(deserializer).map(|Strict(value)| value)
+}
+
 /// An object whose names are all different.
 struct Named<T>(BTreeMap<String, T>);
 

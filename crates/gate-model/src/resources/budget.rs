@@ -143,7 +143,9 @@ pub enum StoreEngine {
     },
     /// A PostgreSQL server, which several gateways may share.
     Postgres {
-        /// Where `postgres://USER:PASSWORD@HOST/DATABASE` is kept.
+        /// Where `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full` is kept. Without the
+        /// last part the connection is not encrypted; `&sslrootcert=PATH` trusts a file of
+        /// authorities instead of Mozilla's.
         address: StoreAddress,
     },
 }

@@ -11,6 +11,7 @@
 
 pub(crate) mod compile;
 pub(crate) mod count;
+mod facts;
 pub mod limits;
 pub mod metrics;
 pub(crate) mod reserve;

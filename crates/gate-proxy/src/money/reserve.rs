@@ -1,16 +1,19 @@
 //! Before a call: what it can cost at most is reserved, or it is refused.
 
+use super::facts::{View, shared};
 use super::limits::KeyMeter;
 use super::settle::{Input, Reserved};
 use super::{Billed, Purse, Treasury};
 use bytes::Bytes;
 use gate_ai::Dialect;
+use gate_ai::tokens::{Reach, reach};
 use gate_flow::{Exchange, Fault};
 use gate_model::fault::FaultCode;
 use gate_model::units::{Money, Pieces};
 use gate_store::books::{Part, Unit};
 use gate_store::ledger::Facts;
 use gate_store::{Account, Books, Hold, Refusal};
+use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,7 +57,7 @@ impl Treasury {
             let now = exchange.services.clock().now();
             limits.take(input.tokens(), now).map_err(over_limit)?;
         }
-        let facts = Arc::new(self.facts(exchange));
+        let facts = self.facts(exchange);
         let held = match &self.books {
             Some(books) => self.hold(books, exchange, asked, purse, &facts).await,
             None => Ok((None, Vec::new())),
@@ -85,21 +88,21 @@ impl Treasury {
         purses.get(caller.key.as_deref().unwrap_or_default())
     }
 
-    fn facts(&self, exchange: &Exchange) -> Facts {
+    fn facts(&self, exchange: &Exchange) -> Arc<Facts> {
         let record = &exchange.record;
-        let text = |text: &Option<Arc<str>>| text.clone().unwrap_or_default();
         let header = self.tag_header.as_deref();
         let tag = header.and_then(|name| exchange.request.head.headers.get_named(name));
-        Facts {
-            consumer: text(&record.consumer),
-            key: text(&record.key),
-            team: text(&record.team),
-            route: text(&record.route),
-            model: text(&record.target),
-            provider: Arc::default(),
-            provider_model: Arc::default(),
-            tag: tag.map(tag_of).unwrap_or_default(),
-        }
+        let tag = tag.map(tag_of);
+        let view = View {
+            consumer: record.consumer.as_ref(),
+            key: record.key.as_ref(),
+            team: record.team.as_ref(),
+            route: record.route.as_ref(),
+            model: record.target.as_ref(),
+            tag: tag.as_ref(),
+            ..View::default()
+        };
+        shared(&view)
     }
 
     /// Reserves in every budget. The input is bounded by the request's bytes; only where that finds
@@ -145,14 +148,14 @@ impl Treasury {
         if own.is_empty() && billed.iter().all(|billed| billed.accounts.is_empty()) {
             return Ok((books.unbudgeted(facts), Vec::new()));
         }
-        let most: Vec<Most> = billed
+        let body = asked.body.map(|body| (body.len(), reach(body)));
+        let most: SmallVec<[Most; 4]> = billed
             .iter()
             .enumerate()
-            .map(|(at, billed)| Most::of(billed, asked, exact.get(at).copied().flatten()))
+            .map(|(at, billed)| Most::of(billed, asked, body, exact.get(at).copied().flatten()))
             .collect();
         let all = most.iter().fold(Most::default(), |sum, one| sum.or(one));
         let cost = (all.cost != Money::MAX).then_some(all.cost);
-        let unix_s = exchange.services.clock().unix().as_secs();
         let mut barred: Vec<Arc<str>> = Vec::new();
         // Each round bars one provider more, or is the last.
         loop {
@@ -175,7 +178,10 @@ impl Treasury {
             };
             match short_provider(&refusal, &parts, &owners) {
                 Some(provider) => barred.push(provider),
-                None => return Err(refused(&refusal, unix_s)),
+                None => {
+                    let unix_s = exchange.services.clock().unix().as_secs();
+                    return Err(refused(&refusal, unix_s));
+                }
             }
         }
     }
@@ -239,14 +245,18 @@ struct Most {
 }
 
 impl Most {
-    fn of(billed: &Billed, asked: &Asked<'_>, exact: Option<u64>) -> Self {
+    fn of(
+        billed: &Billed,
+        asked: &Asked<'_>,
+        body: Option<(usize, Reach)>,
+        exact: Option<u64>,
+    ) -> Self {
         let Some(tariff) = &billed.tariff else {
             return Self {
                 cost: Money::MAX,
                 tokens: i64::MAX,
             };
         };
-        let body = asked.body.map(|body| &**body);
         let (bound, output) = tariff.tokens(body, asked.max_tokens);
         let input = bound.map(|bound| exact.map_or(bound, |exact| exact.min(bound)));
         let cost = tariff.bound(input, output, asked.pieces).picodollars();

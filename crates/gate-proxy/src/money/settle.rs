@@ -6,6 +6,7 @@
 //! time it ran, because the provider may have written all that time.
 
 use super::Treasury;
+use super::facts::{View, shared};
 use super::limits::KeyMeter;
 use super::reserve::Asked;
 use super::tariff::usage_of;
@@ -227,10 +228,10 @@ impl Reserved {
 
     fn write(&self, hold: Hold, ai: &mut AiFacts, record: &Record, legs: &[Leg]) {
         let tokens = tokens_of(ai);
-        let facts = Arc::new(Facts {
-            provider: ai.provider.clone().unwrap_or_default(),
-            provider_model: ai.provider_model.clone().unwrap_or_default(),
-            ..(*self.facts).clone()
+        let facts = shared(&View {
+            provider: ai.provider.as_ref(),
+            provider_model: ai.provider_model.as_ref(),
+            ..View::of(&self.facts)
         });
         let settlement = Settlement {
             outcome: record

@@ -3,6 +3,7 @@
 use gate_ai::Usage;
 use gate_ai::prices::{Highest, PriceUnit, Prices, Rates, ServiceTier, model_facts};
 use gate_ai::tokenizer::ModelTokenizer;
+use gate_ai::tokens::{Reach, input_bound};
 use gate_flow::{AiFacts, Tariff};
 use gate_kit::clock::Clock;
 use gate_model::resources::{Price, TokenKind, TokenPrice};
@@ -98,22 +99,23 @@ impl ModelTariff {
     }
 
     /// The most tokens of input and output that a request can come to here: `None` for input that
-    /// nothing bounds.
+    /// nothing bounds. `body` is the request's length and reach, where it has been read whole.
     #[must_use]
-    pub fn tokens(&self, body: Option<&[u8]>, max_tokens: Option<u64>) -> (Option<u64>, u64) {
-        let input = match body {
-            Some(body) => gate_ai::tokens::input_bound(body, self.input_max),
-            None => self.input_max,
+    pub fn tokens(
+        &self,
+        body: Option<(usize, Reach)>,
+        max_tokens: Option<u64>,
+    ) -> (Option<u64>, u64) {
+        let (input, answers) = match body {
+            Some((bytes, reach)) => (input_bound(bytes, reach, self.input_max), reach.answers),
+            None => (self.input_max, 1),
         };
         let most = self.output_max.unwrap_or(OUTPUT_MAX);
         let output = max_tokens.map_or(most, |asked| match self.output_max {
             Some(most) => asked.min(most),
             None => asked,
         });
-        (
-            input,
-            output.saturating_mul(gate_ai::tokens::answers_wanted(body.unwrap_or_default())),
-        )
+        (input, output.saturating_mul(answers))
     }
 
     /// The most that so many tokens and pieces can cost; without bound where there is no price.
@@ -293,7 +295,7 @@ mod tests {
             ..AiFacts::default()
         };
         assert_eq!(tariff.cost(&facts).unwrap().to_string(), "0.002085");
-        let (input, output) = tariff.tokens(Some(b"{}"), None);
+        let (input, output) = tariff.tokens(Some((2, gate_ai::tokens::reach(b"{}"))), None);
         assert_eq!((input, output), (Some(2_050), 16_384));
         assert!(tariff.bound(input, output, None) > tariff.cost(&facts).unwrap());
         let listed = ModelTariff::new("openai", "gpt-4o", None, &Clock::System).unwrap();

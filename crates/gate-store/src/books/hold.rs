@@ -50,6 +50,7 @@ impl Hold {
         facts: Arc<Facts>,
         cost: Option<Money>,
         parts: SmallVec<[(Arc<Account>, i64, i64); 2]>,
+        at_ms: i64,
     ) -> Self {
         let hold = Self {
             shared,
@@ -66,7 +67,7 @@ impl Hold {
         };
         let row = HoldRow {
             exchange: hold.exchange.clone(),
-            at_ms: hold.shared.unix_ms(),
+            at_ms,
             facts: hold.facts.clone(),
             cost,
             charges: hold.parts.iter().map(charge).collect(),

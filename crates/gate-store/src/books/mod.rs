@@ -221,7 +221,8 @@ impl Books {
         if !shared.take_place() {
             return Err(Short::Refused(Refusal::Full));
         }
-        let (now, unix_s) = (shared.clock.now(), shared.unix_s());
+        let (now, unix_ms) = (shared.clock.now(), shared.unix_ms());
+        let unix_s = unix_ms.div_euclid(1000);
         let free = shared.free(now);
         let mut taken: SmallVec<[(Arc<Account>, i64, i64); 2]> = SmallVec::new();
         for (account, amount) in parts {
@@ -240,7 +241,13 @@ impl Books {
                 }
             }
         }
-        Ok(Hold::new(shared.clone(), facts.clone(), cost, taken))
+        Ok(Hold::new(
+            shared.clone(),
+            facts.clone(),
+            cost,
+            taken,
+            unix_ms,
+        ))
     }
 
     /// A call that falls under no budget but is written down; none, and counted, when too many
@@ -393,6 +400,10 @@ impl Shared {
 fn exchange_id() -> Arc<str> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let bits = u128::from(random::bits()) << 64 | u128::from(random::bits());
-    let digits: [u8; 32] = std::array::from_fn(|at| DIGITS[(bits >> (4 * at)) as usize & 15]);
+    let mut digits = [0; 32];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bits.to_le_bytes()) {
+        pair[0] = DIGITS[usize::from(byte & 15)];
+        pair[1] = DIGITS[usize::from(byte >> 4)];
+    }
     std::str::from_utf8(&digits).unwrap_or_default().into()
 }

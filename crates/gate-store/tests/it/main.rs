@@ -8,3 +8,4 @@ mod control;
 mod crash;
 mod ledger;
 mod support;
+mod tls;

@@ -8,6 +8,7 @@
 mod cache;
 mod clients;
 mod commands;
+mod console;
 mod crowd;
 mod demo;
 mod examples;

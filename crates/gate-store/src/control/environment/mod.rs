@@ -105,7 +105,8 @@ pub struct Edit {
 /// A change of one environment.
 #[derive(Debug, Clone)]
 pub struct Change<'a> {
-    /// The change's own id, random; handed over twice, it has one effect and the same answer.
+    /// The change's own id, random; handed over twice, it has one effect and the same answer. Empty:
+    /// it is never taken for another.
     pub id: &'a str,
     /// The environment.
     pub environment: &'a str,

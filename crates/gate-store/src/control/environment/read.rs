@@ -3,9 +3,11 @@
 use super::{Candidate, EnvironmentRow, HistoryRow, Lock};
 use crate::StoreError;
 use crate::control::Answer;
-use crate::control::row::{Row, limit, number, row, rows};
+use crate::control::row::{Row, clean, limit, number, row, rows};
 use crate::database::Database;
 
+/// Most bytes of a change's id.
+const ID_MAX: usize = 1 << 10;
 const COLUMNS: &str = "name, generation, revision, stable, confirm_until_ms, candidate, rollout, \
                        variables, lock_holder, lock_reason, lock_since_ms, promotes_to, \
                        changed_ms, removed";
@@ -108,6 +110,11 @@ pub(in crate::control) fn history<D: Database>(
     )
 }
 
+/// A caller's id as it is kept, apart from those that are made for changes without one.
+pub(super) fn change_id(id: &str) -> String {
+    format!("id {}", clean(id, ID_MAX))
+}
+
 /// The revision that a change wrote before, if that change was made: `Some(None)` when it wrote none.
 pub(super) fn done<D: Database>(
     database: &mut D,
@@ -115,7 +122,7 @@ pub(super) fn done<D: Database>(
     id: &str,
 ) -> Answer<Option<Option<u64>>> {
     let sql = "SELECT written FROM environment_history WHERE environment = $1 AND change_id = $2";
-    row(database, sql, &[name.into(), id.into()], |row| {
+    row(database, sql, &[name.into(), change_id(id).into()], |row| {
         Ok(row.optional_number())
     })
 }

@@ -6,7 +6,6 @@ use crate::control::{
     Answer, ControlError, NewAudit, RevisionRow, audit, fleet, revision, rollout,
 };
 use crate::database::{Database, Value, transaction};
-use gate_kit::random;
 
 /// Most bytes of all variables, as JSON.
 const VARIABLES_MAX: usize = 256 << 10;
@@ -261,8 +260,8 @@ fn history<D: Database>(
     audit: &NewAudit<'_>,
 ) -> Answer<()> {
     let id = match note.id {
-        "" => format!("{:016x}{:016x}", random::bits(), random::bits()),
-        id => id.to_owned(),
+        "" => format!("generation {}", environment.generation),
+        id => read::change_id(id),
     };
     database.execute(
         "INSERT INTO environment_history (environment, generation, change_id, at_ms, actor,

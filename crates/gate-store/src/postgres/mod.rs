@@ -1,18 +1,21 @@
 //! PostgreSQL, the store that several gateways share.
 //!
 //! One connection, used by one thread. Every wait has a limit: connecting, a statement, a lock, and
-//! bytes that nobody acknowledges (RFC 5482). Transport encryption is not built in yet: an address
-//! that asks for it is refused rather than served in the clear; run the server on this machine, over
-//! a Unix socket, or behind a tunnel.
+//! bytes that nobody acknowledges (RFC 5482). What an address may say about TLS is in `address.rs`.
+
+mod address;
+mod tls;
 
 use crate::StoreError;
 use crate::database::{Database, Value};
-use postgres::config::SslMode;
+use address::Address;
+use postgres::config::{Host, SslMode};
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, Config, NoTls, Statement};
 use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
+use tls::Tls;
 
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -27,24 +30,30 @@ const STATEMENTS_MAX: usize = 64;
 /// A connection to a server.
 pub struct Postgres {
     config: Config,
+    /// Whom to trust, when the address asks for TLS.
+    tls: Option<Tls>,
     client: Option<Client>,
     statements: HashMap<String, Statement>,
 }
 
 impl Postgres {
-    /// Connects to `postgres://user:password@host/database` or `host=... dbname=...`.
+    /// Connects to `postgres://user:password@host/database` or `host=... dbname=...`, encrypted and
+    /// verified where it says `sslmode=verify-full` (or `require`, which means the same here), by
+    /// Mozilla's authorities or those of the file `sslrootcert`.
     ///
     /// # Errors
-    /// [`StoreError::Unusable`] when the address cannot be understood or asks for TLS,
-    /// [`StoreError::Unreachable`] when nobody answers there.
+    /// [`StoreError::Unusable`] when the address or its file of authorities cannot be understood,
+    /// [`StoreError::Unreachable`] when nobody answers there, or somebody who cannot be trusted.
     pub fn connect(address: &str) -> Result<Self, StoreError> {
-        // The parser's own words may quote the address, which holds a password.
-        let mut config: Config = address.parse().map_err(|_| {
-            StoreError::Unusable("the address of PostgreSQL is not understood".into())
-        })?;
-        if config.get_ssl_mode() == SslMode::Require {
-            let text = "TLS to PostgreSQL is not supported; use a local server or a tunnel";
-            return Err(StoreError::Unusable(text.into()));
+        let Address { mut config, roots } = Address::parse(address)?;
+        let tls = match config.get_ssl_mode() {
+            SslMode::Disable => None,
+            _ => Some(Tls::new(roots.as_deref())?),
+        };
+        if tls.is_none() && is_remote(&config) {
+            tracing::warn!(
+                "the connection to PostgreSQL is not encrypted; add sslmode=verify-full to its address"
+            );
         }
         config
             .connect_timeout(CONNECT)
@@ -53,6 +62,7 @@ impl Postgres {
             .options(OPTIONS);
         let mut this = Self {
             config,
+            tls,
             client: None,
             statements: HashMap::new(),
         };
@@ -65,8 +75,10 @@ impl Postgres {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             self.client = None;
             self.statements.clear();
-            let client = self.config.connect(NoTls)?;
-            self.client = Some(client);
+            self.client = Some(match &self.tls {
+                Some(tls) => self.config.connect(tls.clone())?,
+                None => self.config.connect(NoTls)?,
+            });
         }
         self.client
             .as_mut()
@@ -92,6 +104,18 @@ impl Postgres {
         };
         Ok((statement, client))
     }
+}
+
+/// Whether bytes leave this machine.
+fn is_remote(config: &Config) -> bool {
+    let is_local = |host: &Host| match host {
+        Host::Tcp(name) => {
+            let address: Option<std::net::IpAddr> = name.parse().ok();
+            name == "localhost" || address.is_some_and(|address| address.is_loopback())
+        }
+        Host::Unix(_) => true,
+    };
+    !config.get_hosts().iter().all(is_local)
 }
 
 impl ToSql for Value {

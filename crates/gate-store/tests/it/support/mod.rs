@@ -1,5 +1,7 @@
 //! Stores to test against, and calls to write into them.
 
+pub(crate) mod server;
+
 use gate_kit::clock::Clock;
 use gate_model::resources::BudgetPeriod;
 use gate_model::units::Money;
@@ -12,10 +14,9 @@ use gate_store::sqlite::Sqlite;
 use gate_store::{
     Books, BooksOptions, ControlStore, Database, Instance, SqlStore, Store, StoreError,
 };
+use server::server;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A folder, and whether it goes with this process.
@@ -254,131 +255,5 @@ pub(crate) fn settlement(cost: i64) -> Settlement {
         tokens: Tokens::default(),
         estimated: false,
         cost: Some(Money::from_picodollars(cost)),
-    }
-}
-
-/// A PostgreSQL server for this process's tests.
-struct Server {
-    folder: PathBuf,
-    databases: AtomicU64,
-}
-
-/// The server, started once; it ends with this process.
-fn server() -> Option<&'static Server> {
-    static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    SERVER.get_or_init(start).as_ref()
-}
-
-/// The folder of the server's programs: on the path, or where Debian puts them.
-fn programs() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let debian = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten();
-    let debian = debian.flatten().map(|version| version.path().join("bin"));
-    let mut folders = debian.chain(std::env::split_paths(&path));
-    folders.find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
-}
-
-/// What a program is started with, so that it does not run as root, which the server refuses.
-fn as_nobody() -> &'static [&'static str] {
-    match rustix::process::geteuid().is_root() {
-        true => &[
-            "setpriv",
-            "--reuid=nobody",
-            "--regid=nogroup",
-            "--clear-groups",
-        ],
-        false => &["env"],
-    }
-}
-
-/// Runs a server until its standard input ends, which this process holds open for as long as it
-/// lives; then stops it and removes its folder.
-const KEEPER: &str = r#"folder=$1; shift; "$@" & server=$!
-    cat >/dev/null; kill -QUIT $server; wait $server; rm -rf "$folder""#;
-
-fn start() -> Option<Server> {
-    static KEPT: Mutex<Option<Child>> = Mutex::new(None);
-    let programs = programs()?;
-    let folder = tempfile::tempdir().ok()?.keep();
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    std::fs::set_permissions(&folder, open).ok()?;
-    let (user, data) = (as_nobody(), folder.join("data"));
-    let made = Command::new(user[0])
-        .args(&user[1..])
-        .arg(programs.join("initdb"))
-        .args([
-            "--auth=trust",
-            "--username=tidegate",
-            "--no-sync",
-            "--pgdata",
-        ])
-        .arg(&data)
-        .current_dir(&folder)
-        .output()
-        .ok()?;
-    if !made.status.success() {
-        eprintln!("initdb: {}", String::from_utf8_lossy(&made.stderr));
-        return None;
-    }
-    let log = std::fs::File::create(folder.join("log")).ok()?;
-    let keeper = Command::new("sh")
-        .args(["-c", KEEPER, "sh"])
-        .arg(&folder)
-        .args(user)
-        .arg(programs.join("postgres"))
-        .arg("-D")
-        .arg(&data)
-        .args([
-            "-c",
-            "listen_addresses=",
-            "-c",
-            "max_connections=50",
-            "-c",
-            "fsync=off",
-            "-k",
-        ])
-        .arg(&folder)
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .ok()?;
-    *KEPT.lock().unwrap_or_else(PoisonError::into_inner) = Some(keeper);
-    let server = Server {
-        folder,
-        databases: AtomicU64::new(0),
-    };
-    for _ in 0..200 {
-        if Postgres::connect(&server.address("postgres")).is_ok() {
-            return Some(server);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    eprintln!(
-        "PostgreSQL did not start: {}",
-        server.folder.join("log").display()
-    );
-    None
-}
-
-impl Server {
-    fn address(&self, database: &str) -> String {
-        format!(
-            "host={} user=tidegate dbname={database}",
-            self.folder.display()
-        )
-    }
-
-    /// A new database.
-    fn database(&self) -> String {
-        let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let mut connection = Postgres::connect(&self.address("postgres")).unwrap();
-        connection
-            .script(&format!("CREATE DATABASE {name}"))
-            .unwrap();
-        self.address(&name)
     }
 }

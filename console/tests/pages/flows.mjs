@@ -1,0 +1,300 @@
+// What people do in the console, mostly by keyboard, against an environment that this test changes.
+
+import assert from "node:assert/strict";
+import { axe, check, open, settled, SIZES, until } from "./browser.mjs";
+
+/** How the assets are served. */
+export async function serving(url) {
+  await check("assets are served with a strict policy, compressed and for ever", async () => {
+    const page = await fetch(`${url}/`);
+    assert.equal(page.status, 200);
+    const policy = page.headers.get("content-security-policy");
+    for (const part of ["default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"]) assert.ok(policy?.includes(part), `${part} in ${policy}`);
+    assert.ok(!policy.includes("unsafe"), policy);
+    assert.equal(page.headers.get("x-content-type-options"), "nosniff");
+    assert.equal(page.headers.get("cache-control"), "no-cache");
+    const html = await page.text();
+    assert.ok(!/<script>|<style|style=|onclick=/.test(html), "nothing stands inline");
+    const script = /src="\/(assets\/[^"]+\.js)"/.exec(html)?.[1];
+    const asset = await fetch(`${url}/${script}`, { headers: { "accept-encoding": "gzip" } });
+    assert.equal(asset.headers.get("content-encoding"), "gzip");
+    assert.match(asset.headers.get("cache-control"), /immutable/);
+    assert.match(asset.headers.get("content-type"), /^text\/javascript/);
+    assert.equal((await fetch(`${url}/assets/nothing.js`)).status, 404);
+  });
+}
+
+/** Moving about: focus, keyboard, theme, zone, menu. */
+export async function moving(context, url) {
+  const { page, visit, quiet } = await open(context, url);
+  await check("the first paint comes within a second", async () => {
+    await visit("#/");
+    const paint = await page.evaluate(() => performance.getEntriesByName("first-contentful-paint")[0]?.startTime);
+    assert.ok(paint < 1000, `${paint} ms`);
+    console.log(`ok first paint after ${Math.round(paint)} ms`);
+  });
+  await check("the keyboard reaches the content and every page", async () => {
+    await visit("#/");
+    await page.keyboard.press("Tab");
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), "Skip to the content");
+    await page.keyboard.press("Enter");
+    assert.equal(await page.evaluate(() => document.activeElement?.id), "content");
+    const records = page.getByRole("navigation", { name: "Console" }).getByRole("link", { name: "Records" });
+    await records.focus();
+    await page.keyboard.press("Shift+Tab");
+    await page.keyboard.press("Tab");
+    const outline = await records.evaluate((link) => getComputedStyle(link).outlineStyle);
+    assert.equal(outline, "solid", "focus can be seen");
+    await page.keyboard.press("Enter");
+    await settled(page);
+    assert.equal(await page.evaluate(() => document.activeElement?.textContent), "Records", "the heading has the focus");
+    assert.equal(await page.title(), "Records · Tidegate");
+    assert.equal(await records.getAttribute("aria-current"), "page");
+    quiet();
+  });
+  await check("theme and zone are chosen and kept", async () => {
+    await page.getByLabel("Theme").selectOption("dark");
+    await page.getByRole("button", { name: "UTC", exact: true }).click();
+    await page.reload();
+    await settled(page);
+    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "dark");
+    assert.match(await page.locator("main time").first().innerText(), /UTC$/);
+    await page.getByRole("button", { name: "Local" }).click();
+    assert.doesNotMatch(await page.locator("main time").first().innerText(), /UTC$/);
+    await page.getByLabel("Theme").selectOption("system");
+    quiet();
+  });
+  await check("the menu of a narrow window opens and closes", async () => {
+    await page.setViewportSize(SIZES.narrow);
+    const menu = page.getByRole("button", { name: "Navigation" });
+    const link = page.getByRole("link", { name: "Rollouts" });
+    assert.equal(await link.isVisible(), false);
+    await menu.click();
+    await link.waitFor();
+    assert.deepEqual(await axe(page), []);
+    await link.focus();
+    await page.keyboard.press("Escape");
+    assert.equal(await menu.getAttribute("aria-expanded"), "false");
+    await page.setViewportSize(SIZES.wide);
+    quiet();
+  });
+  await page.close();
+}
+
+/** A plan's verdict. */
+function verdict(page, word) {
+  return page.locator(".badge").filter({ hasText: new RegExp(`^${word}$`) });
+}
+
+/** Changing an environment: form, document, plan, apply; what stands against it; going back. */
+export async function changing(context, url, admin, name) {
+  const { page, visit, quiet } = await open(context, url);
+  await check("a resource is made by its form, planned and applied by keyboard", async () => {
+    await visit("#/configure/upstreams/+");
+    await page.getByLabel("Name", { exact: true }).focus();
+    await page.keyboard.type("by-form");
+    await page.getByLabel("endpoints").focus();
+    await page.keyboard.type("127.0.0.1:9\n127.0.0.1:10");
+    const document = page.getByLabel("The document that these settings produce");
+    assert.equal((await document.innerText()).replace(/\n+/g, "\n").trim(), 'upstreams:\n  by-form:\n    endpoints:\n      - "127.0.0.1:9"\n      - "127.0.0.1:10"');
+    await page.getByRole("button", { name: "Plan", exact: true }).focus();
+    await page.keyboard.press("Enter");
+    await verdict(page, "allowed").waitFor();
+    assert.match(await page.locator("main").innerText(), /upstreams\/by-form/);
+    assert.deepEqual(await axe(page), []);
+    await page.getByLabel("Message").focus();
+    await page.keyboard.type("Made by the form");
+    await page.getByRole("button", { name: `Apply to ${name}` }).focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: /^Revision #\d+$/ }).waitFor();
+    await page.getByText("Made by the form").first().waitFor();
+    const kept = await admin.done("GET", `/environments/${name}/resources/upstreams/by-form`);
+    assert.deepEqual(kept.resource, { endpoints: ["127.0.0.1:9", "127.0.0.1:10"] });
+    assert.equal(kept.manager, "console");
+    quiet();
+  });
+  await check("choices, nested settings and ordered policies make the document that the API keeps", async () => {
+    await visit("#/configure/routes/+");
+    await page.getByLabel("Name", { exact: true }).fill("by-form");
+    await page.getByLabel("upstream", { exact: true }).fill("by-form");
+    await page.getByText("More settings", { exact: false }).first().click();
+    await page.getByRole("button", { name: "Add match" }).click();
+    const match = page.getByRole("group", { name: "match" });
+    await match.getByLabel("path", { exact: true }).fill("/by-form/{*rest}");
+    await page.getByRole("button", { name: "Add policies" }).click();
+    const add = page.getByRole("button", { name: "Add to policies" });
+    await add.click();
+    await page.getByLabel("policies 1", { exact: true }).selectOption("request_id");
+    await add.click();
+    await page.getByLabel("policies 2", { exact: true }).selectOption("limit");
+    await page.getByLabel("rate", { exact: true }).fill("5");
+    await page.getByText("Not in the form that is needed", { exact: false }).waitFor();
+    await page.getByLabel("rate", { exact: true }).fill("5/s");
+    await page.getByRole("button", { name: "Move policies 2 up" }).click();
+    await page.getByRole("button", { name: "Plan", exact: true }).click();
+    await verdict(page, "allowed").waitFor();
+    await page.getByRole("button", { name: `Apply to ${name}` }).click();
+    await page.getByRole("heading", { name: /^Revision #\d+$/ }).waitFor();
+    const kept = await admin.done("GET", `/environments/${name}/resources/routes/by-form`);
+    assert.deepEqual(Object.keys(kept.resource.policies[0]), ["limit"]);
+    assert.equal(kept.resource.policies[0].limit.rate, "5/s");
+    assert.deepEqual(kept.resource.policies[1], { request_id: {} });
+    assert.equal(kept.resource.match.path, "/by-form/{*rest}");
+    assert.deepEqual(kept.resource.target, { upstream: "by-form" });
+    quiet();
+  });
+  await check("an error of the plan is shown and keeps the change back", async () => {
+    await visit("#/configure/routes/by-form");
+    await page.getByLabel("upstream", { exact: true }).fill("nowhere");
+    await page.getByRole("button", { name: "Plan", exact: true }).click();
+    await verdict(page, "forbidden").or(page.getByRole("alert")).first().waitFor();
+    assert.match(await page.locator("main").innerText(), /nowhere/);
+    const apply = page.getByRole("button", { name: `Apply to ${name}` });
+    if (await apply.count()) assert.equal(await apply.isDisabled(), true);
+    await page.getByRole("button", { name: "Discard the draft" }).click();
+    quiet(/status of 422/);
+  });
+  await check("whoever is slower is told what has changed", async () => {
+    await visit("#/configure/upstreams/by-form");
+    await page.getByLabel("endpoints").fill("127.0.0.1:11");
+    await page.getByRole("button", { name: "Plan", exact: true }).click();
+    await verdict(page, "allowed").waitFor();
+    await admin.apply(name, { upstreams: { faster: { endpoints: ["127.0.0.1:12"] } } });
+    await page.getByText("has changed since this draft was begun", { exact: false }).waitFor();
+    await verdict(page, "allowed").waitFor();
+    await page.getByRole("button", { name: `Apply to ${name}` }).click();
+    const alert = page.getByRole("alert").filter({ hasText: "stale" });
+    await alert.waitFor();
+    assert.match(await alert.innerText(), /What changed since you looked[\s\S]*upstreams\/faster/);
+    await page.getByRole("button", { name: "I have looked at it" }).click();
+    await page.getByRole("button", { name: `Apply to ${name}` }).click();
+    await page.getByRole("heading", { name: /^Revision #\d+$/ }).waitFor();
+    quiet(/status of 412/);
+  });
+  await check("an environment goes back, after a question that Escape answers with no", async () => {
+    const before = await admin.environment(name);
+    await visit(`#/environments/${name}`);
+    await page.getByRole("button", { name: "Roll back" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.waitFor();
+    assert.deepEqual(await axe(page), []);
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    assert.equal((await admin.environment(name)).revision, before.revision);
+    await page.getByRole("button", { name: "Roll back" }).click();
+    await dialog.getByLabel("Why").fill("Practice");
+    await dialog.getByRole("button", { name: "Roll back" }).click();
+    await dialog.waitFor({ state: "detached" });
+    await until("a new revision is current", async () => (await admin.environment(name)).revision > before.revision);
+    quiet();
+  });
+  await check("an environment is locked, shown as locked, and opened", async () => {
+    await page.getByRole("button", { name: "Lock" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Why").fill("Looking closely");
+    await dialog.getByRole("button", { name: "Lock" }).click();
+    await page.getByText("Looking closely").waitFor();
+    assert.equal((await admin.environment(name)).lock.reason, "Looking closely");
+    await page.getByRole("button", { name: "Unlock" }).click();
+    await dialog.getByRole("button", { name: "Unlock" }).click();
+    await page.getByText("Looking closely").waitFor({ state: "detached" });
+    quiet();
+  });
+  await check("a change by others shows without a reload", async () => {
+    await page.getByText("Live", { exact: true }).waitFor();
+    const { generation, variables, promotes_to } = await admin.environment(name);
+    await admin.done("PUT", `/environments/${name}`, { variables: { ...variables, SHOWN: "by-events" }, promotes_to }, { "if-match": `"${generation}"` });
+    const values = () => page.getByLabel(/^Value/).evaluateAll((inputs) => inputs.map((input) => input.value));
+    await until("the variable is shown", async () => (await values()).includes("by-events"));
+    quiet();
+  });
+  await page.close();
+}
+
+/** Looking: what was asked of the gateway, and asking it something. */
+export async function looking(context, url, traffic) {
+  const { page, visit, quiet } = await open(context, url);
+  await check("traffic shows with its figures", async () => {
+    await visit("#/");
+    await page.getByRole("row", { name: new RegExp(traffic.route) }).waitFor();
+    assert.ok((await page.getByRole("img", { name: /Requests and errors/ }).count()) === 1);
+    await page.getByRole("button", { name: "Consumers", exact: true }).click();
+    quiet();
+  });
+  await check("records are searched, and one of them shows its attempts", async () => {
+    await visit("#/records");
+    await page.getByLabel("Route", { exact: true }).fill("no-such-route");
+    await page.keyboard.press("Enter");
+    await page.getByText("No record matches").waitFor();
+    await page.getByRole("button", { name: "Clear" }).click();
+    await page.getByLabel("Route", { exact: true }).fill(traffic.route);
+    await page.keyboard.press("Enter");
+    await page.getByRole("link", { name: `GET ${traffic.path}` }).first().click();
+    await page.getByRole("heading", { name: "Timeline" }).waitFor();
+    await page.getByText("attempt 1").waitFor();
+    await page.getByText("whole exchange").waitFor();
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+  await check("the playground asks a route", async () => {
+    await visit("#/playground");
+    await page.getByRole("button", { name: "Any route" }).click();
+    await page.getByLabel("Path and query").fill(traffic.path);
+    await page.getByRole("button", { name: "Send" }).click();
+    await page.getByText("200", { exact: true }).waitFor();
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+  await check("the chain of the audit log is checked", async () => {
+    await visit("#/audit");
+    await page.getByRole("button", { name: "Check the chain" }).click();
+    await page.getByText(/The chain of .* is whole/).waitFor();
+    quiet();
+  });
+  await page.close();
+}
+
+/** Signing in and out, and what a role may do. */
+export async function signing(context, url, keys, shots) {
+  const { page, quiet } = await open(context, url);
+  await check("a wrong key is refused, a right one begins a session that scripts cannot read", async () => {
+    await page.goto(`${url}/`);
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    await page.screenshot({ path: `${shots}/sign-in.png` });
+    assert.deepEqual(await axe(page), []);
+    await page.getByLabel("Key or token").fill("not-a-key");
+    await page.keyboard.press("Enter");
+    await page.getByText("This key or token is not valid").waitFor();
+    await page.getByLabel("Key or token").fill(keys.viewer);
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Live traffic" }).waitFor();
+    assert.equal(await page.evaluate(() => document.cookie), "");
+    const [cookie] = await context.cookies(url);
+    assert.equal(cookie?.httpOnly, true);
+    assert.equal(cookie?.sameSite, "Strict");
+    quiet(/status of 401/);
+  });
+  await check("a viewer sees and cannot change", async () => {
+    await page.goto(`${url}/#/environments`);
+    await settled(page);
+    assert.equal(await page.getByRole("button", { name: "New environment" }).count(), 0);
+    const status = await page.evaluate(async () => (await fetch("/api/v1/environments/production/lock", { method: "POST", headers: { "content-type": "application/json", "tidegate-csrf": "1" }, body: '{"reason":"x"}' })).status);
+    assert.equal(status, 403);
+    quiet(/status of 403/);
+  });
+  await check("signing out ends the session", async () => {
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await page.getByRole("heading", { name: "Sign in" }).waitFor();
+    assert.equal(await page.evaluate(async () => (await fetch("/api/v1/me")).status), 401);
+    quiet(/status of 401/);
+  });
+  await check("a write with a session's cookie and without its header is refused", async () => {
+    await page.getByLabel("Key or token").fill(keys.admin);
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "Live traffic" }).waitFor();
+    const status = await page.evaluate(async () => (await fetch("/api/v1/environments/production/lock", { method: "POST", headers: { "content-type": "application/json" }, body: '{"reason":"x"}' })).status);
+    assert.equal(status, 403);
+    quiet(/status of 403/);
+  });
+  await page.close();
+}

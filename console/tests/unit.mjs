@@ -1,0 +1,96 @@
+// Tests of what is pure: documents as YAML, forms' view of the schema, addresses, figures. The
+// sources are bundled as the browser gets them: `node tests/unit.mjs SCHEMA`, the committed schema.
+
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { build } from "vite";
+import { parse } from "yaml";
+
+const folder = mkdtempSync(join(tmpdir(), "console-unit-"));
+const entry = (name) => resolve("src", name);
+
+async function load(name) {
+  const fileName = `${name.replaceAll(/\W/g, "-")}.mjs`;
+  const lib = { entry: entry(name), formats: ["es"], fileName: () => fileName };
+  await build({ configFile: false, logLevel: "error", build: { lib, outDir: folder, emptyOutDir: false } });
+  return import(join(folder, fileName));
+}
+
+async function check(name, run) {
+  try {
+    await run();
+    console.log(`ok ${name}`);
+  } catch (error) {
+    console.log(`FAILED ${name}: ${error?.stack ?? error}`);
+    process.exitCode = 1;
+  }
+}
+
+const { yaml } = await load("ui/yaml.tsx");
+const model = await load("schema/model.ts");
+const format = await load("format.ts");
+const router = await load("router.ts");
+const schema = JSON.parse(readFileSync(process.argv[2] ?? "../docs/reference/schema.json", "utf8"));
+
+await check("a document as YAML is read back as it was", () => {
+  const hard = ["", " ", "yes", "No", "null", "~", "1", "1.5", "0x1f", "1e3", "2026-11-22", "a: b", "a #b", "- a", "# a", "${vars.HOST}", "/orders/{id}", "*.example.com", "!x", "&x", "|", ">", "'", '"', "\\", "a\nb", "ü", "100/s", "5f2c", "=", "<<", "@a", "`a`", "%a", "a\u0000b", "\u2028"];
+  const values = [null, true, false, 0, -1, 1.5, [], {}, [[]], [{}], [[1, [2, {}]], { a: [] }], { a: { b: { c: [] } } }, ...hard, hard, Object.fromEntries(hard.map((key) => [key, key]))];
+  for (const value of values) {
+    const text = yaml({ value });
+    assert.deepEqual(parse(text), { value }, text);
+  }
+});
+
+await check("every part of the schema has a form", () => {
+  const kinds = model.kinds(schema);
+  assert.ok(kinds.length >= 10, `${kinds.length} kinds`);
+  const open = [];
+  const seen = new Set();
+  const walk = (node, at) => {
+    const resolved = model.resolve(schema, node);
+    const key = JSON.stringify(resolved);
+    if (seen.has(key)) return;
+    seen.add(key);
+    const shape = model.shape(schema, resolved);
+    // A node that says nothing of its value is edited as JSON; one that says something is understood.
+    const says = ["type", "oneOf", "anyOf", "allOf", "$ref", "properties"].some((word) => word in resolved);
+    if (shape.is === "any" && says) open.push(at);
+    if (shape.is === "object") for (const [name, field] of Object.entries(shape.properties)) walk(field, `${at}.${name}`);
+    if (shape.is === "map" || shape.is === "list") walk(shape.of, `${at}[]`);
+    if (shape.is === "choice") {
+      for (const variant of shape.variants) {
+        if (variant.content) walk(variant.content, `${at}.${variant.tag}`);
+        const made = model.take(schema, variant);
+        assert.equal(model.taken(shape.variants, made)?.tag, variant.tag, `${at}: ${variant.tag} is known again`);
+      }
+    }
+  };
+  for (const [kind, , node] of kinds) {
+    walk(node, kind);
+    assert.notEqual(model.initial(schema, node), undefined);
+  }
+  assert.deepEqual(open, [], "only what the schema leaves open is edited as JSON");
+});
+
+await check("addresses are read back as they were written", () => {
+  for (const part of ["a/b", "ü", "100%", "?", "#", "+"]) {
+    const { path, query } = router.parse(router.to(["records", part], { route: part, empty: "" }));
+    assert.deepEqual(path, ["records", part]);
+    assert.deepEqual([...query], [["route", part]]);
+  }
+});
+
+await check("figures read well", () => {
+  const cases = [
+    [format.count, 9999, "9,999"], [format.count, 38_500, "38.5K"], [format.rate, 0.25, "0.25/s"], [format.milliseconds, 0.001, "<0.01 ms"],
+    [format.milliseconds, 1234, "1.23 s"], [format.dollars, "0.0049", "$0.0049"], [format.dollars, "12.5", "$12.50"], [format.percent, 0.0412, "4.12 %"],
+    [format.percent, 0.00001, "<0.1 %"], [format.percent, 0, "0 %"], [format.bytes, 2048, "2 KiB"], [format.count, null, "–"],
+  ];
+  for (const [show, value, text] of cases) assert.equal(show(value), text);
+  assert.equal(format.relative(0, 90_000), "1 min ago");
+  assert.equal(format.relative(3_600_000, 0), "in 1 h");
+});
+
+rmSync(folder, { recursive: true });

@@ -1,0 +1,11 @@
+//! The admin API over real sockets and a real store, asked by the typed client, by hand-written
+//! requests, by Terraform and by Schemathesis.
+
+#![allow(clippy::print_stderr, reason = "a skipped check says so")]
+
+mod access;
+mod changes;
+mod hostile;
+mod states;
+mod support;
+mod watch;

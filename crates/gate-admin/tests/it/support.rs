@@ -1,0 +1,291 @@
+//! A server on a port of its own, with a process that a test makes up.
+
+use gate_admin::{Api, BODY_MAX, Candidate, Host, Judged, Parts, Peer, RolloutStart};
+use gate_api::client::{Client, Endpoint, Reply};
+use gate_api::problem::Problem;
+use gate_api::types::{
+    Canary, Document, EnvironmentInput, Finding, Page, PlaygroundInput, PlaygroundReply,
+    RecordDetail, RecordSummary,
+};
+use gate_kit::clock::Clock;
+use gate_model::resources::{Admin, AdminKey, AdminRole};
+use gate_net::connection::server::{Next, Sent, ServerConnection, ServerOptions};
+use gate_net::http1::Limits;
+use gate_net::listen::{ListenAddress, Sockets};
+use gate_store::control::Keyring;
+use gate_store::control::SqlControl;
+use gate_store::sqlite::Sqlite;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// A process that follows `staging`; a resource with `"wrong": true` does not compile.
+struct Fake {
+    environment: Option<String>,
+}
+
+impl Host for Fake {
+    fn environment(&self) -> Option<String> {
+        self.environment.clone()
+    }
+
+    fn running(&self) -> Document {
+        document(json!({ "routes": { "running": { "path": "/" } } }))
+    }
+
+    fn judge(&self, candidate: &Candidate<'_>) -> Judged {
+        let known = ["routes", "upstreams", "prices"];
+        let wrong = candidate
+            .document
+            .resources()
+            .filter_map(|(kind, name, value)| {
+                let path = format!("{kind}.{name}");
+                if !known.contains(&kind) {
+                    return Some(Finding::error(
+                        "unknown_field",
+                        path,
+                        "there is no such kind",
+                    ));
+                }
+                let text = value.to_string();
+                let missing = text.contains("${vars.") && candidate.variables.is_empty();
+                if missing {
+                    return Some(Finding::error(
+                        "missing_variable",
+                        path,
+                        "a variable is missing",
+                    ));
+                }
+                (value["wrong"] == json!(true))
+                    .then(|| Finding::error("wrong", path, "it is wrong"))
+            });
+        Judged {
+            findings: wrong.collect(),
+            effect: None,
+        }
+    }
+
+    fn start_rollout(&self, canary: &Canary, _: &Document) -> Result<RolloutStart, Vec<Finding>> {
+        match canary {
+            Canary::Rollout(name) if name == "careful" => Ok(RolloutStart {
+                strategy: name.clone(),
+                data: json!({ "share": 0.01, "step": 0, "strategy": name, "settings": {} })
+                    .to_string(),
+            }),
+            _ => Err(vec![Finding::error(
+                "unknown_reference",
+                "canary",
+                "no such rollout",
+            )]),
+        }
+    }
+
+    fn records(&self, _: &gate_admin::RecordQuery) -> Result<Page<RecordSummary>, Problem> {
+        Ok(Page::whole(vec![RecordSummary::default()]))
+    }
+
+    fn record(&self, id: &str) -> Result<Option<RecordDetail>, Problem> {
+        Ok((id == "known").then(RecordDetail::default))
+    }
+
+    fn usage(
+        &self,
+        query: &gate_admin::UsageQuery,
+    ) -> Result<Vec<gate_api::types::UsageRow>, Problem> {
+        let rows = (0..3).map(|_| gate_api::types::UsageRow::default());
+        Ok(rows.skip(query.offset).take(query.limit).collect())
+    }
+
+    fn budgets(&self) -> Result<Vec<gate_api::types::BudgetState>, Problem> {
+        Ok(vec![gate_api::types::BudgetState::default()])
+    }
+
+    fn playground(&self, _: &PlaygroundInput) -> Result<PlaygroundReply, Problem> {
+        Ok(PlaygroundReply::default())
+    }
+
+    fn schema(&self) -> Value {
+        json!({ "type": "object" })
+    }
+}
+
+/// A running server; ended when dropped.
+pub(crate) struct Server {
+    pub(crate) url: String,
+    pub(crate) api: Arc<Api>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+    _folder: tempfile::TempDir,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("the server ends in order");
+        }
+    }
+}
+
+/// Keys of every role; the key's text is its name.
+pub(crate) fn keys() -> Admin {
+    let mut admin = open();
+    for (name, role) in [
+        ("viewer", AdminRole::Viewer),
+        ("operator", AdminRole::Operator),
+        ("admin", AdminRole::Admin),
+        ("network", AdminRole::Operator),
+    ] {
+        let digest = gate_api::document::hex_sha256(name.as_bytes());
+        let limited = name == "network";
+        let key = AdminKey {
+            sha256: digest.parse().unwrap(),
+            role,
+            environments: limited.then(Vec::new),
+            teams: None,
+            states: limited.then(|| vec!["network".to_owned()]),
+            expires: None,
+        };
+        admin.keys.insert(name.to_owned(), key);
+    }
+    admin
+}
+
+/// Nobody needs to prove anything.
+pub(crate) fn open() -> Admin {
+    Admin {
+        rate: 10_000,
+        ..Admin::at("127.0.0.1:0")
+    }
+}
+
+impl Server {
+    /// With a store, following `staging`.
+    pub(crate) fn start(admin: Admin) -> Self {
+        Self::with(admin, Some("staging"))
+    }
+
+    /// Following this environment, or a file.
+    pub(crate) fn with(admin: Admin, environment: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Sqlite::open(&folder.path().join("store.db")).unwrap();
+        let line = Keyring::new_line("k1").unwrap();
+        let api = Api::start(Parts {
+            host: Arc::new(Fake {
+                environment: environment.map(str::to_owned),
+            }),
+            store: Some(Box::new(SqlControl::open(database).unwrap())),
+            keyring: Some(Arc::new(Keyring::parse(&line).unwrap())),
+            admin,
+            clock: Clock::System,
+            assets: &[("index.html", "text/html", b"<p>console", b"gzipped")],
+        });
+        let api = api.unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let (tell, told) = std::sync::mpsc::channel();
+        let served = api.clone();
+        let thread = std::thread::spawn(move || run(&served, &tell, stopped));
+        Self {
+            url: told.recv().expect("the server starts"),
+            api,
+            stop: Some(stop),
+            thread: Some(thread),
+            _folder: folder,
+        }
+    }
+
+    /// A client without a key.
+    pub(crate) fn client(&self) -> Client {
+        Client::new(Endpoint::new(&self.url).unwrap())
+    }
+
+    /// A client with a key.
+    pub(crate) fn as_key(&self, key: &str) -> Client {
+        Client::new(Endpoint::new(&self.url).unwrap().with_key(key).unwrap())
+    }
+
+    /// A client of an environment that is there.
+    pub(crate) fn staging(&self) -> Client {
+        let client = self.client();
+        let seen = gate_api::client::Seen::Any;
+        let made = client.put_environment("staging", seen, &EnvironmentInput::default());
+        made.unwrap();
+        client
+    }
+}
+
+fn run(api: &Arc<Api>, tell: &std::sync::mpsc::Sender<String>, stopped: oneshot::Receiver<()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let address = ListenAddress::Tcp {
+            address: "127.0.0.1:0".parse().unwrap(),
+            only_v6: false,
+        };
+        let sockets = Sockets::bind(&address, 1).unwrap();
+        let url = format!("http://{}", sockets.local().unwrap());
+        let listeners = sockets.share(0, 1).unwrap();
+        for listener in listeners {
+            let api = api.clone();
+            tokio::task::spawn_local(async move {
+                loop {
+                    let io = listener.accept().await;
+                    let connection = ServerConnection::new(io, Arc::new(options()));
+                    tokio::task::spawn_local(serve(connection, api.clone()));
+                }
+            });
+        }
+        tell.send(url).unwrap();
+        let _ = stopped.await;
+    });
+}
+
+fn options() -> ServerOptions {
+    ServerOptions {
+        head: Limits::default(),
+        body_bytes: BODY_MAX as u64,
+        idle: Duration::from_secs(30),
+        head_time: Duration::from_secs(5),
+        body_time: Duration::from_secs(30),
+        write_time: Duration::from_secs(10),
+    }
+}
+
+async fn serve(mut connection: ServerConnection, api: Arc<Api>) {
+    let peer = Peer {
+        address: connection.io().peer(),
+        local: connection.io().local(),
+        tls: false,
+    };
+    loop {
+        let (response, close) = match connection.next().await {
+            Next::Request(request) => (api.answer(request, peer).await, false),
+            Next::TooLarge(_) => (Api::too_large(), true),
+            _ => return,
+        };
+        match connection.respond(response, close).await {
+            Sent::Complete { reuse: true, .. } => {}
+            _ => return,
+        }
+    }
+}
+
+/// A document from JSON.
+pub(crate) fn document(value: Value) -> Document {
+    serde_json::from_value(value).unwrap()
+}
+
+/// What a request was answered: its status and its body as JSON.
+pub(crate) fn json_of(reply: &Reply) -> (u16, Value) {
+    let body = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
+    (reply.status, body)
+}
+
+/// A request without anything but its body.
+pub(crate) fn send(client: &Client, method: &str, path: &str, body: &[u8]) -> (u16, Value) {
+    json_of(&client.send(method, path, &[], body).unwrap())
+}

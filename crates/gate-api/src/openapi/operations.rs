@@ -1,0 +1,518 @@
+//! Every operation of the API, in the order in which the description lists them.
+
+use super::operation::Gives::{Events, Json, Nothing, State as StateBytes};
+use super::operation::Holds::{Day, Flag, Limit, Number, Text};
+use super::operation::Takes::{Bytes, Json as Body};
+use super::operation::{Operation, Query, shape};
+use crate::types::*;
+use serde_json::Value;
+
+const CURSOR: Query = Query::new("cursor", Text, "`next` of the page before");
+const LIMIT: Query = Query::new("limit", Limit, "Most rows of the page; 100 when left out");
+const PAGED: &[Query] = &[CURSOR, LIMIT];
+const DRY_RUN: Query = Query::new("dry_run", Flag, "Plans and changes nothing");
+const OF_ENVIRONMENT: Query = Query::new("environment", Text, "Only of this environment");
+
+/// Every operation.
+pub const OPERATIONS: &[Operation] = &[
+    // --- who calls ----------------------------------------------------------------------------
+    Operation::new("me", "GET", "/me", "Who the caller is", Json(shape::<Me>)).tag("access"),
+    Operation::new(
+        "signIn",
+        "POST",
+        "/session",
+        "Begin a session",
+        Json(shape::<Me>),
+    )
+    .tag("access")
+    .public()
+    .takes(Body(shape::<SessionInput>)),
+    Operation::new("signOut", "DELETE", "/session", "End the session", Nothing)
+        .tag("access")
+        .public()
+        .status(204),
+    // --- environments -------------------------------------------------------------------------
+    Operation::new(
+        "listEnvironments",
+        "GET",
+        "/environments",
+        "Environments by name",
+        Json(shape::<Page<Environment>>),
+    )
+    .tag("environments")
+    .query(PAGED),
+    Operation::new(
+        "getEnvironment",
+        "GET",
+        "/environments/{environment}",
+        "One environment",
+        Json(shape::<Environment>),
+    )
+    .tag("environments"),
+    Operation::new(
+        "putEnvironment",
+        "PUT",
+        "/environments/{environment}",
+        "Make an environment, or change its variables",
+        Json(shape::<Environment>),
+    )
+    .tag("environments")
+    .role(Role::Operator)
+    .precondition()
+    .takes(Body(shape::<EnvironmentInput>)),
+    Operation::new(
+        "deleteEnvironment",
+        "DELETE",
+        "/environments/{environment}",
+        "Remove an environment; its revisions stay",
+        Nothing,
+    )
+    .tag("environments")
+    .role(Role::Admin)
+    .precondition()
+    .status(204),
+    // --- resources ----------------------------------------------------------------------------
+    Operation::new(
+        "listResources",
+        "GET",
+        "/environments/{environment}/resources",
+        "Resources by kind and name",
+        Json(shape::<Page<Resource>>),
+    )
+    .tag("resources")
+    .query(&[Query::new("kind", Text, "Only of this kind"), CURSOR, LIMIT]),
+    Operation::new(
+        "getResource",
+        "GET",
+        "/environments/{environment}/resources/{kind}/{name}",
+        "One resource",
+        Json(shape::<Resource>),
+    )
+    .tag("resources"),
+    Operation::new(
+        "putResource",
+        "PUT",
+        "/environments/{environment}/resources/{kind}/{name}",
+        "Set one resource",
+        Json(shape::<Applied>),
+    )
+    .tag("resources")
+    .role(Role::Operator)
+    .precondition()
+    .manager()
+    .query(&[DRY_RUN])
+    .takes(Body(shape::<Value>)),
+    Operation::new(
+        "deleteResource",
+        "DELETE",
+        "/environments/{environment}/resources/{kind}/{name}",
+        "Remove one resource",
+        Json(shape::<Applied>),
+    )
+    .tag("resources")
+    .role(Role::Operator)
+    .precondition()
+    .manager()
+    .query(&[DRY_RUN]),
+    // --- changes ------------------------------------------------------------------------------
+    Operation::new(
+        "plan",
+        "POST",
+        "/environments/{environment}/plan",
+        "What a document would change",
+        Json(shape::<Plan>),
+    )
+    .tag("changes")
+    .takes(Body(shape::<DocumentInput>)),
+    Operation::new(
+        "apply",
+        "POST",
+        "/environments/{environment}/revisions",
+        "Apply a document",
+        Json(shape::<Applied>),
+    )
+    .tag("changes")
+    .role(Role::Operator)
+    .precondition()
+    .query(&[DRY_RUN])
+    .takes(Body(shape::<DocumentInput>)),
+    Operation::new(
+        "rollback",
+        "POST",
+        "/environments/{environment}/rollback",
+        "Go back to an earlier revision",
+        Json(shape::<Applied>),
+    )
+    .tag("changes")
+    .role(Role::Operator)
+    .precondition()
+    .takes(Body(shape::<RollbackInput>)),
+    Operation::new(
+        "promote",
+        "POST",
+        "/environments/{environment}/promote",
+        "Take the environment's revision over into another",
+        Json(shape::<Applied>),
+    )
+    .tag("changes")
+    .role(Role::Operator)
+    .takes(Body(shape::<PromoteInput>)),
+    Operation::new(
+        "confirm",
+        "POST",
+        "/environments/{environment}/confirm",
+        "Confirm the current revision",
+        Json(shape::<Environment>),
+    )
+    .tag("changes")
+    .role(Role::Operator)
+    .precondition()
+    .takes(Body(shape::<ReasonInput>)),
+    Operation::new(
+        "lock",
+        "POST",
+        "/environments/{environment}/lock",
+        "Lock the environment against changes by others",
+        Json(shape::<Environment>),
+    )
+    .tag("changes")
+    .role(Role::Operator)
+    .takes(Body(shape::<LockInput>)),
+    Operation::new(
+        "unlock",
+        "POST",
+        "/environments/{environment}/unlock",
+        "Take the lock away; another's only as an admin",
+        Json(shape::<Environment>),
+    )
+    .tag("changes")
+    .role(Role::Operator)
+    .takes(Body(shape::<ReasonInput>)),
+    // --- history ------------------------------------------------------------------------------
+    Operation::new(
+        "listRevisions",
+        "GET",
+        "/revisions",
+        "Revisions, the newest first",
+        Json(shape::<Page<Revision>>),
+    )
+    .tag("history")
+    .query(&[OF_ENVIRONMENT, CURSOR, LIMIT]),
+    Operation::new(
+        "getRevision",
+        "GET",
+        "/revisions/{number}",
+        "One revision",
+        Json(shape::<Revision>),
+    )
+    .tag("history"),
+    Operation::new(
+        "getDocument",
+        "GET",
+        "/revisions/{number}/document",
+        "One revision with its content",
+        Json(shape::<RevisionDocument>),
+    )
+    .tag("history"),
+    Operation::new(
+        "diff",
+        "GET",
+        "/diff",
+        "What differs between two revisions",
+        Json(shape::<Diff>),
+    )
+    .tag("history")
+    .query(&[
+        Query::new("from", Number, "The earlier revision").required(),
+        Query::new("to", Number, "The later revision").required(),
+    ]),
+    Operation::new(
+        "listAudit",
+        "GET",
+        "/audit",
+        "The audit log, the newest first",
+        Json(shape::<Page<AuditEntry>>),
+    )
+    .tag("history")
+    .query(PAGED),
+    Operation::new(
+        "verifyAudit",
+        "GET",
+        "/audit/verify",
+        "Whether the chain of the audit log is whole",
+        Json(shape::<AuditVerification>),
+    )
+    .tag("history"),
+    Operation::new(
+        "watch",
+        "GET",
+        "/watch",
+        "Environments as they change",
+        Events,
+    )
+    .tag("history")
+    .query(&[OF_ENVIRONMENT]),
+    // --- rollouts -----------------------------------------------------------------------------
+    Operation::new(
+        "listAcks",
+        "GET",
+        "/environments/{environment}/acks",
+        "What each gateway says about the revision",
+        Json(shape::<Page<Ack>>),
+    )
+    .tag("rollouts")
+    .query(PAGED),
+    Operation::new(
+        "listRollouts",
+        "GET",
+        "/environments/{environment}/rollouts",
+        "Rollouts, the newest first",
+        Json(shape::<Page<Rollout>>),
+    )
+    .tag("rollouts")
+    .query(PAGED),
+    Operation::new(
+        "getRollout",
+        "GET",
+        "/rollouts/{id}",
+        "One rollout with its evidence",
+        Json(shape::<Rollout>),
+    )
+    .tag("rollouts"),
+    Operation::new(
+        "promoteRollout",
+        "POST",
+        "/rollouts/{id}/promote",
+        "Let the candidate serve everything",
+        Json(shape::<Rollout>),
+    )
+    .tag("rollouts")
+    .role(Role::Operator)
+    .takes(Body(shape::<ReasonInput>)),
+    Operation::new(
+        "rollBackRollout",
+        "POST",
+        "/rollouts/{id}/rollback",
+        "Take the candidate out of service",
+        Json(shape::<Rollout>),
+    )
+    .tag("rollouts")
+    .role(Role::Operator)
+    .takes(Body(shape::<ReasonInput>)),
+    Operation::new(
+        "holdRollout",
+        "POST",
+        "/rollouts/{id}/hold",
+        "Stop the rollout where it is",
+        Json(shape::<Rollout>),
+    )
+    .tag("rollouts")
+    .role(Role::Operator)
+    .takes(Body(shape::<ReasonInput>)),
+    Operation::new(
+        "resumeRollout",
+        "POST",
+        "/rollouts/{id}/resume",
+        "Let a held rollout go on",
+        Json(shape::<Rollout>),
+    )
+    .tag("rollouts")
+    .role(Role::Operator)
+    .takes(Body(shape::<ReasonInput>)),
+    // --- what happens -------------------------------------------------------------------------
+    Operation::new(
+        "live",
+        "GET",
+        "/live",
+        "What this gateway is doing",
+        Json(shape::<Live>),
+    )
+    .tag("traffic"),
+    Operation::new(
+        "listRecords",
+        "GET",
+        "/records",
+        "Recent records, the newest first",
+        Json(shape::<Page<RecordSummary>>),
+    )
+    .tag("traffic")
+    .query(&[
+        Query::new("route", Text, "Served by this route"),
+        Query::new(
+            "status",
+            Text,
+            "Answered with this status, or its class: `5xx`",
+        ),
+        Query::new("consumer", Text, "Called by this consumer"),
+        Query::new("revision", Number, "Served by this revision"),
+        Query::new("trace", Text, "Of this trace"),
+        Query::new("model", Text, "Asking for this model"),
+        CURSOR,
+        LIMIT,
+    ]),
+    Operation::new(
+        "getRecord",
+        "GET",
+        "/records/{id}",
+        "One record with its timeline",
+        Json(shape::<RecordDetail>),
+    )
+    .tag("traffic"),
+    Operation::new(
+        "listUsage",
+        "GET",
+        "/usage",
+        "Tokens and money by day, consumer and model",
+        Json(shape::<Page<UsageRow>>),
+    )
+    .tag("traffic")
+    .query(&[
+        Query::new("from", Day, "From this day on, in UTC"),
+        Query::new("until", Day, "Before this day, in UTC"),
+        CURSOR,
+        LIMIT,
+    ]),
+    Operation::new(
+        "listBudgets",
+        "GET",
+        "/budgets",
+        "How budgets stand",
+        Json(shape::<Page<BudgetState>>),
+    )
+    .tag("traffic")
+    .query(PAGED),
+    Operation::new(
+        "listProviders",
+        "GET",
+        "/providers",
+        "How providers and upstreams are",
+        Json(shape::<Page<ProviderHealth>>),
+    )
+    .tag("traffic")
+    .query(PAGED),
+    Operation::new(
+        "playground",
+        "POST",
+        "/playground",
+        "Send a request through the gateway",
+        Json(shape::<PlaygroundReply>),
+    )
+    .tag("traffic")
+    .role(Role::Operator)
+    .takes(Body(shape::<PlaygroundInput>)),
+    // --- descriptions -------------------------------------------------------------------------
+    Operation::new(
+        "schema",
+        "GET",
+        "/schema",
+        "The configuration's JSON Schema",
+        Json(shape::<Value>),
+    )
+    .tag("descriptions"),
+    Operation::new(
+        "openapi",
+        "GET",
+        "/openapi.json",
+        "This description",
+        Json(shape::<Value>),
+    )
+    .tag("descriptions")
+    .public(),
+    // --- Terraform states ---------------------------------------------------------------------
+    Operation::new(
+        "listStates",
+        "GET",
+        "/states",
+        "Terraform states",
+        Json(shape::<Page<State>>),
+    )
+    .tag("states")
+    .query(PAGED),
+    Operation::new(
+        "listStateVersions",
+        "GET",
+        "/states/{state}/versions",
+        "A state's versions, the newest first",
+        Json(shape::<Page<StateVersion>>),
+    )
+    .tag("states")
+    .query(PAGED),
+    Operation::new(
+        "restoreState",
+        "POST",
+        "/states/{state}/restore",
+        "Restore an older version as a new one",
+        Json(shape::<State>),
+    )
+    .tag("states")
+    .role(Role::Operator)
+    .takes(Body(shape::<StateRestore>)),
+    Operation::new(
+        "unlockState",
+        "POST",
+        "/states/{state}/unlock",
+        "Take the lock with this identity away",
+        Json(shape::<State>),
+    )
+    .tag("states")
+    .role(Role::Operator)
+    .takes(Body(shape::<StateUnlock>)),
+    Operation::new(
+        "getState",
+        "GET",
+        "/state/{state}",
+        "A state, for Terraform",
+        StateBytes,
+    )
+    .tag("states")
+    .role(Role::Operator)
+    .query(&[Query::new("version", Number, "An older version")]),
+    Operation::new(
+        "putState",
+        "POST",
+        "/state/{state}",
+        "Write a state, for Terraform",
+        Nothing,
+    )
+    .tag("states")
+    .role(Role::Operator)
+    .query(&[
+        Query::new("ID", Text, "The lock that the writer holds"),
+        Query::new(
+            "force",
+            Flag,
+            "Also over another lineage or a higher serial; admins only",
+        ),
+    ])
+    .takes(Bytes),
+    Operation::new(
+        "deleteState",
+        "DELETE",
+        "/state/{state}",
+        "Empty a state, for Terraform",
+        Nothing,
+    )
+    .tag("states")
+    .role(Role::Operator)
+    .query(&[Query::new("ID", Text, "The lock that the writer holds")]),
+    Operation::new(
+        "lockState",
+        "LOCK",
+        "/state/{state}",
+        "Lock a state, for Terraform",
+        Nothing,
+    )
+    .tag("states")
+    .role(Role::Operator)
+    .takes(Bytes),
+    Operation::new(
+        "releaseState",
+        "UNLOCK",
+        "/state/{state}",
+        "Unlock a state, for Terraform; without the lock's identity only as an admin",
+        Nothing,
+    )
+    .tag("states")
+    .role(Role::Operator)
+    .takes(Bytes),
+];
