@@ -64,7 +64,7 @@ pub(crate) fn compile(text: &str, folder: &Path) -> Result<(), String> {
         policies: POLICIES,
         condition: when::compile,
         model_condition: when::compile_for_models,
-        rule: |_| Ok(()),
+        rule: gate_ops::rules::check,
     };
     let clock = Clock::System;
     let compiler = Compiler {

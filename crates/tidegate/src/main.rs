@@ -13,6 +13,7 @@ mod config;
 mod demo;
 mod health;
 mod keys;
+mod lint;
 mod log;
 mod output;
 mod reference;

@@ -11,6 +11,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("gate-ai", 1),
     ("gate-api", 1),
     ("gate-store", 1),
+    ("gate-ops", 2),
     ("gate-policies", 2),
     ("gate-proxy", 2),
     ("gate-admin", 3),

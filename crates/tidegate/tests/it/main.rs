@@ -14,6 +14,7 @@ mod demo;
 mod examples;
 mod handover;
 mod lifecycle;
+mod lint;
 mod money;
 mod policies;
 mod prompts;
