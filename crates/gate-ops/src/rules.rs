@@ -115,65 +115,70 @@ pub fn evaluate(rules: &BTreeMap<String, Rule>, facts: &Facts<'_>) -> Vec<Findin
 }
 
 fn evaluate_one(name: &str, rule: &Rule, facts: &Facts<'_>, resources: &Cel) -> Vec<Finding> {
-    let broken = |path: String, cause: &str| {
-        let message = format!(
-            "rule `{name}` has no value here ({cause}): {}",
-            rule.message
-        );
-        finding(rule, "rule_broken", path, message)
-    };
     let compiled = compile(&rule.check).and_then(|check| {
         let when = rule.when.as_deref().map(compile).transpose()?;
         Ok((check, when))
     });
     let (check, when) = match compiled {
         Ok(programs) => programs,
-        Err(cause) => return vec![broken(format!("rules.{name}"), &cause)],
+        Err(cause) => return vec![broken(name, rule, format!("rules.{name}"), &cause)],
     };
-    let mut found = Vec::new();
-    let mut judge = |path: String, variables: &[(&str, Cel)]| {
+    let judge = |path: String, variables: &[(&str, Cel)]| -> Option<Finding> {
         let mut context = Context::default();
         context.add_variable_from_value("resources", resources.clone());
         context.add_variable_from_value("environment", facts.environment.to_owned());
         for (variable, value) in variables {
             context.add_variable_from_value(*variable, value.clone());
         }
-        let holds = |program: &Program| match program.execute(&context) {
-            Ok(Cel::Bool(holds)) => Ok(holds),
-            Ok(_) => Err("it is no boolean".to_owned()),
-            Err(error) => Err(error.to_string()),
-        };
-        match when.as_ref().map(holds) {
-            Some(Ok(false)) => return,
-            Some(Err(cause)) => return found.push(broken(path, &cause)),
+        match when.as_ref().map(|when| holds(when, &context)) {
+            Some(Ok(false)) => return None,
+            Some(Err(cause)) => return Some(broken(name, rule, path, &cause)),
             Some(Ok(true)) | None => {}
         }
-        match holds(&check) {
-            Ok(true) => {}
+        match holds(&check, &context) {
+            Ok(true) => None,
             Ok(false) => {
                 let message = format!("{} (rule `{name}`)", rule.message);
-                found.push(finding(rule, "rule_broken_by", path, message));
+                Some(finding(rule, "rule_violated", path, message))
             }
-            Err(cause) => found.push(broken(path, &cause)),
+            Err(cause) => Some(broken(name, rule, path, &cause)),
         }
     };
     if rule.on == "plan" {
-        if let Some(plan) = facts.plan {
-            let plan = cel::to_value(plan_value(plan)).unwrap_or(Cel::Null);
-            judge(String::new(), &[("plan", plan)]);
-        }
-        return found;
+        let plan = facts.plan.map(plan_value);
+        let plan = plan.map(|plan| cel::to_value(plan).unwrap_or(Cel::Null));
+        let found = plan.and_then(|plan| judge(String::new(), &[("plan", plan)]));
+        return found.into_iter().collect();
     }
     let kind = facts.document.get(&rule.on).and_then(Value::as_object);
-    for (resource_name, resource) in kind.into_iter().flatten() {
-        let value = cel::to_value(resource).unwrap_or(Cel::Null);
-        let variables = [
-            ("resource", value),
-            ("name", Cel::from(resource_name.as_str())),
-        ];
-        judge(format!("{}.{resource_name}", rule.on), &variables);
+    let resources = kind.into_iter().flatten();
+    resources
+        .filter_map(|(resource_name, resource)| {
+            let value = cel::to_value(resource).unwrap_or(Cel::Null);
+            let named = ("name", Cel::from(resource_name.as_str()));
+            judge(
+                format!("{}.{resource_name}", rule.on),
+                &[("resource", value), named],
+            )
+        })
+        .collect()
+}
+
+fn holds(program: &Program, context: &Context<'_>) -> Result<bool, String> {
+    match program.execute(context) {
+        Ok(Cel::Bool(holds)) => Ok(holds),
+        Ok(_) => Err("it is no boolean".to_owned()),
+        Err(error) => Err(error.to_string()),
     }
-    found
+}
+
+/// What is said of a rule that has no value.
+fn broken(name: &str, rule: &Rule, path: String, cause: &str) -> Finding {
+    let message = format!(
+        "rule `{name}` has no value here ({cause}): {}",
+        rule.message
+    );
+    finding(rule, "rule_broken", path, message)
 }
 
 /// A plan as rules see it: its changes, and of its effect the shares by respect.
@@ -256,7 +261,7 @@ mod tests {
         let upstream = Some("has(resource.target.upstream)");
         assert_eq!(
             found(rule("routes", upstream, AUTH), None),
-            ["Error rule_broken_by routes.open"]
+            ["Error rule_violated routes.open"]
         );
         let elsewhere = Some("environment == 'staging' && has(resource.target.upstream)");
         assert_eq!(
@@ -271,7 +276,7 @@ mod tests {
         assert_eq!(found(named, None), Vec::<String>::new());
         let mut warned = rule("routes", None, "name != 'page'");
         warned.level = RuleLevel::Warn;
-        assert_eq!(found(warned, None), ["Warning rule_broken_by routes.page"]);
+        assert_eq!(found(warned, None), ["Warning rule_violated routes.page"]);
     }
 
     #[test]
@@ -316,7 +321,7 @@ mod tests {
             }],
             ..Effect::default()
         });
-        assert_eq!(found(limit(), Some(&plan)), ["Error rule_broken_by "]);
+        assert_eq!(found(limit(), Some(&plan)), ["Error rule_violated "]);
     }
 
     #[test]

@@ -119,7 +119,7 @@ pub struct Replay {
     hands: Arc<ManualClock>,
     basis: usize,
     bases: Vec<Basis>,
-    lanes: HashMap<(usize, Option<usize>, Option<usize>, bool), Lane>,
+    lanes: HashMap<(usize, usize, usize), Rc<Lane>>,
     models: HashMap<String, (Option<ModelSide>, Option<ModelSide>)>,
     tally: Tally,
 }
@@ -172,17 +172,7 @@ impl Replay {
         let (mut before, mut after) = (Parameters::default(), Parameters::default());
         let was = self.current.find(basis, line, &head, &mut before)?;
         let is = self.candidate.find(basis, line, &head, &mut after)?;
-        let key = (
-            self.basis_of(basis),
-            index(was),
-            index(is),
-            was == Found::OtherMethod || is == Found::OtherMethod,
-        );
-        let (current, candidate) = (&self.current, &self.candidate);
-        let lane = self
-            .lanes
-            .entry(key)
-            .or_insert_with(|| Lane::new(current, candidate, (was, is), basis));
+        let lane = self.lane(was, is, basis);
         if lane.is_same() {
             return Ok(());
         }
@@ -198,53 +188,58 @@ impl Replay {
             after,
         };
         if lane.route_changed {
-            let named = |side: &Side, found| match found {
-                Found::Route(index) => side.route(index).name.to_string(),
-                Found::OtherMethod => "method_not_allowed".to_owned(),
-                Found::Nothing => "route_not_found".to_owned(),
-            };
-            self.tally.change(outcome, What::Route, 1.0, || {
-                example(named(current, was), named(candidate, is))
-            });
+            let (before, after) = (self.current.named(was), self.candidate.named(is));
+            self.tally
+                .change(outcome, What::Route, 1.0, || example(before, after));
         }
         let (Some(was), Some(is)) = (index(was), index(is)) else {
             return Ok(());
         };
-        let mut passed = current.recorded(basis, line, Some(was)) != Recorded::Nothing
-            && line.answered_by.is_none();
-        if !lane.same_steps {
-            let at = Duration::from_micros(line.started_us);
-            let now = self.services.clock().unix();
-            self.hands.advance(at.saturating_sub(now));
-            let recorded = current.recorded(basis, line, Some(was));
-            let first = match (recorded, line.answered_by.as_deref()) {
-                (Recorded::Nothing, _) => {
-                    let mut exchange =
-                        current.exchange(&self.services, line, head.clone(), Some(was), before);
-                    current.walk(&mut exchange, &lane.before, recorded, line)
-                }
-                (_, None) => Walked::Passed,
-                (_, Some(policy)) => side::stopped(policy, line),
+        let recorded = self.current.recorded(basis, line, Some(was));
+        if lane.same_steps {
+            return match (lane.same_target, recorded, line.answered_by.is_some()) {
+                // Refused before and after.
+                (true, ..) | (_, Recorded::StoppedAt(_), _) => Ok(()),
+                (_, _, false) => self.targets((was, is), line, outcome, &example),
+                (_, _, true) => Err(vec!["a verdict of the configuration in force".into()]),
             };
-            let mut exchange = candidate.exchange(&self.services, line, head, Some(is), after);
-            let second = candidate.walk(&mut exchange, &lane.after, recorded, line);
-            match (&first, &second) {
-                (Walked::Unknown(missing), _) | (_, Walked::Unknown(missing)) => {
-                    return Err(missing.clone());
-                }
-                (first, second) if first != second => {
-                    self.tally.change(outcome, What::Verdict, 1.0, || {
-                        example(first.shown(), second.shown())
-                    });
-                }
-                _ => {}
+        }
+        let at = Duration::from_micros(line.started_us);
+        let now = self.services.clock().unix();
+        self.hands.advance(at.saturating_sub(now));
+        let (current, candidate) = (&self.current, &self.candidate);
+        let first = match (recorded, line.answered_by.as_deref()) {
+            (Recorded::Nothing, _) => {
+                let head = head.clone();
+                let mut exchange = current.exchange(&self.services, line, head, Some(was), before);
+                current.walk(&mut exchange, &lane.before, recorded, line)
             }
-            passed = first == Walked::Passed && second == Walked::Passed;
+            (_, None) => Walked::Passed,
+            (_, Some(policy)) => side::stopped(policy, line),
+        };
+        let mut exchange = candidate.exchange(&self.services, line, head, Some(is), after);
+        let second = candidate.walk(&mut exchange, &lane.after, recorded, line);
+        match (&first, &second) {
+            (Walked::Unknown(missing), _) | (_, Walked::Unknown(missing)) => Err(missing.clone()),
+            (Walked::Passed, Walked::Passed) if lane.same_target => Ok(()),
+            (Walked::Passed, Walked::Passed) => self.targets((was, is), line, outcome, &example),
+            (first, second) => {
+                let share = if first == second { 0.0 } else { 1.0 };
+                self.tally.change(outcome, What::Verdict, share, || {
+                    example(first.shown(), second.shown())
+                });
+                Ok(())
+            }
         }
-        if passed && !lane.same_target {
-            return self.targets((was, is), line, outcome, &example);
-        }
-        Ok(())
+    }
+
+    /// What differs between two routes, worked out once.
+    fn lane(&mut self, was: Found, is: Found, basis: &Basis) -> Rc<Lane> {
+        let known = self.basis_of(basis);
+        let (current, candidate) = (&self.current, &self.candidate);
+        let make = || Rc::new(Lane::new(current, candidate, (was, is), basis));
+        let lane = self.lanes.entry((known, place(was), place(is)));
+        lane.or_insert_with(make).clone()
     }
 
     fn basis_of(&mut self, basis: &Basis) -> usize {
@@ -368,6 +363,15 @@ impl Replay {
             true => Ok(()),
             false => Err(vec!["what is left of budgets".into()]),
         }
+    }
+}
+
+/// What a search found, as a number.
+const fn place(found: Found) -> usize {
+    match found {
+        Found::Nothing => 0,
+        Found::OtherMethod => 1,
+        Found::Route(index) => index + 2,
     }
 }
 

@@ -62,6 +62,21 @@ pub(super) enum Recorded {
     StoppedAt(usize),
 }
 
+impl Recorded {
+    /// Whether the step at this position of the current route let the request through, where that
+    /// was recorded.
+    fn verdict(self, kept: Option<usize>) -> Option<bool> {
+        match (kept?, self) {
+            (_, Self::Nothing) => None,
+            (_, Self::Passed) => Some(true),
+            (kept, Self::StoppedAt(at)) if kept < at => Some(true),
+            (kept, Self::StoppedAt(at)) if kept == at => Some(false),
+            // It was never reached.
+            (_, Self::StoppedAt(_)) => None,
+        }
+    }
+}
+
 impl Side {
     pub(super) fn new(snapshot: Arc<Snapshot>, secret: &Secret) -> Self {
         let resources = &snapshot.resources;
@@ -96,6 +111,15 @@ impl Side {
 
     pub(super) fn route(&self, index: usize) -> &Route {
         &self.snapshot.routes[index]
+    }
+
+    /// What a search found, in words.
+    pub(super) fn named(&self, found: Found) -> String {
+        match found {
+            Found::Route(index) => self.route(index).name.to_string(),
+            Found::OtherMethod => "method_not_allowed".to_owned(),
+            Found::Nothing => "route_not_found".to_owned(),
+        }
     }
 
     pub(super) fn texts(&self, route: usize) -> &[(String, &'static str)] {
@@ -160,12 +184,7 @@ impl Side {
         };
         let past = Past { caller: &find };
         for (step, plan) in self.route(route).steps.iter().zip(plans) {
-            let known = match (plan.kept, recorded) {
-                (Some(_), Recorded::Passed) => Some(true),
-                (Some(kept), Recorded::StoppedAt(at)) if kept < at => Some(true),
-                (Some(kept), Recorded::StoppedAt(at)) if kept == at => Some(false),
-                _ => None,
-            };
+            let known = recorded.verdict(plan.kept);
             if known == Some(false) {
                 return stopped(step.name, line);
             }

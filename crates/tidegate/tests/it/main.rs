@@ -22,3 +22,4 @@ mod prompts;
 mod readme;
 mod sdk;
 mod support;
+mod terraform;

@@ -62,25 +62,46 @@ fn write(to: &mut Vec<u8>, value: &impl serde::Serialize) {
     }
 }
 
+/// What a line holds of a request, credentials replaced.
+struct Shown<'a> {
+    target: Option<String>,
+    headers: Vec<(&'a str, Cow<'a, str>)>,
+    hidden: Vec<String>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(kept: &'a KeptRequest, secret: &Secret) -> Self {
+        let reads = &kept.keeps.reads;
+        let mut hidden = Vec::new();
+        let known = |name: &str| reads.credential_parameters.contains(name);
+        let target = secret.target(kept.target(), known, &mut hidden);
+        let mut headers = Vec::new();
+        for (name, value) in kept.fields() {
+            let expected = reads.credentials.contains(name);
+            let value = match expected || redact::is_credential_value(value) {
+                true => Cow::Owned(secret.header(name, value)),
+                false => Cow::Borrowed(value),
+            };
+            if !expected && matches!(value, Cow::Owned(_)) {
+                hidden.push(name.to_owned());
+            }
+            headers.push((name, value));
+        }
+        Self {
+            target,
+            headers,
+            hidden,
+        }
+    }
+}
+
 fn write_line(to: &mut Vec<u8>, basis: u32, Item { row, kept }: &Item, secret: &Secret) {
     let record = &row.record;
-    let reads = &kept.keeps.reads;
-    let mut hidden = Vec::new();
-    let known = |name: &str| reads.credential_parameters.contains(name);
-    let target = secret.target(kept.target(), known, &mut hidden);
-    let headers: Vec<(&str, Cow<'_, str>)> = kept
-        .fields()
-        .map(|(name, value)| {
-            if reads.credentials.contains(name) {
-                return (name, Cow::Owned(secret.header(name, value)));
-            }
-            if redact::is_credential_value(value) {
-                hidden.push(name.to_owned());
-                return (name, Cow::Owned(secret.header(name, value)));
-            }
-            (name, Cow::Borrowed(value))
-        })
-        .collect();
+    let Shown {
+        target,
+        headers,
+        hidden,
+    } = Shown::of(kept, secret);
     let address = kept.address.to_canonical().to_string();
     let peer = row.peer.ip().to_canonical();
     let peer = (peer != kept.address.to_canonical()).then(|| peer.to_string());

@@ -27,7 +27,9 @@ fn codes(files: &[PathBuf]) -> BTreeSet<String> {
     assert!(output.status.success(), "{output:?}");
     let found: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let found = found.as_array().expect("a list");
-    let codes = found.iter().filter_map(|complaint| complaint["code"].as_str());
+    let codes = found
+        .iter()
+        .filter_map(|complaint| complaint["code"].as_str());
     codes.map(str::to_owned).collect()
 }
 
@@ -48,11 +50,17 @@ fn files_are_linted_with_exit_codes_and_formats() {
     let good = lint(&[], &[file("good.tf")]);
     let text = String::from_utf8_lossy(&good.stdout).into_owned();
     assert!(good.status.success(), "{text}");
-    assert!(text.ends_with("1 file: 0 errors, 0 warnings, 0 notes\n"), "{text}");
+    assert!(
+        text.ends_with("1 file: 0 errors, 0 warnings, 0 notes\n"),
+        "{text}"
+    );
     let bad = lint(&[], &[file("bad.tf")]);
     assert_eq!(bad.status.code(), Some(1));
     let text = String::from_utf8_lossy(&bad.stdout).into_owned();
-    assert!(text.contains("bad.tf:26:14: error[cors_wildcard_credentials]"), "{text}");
+    assert!(
+        text.contains("bad.tf:26:14: error[cors_wildcard_credentials]"),
+        "{text}"
+    );
     let found = codes(&[file("bad.tf")]);
     let missing: Vec<_> = pack().difference(&found).cloned().collect();
     assert!(missing.is_empty(), "{missing:?} of {found:?}");
@@ -60,7 +68,10 @@ fn files_are_linted_with_exit_codes_and_formats() {
     let report: Value = serde_json::from_slice(&report.stdout).expect("SARIF");
     assert_eq!(report["version"], "2.1.0");
     let all: Vec<&str> = found.iter().map(String::as_str).collect();
-    let ignored = lint(&["--fail-on", "note", "--ignore", &all.join(",")], &[file("bad.tf")]);
+    let ignored = lint(
+        &["--fail-on", "note", "--ignore", &all.join(",")],
+        &[file("bad.tf")],
+    );
     assert!(ignored.status.success(), "{ignored:?}");
     let wrong = lint(&["--ignore", "tls_of"], &[file("bad.tf")]);
     let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
@@ -117,7 +128,11 @@ fn checkov_finds_the_same_with_the_pack() {
     };
     let rules = pack().len();
     let (_, failed) = checkov("bad.tf");
-    assert_eq!(failed.len(), rules, "every rule finds its breach: {failed:?}");
+    assert_eq!(
+        failed.len(),
+        rules,
+        "every rule finds its breach: {failed:?}"
+    );
     let (_, failed) = checkov("good.tf");
     assert_eq!(failed, BTreeSet::new());
 }

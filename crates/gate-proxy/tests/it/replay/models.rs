@@ -1,6 +1,6 @@
 //! Calls to models: shares of providers, and what they cost.
 
-use crate::rows::{Rows, basis, compile};
+use super::rows::{Rows, basis, compile};
 use gate_api::types::{Effect, What};
 use gate_proxy::record::recent::line::{AiLine, Line};
 use gate_proxy::replay::Replay;
