@@ -164,7 +164,7 @@ fn evaluate_one(name: &str, rule: &Rule, facts: &Facts<'_>, resources: &Cel) -> 
         .collect()
 }
 
-fn holds(program: &Program, context: &Context<'_>) -> Result<bool, String> {
+fn holds(program: &Program, context: &Context<'_, '_>) -> Result<bool, String> {
     match program.execute(context) {
         Ok(Cel::Bool(holds)) => Ok(holds),
         Ok(_) => Err("it is no boolean".to_owned()),
