@@ -79,11 +79,11 @@ const CASES: &[Case] = &[
         What::Verdict,
         (0, 8, 3),
     ),
-    // A policy that reads bodies.
+    // A policy that reads what rows never keep.
     (
         "    target: { fixed: { status: 204 } }",
-        "    policies: [{ guard: { rules: [{ find: { patterns: [email] }, action: block }] } }]\n    \
-         target: { fixed: { status: 204 } }",
+        "    policies: [{ auth_sigv4: { region: r, keys: { TGSHOP0000000001: { consumer: shop, \
+         secret: { env: X } } } } }]\n    target: { fixed: { status: 204 } }",
         What::Verdict,
         (0, 1, 10),
     ),
@@ -107,7 +107,7 @@ fn each_change_has_its_effect_and_no_other() {
         ("GET test/orders/1", "passes", "limit: rate_limited")
     );
     assert_eq!(effects[4].unknown.reads, ["header x-new"]);
-    assert_eq!(effects[8].unknown.reads, ["the body, for `guard`"]);
+    assert_eq!(effects[8].unknown.reads, ["the signature, for `auth_sigv4`"]);
 }
 
 #[test]

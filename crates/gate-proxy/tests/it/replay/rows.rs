@@ -186,7 +186,7 @@ fn a_million_rows() {
         let started = std::time::Instant::now();
         let effect = replay(&text, from, to);
         let seconds = started.elapsed().as_secs_f64();
-        println!(
+        eprintln!(
             "{name}: {} rows in {seconds:.2} s, {:?}",
             effect.records,
             effect.changed.len()
