@@ -22,7 +22,9 @@ mod snapshot;
 pub use aside::{Aside, Beside, Consumed};
 pub use bodies::{Bodies, BodyPlace, BodyReader, BodyRoom, BodySide, RecordedBody};
 pub use cache::{CacheCounts, CacheFacts, CacheStatus};
-pub use compile::{CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState};
+pub use compile::{
+    Ask, CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState, resolve_secret,
+};
 pub use exchange::{
     Client, Exchange, InterimSink, Memory, Overrides, Parameters, Reservation, TlsFacts,
 };

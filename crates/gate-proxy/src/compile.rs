@@ -3,6 +3,7 @@
 //! Everything that can be wrong is collected, so that one run of `check` shows all of it, each at
 //! its place. Nothing that runs is touched here.
 
+mod secrets;
 mod target;
 
 use crate::listener::{ListenerOptions, parse_address};
@@ -44,6 +45,7 @@ const KINDS: &[&str] = &[
     "gateway",
     "listeners",
     "teams",
+    "secret_stores",
     "consumers",
     "budgets",
     "prices",
@@ -120,6 +122,7 @@ impl Compiler<'_> {
             resources: &resources,
             findings: Vec::new(),
         };
+        work.secret_stores();
         let upstreams = work.upstreams();
         let treasury = Arc::new(Treasury::compile(&mut work));
         let models = Models::compile(&mut work, &treasury);
@@ -180,6 +183,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             },
             "listeners" => resources.listeners = map(document, node, &path, &mut findings),
             "teams" => resources.teams = map(document, node, &path, &mut findings),
+            "secret_stores" => resources.secret_stores = map(document, node, &path, &mut findings),
             "consumers" => resources.consumers = map(document, node, &path, &mut findings),
             "budgets" => resources.budgets = map(document, node, &path, &mut findings),
             "prices" => resources.prices = map(document, node, &path, &mut findings),

@@ -17,6 +17,7 @@ mod model;
 mod prompt;
 mod route;
 mod rule;
+mod secret;
 mod upstream;
 
 pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole};
@@ -34,7 +35,7 @@ pub use listener::{
 };
 pub use mcp::{
     Agent, EnvValue, McpHttp, McpServer, McpStdio, McpTimeouts, McpUse, OutboundCredential,
-    Passthrough, SecretPlace,
+    Passthrough,
 };
 pub use model::{
     Capability, Lossy, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget,
@@ -47,6 +48,9 @@ pub use prompt::{
 
 pub use route::{FixedReply, Match, Route, Target, ValueMatch};
 pub use rule::{Rule, RuleLevel};
+pub use secret::{
+    AwsStore, KubernetesStore, SecretFrom, SecretPlace, SecretStore, VaultAuth, VaultStore,
+};
 pub use upstream::{
     Backoff, Balance, HashBy, Health, Hedge, HostHeader, Outlier, Pool, Retry, RetryOn, Timeouts,
     Upstream, UpstreamProtocol, UpstreamTls,
@@ -66,6 +70,8 @@ pub struct Resources {
     pub listeners: BTreeMap<String, Listener>,
     /// Who pays, by name. Where teams are listed, consumers may name no others.
     pub teams: BTreeMap<String, Team>,
+    /// Services that keep secrets elsewhere, by name.
+    pub secret_stores: BTreeMap<String, SecretStore>,
     /// Who may call, by name.
     pub consumers: BTreeMap<String, Consumer>,
     /// What calls to models may cost, by name. Needs `gateway.store`.

@@ -4,9 +4,10 @@ use gate_model::document::{Document, Node, NodeKind, Path};
 use std::sync::Arc;
 
 /// Kinds of resources in the order of the reference; `gateway` is none of them.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "listeners",
     "teams",
+    "secret_stores",
     "consumers",
     "budgets",
     "prices",

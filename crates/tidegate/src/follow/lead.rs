@@ -5,6 +5,7 @@
 //! and what it left undone is in the store, so that the next one does it.
 
 use super::Followed;
+use super::rotate::rotate;
 use gate_kit::random;
 use gate_store::control::{
     Cause, Change, ControlError, ControlStore, Edit, EnvironmentRow, Expected, Lease, NewAudit,
@@ -60,6 +61,7 @@ impl Lead {
             Some(until_ms) if until_ms <= now_ms => {
                 late(revert(store, row, lease, now_ms)).map(|_| ())
             }
+            _ if self.followed.take_rotated() => late(rotate(store, row, lease, now_ms)),
             _ => Ok(()),
         }
     }

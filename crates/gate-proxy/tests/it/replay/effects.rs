@@ -107,7 +107,10 @@ fn each_change_has_its_effect_and_no_other() {
         ("GET test/orders/1", "passes", "limit: rate_limited")
     );
     assert_eq!(effects[4].unknown.reads, ["header x-new"]);
-    assert_eq!(effects[8].unknown.reads, ["the signature, for `auth_sigv4`"]);
+    assert_eq!(
+        effects[8].unknown.reads,
+        ["the signature, for `auth_sigv4`"]
+    );
 }
 
 #[test]
