@@ -15,6 +15,7 @@ const REGISTRY: Registry = Registry {
     condition: gate_policies::when::compile,
     model_condition: gate_policies::when::compile_for_models,
     rule: |_| Ok(()),
+    record_condition: gate_policies::when::compile_for_records,
 };
 
 struct Secrets;

@@ -177,6 +177,7 @@ impl Harness {
             kept: None,
             memory: Memory::default(),
             reservation: None,
+            trial: gate_flow::TrialPlace::Absent,
             interim: None,
             services: self.services.clone(),
         }

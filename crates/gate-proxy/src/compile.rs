@@ -55,6 +55,7 @@ const KINDS: &[&str] = &[
     "mcp_servers",
     "agents",
     "prompts",
+    "rollouts",
     "rules",
     "routes",
 ];
@@ -73,6 +74,8 @@ pub struct Registry {
     pub model_condition: ConditionCompiler,
     /// Checks the operator's own rules, which are evaluated by whoever plans and applies.
     pub rule: RuleChecker,
+    /// Compiles the expressions of rollouts, which see a finished exchange's record.
+    pub record_condition: ConditionCompiler,
 }
 
 /// Checks a rule; the error is the field at fault and a sentence.
@@ -129,6 +132,7 @@ impl Compiler<'_> {
         let servers = mcp::compile_servers(&mut work);
         crate::prompts::check(&mut work);
         work.rules();
+        crate::trials::check(&mut work);
         let callers = work.callers();
         let called = Called {
             upstreams: &upstreams,
@@ -194,6 +198,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "agents" => resources.agents = map(document, node, &path, &mut findings),
             "prompts" => resources.prompts = map(document, node, &path, &mut findings),
             "rules" => resources.rules = map(document, node, &path, &mut findings),
+            "rollouts" => resources.rollouts = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");

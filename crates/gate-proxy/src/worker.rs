@@ -13,7 +13,7 @@ use crate::services::WorkerServices;
 use crate::upstream::pool;
 use gate_flow::{
     Client, Exchange, InterimSink, KeptRequest, Memory, Outcome, Overrides, Parameters, Record,
-    Services,
+    Services, TrialPlace,
 };
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyStream, Frame, Headers, Request};
@@ -280,6 +280,7 @@ impl Worker {
             kept,
             memory: Memory::default(),
             reservation: None,
+            trial: self.shared.trials.offer(),
             interim,
             services: self.services.clone(),
         };
@@ -339,6 +340,9 @@ impl Open {
             record.request_bytes = count.get();
         }
         self.exchange.settle();
+        if !self.exchange.trial.is_absent() {
+            TrialPlace::observe(&mut self.exchange);
+        }
         self.worker
             .shared
             .readers

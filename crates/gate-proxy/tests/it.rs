@@ -54,6 +54,8 @@ mod recorded;
 mod replay;
 #[path = "it/resuming.rs"]
 mod resuming;
+#[path = "it/rollouts.rs"]
+mod rollouts;
 #[path = "it/routing.rs"]
 mod routing;
 #[path = "it/sockets.rs"]

@@ -19,6 +19,7 @@ pub(crate) const REGISTRY: Registry = Registry {
     condition: gate_policies::when::compile,
     model_condition: gate_policies::when::compile_for_models,
     rule: gate_ops::rules::check,
+    record_condition: gate_policies::when::compile_for_records,
 };
 
 /// The bytes of a file of configuration.

@@ -10,13 +10,16 @@ mod records;
 use crate::config::{self, REGISTRY};
 use crate::control::document::plain;
 use crate::follow::Followed;
-use crate::output;
-use gate_admin::{Candidate, Host, Judged, RecordQuery, UsageQuery};
+use crate::{output, rollouts};
+use gate_admin::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery};
 use gate_api::problem::Problem;
-use gate_api::types::{BudgetState, Document, Page, RecordDetail, RecordSummary, UsageRow};
+use gate_api::types::{
+    BudgetState, Canary, Document, Finding, Page, RecordDetail, RecordSummary, Rollout, UsageRow,
+};
 use gate_model::document::Document as Located;
 use gate_model::environment;
 use gate_proxy::process::Process;
+use gate_store::control::{EvidenceRow, RolloutRow};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,6 +90,18 @@ impl Host for Gateway {
 
     fn record(&self, id: &str) -> Result<Option<RecordDetail>, Problem> {
         records::get(&self.process, id)
+    }
+
+    fn start_rollout(
+        &self,
+        canary: &Canary,
+        document: &Document,
+    ) -> Result<RolloutStart, Vec<Finding>> {
+        rollouts::start(canary, document)
+    }
+
+    fn show_rollout(&self, row: &RolloutRow, evidence: &[EvidenceRow]) -> Rollout {
+        rollouts::show(row, evidence)
     }
 
     fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Problem> {

@@ -22,6 +22,7 @@ mod lint;
 mod log;
 mod output;
 mod reference;
+mod rollouts;
 mod run;
 mod secrets;
 mod stored;

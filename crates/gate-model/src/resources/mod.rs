@@ -15,6 +15,7 @@ mod listener;
 mod mcp;
 mod model;
 mod prompt;
+mod rollout;
 mod route;
 mod rule;
 mod secret;
@@ -45,7 +46,7 @@ pub use prompt::{
     Prompt, PromptMessage, PromptParameters, PromptRole, PromptVariable, PromptVariableType,
     PromptVersion,
 };
-
+pub use rollout::{Rollout, Shadow, Signal, Sticky, Undecided};
 pub use route::{FixedReply, Match, Route, Target, ValueMatch};
 pub use rule::{Rule, RuleLevel};
 pub use secret::{
@@ -94,6 +95,8 @@ pub struct Resources {
     pub prompts: BTreeMap<String, Prompt>,
     /// Rules that every plan and every apply is held against, by name.
     pub rules: BTreeMap<String, Rule>,
+    /// Ways to roll a revision out, by name.
+    pub rollouts: BTreeMap<String, Rollout>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

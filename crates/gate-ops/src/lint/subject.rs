@@ -4,7 +4,7 @@ use gate_model::document::{Document, Node, NodeKind, Path};
 use std::sync::Arc;
 
 /// Kinds of resources in the order of the reference; `gateway` is none of them.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 15] = [
     "listeners",
     "teams",
     "secret_stores",
@@ -17,6 +17,7 @@ pub const KINDS: [&str; 14] = [
     "mcp_servers",
     "agents",
     "prompts",
+    "rollouts",
     "rules",
     "routes",
 ];

@@ -235,7 +235,9 @@ impl Side {
         route: Option<usize>,
     ) -> Recorded {
         let name = route.map(|route| &*self.route(route).name);
-        if basis.digest != self.snapshot.digest || line.route.as_deref() != name {
+        // The candidate of a rollout serves rows that the current revision's rules kept.
+        let other = basis.digest != self.snapshot.digest || basis.revision != line.revision;
+        if other || line.route.as_deref() != name {
             return Recorded::Nothing;
         }
         let (Some(policy), Some(route)) = (line.answered_by.as_deref(), route) else {
@@ -301,6 +303,7 @@ impl Side {
             kept: None,
             memory: gate_flow::Memory::default(),
             reservation: None,
+            trial: gate_flow::TrialPlace::Absent,
             interim: None,
             services: services.clone(),
         }

@@ -81,6 +81,7 @@ impl Gateway {
                 condition: gate_policies::when::compile,
                 model_condition: gate_policies::when::compile_for_models,
                 rule: |_| Ok(()),
+                record_condition: gate_policies::when::compile_for_records,
             },
             folder: folder.to_owned(),
             secrets,
@@ -129,7 +130,7 @@ impl Drop for Gateway {
     }
 }
 
-fn parse(yaml: &str) -> Document {
+pub(crate) fn parse(yaml: &str) -> Document {
     Document::parse(yaml.as_bytes(), "test.yaml").unwrap_or_else(|findings| panic!("{findings:?}"))
 }
 

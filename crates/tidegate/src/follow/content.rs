@@ -122,6 +122,14 @@ impl Followed {
         Ok(())
     }
 
+    /// What this process would run on, were this revision in force.
+    ///
+    /// # Errors
+    /// What is wrong with the revision as a source.
+    pub(crate) fn compose(&self, content: &Content) -> Result<Document, StartError> {
+        compose(&self.lock().file, content, &self.environment)
+    }
+
     /// Puts a new state of the process's own file into force. Blocks.
     ///
     /// # Errors

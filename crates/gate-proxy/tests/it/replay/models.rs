@@ -33,6 +33,7 @@ fn effect(from: &str, to: &str) -> Effect {
             address: "192.0.2.1".into(),
             route: Some("ai".into()),
             status: 200,
+            revision: 1,
             ai: Some(Box::new(AiLine {
                 model: "chat".into(),
                 provider: Some("one".into()),

@@ -48,6 +48,7 @@ pub(crate) fn compile(yaml: &str) -> Arc<Snapshot> {
         condition: gate_policies::when::compile,
         model_condition: gate_policies::when::compile_for_models,
         rule: |_| Ok(()),
+        record_condition: gate_policies::when::compile_for_records,
     };
     let clock = Clock::System;
     let compiler = Compiler {
@@ -127,6 +128,7 @@ fn lines(secret: &Secret, count: u64) -> String {
             route: Some((&*route).into()),
             consumer: Some((&*caller).into()),
             status: 200,
+            revision: 1,
             duration_us: 1234,
             ..Line::default()
         };

@@ -7,6 +7,7 @@ mod change;
 mod commands;
 mod fleet;
 mod load;
+mod rollouts;
 
 use change::Tap;
 use fleet::{Fleet, fixed, revision};
