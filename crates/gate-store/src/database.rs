@@ -1,6 +1,7 @@
 //! The little that we ask of a database, so that its statements are written once.
 
 use crate::StoreError;
+use std::time::Duration;
 
 /// A parameter or a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +89,9 @@ pub trait Database: Send {
     const BYTES: &'static str;
     /// Opens a transaction that will write.
     const BEGIN: &'static str;
+    /// Wakes those who [`wait`](Database::wait) once the open transaction is committed; empty where a
+    /// commit does so by itself.
+    const WAKE: &'static str;
 
     /// Runs statements without parameters or results.
     ///
@@ -106,6 +110,13 @@ pub trait Database: Send {
     /// # Errors
     /// [`StoreError`]; an open transaction has failed then.
     fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, StoreError>;
+
+    /// Waits until somebody else may have committed something since the last call, at most so long;
+    /// the first call does not wait. It is a hint: it may come late, for nothing, or not at all.
+    ///
+    /// # Errors
+    /// [`StoreError`] when nobody can tell.
+    fn wait(&mut self, at_most: Duration) -> Result<(), StoreError>;
 }
 
 /// Runs `work` in one transaction; nothing has happened when it fails.

@@ -48,6 +48,7 @@ impl From<::postgres::Error> for StoreError {
                 if *code == SqlState::T_R_DEADLOCK_DETECTED
                     || *code == SqlState::T_R_SERIALIZATION_FAILURE
                     || *code == SqlState::QUERY_CANCELED
+                    || *code == SqlState::LOCK_NOT_AVAILABLE
                     || code.code().starts_with("08")
                     || code.code().starts_with("53")
                     || code.code().starts_with("57") =>

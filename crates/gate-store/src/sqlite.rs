@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 const BUSY: Duration = Duration::from_secs(2);
 /// Between two tries to turn the write-ahead log on.
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
+/// Between two looks at whether another has committed.
+const WAIT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Numbers that Linux gives file systems whose files live on other machines, with their names
 /// (linux/magic.h, statfs(2)).
@@ -33,7 +35,11 @@ const REMOTE: &[(u64, &str)] = &[
 ];
 
 /// A connection to a file.
-pub struct Sqlite(Connection);
+pub struct Sqlite {
+    connection: Connection,
+    /// The count of others' commits when somebody waited last.
+    commits: Option<i64>,
+}
 
 impl Sqlite {
     /// Opens a file, made when it does not exist; its folder must.
@@ -73,7 +79,10 @@ impl Sqlite {
                 Ok(mode)
             });
         match prepared {
-            Ok(mode) if mode.eq_ignore_ascii_case("wal") => Ok(Self(connection)),
+            Ok(mode) if mode.eq_ignore_ascii_case("wal") => Ok(Self {
+                connection,
+                commits: None,
+            }),
             Ok(mode) => Err(unusable(format!(
                 "has no write-ahead log here, but `{mode}`"
             ))),
@@ -118,18 +127,19 @@ impl Database for Sqlite {
     const SEQUENCE: &'static str = "INTEGER PRIMARY KEY AUTOINCREMENT";
     const BYTES: &'static str = "BLOB";
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
+    const WAKE: &'static str = "";
 
     fn script(&mut self, sql: &str) -> Result<(), StoreError> {
-        Ok(self.0.execute_batch(sql)?)
+        Ok(self.connection.execute_batch(sql)?)
     }
 
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-        let mut statement = self.0.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.execute(rusqlite::params_from_iter(values))? as u64)
     }
 
     fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
-        let mut statement = self.0.prepare_cached(sql)?;
+        let mut statement = self.connection.prepare_cached(sql)?;
         let columns = statement.column_count();
         let mut rows = statement.query(rusqlite::params_from_iter(values))?;
         let mut found = Vec::new();
@@ -146,5 +156,21 @@ impl Database for Sqlite {
             found.push(values?);
         }
         Ok(found)
+    }
+
+    // The number changes when another connection commits
+    // (<https://www.sqlite.org/pragma.html#pragma_data_version>); reading it reads one page.
+    fn wait(&mut self, at_most: Duration) -> Result<(), StoreError> {
+        let began = Instant::now();
+        loop {
+            let commits = self
+                .connection
+                .pragma_query_value(None, "data_version", |row| row.get(0))?;
+            let left = at_most.saturating_sub(began.elapsed());
+            if self.commits.replace(commits) != Some(commits) || left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(WAIT_PAUSE.min(left));
+        }
     }
 }

@@ -54,7 +54,7 @@ pub(crate) fn check(options: &CheckOptions) -> Result<ExitCode, String> {
 }
 
 /// Errors, or else warnings.
-fn compile(document: &Document, file: &Path) -> Vec<Finding> {
+pub(crate) fn compile(document: &Document, file: &Path) -> Vec<Finding> {
     let (state, clock) = (SharedState::default(), Clock::System);
     let secrets = Lenient::default();
     let compiler = Compiler {

@@ -3,6 +3,13 @@
 //! A new command is a line in [`Command`], a line in [`Command::run`], and its file.
 
 use crate::check::{self, CheckOptions};
+use crate::control::apply::{self, ApplyOptions};
+use crate::control::audit::{self, AuditOptions};
+use crate::control::environment::{self, ConfirmOptions, EnvCommand, LockOptions, UnlockOptions};
+use crate::control::plan::{self, PlanOptions};
+use crate::control::revisions::{
+    self, DiffOptions, PromoteOptions, RevisionsOptions, RollbackOptions,
+};
 use crate::demo::{self, DemoOptions};
 use crate::health::{self, HealthOptions};
 use crate::keys::{self, KeysCommand};
@@ -47,6 +54,30 @@ pub(crate) enum Command {
     Keys(KeysCommand),
     /// Show what calls to models cost, from the ledger of a configuration's store.
     Usage(Box<UsageCommand>),
+    /// Show what a file of resources would change in an environment; exit code 0 for nothing, 2 for
+    /// something, 1 for an error.
+    Plan(PlanOptions),
+    /// Make a file of resources an environment's next revision.
+    Apply(Box<ApplyOptions>),
+    /// List revisions, the newest first.
+    Revisions(RevisionsOptions),
+    /// Show what differs between two revisions.
+    Diff(DiffOptions),
+    /// Go back to an earlier revision.
+    Rollback(RollbackOptions),
+    /// Take an environment's revision over into another environment.
+    Promote(PromoteOptions),
+    /// Keep the revision in force, which would go back by itself otherwise.
+    Confirm(ConfirmOptions),
+    /// Show and change environments and their variables.
+    #[command(subcommand)]
+    Env(EnvCommand),
+    /// Lock an environment against changes by others.
+    Lock(LockOptions),
+    /// Take an environment's lock away.
+    Unlock(UnlockOptions),
+    /// Show who did what, or verify that the log is whole.
+    Audit(AuditOptions),
     /// Serve Terraform, which starts this by a link named `terraform-provider-tidegate`.
     TerraformProvider(ProviderOptions),
     /// Print what this binary is.
@@ -70,9 +101,34 @@ impl Command {
             Command::Explain(options) => reference::explain(&options),
             Command::Keys(KeysCommand::New(options)) => keys::new(&options),
             Command::Usage(command) => usage::usage(&command),
+            Command::Plan(options) => plan::plan(&options),
+            Command::Apply(options) => apply::apply(&options),
+            Command::Revisions(options) => revisions::revisions(&options),
+            Command::Diff(options) => revisions::diff(&options),
+            Command::Rollback(options) => revisions::rollback(&options),
+            Command::Promote(options) => revisions::promote(&options),
+            Command::Confirm(options) => environment::confirm(&options),
+            Command::Env(command) => environment::run(&command),
+            Command::Lock(options) => environment::lock(&options),
+            Command::Unlock(options) => environment::unlock(&options),
+            Command::Audit(options) => audit::audit(&options),
             Command::TerraformProvider(options) => terraform::provider(&options),
             Command::Version(options) => reference::version(&options),
             Command::Completions(options) => reference::completions(&options),
         }
     }
+}
+
+/// Ends a program whose command line cannot be understood: with 2, but for `plan`, where 2 means
+/// that there is something to change.
+pub(crate) fn refuse(error: &clap::Error) -> ! {
+    let plan = std::env::args_os()
+        .nth(1)
+        .is_some_and(|word| word == "plan");
+    if plan && error.use_stderr() {
+        // Nobody is left to be told when that fails.
+        let _ = error.print();
+        std::process::exit(1);
+    }
+    error.exit()
 }

@@ -2,7 +2,7 @@
 //!
 //! [`run`] is the real thing; everything else helps to write a configuration or to see one work.
 //! Commands answer with an exit code: 0 for success, 1 for a finding or a failure, 2 for a command
-//! line that cannot be understood.
+//! line that cannot be understood. `plan` alone says by 2 that there is something to change.
 
 mod accept;
 mod admin;
@@ -10,13 +10,16 @@ mod allocator;
 mod check;
 mod commands;
 mod config;
+mod control;
 mod demo;
+mod follow;
 mod health;
 mod keys;
 mod log;
 mod output;
 mod reference;
 mod run;
+mod table;
 mod terraform;
 mod usage;
 mod watch;
@@ -30,7 +33,10 @@ use std::process::ExitCode;
 static ALLOCATOR: allocator::Mimalloc = allocator::Mimalloc;
 
 fn main() -> ExitCode {
-    let result = terraform::as_plugin().unwrap_or_else(|| Cli::parse().command.run());
+    let result = terraform::as_plugin().unwrap_or_else(|| {
+        let cli = Cli::try_parse().unwrap_or_else(|error| commands::refuse(&error));
+        cli.command.run()
+    });
     result.unwrap_or_else(|error| {
         output::tell(&error);
         ExitCode::FAILURE

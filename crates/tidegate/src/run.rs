@@ -6,10 +6,13 @@
 
 use crate::admin::Admin;
 use crate::config::{self, Secrets};
+use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::log::{self, LogFormat, LogLevel};
 use crate::watch::{Look, Watched};
 use clap::Args;
 use gate_kit::clock::Clock;
+use gate_model::environment;
+use gate_model::finding::Finding;
 use gate_net::handover::{self, Offer};
 use gate_proxy::process::{Process, Setup};
 use std::os::fd::AsFd;
@@ -51,7 +54,18 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let _log = log::start(options.log, options.log_level)?;
     raise_descriptor_limit();
     let bytes = config::read(&options.file)?;
-    let process = start(options, &bytes)?;
+    let Started {
+        process,
+        environment,
+    } = start(options, &bytes)?;
+    let follower = match &environment {
+        Some((followed, store)) => Some(Follower::start(&process, followed, store.clone())?),
+        None => None,
+    };
+    let process = Current {
+        process,
+        followed: environment.map(|(followed, _)| followed),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -59,39 +73,97 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let watched = Watched::new(&options.file, bytes);
     let result =
         tokio::task::LocalSet::new().block_on(&runtime, control(options, &process, watched));
+    drop(follower);
     if result.is_err() {
-        process.drain(Duration::ZERO);
+        process.process.drain(Duration::ZERO);
     }
     // A look at a file that hangs must not keep the process alive.
     runtime.shutdown_background();
     result.map(|()| ExitCode::SUCCESS)
 }
 
-fn start(options: &RunOptions, bytes: &[u8]) -> Result<Arc<Process>, String> {
-    let document = config::parse(bytes, &options.file).map_err(|findings| {
-        let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    })?;
+/// A process, and where its configuration comes from.
+struct Started {
+    process: Arc<Process>,
+    /// The environment that it follows, where its file names one.
+    environment: Option<(Arc<Followed>, OpenStore)>,
+}
+
+fn start(options: &RunOptions, bytes: &[u8]) -> Result<Started, String> {
+    let document = config::parse(bytes, &options.file).map_err(|findings| lines(&findings))?;
     let inheritance = match &options.handover {
         Some(path) => handover::inherit(path, HANDOVER)
             .map_err(|error| format!("hand-over at {}: {error}", path.display()))?,
         None => None,
     };
-    let setup = Setup {
+    let setup = |inheritance| Setup {
         registry: config::REGISTRY,
         folder: config::folder(&options.file),
         secrets: Box::new(Secrets),
         clock: Clock::System,
         inheritance,
     };
-    Process::start(&document, setup).map_err(|error| error.to_string())
+    if let Some(environment) = environment::followed(&document).map(str::to_owned) {
+        let booted = follow::boot(&environment, document, &options.file, inheritance, setup)?;
+        return Ok(Started {
+            process: booted.process,
+            environment: Some((booted.followed, booted.store)),
+        });
+    }
+    let process = Process::start(&document, setup(inheritance));
+    Ok(Started {
+        process: process.map_err(|error| error.to_string())?,
+        environment: None,
+    })
+}
+
+fn lines(findings: &[Finding]) -> String {
+    let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+/// A process, and how new contents of its file take effect.
+#[derive(Clone)]
+struct Current {
+    process: Arc<Process>,
+    followed: Option<Arc<Followed>>,
+}
+
+impl Current {
+    /// Applies new contents of the file, or says why not; what runs stays untouched then.
+    async fn apply(&self, file: &Path, bytes: Vec<u8>) {
+        let (this, file) = (self.clone(), file.to_owned());
+        let applying = tokio::task::spawn_blocking(move || this.try_apply(&file, &bytes));
+        match applying.await {
+            Ok(Ok(revision)) => tracing::info!(revision, "configuration applied"),
+            Ok(Err(error)) => {
+                tracing::error!("configuration not applied; the running one stays\n{error}")
+            }
+            Err(error) => {
+                tracing::error!(%error, "configuration not applied; the running one stays")
+            }
+        }
+    }
+
+    fn try_apply(&self, file: &Path, bytes: &[u8]) -> Result<u64, String> {
+        let document = config::parse(bytes, file).map_err(|findings| {
+            self.process.shared().readers.metrics().config_refused();
+            lines(&findings)
+        })?;
+        let applied = match &self.followed {
+            Some(followed) => followed.apply_file(&self.process, document),
+            None => self.process.reload(&document),
+        };
+        applied.map_err(|error| error.to_string())
+    }
 }
 
 async fn control(
     options: &RunOptions,
-    process: &Arc<Process>,
+    current: &Current,
     mut watched: Watched,
 ) -> Result<(), String> {
+    let process = &current.process;
     let mut hangup = hear(SignalKind::hangup())?;
     let mut ends = ends()?;
     let mut admin = None;
@@ -106,7 +178,7 @@ async fn control(
             _ = hangup.recv() => {
                 process.shared().readers.reopen();
                 match watched.read() {
-                    Ok(bytes) => apply(process, watched.file(), bytes).await,
+                    Ok(bytes) => current.apply(watched.file(), bytes).await,
                     Err(error) => tracing::error!(%error, "configuration not applied"),
                 }
                 if let Err(error) = follow_admin(&mut admin, process) {
@@ -114,7 +186,7 @@ async fn control(
                 }
             }
             _ = look.tick() => {
-                watched = look_at(process, watched).await?;
+                watched = look_at(current, watched).await?;
                 if let Err(error) = follow_admin(&mut admin, process) {
                     tracing::error!(%error, "the admin address stays as it was");
                 }
@@ -163,8 +235,8 @@ fn ends() -> Result<[Signal; 2], String> {
 
 /// Looks at the file, the certificates and the files of secrets off this thread, because a file
 /// system may hang.
-async fn look_at(process: &Arc<Process>, mut watched: Watched) -> Result<Watched, String> {
-    let worker = process.clone();
+async fn look_at(current: &Current, mut watched: Watched) -> Result<Watched, String> {
+    let worker = current.process.clone();
     let looking = tokio::task::spawn_blocking(move || {
         let look = watched.look();
         for failure in watched.new_failures(worker.reload_certificates()) {
@@ -174,32 +246,15 @@ async fn look_at(process: &Arc<Process>, mut watched: Watched) -> Result<Watched
     });
     let (watched, look, secrets) = looking.await.map_err(|error| error.to_string())?;
     match look {
-        Look::Same if secrets => apply(process, watched.file(), watched.seen().to_vec()).await,
+        Look::Same if secrets => {
+            let seen = watched.seen().to_vec();
+            current.apply(watched.file(), seen).await;
+        }
         Look::Same => {}
-        Look::Changed(bytes) => apply(process, watched.file(), bytes).await,
+        Look::Changed(bytes) => current.apply(watched.file(), bytes).await,
         Look::Unreadable(error) => tracing::error!(%error, "the running configuration stays"),
     }
     Ok(watched)
-}
-
-/// Applies new contents, or says why not; what runs stays untouched then.
-async fn apply(process: &Arc<Process>, file: &Path, bytes: Vec<u8>) {
-    let (process, file) = (process.clone(), file.to_owned());
-    let applying = tokio::task::spawn_blocking(move || match config::parse(&bytes, &file) {
-        Ok(document) => process.reload(&document).map_err(|error| error.to_string()),
-        Err(findings) => {
-            process.shared().readers.metrics().config_refused();
-            let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
-            Err(lines.join("\n"))
-        }
-    });
-    match applying.await {
-        Ok(Ok(revision)) => tracing::info!(revision, "configuration applied"),
-        Ok(Err(error)) => {
-            tracing::error!("configuration not applied; the running one stays\n{error}")
-        }
-        Err(error) => tracing::error!(%error, "configuration not applied; the running one stays"),
-    }
 }
 
 /// Serves the admin address of the configuration in force.

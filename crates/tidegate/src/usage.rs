@@ -1,14 +1,14 @@
 //! `tidegate usage`: what calls to models cost, read from the ledger; and the ledger against a bill.
 //!
 //! Reads the store that a configuration names, beside a gateway that may be running on it. Amounts
-//! are shown exactly, in dollars. Comparing with a bill is in `bill`, tables for people in `table`.
+//! are shown exactly, in dollars. Comparing with a bill is in `bill`, options in `options`.
 
 mod bill;
 mod options;
-mod table;
 
 use crate::config::{self, Secrets};
 use crate::output;
+use crate::table::Table;
 use gate_kit::clock::Clock;
 use gate_model::resources::{Resources, Store as Settings};
 use gate_model::units::{Money, Timestamp};
@@ -21,7 +21,6 @@ use serde_json::{Value, json};
 use std::fmt::Write;
 use std::path::Path;
 use std::process::ExitCode;
-use table::Table;
 
 const DAY_S: u64 = 86_400;
 

@@ -3,6 +3,7 @@
 use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
 use gate_model::resources::{Store as Settings, StoreAddress, StoreEngine, StoreFail};
+use gate_store::control::{ControlStore, SqlControl};
 use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
 use gate_store::{Books, BooksOptions, Instance, SqlStore, Store, StoreError, WhenDown};
@@ -55,6 +56,21 @@ pub fn open(
     folder: &Path,
 ) -> Result<Box<dyn Store>, StoreError> {
     Engine::of(settings, secrets, folder)?.open()
+}
+
+/// Opens the control plane's part of the store, on a connection of its own.
+///
+/// # Errors
+/// [`StoreError`], which names what is wrong.
+pub fn open_control(
+    settings: &Settings,
+    secrets: &dyn SecretSource,
+    folder: &Path,
+) -> Result<Box<dyn ControlStore>, StoreError> {
+    Ok(match Engine::of(settings, secrets, folder)? {
+        Engine::Sqlite(path) => Box::new(SqlControl::open(Sqlite::open(&path)?)?),
+        Engine::Postgres(address) => Box::new(SqlControl::open(Postgres::connect(&address)?)?),
+    })
 }
 
 /// Opens the store and the books over it. A server that does not answer is tried again.

@@ -33,6 +33,8 @@ pub use secret::{NewSecret, SECRET_MAX, SecretRow};
 pub use sql::SqlControl;
 pub use state::{NewState, STATE_MAX, StateLock, StateRow, StateVersionRow};
 
+use std::time::Duration;
+
 /// Most rows of one page; a higher limit counts as this one.
 pub const PAGE_MAX: usize = 1_000;
 
@@ -65,6 +67,15 @@ pub trait ControlStore: Send {
     /// # Errors
     /// [`ControlError::Store`].
     fn generation(&mut self, name: &str) -> Answer<u64>;
+
+    /// Waits until an environment is no longer at a generation that the caller has seen, at most so
+    /// long, and returns the generation it is at. Others' changes are hints to look: on PostgreSQL by
+    /// `NOTIFY`, on SQLite by its count of commits. The looking is the truth, so that a hint that is
+    /// lost costs the rest of the wait.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn wait_for_change(&mut self, name: &str, seen: u64, at_most: Duration) -> Answer<u64>;
 
     /// Creates or changes an environment: its revision, pointers, variables, lock and rollout, with
     /// its line in the audit log, all or nothing.

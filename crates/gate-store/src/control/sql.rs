@@ -9,6 +9,7 @@ use super::{
 };
 use crate::StoreError;
 use crate::database::{Database, transaction};
+use std::time::Duration;
 
 /// The control plane's state in a database, on a connection of its own.
 pub struct SqlControl<D> {
@@ -37,6 +38,10 @@ impl<D: Database> ControlStore for SqlControl<D> {
 
     fn generation(&mut self, name: &str) -> Answer<u64> {
         environment::read::generation(&mut self.database, name)
+    }
+
+    fn wait_for_change(&mut self, name: &str, seen: u64, at_most: Duration) -> Answer<u64> {
+        environment::read::wait(&mut self.database, name, seen, at_most)
     }
 
     fn change(&mut self, change: &Change<'_>) -> Answer<Changed> {

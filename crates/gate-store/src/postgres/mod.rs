@@ -10,6 +10,7 @@ use crate::StoreError;
 use crate::database::{Database, Value};
 use address::Address;
 use postgres::config::{Host, SslMode};
+use postgres::fallible_iterator::FallibleIterator;
 use postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use postgres::{Client, Config, NoTls, Statement};
 use std::collections::HashMap;
@@ -32,6 +33,8 @@ pub struct Postgres {
     config: Config,
     /// Whom to trust, when the address asks for TLS.
     tls: Option<Tls>,
+    /// Whether this connection is told of others' commits.
+    is_listening: bool,
     client: Option<Client>,
     statements: HashMap<String, Statement>,
 }
@@ -63,6 +66,7 @@ impl Postgres {
         let mut this = Self {
             config,
             tls,
+            is_listening: false,
             client: None,
             statements: HashMap::new(),
         };
@@ -75,6 +79,7 @@ impl Postgres {
         if self.client.as_ref().is_none_or(Client::is_closed) {
             self.client = None;
             self.statements.clear();
+            self.is_listening = false;
             self.client = Some(match &self.tls {
                 Some(tls) => self.config.connect(tls.clone())?,
                 None => self.config.connect(NoTls)?,
@@ -146,6 +151,7 @@ impl Database for Postgres {
     const SEQUENCE: &'static str = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY";
     const BYTES: &'static str = "BYTEA";
     const BEGIN: &'static str = "BEGIN";
+    const WAKE: &'static str = "NOTIFY tidegate";
 
     fn script(&mut self, sql: &str) -> Result<(), StoreError> {
         if sql != Self::BEGIN && self.client.as_ref().is_none_or(Client::is_closed) {
@@ -180,5 +186,23 @@ impl Database for Postgres {
                 .collect()
         };
         rows.iter().map(read).collect()
+    }
+
+    fn wait(&mut self, at_most: Duration) -> Result<(), StoreError> {
+        self.client()?;
+        if !self.is_listening {
+            self.client()?.batch_execute("LISTEN tidegate")?;
+            self.is_listening = true;
+            return Ok(());
+        }
+        let client = self.client()?;
+        let mut notices = client.notifications();
+        let mut waiting = notices.timeout_iter(at_most);
+        waiting.next()?;
+        drop(waiting);
+        // One look serves for all that have come.
+        let mut others = notices.iter();
+        while others.next()?.is_some() {}
+        Ok(())
     }
 }

@@ -1,9 +1,9 @@
 //! The ledger against a provider's bill: sums by day and model, side by side.
 
 use super::options::ReconcileOptions;
-use super::table::Table;
 use super::{day, lines, ms, now_s, open};
 use crate::output;
+use crate::table::Table;
 use gate_model::units::{Money, Timestamp};
 use gate_store::ledger::{UsageBy, UsageQuery};
 use serde_json::json;

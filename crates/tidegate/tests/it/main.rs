@@ -12,6 +12,7 @@ mod console;
 mod crowd;
 mod demo;
 mod examples;
+mod follow;
 mod handover;
 mod lifecycle;
 mod money;

@@ -5,6 +5,7 @@ use crate::StoreError;
 use crate::control::Answer;
 use crate::control::row::{Row, clean, limit, number, row, rows};
 use crate::database::Database;
+use std::time::{Duration, Instant};
 
 /// Most bytes of a change's id.
 const ID_MAX: usize = 1 << 10;
@@ -80,6 +81,23 @@ pub(in crate::control) fn page<D: Database>(
 pub(in crate::control) fn generation<D: Database>(database: &mut D, name: &str) -> Answer<u64> {
     let sql = "SELECT generation FROM environment WHERE name = $1 AND removed = 0";
     Ok(row(database, sql, &[name.into()], |row| Ok(row.number()))?.unwrap_or(0))
+}
+
+pub(in crate::control) fn wait<D: Database>(
+    database: &mut D,
+    name: &str,
+    seen: u64,
+    at_most: Duration,
+) -> Answer<u64> {
+    let began = Instant::now();
+    loop {
+        let current = generation(database, name)?;
+        let left = at_most.saturating_sub(began.elapsed());
+        if current != seen || left.is_zero() {
+            return Ok(current);
+        }
+        database.wait(left)?;
+    }
 }
 
 pub(in crate::control) fn history<D: Database>(

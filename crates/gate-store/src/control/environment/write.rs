@@ -228,7 +228,11 @@ fn write<D: Database>(
             current: read::generation(database, &environment.name)?,
         });
     }
-    history(database, environment, note, audit)
+    history(database, environment, note, audit)?;
+    if !D::WAKE.is_empty() {
+        database.script(D::WAKE)?;
+    }
+    Ok(())
 }
 
 fn values(environment: &EnvironmentRow) -> Answer<Vec<Value>> {

@@ -1,132 +1,14 @@
-//! A real PostgreSQL for tests, in a folder of its own.
+//! The PostgreSQL servers of these tests: one for all, and one that answers TLS.
 
-use gate_store::Database;
-use gate_store::postgres::Postgres;
+use super::postgres::Server;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::time::Duration;
-
-/// A PostgreSQL server for this process's tests.
-pub(crate) struct Server {
-    pub(crate) folder: PathBuf,
-    /// Where it listens on 127.0.0.1, if it does; its Unix socket is named by it as well.
-    pub(crate) port: u16,
-    databases: AtomicU64,
-}
+use std::sync::OnceLock;
 
 /// The server, started once; it ends with this process.
 pub(crate) fn server() -> Option<&'static Server> {
     static SERVER: OnceLock<Option<Server>> = OnceLock::new();
-    SERVER
-        .get_or_init(|| start(&["listen_addresses=".into()], |_| ()))
-        .as_ref()
-}
-
-/// The folder of the server's programs: on the path, or where Debian puts them.
-fn programs() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let debian = std::fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten();
-    let debian = debian.flatten().map(|version| version.path().join("bin"));
-    let mut folders = debian.chain(std::env::split_paths(&path));
-    folders.find(|folder| folder.join("initdb").exists() && folder.join("postgres").exists())
-}
-
-/// What a program is started with, so that it does not run as root, which the server refuses.
-fn as_nobody() -> &'static [&'static str] {
-    match rustix::process::geteuid().is_root() {
-        true => &[
-            "setpriv",
-            "--reuid=nobody",
-            "--regid=nogroup",
-            "--clear-groups",
-        ],
-        false => &["env"],
-    }
-}
-
-/// Runs a server until its standard input ends, which this process holds open for as long as it
-/// lives; then stops it and removes its folder.
-const KEEPER: &str = r#"folder=$1; shift; "$@" & server=$!
-    cat >/dev/null; kill -QUIT $server; wait $server; rm -rf "$folder""#;
-
-/// Makes the folder of a server's data.
-fn make(programs: &Path, folder: &Path) -> Option<()> {
-    let (user, data) = (as_nobody(), folder.join("data"));
-    let made = Command::new(user[0])
-        .args(&user[1..])
-        .arg(programs.join("initdb"))
-        .args([
-            "--auth=trust",
-            "--username=tidegate",
-            "--no-sync",
-            "--pgdata",
-        ])
-        .arg(&data)
-        .current_dir(folder)
-        .output()
-        .ok()?;
-    if !made.status.success() {
-        eprintln!("initdb: {}", String::from_utf8_lossy(&made.stderr));
-        return None;
-    }
-    Some(())
-}
-
-/// Starts a server with settings; `prepare` may put files into its folder first.
-fn start(settings: &[String], prepare: impl FnOnce(&Path)) -> Option<Server> {
-    static KEPT: Mutex<Vec<Child>> = Mutex::new(Vec::new());
-    let programs = programs()?;
-    let port = settings
-        .iter()
-        .find_map(|setting| setting.strip_prefix("port="));
-    let port = port.map(|port| port.parse().unwrap());
-    let folder = tempfile::tempdir().ok()?.keep();
-    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
-    std::fs::set_permissions(&folder, open).ok()?;
-    prepare(&folder);
-    make(&programs, &folder)?;
-    let (user, data) = (as_nobody(), folder.join("data"));
-    let log = std::fs::File::create(folder.join("log")).ok()?;
-    let keeper = Command::new("sh")
-        .args(["-c", KEEPER, "sh"])
-        .arg(&folder)
-        .args(user)
-        .arg(programs.join("postgres"))
-        .arg("-D")
-        .arg(&data)
-        .args(["-c", "max_connections=50", "-c", "fsync=off", "-k"])
-        .arg(&folder)
-        .args(settings.iter().flat_map(|setting| ["-c", setting]))
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .ok()?;
-    KEPT.lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .push(keeper);
-    let server = Server {
-        folder,
-        port: port.unwrap_or(5432),
-        databases: AtomicU64::new(0),
-    };
-    for _ in 0..200 {
-        if Postgres::connect(&server.address("postgres")).is_ok() {
-            return Some(server);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    eprintln!(
-        "PostgreSQL did not start: {}",
-        server.folder.join("log").display()
-    );
-    None
+    SERVER.get_or_init(Server::start).as_ref()
 }
 
 /// A server that answers TLS on 127.0.0.1 as `localhost`, with the file of the authority that
@@ -144,7 +26,7 @@ pub(crate) fn server_with_tls() -> Option<(Server, PathBuf)> {
         "ssl_cert_file=../server.pem".to_owned(),
         "ssl_key_file=../server.key".to_owned(),
     ];
-    let server = start(&settings, |folder| {
+    let server = Server::with(&settings, |folder| {
         let mut authority = CertificateParams::new([]).unwrap();
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -170,25 +52,5 @@ fn write(path: &Path, text: &str) {
     if is_root {
         // `nogroup`, as which the server runs then.
         std::os::unix::fs::chown(path, None, Some(65_534)).unwrap();
-    }
-}
-
-impl Server {
-    pub(crate) fn address(&self, database: &str) -> String {
-        format!(
-            "host={} port={} user=tidegate dbname={database}",
-            self.folder.display(),
-            self.port
-        )
-    }
-
-    /// A new database.
-    pub(crate) fn database(&self) -> String {
-        let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        let mut connection = Postgres::connect(&self.address("postgres")).unwrap();
-        connection
-            .script(&format!("CREATE DATABASE {name}"))
-            .unwrap();
-        self.address(&name)
     }
 }

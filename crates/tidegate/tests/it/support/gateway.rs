@@ -162,6 +162,25 @@ impl Gateway {
         known.unwrap_or_else(|| panic!("no listener {listener}: {:?}", self.addresses))
     }
 
+    /// Where a listener is bound that may have come after the start.
+    #[track_caller]
+    pub(crate) fn late_address(&self, listener: &str) -> String {
+        let start = Instant::now();
+        loop {
+            let lines = self.process.lines();
+            let read = lines.iter().rev();
+            let mut read = read.filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let listening = |line: &Value| line["message"] == "listening";
+            let found = read.find(|line| listening(line) && line["listener"] == listener);
+            if let Some(address) = found.as_ref().and_then(|line| line["address"].as_str()) {
+                return address.to_owned();
+            }
+            let late = start.elapsed() > PATIENCE;
+            assert!(!late, "no listener {listener} is bound: {lines:#?}");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     /// The URL of a path on the listener `public`.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address("public"))

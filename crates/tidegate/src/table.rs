@@ -3,13 +3,14 @@
 use std::fmt::Write;
 
 /// A table for people: names on the left, numbers on the right.
-pub(super) struct Table {
+pub(crate) struct Table {
     names: usize,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(super) fn new(names: &[&str]) -> Self {
+    /// A table whose first columns are names.
+    pub(crate) fn new(names: &[&str]) -> Self {
         let head = names.iter().map(|name| (*name).to_owned()).collect();
         Self {
             names: names.len(),
@@ -17,15 +18,18 @@ impl Table {
         }
     }
 
-    pub(super) fn head(&mut self, columns: &[&str]) {
+    /// Names further columns, of numbers.
+    pub(crate) fn head(&mut self, columns: &[&str]) {
         self.rows[0].extend(columns.iter().map(|column| (*column).to_owned()));
     }
 
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    /// Adds a row.
+    pub(crate) fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
-    pub(super) fn finish(self) -> String {
+    /// The table as text, columns aligned.
+    pub(crate) fn finish(self) -> String {
         let columns = self.rows[0].len();
         let width = |column: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(column));

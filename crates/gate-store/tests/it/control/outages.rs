@@ -1,0 +1,110 @@
+//! Stores that cannot answer for a while, and waiting for others' changes.
+
+use super::{apply, create, line};
+use crate::support::Place;
+use gate_store::control::ControlError;
+use gate_store::{Database, StoreError};
+use gate_store::{postgres::Postgres, sqlite::Sqlite};
+use std::time::{Duration, Instant};
+
+#[test]
+fn a_follower_is_woken_by_a_change() {
+    for place in Place::all() {
+        create(&mut *place.control(), "prod");
+        let mut follower = place.control();
+        // The first wait may begin after a change; the generation shows it all the same.
+        let began = Instant::now();
+        let idle = follower.wait_for_change("prod", 1, Duration::from_millis(300));
+        assert_eq!(idle.unwrap(), 1);
+        assert!(began.elapsed() >= Duration::from_millis(300));
+        let at_once = follower.wait_for_change("prod", 0, Duration::from_secs(60));
+        assert_eq!(at_once.unwrap(), 1);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut store = place.control();
+                std::thread::sleep(Duration::from_millis(200));
+                // Others' lines in the audit log are no change of the environment.
+                store.audit(&line("bob", "sign-in"), 1).unwrap();
+                apply(&mut *store, "", "prod", 1, "{}").unwrap();
+            });
+            let began = Instant::now();
+            let woken = follower.wait_for_change("prod", 1, Duration::from_secs(60));
+            assert_eq!(woken.unwrap(), 2);
+            assert!(began.elapsed() < Duration::from_secs(30), "nobody woke it");
+        });
+        let removed = place
+            .control()
+            .remove_environment("prod", 2, &line("ada", "remove"), 1);
+        removed.unwrap();
+        let gone = follower.wait_for_change("prod", 2, Duration::from_secs(60));
+        assert_eq!(gone.unwrap(), 0);
+    }
+}
+
+/// A process that stands still in a transaction makes others fail after a while, not for ever, and in
+/// a way that may be tried again.
+#[test]
+fn whoever_waits_too_long_for_another_writer_may_try_again() {
+    fn held<D: Database>(mut other: D, place: &Place) {
+        let mut store = place.control();
+        create(&mut *store, "prod");
+        other.script(D::BEGIN).unwrap();
+        other.script("UPDATE head SET number = number").unwrap();
+        let refused = apply(&mut *store, "id", "prod", 1, "{}").unwrap_err();
+        let may_retry = matches!(refused, ControlError::Store(StoreError::Unreachable(_)));
+        assert!(may_retry, "{refused}");
+        // Reading goes on.
+        assert_eq!(store.generation("prod").unwrap(), 1);
+        other.script("ROLLBACK").unwrap();
+        let done = apply(&mut *store, "id", "prod", 1, "{}").unwrap();
+        assert!(!done.repeated);
+    }
+    for place in Place::all() {
+        match &place {
+            Place::Sqlite(folder) => {
+                held(
+                    Sqlite::open(&folder.path().join("ledger.db")).unwrap(),
+                    &place,
+                );
+            }
+            Place::Postgres(address) => held(Postgres::connect(address).unwrap(), &place),
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_broke_is_made_anew() {
+    for place in Place::all() {
+        let Place::Postgres(_) = &place else { continue };
+        let mut store = place.control();
+        create(&mut *store, "prod");
+        let waited = store.wait_for_change("prod", 1, Duration::from_millis(10));
+        assert_eq!(waited.unwrap(), 1);
+        place
+            .script(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
+            )
+            .unwrap();
+        // The first that notices may fail; nothing else does.
+        let first = apply(&mut *store, "id", "prod", 1, "{}");
+        if let Err(error) = &first {
+            let is_lost = matches!(error, ControlError::Store(StoreError::Unreachable(_)));
+            assert!(is_lost, "{error}");
+        }
+        let again = apply(&mut *store, "id", "prod", 1, "{}").unwrap();
+        assert_eq!(again.environment.generation, 2);
+        // It listens again as well.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut other = place.control();
+                std::thread::sleep(Duration::from_millis(200));
+                apply(&mut *other, "", "prod", 2, "{}").unwrap();
+            });
+            let began = Instant::now();
+            let woken = store.wait_for_change("prod", 2, Duration::from_secs(60));
+            assert_eq!(woken.unwrap(), 3);
+            assert!(began.elapsed() < Duration::from_secs(30), "nobody woke it");
+        });
+    }
+}

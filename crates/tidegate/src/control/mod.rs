@@ -1,0 +1,14 @@
+//! Commands that talk to a gateway's admin API: environments, revisions, plans.
+//!
+//! Every file is a group of commands with its options. They share how a gateway is found and proven
+//! to (`server.rs`), how a file becomes a document (`document.rs`), and how things are shown
+//! (`show.rs`). What the words mean is the server's business.
+
+pub(crate) mod apply;
+pub(crate) mod audit;
+mod document;
+pub(crate) mod environment;
+pub(crate) mod plan;
+pub(crate) mod revisions;
+mod server;
+mod show;

@@ -1,0 +1,288 @@
+//! Gateways on one store, and the store's own side of them.
+
+use crate::support::postgres::Server;
+use crate::support::{Answer, Gateway, curl, eventually};
+use gate_kit::clock::Clock;
+use gate_store::control::{
+    AckRow, Cause, Change, ControlStore, Edit, EnvironmentRow, Expected, NewAudit, NewRevision,
+    RevisionRow, Set, SqlControl, Target,
+};
+use gate_store::postgres::Postgres;
+use gate_store::sqlite::Sqlite;
+use serde_json::{Value, json};
+use std::cell::{Cell, RefCell};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The environment of every test.
+const MAIN: &str = "main";
+
+enum Place {
+    Sqlite(tempfile::TempDir),
+    Postgres { server: Server, address: String },
+}
+
+/// Gateways on one store.
+pub(super) struct Fleet {
+    place: Place,
+    store: RefCell<Option<Box<dyn ControlStore>>>,
+    changes: Cell<u64>,
+}
+
+impl Fleet {
+    /// One on SQLite, and one on PostgreSQL where that is installed.
+    pub(super) fn all() -> Vec<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let mut fleets = vec![Self::on(Place::Sqlite(folder))];
+        fleets.extend(Self::postgres());
+        fleets
+    }
+
+    /// One on PostgreSQL.
+    pub(super) fn postgres() -> Option<Self> {
+        let Some(server) = Server::start() else {
+            eprintln!("skipped: PostgreSQL is not installed (initdb, postgres)");
+            return None;
+        };
+        let address = server.database();
+        Some(Self::on(Place::Postgres { server, address }))
+    }
+
+    fn on(place: Place) -> Self {
+        Self {
+            place,
+            store: RefCell::new(None),
+            changes: Cell::new(0),
+        }
+    }
+
+    /// Stops the store; only PostgreSQL can be.
+    pub(super) fn stop(&self) {
+        self.store.replace(None);
+        if let Place::Postgres { server, .. } = &self.place {
+            server.stop();
+        }
+    }
+
+    /// Starts it again.
+    pub(super) fn start(&self) {
+        if let Place::Postgres { server, .. } = &self.place {
+            assert!(server.run());
+        }
+    }
+
+    /// Starts a gateway with a folder of its own.
+    pub(super) fn node(&self, name: &str, secrets: &[(&str, &str)]) -> Gateway {
+        let folder = tempfile::Builder::new().prefix(name).tempdir().unwrap();
+        let engine = match &self.place {
+            Place::Sqlite(folder) => {
+                json!({ "sqlite": { "path": folder.path().join("store.db") } })
+            }
+            Place::Postgres { address, .. } => {
+                std::fs::write(folder.path().join("address"), address).unwrap();
+                json!({ "postgres": { "address": { "file": "address" } } })
+            }
+        };
+        let text = format!(
+            "gateway: {{ environment: {MAIN}, last_good: last-good.json, workers: 1, \
+             admin: {{ address: \"127.0.0.1:0\" }}, store: {{ engine: {engine} }} }}\n"
+        );
+        std::fs::write(folder.path().join("gate.yaml"), text).unwrap();
+        self.restart(Arc::new(folder), secrets)
+    }
+
+    /// Starts a gateway in the folder of one that has ended.
+    pub(super) fn restart(
+        &self,
+        folder: Arc<tempfile::TempDir>,
+        secrets: &[(&str, &str)],
+    ) -> Gateway {
+        Gateway::run_in(folder, &[], secrets)
+    }
+
+    /// Asks the store.
+    fn ask<T>(&self, ask: impl FnOnce(&mut dyn ControlStore) -> T) -> T {
+        let mut store = self.store.borrow_mut();
+        let store = store.get_or_insert_with(|| match &self.place {
+            Place::Sqlite(folder) => {
+                let database = Sqlite::open(&folder.path().join("store.db")).unwrap();
+                Box::new(SqlControl::open(database).unwrap())
+            }
+            Place::Postgres { address, .. } => {
+                Box::new(SqlControl::open(Postgres::connect(address).unwrap()).unwrap())
+            }
+        });
+        ask(&mut **store)
+    }
+
+    /// The environment as it is.
+    pub(super) fn row(&self) -> EnvironmentRow {
+        self.ask(|store| store.environment(MAIN).unwrap().unwrap())
+    }
+
+    /// A revision.
+    pub(super) fn revision(&self, number: u64) -> RevisionRow {
+        self.ask(|store| store.revision(number).unwrap().unwrap())
+    }
+
+    /// Makes a document the confirmed revision.
+    pub(super) fn apply(&self, document: Value) -> RevisionRow {
+        let edit = Edit {
+            revision: Set::To(Target::New),
+            stable: Set::To(Target::New),
+            confirm_until_ms: Set::Clear,
+            ..Edit::default()
+        };
+        self.change(Some(document), edit).unwrap()
+    }
+
+    /// Makes a document the revision, to be confirmed within a time.
+    pub(super) fn apply_until(&self, document: Value, within: Duration) {
+        let until = now_ms() + i64::try_from(within.as_millis()).unwrap();
+        let edit = Edit {
+            revision: Set::To(Target::New),
+            confirm_until_ms: Set::To(until),
+            ..Edit::default()
+        };
+        self.change(Some(document), edit);
+    }
+
+    /// Confirms the revision in force.
+    pub(super) fn confirm(&self) {
+        let current = self.row().revision.unwrap();
+        let edit = Edit {
+            stable: Set::To(Target::Number(current)),
+            confirm_until_ms: Set::Clear,
+            ..Edit::default()
+        };
+        self.change(None, edit);
+    }
+
+    /// Sets all variables.
+    pub(super) fn variables(&self, variables: &[(&str, &str)]) {
+        let pairs = variables.iter();
+        let variables = pairs.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let edit = Edit {
+            variables: Set::To(variables.collect()),
+            ..Edit::default()
+        };
+        self.change(None, edit);
+    }
+
+    fn change(&self, document: Option<Value>, edit: Edit) -> Option<RevisionRow> {
+        self.changes.set(self.changes.get() + 1);
+        let id = format!("change-{}", self.changes.get());
+        let text = document.map(|document| document.to_string());
+        self.ask(|store| {
+            let row = store.environment(MAIN).unwrap();
+            let expected = match &row {
+                Some(row) => Expected::Generation(row.generation),
+                None => Expected::Absent,
+            };
+            let changed = store.change(&Change {
+                id: &id,
+                environment: MAIN,
+                expected,
+                revision: text.as_deref().map(|document| NewRevision {
+                    document,
+                    managers: "{}",
+                    parent: row.as_ref().and_then(|row| row.revision),
+                    author: "test",
+                    cause: Cause::Apply,
+                    message: "",
+                    source_commit: None,
+                    plan: None,
+                    checks: "{}",
+                }),
+                edit,
+                rollout: None,
+                lease: None,
+                despite_lock: false,
+                audit: NewAudit {
+                    actor: "test",
+                    role: "admin",
+                    action: "apply",
+                    subject: "environments/main",
+                    outcome: "done",
+                    detail: "",
+                },
+                now_ms: now_ms(),
+            });
+            changed.unwrap().revision
+        })
+    }
+
+    /// What gateways say of a revision, once so many have spoken.
+    #[track_caller]
+    pub(super) fn acks_of(&self, revision: u64, count: usize) -> Vec<AckRow> {
+        let mut found = Vec::new();
+        eventually(
+            &format!("{count} gateways speak of revision {revision}"),
+            || {
+                found = self.ask(|store| store.acks(MAIN, 0).unwrap());
+                found.retain(|ack| ack.revision == revision);
+                found.len() >= count
+            },
+        );
+        found
+    }
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(Clock::System.unix().as_millis()).unwrap()
+}
+
+/// A document that answers everything with a text.
+pub(super) fn fixed(body: &str) -> Value {
+    json!({
+        "listeners": { "public": { "address": "127.0.0.1:0" } },
+        "routes": {
+            "all": {
+                "match": { "path": "/{*rest}" },
+                "target": { "fixed": { "status": 200, "body": body } }
+            }
+        }
+    })
+}
+
+/// The number of the revision that a metrics page names.
+pub(super) fn revision(page: &str) -> Option<u64> {
+    let mut lines = page.lines();
+    let value = lines.find_map(|line| line.strip_prefix("tidegate_config_revision "))?;
+    value.parse().ok()
+}
+
+/// Asks the admin address.
+pub(super) fn admin(node: &Gateway, path: &str) -> Answer {
+    curl(&[&format!("http://{}{path}", node.address("admin"))])
+}
+
+/// Asks the listener.
+fn ask(node: &Gateway, arguments: &[&str]) -> Answer {
+    let url = format!("http://{}/", node.late_address("public"));
+    curl(&[&[&*url], arguments].concat())
+}
+
+/// Checks what is served now.
+#[track_caller]
+pub(super) fn serves(node: &Gateway, body: &str) {
+    let answer = ask(node, &[]).expect(200);
+    assert_eq!(answer.body, body);
+}
+
+/// Waits until that is served.
+#[track_caller]
+pub(super) fn eventually_serves(node: &Gateway, body: &str) {
+    let short: String = body.chars().take(40).collect();
+    eventually(&format!("{short:?} is served"), || {
+        ask(node, &[]).body == body
+    });
+}
+
+/// Waits until a call is answered so.
+#[track_caller]
+pub(super) fn eventually_answers(node: &Gateway, arguments: &[&str], status: u16) {
+    eventually(&format!("{status} is answered"), || {
+        ask(node, arguments).status == status
+    });
+}
