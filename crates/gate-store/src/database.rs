@@ -105,7 +105,8 @@ pub trait Database: Send {
     /// [`StoreError`]; an open transaction has failed then.
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError>;
 
-    /// Runs a statement and returns its rows.
+    /// Runs a statement and returns its rows. Outside of a transaction it may only read, because it
+    /// may be run twice.
     ///
     /// # Errors
     /// [`StoreError`]; an open transaction has failed then.

@@ -25,6 +25,8 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Limits on the server's side, in milliseconds, and what it calls us.
 const OPTIONS: &str = "-c statement_timeout=4000 -c lock_timeout=3000 \
                        -c idle_in_transaction_session_timeout=10000 -c synchronous_commit=on";
+/// Longest wait for a sign of life of a connection that failed.
+const ALIVE: Duration = Duration::from_secs(1);
 /// Most prepared statements that are kept; ours are fewer.
 const STATEMENTS_MAX: usize = 64;
 
@@ -35,6 +37,8 @@ pub struct Postgres {
     tls: Option<Tls>,
     /// Whether this connection is told of others' commits.
     is_listening: bool,
+    /// Whether a transaction is open: a connection made anew would be outside of it.
+    in_transaction: bool,
     client: Option<Client>,
     statements: HashMap<String, Statement>,
 }
@@ -67,6 +71,7 @@ impl Postgres {
             config,
             tls,
             is_listening: false,
+            in_transaction: false,
             client: None,
             statements: HashMap::new(),
         };
@@ -74,9 +79,12 @@ impl Postgres {
         Ok(this)
     }
 
-    /// The connection, made anew when the last one is gone.
+    /// The connection, made anew when the last one is gone, unless a transaction went with it.
     fn client(&mut self) -> Result<&mut Client, StoreError> {
         if self.client.as_ref().is_none_or(Client::is_closed) {
+            if self.in_transaction {
+                return Err(StoreError::Unreachable("the connection broke".into()));
+            }
             self.client = None;
             self.statements.clear();
             self.is_listening = false;
@@ -109,6 +117,52 @@ impl Postgres {
         };
         Ok((statement, client))
     }
+}
+
+impl Postgres {
+    /// Runs what may be run twice, once more when the connection had broken since it was used last: a
+    /// server that was restarted is not noticed. Within a transaction it is run once.
+    fn again<T>(
+        &mut self,
+        mut run: impl FnMut(&mut Self) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let is_old = self.client.is_some() && !self.in_transaction;
+        let result = run(self);
+        if !is_old || !matches!(result, Err(StoreError::Unreachable(_))) {
+            return result;
+        }
+        let is_alive = |client: &mut Client| client.is_valid(ALIVE).is_ok();
+        match self.client.as_mut().is_some_and(is_alive) {
+            true => result,
+            false => {
+                self.client = None;
+                run(self)
+            }
+        }
+    }
+
+    fn rows(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
+        let (statement, client) = self.prepared(sql)?;
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|v| v as _).collect();
+        let rows = client.query(&statement, &values)?;
+        rows.iter().map(read).collect()
+    }
+}
+
+fn read(row: &postgres::Row) -> Result<Vec<Value>, StoreError> {
+    (0..row.len())
+        .map(|index| {
+            Ok(match *row.columns()[index].type_() {
+                Type::INT8 => row.try_get::<_, Option<i64>>(index)?.into(),
+                Type::BYTEA => row
+                    .try_get::<_, Option<Vec<u8>>>(index)?
+                    .map_or(Value::Null, Value::Bytes),
+                _ => row
+                    .try_get::<_, Option<String>>(index)?
+                    .map_or(Value::Null, Value::Text),
+            })
+        })
+        .collect()
 }
 
 /// Whether bytes leave this machine.
@@ -154,10 +208,17 @@ impl Database for Postgres {
     const WAKE: &'static str = "NOTIFY tidegate";
 
     fn script(&mut self, sql: &str) -> Result<(), StoreError> {
-        if sql != Self::BEGIN && self.client.as_ref().is_none_or(Client::is_closed) {
-            return Err(StoreError::Unreachable("the connection broke".into()));
+        let run = |this: &mut Self| Ok(this.client()?.batch_execute(sql)?);
+        let result = match sql {
+            Self::BEGIN => self.again(run),
+            _ => run(self),
+        };
+        match sql {
+            Self::BEGIN => self.in_transaction = result.is_ok(),
+            "COMMIT" | "ROLLBACK" => self.in_transaction = false,
+            _ => {}
         }
-        Ok(self.client()?.batch_execute(sql)?)
+        result
     }
 
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
@@ -167,25 +228,7 @@ impl Database for Postgres {
     }
 
     fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
-        let (statement, client) = self.prepared(sql)?;
-        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|v| v as _).collect();
-        let rows = client.query(&statement, &values)?;
-        let read = |row: &postgres::Row| -> Result<Vec<Value>, StoreError> {
-            (0..row.len())
-                .map(|index| {
-                    Ok(match *row.columns()[index].type_() {
-                        Type::INT8 => row.try_get::<_, Option<i64>>(index)?.into(),
-                        Type::BYTEA => row
-                            .try_get::<_, Option<Vec<u8>>>(index)?
-                            .map_or(Value::Null, Value::Bytes),
-                        _ => row
-                            .try_get::<_, Option<String>>(index)?
-                            .map_or(Value::Null, Value::Text),
-                    })
-                })
-                .collect()
-        };
-        rows.iter().map(read).collect()
+        self.again(|this| this.rows(sql, values))
     }
 
     fn wait(&mut self, at_most: Duration) -> Result<(), StoreError> {

@@ -2,11 +2,11 @@
 //!
 //! Terraform plans resources one by one, in the order of their references. Each is checked together
 //! with all that this run has planned before, so that a route may refer to an upstream that does
-//! not exist yet. What is still missing then is a warning: it may be planned later, if its name was
-//! written out instead of referred to.
+//! not exist yet. What another resource may still resolve is a warning: it may be planned later, if
+//! its name was written out instead of referred to.
 
 use super::gather::Gather;
-use super::round::{is_about, is_missing};
+use super::round::{is_about, is_relative};
 use super::session::Settings;
 use super::{Control, is_absent};
 use gate_api::ClientError;
@@ -15,6 +15,9 @@ use gate_api::problem::Code;
 use gate_api::types::{Document, Finding, Severity};
 use serde_json::Value as Json;
 use std::sync::{Mutex, PoisonError};
+
+/// Findings that come too early: what uses a resource is planned after it.
+const EARLY: [&str; 2] = ["unused", "inert_listener"];
 
 /// A resource as it is planned.
 pub(super) type Planned = (String, String, Json);
@@ -57,6 +60,7 @@ impl DryRun {
             let of = |(kind, name, _): &Planned| {
                 let findings = findings.clone()?;
                 let own = findings.into_iter().filter(|f| is_about(f, kind, name));
+                let own = own.filter(|finding| !EARLY.contains(&&*finding.code));
                 Ok(own.map(softened).collect())
             };
             batch.iter().map(of).collect()
@@ -93,18 +97,22 @@ impl DryRun {
     }
 }
 
-/// Something missing may still come.
+/// What another resource of the plan may resolve is a warning.
 fn softened(finding: Finding) -> Finding {
-    if !is_missing(&finding) || finding.severity != Severity::Error {
+    if !is_relative(&finding) || finding.severity != Severity::Error {
         return finding;
     }
-    let help =
-        "If this configuration creates it, refer to its resource (`tidegate_upstream.orders.name` \
-                rather than \"orders\"), so that Terraform creates it first"
-            .to_owned();
+    let help = match finding.code.contains("reference") {
+        true => {
+            "If this configuration creates it, refer to its resource \
+             (`tidegate_upstream.orders.name` rather than \"orders\"), so that Terraform creates it \
+             first"
+        }
+        false => "If this configuration changes the other resource too, nothing is wrong",
+    };
     Finding {
         severity: Severity::Warning,
-        help: Some(help),
+        help: Some(help.to_owned()),
         ..finding
     }
 }

@@ -27,6 +27,15 @@ pub(super) struct Round<'a> {
     pub(super) edits: Vec<Edit>,
 }
 
+/// What a revision is based on.
+struct Base {
+    seen: Seen,
+    /// Whether there is no revision yet.
+    new: bool,
+    /// The edits that can be made.
+    ready: Vec<usize>,
+}
+
 impl Round<'_> {
     /// What became of each edit.
     pub(super) fn run(&self) -> Vec<Outcome> {
@@ -56,7 +65,7 @@ impl Round<'_> {
         outcomes: &mut [Option<Outcome>],
     ) -> Option<(Vec<usize>, Vec<usize>)> {
         for attempt in 0..ATTEMPTS {
-            let (generation, ready) = match self.compare(group, outcomes) {
+            let Base { seen, new, ready } = match self.compare(group, outcomes) {
                 Ok(compared) => compared,
                 Err(error) => {
                     let refused = Refused::Failed(error.to_string());
@@ -67,11 +76,12 @@ impl Round<'_> {
             if ready.is_empty() {
                 return None;
             }
-            let input = self.input(&ready);
-            match self
-                .control
-                .apply(self.environment, generation, &input, false)
-            {
+            let mut input = self.input(&ready);
+            if new {
+                // The first revision has nothing that it could be compared with.
+                input.canary = None;
+            }
+            match self.control.apply(self.environment, seen, &input, false) {
                 Ok(applied) => {
                     let outcome = match applied.rollout {
                         Some(rollout) if self.settings.wait => self.follow(&rollout),
@@ -106,16 +116,16 @@ impl Round<'_> {
         None
     }
 
-    /// The generation, and which edits find what they saw.
+    /// What a revision would be based on, and which edits find what they saw.
     fn compare(
         &self,
         group: &[usize],
         outcomes: &mut [Option<Outcome>],
-    ) -> Result<(Seen, Vec<usize>), ClientError> {
-        let generation = match self.control.environment(self.environment) {
-            Ok(environment) => Seen::Generation(environment.generation),
+    ) -> Result<Base, ClientError> {
+        let (seen, new) = match self.control.environment(self.environment) {
+            Ok(found) => (Seen::Generation(found.generation), found.revision.is_none()),
             // An environment that nobody has made yet has nothing that could be lost.
-            Err(error) if is_absent(&error) => Seen::Any,
+            Err(error) if is_absent(&error) => (Seen::Any, true),
             Err(error) => return Err(error),
         };
         let kinds: BTreeSet<&str> = group.iter().map(|&at| &*self.edits[at].kind.name).collect();
@@ -140,7 +150,7 @@ impl Round<'_> {
                 Some(outcome) => outcomes[at] = Some(outcome),
             }
         }
-        Ok((generation, ready))
+        Ok(Base { seen, new, ready })
     }
 
     /// What becomes of an edit without a revision, if anything does.
@@ -264,12 +274,12 @@ fn set(group: &[usize], outcomes: &mut [Option<Outcome>], outcome: &Outcome) {
     }
 }
 
-/// An edit that only misses another may come later.
+/// An edit that others stand in the way of may come later.
 fn verdict(findings: Vec<Finding>, detail: &str) -> Outcome {
     let errors = findings
         .iter()
         .filter(|finding| finding.severity == Severity::Error);
-    let waits = errors.clone().all(is_missing) && errors.clone().next().is_some();
+    let waits = errors.clone().all(is_relative) && errors.clone().next().is_some();
     let refused = match findings.is_empty() {
         true => Refused::Failed(detail.to_owned()),
         false => Refused::Findings(findings),
@@ -280,9 +290,17 @@ fn verdict(findings: Vec<Finding>, detail: &str) -> Outcome {
     }
 }
 
-/// Whether a finding says that something it refers to is not there.
-pub(super) fn is_missing(finding: &Finding) -> bool {
-    finding.code.contains("reference")
+/// Findings that another resource may resolve: one that is still to be made, changed or removed.
+const RELATIVE: [&str; 4] = [
+    "conflicting_routes",
+    "repeated_key",
+    "missing_price",
+    "inert_listener",
+];
+
+/// Whether another resource may resolve a finding.
+pub(super) fn is_relative(finding: &Finding) -> bool {
+    finding.code.contains("reference") || RELATIVE.contains(&&*finding.code)
 }
 
 /// Whether a finding's path leads into a resource.

@@ -12,11 +12,14 @@ use super::session::Settings;
 use crate::schema::Kind;
 use gate_api::types::Finding;
 use serde_json::Value as Json;
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// How long an edit waits for others that it depends on, from the last that succeeded.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How often an edit joins another round because it just missed one.
+const RESUBMITTED_MAX: u32 = 50;
 
 /// A change of one resource.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,10 +57,22 @@ pub(super) enum Outcome {
 /// The writer of one environment.
 pub(super) struct Writer {
     environment: String,
-    gather: Gather<Edit, Outcome>,
-    /// How many revisions were made.
-    progress: Mutex<u64>,
-    progressed: Condvar,
+    gather: Gather<Edit, (u64, Outcome)>,
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+/// Edits that cannot be made yet. Every round tries them again beside what is new, because a
+/// revision may need two of them at once.
+#[derive(Default)]
+struct Waiting {
+    next: u64,
+    edits: BTreeMap<u64, Edit>,
+    done: BTreeMap<u64, Outcome>,
+    /// How many rounds there were.
+    rounds: u64,
+    /// When a revision was made last.
+    progress: Option<Instant>,
 }
 
 impl Writer {
@@ -65,9 +80,13 @@ impl Writer {
         Self {
             environment: environment.to_owned(),
             gather: Gather::default(),
-            progress: Mutex::new(0),
-            progressed: Condvar::new(),
+            waiting: Mutex::default(),
+            changed: Condvar::new(),
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes an edit, together with others that come at the same time.
@@ -77,41 +96,106 @@ impl Writer {
         settings: &Settings,
         edit: &Edit,
     ) -> Result<(), Refused> {
-        let work = |edits: Vec<Edit>| {
+        let work = |edits: Vec<Edit>| self.round(control, settings, edits);
+        let failed = || {
+            let words = "the write was interrupted".to_owned();
+            (0, Outcome::Refused(Refused::Failed(words)))
+        };
+        let mut refused = Refused::Failed("others write all the time".to_owned());
+        for _ in 0..RESUBMITTED_MAX {
+            let (round, outcome) = self.gather.submit(edit.clone(), work, failed);
+            match outcome {
+                Outcome::Done => return Ok(()),
+                Outcome::Refused(refused) => return Err(refused),
+                Outcome::Later(why) => refused = why,
+            }
+            let mut waiting = self.lock();
+            // A round since then may have made what this one waits for, or wait for this one.
+            if waiting.rounds == round {
+                let id = waiting.next;
+                waiting.next += 1;
+                waiting.edits.insert(id, edit.clone());
+                return self.wait(waiting, id, refused);
+            }
+        }
+        Err(refused)
+    }
+
+    /// Waits until an edit was made or refused in a later round.
+    fn wait(
+        &self,
+        mut waiting: MutexGuard<'_, Waiting>,
+        id: u64,
+        refused: Refused,
+    ) -> Result<(), Refused> {
+        let began = Instant::now();
+        loop {
+            match waiting.done.remove(&id) {
+                Some(Outcome::Done) => return Ok(()),
+                Some(Outcome::Refused(refused) | Outcome::Later(refused)) => return Err(refused),
+                None => {}
+            }
+            let since = waiting
+                .progress
+                .map_or(began, |progress| progress.max(began));
+            let Some(left) = PATIENCE.checked_sub(since.elapsed()) else {
+                waiting.edits.remove(&id);
+                return Err(refused);
+            };
+            let woken = self.changed.wait_timeout(waiting, left);
+            waiting = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Makes what can be made of new edits and of those that wait.
+    fn round(
+        &self,
+        control: &dyn Control,
+        settings: &Settings,
+        new: Vec<Edit>,
+    ) -> Vec<(u64, Outcome)> {
+        let (waited, old): (Vec<u64>, Vec<Edit>) = self.lock().edits.clone().into_iter().unzip();
+        let edits: Vec<Edit> = new.iter().cloned().chain(old).collect();
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; edits.len()];
+        let mut progress = None;
+        // Again as long as something was made, because others may have waited for that.
+        loop {
+            let open = |at: &usize| matches!(outcomes[*at], None | Some(Outcome::Later(_)));
+            let open: Vec<usize> = (0..edits.len()).filter(open).collect();
+            if open.is_empty() {
+                break;
+            }
             let round = Round {
                 control,
                 settings,
                 environment: &self.environment,
-                edits,
+                edits: open.iter().map(|&at| edits[at].clone()).collect(),
             };
-            let outcomes = round.run();
-            if outcomes
-                .iter()
-                .any(|outcome| matches!(outcome, Outcome::Done))
-            {
-                *self.progress.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-                self.progressed.notify_all();
+            let made = round.run();
+            let any = made.iter().any(|outcome| matches!(outcome, Outcome::Done));
+            for (at, outcome) in open.into_iter().zip(made) {
+                outcomes[at] = Some(outcome);
             }
-            outcomes
-        };
-        let failed = || Outcome::Refused(Refused::Failed("the write was interrupted".into()));
-        loop {
-            let seen = *self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-            match self.gather.submit(edit.clone(), work, failed) {
-                Outcome::Done => return Ok(()),
-                Outcome::Refused(refused) => return Err(refused),
-                Outcome::Later(refused) if !self.has_progressed(seen) => return Err(refused),
-                Outcome::Later(_) => {}
+            if !any {
+                break;
+            }
+            progress = Some(Instant::now());
+        }
+        let mut waiting = self.lock();
+        waiting.rounds += 1;
+        waiting.progress = progress.or(waiting.progress);
+        let rounds = waiting.rounds;
+        let mut outcomes = outcomes.into_iter().flatten();
+        let of_new = outcomes.by_ref().take(new.len());
+        let of_new = of_new.map(|outcome| (rounds, outcome)).collect();
+        for (id, outcome) in waited.into_iter().zip(outcomes) {
+            // Whoever lost patience meanwhile is gone.
+            if !matches!(outcome, Outcome::Later(_)) && waiting.edits.remove(&id).is_some() {
+                waiting.done.insert(id, outcome);
             }
         }
-    }
-
-    /// Waits until a revision was made since `seen`.
-    fn has_progressed(&self, seen: u64) -> bool {
-        let progress = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let waited = self
-            .progressed
-            .wait_timeout_while(progress, PATIENCE, |progress| *progress == seen);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+        drop(waiting);
+        self.changed.notify_all();
+        of_new
     }
 }

@@ -221,6 +221,16 @@ fn explained(kind: &Kind, name: &str, refused: Refused) -> Diagnostic {
                         .to_owned(),
                 );
             }
+            if findings
+                .iter()
+                .any(|finding| finding.code == "inert_listener")
+            {
+                lines.push(
+                    "Here the order is the trouble: write the listener's name in the route as text, \
+                     so that Terraform creates both at once and they become one revision."
+                        .to_owned(),
+                );
+            }
             check::error(&check::steps(kind, &path), what, lines.join("\n"))
         }
     }

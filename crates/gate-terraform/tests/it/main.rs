@@ -5,6 +5,7 @@
 mod calls;
 mod handshake;
 mod no_difference;
+mod program;
 mod real;
 mod server;
 mod terraform;

@@ -5,11 +5,11 @@ use gate_api::document::{Managed, diff, merge};
 use gate_api::problem::Code;
 use gate_api::types::{
     Applied, Cause, Document, DocumentInput, Environment, EnvironmentInput, Finding, Plan,
-    Resource, Revision, RevisionDocument, Rollout, Severity, Verdict,
+    Resource, Revision, RevisionDocument, Rollout, RolloutState, Severity, Verdict,
 };
 use gate_api::{ClientError, Problem};
 use gate_model::document as parser;
-use gate_model::resources::{Resources, Target};
+use gate_model::resources::{ListenerProtocol, Resources, Target};
 use gate_terraform::control::Control;
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, HashMap};
@@ -27,6 +27,8 @@ pub(crate) struct Server {
     pub(crate) stale: AtomicUsize,
     /// Whether nothing answers.
     pub(crate) down: AtomicUsize,
+    /// Whether rollouts end badly.
+    pub(crate) worse: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -128,30 +130,48 @@ fn findings(document: &Document) -> Vec<Finding> {
         },
     };
     let mut found = Vec::new();
-    let mut missing = |path: parser::Path, what: &str, name: &str| {
+    let mut say = |code: &str, path: parser::Path, message: String| {
         found.push(Finding {
-            code: "unknown_reference".into(),
+            code: code.into(),
             severity: Severity::Error,
             path: path.to_string(),
-            message: format!("there is no {what} `{name}`"),
+            message,
             expected: None,
             help: None,
         });
     };
+    let missing = "unknown_reference";
     for (name, route) in &resources.routes {
-        let path = parser::Path::root().key("routes").key(name).key("target");
+        let of = parser::Path::root().key("routes").key(name);
+        let path = of.key("target");
         match &route.target {
             Target::Upstream(upstream) if !resources.upstreams.contains_key(upstream) => {
-                missing(path.key("upstream"), "upstream", upstream);
+                let message = format!("there is no upstream `{upstream}`");
+                say(missing, path.key("upstream"), message);
             }
             Target::Models(models) => {
                 for (index, model) in models.iter().enumerate() {
                     if !resources.models.contains_key(model) {
-                        missing(path.key("models").index(index), "model", model);
+                        let message = format!("there is no model `{model}`");
+                        say(missing, path.key("models").index(index), message);
                     }
                 }
             }
             _ => {}
+        }
+        for listener in &route.matches.listeners {
+            if !resources.listeners.contains_key(listener) {
+                let message = format!("there is no listener `{listener}`");
+                say(missing, of.key("match").key("listeners"), message);
+            }
+        }
+    }
+    for (name, listener) in &resources.listeners {
+        let mut routes = resources.routes.values();
+        let served = routes.any(|route| route.matches.listeners.contains(name));
+        if listener.protocol == ListenerProtocol::Tcp && !served {
+            let path = parser::Path::root().key("listeners").key(name);
+            say("inert_listener", path, "no route forwards it".into());
         }
     }
     found
@@ -231,6 +251,66 @@ impl Control for Server {
         input: &DocumentInput,
         dry_run: bool,
     ) -> Result<Applied, ClientError> {
+        let before = self.state.lock().unwrap().environments.get(name).cloned();
+        let is_first = before
+            .as_ref()
+            .is_some_and(|(found, _)| found.revision.is_none());
+        if dry_run || input.canary.is_none() {
+            return self.commit(name, seen, input, dry_run);
+        }
+        if is_first {
+            return refuse(Problem::new(Code::Conflict, "nothing to be compared with"));
+        }
+        let mut applied = self.commit(name, seen, input, dry_run)?;
+        applied.rollout = Some("the rollout".to_owned());
+        if let (1, Some(before)) = (self.worse.load(Ordering::SeqCst), before) {
+            let mut state = self.state.lock().unwrap();
+            state.environments.insert(name.to_owned(), before);
+        }
+        Ok(applied)
+    }
+
+    fn revision(&self, number: u64) -> Result<RevisionDocument, ClientError> {
+        let state = self.state.lock().unwrap();
+        match state.history.get(&number) {
+            Some(found) => Ok(found.clone()),
+            None => refuse(Problem::new(Code::NotFound, "no such revision")),
+        }
+    }
+
+    fn rollout(&self, id: &str) -> Result<Rollout, ClientError> {
+        let worse = self.worse.load(Ordering::SeqCst) == 1;
+        let (state, reason) = match worse {
+            true => (RolloutState::RolledBack, "errors up tenfold on orders"),
+            false => (RolloutState::Promoted, "no worse"),
+        };
+        Ok(Rollout {
+            id: id.to_owned(),
+            environment: "staging".into(),
+            candidate: 2,
+            control: 1,
+            state,
+            share: 0.01,
+            step: 0,
+            started: "2026-01-01T00:00:00Z".into(),
+            updated: None,
+            evidence: Vec::new(),
+            reason: reason.into(),
+            strategy: "careful".into(),
+            settings: Json::Null,
+        })
+    }
+}
+
+impl Server {
+    /// Makes a revision.
+    fn commit(
+        &self,
+        name: &str,
+        seen: Seen,
+        input: &DocumentInput,
+        dry_run: bool,
+    ) -> Result<Applied, ClientError> {
         self.reachable()?;
         let mut state = self.state.lock().unwrap();
         let Some((environment, managed)) = state.environments.get_mut(name) else {
@@ -283,17 +363,5 @@ impl Control for Server {
             environment,
             rollout: None,
         })
-    }
-
-    fn revision(&self, number: u64) -> Result<RevisionDocument, ClientError> {
-        let state = self.state.lock().unwrap();
-        match state.history.get(&number) {
-            Some(found) => Ok(found.clone()),
-            None => refuse(Problem::new(Code::NotFound, "no such revision")),
-        }
-    }
-
-    fn rollout(&self, _: &str) -> Result<Rollout, ClientError> {
-        refuse(Problem::new(Code::NotFound, "no such rollout"))
     }
 }

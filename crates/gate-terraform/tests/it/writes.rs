@@ -52,6 +52,28 @@ fn what_refers_to_something_waits_for_it() {
 }
 
 #[test]
+fn two_that_need_each_other_become_one_revision() {
+    let caller = Caller::new(&["staging"]);
+    let upstream = config("tidegate_upstream", "u", json!({ "endpoints": ["a:1"] }));
+    caller.create("tidegate_upstream", &upstream).unwrap();
+    let before = caller.server.revisions.load(Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let listener = scope.spawn(|| {
+            let json = json!({ "address": "127.0.0.1:0", "protocol": "tcp" });
+            caller.create("tidegate_listener", &config("tidegate_listener", "l", json))
+        });
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let json = json!({ "match": { "listeners": ["l"] }, "target": { "upstream": "u" } });
+        caller
+            .create("tidegate_route", &config("tidegate_route", "r", json))
+            .unwrap();
+        listener.join().unwrap().unwrap();
+    });
+    let revisions = caller.server.revisions.load(Ordering::SeqCst) - before;
+    assert_eq!((revisions, caller.server.count("staging")), (1, 3));
+}
+
+#[test]
 fn what_refers_to_nothing_is_refused_and_the_rest_is_made() {
     let caller = Caller::new(&["staging"]);
     std::thread::scope(|scope| {
@@ -241,4 +263,27 @@ fn a_server_that_is_away_is_a_warning_to_a_plan_and_an_error_to_an_apply() {
     assert_eq!(planned.diagnostics[0].severity, 2);
     let told = caller.create("tidegate_team", &team).unwrap_err();
     assert!(told.contains("connection refused"), "{told}");
+}
+
+#[test]
+fn a_rollout_that_is_taken_back_fails_the_apply_and_says_why() {
+    let block = json!({ "environment": "staging", "canary": "careful" });
+    let caller = Caller::configured(&["staging"], block);
+    let team = |text: &str| config("tidegate_team", "t", json!({ "description": text }));
+    // The first revision has nothing to be compared with, and needs no rollout.
+    let state = caller.create("tidegate_team", &team("one")).unwrap();
+    let change = |state: &Value, text: &str| {
+        let planned = caller.plan("tidegate_team", state, &team(text));
+        let planned = value(planned.planned_state.as_ref());
+        caller.apply("tidegate_team", state, &planned, &team(text))
+    };
+    let state = change(&state, "two").unwrap();
+    caller.server.worse.store(1, Ordering::SeqCst);
+    let told = change(&state, "three").unwrap_err();
+    assert!(
+        told[0].detail.contains("taken back: errors up tenfold"),
+        "{told:?}"
+    );
+    let kept = caller.server.get("staging", "teams", "t");
+    assert_eq!(kept, Some(json!({ "description": "two" })));
 }

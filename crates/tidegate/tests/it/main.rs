@@ -21,3 +21,4 @@ mod prompts;
 mod readme;
 mod sdk;
 mod support;
+mod terraform;

@@ -72,6 +72,10 @@ fn whoever_waits_too_long_for_another_writer_may_try_again() {
     }
 }
 
+/// Ends all connections to the database but the one that says so.
+const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
 #[test]
 fn a_connection_that_broke_is_made_anew() {
     for place in Place::all() {
@@ -80,20 +84,12 @@ fn a_connection_that_broke_is_made_anew() {
         create(&mut *store, "prod");
         let waited = store.wait_for_change("prod", 1, Duration::from_millis(10));
         assert_eq!(waited.unwrap(), 1);
-        place
-            .script(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-                 WHERE datname = current_database() AND pid <> pg_backend_pid()",
-            )
-            .unwrap();
-        // The first that notices may fail; nothing else does.
-        let first = apply(&mut *store, "id", "prod", 1, "{}");
-        if let Err(error) = &first {
-            let is_lost = matches!(error, ControlError::Store(StoreError::Unreachable(_)));
-            assert!(is_lost, "{error}");
-        }
-        let again = apply(&mut *store, "id", "prod", 1, "{}").unwrap();
-        assert_eq!(again.environment.generation, 2);
+        place.script(TERMINATE).unwrap();
+        // Nobody notices: neither who writes nor who reads.
+        let done = apply(&mut *store, "id", "prod", 1, "{}").unwrap();
+        assert_eq!((done.environment.generation, done.repeated), (2, false));
+        place.script(TERMINATE).unwrap();
+        assert_eq!(store.generation("prod").unwrap(), 2);
         // It listens again as well.
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -106,5 +102,35 @@ fn a_connection_that_broke_is_made_anew() {
             assert_eq!(woken.unwrap(), 3);
             assert!(began.elapsed() < Duration::from_secs(30), "nobody woke it");
         });
+    }
+}
+
+/// The statements of a transaction whose connection broke must not take effect on the next one.
+#[test]
+fn a_transaction_ends_with_its_connection() {
+    for place in Place::all() {
+        let Place::Postgres(address) = &place else {
+            continue;
+        };
+        let mut database = Postgres::connect(address).unwrap();
+        database.script("CREATE TABLE half (name TEXT)").unwrap();
+        let insert = "INSERT INTO half VALUES ($1)";
+        database.script("BEGIN").unwrap();
+        database.execute(insert, &["one".into()]).unwrap();
+        place.script(TERMINATE).unwrap();
+        for _ in 0..3 {
+            let outcome = database.execute(insert, &["two".into()]);
+            assert!(
+                matches!(outcome, Err(StoreError::Unreachable(_))),
+                "{outcome:?}"
+            );
+        }
+        assert!(database.script("COMMIT").is_err());
+        assert_eq!(place.number("SELECT COUNT(*) FROM half").unwrap(), 0);
+        // The next transaction has a connection again.
+        database.script("BEGIN").unwrap();
+        database.execute(insert, &["three".into()]).unwrap();
+        database.script("COMMIT").unwrap();
+        assert_eq!(place.number("SELECT COUNT(*) FROM half").unwrap(), 1);
     }
 }
