@@ -8,6 +8,7 @@
 use crate::document::{Document, Node, NodeKind, Path, substitute};
 use crate::finding::Finding;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// The kind that belongs to the process and never to a revision.
 pub const PROCESS_KIND: &str = "gateway";
@@ -65,6 +66,11 @@ pub fn check_file(file: &Document) -> Vec<Finding> {
         }
     }
     let settings = file.root.get(PROCESS_KIND);
+    findings.extend(
+        settings
+            .and_then(exposed)
+            .map(|finding| finding.locate(file)),
+    );
     let store = settings.and_then(|gateway| gateway.get("store"));
     match store {
         None => {
@@ -86,6 +92,33 @@ pub fn check_file(file: &Document) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// An admin address that others can reach where nobody has to prove anything: whoever can change an
+/// environment must be known.
+fn exposed(settings: &Node) -> Option<Finding> {
+    let admin = settings.get("admin")?;
+    let text = match &admin.get("address")?.kind {
+        NodeKind::String(text) => text,
+        _ => return None,
+    };
+    let proven = ["keys", "oidc"]
+        .iter()
+        .any(|name| match admin.get(name).map(|node| &node.kind) {
+            Some(NodeKind::Mapping(entries)) => !entries.is_empty(),
+            _ => false,
+        });
+    let inside = match text.parse::<SocketAddr>() {
+        Ok(address) => address.ip().to_canonical().is_loopback(),
+        Err(_) => text.starts_with("unix:") || text.starts_with("localhost:"),
+    };
+    if inside || proven {
+        return None;
+    }
+    let path = Path::root().key(PROCESS_KIND).key("admin").key("address");
+    let message = "others can reach the admin API here, and nobody has to prove anything";
+    let finding = Finding::error("admin_unauthenticated", path, message);
+    Some(finding.help("add `gateway.admin.keys` or `gateway.admin.oidc`, or use 127.0.0.1"))
 }
 
 /// What is wrong with a revision as a source: settings of the process in it (`process_scoped`).
@@ -194,6 +227,33 @@ mod tests {
         ];
         for (text, expected) in cases {
             let found: Vec<_> = check_file(&document(text))
+                .iter()
+                .map(|f| format!("{}:{} {} {}", f.line, f.column, f.code, f.path))
+                .collect();
+            assert_eq!(found.join("; "), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_environment_is_not_changed_by_whoever_can_reach_it() {
+        let refused = "2:40 admin_unauthenticated gateway.admin.address";
+        let key = "ops: { sha256: x, role: admin }";
+        for (admin, expected) in [
+            ("address: '0.0.0.0:9901'", refused),
+            ("address: '*:9901'", refused),
+            ("address: 'gateway.example:9901'", refused),
+            ("address: '0.0.0.0:9901', keys: {}", refused),
+            ("address: '127.0.0.1:9901'", ""),
+            ("address: '[::1]:9901'", ""),
+            ("address: 'unix:/run/admin.sock'", ""),
+            (&format!("address: '0.0.0.0:9901', keys: {{ {key} }}"), ""),
+            ("address: '0.0.0.0:9901', oidc: { issuer: x }", ""),
+        ] {
+            let store = "store: { engine: { sqlite: { path: a.db } } }";
+            let text = format!(
+                "gateway: {{ environment: main, {store},\n          admin:            {{ {admin} }} }}\n"
+            );
+            let found: Vec<_> = check_file(&document(&text))
                 .iter()
                 .map(|f| format!("{}:{} {} {}", f.line, f.column, f.code, f.path))
                 .collect();

@@ -90,5 +90,6 @@ fn schemathesis_finds_nothing() {
         .and_then(|number| number.split_whitespace().next()?.parse().ok());
     let described = gate_api::openapi::OPERATIONS.iter();
     let described = described.filter(|one| !matches!(one.method, "LOCK" | "UNLOCK"));
-    assert_eq!(tested, Some(described.count() - 1), "{said}");
+    // It leaves out the address that it read the description from.
+    assert_eq!(tested, Some(described.count() - 2), "{said}");
 }
