@@ -10,7 +10,7 @@ use std::path::PathBuf;
 ///
 /// Without `keys` and `oidc` the API answers only callers on this machine, and only on a loopback
 /// address; health and metrics are open wherever the address is.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Admin {
     /// Address and port; loopback unless something else must reach it.
@@ -64,7 +64,7 @@ pub enum AdminRole {
 }
 
 /// A key of the API, kept as its hash, with what it may be used for.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminKey {
     /// SHA-256 of the key, as 64 hexadecimal digits (`tidegate keys new` prints both).
@@ -86,7 +86,7 @@ pub struct AdminKey {
 }
 
 /// Whose tokens the API accepts, and what their holders may do.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminOidc {
     /// The issuer, exactly as `iss` says it.
@@ -115,7 +115,7 @@ fn groups() -> String {
 }
 
 /// Where an issuer's keys (a JWK Set, RFC 7517) are.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AdminOidcKeys {
     /// A URL, fetched when a token names an unknown key, at most every 30 seconds.
@@ -125,7 +125,7 @@ pub enum AdminOidcKeys {
 }
 
 /// What members of a group may do.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AdminGrant {
     /// What they may do.

@@ -11,14 +11,13 @@ mod content;
 mod follower;
 mod last_good;
 mod lead;
+mod rotate;
 mod store;
 
 pub(crate) use boot::boot;
-use content::Content;
-pub(crate) use content::Followed;
+pub(crate) use content::{Content, Followed, resolve};
 pub(crate) use follower::Follower;
-pub(crate) use store::OpenStore;
-use store::opener;
+pub(crate) use store::{OpenStore, opener};
 
 /// The name under which this process speaks of revisions: its machine, and what no other start of
 /// it shares.
