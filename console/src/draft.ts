@@ -2,7 +2,7 @@
 // that shall go. The browser's tab keeps them, so that a reload loses nothing.
 
 import { useCallback, useEffect, useState } from "preact/hooks";
-import type { Document, Json } from "./types";
+import type { Document, Finding, Json } from "./types";
 
 /** A change of one resource; `base` is the generation that its author saw. */
 export interface Edit { kind: string; name: string; value: Json }
@@ -23,6 +23,20 @@ function read(key: string): Draft {
   } catch {
     return EMPTY;
   }
+}
+
+/** What the last plan of an environment's draft found, for the forms of what it is about. */
+const found = new Map<string, Finding[]>();
+
+/** Keeps the findings of a plan. */
+export function keepFindings(environment: string, findings: Finding[]): void {
+  found.set(environment, findings);
+}
+
+/** Findings of the last plan about one resource. */
+export function findingsOf(environment: string, place: string): Finding[] {
+  const all = found.get(environment) ?? [];
+  return all.filter(({ path }) => path === place || path.startsWith(`${place}.`) || path.startsWith(`${place}[`));
 }
 
 /** The draft as a document for the admin API: a resource that is `null` is removed. */

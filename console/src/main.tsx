@@ -9,12 +9,12 @@ import { Failed } from "./ui/parts";
 import "./style.css";
 
 function Console() {
-  const [door, ask, enter] = useDoor();
+  const [door, ask] = useDoor();
   switch (door.state) {
     case "asking":
       return <main class="splash"><h1>Tidegate</h1><p>Loading the console…</p></main>;
     case "out":
-      return <SignIn enter={enter} />;
+      return <SignIn entered={ask} />;
     case "failed":
       return <main class="door"><div class="card"><h1>Tidegate</h1><Failed problem={door.problem} again={ask} /></div></main>;
     case "in": {

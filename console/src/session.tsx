@@ -51,20 +51,17 @@ export function useSession(): Session {
 /** Whether somebody is signed in, before there is a session. */
 export type Door = { state: "asking" } | { state: "in"; me: Me } | { state: "out" } | { state: "failed"; problem: Problem };
 
-/** Asks who is signed in. */
-export function useDoor(): [Door, () => void, (me: Me) => void] {
+/** Asks who is signed in; again when that may have changed. */
+export function useDoor(): [Door, () => void] {
   const [door, set] = useState<Door>({ state: "asking" });
-  const enter = useCallback((me: Me) => {
-    set({ state: "in", me });
-  }, []);
   const ask = useCallback(() => {
-    get<Me>("/me").then(enter, (error: unknown) => {
+    get<Me>("/me").then((me) => set({ state: "in", me }), (error: unknown) => {
       const problem = asProblem(error);
       set(problem.status === 401 ? { state: "out" } : { state: "failed", problem });
     });
   }, []);
   useEffect(ask, []);
-  return [door, ask, enter];
+  return [door, ask];
 }
 
 /** Gives the session to what is below. */

@@ -3,16 +3,16 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { get } from "../api";
-import { useDraft } from "../draft";
+import { findingsOf, useDraft } from "../draft";
 import { plural } from "../format";
 import { useLoad } from "../hooks";
 import { useResources } from "../resources";
 import { go, to } from "../router";
 import { AnyJson, Form } from "../schema/form";
-import { initial, kinds, lead, type Schema, type SchemaNode } from "../schema/model";
+import { initial, key, kinds, lead, type Schema, type SchemaNode } from "../schema/model";
 import { useSession } from "../session";
 import type { Json } from "../types";
-import { Badge, Card, Choice, Empty, Field, Head, Load, Note, Table } from "../ui/parts";
+import { Badge, Card, Choice, Empty, Field, Findings, Head, Load, Note, Table } from "../ui/parts";
 import { yaml, Yaml } from "../ui/yaml";
 import { PlanPage } from "./plan";
 
@@ -160,6 +160,8 @@ function Edit({ schema, kind, name, node, first, manager, removed, drafted, kept
     go(to(["configure", kind]));
   };
   useUnload(changed && !drafted && kept !== undefined);
+  const place = `${kind}.${key(title)}`;
+  const findings = findingsOf(environment?.name ?? "", place);
   const foreign = manager !== undefined && manager !== "console" && !fileManaged;
   return (
     <>
@@ -172,12 +174,13 @@ function Edit({ schema, kind, name, node, first, manager, removed, drafted, kept
         </>
       )} />
       {removed && <Note tone="warn" title="The draft removes this resource" />}
+      <Findings findings={findings} />
       {foreign && !readOnly && <Note tone="warn" title={`${manager} owns this resource`}><p>Change it there, or take it over when the draft is applied: else the change is refused.</p></Note>}
       <div class="split">
         <Card title="Settings" actions={<Choice label="Edit as" value={way} options={[["form", "Form"], ["json", "JSON"]]} change={setWay} />}>
           {fresh && <Field label="Name" hint="How other resources and records call it.">{(id, described) => <input id={id} aria-describedby={described} class="mono" required value={called} autocomplete="off" onInput={(event) => setCalled(event.currentTarget.value)} />}</Field>}
           {way === "form"
-            ? <Form setting={{ schema, findings: [], names, readOnly }} node={node} name={title || kind} at={`${kind}.${title}`} value={value} change={setValue} />
+            ? <Form setting={{ schema, findings, names, readOnly }} node={node} name={title || kind} at={place} value={value} change={setValue} />
             : <AnyJson node={{}} name="JSON" at="" value={value} change={(next) => setValue(next ?? null)} />}
         </Card>
         <Card title="The document" class="sticky" actions={<Copy text={yaml({ [kind]: { [title || "NAME"]: value } })} />}>

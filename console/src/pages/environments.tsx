@@ -73,7 +73,7 @@ function Doings({ environment, what, close }: { environment: Environment; what: 
   const [within, setWithin] = useState("");
   const { name } = environment;
   const run = async () => {
-    const bodies = { promote: { to: target, message: text, confirm_within: within || null }, rollback: { message: text }, lock: { reason: text }, unlock: undefined, confirm: { reason: text } };
+    const bodies = { promote: { to: target, message: text, confirm_within: within || null }, rollback: { message: text }, lock: { reason: text }, unlock: {}, confirm: { reason: text } };
     // A promotion changes the other environment, so its state is what must not have moved.
     const changed = what === "promote" ? environments.data?.find((one) => one.name === target) : environment;
     await call("POST", `/environments${path(name, what)}`, { body: bodies[what], ifMatch: changed && `"${changed.generation}"` });

@@ -1,9 +1,9 @@
 // The plan of a draft: what it changes, what is doubtful about it, what it would have done to
 // recorded traffic; then how it is applied.
 
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { asProblem, call, path, type Problem } from "../api";
-import { draftDocument, useDraft } from "../draft";
+import { draftDocument, keepFindings, useDraft } from "../draft";
 import { plural } from "../format";
 import { useLoad } from "../hooks";
 import { useResources } from "../resources";
@@ -30,6 +30,7 @@ function Planned({ environment }: { environment: Environment }) {
   const body = { document, manager: "console", mode: "merge", take_over: takeOver };
   const key = draft.edits.length === 0 ? null : `plan/${environment.name}/${environment.generation}/${JSON.stringify(body)}`;
   const plan = useLoad(key, async (signal) => (await call<Plan>("POST", `/environments${path(environment.name)}/plan`, { body, signal })).data);
+  useEffect(() => keepFindings(environment.name, plan.data?.findings ?? plan.problem?.findings ?? []), [plan.data, plan.problem]);
   const moved = draft.generation !== undefined && draft.generation !== environment.generation;
   return (
     <>

@@ -4,11 +4,10 @@
 import { useState } from "preact/hooks";
 import { asProblem, call, type Problem } from "../api";
 import { useTitle } from "../hooks";
-import type { Me } from "../types";
 import { Failed, Field } from "../ui/parts";
 
 /** The page for those who are not signed in. */
-export function SignIn({ enter }: { enter: (me: Me) => void }) {
+export function SignIn({ entered }: { entered: () => void }) {
   useTitle("Sign in");
   const [key, setKey] = useState("");
   const [busy, setBusy] = useState(false);
@@ -18,9 +17,9 @@ export function SignIn({ enter }: { enter: (me: Me) => void }) {
     setBusy(true);
     setProblem(undefined);
     try {
-      const { data } = await call<Me>("POST", "/session", { body: { key: key.trim() } });
+      await call("POST", "/session", { body: { key: key.trim() } });
       setKey("");
-      enter(data);
+      entered();
     } catch (error) {
       setProblem(asProblem(error));
     } finally {

@@ -5,7 +5,8 @@ import { createContext } from "preact";
 import { useContext, useEffect, useId, useRef, useState } from "preact/hooks";
 import type { Finding, Json, JsonObject } from "../types";
 import { Field } from "../ui/parts";
-import { initial, lead, resolve, shape, take, taken, type Schema, type SchemaNode, type Shape, type Variant } from "./model";
+import { NewKey } from "./new-key";
+import { initial, key, lead, resolve, shape, take, taken, type Schema, type SchemaNode, type Shape, type Variant } from "./model";
 
 interface Setting {
   schema: Schema;
@@ -78,6 +79,7 @@ function Text({ node, name, at, value, change, required, is }: Props & { is: Sha
         <>
           <input id={id} aria-describedby={described} aria-invalid={Boolean(wrong ?? misfit)} class="mono" list={offered.length > 0 ? list : undefined} value={text} placeholder={placeholder} required={required} readOnly={readOnly} autocomplete="off" spellcheck={false}
             onInput={(event) => change(event.currentTarget.value === "" && !required ? undefined : event.currentTarget.value)} />
+          {name === "sha256" && !readOnly && <NewKey take={change} />}
           {offered.length > 0 && <datalist id={list}>{offered.map((one) => <option key={one} value={one} />)}</datalist>}
         </>
       )}
@@ -304,7 +306,7 @@ export function AnyJson({ name, node, at, value, change }: Props) {
 
 /** The place of a field below another. */
 function join(at: string, field: string): string {
-  return at === "" ? field : `${at}.${field}`;
+  return at === "" ? key(field) : `${at}.${key(field)}`;
 }
 
 /** The form of one value. */

@@ -162,3 +162,15 @@ export function kinds(schema: Schema): [string, SchemaNode, SchemaNode][] {
 export function lead(description: string | undefined): string {
   return (description ?? "").split(/\n\n|(?<=\.)\s/)[0]?.replaceAll("\n", " ") ?? "";
 }
+
+/** A name as the paths of findings write it: bare where it can be, else as JSON. */
+export function key(name: string): string {
+  return /^[^.[\]"\s\p{Cc}]+$/u.test(name) ? name : JSON.stringify(name);
+}
+
+/** The resource that a finding's path is in. */
+export function resourceOf(path: string): { kind: string; name: string } | undefined {
+  const match = /^([a-z_]+)\.(?:"((?:[^"\\]|\\.)*)"|([^.[]+))/.exec(path);
+  if (!match?.[1]) return undefined;
+  return { kind: match[1], name: match[3] ?? (JSON.parse(`"${match[2] ?? ""}"`) as string) };
+}

@@ -61,7 +61,7 @@ function options(box: HTMLElement, props: Props, zone: string | undefined): uPlo
     ...(zone ? { tzDate: (at: number) => uPlot.tzDate(new Date(at * 1000), zone) } : {}),
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
     legend: { show: false },
-    padding: [8, 8, 0, 0],
+    padding: [8, 22, 0, 0],
     scales: {
       x: { time: !props.plain },
       y: props.logarithmic

@@ -8,6 +8,7 @@ import { useNow, useTitle, type Loaded } from "../hooks";
 import { useSession } from "../session";
 import { to } from "../router";
 import type { Finding } from "../types";
+import { resourceOf } from "../schema/model";
 import { ChangeList } from "./changes";
 
 type Tone = "good" | "warn" | "bad" | "info" | "accent" | "";
@@ -81,7 +82,7 @@ export function Findings({ findings, bare }: { findings: Finding[]; bare?: boole
       {sorted.map((finding, at) => {
         const body = (
           <>
-            <p><Badge tone={tones[finding.severity] ?? ""}>{finding.severity}</Badge> <code>{finding.path || "document"}</code> <span class="muted small">{finding.code}</span></p>
+            <p><Badge tone={tones[finding.severity] ?? ""}>{finding.severity}</Badge> <Where path={finding.path} /> <span class="muted small">{finding.code}</span></p>
             <p>{finding.message}{finding.expected && <> Expected: {finding.expected}.</>}</p>
             {finding.help && <p class="small muted">{finding.help}</p>}
           </>
@@ -90,6 +91,13 @@ export function Findings({ findings, bare }: { findings: Finding[]; bare?: boole
       })}
     </ul>
   );
+}
+
+/** The place of a finding, as a link to the form of what it is in. */
+function Where({ path }: { path: string }) {
+  const resource = resourceOf(path);
+  if (!resource) return <code>{path || "document"}</code>;
+  return <a href={to(["configure", resource.kind, resource.name])}><code>{path}</code></a>;
 }
 
 /** What stands where there is nothing. */

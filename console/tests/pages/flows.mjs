@@ -1,6 +1,7 @@
 // What people do in the console, mostly by keyboard, against an environment that this test changes.
 
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { axe, check, open, settled, SIZES, until } from "./browser.mjs";
 
 /** How the assets are served. */
@@ -143,6 +144,23 @@ export async function changing(context, url, admin, name) {
     assert.deepEqual(kept.resource.target, { upstream: "by-form" });
     quiet();
   });
+  await check("a key is made in the browser and kept as its hash", async () => {
+    await visit("#/configure/consumers/+");
+    await page.getByLabel("Name", { exact: true }).fill("partner");
+    await page.getByText("Settings (", { exact: false }).first().click();
+    await page.getByRole("button", { name: "Add keys" }).click();
+    await page.getByRole("button", { name: "Add to keys" }).click();
+    await page.getByRole("button", { name: "Make a new key" }).click();
+    const key = await page.locator(".form .note code").innerText();
+    const hash = createHash("sha256").update(key).digest("hex");
+    assert.match(key, /^tg_[A-Za-z0-9_-]{43}$/);
+    assert.equal(await page.getByLabel("sha256", { exact: true }).inputValue(), hash);
+    assert.deepEqual(await axe(page), []);
+    await page.getByRole("button", { name: "Keep in the draft" }).click();
+    await page.getByRole("heading", { name: "partner" }).waitFor();
+    await page.getByRole("button", { name: "Take back" }).click();
+    quiet();
+  });
   await check("an error of the plan is shown and keeps the change back", async () => {
     await visit("#/configure/routes/by-form");
     await page.getByLabel("upstream", { exact: true }).fill("nowhere");
@@ -151,6 +169,12 @@ export async function changing(context, url, admin, name) {
     assert.match(await page.locator("main").innerText(), /nowhere/);
     const apply = page.getByRole("button", { name: `Apply to ${name}` });
     if (await apply.count()) assert.equal(await apply.isDisabled(), true);
+    await page.getByRole("link", { name: /^routes\.by-form/ }).first().click();
+    await page.getByRole("heading", { name: "by-form" }).waitFor();
+    await settled(page);
+    assert.match(await page.locator("main").innerText(), /nowhere/);
+    await page.locator(".form [aria-invalid=true]").or(page.locator(".note.bad")).first().waitFor();
+    await page.getByRole("button", { name: "Plan", exact: true }).click();
     await page.getByRole("button", { name: "Discard the draft" }).click();
     quiet(/status of 422/);
   });
@@ -193,11 +217,12 @@ export async function changing(context, url, admin, name) {
     const dialog = page.getByRole("dialog");
     await dialog.getByLabel("Why").fill("Looking closely");
     await dialog.getByRole("button", { name: "Lock" }).click();
-    await page.getByText("Looking closely").waitFor();
+    const note = page.locator("main > .note").filter({ hasText: "Looking closely" });
+    await note.waitFor();
     assert.equal((await admin.environment(name)).lock.reason, "Looking closely");
     await page.getByRole("button", { name: "Unlock" }).click();
     await dialog.getByRole("button", { name: "Unlock" }).click();
-    await page.getByText("Looking closely").waitFor({ state: "detached" });
+    await note.waitFor({ state: "detached" });
     quiet();
   });
   await check("a change by others shows without a reload", async () => {
@@ -291,7 +316,7 @@ export async function signing(context, url, keys, shots) {
   await check("a write with a session's cookie and without its header is refused", async () => {
     await page.getByLabel("Key or token").fill(keys.admin);
     await page.keyboard.press("Enter");
-    await page.getByRole("heading", { name: "Live traffic" }).waitFor();
+    await page.getByRole("button", { name: "Sign out" }).waitFor();
     const status = await page.evaluate(async () => (await fetch("/api/v1/environments/production/lock", { method: "POST", headers: { "content-type": "application/json" }, body: '{"reason":"x"}' })).status);
     assert.equal(status, 403);
     quiet(/status of 403/);

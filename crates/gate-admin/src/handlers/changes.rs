@@ -356,14 +356,17 @@ fn merged(base: &Managed, input: &DocumentInput) -> Result<Managed, Problem> {
 
 pub(super) fn plan(inner: &Inner, call: &Call) -> Answer {
     let input: DocumentInput = call.json()?;
-    let applied = change(inner, call, &input, true)?;
+    let applied = change(inner, call, &input, Extent::Plan)?;
     Reply::json(&applied.plan)
 }
 
 pub(super) fn apply(inner: &Inner, call: &Call) -> Answer {
     let input: DocumentInput = call.json()?;
-    let applied = change(inner, call, &input, call.flag("dry_run"))?;
-    answer(&applied)
+    let extent = match call.flag("dry_run") {
+        true => Extent::DryRun,
+        false => Extent::Apply,
+    };
+    answer(&change(inner, call, &input, extent)?)
 }
 
 /// The answer of a change.
@@ -372,13 +375,25 @@ pub(super) fn answer(applied: &Applied) -> Answer {
     Ok(Reply::json(applied)?.tagged(generation))
 }
 
+/// How far a change goes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// Nothing is kept, and recorded traffic is replayed.
+    Plan,
+    /// Nothing is kept or replayed: Terraform asks this for every resource that it plans.
+    DryRun,
+    /// It is made.
+    Apply,
+}
+
 fn change(
     inner: &Inner,
     call: &Call,
     input: &DocumentInput,
-    dry_run: bool,
+    extent: Extent,
 ) -> Result<Applied, Problem> {
     check(input)?;
+    let dry_run = extent != Extent::Apply;
     let intent = Intent {
         environment: call.value(0),
         cause: Cause::Apply,
@@ -387,7 +402,7 @@ fn change(
         canary: input.canary.as_ref(),
         confirm_within: input.confirm_within,
         dry_run,
-        with_effect: dry_run,
+        with_effect: extent == Extent::Plan,
     };
     // Where a file rules, a plan compares the whole document with what runs.
     if dry_run && !inner.has_environments() {

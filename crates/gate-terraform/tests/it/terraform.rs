@@ -346,3 +346,38 @@ fn two_hundred_resources_are_planned_in_three_seconds() {
     let most = Duration::from_secs(3) * if cfg!(debug_assertions) { 5 } else { 1 };
     assert!(new.max(again) < most, "{new:?} {again:?}");
 }
+
+#[test]
+fn the_guides_configuration_does_what_the_guide_says() {
+    let Some(bench) = Workbench::new("guide", &["staging"]) else {
+        return;
+    };
+    let guide = include_str!("../../../../docs/guides/terraform-from-zero.md");
+    let blocks = guide.split("```hcl\n").skip(1);
+    let blocks = blocks.map(|rest| rest.split("```").next().unwrap_or_default());
+    let text: Vec<_> = blocks.collect();
+    assert_eq!(
+        text.len(),
+        3,
+        "the guide has a configuration, a key and an import"
+    );
+    bench.write("versions.tf", "");
+    bench.write("main.tf", &text[..2].concat());
+    bench.must(&["init"]);
+    bench.must(&["workspace", "new", "staging"]);
+    bench.must(&["apply", "-auto-approve", "-var", "storefront_key=secret"]);
+    let consumer = bench
+        .server
+        .get("staging", "consumers", "storefront")
+        .unwrap();
+    let hash = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+    assert_eq!(consumer["keys"][0]["sha256"], hash);
+    // The import, for somebody who has lost the state.
+    bench.must(&["state", "rm", "tidegate_route.orders"]);
+    bench.write("import.tf", text[2]);
+    let told = bench.must(&["apply", "-auto-approve", "-var", "storefront_key=secret"]);
+    assert!(
+        told.contains("1 imported, 0 added, 0 changed, 0 destroyed"),
+        "{told}"
+    );
+}
