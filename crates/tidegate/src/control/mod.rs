@@ -13,3 +13,4 @@ pub(crate) mod revisions;
 pub(crate) mod rollouts;
 mod server;
 mod show;
+pub(crate) mod state;
