@@ -10,11 +10,14 @@ use crate::control::plan::{self, PlanOptions};
 use crate::control::revisions::{
     self, DiffOptions, PromoteOptions, RevisionsOptions, RollbackOptions,
 };
+use crate::control::state::{self, StateCommand};
 use crate::demo::{self, DemoOptions};
 use crate::health::{self, HealthOptions};
+use crate::import::{self, ImportOptions};
 use crate::keys::{self, KeysCommand};
 use crate::reference::{self, CompletionsOptions, ExplainOptions, VersionOptions};
 use crate::run::{self, RunOptions};
+use crate::stored::{self, SecretsCommand};
 use crate::terraform::{self, ProviderOptions};
 use crate::usage::{self, UsageCommand};
 use clap::{Parser, Subcommand};
@@ -52,8 +55,14 @@ pub(crate) enum Command {
     /// Make keys for consumers.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Keep secrets in a configuration's store, encrypted.
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Show what calls to models cost, from the ledger of a configuration's store.
     Usage(Box<UsageCommand>),
+    /// Write a configuration from another gateway's, and list what it could not carry over; exit
+    /// code 3 when there is something in that list.
+    Import(ImportOptions),
     /// Show what a file of resources would change in an environment; exit code 0 for nothing, 2 for
     /// something, 1 for an error.
     Plan(PlanOptions),
@@ -78,6 +87,9 @@ pub(crate) enum Command {
     Unlock(UnlockOptions),
     /// Show who did what, or verify that the log is whole.
     Audit(AuditOptions),
+    /// Show and mend Terraform states that a gateway keeps.
+    #[command(subcommand)]
+    State(StateCommand),
     /// Serve Terraform, which starts this by a link named `terraform-provider-tidegate`.
     TerraformProvider(ProviderOptions),
     /// Print what this binary is.
@@ -100,7 +112,9 @@ impl Command {
             Command::Schema => reference::schema(),
             Command::Explain(options) => reference::explain(&options),
             Command::Keys(KeysCommand::New(options)) => keys::new(&options),
+            Command::Secrets(command) => stored::secrets(&command),
             Command::Usage(command) => usage::usage(&command),
+            Command::Import(options) => import::import(&options),
             Command::Plan(options) => plan::plan(&options),
             Command::Apply(options) => apply::apply(&options),
             Command::Revisions(options) => revisions::revisions(&options),
@@ -112,6 +126,7 @@ impl Command {
             Command::Lock(options) => environment::lock(&options),
             Command::Unlock(options) => environment::unlock(&options),
             Command::Audit(options) => audit::audit(&options),
+            Command::State(command) => state::run(&command),
             Command::TerraformProvider(options) => terraform::provider(&options),
             Command::Version(options) => reference::version(&options),
             Command::Completions(options) => reference::completions(&options),
