@@ -37,7 +37,8 @@ pub fn followed(file: &Document) -> Option<&str> {
 }
 
 /// What is wrong with a file as a source: resources beside an environment (`two_sources`), an
-/// environment without a store (`store_missing`) or whose last good revision has no place
+/// environment without a store (`store_missing`), an admin address that others can reach and nobody
+/// has to prove anything at (`admin_unauthenticated`), an environment whose last good revision has no place
 /// (`last_good_missing`), a name that none can have (`invalid_environment`). Located.
 #[must_use]
 pub fn check_file(file: &Document) -> Vec<Finding> {
@@ -65,6 +66,7 @@ pub fn check_file(file: &Document) -> Vec<Finding> {
         }
     }
     let settings = file.root.get(PROCESS_KIND);
+    findings.extend(unproven(file, &gateway));
     let store = settings.and_then(|gateway| gateway.get("store"));
     match store {
         None => {
@@ -86,6 +88,38 @@ pub fn check_file(file: &Document) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// An admin address beyond this machine, where everybody might change what is served.
+fn unproven(file: &Document, gateway: &Path) -> Option<Finding> {
+    let admin = file.root.get(PROCESS_KIND)?.get("admin")?;
+    let NodeKind::String(address) = &admin.get("address")?.kind else {
+        return None;
+    };
+    let keys = admin
+        .get("keys")
+        .is_some_and(|keys| !keys.entries().is_empty());
+    let oidc = admin
+        .get("oidc")
+        .is_some_and(|oidc| !matches!(oidc.kind, NodeKind::Null));
+    if keys || oidc || is_local(address) {
+        return None;
+    }
+    let path = gateway.key("admin").key("address");
+    let message = "others can reach this address, and nobody has to prove who they are";
+    let finding = Finding::error("admin_unauthenticated", path, message)
+        .expected("`gateway.admin.keys` or `gateway.admin.oidc`, or a loopback address");
+    Some(finding.locate(file))
+}
+
+/// Whether an address is reached from this machine only.
+fn is_local(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let ip = host.parse::<std::net::IpAddr>();
+    address.starts_with("unix:")
+        || host == "localhost"
+        || ip.is_ok_and(|ip| ip.to_canonical().is_loopback())
 }
 
 /// What is wrong with a revision as a source: settings of the process in it (`process_scoped`).
@@ -185,6 +219,18 @@ mod tests {
             ),
             (
                 "gateway:\n  environment: main\n  last_good: l.json\n  store: { engine: { postgres: { address: { env: DB } } } }\n",
+                "",
+            ),
+            (
+                "gateway:\n  environment: main\n  admin: { address: \"0.0.0.0:9\" }\n  store: { engine: { sqlite: { path: a.db } } }\n",
+                "3:21 admin_unauthenticated gateway.admin.address",
+            ),
+            (
+                "gateway:\n  environment: main\n  admin: { address: \"[::1]:9\" }\n  store: { engine: { sqlite: { path: a.db } } }\n",
+                "",
+            ),
+            (
+                "gateway:\n  environment: main\n  admin: { address: \"0.0.0.0:9\", keys: { a: {} } }\n  store: { engine: { sqlite: { path: a.db } } }\n",
                 "",
             ),
             (

@@ -14,6 +14,7 @@ mod control;
 mod demo;
 mod follow;
 mod health;
+mod host;
 mod keys;
 mod log;
 mod output;

@@ -4,13 +4,15 @@
 //! serves the admin address. Requests are served by the workers of [`Process`], which need nothing
 //! from here to go on.
 
-use crate::admin::Admin;
+use crate::admin::{Admin, Desk};
 use crate::config::{self, Secrets};
 use crate::follow::{self, Followed, Follower, OpenStore};
+use crate::host::Gateway;
 use crate::log::{self, LogFormat, LogLevel};
 use crate::watch::{Look, Watched};
 use clap::Args;
 use gate_kit::clock::Clock;
+use gate_model::document::Document;
 use gate_model::environment;
 use gate_model::finding::Finding;
 use gate_net::handover::{self, Offer};
@@ -18,7 +20,8 @@ use gate_proxy::process::{Process, Setup};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
@@ -57,6 +60,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let Started {
         process,
         environment,
+        document,
     } = start(options, &bytes)?;
     let follower = match &environment {
         Some((followed, store)) => Some(Follower::start(&process, followed, store.clone())?),
@@ -65,6 +69,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
+        file: Arc::new(Mutex::new(document)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -87,6 +92,8 @@ struct Started {
     process: Arc<Process>,
     /// The environment that it follows, where its file names one.
     environment: Option<(Arc<Followed>, OpenStore)>,
+    /// Its own file.
+    document: Document,
 }
 
 fn start(options: &RunOptions, bytes: &[u8]) -> Result<Started, String> {
@@ -104,16 +111,19 @@ fn start(options: &RunOptions, bytes: &[u8]) -> Result<Started, String> {
         inheritance,
     };
     if let Some(environment) = environment::followed(&document).map(str::to_owned) {
+        let file = document.clone();
         let booted = follow::boot(&environment, document, &options.file, inheritance, setup)?;
         return Ok(Started {
             process: booted.process,
             environment: Some((booted.followed, booted.store)),
+            document: file,
         });
     }
     let process = Process::start(&document, setup(inheritance));
     Ok(Started {
         process: process.map_err(|error| error.to_string())?,
         environment: None,
+        document,
     })
 }
 
@@ -127,6 +137,8 @@ fn lines(findings: &[Finding]) -> String {
 struct Current {
     process: Arc<Process>,
     followed: Option<Arc<Followed>>,
+    /// The file as it was last applied.
+    file: Arc<Mutex<Document>>,
 }
 
 impl Current {
@@ -145,16 +157,26 @@ impl Current {
         }
     }
 
+    /// What answers on this process's admin address.
+    fn desk(&self, file: &Path) -> Rc<Desk> {
+        let gateway = &self.process.shared().snapshot.load().resources.gateway;
+        let open = follow::opener(gateway, &config::folder(file));
+        let host = Gateway::new(&self.process, self.followed.as_ref(), &self.file, file);
+        Rc::new(Desk::new(&self.process, Arc::new(host), open))
+    }
+
     fn try_apply(&self, file: &Path, bytes: &[u8]) -> Result<u64, String> {
         let document = config::parse(bytes, file).map_err(|findings| {
             self.process.shared().readers.metrics().config_refused();
             lines(&findings)
         })?;
         let applied = match &self.followed {
-            Some(followed) => followed.apply_file(&self.process, document),
+            Some(followed) => followed.apply_file(&self.process, document.clone()),
             None => self.process.reload(&document),
         };
-        applied.map_err(|error| error.to_string())
+        let revision = applied.map_err(|error| error.to_string())?;
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = document;
+        Ok(revision)
     }
 }
 
@@ -167,7 +189,8 @@ async fn control(
     let mut hangup = hear(SignalKind::hangup())?;
     let mut ends = ends()?;
     let mut admin = None;
-    follow_admin(&mut admin, process)?;
+    let desk = current.desk(&options.file);
+    follow_admin(&mut admin, &desk, process)?;
     announce(process, admin.as_ref());
     let offered = offer(options.handover.as_deref(), process)?;
     let mut taken = std::pin::pin!(taken(offered));
@@ -181,13 +204,13 @@ async fn control(
                     Ok(bytes) => current.apply(watched.file(), bytes).await,
                     Err(error) => tracing::error!(%error, "configuration not applied"),
                 }
-                if let Err(error) = follow_admin(&mut admin, process) {
+                if let Err(error) = follow_admin(&mut admin, &desk, process) {
                     tracing::error!(%error, "the admin address stays as it was");
                 }
             }
             _ = look.tick() => {
                 watched = look_at(current, watched).await?;
-                if let Err(error) = follow_admin(&mut admin, process) {
+                if let Err(error) = follow_admin(&mut admin, &desk, process) {
                     tracing::error!(%error, "the admin address stays as it was");
                 }
             }
@@ -208,11 +231,18 @@ async fn control(
 /// with that address once everything answers.
 pub(crate) async fn serve_until_ended(
     process: &Arc<Process>,
+    document: &Document,
     ready: impl FnOnce(&str) -> Result<(), String>,
 ) -> Result<(), String> {
     let mut ends = ends()?;
     let mut admin = None;
-    let begun = follow_admin(&mut admin, process);
+    let current = Current {
+        process: process.clone(),
+        followed: None,
+        file: Arc::new(Mutex::new(document.clone())),
+    };
+    let desk = current.desk(Path::new("demo"));
+    let begun = follow_admin(&mut admin, &desk, process);
     let address = admin.as_ref().map_or("", |admin| &*admin.local);
     if let Err(error) = begun.and_then(|()| ready(address)) {
         process.drain(Duration::ZERO);
@@ -258,21 +288,20 @@ async fn look_at(current: &Current, mut watched: Watched) -> Result<Watched, Str
 }
 
 /// Serves the admin address of the configuration in force.
-fn follow_admin(admin: &mut Option<Admin>, process: &Arc<Process>) -> Result<(), String> {
+fn follow_admin(
+    admin: &mut Option<Admin>,
+    desk: &Rc<Desk>,
+    process: &Arc<Process>,
+) -> Result<(), String> {
     let snapshot = process.shared().snapshot.load();
-    let wanted = snapshot
-        .resources
-        .gateway
-        .admin
-        .as_ref()
-        .map(|admin| &admin.address);
-    if admin.as_ref().map(|admin| &admin.configured) == wanted {
-        return Ok(());
+    match (&snapshot.resources.gateway.admin, admin.as_mut()) {
+        (None, _) => *admin = None,
+        (Some(wanted), Some(running)) if running.is(wanted) => {}
+        (Some(wanted), Some(running)) if running.configured == wanted.address => {
+            running.configure(wanted, desk)?;
+        }
+        (Some(wanted), _) => *admin = Some(Admin::start(wanted, desk)?),
     }
-    *admin = match wanted {
-        Some(address) => Some(Admin::start(address, process)?),
-        None => None,
-    };
     Ok(())
 }
 

@@ -46,7 +46,12 @@ impl Source {
             .path
             .parse()
             .unwrap_or_else(|_| DocumentPath::root());
-        let placed = Placed::error("", path, "").locate(&self.located);
+        let placed = Placed::error("", path, "");
+        // What is wrong with a name is told at the name, as `check` does.
+        let placed = match finding.code.as_str() {
+            "unknown_field" | "unknown_policy" => placed.locate_key(&self.located),
+            _ => placed.locate(&self.located),
+        };
         let (file, row, column) = (&self.located.file, placed.line, placed.column);
         format!("{file}:{row}:{column}: {}", describe(finding))
     }
@@ -74,7 +79,10 @@ pub(super) fn describe(finding: &Finding) -> String {
 }
 
 /// The document without places. Kinds that hold nothing are left out.
-fn plain(located: &Located) -> Result<Document, Vec<Placed>> {
+///
+/// # Errors
+/// Kinds that are no mapping, located.
+pub(crate) fn plain(located: &Located) -> Result<Document, Vec<Placed>> {
     let mut findings = Vec::new();
     let mut document = Document::default();
     for (kind, resources) in located.root.entries() {

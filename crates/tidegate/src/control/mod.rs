@@ -6,7 +6,7 @@
 
 pub(crate) mod apply;
 pub(crate) mod audit;
-mod document;
+pub(crate) mod document;
 pub(crate) mod environment;
 pub(crate) mod plan;
 pub(crate) mod revisions;

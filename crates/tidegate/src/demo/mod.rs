@@ -57,7 +57,7 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<ExitCode, String> {
         .enable_all()
         .build()
         .map_err(|error| format!("cannot start the control thread: {error}"))?;
-    let serving = run::serve_until_ended(&process, |admin| {
+    let serving = run::serve_until_ended(&process, &document, |admin| {
         let gateway = process.local_address("public").map(|at| at.to_string());
         let gateway = gateway.ok_or("the gateway has no address")?;
         let config = options.print_config.then_some(&*text);

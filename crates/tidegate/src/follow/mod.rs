@@ -15,10 +15,9 @@ mod store;
 
 pub(crate) use boot::boot;
 use content::Content;
-pub(crate) use content::Followed;
+pub(crate) use content::{Followed, resolve};
 pub(crate) use follower::Follower;
-pub(crate) use store::OpenStore;
-use store::opener;
+pub(crate) use store::{OpenStore, opener};
 
 /// The name under which this process speaks of revisions: its machine, and what no other start of
 /// it shares.

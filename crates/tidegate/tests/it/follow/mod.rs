@@ -4,6 +4,7 @@
 //! is what the processes serve, say and keep.
 
 mod change;
+mod commands;
 mod fleet;
 mod load;
 

@@ -1,0 +1,107 @@
+//! What the admin API asks of this process: [`gate_admin::Host`] over the running gateway.
+//!
+//! Every call comes from one of the API's own threads and may take its time; nothing here touches a
+//! worker. What is judged is compiled exactly as it would be to be served, aside.
+
+mod money;
+
+use crate::config::{self, REGISTRY};
+use crate::control::document::plain;
+use crate::follow::{Followed, resolve};
+use crate::{check, output};
+use gate_admin::{Candidate, Host, Judged, UsageQuery};
+use gate_api::problem::Problem;
+use gate_api::types::{BudgetState, Document, Finding, UsageRow};
+use gate_model::document::Document as Located;
+use gate_model::environment;
+use gate_proxy::process::Process;
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The process that serves the API.
+pub(crate) struct Gateway {
+    /// It.
+    process: Arc<Process>,
+    /// The environment that it follows.
+    followed: Option<Arc<Followed>>,
+    /// Its own file as it was last applied.
+    file: Arc<Mutex<Located>>,
+    /// Where that file is; relative paths start from its folder.
+    path: PathBuf,
+}
+
+impl Gateway {
+    /// A running process, with its file as it was last applied.
+    pub(crate) fn new(
+        process: &Arc<Process>,
+        followed: Option<&Arc<Followed>>,
+        file: &Arc<Mutex<Located>>,
+        path: &Path,
+    ) -> Self {
+        Self {
+            process: process.clone(),
+            followed: followed.cloned(),
+            file: file.clone(),
+            path: path.to_owned(),
+        }
+    }
+
+    fn file(&self) -> Located {
+        let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        file.clone()
+    }
+
+    /// The folder that relative paths start from.
+    fn folder(&self) -> PathBuf {
+        config::folder(&self.path)
+    }
+}
+
+impl Host for Gateway {
+    fn environment(&self) -> Option<String> {
+        self.followed.as_ref().map(|f| f.environment.clone())
+    }
+
+    fn running(&self) -> Document {
+        let mut file = self.file();
+        if let gate_model::document::NodeKind::Mapping(kinds) = &mut file.root.kind {
+            kinds.retain(|(kind, _)| kind.text != environment::PROCESS_KIND);
+        }
+        // It is served, so that it was found to be a document.
+        plain(&file).unwrap_or_else(|findings| {
+            findings.iter().for_each(output::tell_finding);
+            Document::default()
+        })
+    }
+
+    fn judge(&self, candidate: &Candidate<'_>) -> Judged {
+        let json = candidate.document.canonical();
+        let found = match resolve(&json, candidate.variables, candidate.environment) {
+            Err(findings) => findings,
+            Ok(resources) => {
+                let whole = environment::compose(&self.file(), resources);
+                check::compile(&whole, &self.path)
+            }
+        };
+        Judged {
+            findings: found.iter().map(Finding::from).collect(),
+            effect: None,
+        }
+    }
+
+    fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Problem> {
+        let snapshot = self.process.shared().snapshot.load_full();
+        money::usage(&snapshot.resources, &self.folder(), query)
+    }
+
+    fn budgets(&self) -> Result<Vec<BudgetState>, Problem> {
+        let snapshot = self.process.shared().snapshot.load_full();
+        money::budgets(&snapshot.resources, &self.folder())
+    }
+
+    fn schema(&self) -> Value {
+        let schema = gate_proxy::schema::configuration(REGISTRY.policies);
+        serde_json::to_value(schema).unwrap_or_default()
+    }
+}
