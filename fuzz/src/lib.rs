@@ -8,6 +8,7 @@
 mod ai;
 mod config;
 mod guard;
+mod import;
 mod resume;
 mod rpc;
 
@@ -16,6 +17,7 @@ pub use ai::{
 };
 pub use config::config;
 pub use guard::guard;
+pub use import::import;
 pub use resume::{form, resume};
 pub use rpc::rpc;
 
@@ -51,6 +53,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("form", form),
     ("resume", resume),
     ("guard", guard),
+    ("import", import),
 ];
 
 fn fields(headers: &Headers) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -14,6 +14,7 @@ use gate_model::fault::FaultCode;
 use gate_policies::{POLICIES, when};
 use gate_proxy::money;
 use gate_proxy::record::metrics::{Format, Metrics, SinkCounts, cache};
+use gate_proxy::trials;
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -164,5 +165,6 @@ fn metrics() -> String {
     metrics.page(Format::OpenMetrics, &SinkCounts::default(), |page| {
         money::metrics::example(page);
         cache::example(page);
+        trials::example(page);
     })
 }

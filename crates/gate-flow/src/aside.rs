@@ -5,7 +5,7 @@
 //! another one.
 
 use crate::{AiFacts, Caller, Client, Exchange, Memory, Outcome, Overrides, Parameters, Record};
-use crate::{Services, Snapshot};
+use crate::{Services, Snapshot, TrialPlace};
 use gate_kit::http::{Headers, Request};
 use gate_model::units::Money;
 use std::net::IpAddr;
@@ -143,6 +143,7 @@ impl Beside {
                 bodies: None,
                 memory: Memory::default(),
                 reservation: None,
+                trial: TrialPlace::Absent,
                 interim: None,
                 services: self.services.clone(),
             },

@@ -4,7 +4,7 @@ use crate::{Policy, Snapshot};
 use gate_kit::clock::Clock;
 use gate_model::document::{Node, Path, from_node};
 use gate_model::finding::Finding;
-use gate_model::resources::Resources;
+use gate_model::resources::{Resources, SecretPlace, SecretStore};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use std::any::{Any, TypeId};
@@ -55,6 +55,14 @@ impl CompileContext<'_> {
         self.folder.join(path)
     }
 
+    /// A secret from where it is kept.
+    ///
+    /// # Errors
+    /// A sentence that names the place, never the value.
+    pub fn secret(&self, place: &SecretPlace) -> Result<String, String> {
+        resolve_secret(self.secrets, self.resources, self.folder, place)
+    }
+
     /// The identity of this policy's state: route, kind and position.
     #[must_use]
     pub fn identity(&self, kind: &str) -> String {
@@ -84,6 +92,75 @@ pub trait SecretSource {
     fn public_file(&self, path: &std::path::Path) -> Result<String, String> {
         self.file(path)
     }
+
+    /// A secret that the gateway's own store keeps. Blocks, with a limit.
+    ///
+    /// # Errors
+    /// A sentence naming the secret, when there is none or no store.
+    fn stored(&self, name: &str) -> Result<String, String> {
+        Err(format!(
+            "the stored secret `{name}` cannot be read: no store of secrets is open"
+        ))
+    }
+
+    /// A secret that a service keeps. Blocks, at most for the service's `timeout`.
+    ///
+    /// # Errors
+    /// A sentence naming service and path, when it cannot be had and was never had before.
+    fn ask(&self, ask: &Ask<'_>) -> Result<String, String> {
+        Err(format!(
+            "`{}` of `{}` cannot be read: no service is asked here",
+            ask.path, ask.name
+        ))
+    }
+
+    /// Whether a stored secret or one of a service is another than when it was handed out; told
+    /// once. Asks no service; may look into the gateway's own store.
+    fn changed(&self) -> bool {
+        false
+    }
+}
+
+/// A secret from where it is kept.
+///
+/// # Errors
+/// A sentence that names the place, never the value.
+pub fn resolve_secret(
+    source: &dyn SecretSource,
+    resources: &Resources,
+    folder: &std::path::Path,
+    place: &SecretPlace,
+) -> Result<String, String> {
+    match place {
+        SecretPlace::Env(name) => source.env(name),
+        SecretPlace::File(file) => source.file(&folder.join(file)),
+        SecretPlace::Stored(name) => source.stored(name),
+        SecretPlace::From(from) => match resources.secret_stores.get(&from.store) {
+            None => Err(format!("there is no secret store `{}`", from.store)),
+            Some(store) => source.ask(&Ask {
+                name: &from.store,
+                store,
+                folder,
+                path: &from.path,
+                field: from.field.as_deref(),
+            }),
+        },
+    }
+}
+
+/// A question to a service that keeps secrets.
+#[derive(Debug, Clone, Copy)]
+pub struct Ask<'a> {
+    /// The service's name in the document.
+    pub name: &'a str,
+    /// The service.
+    pub store: &'a SecretStore,
+    /// Folder that relative paths in its settings start from.
+    pub folder: &'a std::path::Path,
+    /// Where the secret is there.
+    pub path: &'a str,
+    /// Which of its values.
+    pub field: Option<&'a str>,
 }
 
 /// State that outlives snapshots (limits, caches, key sets), by type and identity.

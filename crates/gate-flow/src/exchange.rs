@@ -1,6 +1,8 @@
 //! One request and its response in flight.
 
-use crate::{AiFacts, Bodies, Caller, GuardFacts, Record, RpcFacts, Services, Snapshot};
+use crate::{
+    AiFacts, Bodies, Caller, GuardFacts, Record, RpcFacts, Services, Snapshot, TrialPlace,
+};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Headers, Request, ResponseHead, Scheme};
 use smallvec::SmallVec;
@@ -52,6 +54,8 @@ pub struct Exchange {
     pub memory: Memory,
     /// What a call to a model has reserved, settled from the record when the exchange ends.
     pub reservation: Option<Box<dyn Reservation>>,
+    /// The trial that it may be or is a part of.
+    pub trial: TrialPlace,
     /// Takes interim responses (1xx) for the caller, where the connection can carry them.
     pub interim: Option<Rc<dyn InterimSink>>,
     /// What the worker offers: clock, tracked tasks, outgoing requests.

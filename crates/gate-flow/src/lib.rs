@@ -17,11 +17,14 @@ mod run;
 mod services;
 mod single_flight;
 mod snapshot;
+mod trial;
 
 pub use aside::{Aside, Beside, Consumed};
 pub use bodies::{Bodies, BodyPlace, BodyReader, BodyRoom, BodySide, RecordedBody};
 pub use cache::{CacheCounts, CacheFacts, CacheStatus};
-pub use compile::{CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState};
+pub use compile::{
+    Ask, CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState, resolve_secret,
+};
 pub use exchange::{
     Client, Exchange, InterimSink, Memory, Overrides, Parameters, Reservation, TlsFacts,
 };
@@ -38,3 +41,7 @@ pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};
 pub use single_flight::{Flight, SingleFlight, landed};
 pub use snapshot::{Caller, Callers, Found, Route, Router, Snapshot, Step, Target};
+pub use trial::{
+    Arm, Assigned, Evidence, Histogram, OTHER_SLICE, Observed, Reading, SLICES_MAX, Sample,
+    SignalPlan, Source, Tally, Trial, TrialPlace, bucket, lower_edge,
+};

@@ -3,7 +3,7 @@
 //! Exactly one record is made per exchange, also on fault or disconnect. Metrics, logs, traces and
 //! (later) budgets and objectives are readers of it; none of them looks at the exchange itself.
 
-use crate::{Bodies, CacheFacts};
+use crate::{Arm, Bodies, CacheFacts};
 use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
 use gate_model::units::{Money, Pieces};
@@ -17,6 +17,8 @@ use std::time::Duration;
 pub struct Record {
     /// Revision of the configuration that served it.
     pub revision: u64,
+    /// Which arm of a rollout served it, where one is under way for its route.
+    pub arm: Option<Arm>,
     /// When the request's head was complete.
     pub started: Moment,
     /// The same as UNIX time.

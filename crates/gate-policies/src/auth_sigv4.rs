@@ -27,11 +27,11 @@ use gate_kit::sigv4::{
     body_hash,
 };
 use gate_model::fault::FaultCode;
+use gate_model::resources::SecretPlace;
 use gate_model::units::ByteSize;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 
 /// How far the time of signing may be from now, in seconds: what AWS's own services allow.
@@ -68,17 +68,7 @@ pub struct SigningKey {
     /// The consumer it belongs to.
     pub consumer: String,
     /// Where the secret access key is kept.
-    pub secret: SigningSecret,
-}
-
-/// Where a secret is kept. The secret itself never stands in configuration.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum SigningSecret {
-    /// Name of an environment variable.
-    Env(String),
-    /// Path of a file; white space at its end is not part of the secret.
-    File(PathBuf),
+    pub secret: SecretPlace,
 }
 
 fn bedrock() -> String {
@@ -127,10 +117,7 @@ impl PolicyKind for AuthSigv4 {
                 let message = format!("there is no consumer `{}`", key.consumer);
                 return Err((Some("keys"), message));
             }
-            let secret = match &key.secret {
-                SigningSecret::Env(name) => context.secrets.env(name),
-                SigningSecret::File(path) => context.secrets.file(&context.resolve(path)),
-            };
+            let secret = context.secret(&key.secret);
             let key = Key {
                 consumer: key.consumer.into(),
                 secret: secret.map_err(|message| (Some("keys"), message))?.into(),

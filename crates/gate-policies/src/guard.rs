@@ -46,7 +46,7 @@ mod watch;
 
 pub use config::{
     FindConfig, GuardAction, GuardConfig, GuardMode, GuardPoint, GuardRule, HttpConfig,
-    JudgeConfig, OnFailure, SchemaConfig, ScriptsConfig, TokenFrom, Unread, WordsConfig,
+    JudgeConfig, OnFailure, SchemaConfig, ScriptsConfig, Unread, WordsConfig,
 };
 
 use ask::Ask;

@@ -176,6 +176,7 @@ impl Harness {
             bodies: None,
             memory: Memory::default(),
             reservation: None,
+            trial: gate_flow::TrialPlace::Absent,
             interim: None,
             services: self.services.clone(),
         }

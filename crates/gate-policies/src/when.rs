@@ -91,6 +91,45 @@ pub const MODEL_VARIABLES: &[(&str, &str, &str)] = &[
     ("ai.vision", "bool", "whether the call has images"),
 ];
 
+/// Variables that only expressions of rollouts have, beside [`VARIABLES`]: what is known of an
+/// exchange that has ended. Where something is not known, numbers are -1 and texts empty.
+pub const RECORD_VARIABLES: &[(&str, &str, &str)] = &[
+    ("record.status", "int", "status that was answered, or 0"),
+    (
+        "record.outcome",
+        "string",
+        "`complete`, `client_closed` or `cut`",
+    ),
+    ("record.fault", "string", "code of the fault"),
+    (
+        "record.duration_ms",
+        "int",
+        "milliseconds to the end of the exchange",
+    ),
+    (
+        "record.first_byte_ms",
+        "int",
+        "milliseconds to the first byte of the answer",
+    ),
+    (
+        "record.first_token_ms",
+        "int",
+        "milliseconds to the first token of a model",
+    ),
+    ("record.request_bytes", "int", "bytes of the request's body"),
+    ("record.response_bytes", "int", "bytes of the answer's body"),
+    ("record.attempts", "int", "tries at endpoints"),
+    ("record.model", "string", "model that the caller asked for"),
+    ("record.provider", "string", "provider that answered"),
+    ("record.input_tokens", "int", "tokens read"),
+    ("record.output_tokens", "int", "tokens written"),
+    (
+        "record.cost_micros",
+        "int",
+        "cost in millionths of a US dollar",
+    ),
+];
+
 /// Deepest nesting of an expression, so that evaluating it cannot exhaust a worker's stack.
 const DEPTH_MAX: u16 = 32;
 /// Longest expression in bytes.
@@ -110,6 +149,15 @@ pub fn compile(expression: &str) -> Result<Box<dyn Condition>, String> {
 /// As [`compile`].
 pub fn compile_for_models(expression: &str) -> Result<Box<dyn Condition>, String> {
     compile_over(expression, &[VARIABLES, MODEL_VARIABLES])
+}
+
+/// Compiles an expression of a rollout, which also sees what is known of an exchange that has
+/// ended.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_for_records(expression: &str) -> Result<Box<dyn Condition>, String> {
+    compile_over(expression, &[VARIABLES, RECORD_VARIABLES])
 }
 
 /// Lists of variables with their types and meanings.
@@ -213,6 +261,7 @@ struct Variables<'a> {
     route: &'a str,
     parameters: &'a gate_flow::Parameters,
     model: Option<(Arc<str>, bool, gate_flow::Needs)>,
+    record: &'a gate_flow::Record,
 }
 
 impl<'a> Variables<'a> {
@@ -229,11 +278,47 @@ impl<'a> Variables<'a> {
             caller: exchange.caller.as_deref(),
             route: route.map_or("", |route| &route.name),
             parameters: &exchange.parameters,
+            record: &exchange.record,
             model: exchange.ai.as_ref().map(|ai| {
                 let ai = ai.borrow();
                 (ai.model.clone(), ai.stream, ai.needs.unwrap_or_default())
             }),
         }
+    }
+
+    /// What is known of an exchange that has ended.
+    fn of_record<'b>(&'b self, name: &str) -> Option<cel::common::value::CowVal<'b, 'b>> {
+        use cel::common::types::{CelInt, CelString};
+        use cel::common::value::CowVal;
+        let record = self.record;
+        let ai = record.ai.as_deref();
+        let number = |number: u64| Some(i64::try_from(number).unwrap_or(i64::MAX));
+        let millis = |time: Option<std::time::Duration>| {
+            time.and_then(|time| i64::try_from(time.as_millis()).ok())
+        };
+        let text = |text: &'b str| Some(CowVal::owned(CelString::from(text)));
+        let found = match name {
+            "record.outcome" => return text(record.outcome.as_str()),
+            "record.fault" => return text(record.fault.map_or("", |fault| fault.as_str())),
+            "record.model" => return text(ai.map_or("", |ai| &ai.model)),
+            "record.provider" => {
+                return text(ai.and_then(|ai| ai.provider.as_deref()).unwrap_or(""));
+            }
+            "record.status" => Some(i64::from(record.status)),
+            "record.duration_ms" => millis(Some(record.duration)),
+            "record.first_byte_ms" => millis(record.first_byte),
+            "record.first_token_ms" => millis(ai.and_then(|ai| ai.first_token)),
+            "record.request_bytes" => number(record.request_bytes),
+            "record.response_bytes" => number(record.response_bytes),
+            "record.attempts" => number(record.attempts.len() as u64),
+            "record.input_tokens" => ai.and_then(|ai| ai.input_tokens).and_then(number),
+            "record.output_tokens" => ai.and_then(|ai| ai.output_tokens).and_then(number),
+            "record.cost_micros" => ai
+                .and_then(|ai| ai.cost)
+                .map(|cost| cost.picodollars() / 1_000_000),
+            _ => return None,
+        };
+        Some(CowVal::owned(CelInt::from(found.unwrap_or(-1))))
     }
 
     /// What a call to a model asks for.
@@ -287,6 +372,7 @@ impl VariableResolver for Variables<'_> {
             "params" => Some(CowVal::owned(Fields::new(Source::Parameters(
                 self.parameters,
             )))),
+            name if name.starts_with("record.") => self.of_record(name),
             name => self.of_model(name),
         }
     }

@@ -3,6 +3,7 @@
 //! Everything that can be wrong is collected, so that one run of `check` shows all of it, each at
 //! its place. Nothing that runs is touched here.
 
+mod secrets;
 mod target;
 
 use crate::listener::{ListenerOptions, parse_address};
@@ -50,6 +51,8 @@ pub struct Registry {
     pub condition: ConditionCompiler,
     /// Compiles the conditions of models, which also see what a call asks for.
     pub model_condition: ConditionCompiler,
+    /// Compiles the expressions of rollouts, which see a finished exchange's record.
+    pub record_condition: ConditionCompiler,
 }
 
 /// What compiling needs besides the document.
@@ -96,11 +99,13 @@ impl Compiler<'_> {
             resources: &resources,
             findings: Vec::new(),
         };
+        work.secret_stores();
         let upstreams = work.upstreams();
         let treasury = Arc::new(Treasury::compile(&mut work));
         let models = Models::compile(&mut work, &treasury);
         let servers = mcp::compile_servers(&mut work);
         crate::prompts::check(&mut work);
+        crate::trials::check(&mut work);
         let callers = work.callers();
         let called = Called {
             upstreams: &upstreams,
@@ -143,6 +148,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
         "gateway",
         "listeners",
         "teams",
+        "secret_stores",
         "consumers",
         "budgets",
         "prices",
@@ -152,6 +158,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
         "mcp_servers",
         "agents",
         "prompts",
+        "rollouts",
         "routes",
     ];
     if !matches!(document.root.kind, NodeKind::Mapping(_)) {
@@ -168,6 +175,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             },
             "listeners" => resources.listeners = map(document, node, &path, &mut findings),
             "teams" => resources.teams = map(document, node, &path, &mut findings),
+            "secret_stores" => resources.secret_stores = map(document, node, &path, &mut findings),
             "consumers" => resources.consumers = map(document, node, &path, &mut findings),
             "budgets" => resources.budgets = map(document, node, &path, &mut findings),
             "prices" => resources.prices = map(document, node, &path, &mut findings),
@@ -177,6 +185,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "mcp_servers" => resources.mcp_servers = map(document, node, &path, &mut findings),
             "agents" => resources.agents = map(document, node, &path, &mut findings),
             "prompts" => resources.prompts = map(document, node, &path, &mut findings),
+            "rollouts" => resources.rollouts = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");

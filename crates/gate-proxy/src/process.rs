@@ -12,6 +12,7 @@ use crate::record::admin::Health;
 use crate::record::metrics::{Exposition, Format, cache};
 use crate::secret_files::SecretFiles;
 use crate::target::mcp::stdio::Host;
+use crate::trials::Trials;
 use crate::upstream::{Upstream, health};
 use crate::worker::{self, Command};
 use arc_swap::ArcSwap;
@@ -43,6 +44,8 @@ pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     /// Its upstreams.
     pub upstreams: ArcSwap<Upstreams>,
+    /// The candidate beside it, while a rollout is under way.
+    pub trials: Trials,
     /// The clock of the process.
     pub clock: Clock,
     /// Readers of finished records.
@@ -201,6 +204,7 @@ impl Process {
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::new(snapshot),
             upstreams: ArcSwap::from_pointee(upstreams),
+            trials: Trials::default(),
             clock,
             readers,
             state,
@@ -322,6 +326,7 @@ impl Process {
         let more = |page: &mut Exposition| {
             metrics::page(page, self.shared.books.as_deref());
             cache::page(page, &caches);
+            self.shared.trials.page(page);
         };
         self.shared.readers.metrics_page(format, more)
     }
@@ -377,18 +382,7 @@ impl Process {
     ) -> Result<u64, StartError> {
         let next = self.revision.load(Ordering::Relaxed) + 1;
         let revision = name_of.map_or(next, |revision| revision.number);
-        let compiler = Compiler {
-            registry: &self.setup.registry,
-            state: &self.shared.state,
-            secrets: &self.secret_files.watch(&*self.setup.secrets),
-            clock: &self.shared.clock,
-            dns: &self.shared.dns,
-            folder: &self.setup.folder,
-            books: self.shared.books.as_ref(),
-        };
-        let mut compiled = compiler
-            .compile(document, revision)
-            .map_err(StartError::Findings)?;
+        let mut compiled = self.compile(document, revision)?;
         name(&mut compiled, name_of);
         let other = |error: String| StartError::Other(error);
         let gateway = &compiled.snapshot.resources.gateway;
@@ -427,6 +421,31 @@ impl Process {
         self.watch_health();
         self.shared.state.sweep();
         Ok(revision)
+    }
+
+    /// Compiles a document over the process's state, and changes nothing.
+    pub(crate) fn compile(
+        &self,
+        document: &Document,
+        revision: u64,
+    ) -> Result<Compiled, StartError> {
+        let compiler = Compiler {
+            registry: &self.setup.registry,
+            state: &self.shared.state,
+            secrets: &self.secret_files.watch(&*self.setup.secrets),
+            clock: &self.shared.clock,
+            dns: &self.shared.dns,
+            folder: &self.setup.folder,
+            books: self.shared.books.as_ref(),
+        };
+        compiler
+            .compile(document, revision)
+            .map_err(StartError::Findings)
+    }
+
+    /// The components that the binary was built with.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.setup.registry
     }
 
     /// Sorts new listeners into those whose sockets stay, those to bind, and names to give up.
@@ -528,7 +547,12 @@ impl Process {
     }
 
     fn watch_health(&self) {
-        for upstream in self.shared.upstreams.load().values() {
+        self.watch_upstreams(&self.shared.upstreams.load());
+    }
+
+    /// Checks the health of these, as long as something refers to them.
+    pub(crate) fn watch_upstreams(&self, upstreams: &Upstreams) {
+        for upstream in upstreams.values() {
             if upstream.settings.health.is_some() {
                 let _ = self.checks.send(upstream.clone());
             }

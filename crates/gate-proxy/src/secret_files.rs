@@ -5,7 +5,7 @@
 //! second) applies the same document again when something changed.
 
 use aws_lc_rs::digest::{Digest, SHA256, digest};
-use gate_flow::SecretSource;
+use gate_flow::{Ask, SecretSource};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -33,7 +33,7 @@ impl SecretFiles {
                 changed |= self.note(&path, &secret);
             }
         }
-        changed
+        changed | source.changed()
     }
 
     /// Notes what a file holds; whether it held something else.
@@ -67,5 +67,17 @@ impl SecretSource for Watching<'_> {
 
     fn public_file(&self, path: &Path) -> Result<String, String> {
         self.source.public_file(path)
+    }
+
+    fn stored(&self, name: &str) -> Result<String, String> {
+        self.source.stored(name)
+    }
+
+    fn ask(&self, ask: &Ask<'_>) -> Result<String, String> {
+        self.source.ask(ask)
+    }
+
+    fn changed(&self) -> bool {
+        self.source.changed()
     }
 }

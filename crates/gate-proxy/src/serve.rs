@@ -4,8 +4,8 @@
 //! policies in `gate-flow`, targets in `target/`, faults as bytes in `respond.rs`, and what is kept
 //! of it all in `record/`.
 
-use crate::respond;
-use gate_flow::{Exchange, Fault, Found, Passed, Snapshot, run_request, run_response};
+use crate::{respond, shadow};
+use gate_flow::{Exchange, Fault, Found, Passed, Snapshot, TrialPlace, run_request, run_response};
 use gate_kit::http::Response;
 use gate_model::fault::FaultCode;
 use std::sync::Arc;
@@ -13,6 +13,11 @@ use std::sync::Arc;
 /// Serves one exchange. May be dropped midway when the caller goes away: the upstream call is
 /// cancelled with it. Writing the answer and closing the record are the connection's part.
 pub async fn serve(exchange: &mut Exchange) -> Response {
+    let mut copy = None;
+    if !exchange.trial.is_absent() {
+        TrialPlace::assign(exchange);
+        copy = shadow::copy(exchange);
+    }
     let snapshot = exchange.snapshot.clone();
     let mut passed = Passed::default();
     let answer = answer(&snapshot, exchange, &mut passed).await;
@@ -29,6 +34,9 @@ pub async fn serve(exchange: &mut Exchange) -> Response {
     }
     if !exchange.response_headers.is_empty() {
         response.head.headers.extend(&exchange.response_headers);
+    }
+    if let Some(copy) = copy {
+        copy.compare(exchange, &mut response);
     }
     response
 }

@@ -89,7 +89,8 @@ impl Services for WorkerServices {
         upstream: &str,
         request: Request,
     ) -> LocalFuture<'static, Result<Response, Fault>> {
-        let upstream = self.shared.upstreams.load().get(upstream).cloned();
+        let known = self.shared.upstreams.load().get(upstream).cloned();
+        let upstream = known.or_else(|| self.shared.trials.upstream(upstream));
         Box::pin(async move {
             let Some(upstream) = upstream else {
                 return Err(Fault::new(FaultCode::NoEndpoint).detail("no such upstream"));

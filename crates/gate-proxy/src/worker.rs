@@ -13,6 +13,7 @@ use crate::services::WorkerServices;
 use crate::upstream::pool;
 use gate_flow::{
     Client, Exchange, InterimSink, Memory, Outcome, Overrides, Parameters, Record, Services,
+    TrialPlace,
 };
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyStream, Frame, Headers, Request};
@@ -276,6 +277,7 @@ impl Worker {
             bodies: None,
             memory: Memory::default(),
             reservation: None,
+            trial: self.shared.trials.offer(),
             interim,
             services: self.services.clone(),
         };
@@ -335,6 +337,9 @@ impl Open {
             record.request_bytes = count.get();
         }
         self.exchange.settle();
+        if !self.exchange.trial.is_absent() {
+            TrialPlace::observe(&mut self.exchange);
+        }
         self.worker
             .shared
             .readers

@@ -52,6 +52,8 @@ mod prompts;
 mod recorded;
 #[path = "it/resuming.rs"]
 mod resuming;
+#[path = "it/rollouts.rs"]
+mod rollouts;
 #[path = "it/routing.rs"]
 mod routing;
 #[path = "it/sockets.rs"]

@@ -16,7 +16,7 @@ use gate_net::listen::Sockets;
 use gate_proxy::listener::parse_address;
 use gate_proxy::process::Process;
 use gate_proxy::record::admin;
-use gate_store::control::ControlStore;
+use gate_store::control::{ControlStore, Keyring};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ pub(crate) struct Desk {
     host: Arc<dyn Host>,
     /// How the control plane's store is opened, where there is one.
     open: Option<OpenStore>,
+    /// What Terraform states are sealed under.
+    keyring: Option<Arc<Keyring>>,
     /// None before the first settings.
     api: RefCell<Option<Arc<Api>>>,
 }
@@ -46,11 +48,13 @@ impl Desk {
         process: &Arc<Process>,
         host: Arc<dyn Host>,
         open: Option<OpenStore>,
+        keyring: Option<Arc<Keyring>>,
     ) -> Self {
         Self {
             process: process.clone(),
             host,
             open,
+            keyring,
             api: RefCell::new(None),
         }
     }
@@ -88,7 +92,7 @@ impl Desk {
         Api::start(Parts {
             host: self.host.clone(),
             store,
-            keyring: None,
+            keyring: self.keyring.clone(),
             admin,
             clock: Clock::System,
             assets: ASSETS,

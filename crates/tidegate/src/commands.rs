@@ -12,9 +12,11 @@ use crate::control::revisions::{
 };
 use crate::demo::{self, DemoOptions};
 use crate::health::{self, HealthOptions};
+use crate::import::{self, ImportOptions};
 use crate::keys::{self, KeysCommand};
 use crate::reference::{self, CompletionsOptions, ExplainOptions, VersionOptions};
 use crate::run::{self, RunOptions};
+use crate::stored::{self, SecretsCommand};
 use crate::terraform::{self, ProviderOptions};
 use crate::usage::{self, UsageCommand};
 use clap::{Parser, Subcommand};
@@ -52,8 +54,14 @@ pub(crate) enum Command {
     /// Make keys for consumers.
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Keep secrets in a configuration's store, encrypted.
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Show what calls to models cost, from the ledger of a configuration's store.
     Usage(Box<UsageCommand>),
+    /// Write a configuration from another gateway's, and list what it could not carry over; exit
+    /// code 3 when there is something in that list.
+    Import(ImportOptions),
     /// Show what a file of resources would change in an environment; exit code 0 for nothing, 2 for
     /// something, 1 for an error.
     Plan(PlanOptions),
@@ -100,7 +108,9 @@ impl Command {
             Command::Schema => reference::schema(),
             Command::Explain(options) => reference::explain(&options),
             Command::Keys(KeysCommand::New(options)) => keys::new(&options),
+            Command::Secrets(command) => stored::secrets(&command),
             Command::Usage(command) => usage::usage(&command),
+            Command::Import(options) => import::import(&options),
             Command::Plan(options) => plan::plan(&options),
             Command::Apply(options) => apply::apply(&options),
             Command::Revisions(options) => revisions::revisions(&options),

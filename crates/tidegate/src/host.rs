@@ -8,13 +8,14 @@ mod money;
 use crate::config::{self, REGISTRY};
 use crate::control::document::plain;
 use crate::follow::{Followed, resolve};
-use crate::{check, output};
-use gate_admin::{Candidate, Host, Judged, UsageQuery};
+use crate::{check, output, rollouts};
+use gate_admin::{Candidate, Host, Judged, RolloutStart, UsageQuery};
 use gate_api::problem::Problem;
-use gate_api::types::{BudgetState, Document, Finding, UsageRow};
+use gate_api::types::{BudgetState, Canary, Document, Finding, Rollout, UsageRow};
 use gate_model::document::Document as Located;
 use gate_model::environment;
 use gate_proxy::process::Process;
+use gate_store::control::{EvidenceRow, RolloutRow};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -88,6 +89,18 @@ impl Host for Gateway {
             findings: found.iter().map(Finding::from).collect(),
             effect: None,
         }
+    }
+
+    fn start_rollout(
+        &self,
+        canary: &Canary,
+        document: &Document,
+    ) -> Result<RolloutStart, Vec<Finding>> {
+        rollouts::start(canary, document)
+    }
+
+    fn show_rollout(&self, row: &RolloutRow, evidence: &[EvidenceRow]) -> Rollout {
+        rollouts::show(row, evidence)
     }
 
     fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Problem> {

@@ -2,7 +2,8 @@
 //!
 //! [`run`] is the real thing; everything else helps to write a configuration or to see one work.
 //! Commands answer with an exit code: 0 for success, 1 for a finding or a failure, 2 for a command
-//! line that cannot be understood. `plan` alone says by 2 that there is something to change.
+//! line that cannot be understood. `plan` says by 2 that there is something to change, `import` by 3
+//! that something was not carried over.
 
 mod accept;
 mod admin;
@@ -15,11 +16,15 @@ mod demo;
 mod follow;
 mod health;
 mod host;
+mod import;
 mod keys;
 mod log;
 mod output;
 mod reference;
+mod rollouts;
 mod run;
+mod secrets;
+mod stored;
 mod table;
 mod terraform;
 mod usage;

@@ -5,10 +5,12 @@
 //! from here to go on.
 
 use crate::admin::{Admin, Desk};
-use crate::config::{self, Secrets};
+use crate::config;
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
 use crate::log::{self, LogFormat, LogLevel};
+use crate::secrets::Kept;
+use crate::stored;
 use crate::watch::{Look, Watched};
 use clap::Args;
 use gate_kit::clock::Clock;
@@ -103,10 +105,11 @@ fn start(options: &RunOptions, bytes: &[u8]) -> Result<Started, String> {
             .map_err(|error| format!("hand-over at {}: {error}", path.display()))?,
         None => None,
     };
+    let kept = Kept::of(&document, &config::folder(&options.file));
     let setup = |inheritance| Setup {
         registry: config::REGISTRY,
         folder: config::folder(&options.file),
-        secrets: Box::new(Secrets),
+        secrets: Box::new(kept.clone()),
         clock: Clock::System,
         inheritance,
     };
@@ -162,7 +165,8 @@ impl Current {
         let gateway = &self.process.shared().snapshot.load().resources.gateway;
         let open = follow::opener(gateway, &config::folder(file));
         let host = Gateway::new(&self.process, self.followed.as_ref(), &self.file, file);
-        Rc::new(Desk::new(&self.process, Arc::new(host), open))
+        let keyring = stored::keyring_of(gateway, &config::folder(file));
+        Rc::new(Desk::new(&self.process, Arc::new(host), open, keyring))
     }
 
     fn try_apply(&self, file: &Path, bytes: &[u8]) -> Result<u64, String> {
@@ -279,6 +283,9 @@ async fn look_at(current: &Current, mut watched: Watched) -> Result<Watched, Str
         Look::Same if secrets => {
             let seen = watched.seen().to_vec();
             current.apply(watched.file(), seen).await;
+            if let Some(followed) = &current.followed {
+                followed.rotated();
+            }
         }
         Look::Same => {}
         Look::Changed(bytes) => current.apply(watched.file(), bytes).await,

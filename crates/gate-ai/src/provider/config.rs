@@ -5,6 +5,7 @@
 //! of addresses and paths.
 
 use super::{CredentialPlace, Quirks};
+use gate_model::resources::SecretFrom;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,10 @@ pub enum SecretRef {
     Env(String),
     /// Path of a file; white space at its end is not part of the secret.
     File(PathBuf),
+    /// Name of a secret that the gateway's own store keeps (`gateway.store.key`).
+    Stored(String),
+    /// A secret in one of `secret_stores`.
+    From(SecretFrom),
     /// The parts of one credential, to be joined by line feeds. Kinds of provider make it; it is
     /// never written.
     #[serde(skip)]

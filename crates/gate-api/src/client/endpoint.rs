@@ -1,6 +1,7 @@
 //! Where a gateway's admin API is, and how to prove oneself to it.
 
 use super::ClientError;
+use super::http::{Reply, send_bounded};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -97,7 +98,37 @@ impl Endpoint {
         })
     }
 
-    /// What `Host` says.
+    /// Sends one request, also to a service that is no admin API, and reads an answer of at most
+    /// `most` bytes. `path` is what the request line says behind the endpoint's own path. Fields in
+    /// `headers` replace the client's own `Content-Type`; `Host`, `Connection` and
+    /// `Content-Length` are the client's.
+    ///
+    /// # Errors
+    /// [`ClientError::Unreachable`] when no whole answer came, for want of a connection, of time
+    /// between two pieces, or of room.
+    pub fn call(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        most: u64,
+    ) -> Result<Reply, ClientError> {
+        send_bounded(self, method, path, headers, body, most)
+    }
+
+    /// What `Host` says: without a port that is the scheme's own (RFC 9110 section 4.2.3).
+    #[must_use]
+    pub fn host_field(&self) -> String {
+        let own = if self.tls.is_some() { 443 } else { 80 };
+        let authority = self.authority();
+        match authority.strip_suffix(&format!(":{}", self.port)) {
+            Some(host) if self.port == own => host.to_owned(),
+            _ => authority,
+        }
+    }
+
+    /// Host and port.
     pub(super) fn authority(&self) -> String {
         match self.host.contains(':') {
             true => format!("[{}]:{}", self.host, self.port),

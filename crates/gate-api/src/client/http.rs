@@ -58,13 +58,25 @@ pub(super) fn send(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> Result<Reply, ClientError> {
+    endpoint.call(method, path, headers, body, BODY_BYTES_MAX)
+}
+
+/// Sends a request and reads an answer of at most so many bytes.
+pub(super) fn send_bounded(
+    endpoint: &Endpoint,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    most: u64,
+) -> Result<Reply, ClientError> {
     let failed = |error: Error| unreachable(endpoint, &error);
     let mut answer = open(endpoint, method, path, headers, body).map_err(failed)?;
     let mut reply = answer.head;
     if method != "HEAD" && !matches!(reply.status, 204 | 304) {
-        let mut bounded = (&mut answer.body).take(BODY_BYTES_MAX + 1);
+        let mut bounded = (&mut answer.body).take(most.saturating_add(1));
         bounded.read_to_end(&mut reply.body).map_err(failed)?;
-        if reply.body.len() as u64 > BODY_BYTES_MAX {
+        if reply.body.len() as u64 > most {
             return Err(failed(Error::other("the answer is too large")));
         }
     }
@@ -90,7 +102,7 @@ pub(super) fn open(
     let mut request = format!(
         "{method} {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nUser-Agent: tidegate/{}\r\n",
         endpoint.prefix,
-        endpoint.authority(),
+        endpoint.host_field(),
         env!("CARGO_PKG_VERSION"),
     );
     let mut field = |name: &str, value: &str| {

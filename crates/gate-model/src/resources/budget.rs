@@ -130,6 +130,11 @@ pub struct Store {
     /// as its tag, for `tidegate usage --by tag`. It is not sent on to providers.
     #[serde(default)]
     pub tag_header: Option<String>,
+    /// Where the key is kept under which stored secrets and Terraform states are encrypted: an
+    /// environment variable or a file, with a line `ID BASE64` for each key of 32 bytes, the one in
+    /// use first. Without it nothing of the kind can be stored.
+    #[serde(default)]
+    pub key: Option<super::SecretPlace>,
 }
 
 /// A database.

@@ -1,5 +1,6 @@
 //! Servers of tools (Model Context Protocol) and agents (Agent2Agent), and how routes name them.
 
+use super::{SecretFrom, SecretPlace};
 use crate::units::{ByteSize, Period};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -101,16 +102,6 @@ pub struct OutboundCredential {
     pub header: Option<String>,
 }
 
-/// Where a secret is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum SecretPlace {
-    /// Name of an environment variable.
-    Env(String),
-    /// Path of a file; white space at its end is not part of the secret.
-    File(PathBuf),
-}
-
 /// A value of a program's environment.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -121,6 +112,10 @@ pub enum EnvValue {
     Env(String),
     /// A secret, by the path of a file.
     File(PathBuf),
+    /// A secret, by its name in the gateway's own store.
+    Stored(String),
+    /// A secret in one of `secret_stores`.
+    From(SecretFrom),
 }
 
 /// What of the caller's is handed on.

@@ -15,7 +15,9 @@ mod listener;
 mod mcp;
 mod model;
 mod prompt;
+mod rollout;
 mod route;
+mod secret;
 mod upstream;
 
 pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole};
@@ -33,7 +35,7 @@ pub use listener::{
 };
 pub use mcp::{
     Agent, EnvValue, McpHttp, McpServer, McpStdio, McpTimeouts, McpUse, OutboundCredential,
-    Passthrough, SecretPlace,
+    Passthrough,
 };
 pub use model::{
     Capability, Lossy, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget,
@@ -43,7 +45,11 @@ pub use prompt::{
     Prompt, PromptMessage, PromptParameters, PromptRole, PromptVariable, PromptVariableType,
     PromptVersion,
 };
+pub use rollout::{Rollout, Shadow, Signal, Sticky, Undecided};
 pub use route::{FixedReply, Match, Route, Target, ValueMatch};
+pub use secret::{
+    AwsStore, KubernetesStore, SecretFrom, SecretPlace, SecretStore, VaultAuth, VaultStore,
+};
 pub use upstream::{
     Backoff, Balance, HashBy, Health, Hedge, HostHeader, Outlier, Pool, Retry, RetryOn, Timeouts,
     Upstream, UpstreamProtocol, UpstreamTls,
@@ -63,6 +69,8 @@ pub struct Resources {
     pub listeners: BTreeMap<String, Listener>,
     /// Who pays, by name. Where teams are listed, consumers may name no others.
     pub teams: BTreeMap<String, Team>,
+    /// Services that keep secrets elsewhere, by name.
+    pub secret_stores: BTreeMap<String, SecretStore>,
     /// Who may call, by name.
     pub consumers: BTreeMap<String, Consumer>,
     /// What calls to models may cost, by name. Needs `gateway.store`.
@@ -83,6 +91,8 @@ pub struct Resources {
     /// Texts that stand in front of what callers say, by name; routes use them by the policy
     /// `prompt`.
     pub prompts: BTreeMap<String, Prompt>,
+    /// Ways to roll a revision out, by name.
+    pub rollouts: BTreeMap<String, Rollout>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

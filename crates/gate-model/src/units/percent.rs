@@ -35,6 +35,17 @@ impl Percent {
         }
     }
 
+    /// Hundred-millionths: `100 000 000` is 100 %, and so is whatever is more.
+    pub const fn from_hundred_millionths(number: u64) -> Percent {
+        Percent {
+            millionths: if number > 100 * ONE {
+                100 * ONE
+            } else {
+                number
+            },
+        }
+    }
+
     /// The share from 0.0 to 1.0.
     pub fn fraction(self) -> f64 {
         self.millionths as f64 / (100 * ONE) as f64

@@ -7,9 +7,8 @@ use super::semantic::{Semantic, SemanticConfig};
 use super::store::{Health, Shared, Store};
 use super::{Cache, Rules};
 use crate::places::HeaderName;
-use crate::registry::guard::TokenFrom;
 use gate_flow::{CacheCounts, CompileContext, KeyValueServer, Policy};
-use gate_model::resources::Target;
+use gate_model::resources::{SecretPlace, Target};
 use gate_model::units::{ByteSize, Period};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -87,7 +86,7 @@ pub struct RedisConfig {
     pub username: String,
     /// Where its password is kept.
     #[serde(default)]
-    pub password: Option<TokenFrom>,
+    pub password: Option<SecretPlace>,
     /// Number of the database.
     #[serde(default)]
     pub database: u32,
@@ -220,8 +219,7 @@ fn shared(
     }
     let password = match &redis.password {
         None => String::new(),
-        Some(TokenFrom::Env(name)) => context.secrets.env(name)?,
-        Some(TokenFrom::File(file)) => context.secrets.file(&context.resolve(file))?,
+        Some(place) => context.secret(place)?,
     };
     let authorities = redis.authorities.as_ref();
     let authorities = authorities.map(|file| context.resolve(file));

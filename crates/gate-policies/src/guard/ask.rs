@@ -1,6 +1,6 @@
 //! Guards elsewhere that are asked about a text.
 
-use super::config::{FindConfig, GuardAction, GuardRule, HttpConfig, OnFailure, TokenFrom, points};
+use super::config::{FindConfig, GuardAction, GuardRule, HttpConfig, OnFailure, points};
 use super::judge::Judge;
 use super::watch::{Watch, refusal};
 use crate::ask_model;
@@ -243,10 +243,7 @@ fn over_http(http: &HttpConfig, context: &CompileContext<'_>) -> Result<Whom, St
         .ok_or("`url` must start with `http://` or `https://` and name a host")?;
     let mut headers = Vec::new();
     if let Some(token) = &http.token {
-        let secret = match token {
-            TokenFrom::Env(name) => context.secrets.env(name)?,
-            TokenFrom::File(file) => context.secrets.file(&context.resolve(file))?,
-        };
+        let secret = context.secret(token)?;
         headers.push(("authorization".to_owned(), format!("Bearer {secret}")));
     }
     Ok(Whom::Http {

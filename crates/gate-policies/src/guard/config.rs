@@ -7,7 +7,7 @@ use gate_ai::guard::{
     Action, Detector, Expression, Pattern, Point, Rule, RuleError, RuleSet, Script,
 };
 use gate_flow::{CompileContext, Policy};
-use gate_model::resources::Target;
+use gate_model::resources::{SecretPlace, Target};
 use gate_model::units::{ByteSize, Percent, Period};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -160,20 +160,10 @@ pub struct HttpConfig {
     pub window: ByteSize,
     /// Sent as `Authorization: Bearer ...`.
     #[serde(default)]
-    pub token: Option<TokenFrom>,
+    pub token: Option<SecretPlace>,
     /// Whether its host may be in a private network or on this machine.
     #[serde(default)]
     pub allow_private: bool,
-}
-
-/// Where a token is kept. It never stands in configuration itself.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum TokenFrom {
-    /// Name of an environment variable.
-    Env(String),
-    /// Path of a file; white space at its end is not part of the token.
-    File(PathBuf),
 }
 
 /// A model that judges whether a text may pass.

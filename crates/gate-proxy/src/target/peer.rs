@@ -177,8 +177,5 @@ fn fields(
 
 /// A secret from where it is kept.
 pub(crate) fn resolve(work: &Work<'_>, place: &SecretPlace) -> Result<String, String> {
-    match place {
-        SecretPlace::Env(name) => work.compiler.secrets.env(name),
-        SecretPlace::File(file) => work.compiler.secrets.file(&work.compiler.folder.join(file)),
-    }
+    work.secret(place)
 }

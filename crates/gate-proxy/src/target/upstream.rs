@@ -32,7 +32,13 @@ fn add_forwarding_fields(exchange: &mut Exchange) {
     let headers = &mut exchange.request.head.headers;
     let trusted = client.peer.ip() != exchange.address;
     if !trusted {
+        // A claim that is true stays, so that the policy `headers` can write the field.
+        let claimed = headers.get_str(HeaderId::XRealIp);
+        let is_true = claimed.is_some_and(|claimed| claimed.as_bytes() == peer);
         headers.remove_any(&CLAIMS);
+        if is_true {
+            headers.append_known(HeaderId::XRealIp, peer);
+        }
     }
     match headers.get(HeaderId::XForwardedFor) {
         Some(chain) => {

@@ -80,6 +80,7 @@ impl Gateway {
                 policies: gate_policies::POLICIES,
                 condition: gate_policies::when::compile,
                 model_condition: gate_policies::when::compile_for_models,
+                record_condition: gate_policies::when::compile_for_records,
             },
             folder: folder.to_owned(),
             secrets,
@@ -128,7 +129,7 @@ impl Drop for Gateway {
     }
 }
 
-fn parse(yaml: &str) -> Document {
+pub(crate) fn parse(yaml: &str) -> Document {
     Document::parse(yaml.as_bytes(), "test.yaml").unwrap_or_else(|findings| panic!("{findings:?}"))
 }
 

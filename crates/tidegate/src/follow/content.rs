@@ -11,6 +11,7 @@ use gate_model::finding::Finding;
 use gate_proxy::process::{Process, RevisionName, StartError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A revision as an environment holds it. The text is kept, not the tree, because it is needed
@@ -62,6 +63,8 @@ pub(crate) struct Followed {
     pub instance: String,
     last_good: PathBuf,
     state: Mutex<State>,
+    /// Whether a secret has changed since the last revision that says so.
+    rotated: AtomicBool,
 }
 
 struct State {
@@ -84,7 +87,18 @@ impl Followed {
             instance: super::instance(),
             last_good,
             state: Mutex::new(State { file, content }),
+            rotated: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that a secret has changed, for whoever leads.
+    pub(crate) fn rotated(&self) {
+        self.rotated.store(true, Ordering::Release);
+    }
+
+    /// Whether a secret has changed; told once.
+    pub(super) fn take_rotated(&self) -> bool {
+        self.rotated.swap(false, Ordering::AcqRel)
     }
 
     /// What is in force.
@@ -106,6 +120,14 @@ impl Followed {
         drop(state);
         self.keep(&content);
         Ok(())
+    }
+
+    /// What this process would run on, were this revision in force.
+    ///
+    /// # Errors
+    /// What is wrong with the revision as a source.
+    pub(crate) fn compose(&self, content: &Content) -> Result<Document, StartError> {
+        compose(&self.lock().file, content, &self.environment)
     }
 
     /// Puts a new state of the process's own file into force. Blocks.

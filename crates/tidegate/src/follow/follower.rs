@@ -8,6 +8,7 @@
 use super::content::Followed;
 use super::lead::Lead;
 use super::{Content, OpenStore};
+use crate::rollouts::Arms;
 use gate_kit::clock::Clock;
 use gate_kit::random;
 use gate_proxy::process::{Process, RevisionName};
@@ -78,6 +79,7 @@ impl Follower {
         let mut work = Work {
             process: process.clone(),
             lead: Lead::new(followed),
+            arms: Arms::default(),
             followed: followed.clone(),
             open,
             store: None,
@@ -105,6 +107,7 @@ struct Work {
     process: Arc<Process>,
     followed: Arc<Followed>,
     lead: Lead,
+    arms: Arms,
     open: OpenStore,
     store: Option<Box<dyn ControlStore>>,
     /// The environment as last read.
@@ -159,6 +162,7 @@ impl Work {
         if generation != known {
             let row = store.environment(&self.followed.environment)?;
             if let Some(row) = &row {
+                Arms::end_stale(&self.process, row);
                 self.follow(&mut *store, row)?;
             }
             self.row = row;
@@ -168,7 +172,11 @@ impl Work {
             self.again(&mut *store)?;
         }
         if let Some(row) = &self.row {
-            self.lead.tick(&mut *store, row, now_ms)?;
+            let (process, followed) = (&self.process, &self.followed);
+            self.arms
+                .step(process, followed, &mut *store, row, now_ms)?;
+            let refused = self.arms.refused();
+            self.lead.tick(&mut *store, row, refused, now_ms)?;
         }
         self.store = Some(store);
         Ok(())

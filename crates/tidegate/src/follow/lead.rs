@@ -5,6 +5,8 @@
 //! and what it left undone is in the store, so that the next one does it.
 
 use super::Followed;
+use super::rotate::rotate;
+use crate::rollouts::Leader;
 use gate_kit::random;
 use gate_store::control::{
     Cause, Change, ControlError, ControlStore, Edit, EnvironmentRow, Expected, Lease, NewAudit,
@@ -24,6 +26,7 @@ pub(super) struct Lead {
     followed: Arc<Followed>,
     lease: Option<Lease>,
     renew_ms: u64,
+    rollouts: Leader,
 }
 
 impl Lead {
@@ -32,10 +35,12 @@ impl Lead {
             followed: followed.clone(),
             lease: None,
             renew_ms: 0,
+            rollouts: Leader::default(),
         }
     }
 
-    /// Does what is due, if this gateway leads.
+    /// Does what is due, if this gateway leads. `refused` is why this gateway cannot serve the
+    /// candidate of a rollout, if it cannot.
     ///
     /// # Errors
     /// Only where the store failed; who came too late has nothing to do.
@@ -43,6 +48,7 @@ impl Lead {
         &mut self,
         store: &mut dyn ControlStore,
         row: &EnvironmentRow,
+        refused: Option<&str>,
         now: u64,
     ) -> Result<(), ControlError> {
         let now_ms = i64::try_from(now).unwrap_or(i64::MAX);
@@ -60,7 +66,8 @@ impl Lead {
             Some(until_ms) if until_ms <= now_ms => {
                 late(revert(store, row, lease, now_ms)).map(|_| ())
             }
-            _ => Ok(()),
+            _ if self.followed.take_rotated() => late(rotate(store, row, lease, now_ms)),
+            _ => self.rollouts.tick(store, row, lease, refused, now_ms),
         }
     }
 }

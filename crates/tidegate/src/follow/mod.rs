@@ -11,11 +11,11 @@ mod content;
 mod follower;
 mod last_good;
 mod lead;
+mod rotate;
 mod store;
 
 pub(crate) use boot::boot;
-use content::Content;
-pub(crate) use content::{Followed, resolve};
+pub(crate) use content::{Content, Followed, resolve};
 pub(crate) use follower::Follower;
 pub(crate) use store::{OpenStore, opener};
 

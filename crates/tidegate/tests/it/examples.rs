@@ -15,7 +15,7 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 15] = [
+const CALLED: [&str; 16] = [
     "budgets.yaml",
     "cache.yaml",
     "claude-and-gpt.yaml",
@@ -28,6 +28,7 @@ const CALLED: [&str; 15] = [
     "models.yaml",
     "observability.yaml",
     "prompts.yaml",
+    "rollouts.yaml",
     "tcp-sni.yaml",
     "tls.yaml",
     "tools.yaml",
@@ -126,6 +127,16 @@ fn http_api() {
         .curl("/orders/1", &[&KEY[..], &["-X", "DELETE"]].concat())
         .expect(405);
     gateway.curl("/bills/1", &KEY).expect(404);
+}
+
+#[test]
+fn rollouts() {
+    let orders = Upstream::start(|_| Reply::text("orders"));
+    let gateway = Example::new("rollouts.yaml")
+        .replace("127.0.0.1:9001", &orders.address)
+        .run(&[]);
+    let answer = gateway.curl("/orders/1", &[]).expect(200);
+    assert_eq!(answer.body, "orders");
 }
 
 pub(crate) fn ask(gateway: &Gateway, path: &str, model: &str) -> Answer {

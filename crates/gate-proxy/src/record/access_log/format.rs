@@ -53,6 +53,9 @@ pub(super) fn write_json(to: &mut Vec<u8>, row: &Row) {
     }
     of_policies(to, record);
     number(to, "revision", record.revision);
+    if let Some(arm) = record.arm {
+        text(to, "arm", arm.as_str());
+    }
     if record.trace.trace_id != [0; 16] {
         hexadecimal(to, "trace_id", &record.trace.trace_id);
         hexadecimal(to, "span_id", &record.trace.span_id);

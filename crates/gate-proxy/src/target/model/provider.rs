@@ -14,7 +14,7 @@ use gate_ai::{Operation, TranslateOptions};
 use gate_flow::{Fault, Services};
 use gate_model::document::{Node, Path, from_node};
 use gate_model::finding::Finding;
-use gate_model::resources;
+use gate_model::resources::{self, SecretPlace};
 use gate_model::suggest::nearest;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -225,6 +225,11 @@ fn source(reference: &SecretRef) -> String {
     match reference {
         SecretRef::Env(name) => format!("env:{name}"),
         SecretRef::File(file) => format!("file:{}", file.display()),
+        SecretRef::Stored(name) => format!("stored:{name}"),
+        SecretRef::From(from) => {
+            let field = from.field.as_deref().unwrap_or_default();
+            format!("from:{}/{}#{field}", from.store, from.path)
+        }
         SecretRef::Joined(parts) => {
             let parts: Vec<String> = parts.iter().map(source).collect();
             parts.join("+")
@@ -235,8 +240,10 @@ fn source(reference: &SecretRef) -> String {
 /// A secret, from wherever it is kept.
 fn secret(work: &Work<'_>, reference: &SecretRef) -> Result<String, String> {
     match reference {
-        SecretRef::Env(name) => work.compiler.secrets.env(name),
-        SecretRef::File(file) => work.compiler.secrets.file(&work.compiler.folder.join(file)),
+        SecretRef::Env(name) => work.secret(&SecretPlace::Env(name.clone())),
+        SecretRef::File(file) => work.secret(&SecretPlace::File(file.clone())),
+        SecretRef::Stored(name) => work.secret(&SecretPlace::Stored(name.clone())),
+        SecretRef::From(from) => work.secret(&SecretPlace::From(from.clone())),
         SecretRef::Joined(parts) => {
             let mut joined = String::new();
             for part in parts {

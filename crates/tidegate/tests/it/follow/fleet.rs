@@ -5,7 +5,7 @@ use crate::support::{Answer, Gateway, curl, eventually};
 use gate_kit::clock::Clock;
 use gate_store::control::{
     AckRow, Cause, Change, ControlStore, Edit, EnvironmentRow, Expected, NewAudit, NewRevision,
-    RevisionRow, Set, SqlControl, Target,
+    NewRollout, RevisionRow, Set, SqlControl, Target,
 };
 use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
@@ -101,7 +101,7 @@ impl Fleet {
     }
 
     /// Asks the store.
-    fn ask<T>(&self, ask: impl FnOnce(&mut dyn ControlStore) -> T) -> T {
+    pub(super) fn ask<T>(&self, ask: impl FnOnce(&mut dyn ControlStore) -> T) -> T {
         let mut store = self.store.borrow_mut();
         let store = store.get_or_insert_with(|| match &self.place {
             Place::Sqlite(folder) => {
@@ -133,7 +133,25 @@ impl Fleet {
             confirm_until_ms: Set::Clear,
             ..Edit::default()
         };
-        self.change(Some(document), edit).unwrap()
+        self.change(Some(document), edit, None).unwrap()
+    }
+
+    /// Begins a rollout of a document, by these settings.
+    pub(super) fn try_out(&self, id: &str, document: Value, settings: &Value) -> RevisionRow {
+        let edit = Edit {
+            candidate: Set::To((Target::New, id.to_owned())),
+            ..Edit::default()
+        };
+        let data = json!({ "strategy": "inline", "settings": settings }).to_string();
+        let rollout = NewRollout {
+            id,
+            expected: 0,
+            candidate: Target::New,
+            control: self.row().revision,
+            state: "running",
+            data: &data,
+        };
+        self.change(Some(document), edit, Some(rollout)).unwrap()
     }
 
     /// Makes a document the revision, to be confirmed within a time.
@@ -144,7 +162,7 @@ impl Fleet {
             confirm_until_ms: Set::To(until),
             ..Edit::default()
         };
-        self.change(Some(document), edit);
+        self.change(Some(document), edit, None);
     }
 
     /// Confirms the revision in force.
@@ -155,7 +173,7 @@ impl Fleet {
             confirm_until_ms: Set::Clear,
             ..Edit::default()
         };
-        self.change(None, edit);
+        self.change(None, edit, None);
     }
 
     /// Sets all variables.
@@ -166,10 +184,15 @@ impl Fleet {
             variables: Set::To(variables.collect()),
             ..Edit::default()
         };
-        self.change(None, edit);
+        self.change(None, edit, None);
     }
 
-    fn change(&self, document: Option<Value>, edit: Edit) -> Option<RevisionRow> {
+    fn change(
+        &self,
+        document: Option<Value>,
+        edit: Edit,
+        rollout: Option<NewRollout<'_>>,
+    ) -> Option<RevisionRow> {
         self.changes.set(self.changes.get() + 1);
         let id = format!("change-{}", self.changes.get());
         let text = document.map(|document| document.to_string());
@@ -195,7 +218,7 @@ impl Fleet {
                     checks: "{}",
                 }),
                 edit,
-                rollout: None,
+                rollout,
                 lease: None,
                 despite_lock: false,
                 audit: NewAudit {

@@ -7,6 +7,7 @@ mod change;
 mod commands;
 mod fleet;
 mod load;
+mod rollouts;
 
 use change::Tap;
 use fleet::{Fleet, fixed, revision};
@@ -240,4 +241,31 @@ fn a_file_beside_an_environment_is_refused_and_changes_of_it_take_effect() {
     let page = node.metrics();
     assert!(page.contains(&first.digest), "the revision stays: {page}");
     assert_eq!(revision(&page), Some(first.number));
+}
+
+#[test]
+fn a_secret_that_changed_is_a_revision_of_its_own() {
+    for fleet in Fleet::all() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        std::fs::write(&file, "first").unwrap();
+        let (a, b) = (fleet.node("a", &[]), fleet.node("b", &[]));
+        let mut document = fixed("served");
+        document["providers"] = json!({ "x": { "openai": { "credentials": [{ "file": file }] } } });
+        let before = fleet.apply(document);
+        fleet::eventually_serves(&a, "served");
+        fleet::eventually_serves(&b, "served");
+        std::fs::write(&file, "second").unwrap();
+        crate::support::eventually("a revision says so", || {
+            fleet.row().revision != Some(before.number)
+        });
+        let now = fleet.revision(fleet.row().revision.unwrap());
+        assert_eq!(now.cause, gate_store::control::Cause::Rotate);
+        assert_eq!(now.digest, before.digest, "the resources are the same");
+        assert!(fleet.acks_of(now.number, 2).iter().all(|ack| ack.applied));
+        let told = std::time::Duration::from_secs(3);
+        std::thread::sleep(told);
+        assert_eq!(fleet.row().revision, Some(now.number), "written once");
+        fleet::serves(&a, "served");
+    }
 }

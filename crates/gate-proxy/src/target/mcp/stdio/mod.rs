@@ -84,6 +84,8 @@ impl Program {
                 EnvValue::Text(text) => Ok(text.clone()),
                 EnvValue::Env(name) => resolve(work, &SecretPlace::Env(name.clone())),
                 EnvValue::File(file) => resolve(work, &SecretPlace::File(file.clone())),
+                EnvValue::Stored(name) => resolve(work, &SecretPlace::Stored(name.clone())),
+                EnvValue::From(from) => resolve(work, &SecretPlace::From(from.clone())),
             };
             match resolved {
                 Ok(resolved) if key.is_empty() || key.contains('=') || resolved.contains('\0') => {

@@ -1,0 +1,138 @@
+//! The document while it is made: resources by kind, with names that nothing else has.
+
+use crate::note::Notes;
+use crate::{ImportError, Imported, RESOURCES_MAX, yaml};
+use serde_json::{Map, Value, json};
+
+/// Kinds in the order in which people read them.
+const KINDS: [&str; 9] = [
+    "gateway",
+    "listeners",
+    "consumers",
+    "budgets",
+    "prices",
+    "upstreams",
+    "providers",
+    "models",
+    "routes",
+];
+
+/// A document in the making, and what has to be said about it.
+#[derive(Default)]
+pub(crate) struct Draft {
+    kinds: Map<String, Value>,
+    pub(crate) notes: Notes,
+    resources: usize,
+}
+
+impl Draft {
+    /// Adds a resource under a name like `wanted`, which is returned.
+    pub(crate) fn add(&mut self, kind: &str, wanted: &str, resource: Value) -> String {
+        self.resources += 1;
+        let kind = self.kind(kind);
+        let base = slug(wanted);
+        let mut name = base.clone();
+        let mut count = 1;
+        while kind.contains_key(&name) {
+            count += 1;
+            name = format!("{base}-{count}");
+        }
+        kind.insert(name.clone(), resource);
+        name
+    }
+
+    /// The name of an equal resource whose name begins like `wanted`, else that of a new one.
+    pub(crate) fn share(&mut self, kind: &str, wanted: &str, resource: Value) -> String {
+        let base = slug(wanted);
+        let like = |name: &str| name.strip_prefix(&*base).is_some_and(is_count);
+        let known = self.kind(kind).iter();
+        let same = known
+            .into_iter()
+            .find(|(name, known)| like(name) && **known == resource);
+        match same.map(|(name, _)| name.clone()) {
+            Some(name) => name,
+            None => self.add(kind, wanted, resource),
+        }
+    }
+
+    /// The resources of a kind.
+    pub(crate) fn kind(&mut self, kind: &str) -> &mut Map<String, Value> {
+        let entry = self.kinds.entry(kind).or_insert_with(|| json!({}));
+        if !entry.is_object() {
+            *entry = json!({});
+        }
+        entry.as_object_mut().expect("just made one")
+    }
+
+    /// Whether more has been added than a document may hold.
+    pub(crate) fn is_full(&self) -> bool {
+        self.resources > RESOURCES_MAX
+    }
+
+    /// The document and the notes.
+    ///
+    /// # Errors
+    /// When there are too many resources.
+    pub(crate) fn finish(mut self) -> Result<Imported, ImportError> {
+        if self.is_full() {
+            let message = format!("the file leads to more than {RESOURCES_MAX} resources");
+            return Err(ImportError::new(0, message));
+        }
+        let mut document = Map::new();
+        for kind in KINDS {
+            match self.kinds.remove(kind) {
+                Some(Value::Object(resources)) if !resources.is_empty() => {
+                    document.insert(kind.to_owned(), Value::Object(resources));
+                }
+                _ => {}
+            }
+        }
+        Ok(Imported {
+            document: yaml::write(&Value::Object(document)),
+            notes: self.notes.finish(),
+        })
+    }
+}
+
+/// Whether this is what stands behind a name to make it another: nothing, or `-2`.
+fn is_count(rest: &str) -> bool {
+    let digits = rest.strip_prefix('-').unwrap_or(rest);
+    rest.is_empty() || (digits.len() < rest.len() && digits.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// A name of letters, digits, dots, dashes and underscores, at most 64 of them.
+pub(crate) fn slug(text: &str) -> String {
+    let mut slug = String::new();
+    for c in text.chars() {
+        if slug.len() >= 64 {
+            break;
+        }
+        match c {
+            'a'..='z' | '0'..='9' | '.' | '_' => slug.push(c),
+            'A'..='Z' => slug.push(c.to_ascii_lowercase()),
+            _ if slug.ends_with('-') || slug.is_empty() => {}
+            _ => slug.push('-'),
+        }
+    }
+    let slug = slug.trim_matches(['-', '.']);
+    match slug {
+        "" => "unnamed".to_owned(),
+        slug => slug.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_plain_and_never_taken_twice() {
+        let mut draft = Draft::default();
+        assert_eq!(draft.add("routes", "A b/{c}", json!(1)), "a-b-c");
+        assert_eq!(draft.add("routes", "a b c", json!(2)), "a-b-c-2");
+        assert_eq!(draft.share("routes", "a-b-c", json!(2)), "a-b-c-2");
+        assert_eq!(draft.share("routes", "a-b-c", json!(3)), "a-b-c-3");
+        assert_eq!(draft.add("routes", "…", json!(1)), "unnamed");
+        assert_eq!(slug(&"x".repeat(100)).len(), 64);
+    }
+}
