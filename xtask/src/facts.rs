@@ -30,6 +30,7 @@ pub(crate) fn facts() -> Value {
     });
     json!({
         "schema": gate_proxy::schema::configuration(POLICIES),
+        "openapi": gate_api::openapi::openapi(),
         "faults": faults.collect::<Vec<_>>(),
         "metrics": metrics(),
         "losses": losses(),

@@ -10,6 +10,7 @@ use crate::control::plan::{self, PlanOptions};
 use crate::control::revisions::{
     self, DiffOptions, PromoteOptions, RevisionsOptions, RollbackOptions,
 };
+use crate::control::state::{self, StateCommand};
 use crate::demo::{self, DemoOptions};
 use crate::health::{self, HealthOptions};
 use crate::import::{self, ImportOptions};
@@ -86,6 +87,9 @@ pub(crate) enum Command {
     Unlock(UnlockOptions),
     /// Show who did what, or verify that the log is whole.
     Audit(AuditOptions),
+    /// Show and mend Terraform states that a gateway keeps.
+    #[command(subcommand)]
+    State(StateCommand),
     /// Serve Terraform, which starts this by a link named `terraform-provider-tidegate`.
     TerraformProvider(ProviderOptions),
     /// Print what this binary is.
@@ -122,6 +126,7 @@ impl Command {
             Command::Lock(options) => environment::lock(&options),
             Command::Unlock(options) => environment::unlock(&options),
             Command::Audit(options) => audit::audit(&options),
+            Command::State(command) => state::run(&command),
             Command::TerraformProvider(options) => terraform::provider(&options),
             Command::Version(options) => reference::version(&options),
             Command::Completions(options) => reference::completions(&options),

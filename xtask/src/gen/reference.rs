@@ -32,7 +32,11 @@ pub(super) fn pages(root: &Path, facts: &Value) -> Result<Vec<Output>, String> {
     let policies = policies::all(root)?;
     let providers = providers::all(root)?;
     let json = serde_json::to_string_pretty(&schema.root).map_err(|error| error.to_string())?;
-    let mut pages = vec![(format!("{FOLDER}/schema.json"), format!("{json}\n"))];
+    let api = serde_json::to_string_pretty(&facts["openapi"]).map_err(|error| error.to_string())?;
+    let mut pages = vec![
+        (format!("{FOLDER}/schema.json"), format!("{json}\n")),
+        (format!("{FOLDER}/openapi.json"), format!("{api}\n")),
+    ];
     let kinds = properties(&schema.root).ok_or("the schema has no kinds of resources")?;
     for (kind, of) in kinds {
         let settings = of.get("additionalProperties").unwrap_or(of);
