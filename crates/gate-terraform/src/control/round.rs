@@ -99,7 +99,7 @@ impl Round<'_> {
                     return self.divide(&ready, *problem, outcomes);
                 }
                 Err(error) => {
-                    let refused = Refused::Failed(error.to_string());
+                    let refused = Refused::Failed(self.explained(&error));
                     set(&ready, outcomes, &Outcome::Refused(refused));
                     return None;
                 }
@@ -114,6 +114,18 @@ impl Round<'_> {
             .collect();
         set(&open, outcomes, &outcome);
         None
+    }
+
+    /// A failure, with what to do where that is known.
+    fn explained(&self, error: &ClientError) -> String {
+        if !is_absent(error) {
+            return error.to_string();
+        }
+        format!(
+            "there is no environment `{0}`: make it with `tidegate env set {0}`, or with a resource \
+             `tidegate_environment` that this one refers to",
+            self.environment
+        )
     }
 
     /// What a revision would be based on, and which edits find what they saw.

@@ -254,6 +254,14 @@ fn drift_is_read_and_renaming_is_replacing() {
 }
 
 #[test]
+fn an_environment_that_is_missing_is_told_with_its_remedy() {
+    let caller = Caller::configured(&["staging"], json!({ "environment": "nowhere" }));
+    let team = config("tidegate_team", "t", json!({}));
+    let told = caller.create("tidegate_team", &team).unwrap_err();
+    assert!(told.contains("tidegate env set nowhere"), "{told}");
+}
+
+#[test]
 fn a_server_that_is_away_is_a_warning_to_a_plan_and_an_error_to_an_apply() {
     let caller = Caller::new(&["staging"]);
     caller.server.down.store(1, Ordering::SeqCst);
