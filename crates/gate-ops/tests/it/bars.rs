@@ -212,9 +212,9 @@ fn healthy(each: u64, errors: f64) -> (f64, u64, u64) {
 #[test]
 fn a_healthy_revision_reaches_everybody() {
     for errors in [0.005, 0.0] {
-        let (seconds, promoted, _) = healthy(41, errors);
+        let (seconds, promoted, _) = healthy(401, errors);
         assert!(seconds <= 240.0, "{seconds} s with {errors}");
-        assert!(promoted >= 39, "{promoted} of 41 with {errors}");
+        assert!(promoted >= 397, "{promoted} of 401 with {errors}");
     }
 }
 

@@ -16,7 +16,10 @@ mod dice {
     }
 
     pub(super) fn seed(seed: u64) {
-        STATE.set(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        // Neighbouring seeds must not give the same numbers one step apart.
+        STATE.set(seed);
+        let apart = bits() ^ bits().rotate_left(32);
+        STATE.set(apart);
     }
 
     pub(super) fn bits() -> u64 {

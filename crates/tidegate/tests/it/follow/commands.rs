@@ -1,9 +1,8 @@
 //! The commands of the control plane against a running gateway, and the API's own faces beside them.
 
 use super::fleet::{self, Fleet, fixed};
-use super::load::Load;
 use crate::support::gateway::command;
-use crate::support::{Gateway, curl, eventually, eventually_within};
+use crate::support::{Gateway, curl};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::Output;
@@ -327,70 +326,4 @@ fn a_file_rules_where_no_environment_is_named() {
     assert_eq!(refused.status, 403, "{refused:?}");
     let page = curl(&[&format!("http://{}/", node.address("admin"))]).expect(200);
     assert!(page.header("content-security-policy").is_some(), "{page:?}");
-}
-
-#[test]
-fn a_canary_ends_by_its_evidence_or_by_a_persons_hand() {
-    let desk = Desk::start();
-    let good = desk.write("good.json", &fixed("good").to_string());
-    desk.run(&["apply", &good], 0);
-    fleet::eventually_serves(&desk.node, "good");
-    let load = Load::start(&desk.node.late_address("public"), 2);
-    let settings = r#"{"steps":["20%","50%"],"step_minimum":"500ms","signals":["errors"]}"#;
-    let mut failing = fixed("bad");
-    failing["routes"]["all"]["target"]["fixed"]["status"] = json!(503);
-    let bad = desk.write("bad.json", &failing.to_string());
-    let refused = desk.run(&["apply", &bad, "--canary", "nobody"], 1);
-    assert!(
-        refused.contains("there is no rollout `nobody`"),
-        "{refused}"
-    );
-    let applied = desk.json(&["apply", &bad, "--canary", settings]);
-    let place = format!("/rollouts/{}", applied["rollout"].as_str().unwrap());
-    let state = |place: &str| desk.api(place)["state"].as_str().unwrap().to_owned();
-    let minute = std::time::Duration::from_secs(60);
-    eventually_within(minute, "it is taken back", || {
-        state(&place) == "rolled_back"
-    });
-    let shown = desk.api(&place);
-    let reason = shown["reason"].as_str().unwrap();
-    assert!(reason.contains("errors on `all`"), "{shown}");
-    assert_eq!(shown["evidence"][0]["signal"], "errors");
-    assert!(
-        shown["evidence"][0]["e_value"].as_f64().unwrap() > 1000.0,
-        "{shown}"
-    );
-    let newest = &desk.json(&["revisions"])[0];
-    assert_eq!(newest["cause"], "auto_rollback");
-    assert!(
-        newest["message"].as_str().unwrap().contains(reason),
-        "{newest}"
-    );
-    fleet::eventually_serves(&desk.node, "good");
-
-    let next = desk.write("next.json", &fixed("next").to_string());
-    let applied = desk.json(&["apply", &next, "--canary", "default"]);
-    let place = format!("/rollouts/{}", applied["rollout"].as_str().unwrap());
-    let order = |word: &str| {
-        let url = format!("{}/api/v1{place}/{word}", desk.url());
-        let body = [
-            "-X",
-            "POST",
-            "-H",
-            "content-type: application/json",
-            "-d",
-            "{}",
-        ];
-        curl(&[&[&*url], &body[..]].concat()).expect(200);
-    };
-    eventually("a gateway has begun it", || {
-        desk.api(&place)["share"] == 0.01
-    });
-    order("hold");
-    assert_eq!(state(&place), "held");
-    order("resume");
-    order("promote");
-    fleet::eventually_serves(&desk.node, "next");
-    assert_eq!(state(&place), "promoted");
-    drop(load.end());
 }
