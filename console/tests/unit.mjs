@@ -1,5 +1,6 @@
 // Tests of what is pure: documents as YAML, forms' view of the schema, addresses, figures. The
-// sources are bundled as the browser gets them: `node tests/unit.mjs SCHEMA`, the committed schema.
+// sources are bundled as the browser gets them: `node tests/unit.mjs REFERENCE`, the folder of the
+// committed schemas.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -32,7 +33,9 @@ const { yaml } = await load("ui/yaml.tsx");
 const model = await load("schema/model.ts");
 const format = await load("format.ts");
 const router = await load("router.ts");
-const schema = JSON.parse(readFileSync(process.argv[2] ?? "../docs/reference/schema.json", "utf8"));
+const reference = process.argv[2] ?? "../docs/reference";
+const read = (name) => JSON.parse(readFileSync(join(reference, name), "utf8"));
+const schema = read("schema.json");
 
 await check("a document as YAML is read back as it was", () => {
   const hard = ["", " ", "yes", "No", "null", "~", "1", "1.5", "0x1f", "1e3", "2026-11-22", "a: b", "a #b", "- a", "# a", "${vars.HOST}", "/orders/{id}", "*.example.com", "!x", "&x", "|", ">", "'", '"', "\\", "a\nb", "ü", "100/s", "5f2c", "=", "<<", "@a", "`a`", "%a", "a\u0000b", "\u2028"];
@@ -91,6 +94,25 @@ await check("figures read well", () => {
   for (const [show, value, text] of cases) assert.equal(show(value), text);
   assert.equal(format.relative(0, 90_000), "1 min ago");
   assert.equal(format.relative(3_600_000, 0), "in 1 h");
+});
+
+/** Interfaces of types.ts that the API calls otherwise. */
+const OTHERWISE = { ResourceChange: "Change" };
+
+await check("the fields that are read are those that the API describes", () => {
+  const described = read("openapi.json").components.schemas;
+  const source = readFileSync("src/types.ts", "utf8").replaceAll(/\/\*\*[\s\S]*?\*\/|\/\/.*/g, "");
+  let compared = 0;
+  for (const [, name, body] of source.matchAll(/export interface (\w+)(?:<\w+>)? \{((?:[^{}]|\{[^{}]*\})*)\}/g)) {
+    const schema = described[OTHERWISE[name] ?? name];
+    if (name === "Page") continue;
+    assert.ok(schema, `the API describes ${name}`);
+    const fields = [...body.replaceAll(/\{[^{}]*\}/g, "").matchAll(/(\w+)\??:/g)].map(([, field]) => field);
+    const unknown = fields.filter((field) => !(field in schema.properties));
+    assert.deepEqual(unknown, [], `${name} has these`);
+    compared += fields.length;
+  }
+  assert.ok(compared > 100, `${compared} fields`);
 });
 
 rmSync(folder, { recursive: true });

@@ -30,9 +30,11 @@ pub(crate) fn facts() -> Value {
     });
     json!({
         "schema": gate_proxy::schema::configuration(POLICIES),
+        "openapi": gate_api::openapi::openapi(),
         "faults": faults.collect::<Vec<_>>(),
         "metrics": metrics(),
         "losses": losses(),
+        "lint": gate_ops::lint::reference(),
         "variables": when::VARIABLES,
         "model_variables": when::MODEL_VARIABLES,
         "providers": PROVIDERS.iter().map(|kind| (kind.name, provider(kind))).collect::<Value>(),

@@ -162,7 +162,7 @@ export function Overview() {
         {(data) => (
           <>
             <Figures live={data} />
-            {data.total.requests === 0 && <Note tone="info" title="No request in these minutes"><p>As soon as something is asked of a listener, it shows here. <a href="#/playground">Send one from the playground</a></p></Note>}
+            {data.total.requests === 0 && <Note tone="info" title="No request in these minutes"><p>What is asked of a listener shows here after a second or two, where the gateway keeps records (<code>gateway.records</code>). <a href="#/playground">Send a request from the playground</a></p></Note>}
             <Charts live={data} />
             <Breakdown live={data} />
           </>

@@ -15,17 +15,20 @@ const job = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const admin = api(job.admin);
 
 /** Addresses of every page, with something to show on those that show one thing. */
-async function pages(traffic) {
+async function pages(traffic, keeps) {
   const name = job.environment;
   const { revision } = await admin.environment(name);
-  const { items: [record] } = await admin.done("GET", "/records?limit=1");
   const { items: rollouts } = await admin.done("GET", `/environments/${name}/rollouts`);
   const all = {
-    traffic: "#/", records: "#/records", record: `#/records/${record.id}`, providers: "#/providers",
+    traffic: "#/", providers: "#/providers",
     configure: "#/configure", kind: "#/configure/routes", resource: `#/configure/routes/${traffic.route}`, fresh: "#/configure/models/+", plan: "#/configure/plan",
     revisions: "#/revisions", revision: `#/revisions/${revision}`, rollouts: "#/rollouts",
     environments: "#/environments", environment: `#/environments/${name}`, consumers: "#/consumers", audit: "#/audit", playground: "#/playground", lost: "#/no/such/page",
   };
+  if (keeps) {
+    const { items: [record] } = await admin.done("GET", "/records?limit=1");
+    Object.assign(all, { records: "#/records", record: `#/records/${record.id}` });
+  }
   if (rollouts[0]) all.rollout = `#/rollouts/${rollouts[0].id}`;
   return all;
 }
@@ -36,17 +39,17 @@ const LOADING = ["traffic", "records", "record", "providers", "configure", "kind
 const { context, close } = await browse(job.browser);
 try {
   await serving(job.admin);
-  const { traffic, roll } = await seed(admin, job.environment, job.upstream);
+  const { traffic, keeps, plays, roll } = await seed(admin, job.environment, job.upstream);
   await moving(context, job.admin);
-  await looking(context, job.admin, traffic);
+  await looking(context, job.admin, traffic, { keeps, plays });
   await changing(context, job.admin, admin, job.environment);
   const rolled = await roll();
   if (!rolled?.rollout) console.log(`no rollout was begun: ${JSON.stringify(rolled)}`);
-  const all = await pages(traffic);
+  const all = await pages(traffic, keeps);
   const { revision } = await admin.environment(job.environment);
   all.diff = `#/diff/${revision - 1}/${revision}`;
   await visits(context, job.admin, all, job.shots);
-  await failures(context, job.admin, Object.fromEntries(LOADING.map((name) => [name, all[name]])), job.shots);
+  await failures(context, job.admin, Object.fromEntries(LOADING.filter((name) => all[name]).map((name) => [name, all[name]])), job.shots);
   if (job.signing) await signing(context, job.signing.admin, job.signing.keys, job.shots);
 } finally {
   await close();

@@ -1,21 +1,22 @@
 // What the pages need to have something to show: an environment with resources, and traffic that
-// was asked of it through its own listener.
+// was asked of its listener.
 
+import { createServer } from "node:net";
 import { until } from "./browser.mjs";
 
 /** How many requests are sent of each kind. */
 const REQUESTS = 12;
 
 /** The first revision: a route that answers, one that waits for keys, one of models. */
-function document(upstream) {
+function document(listener, upstream, rolls) {
   return {
-    listeners: { public: { address: "127.0.0.1:0" } },
+    listeners: { public: { address: listener } },
     teams: { shop: {} },
     consumers: { storefront: { team: "shop", keys: [{ sha256: "5f2c".repeat(16), id: "main" }, { sha256: "77aa".repeat(16), expires: "2099-01-01T00:00:00Z" }] } },
     upstreams: { orders: { endpoints: [upstream] }, silent: { endpoints: ["127.0.0.1:9"] } },
     providers: { nearby: { compatible: { base_url: `http://${upstream}/v1` } } },
     models: { assistant: { targets: [{ provider: "nearby", model: "sample" }] } },
-    rollouts: { careful: { steps: ["50%"], step_minimum: "1h", step_patience: "2h" } },
+    ...(rolls ? { rollouts: { careful: { steps: ["50%"], step_minimum: "1h", step_patience: "2h" } } } : {}),
     routes: {
       orders: { match: { path: "/orders/{*rest}" }, policies: [{ request_id: {} }, { limit: { by: "address", rate: "10000/s" } }], target: { upstream: "orders" } },
       guarded: { match: { path: "/guarded" }, policies: [{ auth_key: {} }], target: { upstream: "orders" } },
@@ -25,14 +26,28 @@ function document(upstream) {
   };
 }
 
+/** A port that nobody has just now. */
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.on("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
 /** Fills an environment; returns what was asked of its route. */
 export async function seed(admin, name, upstream) {
   await admin.done("PUT", `/environments/${name}`, { variables: { REGION: "here" } });
-  const first = document(upstream);
+  const listener = `127.0.0.1:${await freePort()}`;
+  const schema = await admin.done("GET", "/schema");
+  const first = document(listener, upstream, "rollouts" in schema.properties);
   const body = (document) => ({ document, manager: "api", mode: "merge", message: "The first one" });
   await admin.done("POST", `/environments/${name}/revisions`, body(first));
-  const ask = (path) => admin.call("POST", "/playground", { method: "GET", path, headers: {}, body: "" });
-  await until("the gateway serves its first revision", async () => (await ask("/orders/1")).body?.status === 200);
+  const ask = (path) => fetch(`http://${listener}${path}`).then((reply) => reply.status, () => 0);
+  await until("the gateway serves its first revision", async () => (await ask("/orders/1")) === 200);
   for (let at = 0; at < REQUESTS; at += 1) {
     await ask(`/orders/${1000 + at}`);
     await ask("/guarded");
@@ -43,6 +58,9 @@ export async function seed(admin, name, upstream) {
   const canary = { ...body(candidate), message: "Without a limit", canary: { rollout: "careful" } };
   return {
     traffic: { route: "orders", path: "/orders/1000" },
+    // What this gateway offers: records to search, a playground to send from.
+    plays: (await admin.call("POST", "/playground", { method: "GET", path: "/orders/1" })).status === 200,
+    keeps: (await admin.call("GET", "/records?limit=1")).status === 200,
     roll: async () => (await admin.call("POST", `/environments/${name}/revisions`, canary)).body,
   };
 }

@@ -52,7 +52,7 @@ export async function failures(context, url, pages, shots) {
   }
   await check("a page recovers from a failure", async () => {
     await page.unroute(/\/api\/v1\/(?!me$|environments$|watch)/);
-    await visit("#/records");
+    await visit("#/revisions");
     await page.screenshot({ path: join(shots, "recovered.png") });
     const again = page.getByRole("button", { name: "Try again" });
     if (await again.isVisible()) await again.click();

@@ -399,10 +399,15 @@ fn precondition(operation: &Operation, head: &RequestHead) -> Result<Match, Prob
     if text == b"*" {
         return Ok(Match::Any);
     }
-    let tag = std::str::from_utf8(text).ok();
-    let number = tag
-        .and_then(|tag| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok())
-        .filter(|number| *number <= gate_api::openapi::NUMBER_MAX);
+    let tag = std::str::from_utf8(text).unwrap_or_default();
+    // The quotes of an entity tag are often lost on the way through a shell.
+    let bare = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+    let bare = bare.unwrap_or(tag);
+    let digits = !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit());
+    let number = bare
+        .parse()
+        .ok()
+        .filter(|number| digits && *number <= gate_api::openapi::NUMBER_MAX);
     number
         .map(Match::Generation)
         .ok_or_else(|| bad("`If-Match` must be an entity tag that this API gave, or `*`"))

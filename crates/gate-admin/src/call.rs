@@ -37,6 +37,14 @@ pub(crate) struct Call {
     pub(crate) body: Bytes,
 }
 
+/// A cursor that no page of the list gave.
+pub(crate) fn no_page() -> Problem {
+    Problem::new(
+        Code::NotFound,
+        "there is no such page: `cursor` must be `next` of the page before",
+    )
+}
+
 /// A wrong parameter.
 pub(crate) fn bad(detail: impl Into<String>) -> Problem {
     Problem::new(Code::BadParameter, detail)
@@ -90,15 +98,13 @@ impl Call {
         let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
         let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
         let text = text.filter(|text| !text.is_empty() && !text.contains(char::is_control));
-        let text = text.ok_or_else(|| bad("`cursor` is not one that a page gave"))?;
+        let text = text.ok_or_else(no_page)?;
         Ok(Some(text))
     }
 
     /// The same, when it is a number.
     pub(crate) fn cursor_number(&self) -> Result<Option<u64>, Problem> {
-        let read = |text: String| {
-            number(&text).ok_or_else(|| bad("`cursor` is not one that a page of this list gave"))
-        };
+        let read = |text: String| number(&text).ok_or_else(no_page);
         self.cursor()?.map(read).transpose()
     }
 
@@ -175,6 +181,7 @@ pub(crate) fn query(operation: &Operation, text: &str) -> Result<Vec<(String, St
             Holds::Limit => number(&value).is_some_and(|limit| limit <= LIMIT_MAX as u64),
             Holds::Flag => matches!(&*value, "true" | "false"),
             Holds::Day => is_day(&value),
+            Holds::Status => is_status(&value),
         };
         if !right {
             let expected = match known.holds {
@@ -183,6 +190,7 @@ pub(crate) fn query(operation: &Operation, text: &str) -> Result<Vec<(String, St
                 Holds::Limit => "a whole number from 1 to 1000",
                 Holds::Flag => "`true` or `false`",
                 Holds::Day => "a day such as 2026-11-22",
+                Holds::Status => "a status such as 404, or a class such as 5xx",
             };
             return Err(bad(format!("`{}` must be {expected}", known.name)));
         }
@@ -195,6 +203,16 @@ pub(crate) fn query(operation: &Operation, text: &str) -> Result<Vec<(String, St
     match missing {
         Some(missing) => Err(bad(format!("`{}` is missing", missing.name))),
         None => Ok(query),
+    }
+}
+
+fn is_status(text: &str) -> bool {
+    let digit = |byte: &u8| byte.is_ascii_digit();
+    match text.as_bytes() {
+        [b'1'..=b'5', rest @ ..] if rest.len() == 2 => {
+            rest.iter().all(digit) || matches!(rest, b"xx" | b"XX")
+        }
+        _ => false,
     }
 }
 

@@ -10,10 +10,12 @@ use crate::control::plan::{self, PlanOptions};
 use crate::control::revisions::{
     self, DiffOptions, PromoteOptions, RevisionsOptions, RollbackOptions,
 };
+use crate::control::state::{self, StateCommand};
 use crate::demo::{self, DemoOptions};
 use crate::health::{self, HealthOptions};
 use crate::import::{self, ImportOptions};
 use crate::keys::{self, KeysCommand};
+use crate::lint::{self, LintOptions};
 use crate::reference::{self, CompletionsOptions, ExplainOptions, VersionOptions};
 use crate::run::{self, RunOptions};
 use crate::stored::{self, SecretsCommand};
@@ -43,6 +45,8 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Validate a file of configuration without running it.
     Check(CheckOptions),
+    /// Hold configurations and Terraform files against rules of good practice.
+    Lint(LintOptions),
     /// Ask a running gateway whether it is ready; exit code 0 or 1.
     Health(HealthOptions),
     /// Start a gateway with sample services on this machine, to try it out.
@@ -86,6 +90,9 @@ pub(crate) enum Command {
     Unlock(UnlockOptions),
     /// Show who did what, or verify that the log is whole.
     Audit(AuditOptions),
+    /// Show and mend Terraform states that a gateway keeps.
+    #[command(subcommand)]
+    State(StateCommand),
     /// Serve Terraform, which starts this by a link named `terraform-provider-tidegate`.
     TerraformProvider(ProviderOptions),
     /// Print what this binary is.
@@ -103,6 +110,7 @@ impl Command {
         match self {
             Command::Run(options) => run::run(&options),
             Command::Check(options) => check::check(&options),
+            Command::Lint(options) => lint::lint(&options),
             Command::Health(options) => health::health(&options),
             Command::Demo(options) => demo::demo(&options),
             Command::Schema => reference::schema(),
@@ -122,6 +130,7 @@ impl Command {
             Command::Lock(options) => environment::lock(&options),
             Command::Unlock(options) => environment::unlock(&options),
             Command::Audit(options) => audit::audit(&options),
+            Command::State(command) => state::run(&command),
             Command::TerraformProvider(options) => terraform::provider(&options),
             Command::Version(options) => reference::version(&options),
             Command::Completions(options) => reference::completions(&options),

@@ -3,15 +3,19 @@
 //! Every call comes from one of the API's own threads and may take its time; nothing here touches a
 //! worker. What is judged is compiled exactly as it would be to be served, aside.
 
+mod judge;
 mod money;
+mod records;
 
 use crate::config::{self, REGISTRY};
 use crate::control::document::plain;
-use crate::follow::{Followed, resolve};
-use crate::{check, output, rollouts};
-use gate_admin::{Candidate, Host, Judged, RolloutStart, UsageQuery};
+use crate::follow::Followed;
+use crate::{output, rollouts};
+use gate_admin::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery};
 use gate_api::problem::Problem;
-use gate_api::types::{BudgetState, Canary, Document, Finding, Rollout, UsageRow};
+use gate_api::types::{
+    BudgetState, Canary, Document, Finding, Page, RecordDetail, RecordSummary, Rollout, UsageRow,
+};
 use gate_model::document::Document as Located;
 use gate_model::environment;
 use gate_proxy::process::Process;
@@ -77,18 +81,15 @@ impl Host for Gateway {
     }
 
     fn judge(&self, candidate: &Candidate<'_>) -> Judged {
-        let json = candidate.document.canonical();
-        let found = match resolve(&json, candidate.variables, candidate.environment) {
-            Err(findings) => findings,
-            Ok(resources) => {
-                let whole = environment::compose(&self.file(), resources);
-                check::compile(&whole, &self.path)
-            }
-        };
-        Judged {
-            findings: found.iter().map(Finding::from).collect(),
-            effect: None,
-        }
+        judge::judge(self, candidate)
+    }
+
+    fn records(&self, query: &RecordQuery) -> Result<Page<RecordSummary>, Problem> {
+        records::list(&self.process, query)
+    }
+
+    fn record(&self, id: &str) -> Result<Option<RecordDetail>, Problem> {
+        records::get(&self.process, id)
     }
 
     fn start_rollout(

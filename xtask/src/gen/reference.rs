@@ -32,7 +32,11 @@ pub(super) fn pages(root: &Path, facts: &Value) -> Result<Vec<Output>, String> {
     let policies = policies::all(root)?;
     let providers = providers::all(root)?;
     let json = serde_json::to_string_pretty(&schema.root).map_err(|error| error.to_string())?;
-    let mut pages = vec![(format!("{FOLDER}/schema.json"), format!("{json}\n"))];
+    let api = serde_json::to_string_pretty(&facts["openapi"]).map_err(|error| error.to_string())?;
+    let mut pages = vec![
+        (format!("{FOLDER}/schema.json"), format!("{json}\n")),
+        (format!("{FOLDER}/openapi.json"), format!("{api}\n")),
+    ];
     let kinds = properties(&schema.root).ok_or("the schema has no kinds of resources")?;
     for (kind, of) in kinds {
         let settings = of.get("additionalProperties").unwrap_or(of);
@@ -129,7 +133,7 @@ fn index(kinds: &[(&String, &str)], policies: &[Component], providers: &[Compone
     let mut out = format!(
         "{NOTICE}\n# Reference\n\nEvery field of a configuration. The same text is in the terminal \
          (`tidegate explain PATH`)\nand in editors that read the JSON Schema \
-         ([schema.json](schema.json), also `tidegate schema`).\n\nAlso here:\n[metrics](metrics.md), [conditions](conditions.md) and\n[what is lost between dialects](losses.md).\n\n## Kinds of resources\n\n"
+         ([schema.json](schema.json), also `tidegate schema`).\n\nAlso here:\n[metrics](metrics.md), [conditions](conditions.md), [rules of `tidegate lint`](lint.md) and\n[what is lost between dialects](losses.md).\n\n## Kinds of resources\n\n"
     );
     for (kind, about) in kinds {
         let _ = writeln!(out, "- [`{kind}`]({kind}.md): {}", one_line(about));

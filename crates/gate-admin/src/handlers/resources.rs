@@ -24,9 +24,7 @@ pub(super) fn list(inner: &Inner, call: &Call) -> Answer {
     let cursor = call.cursor()?;
     let after = match &cursor {
         None => None,
-        Some(text) => Some(text.split_once('/').ok_or_else(|| {
-            crate::call::bad("`cursor` is not one that a page of this list gave")
-        })?),
+        Some(text) => Some(text.split_once('/').ok_or_else(crate::call::no_page)?),
     };
     let (kind, limit) = (call.parameter("kind"), call.limit());
     let rows = content

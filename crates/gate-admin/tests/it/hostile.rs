@@ -33,7 +33,7 @@ fn every_wrong_request_is_told_what_is_wrong_with_it() {
         ("GET", "/api/v1/revisions?limit=0", b"", 400, "limit"),
         ("GET", "/api/v1/revisions?limit=1001", b"", 400, "limit"),
         ("GET", "/api/v1/revisions?cursor=%00", b"", 400, "cursor"),
-        ("GET", "/api/v1/revisions?cursor=!!", b"", 400, "cursor"),
+        ("GET", "/api/v1/revisions?cursor=!!", b"", 404, "cursor"),
         ("GET", "/api/v1/revisions?unknown=1", b"", 400, "unknown"),
         (
             "GET",

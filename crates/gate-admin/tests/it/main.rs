@@ -6,6 +6,8 @@
 mod access;
 mod changes;
 mod hostile;
+mod schemathesis;
 mod states;
 mod support;
+mod terraform;
 mod watch;

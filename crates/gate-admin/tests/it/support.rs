@@ -82,11 +82,14 @@ impl Host for Fake {
     }
 
     fn records(&self, _: &gate_admin::RecordQuery) -> Result<Page<RecordSummary>, Problem> {
-        Ok(Page::whole(vec![RecordSummary::default()]))
+        Ok(Page::whole(vec![record()]))
     }
 
     fn record(&self, id: &str) -> Result<Option<RecordDetail>, Problem> {
-        Ok((id == "known").then(RecordDetail::default))
+        Ok((id == "known").then(|| RecordDetail {
+            record: record(),
+            ..RecordDetail::default()
+        }))
     }
 
     fn usage(
@@ -107,6 +110,14 @@ impl Host for Fake {
 
     fn schema(&self) -> Value {
         json!({ "type": "object" })
+    }
+}
+
+fn record() -> RecordSummary {
+    RecordSummary {
+        id: "known".into(),
+        at: "2026-11-22T00:00:00Z".into(),
+        ..RecordSummary::default()
     }
 }
 

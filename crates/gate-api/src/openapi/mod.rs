@@ -165,7 +165,7 @@ fn parameters(operation: &Operation) -> Vec<Value> {
         header(
             "If-Match",
             text,
-            json!({ "type": "string", "pattern": r#"^("[0-9]{1,18}"|\*)$"# }),
+            json!({ "type": "string", "pattern": r#"^("[0-9]{1,18}"|[0-9]{1,18}|\*)$"# }),
         );
     }
     if operation.manager {
@@ -203,10 +203,13 @@ pub const LIMIT_MAX: usize = 1_000;
 
 fn schema(holds: Holds) -> Value {
     match holds {
-        Holds::Text => json!({ "type": "string", "minLength": 1, "maxLength": TEXT_MAX }),
+        Holds::Text => {
+            json!({ "type": "string", "minLength": 1, "maxLength": TEXT_MAX, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$" })
+        }
         Holds::Number => json!({ "type": "integer", "minimum": 1, "maximum": NUMBER_MAX }),
         Holds::Limit => json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX }),
         Holds::Flag => json!({ "type": "boolean" }),
+        Holds::Status => json!({ "type": "string", "pattern": "^[1-5]([0-9]{2}|xx|XX)$" }),
         Holds::Day => {
             json!({ "type": "string", "format": "date", "pattern": "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9])$" })
         }

@@ -27,6 +27,8 @@ pub enum Holds {
     Flag,
     /// A day, such as `2026-11-22`.
     Day,
+    /// A status, or a class of them: `404`, `5xx`.
+    Status,
 }
 
 /// A query parameter.

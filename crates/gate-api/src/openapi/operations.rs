@@ -1,7 +1,7 @@
 //! Every operation of the API, in the order in which the description lists them.
 
 use super::operation::Gives::{Events, Json, Nothing, State as StateBytes};
-use super::operation::Holds::{Day, Flag, Limit, Number, Text};
+use super::operation::Holds::{Day, Flag, Limit, Number, Status, Text};
 use super::operation::Takes::{Bytes, Json as Body};
 use super::operation::{Operation, Query, shape};
 use crate::types::*;
@@ -340,7 +340,7 @@ pub const OPERATIONS: &[Operation] = &[
         Query::new("route", Text, "Served by this route"),
         Query::new(
             "status",
-            Text,
+            Status,
             "Answered with this status, or its class: `5xx`",
         ),
         Query::new("consumer", Text, "Called by this consumer"),

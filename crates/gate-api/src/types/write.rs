@@ -3,7 +3,8 @@
 use super::{Document, Environment, Plan, Revision};
 use gate_model::units::Period;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 /// A document to plan or to apply.
@@ -31,8 +32,18 @@ pub struct DocumentInput {
     #[serde(default)]
     pub canary: Option<Canary>,
     /// Reverts by itself unless confirmed within this time.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "period")]
     pub confirm_within: Option<Period>,
+}
+
+/// A period as its schema says: text, never a bare number.
+fn period<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Period>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let period = text.parse::<Period>().ok().filter(|it| !it.is_zero());
+    let expected = || D::Error::custom("a period above zero is expected, such as 10m");
+    period.map(Some).ok_or_else(expected)
 }
 
 fn api() -> String {
@@ -111,6 +122,7 @@ pub struct PromoteInput {
     /// Tries it on a share of requests first.
     pub canary: Option<Canary>,
     /// Reverts by itself unless confirmed within this time.
+    #[serde(deserialize_with = "period")]
     pub confirm_within: Option<Period>,
 }
 

@@ -197,4 +197,32 @@ mod tests {
             assert!(!why.contains("secret"), "{why}");
         }
     }
+
+    #[test]
+    fn any_text_is_an_address_or_refused() {
+        gate_kit::random::seed(7);
+        let parts = [
+            "postgres://",
+            "?",
+            "&",
+            "=",
+            "'",
+            "\\",
+            " ",
+            "%",
+            "%4",
+            "ü",
+            "sslmode",
+            "h",
+            "require",
+        ];
+        for _ in 0..20_000 {
+            let count = gate_kit::random::below(12);
+            let text: String = (0..count)
+                .map(|_| parts[gate_kit::random::below(parts.len())])
+                .collect();
+            // It may be either; it must end.
+            let _ = Address::parse(&text);
+        }
+    }
 }

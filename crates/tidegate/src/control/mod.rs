@@ -12,3 +12,4 @@ pub(crate) mod plan;
 pub(crate) mod revisions;
 mod server;
 mod show;
+pub(crate) mod state;

@@ -1,9 +1,11 @@
 //! The console: its types, what is pure in it, whether the committed build is what its sources
-//! give.
+//! give, and every page of it in a real browser against the real gateway.
 //!
-//! The sources are copied into the target folder, so that packages are installed there. Where npm
-//! cannot be had, a line says what was skipped.
+//! The sources are copied into the target folder, so that packages are installed there. Where npm or
+//! a browser cannot be had, a line says what was skipped.
 
+use crate::support::{Gateway, Upstream};
+use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -19,6 +21,9 @@ const PARTS: [&str; 8] = [
     "tsconfig.json",
     "vite.config.mjs",
 ];
+
+/// The SHA-256 of `let-me-look`, the key of a viewer.
+const GUEST: &str = "57e7341677fe51cc1ef7df1e4b74ea1ee08bead798cc93dd142b070fe7cc9754";
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -99,7 +104,58 @@ fn sources_have_types_and_give_what_is_committed() {
     let committed = repository().join("console/dist");
     let stale = [Path::new("tests/stale.mjs"), &committed];
     assert_eq!(run(folder, "node", &stale).len(), 2);
-    let schema = repository().join("docs/reference/schema.json");
-    let unit = [Path::new("tests/unit.mjs"), &schema];
-    assert_eq!(run(folder, "node", &unit).len(), 4);
+    let reference = repository().join("docs/reference");
+    let unit = [Path::new("tests/unit.mjs"), &reference];
+    assert_eq!(run(folder, "node", &unit).len(), 5);
+}
+
+/// Debian's browser, or another that is found; `None` where there is none.
+fn browser() -> Option<PathBuf> {
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    let path = std::env::var_os("PATH")?;
+    let found = std::env::split_paths(&path)
+        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .find(|program| program.is_file());
+    if found.is_none() {
+        eprintln!("skipped: 1 file of checks: chromium is not installed");
+    }
+    found
+}
+
+/// A gateway that follows the environment `production`, which does not exist yet.
+fn follower(admin: &str) -> Gateway {
+    let text = format!(
+        "gateway: {{ environment: production, workers: 1, \
+         admin: {{ address: \"127.0.0.1:0\", rate: 1000{admin} }}, \
+         store: {{ engine: {{ sqlite: {{ path: control.db }} }} }} }}\n"
+    );
+    Gateway::run(&text, &[], &[])
+}
+
+#[test]
+fn every_page_works_in_a_browser() {
+    let (Some(folder), Some(browser)) = (console(), browser()) else {
+        return;
+    };
+    let upstream = Upstream::echo();
+    let open = follower("");
+    let hash = crate::policies::SESAME;
+    let keys = format!(
+        ", keys: {{ boss: {{ sha256: {hash}, role: admin }}, \
+         guest: {{ sha256: {GUEST}, role: viewer }} }}"
+    );
+    let guarded = follower(&keys);
+    let admin = |gateway: &Gateway| format!("http://{}", gateway.address("admin"));
+    let job = json!({
+        "browser": browser, "admin": admin(&open), "environment": "production",
+        "upstream": upstream.address, "shots": folder.join("screenshots"),
+        "signing": {
+            "admin": admin(&guarded),
+            "keys": { "admin": "open-sesame", "viewer": "let-me-look" },
+        },
+    });
+    let file = open.path().join("job.json");
+    std::fs::write(&file, job.to_string()).expect("written");
+    let right = run(folder, "node", &[Path::new("tests/pages/run.mjs"), &file]);
+    assert!(right.len() > 100, "{right:#?}");
 }

@@ -1,10 +1,12 @@
 //! Stores that cannot answer for a while, and waiting for others' changes.
 
 use super::{apply, create, line};
-use crate::support::Place;
+use crate::support::{Place, entry};
 use gate_store::control::ControlError;
+use gate_store::ledger::Batch;
 use gate_store::{Database, StoreError};
 use gate_store::{postgres::Postgres, sqlite::Sqlite};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 #[test]
@@ -132,5 +134,46 @@ fn a_transaction_ends_with_its_connection() {
         database.execute(insert, &["three".into()]).unwrap();
         database.script("COMMIT").unwrap();
         assert_eq!(place.number("SELECT COUNT(*) FROM half").unwrap(), 1);
+    }
+}
+
+/// The ledger of a busy gateway writes again and again, 10 ms apart; whoever changes something gets
+/// its turn, also where it is less.
+#[test]
+fn a_change_gets_its_turn_beside_a_ledger_that_hardly_rests() {
+    for place in Place::all() {
+        let mut store = place.control();
+        create(&mut *store, "prod");
+        let (done, commits) = (AtomicBool::new(false), AtomicU64::new(0));
+        std::thread::scope(|scope| {
+            let ledger = scope.spawn(|| {
+                let mut ledger = place.store("busy");
+                while !done.load(Ordering::Relaxed) {
+                    let number = commits.fetch_add(1, Ordering::Relaxed);
+                    let batch = Batch {
+                        now_ms: 1,
+                        entries: vec![entry(&format!("call-{number}"), "b", 5)],
+                        ..Batch::default()
+                    };
+                    ledger.commit(&batch).unwrap();
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+            });
+            while commits.load(Ordering::Relaxed) < 2 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let mut slowest = Duration::ZERO;
+            for round in 1..=30 {
+                let began = Instant::now();
+                apply(&mut *store, "", "prod", round, "{}").unwrap();
+                slowest = slowest.max(began.elapsed());
+            }
+            done.store(true, Ordering::Relaxed);
+            ledger.join().unwrap();
+            let commits = commits.load(Ordering::Relaxed);
+            eprintln!(
+                "30 changes beside {commits} commits of the ledger; the slowest took {slowest:?}"
+            );
+        });
     }
 }
