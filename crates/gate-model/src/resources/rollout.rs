@@ -60,13 +60,7 @@ impl Default for Rollout {
             step_patience: Period::from_seconds(600),
             undecided: Undecided::Hold,
             sticky: None,
-            signals: vec![
-                Signal::Errors,
-                Signal::Refusals,
-                Signal::Latency,
-                Signal::TimeToFirstToken,
-                Signal::Cost,
-            ],
+            signals: Signal::ALL.to_vec(),
             expressions: BTreeMap::new(),
             tolerance: Percent::from_percents(5),
             false_rollback: Percent::from_hundred_millionths(100_000),
@@ -127,6 +121,15 @@ pub enum Signal {
 }
 
 impl Signal {
+    /// Every signal, the usual ones of a rollout.
+    pub const ALL: [Signal; 5] = [
+        Signal::Errors,
+        Signal::Refusals,
+        Signal::Latency,
+        Signal::TimeToFirstToken,
+        Signal::Cost,
+    ];
+
     /// The word used in evidence and metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -191,9 +194,33 @@ impl Rollout {
     #[must_use]
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
+        self.check_steps(&mut problems);
+        self.check_signals(&mut problems);
         let mut complain = |field, message: &str| problems.push((field, message.to_owned()));
-        let before_last = |share: &&Percent| **share < Percent::HUNDRED;
-        if self.steps.iter().filter(before_last).count() == 0 {
+        for (field, share) in [
+            ("false_rollback", self.false_rollback),
+            ("false_promotion", self.false_promotion),
+        ] {
+            if share == Percent::ZERO || share >= Percent::from_percents(50) {
+                complain(
+                    field,
+                    "a test has a chance of being wrong, above 0% and below 50%",
+                );
+            }
+        }
+        if !(2..=100).contains(&self.times_worse) {
+            complain("times_worse", "between 2 and 100");
+        }
+        let copied = self.shadow.as_ref().map(|shadow| shadow.share);
+        if copied == Some(Percent::ZERO) {
+            complain("shadow", "a share of 0% copies nothing");
+        }
+        problems
+    }
+
+    fn check_steps(&self, problems: &mut Vec<(&'static str, String)>) {
+        let mut complain = |field, message: &str| problems.push((field, message.to_owned()));
+        if self.shares().is_empty() {
             complain(
                 "steps",
                 "a rollout needs a step below 100%, so that there is something to compare with",
@@ -215,53 +242,24 @@ impl Rollout {
                 "a step may not be given up before its least time is over",
             );
         }
+    }
+
+    fn check_signals(&self, problems: &mut Vec<(&'static str, String)>) {
+        let mut complain = |field, message: &str| problems.push((field, message.to_owned()));
         if self.signals.is_empty() && self.expressions.is_empty() {
             complain("signals", "a rollout that compares nothing guards nothing");
         }
         if self.expressions.len() > EXPRESSIONS_MAX {
-            complain(
-                "expressions",
-                &format!("a rollout has at most {EXPRESSIONS_MAX} expressions"),
-            );
+            let message = format!("a rollout has at most {EXPRESSIONS_MAX} expressions");
+            complain("expressions", &message);
         }
-        let known = [
-            Signal::Errors,
-            Signal::Refusals,
-            Signal::Latency,
-            Signal::TimeToFirstToken,
-            Signal::Cost,
-        ];
-        if known
-            .iter()
-            .any(|known| self.expressions.contains_key(known.as_str()))
-        {
+        let is_taken = |known: &Signal| self.expressions.contains_key(known.as_str());
+        if Signal::ALL.iter().any(is_taken) {
             complain(
                 "expressions",
                 "an expression needs a name that no built-in signal has",
             );
         }
-        for (field, share) in [
-            ("false_rollback", self.false_rollback),
-            ("false_promotion", self.false_promotion),
-        ] {
-            if share == Percent::ZERO || share >= Percent::from_percents(50) {
-                complain(
-                    field,
-                    "a test has a chance of being wrong, above 0% and below 50%",
-                );
-            }
-        }
-        if !(2..=100).contains(&self.times_worse) {
-            complain("times_worse", "between 2 and 100");
-        }
-        if self
-            .shadow
-            .as_ref()
-            .is_some_and(|shadow| shadow.share == Percent::ZERO)
-        {
-            complain("shadow", "a share of 0% copies nothing");
-        }
-        problems
     }
 
     /// Shares of the steps with both revisions, from 0 to 1.

@@ -2,10 +2,42 @@
 //! counters are the data plane's own (`gate_flow::Evidence`), the engine is the real one.
 
 use gate_flow::{Arm, Evidence, Reading, Sample};
-use gate_kit::random;
 use gate_model::resources::{Rollout as Strategy, Signal};
 use gate_ops::rollout::{Phase, Report, Rollout};
 use std::sync::Arc;
+
+/// A seeded generator (splitmix64) that is compiled with the simulation: four draws per exchange
+/// are most of what it costs.
+mod dice {
+    use std::cell::Cell;
+
+    thread_local! {
+        static STATE: Cell<u64> = const { Cell::new(0) };
+    }
+
+    pub(super) fn seed(seed: u64) {
+        // Neighbouring seeds must not give the same numbers one step apart.
+        STATE.set(seed);
+        let apart = bits() ^ bits().rotate_left(32);
+        STATE.set(apart);
+    }
+
+    pub(super) fn bits() -> u64 {
+        let state = STATE.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        STATE.set(state);
+        let bits = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^ (bits >> 31)
+    }
+
+    pub(super) fn fraction() -> f64 {
+        (bits() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    pub(super) fn below(bound: usize) -> usize {
+        (fraction() * bound as f64) as usize
+    }
+}
 
 /// How failures come about, whatever the arm.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -67,7 +99,7 @@ pub(crate) struct Run {
 /// Simulates a rollout until it is over or `seconds` have passed; the engine looks twice a second.
 pub(crate) fn run(strategy: &Strategy, traffic: Traffic, seconds: u64, seed: u64) -> Run {
     const TICKS: u64 = 2;
-    random::seed(seed);
+    dice::seed(seed);
     let mut world = World::new(traffic, strategy, seconds);
     let mut rollout = Rollout::new(strategy.clone(), vec!["orders".into()], 1, 0).unwrap();
     let mut report = Report {
@@ -132,7 +164,7 @@ impl World {
             evidence: Evidence::new(vec!["orders".into()], signals, sticky),
             sizes,
             now_s: 0.0,
-            outage_at_s: random::fraction() * (seconds as f64 - 120.0).max(0.0),
+            outage_at_s: dice::fraction() * (seconds as f64 - 120.0).max(0.0),
             drift: 1.2 * normal(),
             callers: match traffic.shape {
                 Shape::Sticky { callers } => people(callers),
@@ -165,22 +197,22 @@ impl World {
 
     fn one(&mut self, step: u32, share: f64, errors: f64, slow: f64) {
         let caller = (!self.callers.is_empty()).then(|| {
-            let drawn = random::fraction();
+            let drawn = dice::fraction();
             let index = self.callers.partition_point(|caller| caller.until < drawn);
             &self.callers[index.min(self.callers.len() - 1)]
         });
         let drawn = match caller {
             Some(caller) => (caller.hash >> 11) as f64 / (1_u64 << 53) as f64,
-            None => random::fraction(),
+            None => dice::fraction(),
         };
         let (arm, worse, slower) = match drawn < share {
             true => (Arm::Candidate, self.traffic.worse, self.traffic.slower),
             false => (Arm::Control, 1.0, 1.0),
         };
         let fortune = caller.map_or(1.0, |caller| caller.fortune);
-        let is_bad = random::fraction() < errors * worse * fortune;
+        let is_bad = dice::fraction() < errors * worse * fortune;
         self.bad += u64::from(is_bad && arm == Arm::Candidate);
-        let time = self.times[random::below(self.times.len())] * slow * slower;
+        let time = self.times[dice::below(self.times.len())] * slow * slower;
         let sample = Sample {
             step,
             slice: 0,
@@ -188,7 +220,7 @@ impl World {
             caller: caller.map(|caller| caller.hash),
             readings: &[
                 Reading::Label(is_bad),
-                Reading::Label(random::bits() & 1023 == 0),
+                Reading::Label(dice::bits() & 1023 == 0),
                 Reading::Size(time as u64),
             ][..2 + self.sizes],
         };
@@ -204,9 +236,9 @@ fn people(count: usize) -> Vec<Caller> {
     let caller = |weight: &f64| {
         until += weight / all;
         Caller {
-            hash: random::bits(),
+            hash: dice::bits(),
             until,
-            fortune: if random::below(20) == 0 { 10.0 } else { 0.5 },
+            fortune: if dice::below(20) == 0 { 10.0 } else { 0.5 },
         }
     };
     weights.iter().map(caller).collect()
@@ -219,8 +251,8 @@ fn times() -> Arc<[f64]> {
 }
 
 fn normal() -> f64 {
-    let radius = (-2.0 * (1.0 - random::fraction()).ln()).sqrt();
-    radius * (std::f64::consts::TAU * random::fraction()).cos()
+    let radius = (-2.0 * (1.0 - dice::fraction()).ln()).sqrt();
+    radius * (std::f64::consts::TAU * dice::fraction()).cos()
 }
 
 fn poisson(mean: f64) -> u64 {
@@ -228,10 +260,10 @@ fn poisson(mean: f64) -> u64 {
         return (mean + mean.sqrt() * normal()).round().max(0.0) as u64;
     }
     let floor = (-mean).exp();
-    let (mut count, mut product) = (0, random::fraction());
+    let (mut count, mut product) = (0, dice::fraction());
     while product > floor {
         count += 1;
-        product *= random::fraction();
+        product *= dice::fraction();
     }
     count
 }

@@ -177,21 +177,10 @@ impl Look<'_> {
             (false, Some(number)) => Some(content(store, number)?),
             _ => None,
         };
-        let was_stable = self.environment.stable == self.environment.revision;
-        let mut edit = Edit {
-            candidate: Set::Clear,
-            ..Edit::default()
+        let (state, action) = match is_promoted {
+            true => ("promoted", "rollout.promote"),
+            false => ("rolled_back", "rollout.roll_back"),
         };
-        if is_promoted {
-            edit.revision = Set::To(Target::Number(row.candidate));
-            edit.stable = Set::To(Target::Number(row.candidate));
-            edit.confirm_until_ms = Set::Clear;
-        } else if old.is_some() {
-            edit.revision = Set::To(Target::New);
-            if was_stable {
-                edit.stable = Set::To(Target::New);
-            }
-        }
         let id = format!("{:016x}{:016x}", random::bits(), random::bits());
         store.change(&Change {
             id: &id,
@@ -208,17 +197,13 @@ impl Look<'_> {
                 plan: None,
                 checks: "{}",
             }),
-            edit,
+            edit: self.edit(row, is_promoted),
             rollout: Some(NewRollout {
                 id: &row.id,
                 expected: row.version,
                 candidate: Target::Number(row.candidate),
                 control: row.control,
-                state: if is_promoted {
-                    "promoted"
-                } else {
-                    "rolled_back"
-                },
+                state,
                 data: &data.write(),
             }),
             lease: Some(self.lease),
@@ -226,23 +211,41 @@ impl Look<'_> {
             audit: NewAudit {
                 actor: &actor,
                 role: "system",
-                action: if is_promoted {
-                    "rollout.promote"
-                } else {
-                    "rollout.roll_back"
-                },
+                action,
                 subject: &subject,
                 outcome: "done",
                 detail: &message,
             },
             now_ms: self.now_ms,
         })?;
-        if is_promoted {
-            tracing::info!(environment = row.environment, "{message}");
-        } else {
-            tracing::warn!(environment = row.environment, "{message}");
-        }
+        tell(&row.environment, &message, is_promoted);
         Ok(())
+    }
+
+    /// What becomes of the environment's pointers.
+    fn edit(&self, row: &RolloutRow, is_promoted: bool) -> Edit {
+        let mut edit = Edit {
+            candidate: Set::Clear,
+            ..Edit::default()
+        };
+        if is_promoted {
+            edit.revision = Set::To(Target::Number(row.candidate));
+            edit.stable = Set::To(Target::Number(row.candidate));
+            edit.confirm_until_ms = Set::Clear;
+        } else if self.environment.revision.is_some() {
+            edit.revision = Set::To(Target::New);
+            if self.environment.stable == self.environment.revision {
+                edit.stable = Set::To(Target::New);
+            }
+        }
+        edit
+    }
+}
+
+fn tell(environment: &str, message: &str, is_promoted: bool) {
+    match is_promoted {
+        true => tracing::info!(environment, "{message}"),
+        false => tracing::warn!(environment, "{message}"),
     }
 }
 
