@@ -3,19 +3,25 @@
 //! Every call comes from one of the API's own threads and may take its time; nothing here touches a
 //! worker. What is judged is compiled exactly as it would be to be served, aside.
 
+mod live;
 mod money;
+mod seen;
 
 use crate::config::{self, REGISTRY};
 use crate::control::document::plain;
 use crate::follow::{Followed, resolve};
-use crate::{check, output, rollouts};
+use crate::{check, output, playground, rollouts};
 use gate_admin::{Candidate, Host, Judged, RolloutStart, UsageQuery};
 use gate_api::problem::Problem;
-use gate_api::types::{BudgetState, Canary, Document, Finding, Rollout, UsageRow};
+use gate_api::types::{
+    BudgetState, Canary, Document, Finding, Live, PlaygroundInput, PlaygroundReply, Rollout,
+    UsageRow,
+};
 use gate_model::document::Document as Located;
 use gate_model::environment;
 use gate_proxy::process::Process;
 use gate_store::control::{EvidenceRow, RolloutRow};
+use seen::Seen;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +36,8 @@ pub(crate) struct Gateway {
     file: Arc<Mutex<Located>>,
     /// Where that file is; relative paths start from its folder.
     path: PathBuf,
+    /// What it has seen of late.
+    seen: Seen,
 }
 
 impl Gateway {
@@ -45,6 +53,7 @@ impl Gateway {
             followed: followed.cloned(),
             file: file.clone(),
             path: path.to_owned(),
+            seen: Seen::default(),
         }
     }
 
@@ -89,6 +98,14 @@ impl Host for Gateway {
             findings: found.iter().map(Finding::from).collect(),
             effect: None,
         }
+    }
+
+    fn live(&self) -> Live {
+        self.seen.live(&self.process)
+    }
+
+    fn playground(&self, input: &PlaygroundInput) -> Result<PlaygroundReply, Problem> {
+        playground::ask(&self.process, input)
     }
 
     fn start_rollout(

@@ -20,6 +20,7 @@ mod import;
 mod keys;
 mod log;
 mod output;
+mod playground;
 mod reference;
 mod rollouts;
 mod run;
