@@ -14,6 +14,7 @@ const REGISTRY: Registry = Registry {
     policies: gate_policies::POLICIES,
     condition: gate_policies::when::compile,
     model_condition: gate_policies::when::compile_for_models,
+    rule: |_| Ok(()),
     record_condition: gate_policies::when::compile_for_records,
 };
 

@@ -64,6 +64,7 @@ pub(crate) fn compile(text: &str, folder: &Path) -> Result<(), String> {
         policies: POLICIES,
         condition: when::compile,
         model_condition: when::compile_for_models,
+        rule: gate_ops::rules::check,
         record_condition: when::compile_for_records,
     };
     let clock = Clock::System;

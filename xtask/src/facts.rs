@@ -34,6 +34,7 @@ pub(crate) fn facts() -> Value {
         "faults": faults.collect::<Vec<_>>(),
         "metrics": metrics(),
         "losses": losses(),
+        "lint": gate_ops::lint::reference(),
         "variables": when::VARIABLES,
         "model_variables": when::MODEL_VARIABLES,
         "providers": PROVIDERS.iter().map(|kind| (kind.name, provider(kind))).collect::<Value>(),

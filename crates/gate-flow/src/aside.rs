@@ -141,6 +141,7 @@ impl Beside {
                 guard: None,
                 rpc: None,
                 bodies: None,
+                kept: None,
                 memory: Memory::default(),
                 reservation: None,
                 trial: TrialPlace::Absent,

@@ -13,6 +13,7 @@ mod fault;
 mod key_value;
 mod policy;
 mod record;
+mod replay;
 mod run;
 mod services;
 mod single_flight;
@@ -37,10 +38,11 @@ pub use record::{
     AiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome, PromptFacts,
     Record, RpcFacts, Seam, Tariff, TraceContext,
 };
+pub use replay::{Keeps, KeptRequest, Past, Reads, Replay};
 pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};
 pub use single_flight::{Flight, SingleFlight, landed};
-pub use snapshot::{Caller, Callers, Found, Route, Router, Snapshot, Step, Target};
+pub use snapshot::{Assume, Caller, Callers, Found, Route, Router, Snapshot, Step, Target};
 pub use trial::{
     Arm, Assigned, Evidence, Histogram, OTHER_SLICE, Observed, Reading, SLICES_MAX, Sample,
     SignalPlan, Source, Tally, Trial, TrialPlace, bucket, lower_edge,

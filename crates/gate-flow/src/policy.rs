@@ -1,6 +1,6 @@
 //! A step on an exchange's way.
 
-use crate::{Exchange, Fault, LocalFuture};
+use crate::{Exchange, Fault, LocalFuture, Past, Reads, Replay};
 use gate_kit::http::Response;
 
 /// A step on an exchange's way: it may change the request, answer instead of the target, and
@@ -35,6 +35,19 @@ pub trait Policy: Send + Sync {
         self.response(exchange, response);
         None
     }
+
+    /// How the verdict of [`Self::request`] is found again for a request that was kept, when a plan
+    /// asks what a change would have done.
+    fn replay(&self) -> Replay {
+        Replay::Unknown("more than records keep")
+    }
+
+    /// The verdict about a request of which only what [`Self::replay`] reads is there. Never called
+    /// on a worker. Credentials in it are texts that only `past` knows.
+    fn again<'a>(&'a self, exchange: &'a mut Exchange, past: &Past<'_>) -> Verdict<'a> {
+        let _ = past;
+        self.request(exchange)
+    }
 }
 
 /// A policy's answer.
@@ -68,4 +81,9 @@ pub trait Condition: Send + Sync {
     /// Why it has no value for this request, for the operator. The exchange then ends with
     /// `policy_failed`: configured protection is never silently inert.
     fn holds(&self, exchange: &Exchange) -> Result<bool, String>;
+
+    /// What it reads of a request, for replays.
+    fn reads(&self) -> Reads {
+        Reads::beyond("a condition")
+    }
 }

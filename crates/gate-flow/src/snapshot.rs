@@ -1,6 +1,6 @@
 //! A revision compiled for the data plane.
 
-use crate::{Condition, Exchange, Fault, LocalFuture, Parameters, Policy};
+use crate::{Condition, Exchange, Fault, Keeps, LocalFuture, Parameters, Policy};
 use gate_kit::http::{RequestHead, Response};
 use gate_model::resources::Resources;
 use std::collections::HashMap;
@@ -25,6 +25,8 @@ pub struct Snapshot {
     /// Every model, whatever its routes: for the gateway's own questions, such as those of a model
     /// that judges.
     pub models: Box<dyn Target>,
+    /// What is kept of its requests for replays; nothing when none are kept.
+    pub keeps: Option<Arc<Keeps>>,
 }
 
 /// A route, compiled.
@@ -51,6 +53,32 @@ pub struct Step {
 pub trait Router: Send + Sync {
     /// The most specific route for this request on this listener; fills `parameters`.
     fn find(&self, listener: &str, request: &RequestHead, parameters: &mut Parameters) -> Found;
+
+    /// The same for a kept request. Where `unknown` says so of a header's or query parameter's name,
+    /// a condition on its value counts as `holds`; when both ways find the same route, that is the
+    /// route.
+    fn find_kept(
+        &self,
+        listener: &str,
+        request: &RequestHead,
+        parameters: &mut Parameters,
+        assume: &Assume<'_>,
+    ) -> Found {
+        let _ = assume;
+        self.find(listener, request, parameters)
+    }
+}
+
+/// What a search over a kept request takes for granted.
+pub struct Assume<'a> {
+    /// Whether the value of the header of this name is not known.
+    pub header: &'a dyn Fn(&str) -> bool,
+    /// Whether it is not even known that the header is there.
+    pub presence: &'a dyn Fn(&str) -> bool,
+    /// Whether the value of the query parameter of this name is not known.
+    pub parameter: &'a dyn Fn(&str) -> bool,
+    /// How such conditions come out.
+    pub holds: bool,
 }
 
 /// What a search for a route found.
@@ -164,6 +192,11 @@ impl Callers {
     #[must_use]
     pub fn entry(&self, sha256: &[u8; 32]) -> Option<(&[u8; 32], &Arc<Caller>)> {
         self.by_key.get_key_value(sha256)
+    }
+
+    /// Every key's hash with its caller.
+    pub fn keys(&self) -> impl Iterator<Item = (&[u8; 32], &Arc<Caller>)> {
+        self.by_key.iter()
     }
 
     /// The caller of this name.

@@ -1,7 +1,12 @@
-//! What watches a running gateway and decides: pure state machines, given counts and the time.
+//! What watches a running gateway and what judges its configuration: pure, given what was counted,
+//! what is written and the time.
 //!
-//! [`rollout`] decides about a revision that is tried beside the one in force. Nothing here does
-//! I/O, asks a clock or knows a socket; whoever calls brings what was counted and carries out what
-//! is decided.
+//! [`rollout`] decides about a revision that is tried beside the one in force. [`lint`] holds files
+//! against the field's rules, [`rules`] against the operator's own, and [`plan`] says what a change
+//! takes away. Nothing here does I/O, asks a clock or knows a socket; whoever calls brings what was
+//! counted or read and carries out what is decided.
 
+pub mod lint;
+pub mod plan;
 pub mod rollout;
+pub mod rules;

@@ -31,7 +31,7 @@ pub use keys::JwtAlgorithm;
 
 use crate::places::{self, HeaderName};
 use claims::{Claims, Demands, EXPIRED};
-use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Verdict};
+use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Replay, Verdict};
 use gate_kit::http::{HeaderId, RequestHead};
 use gate_model::fault::FaultCode;
 use gate_model::units::Period;
@@ -296,6 +296,10 @@ fn plan(url: &str, cache: &JwtCache) -> Result<Plan, CompileError> {
 }
 
 impl Policy for AuthJwt {
+    fn replay(&self) -> Replay {
+        Replay::Unknown("the token and its claims")
+    }
+
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         let remote = match &self.source {
             Source::Fixed(keys) => return self.decide(exchange, Ok(keys.clone())),

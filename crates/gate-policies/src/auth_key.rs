@@ -14,7 +14,10 @@ use crate::places::{self, HeaderName};
 use crate::recent::Recent;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
-use gate_flow::{Caller, CompileContext, Exchange, Fault, Policy, PolicyKind, Snapshot, Verdict};
+use gate_flow::{
+    Caller, CompileContext, Exchange, Fault, Past, Policy, PolicyKind, Reads, Replay, Snapshot,
+    Verdict,
+};
 use gate_kit::http::{HeaderId, RequestHead};
 use gate_model::fault::FaultCode;
 use schemars::JsonSchema;
@@ -98,15 +101,38 @@ thread_local! {
 impl Policy for AuthKey {
     // Hot path: one short hash and one lookup; nothing is allocated when the key is known.
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
+        self.decide(exchange, |snapshot, key| {
+            let find = || known(snapshot, key).cloned();
+            RECENT.with_borrow_mut(|recent| recent.get(snapshot.callers.id(), key, find))
+        })
+    }
+
+    fn replay(&self) -> Replay {
+        let mut reads = Reads::default();
+        let names = self.headers.iter().map(|name| name.as_str().to_owned());
+        reads.credentials.extend(names);
+        reads.credential_parameters.extend(self.query.clone());
+        Replay::again(reads)
+    }
+
+    fn again<'a>(&'a self, exchange: &'a mut Exchange, past: &Past<'_>) -> Verdict<'a> {
+        self.decide(exchange, |_, key| (past.caller)(key))
+    }
+}
+
+impl AuthKey {
+    #[inline]
+    fn decide<'a>(
+        &'a self,
+        exchange: &'a mut Exchange,
+        find: impl FnOnce(&Snapshot, &[u8]) -> Option<Arc<Caller>>,
+    ) -> Verdict<'a> {
         let found = match self.find(&exchange.request.head) {
             Ok(None) if self.optional => return Verdict::Next,
             Ok(None) => Err((FaultCode::CredentialMissing, "no key")),
             Err(detail) => Err((FaultCode::CredentialInvalid, detail)),
             Ok(Some(key)) => {
-                let snapshot = &exchange.snapshot;
-                let find = || known(snapshot, &key).cloned();
-                let caller =
-                    RECENT.with_borrow_mut(|recent| recent.get(snapshot.callers.id(), &key, find));
+                let caller = find(&exchange.snapshot, &key);
                 match caller {
                     None => Err((FaultCode::CredentialInvalid, "unknown key")),
                     Some(caller) => usable(&caller, exchange).map(|()| caller),
@@ -125,9 +151,7 @@ impl Policy for AuthKey {
         exchange.caller = Some(caller);
         Verdict::Next
     }
-}
 
-impl AuthKey {
     /// The key that the caller presents.
     fn find<'a>(&'a self, head: &'a RequestHead) -> Result<Option<Cow<'a, [u8]>>, &'static str> {
         for header in &self.headers {

@@ -20,7 +20,7 @@
 
 use crate::heavy;
 use bytes::Bytes;
-use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Verdict};
+use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Replay, Verdict};
 use gate_kit::http::{Body, Chunk, HeaderId};
 use gate_kit::sigv4::{
     Authorization, CONTENT_SHA256, DATE, Refusal, SECURITY_TOKEN, Signable, UNSIGNED_PAYLOAD,
@@ -136,6 +136,10 @@ impl PolicyKind for AuthSigv4 {
 }
 
 impl Policy for AuthSigv4 {
+    fn replay(&self) -> Replay {
+        Replay::Unknown("the signature")
+    }
+
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         // What can be refused without the body is, so that no stranger makes us read it.
         match self.look(exchange) {

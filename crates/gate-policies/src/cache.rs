@@ -64,7 +64,7 @@ use flight::{Flight, Flights};
 use gate_ai::repeat::can_repeat;
 use gate_ai::{Dialect, Endpoint, ModelPlace, Operation, StreamTap};
 use gate_flow::{
-    CacheCounts, CompileContext, Exchange, Fault, LocalFuture, Policy, PolicyKind, Verdict,
+    CacheCounts, CompileContext, Exchange, Fault, LocalFuture, Policy, PolicyKind, Replay, Verdict,
 };
 use gate_kit::http::{Body, HeaderId, Response};
 use key::Key;
@@ -129,6 +129,10 @@ impl PolicyKind for Cache {
 }
 
 impl Policy for Cache {
+    fn replay(&self) -> Replay {
+        Replay::Unknown("earlier answers")
+    }
+
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         let head = &exchange.request.head;
         let Ok(endpoint) = Endpoint::of(&head.method, head.path(), head.query()) else {

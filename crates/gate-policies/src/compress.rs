@@ -23,7 +23,7 @@ mod stream;
 
 use coding::negotiate;
 pub use coding::{Coding, Levels};
-use gate_flow::{CompileContext, Exchange, Policy, PolicyKind};
+use gate_flow::{CompileContext, Exchange, Policy, PolicyKind, Replay};
 use gate_kit::http::{Body, HeaderId, Headers, Method, Response};
 use gate_model::units::ByteSize;
 use schemars::JsonSchema;
@@ -153,6 +153,10 @@ impl Policy for Compress {
             .append_known(HeaderId::ContentEncoding, coding.name().as_bytes());
         let body = std::mem::take(&mut response.body);
         response.body = Body::Stream(Box::new(Compressing::new(body, coding, self.levels)));
+    }
+
+    fn replay(&self) -> Replay {
+        Replay::Passive
     }
 }
 

@@ -21,7 +21,7 @@
 //!     max_age: 10m
 //! ```
 
-use gate_flow::{CompileContext, Exchange, Policy, PolicyKind, Verdict};
+use gate_flow::{CompileContext, Exchange, Policy, PolicyKind, Reads, Replay, Verdict};
 use gate_kit::http::{HeaderId, Headers, Method, RequestHead, Response};
 use gate_model::units::Period;
 use schemars::JsonSchema;
@@ -145,6 +145,13 @@ impl Policy for Cors {
     fn response(&self, _: &mut Exchange, response: &mut Response) {
         // This policy's word is the only one; its own fields are added behind all policies.
         remove_cors(&mut response.head.headers);
+    }
+
+    fn replay(&self) -> Replay {
+        Replay::again(Reads::of_headers([
+            "origin",
+            "access-control-request-method",
+        ]))
     }
 }
 

@@ -53,7 +53,9 @@ use ask::Ask;
 use form::{Bound, Form, FormBody};
 use gate_ai::endpoint::{Endpoint, Operation};
 use gate_ai::guard::{Guard as Session, RuleSet, Side, can_read, can_read_answer};
-use gate_flow::{CompileContext, Exchange, Fault, LocalFuture, Policy, PolicyKind, Verdict};
+use gate_flow::{
+    CompileContext, Exchange, Fault, LocalFuture, Policy, PolicyKind, Replay, Verdict,
+};
 use gate_kit::http::{Body, Chunk, HeaderId, Method, Response};
 use gate_kit::random;
 use gate_model::fault::FaultCode;
@@ -201,6 +203,10 @@ fn takes_content(operation: Operation, method: &Method) -> bool {
 }
 
 impl Policy for Guard {
+    fn replay(&self) -> Replay {
+        Replay::Unknown("the body")
+    }
+
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         let head = &exchange.request.head;
         let Ok(endpoint) = Endpoint::of(&head.method, head.path(), head.query()) else {

@@ -21,7 +21,7 @@
 
 use crate::checks::{check_name, check_token};
 use crate::template::{Place, Template};
-use gate_flow::{CompileContext, Exchange, Policy, PolicyKind, Verdict};
+use gate_flow::{CompileContext, Exchange, Policy, PolicyKind, Reads, Replay, Verdict};
 use gate_kit::http::{Headers, Response};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -129,6 +129,12 @@ impl Policy for ChangeHeaders {
             }
             field.put(value, &mut response.head.headers);
         }
+    }
+
+    fn replay(&self) -> Replay {
+        let fields = self.request.fields.iter();
+        let defaults = fields.filter(|field| field.how == How::Default);
+        Replay::again(Reads::of_headers(defaults.map(|field| field.name.as_str())))
     }
 }
 

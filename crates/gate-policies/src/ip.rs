@@ -9,7 +9,7 @@
 //! - ip: { allow: [10.0.0.0/8, "2001:db8::/32"], deny: [10.66.0.0/16] }
 //! ```
 
-use gate_flow::{CompileContext, Exchange, Policy, PolicyKind, Verdict};
+use gate_flow::{CompileContext, Exchange, Policy, PolicyKind, Reads, Replay, Verdict};
 use gate_model::fault::FaultCode;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use schemars::JsonSchema;
@@ -66,6 +66,10 @@ impl Policy for Ip {
         } else {
             Verdict::refuse(FaultCode::AddressForbidden)
         }
+    }
+
+    fn replay(&self) -> Replay {
+        Replay::again(Reads::default())
     }
 }
 

@@ -15,7 +15,7 @@
 mod table;
 
 use crate::places::{self, HeaderName};
-use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Verdict};
+use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Reads, Replay, Verdict};
 use gate_kit::random;
 use gate_model::fault::FaultCode;
 use gate_model::units::Rate;
@@ -164,6 +164,19 @@ impl Policy for Limit {
             .map(|standing| standing.wait)
             .max();
         Verdict::refuse(Fault::new(FaultCode::RateLimited).retry_after(wait.unwrap_or_default()))
+    }
+
+    fn replay(&self) -> Replay {
+        let mut reads = Reads::default();
+        match &self.by {
+            By::Key(header) => drop(reads.credentials.insert(header.as_str().to_owned())),
+            By::Header(header) => drop(reads.headers.insert(header.as_str().to_owned())),
+            By::Consumer | By::Address | By::Route => {}
+        }
+        Replay::Again {
+            reads,
+            counts: true,
+        }
     }
 }
 

@@ -13,7 +13,9 @@
 //! - mirror: { upstream: shadow, share: 5%, body: 256KiB }
 //! ```
 
-use gate_flow::{CompileContext, Exchange, Policy, PolicyKind, Services, SharedState, Verdict};
+use gate_flow::{
+    CompileContext, Exchange, Policy, PolicyKind, Replay, Services, SharedState, Verdict,
+};
 use gate_kit::counter::Counter;
 use gate_kit::http::{
     Body, BodyError, BodyStream, Chunk, Frame, HeaderId, Headers, Method, Request, RequestHead,
@@ -174,6 +176,10 @@ impl Policy for Mirror {
             }
         };
         Verdict::Next
+    }
+
+    fn replay(&self) -> Replay {
+        Replay::Passive
     }
 }
 

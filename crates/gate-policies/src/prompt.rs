@@ -38,7 +38,9 @@ use compile::{find, pin, sources, versions};
 use gate_ai::endpoint::{Endpoint, Operation};
 use gate_ai::prompt::{Asked, PutIn, Template, asked, put_in};
 use gate_ai::{Dialect, DialectError};
-use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, PromptFacts, Verdict};
+use gate_flow::{
+    CompileContext, Exchange, Fault, Policy, PolicyKind, PromptFacts, Replay, Verdict,
+};
 use gate_kit::http::{Body, Chunk};
 use gate_model::fault::FaultCode;
 use gate_model::resources::{PromptParameters, PromptRole, PromptVersion, Target};
@@ -338,6 +340,10 @@ impl Prompt {
 }
 
 impl Policy for Prompt {
+    fn replay(&self) -> Replay {
+        Replay::Unknown("the body")
+    }
+
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         let head = &exchange.request.head;
         let endpoint = Endpoint::of(&head.method, head.path(), head.query());

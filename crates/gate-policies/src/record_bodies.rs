@@ -26,7 +26,7 @@ use gate_ai::endpoint::{Endpoint, Operation};
 use gate_ai::guard::Pattern;
 use gate_flow::{
     Bodies, BodyReader, BodyRoom, BodySide, CompileContext, Exchange, Policy, PolicyKind,
-    RecordedBody, Verdict,
+    RecordedBody, Replay, Verdict,
 };
 use gate_kit::http::{
     Body, BodyError, BodyStream, Frame, HeaderId, Headers, RequestHead, Response,
@@ -203,6 +203,10 @@ fn operation(head: &RequestHead) -> Option<Operation> {
 }
 
 impl Policy for RecordBodies {
+    fn replay(&self) -> Replay {
+        Replay::Passive
+    }
+
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         if self.share < 1.0 && random::fraction() >= self.share {
             return Verdict::Next;

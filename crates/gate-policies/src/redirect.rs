@@ -14,8 +14,8 @@
 
 use crate::checks::is_authority;
 use crate::path_change::{PathChange, PrefixChange};
-use crate::template::{Place, Template, escape, scheme};
-use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Verdict};
+use crate::template::{Place, Template, escape, scheme, scheme_reads};
+use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Reads, Replay, Verdict};
 use gate_kit::http::{Response, Scheme};
 use gate_model::fault::FaultCode;
 use schemars::JsonSchema;
@@ -78,6 +78,7 @@ pub struct Redirect {
     path: PathChange,
     status: u16,
     keep_query: bool,
+    scheme_reads: Reads,
 }
 
 impl PolicyKind for Redirect {
@@ -131,6 +132,7 @@ impl PolicyKind for Redirect {
             path,
             status,
             keep_query,
+            scheme_reads: scheme_reads(context),
         }))
     }
 }
@@ -151,6 +153,10 @@ impl Policy for Redirect {
             Ok(()) => Verdict::Reply(Box::new(response)),
             Err(_) => Verdict::refuse(FaultCode::InvalidPath),
         }
+    }
+
+    fn replay(&self) -> Replay {
+        Replay::again(self.scheme_reads.clone())
     }
 }
 

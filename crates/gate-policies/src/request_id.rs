@@ -12,7 +12,7 @@
 //! ```
 
 use crate::checks::check_name;
-use gate_flow::{CompileContext, Exchange, Policy, PolicyKind, Verdict};
+use gate_flow::{CompileContext, Exchange, Policy, PolicyKind, Replay, Verdict};
 use gate_kit::http::Response;
 use gate_kit::random;
 use schemars::JsonSchema;
@@ -102,6 +102,11 @@ impl Policy for RequestId {
         if self.respond {
             response.head.headers.remove_named(&self.header);
         }
+    }
+
+    fn replay(&self) -> Replay {
+        // Whatever the id is, it changes no verdict.
+        Replay::Passive
     }
 }
 

@@ -17,8 +17,8 @@
 use crate::checks::is_authority;
 use crate::path_change::{PathChange, PrefixChange, RegexChange};
 use crate::places::decoded;
-use crate::template::{Place, Template, escape};
-use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Verdict};
+use crate::template::{Place, Template, escape, scheme_reads};
+use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Reads, Replay, Verdict};
 use gate_model::fault::FaultCode;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -60,6 +60,7 @@ pub struct Rewrite {
     path: PathChange,
     query: Option<QueryChange>,
     host: Option<Template>,
+    scheme_reads: Reads,
 }
 
 struct QueryChange {
@@ -91,7 +92,12 @@ impl PolicyKind for Rewrite {
                     .into(),
             ));
         }
-        Ok(Arc::new(Rewrite { path, query, host }))
+        Ok(Arc::new(Rewrite {
+            path,
+            query,
+            host,
+            scheme_reads: scheme_reads(context),
+        }))
     }
 }
 
@@ -101,6 +107,10 @@ impl Policy for Rewrite {
             Ok(()) => Verdict::Next,
             Err(fault) => Verdict::refuse(fault),
         }
+    }
+
+    fn replay(&self) -> Replay {
+        Replay::again(self.scheme_reads.clone())
     }
 }
 

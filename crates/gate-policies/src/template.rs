@@ -19,7 +19,7 @@
 //!
 //! `$${` stands for the two characters `${`.
 
-use gate_flow::{CompileContext, Exchange};
+use gate_flow::{CompileContext, Exchange, Reads};
 use gate_kit::http::{HeaderId, Scheme};
 use gate_model::suggest::nearest;
 use std::fmt::Write as _;
@@ -300,6 +300,14 @@ const fn is_path(byte: u8) -> bool {
                 | b':'
                 | b'@'
         )
+}
+
+/// What [`scheme`] reads of requests, for replays.
+pub(crate) fn scheme_reads(context: &CompileContext<'_>) -> Reads {
+    match context.resources.gateway.trusted_proxies.is_empty() {
+        true => Reads::default(),
+        false => Reads::of_headers(["x-forwarded-proto"]),
+    }
 }
 
 /// The scheme that the caller used: the connection's, or what a trusted proxy says about its own.

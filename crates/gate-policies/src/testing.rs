@@ -174,6 +174,7 @@ impl Harness {
             guard: None,
             rpc: None,
             bodies: None,
+            kept: None,
             memory: Memory::default(),
             reservation: None,
             trial: gate_flow::TrialPlace::Absent,
@@ -336,6 +337,7 @@ fn snapshot(callers: Callers) -> Snapshot {
         router: Box::new(OneRoute),
         callers,
         models: Box::new(Oracle),
+        keeps: None,
     }
 }
 

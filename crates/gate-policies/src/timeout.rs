@@ -13,7 +13,7 @@
 //! ```
 
 use crate::checks::check_name;
-use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Verdict};
+use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Reads, Replay, Verdict};
 use gate_kit::http::{HeaderId, Headers};
 use gate_model::fault::FaultCode;
 use gate_model::resources::Target;
@@ -142,6 +142,14 @@ impl Policy for Timeout {
         overrides.first_byte = self.first_byte.or(overrides.first_byte);
         overrides.idle = self.idle.or(overrides.idle);
         Verdict::Next
+    }
+
+    fn replay(&self) -> Replay {
+        let grpc = ["content-type", "grpc-timeout"];
+        let names = self.header.as_deref().into_iter();
+        Replay::again(Reads::of_headers(
+            names.chain(grpc.into_iter().filter(|_| self.grpc)),
+        ))
     }
 }
 

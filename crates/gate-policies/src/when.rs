@@ -14,13 +14,14 @@
 
 mod check;
 mod fields;
+mod reads;
 
 use cel::context::VariableResolver;
 use cel::extractors::This;
 use cel::parser::Expression;
 use cel::{Context, Env, ExecutionError, Value};
 use fields::{Fields, Source};
-use gate_flow::{Condition, Exchange};
+use gate_flow::{Condition, Exchange, Reads};
 use regex::Regex;
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
@@ -230,6 +231,10 @@ impl Condition for When {
             Ok(other) => Err(format!("the condition is a {}, no bool", other.type_of())),
             Err(error) => Err(without_values(&error)),
         }
+    }
+
+    fn reads(&self) -> Reads {
+        reads::of(&self.program)
     }
 }
 

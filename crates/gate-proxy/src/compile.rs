@@ -10,6 +10,7 @@ use crate::listener::{ListenerOptions, parse_address};
 use crate::money::Treasury;
 use crate::money::compile::{allowed, check_keys};
 use crate::process::Upstreams;
+use crate::record::recent;
 use crate::route::Routes;
 use crate::target::mcp;
 use crate::target::model::{Models, ToModels};
@@ -39,6 +40,26 @@ use target::Called;
 /// Most policies of one route.
 const STEPS_MAX: usize = 64;
 
+/// Kinds of resources, in the order of the reference.
+const KINDS: &[&str] = &[
+    "gateway",
+    "listeners",
+    "teams",
+    "secret_stores",
+    "consumers",
+    "budgets",
+    "prices",
+    "upstreams",
+    "providers",
+    "models",
+    "mcp_servers",
+    "agents",
+    "prompts",
+    "rollouts",
+    "rules",
+    "routes",
+];
+
 /// Compiles a condition; the error is one sentence for the operator.
 pub type ConditionCompiler = fn(&str) -> Result<Box<dyn Condition>, String>;
 
@@ -51,9 +72,14 @@ pub struct Registry {
     pub condition: ConditionCompiler,
     /// Compiles the conditions of models, which also see what a call asks for.
     pub model_condition: ConditionCompiler,
+    /// Checks the operator's own rules, which are evaluated by whoever plans and applies.
+    pub rule: RuleChecker,
     /// Compiles the expressions of rollouts, which see a finished exchange's record.
     pub record_condition: ConditionCompiler,
 }
+
+/// Checks a rule; the error is the field at fault and a sentence.
+pub type RuleChecker = fn(&resources::Rule) -> Result<(), (&'static str, String)>;
 
 /// What compiling needs besides the document.
 pub struct Compiler<'a> {
@@ -105,6 +131,7 @@ impl Compiler<'_> {
         let models = Models::compile(&mut work, &treasury);
         let servers = mcp::compile_servers(&mut work);
         crate::prompts::check(&mut work);
+        work.rules();
         crate::trials::check(&mut work);
         let callers = work.callers();
         let called = Called {
@@ -127,7 +154,9 @@ impl Compiler<'_> {
             router: Box::new(router),
             callers,
             models: Box::new(ToModels::new(&models, &names)),
+            keeps: None,
         };
+        let snapshot = recent::with_keeps(snapshot);
         Ok(Compiled {
             snapshot: Arc::new(snapshot),
             upstreams,
@@ -144,23 +173,6 @@ impl Compiler<'_> {
 pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
     let mut findings = Vec::new();
     let mut resources = Resources::default();
-    let kinds = [
-        "gateway",
-        "listeners",
-        "teams",
-        "secret_stores",
-        "consumers",
-        "budgets",
-        "prices",
-        "upstreams",
-        "providers",
-        "models",
-        "mcp_servers",
-        "agents",
-        "prompts",
-        "rollouts",
-        "routes",
-    ];
     if !matches!(document.root.kind, NodeKind::Mapping(_)) {
         let message = "a configuration is a mapping of kinds of resources";
         let finding = Finding::error("wrong_type", Path::root(), message);
@@ -185,14 +197,15 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "mcp_servers" => resources.mcp_servers = map(document, node, &path, &mut findings),
             "agents" => resources.agents = map(document, node, &path, &mut findings),
             "prompts" => resources.prompts = map(document, node, &path, &mut findings),
+            "rules" => resources.rules = map(document, node, &path, &mut findings),
             "rollouts" => resources.rollouts = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");
                 let finding = Finding::error("unknown_field", path, message)
-                    .expected(format!("one of {}", kinds.join(", ")))
+                    .expected(format!("one of {}", KINDS.join(", ")))
                     .locate_key(document);
-                findings.push(with_help(finding, unknown, kinds));
+                findings.push(with_help(finding, unknown, KINDS.iter().copied()));
             }
         }
     }
@@ -353,6 +366,21 @@ impl Work<'_> {
             state: self.compiler.state.get_or_insert(name, State::default),
             clock: self.compiler.clock.clone(),
         }))
+    }
+
+    /// Rules are evaluated elsewhere; here they are only checked.
+    fn rules(&mut self) {
+        for (name, rule) in &self.resources.rules {
+            let path = Path::root().key("rules").key(name);
+            if rule.on != "plan" && !KINDS.contains(&rule.on.as_str()) {
+                let message = format!("`{}` is no kind of resource", rule.on);
+                let finding = Finding::error("invalid_rule", path.key("on"), message)
+                    .expected(format!("`plan`, or one of {}", KINDS.join(", ")));
+                self.report(finding);
+            } else if let Err((field, message)) = (self.compiler.registry.rule)(rule) {
+                self.report(Finding::error("invalid_rule", path.key(field), message));
+            }
+        }
     }
 
     fn callers(&mut self) -> Callers {

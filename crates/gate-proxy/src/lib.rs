@@ -15,6 +15,7 @@ pub mod money;
 pub mod process;
 mod prompts;
 pub mod record;
+pub mod replay;
 pub mod respond;
 pub mod route;
 pub mod schema;

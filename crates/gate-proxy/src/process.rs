@@ -331,6 +331,11 @@ impl Process {
         self.shared.readers.metrics_page(format, more)
     }
 
+    /// How this process was set up.
+    pub(crate) fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
     /// Health for `/healthz` and `/readyz`.
     #[must_use]
     pub fn health(&self) -> Health {

@@ -12,7 +12,7 @@
 //!
 //! Two routes that could tie are a conflict, reported when the revision is compiled.
 
-use gate_flow::{Found, Parameters, Router};
+use gate_flow::{Assume, Found, Parameters, Router};
 use gate_kit::http::{Method, RequestHead};
 use gate_model::document::Path;
 use gate_model::finding::Finding;
@@ -174,13 +174,37 @@ impl Routes {
 
 impl Router for Routes {
     fn find(&self, listener: &str, request: &RequestHead, parameters: &mut Parameters) -> Found {
-        let mut search = Search {
+        self.search(Search {
             listener,
             request,
             parameters,
             query: None,
             other_method: false,
-        };
+            assume: None,
+        })
+    }
+
+    fn find_kept(
+        &self,
+        listener: &str,
+        request: &RequestHead,
+        parameters: &mut Parameters,
+        assume: &Assume<'_>,
+    ) -> Found {
+        self.search(Search {
+            listener,
+            request,
+            parameters,
+            query: None,
+            other_method: false,
+            assume: Some(assume),
+        })
+    }
+}
+
+impl Routes {
+    fn search(&self, mut search: Search<'_>) -> Found {
+        let request = search.request;
         let host = request.host();
         let mut lower = String::new();
         let host = if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -221,6 +245,8 @@ struct Search<'a> {
     parameters: &'a mut Parameters,
     query: Option<Vec<(String, String)>>,
     other_method: bool,
+    /// What a kept request does not tell.
+    assume: Option<&'a Assume<'a>>,
 }
 
 impl<'a> Search<'a> {
@@ -307,6 +333,17 @@ impl<'a> Search<'a> {
         }
         let headers = &self.request.headers;
         for (name, value) in &candidate.headers {
+            if let Some(assume) = self.assume
+                && match value {
+                    Value::Present(_) => (assume.presence)(name),
+                    _ => (assume.header)(name),
+                }
+            {
+                match assume.holds {
+                    true => continue,
+                    false => return false,
+                }
+            }
             let found = headers
                 .get_named(name)
                 .and_then(|value| std::str::from_utf8(value).ok());
@@ -319,6 +356,15 @@ impl<'a> Search<'a> {
                 .query
                 .get_or_insert_with(|| pairs(self.request.query().unwrap_or("")));
             for (name, value) in &candidate.query {
+                if let Some(assume) = self.assume
+                    && !matches!(value, Value::Present(_))
+                    && (assume.parameter)(name)
+                {
+                    match assume.holds {
+                        true => continue,
+                        false => return false,
+                    }
+                }
                 let found = query.iter().find(|(key, _)| **key == **name);
                 if !value.holds(found.map(|(_, value)| value.as_str())) {
                     return false;

@@ -12,8 +12,8 @@ use crate::record::{time, trace};
 use crate::services::WorkerServices;
 use crate::upstream::pool;
 use gate_flow::{
-    Client, Exchange, InterimSink, Memory, Outcome, Overrides, Parameters, Record, Services,
-    TrialPlace,
+    Client, Exchange, InterimSink, KeptRequest, Memory, Outcome, Overrides, Parameters, Record,
+    Services, TrialPlace,
 };
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyStream, Frame, Headers, Request};
@@ -259,6 +259,8 @@ impl Worker {
                 at_hand
             }
         };
+        let kept = snapshot.keeps.as_ref();
+        let kept = kept.and_then(|keeps| KeptRequest::capture(keeps, &request, client, address));
         let exchange = Exchange {
             snapshot,
             request,
@@ -275,6 +277,7 @@ impl Worker {
             guard: None,
             rpc: None,
             bodies: None,
+            kept,
             memory: Memory::default(),
             reservation: None,
             trial: self.shared.trials.offer(),

@@ -50,6 +50,8 @@ mod pieces;
 mod prompts;
 #[path = "it/recorded.rs"]
 mod recorded;
+#[path = "it/replay/mod.rs"]
+mod replay;
 #[path = "it/resuming.rs"]
 mod resuming;
 #[path = "it/rollouts.rs"]

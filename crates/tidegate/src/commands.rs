@@ -15,6 +15,7 @@ use crate::demo::{self, DemoOptions};
 use crate::health::{self, HealthOptions};
 use crate::import::{self, ImportOptions};
 use crate::keys::{self, KeysCommand};
+use crate::lint::{self, LintOptions};
 use crate::reference::{self, CompletionsOptions, ExplainOptions, VersionOptions};
 use crate::run::{self, RunOptions};
 use crate::stored::{self, SecretsCommand};
@@ -44,6 +45,8 @@ pub(crate) enum Command {
     Run(RunOptions),
     /// Validate a file of configuration without running it.
     Check(CheckOptions),
+    /// Hold configurations and Terraform files against rules of good practice.
+    Lint(LintOptions),
     /// Ask a running gateway whether it is ready; exit code 0 or 1.
     Health(HealthOptions),
     /// Start a gateway with sample services on this machine, to try it out.
@@ -107,6 +110,7 @@ impl Command {
         match self {
             Command::Run(options) => run::run(&options),
             Command::Check(options) => check::check(&options),
+            Command::Lint(options) => lint::lint(&options),
             Command::Health(options) => health::health(&options),
             Command::Demo(options) => demo::demo(&options),
             Command::Schema => reference::schema(),

@@ -18,6 +18,7 @@ pub(crate) const REGISTRY: Registry = Registry {
     policies: gate_policies::POLICIES,
     condition: gate_policies::when::compile,
     model_condition: gate_policies::when::compile_for_models,
+    rule: gate_ops::rules::check,
     record_condition: gate_policies::when::compile_for_records,
 };
 

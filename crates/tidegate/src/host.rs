@@ -3,19 +3,21 @@
 //! Every call comes from one of the API's own threads and may take its time; nothing here touches a
 //! worker. What is judged is compiled exactly as it would be to be served, aside.
 
+mod judge;
 mod live;
 mod money;
+mod records;
 mod seen;
 
 use crate::config::{self, REGISTRY};
 use crate::control::document::plain;
-use crate::follow::{Followed, resolve};
-use crate::{check, output, playground, rollouts};
-use gate_admin::{Candidate, Host, Judged, RolloutStart, UsageQuery};
+use crate::follow::Followed;
+use crate::{output, playground, rollouts};
+use gate_admin::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery};
 use gate_api::problem::Problem;
 use gate_api::types::{
-    BudgetState, Canary, Document, Finding, Live, PlaygroundInput, PlaygroundReply, Rollout,
-    UsageRow,
+    BudgetState, Canary, Document, Finding, Live, Page, PlaygroundInput, PlaygroundReply,
+    RecordDetail, RecordSummary, Rollout, UsageRow,
 };
 use gate_model::document::Document as Located;
 use gate_model::environment;
@@ -86,18 +88,15 @@ impl Host for Gateway {
     }
 
     fn judge(&self, candidate: &Candidate<'_>) -> Judged {
-        let json = candidate.document.canonical();
-        let found = match resolve(&json, candidate.variables, candidate.environment) {
-            Err(findings) => findings,
-            Ok(resources) => {
-                let whole = environment::compose(&self.file(), resources);
-                check::compile(&whole, &self.path)
-            }
-        };
-        Judged {
-            findings: found.iter().map(Finding::from).collect(),
-            effect: None,
-        }
+        judge::judge(self, candidate)
+    }
+
+    fn records(&self, query: &RecordQuery) -> Result<Page<RecordSummary>, Problem> {
+        records::list(&self.process, query)
+    }
+
+    fn record(&self, id: &str) -> Result<Option<RecordDetail>, Problem> {
+        records::get(&self.process, id)
     }
 
     fn live(&self) -> Live {

@@ -18,6 +18,7 @@ mod health;
 mod host;
 mod import;
 mod keys;
+mod lint;
 mod log;
 mod output;
 mod playground;

@@ -6,6 +6,7 @@
 
 mod components;
 mod errors;
+mod lint;
 mod losses;
 mod metrics;
 mod policies;
@@ -78,6 +79,7 @@ fn pages(root: &Path) -> Result<Vec<Output>, String> {
     let mut pages = errors::pages(&facts)?;
     pages.push(metrics::page(&facts)?);
     pages.push(losses::page(&facts)?);
+    pages.push(lint::page(&facts)?);
     pages.extend(reference::pages(root, &facts)?);
     Ok(pages)
 }

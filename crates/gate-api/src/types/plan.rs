@@ -202,6 +202,12 @@ pub struct EffectChange {
     pub share: f64,
     /// Up to five of them.
     pub examples: Vec<Example>,
+    /// What all of them come to, where they can be summed up: their cost, as `$1.25`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// What all of them would come to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// In what respect a request comes out differently.

@@ -1,6 +1,6 @@
 //! Settings of the process itself: workers, the admin address, logs and traces.
 
-use crate::units::{Percent, Period};
+use crate::units::{ByteSize, Percent, Period};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +23,8 @@ pub struct Gateway {
     pub access_log: Option<AccessLog>,
     /// Traces and logs to an OpenTelemetry collector.
     pub tracing: Option<Tracing>,
+    /// Where recent records are kept for searches and for the effect of plans; nowhere when left out.
+    pub records: Option<Records>,
     /// Where the ledger of calls and budgets is kept; nowhere when left out.
     pub store: Option<super::Store>,
     /// The environment whose current revision this process serves; it comes from `store`, and this
@@ -46,6 +48,7 @@ impl Default for Gateway {
             trusted_proxies: Vec::new(),
             access_log: None,
             tracing: None,
+            records: None,
             store: None,
             environment: None,
             last_good: None,
@@ -79,6 +82,27 @@ impl Default for AccessLog {
             request_headers: Vec::new(),
         }
     }
+}
+
+/// Recent records, kept on this machine.
+///
+/// A record keeps of its request what the rules of the running configuration read, and its outcome.
+/// Credentials are kept as keyed hashes only; the key lies in the folder, readable by its user only.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Records {
+    /// Folder, which no other gateway uses; made when it is not there.
+    pub folder: PathBuf,
+    /// Most bytes on disk, compressed; the oldest records go first.
+    #[serde(default = "records_size")]
+    pub size: ByteSize,
+    /// Share of the exchanges that is kept.
+    #[serde(default = "everything")]
+    pub sample: Percent,
+}
+
+fn records_size() -> ByteSize {
+    ByteSize::from_kibibytes(256 * 1024)
 }
 
 /// Where log rows go.

@@ -17,6 +17,7 @@ mod model;
 mod prompt;
 mod rollout;
 mod route;
+mod rule;
 mod secret;
 mod upstream;
 
@@ -27,7 +28,7 @@ pub use budget::{
 };
 pub use component::Component;
 pub use consumer::{Consumer, Key, KeyLimits};
-pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Tracing};
+pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
 pub use listener::{
     Certificate, EncodedSlashes, Limits, Listener, ListenerProtocol, ListenerTls, Paths,
@@ -47,6 +48,7 @@ pub use prompt::{
 };
 pub use rollout::{Rollout, Shadow, Signal, Sticky, Undecided};
 pub use route::{FixedReply, Match, Route, Target, ValueMatch};
+pub use rule::{Rule, RuleLevel};
 pub use secret::{
     AwsStore, KubernetesStore, SecretFrom, SecretPlace, SecretStore, VaultAuth, VaultStore,
 };
@@ -91,6 +93,8 @@ pub struct Resources {
     /// Texts that stand in front of what callers say, by name; routes use them by the policy
     /// `prompt`.
     pub prompts: BTreeMap<String, Prompt>,
+    /// Rules that every plan and every apply is held against, by name.
+    pub rules: BTreeMap<String, Rule>,
     /// Ways to roll a revision out, by name.
     pub rollouts: BTreeMap<String, Rollout>,
     /// What is served where, by name.

@@ -176,3 +176,32 @@ fn a_step_applies_when_its_condition_holds_and_fails_closed() {
         assert_eq!(result.err().map(|fault| fault.code), code, "{expression}");
     }
 }
+
+#[test]
+fn what_a_condition_reads_is_known() {
+    let reads = |text: &str| compile(text).expect(text).reads();
+    let plain = reads("request.method == 'GET' && params.id != '' && consumer.team == 'a'");
+    assert_eq!(plain, gate_flow::Reads::default());
+    let text = "request.headers['x-a'] == '1' || has(request.headers.b) || request.query.page == '2' \
+                || 'q' in request.query || request.headers.c.matches('^a')";
+    let some = reads(text);
+    assert_eq!(
+        some.headers.into_iter().collect::<Vec<_>>(),
+        ["b", "c", "x-a"]
+    );
+    assert_eq!(
+        some.parameters.into_iter().collect::<Vec<_>>(),
+        ["page", "q"]
+    );
+    assert!(some.beyond.is_empty());
+    for all in [
+        "request.headers.exists(name, name.startsWith('x-'))",
+        "size(request.headers) > 3",
+        "request.headers[request.method] == 'x'",
+        "request.method in request.headers",
+    ] {
+        assert!(reads(all).beyond.contains("every header"), "{all}");
+    }
+    let ai = compile_for_models("ai.tokens > 5").expect("valid").reads();
+    assert!(ai.beyond.contains("what a call asks for"));
+}

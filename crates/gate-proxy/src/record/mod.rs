@@ -10,7 +10,8 @@ mod access_log;
 pub mod admin;
 pub mod metrics;
 mod otlp;
-mod redact;
+pub mod recent;
+pub(crate) mod redact;
 mod row;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ pub(crate) mod time;
 pub mod trace;
 
 use access_log::{LogTarget, LogWriter};
-use gate_flow::{Client, Exchange, Record};
+use gate_flow::{Client, Exchange, KeptRequest, Record};
 use gate_kit::clock::Clock;
 use gate_kit::http::RequestHead;
 use gate_kit::random;
@@ -26,11 +27,12 @@ use gate_model::resources::{Gateway, Route};
 use gate_model::units::Percent;
 use metrics::{Exposition, Format, Metrics, SinkCounts};
 use otlp::{Collector, Exporter, Item};
+use recent::{RecordsTarget, RecordsWriter};
 use row::{Row, has_failed};
 use rustls::ClientConfig;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -40,6 +42,7 @@ pub struct Readers {
     metrics: Metrics,
     log: LogWriter,
     otlp: Exporter,
+    recent: RecordsWriter,
     tls: Arc<ClientConfig>,
 }
 
@@ -48,6 +51,7 @@ pub struct Readers {
 pub struct Prepared {
     log: Option<LogTarget>,
     collector: Option<Collector>,
+    records: Option<RecordsTarget>,
 }
 
 /// Why the sinks of a configuration cannot be used, for the operator.
@@ -70,6 +74,7 @@ struct Finished<'a> {
     address: IpAddr,
     gateway: &'a Gateway,
     routes: &'a BTreeMap<String, Route>,
+    kept: Option<Box<KeptRequest>>,
 }
 
 impl Readers {
@@ -81,7 +86,8 @@ impl Readers {
         Self {
             metrics,
             log: LogWriter::new(),
-            otlp: Exporter::new(clock),
+            otlp: Exporter::new(clock.clone()),
+            recent: RecordsWriter::new(clock),
             tls,
         }
     }
@@ -99,9 +105,14 @@ impl Readers {
         let collector = collector
             .map(|settings| Collector::new(settings, &self.tls))
             .transpose();
+        let records = gateway.records.as_ref();
+        let records = records
+            .map(|settings| RecordsTarget::open(settings, folder))
+            .transpose();
         Ok(Prepared {
             log: log.map_err(ReaderError)?,
             collector: collector.map_err(ReaderError)?,
+            records: records.map_err(ReaderError)?,
         })
     }
 
@@ -117,6 +128,9 @@ impl Readers {
         if let Some(collector) = prepared.collector {
             self.otlp.set_collector(collector).map_err(failed)?;
         }
+        if let Some(records) = prepared.records {
+            self.recent.set_target(records).map_err(failed)?;
+        }
         Ok(())
     }
 
@@ -130,6 +144,7 @@ impl Readers {
             address: exchange.address,
             gateway: &exchange.snapshot.resources.gateway,
             routes: &exchange.snapshot.resources.routes,
+            kept: exchange.kept.take(),
         });
     }
 
@@ -141,6 +156,7 @@ impl Readers {
             address,
             gateway,
             routes,
+            kept,
         } = finished;
         self.metrics.observe(record, &head.method, head.version);
         let log = gateway.access_log.as_ref();
@@ -149,7 +165,7 @@ impl Readers {
         let tracing = gateway.tracing.as_ref();
         let trace = tracing.is_some() && record.trace.sampled;
         let to_otlp_log = logged && tracing.is_some_and(|tracing| tracing.logs);
-        if !(to_log || trace || to_otlp_log) {
+        if !(to_log || trace || to_otlp_log || kept.is_some()) {
             return;
         }
         let headers = log.map_or(&[][..], |log| &log.request_headers);
@@ -170,9 +186,21 @@ impl Readers {
                 log: to_otlp_log,
             });
         }
+        if let Some(kept) = kept {
+            self.recent.push(recent::Item {
+                row: row.clone(),
+                kept,
+            });
+        }
         if to_log {
             self.log.push(row);
         }
+    }
+
+    /// The folder of recent records; none where none are kept.
+    #[must_use]
+    pub fn records_folder(&self) -> Option<PathBuf> {
+        self.recent.folder()
     }
 
     /// The counters and gauges.
@@ -192,7 +220,10 @@ impl Readers {
     pub fn sink_counts(&self) -> SinkCounts {
         let (log_rows, log_dropped) = self.log.counts();
         let (otlp_exported, otlp_dropped, otlp_failures) = self.otlp.counts();
+        let (records_kept, records_dropped) = self.recent.counts();
         SinkCounts {
+            records_kept,
+            records_dropped,
             log_rows,
             log_dropped,
             otlp_exported,
@@ -212,7 +243,8 @@ impl Readers {
         // The log is on this machine and quick; the collector may have what is left.
         let half = patience / 2;
         let log = self.log.close(half);
-        self.otlp.close(half) && log
+        let records = self.recent.close(half);
+        self.otlp.close(half) && log && records
     }
 }
 

@@ -158,6 +158,7 @@ fn finish(readers: &Readers, gateway: &Gateway, mut record: Record) {
         address: "192.0.2.1".parse().expect("an address"),
         gateway,
         routes: &BTreeMap::new(),
+        kept: None,
     });
 }
 

@@ -80,6 +80,7 @@ impl Gateway {
                 policies: gate_policies::POLICIES,
                 condition: gate_policies::when::compile,
                 model_condition: gate_policies::when::compile_for_models,
+                rule: |_| Ok(()),
                 record_condition: gate_policies::when::compile_for_records,
             },
             folder: folder.to_owned(),

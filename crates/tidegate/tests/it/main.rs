@@ -16,6 +16,7 @@ mod follow;
 mod handover;
 mod import;
 mod lifecycle;
+mod lint;
 mod money;
 mod policies;
 mod prompts;

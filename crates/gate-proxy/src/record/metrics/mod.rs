@@ -60,6 +60,10 @@ struct ConfigFacts {
 /// Counts of the readers beside metrics, taken at a scrape.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct SinkCounts {
+    /// Recent records that were kept.
+    pub records_kept: u64,
+    /// Recent records lost: the queue was full, or the disk failed.
+    pub records_dropped: u64,
     /// Access log rows written.
     pub log_rows: u64,
     /// Access log rows lost: the queue was full, or the sink failed.

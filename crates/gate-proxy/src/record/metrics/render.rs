@@ -109,7 +109,7 @@ pub(super) fn sinks(page: &mut Exposition, sinks: &SinkCounts, sum: &Shard) {
         .map(|(_, series)| series.endpoints.folded)
         .sum();
     let folded = sum.routes.folded + sum.upstreams.folded + sum.models.folded + endpoints;
-    let counters: [(&'static str, &str, u64); 6] = [
+    let counters: [(&'static str, &str, u64); 8] = [
         (
             "tidegate_log_rows",
             "Access log rows written.",
@@ -119,6 +119,16 @@ pub(super) fn sinks(page: &mut Exposition, sinks: &SinkCounts, sum: &Shard) {
             "tidegate_log_rows_dropped",
             "Access log rows lost to a full queue or a failing sink.",
             sinks.log_dropped,
+        ),
+        (
+            "tidegate_records_kept",
+            "Recent records written to gateway.records.",
+            sinks.records_kept,
+        ),
+        (
+            "tidegate_records_dropped",
+            "Recent records lost to a full queue or a failing disk.",
+            sinks.records_dropped,
         ),
         (
             "tidegate_otlp_exported",

@@ -29,14 +29,15 @@ const RECORDINGS: usize = 60;
 /// A Python with the SDKs, made once; `None` when they cannot be had here.
 fn python() -> Option<&'static Path> {
     static PYTHON: OnceLock<Option<PathBuf>> = OnceLock::new();
-    PYTHON.get_or_init(install).as_deref()
+    PYTHON.get_or_init(|| venv("sdk", PACKAGES)).as_deref()
 }
 
-fn install() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("sdk");
+/// A Python environment of this name with these packages, one a line; `None` when they cannot be had
+/// here, which a line says.
+pub(crate) fn venv(name: &str, wanted: &str) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let python = folder.join("bin/python");
     let installed = folder.join("installed");
-    let wanted = PACKAGES;
     if std::fs::read_to_string(&installed).is_ok_and(|found| found == wanted) {
         return Some(python);
     }
@@ -57,11 +58,11 @@ fn install() -> Option<PathBuf> {
         "--disable-pip-version-check",
     ]);
     let output = pip
-        .args(PACKAGES.lines())
+        .args(wanted.lines())
         .output()
         .expect("the environment has a Python");
     if !output.status.success() {
-        eprintln!("skipped: 1 file of checks: pip cannot install the SDKs: {output:?}");
+        eprintln!("skipped: 1 file of checks: pip cannot install what is needed: {output:?}");
         return None;
     }
     std::fs::write(installed, wanted).expect("written");

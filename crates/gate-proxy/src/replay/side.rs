@@ -1,0 +1,318 @@
+//! One of the two configurations that a replay compares: finds routes, and walks policies.
+
+use super::lane::{How, StepPlan};
+use super::services::Announced;
+use crate::record::recent::keeps::reads_of_match;
+use crate::record::recent::line::{Basis, Line};
+use crate::record::recent::secret::Secret;
+use gate_flow::{
+    Assume, Caller, Client, Exchange, Found, Parameters, Past, Reads, Record, Route, Services,
+    Snapshot, Verdict,
+};
+use gate_kit::clock::Moment;
+use gate_kit::http::{Body, Headers, Request, RequestHead, Scheme};
+use gate_model::resources::{Resources, Target};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// A configuration, compiled for a replay with state of its own.
+pub(super) struct Side {
+    pub(super) snapshot: Arc<Snapshot>,
+    /// Text and kind of each policy, by route.
+    texts: Vec<Vec<(String, &'static str)>>,
+    /// What choosing a route reads.
+    reads: Reads,
+    /// Callers by the text that stands for their key.
+    callers: HashMap<String, Arc<Caller>>,
+}
+
+/// How the policies of a route came out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Walked {
+    /// They let the request through.
+    Passed,
+    /// One answered: its kind, and a fault's code or a status.
+    Stopped(String, String),
+    /// It cannot be told without this.
+    Unknown(Vec<String>),
+}
+
+impl Walked {
+    /// In words.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Self::Passed => "passes".into(),
+            Self::Stopped(policy, with) if policy.is_empty() => with.clone(),
+            Self::Stopped(policy, with) => format!("{policy}: {with}"),
+            Self::Unknown(_) => "unknown".into(),
+        }
+    }
+}
+
+/// The verdict that was recorded, where it counts for the current configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Recorded {
+    /// The row was served by another configuration, or several steps could have answered.
+    Nothing,
+    /// Every step of the route let it through.
+    Passed,
+    /// The step at this position answered.
+    StoppedAt(usize),
+}
+
+impl Recorded {
+    /// Whether the step at this position of the current route let the request through, where that
+    /// was recorded.
+    fn verdict(self, kept: Option<usize>) -> Option<bool> {
+        match (kept?, self) {
+            (_, Self::Nothing) => None,
+            (_, Self::Passed) => Some(true),
+            (kept, Self::StoppedAt(at)) if kept < at => Some(true),
+            (kept, Self::StoppedAt(at)) if kept == at => Some(false),
+            // It was never reached.
+            (_, Self::StoppedAt(_)) => None,
+        }
+    }
+}
+
+impl Side {
+    pub(super) fn new(snapshot: Arc<Snapshot>, secret: &Secret) -> Self {
+        let resources = &snapshot.resources;
+        let texts = snapshot.routes.iter().map(|route| {
+            let written = resources.routes.get(&*route.name);
+            let written = written.map_or(&[][..], |route| &route.policies);
+            let texts = route.steps.iter().zip(written);
+            texts
+                .map(|(step, written)| {
+                    (gate_model::document::canonical_json(&written.0), step.name)
+                })
+                .collect()
+        });
+        let mut reads = Reads::default();
+        for route in resources.routes.values() {
+            reads.add(&reads_of_match(&route.matches));
+        }
+        let callers = snapshot.callers.keys();
+        Self {
+            texts: texts.collect(),
+            reads,
+            callers: callers
+                .map(|(sha256, caller)| (secret.of_sha256(sha256), caller.clone()))
+                .collect(),
+            snapshot,
+        }
+    }
+
+    pub(super) fn resources(&self) -> &Resources {
+        &self.snapshot.resources
+    }
+
+    pub(super) fn route(&self, index: usize) -> &Route {
+        &self.snapshot.routes[index]
+    }
+
+    /// What a search found, in words.
+    pub(super) fn named(&self, found: Found) -> String {
+        match found {
+            Found::Route(index) => self.route(index).name.to_string(),
+            Found::OtherMethod => "method_not_allowed".to_owned(),
+            Found::Nothing => "route_not_found".to_owned(),
+        }
+    }
+
+    pub(super) fn texts(&self, route: usize) -> &[(String, &'static str)] {
+        &self.texts[route]
+    }
+
+    pub(super) fn target(&self, route: usize) -> Option<&Target> {
+        let name = &self.route(route).name;
+        Some(&self.resources().routes.get(&**name)?.target)
+    }
+
+    /// The route of a kept request, or what would have to be known to tell.
+    pub(super) fn find(
+        &self,
+        basis: &Basis,
+        line: &Line<'_>,
+        head: &RequestHead,
+        parameters: &mut Parameters,
+    ) -> Result<Found, Vec<String>> {
+        let missing = self.reads.missing(&basis.reads);
+        let router = &self.snapshot.router;
+        if missing.is_empty() && line.hidden.is_empty() {
+            return Ok(router.find(&line.listener, head, parameters));
+        }
+        let hidden = |name: &str| line.hidden.iter().any(|hidden| **hidden == *name);
+        let lower = str::to_ascii_lowercase;
+        let header = |name: &str| !basis.reads.headers.contains(&lower(name)) || hidden(name);
+        let presence = |name: &str| header(name) && !basis.reads.credentials.contains(&lower(name));
+        let parameter =
+            |name: &str| basis.reads.credential_parameters.contains(name) || hidden(name);
+        let mut find = |holds| {
+            let assume = Assume {
+                header: &header,
+                presence: &presence,
+                parameter: &parameter,
+                holds,
+            };
+            router.find_kept(&line.listener, head, parameters, &assume)
+        };
+        let (most, least) = (find(true), find(false));
+        match most == least {
+            true => Ok(least),
+            false if missing.is_empty() => Err(vec!["a value that looks like a credential".into()]),
+            false => Err(missing),
+        }
+    }
+
+    /// Runs the policies of a route over a kept request. Policies that count take part whatever was
+    /// recorded, so that their counts are right for the rows behind this one.
+    pub(super) fn walk(
+        &self,
+        exchange: &mut Exchange,
+        plans: &[StepPlan],
+        recorded: Recorded,
+        line: &Line<'_>,
+    ) -> Walked {
+        let Some(route) = exchange.route else {
+            return Walked::Passed;
+        };
+        let find = |key: &[u8]| -> Option<Arc<Caller>> {
+            self.callers.get(std::str::from_utf8(key).ok()?).cloned()
+        };
+        let past = Past { caller: &find };
+        for (step, plan) in self.route(route).steps.iter().zip(plans) {
+            let known = recorded.verdict(plan.kept);
+            if known == Some(false) {
+                return stopped(step.name, line);
+            }
+            match &plan.how {
+                How::Passive => continue,
+                How::Unknown(_) if known == Some(true) => {
+                    // What it may have found out is in the record.
+                    let name = line
+                        .consumer
+                        .as_deref()
+                        .filter(|_| exchange.caller.is_none());
+                    exchange.caller = name
+                        .and_then(|name| self.snapshot.callers.by_name(name))
+                        .cloned();
+                    continue;
+                }
+                How::Unknown(missing) => return Walked::Unknown(missing.clone()),
+                How::Again => {}
+            }
+            let applies = step.when.as_ref().map(|when| when.holds(exchange));
+            match applies.unwrap_or(Ok(true)) {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(_) if known == Some(true) => continue,
+                Err(_) => return Walked::Stopped(step.name.into(), "policy_failed".into()),
+            }
+            let stop = match step.policy.again(exchange, &past) {
+                Verdict::Next => continue,
+                Verdict::Reply(response) => response.head.status.to_string(),
+                Verdict::Refuse(fault) => fault.code.as_str().to_owned(),
+                Verdict::Wait(_) => {
+                    let missing = format!("what `{}` waits for", step.name);
+                    return Walked::Unknown(vec![missing]);
+                }
+            };
+            if known != Some(true) {
+                return Walked::Stopped(step.name.into(), stop);
+            }
+        }
+        Walked::Passed
+    }
+
+    /// What was recorded, where this is the configuration that served the row.
+    pub(super) fn recorded(
+        &self,
+        basis: &Basis,
+        line: &Line<'_>,
+        route: Option<usize>,
+    ) -> Recorded {
+        let name = route.map(|route| &*self.route(route).name);
+        // The candidate of a rollout serves rows that the current revision's rules kept.
+        let other = basis.digest != self.snapshot.digest || basis.revision != line.revision;
+        if other || line.route.as_deref() != name {
+            return Recorded::Nothing;
+        }
+        let (Some(policy), Some(route)) = (line.answered_by.as_deref(), route) else {
+            return Recorded::Passed;
+        };
+        let steps = self.route(route).steps.iter();
+        let mut named = steps.enumerate().filter(|(_, step)| step.name == policy);
+        match (named.next(), named.next()) {
+            (Some((position, _)), None) => Recorded::StoppedAt(position),
+            _ => Recorded::Nothing,
+        }
+    }
+
+    /// An exchange as it was when this row's request came.
+    pub(super) fn exchange(
+        &self,
+        services: &Rc<dyn Services>,
+        line: &Line<'_>,
+        head: RequestHead,
+        route: Option<usize>,
+        parameters: Parameters,
+    ) -> Exchange {
+        let address = |text: &str| text.parse().unwrap_or(IpAddr::from([0; 4]));
+        let caller = address(&line.address);
+        let peer = line.peer.as_deref().map_or(caller, address);
+        let client = Client {
+            listener: (&*line.listener).into(),
+            peer: (peer, 0).into(),
+            peer_address: "".into(),
+            local: ([0; 4], 0).into(),
+            scheme: if line.tls {
+                Scheme::Https
+            } else {
+                Scheme::Http
+            },
+            tls: None,
+        };
+        let moment = Moment(line.started_us.saturating_mul(1000));
+        let body = match line.size {
+            Some(0) => Body::Empty,
+            size => Body::Stream(Box::new(Announced(size))),
+        };
+        Exchange {
+            snapshot: self.snapshot.clone(),
+            request: Request { head, body },
+            client: Rc::new(client),
+            address: caller,
+            route,
+            parameters,
+            caller: None,
+            response_headers: Headers::new(),
+            overrides: gate_flow::Overrides::default(),
+            moment,
+            record: Record {
+                started: moment,
+                route: route.map(|route| self.route(route).name.clone()),
+                ..Record::default()
+            },
+            ai: None,
+            guard: None,
+            rpc: None,
+            bodies: None,
+            kept: None,
+            memory: gate_flow::Memory::default(),
+            reservation: None,
+            trial: gate_flow::TrialPlace::Absent,
+            interim: None,
+            services: services.clone(),
+        }
+    }
+}
+
+/// The answer that a policy was recorded with.
+pub(super) fn stopped(policy: &str, line: &Line<'_>) -> Walked {
+    let status = || line.status.to_string();
+    let with = line.fault.as_deref().map_or_else(status, str::to_owned);
+    Walked::Stopped(policy.to_owned(), with)
+}

@@ -1,0 +1,103 @@
+//! What this process makes of a candidate: compiled, compared, replayed, and held against the rules.
+
+use super::Gateway;
+use crate::check;
+use crate::follow::resolve;
+use gate_admin::{Candidate, Judged};
+use gate_api::types::{Effect, Finding, Plan, Severity, Verdict};
+use gate_model::document::Document as Located;
+use gate_model::environment;
+use gate_ops::rules::Facts;
+use gate_proxy::replay::ReplayError;
+use serde_json::Value;
+
+/// What this process makes of a candidate. Changes nothing.
+pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
+    let whole = match whole(gateway, candidate, &candidate.document.canonical()) {
+        Ok(whole) => whole,
+        Err(findings) => {
+            return Judged {
+                findings: findings.iter().map(Finding::from).collect(),
+                effect: None,
+            };
+        }
+    };
+    let found = check::compile(&whole, &gateway.path);
+    let mut findings: Vec<Finding> = found.iter().map(Finding::from).collect();
+    if found.iter().any(gate_model::finding::Finding::is_error) {
+        return Judged {
+            findings,
+            effect: None,
+        };
+    }
+    let json = |text: String| serde_json::from_str(&text).unwrap_or(Value::Null);
+    let (before, after) = (
+        json(candidate.base.canonical()),
+        json(candidate.document.canonical()),
+    );
+    let now = gate_kit::clock::Clock::System.unix().as_secs();
+    let known = |finding: &Finding| {
+        let same = |known: &Finding| known.code == finding.code && known.path == finding.path;
+        findings.iter().any(same)
+    };
+    let mut doubts = gate_ops::plan::findings(&before, &after, now);
+    doubts.retain(|finding| !known(finding));
+    findings.append(&mut doubts);
+    let effect = match candidate.with_effect {
+        true => effect(gateway, candidate, &whole, &mut findings),
+        false => None,
+    };
+    if let Ok(resources) = gate_proxy::compile::read(&whole) {
+        let plan = Plan {
+            base: None,
+            digest: String::new(),
+            changes: candidate.changes.to_vec(),
+            findings: Vec::new(),
+            effect: effect.clone(),
+            verdict: Verdict::Allowed,
+        };
+        let facts = Facts {
+            environment: candidate.environment,
+            document: &after,
+            plan: Some(&plan),
+        };
+        findings.extend(gate_ops::rules::evaluate(&resources.rules, &facts));
+    }
+    Judged { findings, effect }
+}
+
+/// Resources with their variables, beside what this process's file says of the process.
+fn whole(
+    gateway: &Gateway,
+    candidate: &Candidate<'_>,
+    json: &str,
+) -> Result<Located, Vec<gate_model::finding::Finding>> {
+    let resources = resolve(json, candidate.variables, candidate.environment)?;
+    Ok(environment::compose(&gateway.file(), resources))
+}
+
+/// What the candidate would have done to recent traffic. That it cannot be told is a warning.
+fn effect(
+    gateway: &Gateway,
+    candidate: &Candidate<'_>,
+    whole_candidate: &Located,
+    findings: &mut Vec<Finding>,
+) -> Option<Effect> {
+    let current = whole(gateway, candidate, &candidate.base.canonical()).ok()?;
+    let message = match gateway.process.effect(&current, whole_candidate) {
+        Ok(effect) => return effect,
+        Err(ReplayError::Records(message)) => message,
+        Err(ReplayError::Findings(found)) => found
+            .first()
+            .map_or_else(String::new, |finding| finding.message.to_string()),
+    };
+    findings.push(Finding {
+        severity: Severity::Warning,
+        ..Finding::error(
+            "effect_unknown",
+            "",
+            format!("records cannot be replayed: {message}"),
+        )
+    });
+    None
+}
