@@ -67,6 +67,15 @@ fn quantile(sorted: &[f64], percent: usize) -> f64 {
     sorted.get(rank.saturating_sub(1)).copied().unwrap_or(0.0)
 }
 
+/// The second in which an exchange began; records write fractions of it, in UTC.
+fn second(row: &RecordSummary) -> Option<u64> {
+    let whole = match row.at.split_once('.') {
+        Some((whole, _)) => format!("{whole}Z").parse::<Timestamp>(),
+        None => row.at.parse(),
+    };
+    whole.ok().map(Timestamp::unix_s)
+}
+
 /// Whether an exchange failed: by its status, or by a fault that is not the caller's.
 fn failed(row: &RecordSummary) -> bool {
     let code = row.fault.as_deref().and_then(|text| {
@@ -79,7 +88,7 @@ fn failed(row: &RecordSummary) -> bool {
 /// Counts rows, newest first, as of `now_s`; `whole` says that there are no older ones.
 pub(super) fn count(rows: &[RecordSummary], now_s: u64, whole: bool) -> Live {
     let dated = rows.iter().filter_map(|row| {
-        let at = row.at.parse::<Timestamp>().ok()?.unix_s();
+        let at = second(row)?;
         Some((at, row))
     });
     let all: Vec<_> = dated.collect();
@@ -146,8 +155,7 @@ fn add(groups: &mut BTreeMap<String, Group>, name: Option<&str>, row: &RecordSum
 
 /// Whether rows down to this one cover the window.
 pub(super) fn covers(row: &RecordSummary, now_s: u64) -> bool {
-    let at = row.at.parse::<Timestamp>();
-    at.is_ok_and(|at| at.unix_s() + WINDOW_S + SLICE_S < now_s)
+    second(row).is_some_and(|at| at + WINDOW_S + SLICE_S < now_s)
 }
 
 #[cfg(test)]
@@ -158,7 +166,7 @@ mod tests {
 
     fn row(ago: u64, status: u16, duration_ms: f64) -> RecordSummary {
         RecordSummary {
-            at: Timestamp::from_unix_s(NOW - ago).to_string(),
+            at: (Timestamp::from_unix_s(NOW - ago).to_string()).replace('Z', ".250123Z"),
             status,
             duration_ms,
             route: Some("orders".to_owned()),
