@@ -56,11 +56,19 @@ impl DryRun {
     ) -> Result<Vec<Finding>, Unchecked> {
         let work = |batch: Vec<Planned>| {
             let document = self.add(&batch);
-            let findings = self.ask(control, settings, document);
+            let findings = self.ask(control, settings, document.clone());
+            // What nobody here is named by stands in everybody's way, and is told once.
+            let mut strays = findings.clone().unwrap_or_default();
+            strays.retain(|f| {
+                let named = document.resources().any(|(k, n, _)| is_about(f, k, n));
+                f.severity == Severity::Error && !named
+            });
+            let mut strays = Some(strays);
             let of = |(kind, name, _): &Planned| {
                 let findings = findings.clone()?;
                 let own = findings.into_iter().filter(|f| is_about(f, kind, name));
                 let own = own.filter(|finding| !EARLY.contains(&&*finding.code));
+                let own = own.chain(strays.take().unwrap_or_default());
                 Ok(own.map(softened).collect())
             };
             batch.iter().map(of).collect()

@@ -93,7 +93,9 @@ fn ask(kind: &Kind, session: &Session, planned: &Value, diagnostics: &mut Vec<Di
     let document = convert::to_document(kind, planned);
     match session.check(environment, &kind.name, name, document) {
         Ok(findings) => {
-            let told = findings.iter().filter_map(|finding| told(kind, finding));
+            let told = findings
+                .iter()
+                .filter_map(|finding| told(kind, name, finding));
             let known: Vec<_> = diagnostics.iter().map(|d| d.attribute.clone()).collect();
             let new = told.filter(|d| d.attribute.is_none() || !known.contains(&d.attribute));
             diagnostics.extend(new);
@@ -113,11 +115,16 @@ fn ask(kind: &Kind, session: &Session, planned: &Value, diagnostics: &mut Vec<Di
 }
 
 /// A finding at its place; what is merely good to know is not told here.
-fn told(kind: &Kind, finding: &Finding) -> Option<Diagnostic> {
+fn told(kind: &Kind, name: &str, finding: &Finding) -> Option<Diagnostic> {
     let path: Path = finding.path.parse().unwrap_or_default();
-    let steps = check::steps(kind, &path);
+    let own = Path::root().key(&kind.name).key(name);
+    let (steps, place) = match path.segments().starts_with(own.segments()) {
+        true => (check::steps(kind, &path), String::new()),
+        false => (Vec::new(), format!("{path}: ")),
+    };
     let summary = check::sentence(&finding.message, &finding.code);
-    let detail = check::said(finding.expected.as_deref(), finding.help.as_deref());
+    let said = check::said(finding.expected.as_deref(), finding.help.as_deref());
+    let detail = format!("{place}{said}");
     match finding.severity {
         Severity::Error => Some(check::error(&steps, summary, detail)),
         Severity::Warning => Some(check::warning(&steps, summary, detail)),

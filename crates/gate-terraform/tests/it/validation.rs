@@ -147,6 +147,22 @@ fn the_server_is_asked_about_what_only_it_knows() {
             .diagnostics,
         []
     );
+    // What is wrong elsewhere would stop applying, and is told with its place.
+    let lost = json!({ "target": { "upstream": "lost" } });
+    caller
+        .server
+        .meddle("staging", "routes", "theirs", Some(lost));
+    let team = config("tidegate_team", "t", json!({}));
+    let found = caller
+        .plan("tidegate_team", &Value::Null, &team)
+        .diagnostics;
+    let found: Vec<_> = found.iter().map(shown).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains("routes.theirs.target.upstream"),
+        "{found:?}"
+    );
+    caller.server.meddle("staging", "routes", "theirs", None);
     // Planned beside it, the upstream is there.
     let again = config(
         "tidegate_route",

@@ -8,32 +8,32 @@ use std::path::PathBuf;
 use std::process::Output;
 
 /// A gateway that follows `main`, and a folder for files.
-struct Desk {
-    node: Gateway,
+pub(super) struct Desk {
+    pub(super) node: Gateway,
     folder: tempfile::TempDir,
-    _fleet: Fleet,
+    pub(super) fleet: Fleet,
 }
 
 impl Desk {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let mut fleets = Fleet::all();
         let fleet = fleets.remove(0);
         let this = Self {
             node: fleet.node("a", &[]),
             folder: tempfile::tempdir().unwrap(),
-            _fleet: fleet,
+            fleet,
         };
         this.run(&["env", "set", "main"], 0);
         this
     }
 
-    fn url(&self) -> String {
+    pub(super) fn url(&self) -> String {
         format!("http://{}", self.node.address("admin"))
     }
 
     /// Runs a command and checks its exit code.
     #[track_caller]
-    fn run(&self, arguments: &[&str], code: i32) -> String {
+    pub(super) fn run(&self, arguments: &[&str], code: i32) -> String {
         let output = self.output(arguments);
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr);
@@ -53,19 +53,19 @@ impl Desk {
 
     /// What a command prints as JSON.
     #[track_caller]
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(super) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.output(&[arguments, &["--json"]].concat());
         let errors = String::from_utf8_lossy(&output.stderr);
         serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {errors}"))
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub(super) fn write(&self, name: &str, text: &str) -> String {
         let path: PathBuf = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     }
 
-    fn api(&self, path: &str) -> Value {
+    pub(super) fn api(&self, path: &str) -> Value {
         curl(&[&format!("{}/api/v1{path}", self.url())])
             .expect(200)
             .json()

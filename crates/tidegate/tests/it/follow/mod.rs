@@ -6,6 +6,7 @@
 mod change;
 mod commands;
 mod fleet;
+mod killed;
 mod load;
 mod rollouts;
 

@@ -105,6 +105,10 @@ fn a_revision_that_works_is_promoted_though_the_leader_died() {
         let environment = fleet.row();
         assert_eq!(environment.revision, Some(candidate.number));
         assert_eq!(environment.stable, Some(candidate.number));
+        // While the share grows, one answer of the candidate says little.
+        eventually_within(Duration::from_secs(30), "it is in force", || {
+            fleet::revision(&b.metrics()) == Some(candidate.number)
+        });
         fleet::eventually_serves(&b, "two");
         (0..30).for_each(|_| fleet::serves(&b, "two"));
         // No request was lost on the way, whoever served it.
