@@ -3,6 +3,11 @@
 //!
 //! Called on a thread of the admin API, which may wait; workers see an ordinary connection.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a problem is made once, for an answer; nothing here is hot"
+)]
+
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{PlaygroundInput, PlaygroundReply};
 use gate_api::{Client, Endpoint};
