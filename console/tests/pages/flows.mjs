@@ -255,7 +255,7 @@ async function recorded(page, visit, quiet, traffic) {
     await page.keyboard.press("Enter");
     await page.getByRole("link", { name: `GET ${traffic.path}` }).first().click();
     await page.getByRole("heading", { name: "Timeline" }).waitFor();
-    await page.getByText("attempt 1").waitFor();
+    await page.getByText("attempt 1", { exact: true }).waitFor();
     await page.getByText("whole exchange").waitFor();
     assert.deepEqual(await axe(page), []);
     quiet();

@@ -4,22 +4,26 @@
 //! worker. What is judged is compiled exactly as it would be to be served, aside.
 
 mod judge;
+mod live;
 mod money;
 mod records;
+mod seen;
 
 use crate::config::{self, REGISTRY};
 use crate::control::document::plain;
 use crate::follow::Followed;
-use crate::{output, rollouts};
+use crate::{output, playground, rollouts};
 use gate_admin::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery};
 use gate_api::problem::Problem;
 use gate_api::types::{
-    BudgetState, Canary, Document, Finding, Page, RecordDetail, RecordSummary, Rollout, UsageRow,
+    BudgetState, Canary, Document, Finding, Live, Page, PlaygroundInput, PlaygroundReply,
+    RecordDetail, RecordSummary, Rollout, UsageRow,
 };
 use gate_model::document::Document as Located;
 use gate_model::environment;
 use gate_proxy::process::Process;
 use gate_store::control::{EvidenceRow, RolloutRow};
+use seen::Seen;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -34,6 +38,8 @@ pub(crate) struct Gateway {
     file: Arc<Mutex<Located>>,
     /// Where that file is; relative paths start from its folder.
     path: PathBuf,
+    /// What it has seen of late.
+    seen: Seen,
 }
 
 impl Gateway {
@@ -49,6 +55,7 @@ impl Gateway {
             followed: followed.cloned(),
             file: file.clone(),
             path: path.to_owned(),
+            seen: Seen::default(),
         }
     }
 
@@ -90,6 +97,14 @@ impl Host for Gateway {
 
     fn record(&self, id: &str) -> Result<Option<RecordDetail>, Problem> {
         records::get(&self.process, id)
+    }
+
+    fn live(&self) -> Live {
+        self.seen.live(&self.process)
+    }
+
+    fn playground(&self, input: &PlaygroundInput) -> Result<PlaygroundReply, Problem> {
+        playground::ask(&self.process, input)
     }
 
     fn start_rollout(

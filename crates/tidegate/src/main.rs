@@ -21,6 +21,7 @@ mod keys;
 mod lint;
 mod log;
 mod output;
+mod playground;
 mod reference;
 mod rollouts;
 mod run;

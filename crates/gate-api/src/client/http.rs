@@ -99,10 +99,16 @@ pub(super) fn open(
     body: &[u8],
 ) -> Result<Answer, Error> {
     let mut stream = connect(endpoint)?;
+    let named = |name: &str| {
+        headers
+            .iter()
+            .any(|(known, _)| known.eq_ignore_ascii_case(name))
+    };
+    let host = (!named("host")).then(|| format!("Host: {}\r\n", endpoint.host_field()));
     let mut request = format!(
-        "{method} {}{path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nUser-Agent: tidegate/{}\r\n",
+        "{method} {}{path} HTTP/1.1\r\n{}Connection: close\r\nUser-Agent: tidegate/{}\r\n",
         endpoint.prefix,
-        endpoint.host_field(),
+        host.unwrap_or_default(),
         env!("CARGO_PKG_VERSION"),
     );
     let mut field = |name: &str, value: &str| {
@@ -116,8 +122,7 @@ pub(super) fn open(
     if let Some(authorization) = &endpoint.authorization {
         field("Authorization", authorization)?;
     }
-    let typed = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case("content-type");
-    if !body.is_empty() && !headers.iter().any(typed) {
+    if !body.is_empty() && !named("content-type") {
         field("Content-Type", "application/json")?;
     }
     for (name, value) in headers {

@@ -47,7 +47,8 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<ExitCode, String> {
     run::raise_descriptor_limit();
     let key = NewKey::make()?;
     let samples = Samples::start()?;
-    let text = samples.configuration(options, &key);
+    let records = Records::new();
+    let text = samples.configuration(options, &key, &records);
     let document = Document::parse(text.as_bytes(), "demo").map_err(|findings| {
         let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
         lines.join("\n")
@@ -76,6 +77,23 @@ fn start(document: &Document, credential: String) -> Result<Arc<Process>, String
         inheritance: None,
     };
     Process::start(document, setup).map_err(|error| error.to_string())
+}
+
+/// A folder for this demo's records, removed with everything in it when the demo ends.
+struct Records(PathBuf);
+
+impl Records {
+    fn new() -> Self {
+        let name = format!("tidegate-demo-{}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+}
+
+impl Drop for Records {
+    fn drop(&mut self) {
+        // What cannot be removed stays in the folder for such things, which others clear.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 /// Where the samples are.
@@ -111,10 +129,11 @@ impl Samples {
         Ok(samples)
     }
 
-    fn configuration(&self, options: &DemoOptions, key: &NewKey) -> String {
+    fn configuration(&self, options: &DemoOptions, key: &NewKey, records: &Records) -> String {
         include_str!("config.yaml")
             .replace("{port}", &options.port.to_string())
             .replace("{admin_port}", &options.admin_port.to_string())
+            .replace("{records}", &records.0.display().to_string())
             .replace("{sha256}", &key.sha256.to_string())
             .replace("{orders_v1}", &self.orders_v1)
             .replace("{orders_v2}", &self.orders_v2)
@@ -137,6 +156,7 @@ impl Samples {
         format!(
             "{config}Tidegate demo, until Ctrl-C. Everything is on this machine:\n  \
              gateway       http://{gateway}\n  \
+             console       http://{admin}/\n  \
              metrics       http://{admin}/metrics\n  \
              sample API    http://{orders_v1} (version 1), http://{orders_v2} (version 2)\n  \
              sample model  http://{models} (a stand-in that repeats what you say)\n\

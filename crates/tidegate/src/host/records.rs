@@ -1,5 +1,10 @@
 //! Recent records, as the admin API shows them.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a problem is made once, for an answer; nothing here is hot"
+)]
+
 use gate_admin::RecordQuery;
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{Page, RecordDetail, RecordSummary};

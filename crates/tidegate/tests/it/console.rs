@@ -127,7 +127,7 @@ fn follower(admin: &str) -> Gateway {
     let text = format!(
         "gateway: {{ environment: production, workers: 1, \
          admin: {{ address: \"127.0.0.1:0\", rate: 1000{admin} }}, \
-         store: {{ engine: {{ sqlite: {{ path: control.db }} }} }} }}\n"
+         store: {{ engine: {{ sqlite: {{ path: control.db }} }} }}, records: {{ folder: records }} }}\n"
     );
     Gateway::run(&text, &[], &[])
 }
