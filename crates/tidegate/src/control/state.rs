@@ -40,7 +40,7 @@ pub(crate) struct ShowOptions {
     name: String,
     /// An older version; the newest when left out.
     #[arg(long, value_name = "VERSION", conflicts_with = "versions")]
-    version: Option<u64>,
+    at: Option<u64>,
     /// List its versions instead, the newest first.
     #[arg(long)]
     versions: bool,
@@ -70,7 +70,8 @@ pub(crate) struct RestoreOptions {
     /// The state.
     name: String,
     /// The version to write again.
-    version: u64,
+    #[arg(value_name = "VERSION")]
+    at: u64,
     /// Which gateway.
     #[command(flatten)]
     server: ServerOptions,
@@ -99,12 +100,12 @@ pub(crate) fn run(command: &StateCommand) -> Result<ExitCode, String> {
         StateCommand::Restore(options) => {
             let client = options.server.client()?;
             let state = client
-                .restore_state(&options.name, options.version)
+                .restore_state(&options.name, options.at)
                 .map_err(refusal)?;
             let (version, serial) = (number(state.version), number(state.serial));
             output::print(&format!(
                 "Version {} of {} is written again as version {version}, serial {serial}.\n",
-                options.version, options.name
+                options.at, options.name
             ))?;
         }
     }
@@ -120,9 +121,7 @@ fn show(client: &Client, options: &ShowOptions) -> Result<(), String> {
             false => output::print(&self::versions(&versions)),
         };
     }
-    let bytes = client
-        .state(&options.name, options.version)
-        .map_err(refusal)?;
+    let bytes = client.state(&options.name, options.at).map_err(refusal)?;
     output::print(&format!("{}\n", String::from_utf8_lossy(&bytes).trim_end()))
 }
 

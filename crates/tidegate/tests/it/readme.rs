@@ -43,7 +43,8 @@ fn workplace([openai, anthropic]: [&str; 2], [public, admin]: &[String; 2]) -> t
     for name in ["bin", "examples", "target/release"] {
         std::fs::create_dir_all(path(name)).unwrap();
     }
-    for entry in std::fs::read_dir(examples::folder()).unwrap().flatten() {
+    let entries = std::fs::read_dir(examples::folder()).unwrap().flatten();
+    for entry in entries.filter(|entry| entry.path().is_file()) {
         let text = std::fs::read_to_string(entry.path()).unwrap();
         let here = |kind: &str, address: &str| {
             format!("{kind}: {{ base_url: \"http://{address}/v1\", credentials")

@@ -58,7 +58,7 @@ fn files_are_linted_with_exit_codes_and_formats() {
     assert_eq!(bad.status.code(), Some(1));
     let text = String::from_utf8_lossy(&bad.stdout).into_owned();
     assert!(
-        text.contains("bad.tf:26:14: error[cors_wildcard_credentials]"),
+        text.contains("bad.tf:28:14: error[cors_wildcard_credentials]"),
         "{text}"
     );
     let found = codes(&[file("bad.tf")]);
