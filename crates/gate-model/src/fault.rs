@@ -108,6 +108,7 @@ fault_codes! {
     TargetTooLong = "target_too_long", 414, Client, Never, "The request's target exceeds the limit.";
     RateLimited = "rate_limited", 429, Client, Later, "The caller has used up its rate.";
     BudgetExceeded = "budget_exceeded", 429, Client, Later, "A budget has not enough left for this call.";
+    ModelBusy = "model_busy", 429, Gateway, Later, "Every target of the model is full.";
     HeadTooLarge = "head_too_large", 431, Client, Never, "The request's head exceeds the limit.";
     ClientClosed = "client_closed", 499, Client, Never, "The caller went away before the answer was complete.";
     InternalError = "internal_error", 500, Gateway, Later, "The gateway failed.";
@@ -139,7 +140,7 @@ impl FaultCode {
             FaultCode::RouteNotFound | FaultCode::MethodNotAllowed => 12,
             FaultCode::ModelNotFound | FaultCode::ToolNotFound | FaultCode::SessionNotFound => 5,
             FaultCode::Forbidden | FaultCode::AddressForbidden => 7,
-            FaultCode::RateLimited | FaultCode::BudgetExceeded => 8,
+            FaultCode::RateLimited | FaultCode::BudgetExceeded | FaultCode::ModelBusy => 8,
             FaultCode::BodyTooLarge | FaultCode::HeadTooLarge => 8,
             FaultCode::CredentialMissing | FaultCode::CredentialInvalid => 16,
             FaultCode::InternalError | FaultCode::PolicyFailed | FaultCode::UpstreamMalformed => 13,

@@ -34,20 +34,8 @@ pub(super) fn read(draft: &mut Draft, file: &File<'_>, service: Option<&Node>, r
         .flat_map(|host| paths.iter().map(move |path| (host, path)));
     for (host, path) in pairs.take(PAIRS_MAX) {
         let mut matches = Map::new();
-        if let Some(host) = host.as_deref() {
-            match usable_host(host) {
-                Some(host) => drop(matches.insert("host".into(), json!(host))),
-                None => {
-                    let why = "a host is a name, or a name behind `*.`";
-                    draft.notes.add(
-                        route.line(),
-                        format!("hosts: {host}"),
-                        Outcome::Dropped,
-                        why,
-                    );
-                    continue;
-                }
-            }
+        if !host_of(draft, route, host.as_deref(), &mut matches) {
+            continue;
         }
         let Ok(prefix) = path_of(draft, route, path.as_deref(), &mut matches) else {
             continue;
@@ -118,6 +106,26 @@ fn called(
     }
     let name = upstreams::upstream(draft, file.root, service, place, preserve);
     json!({ "upstream": name })
+}
+
+/// Puts the host into `matches`; whether the route can be.
+fn host_of(
+    draft: &mut Draft,
+    route: &Node,
+    host: Option<&str>,
+    matches: &mut Map<String, Value>,
+) -> bool {
+    let Some(host) = host else { return true };
+    if let Some(host) = usable_host(host) {
+        matches.insert("host".into(), json!(host));
+        return true;
+    }
+    let (what, why) = (
+        format!("hosts: {host}"),
+        "a host is a name, or a name behind `*.`",
+    );
+    draft.notes.add(route.line(), what, Outcome::Dropped, why);
+    false
 }
 
 fn usable_host(host: &str) -> Option<String> {
@@ -219,36 +227,39 @@ fn changed_path(route: &Node, prefix: Option<&str>, path: &str) -> Option<Value>
     }
 }
 
+/// Fields of routes that are read.
+const ROUTE: [&str; 10] = [
+    "name",
+    "service",
+    "hosts",
+    "paths",
+    "methods",
+    "headers",
+    "protocols",
+    "strip_path",
+    "preserve_host",
+    "plugins",
+];
+/// Fields of services that are read.
+const SERVICE: [&str; 14] = [
+    "name",
+    "url",
+    "protocol",
+    "host",
+    "port",
+    "path",
+    "connect_timeout",
+    "read_timeout",
+    "retries",
+    "tls_verify",
+    "enabled",
+    "routes",
+    "plugins",
+    "write_timeout",
+];
+
 /// What of services and routes is not read.
 fn unread(draft: &mut Draft, service: Option<&Node>, route: &Node) {
-    const ROUTE: [&str; 10] = [
-        "name",
-        "service",
-        "hosts",
-        "paths",
-        "methods",
-        "headers",
-        "protocols",
-        "strip_path",
-        "preserve_host",
-        "plugins",
-    ];
-    const SERVICE: [&str; 14] = [
-        "name",
-        "url",
-        "protocol",
-        "host",
-        "port",
-        "path",
-        "connect_timeout",
-        "read_timeout",
-        "retries",
-        "tls_verify",
-        "enabled",
-        "routes",
-        "plugins",
-        "write_timeout",
-    ];
     let of_service = service.map(Node::entries).unwrap_or_default().iter();
     let of_service = of_service.filter(|(key, _)| !SERVICE.contains(&&*key.text));
     let of_route = route

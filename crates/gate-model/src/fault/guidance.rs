@@ -265,11 +265,15 @@ guidance! {
         ["Look at the duration of the upstream in the metrics before you raise `concurrency`.",
          "Add a `fallback` to the model, or ask the provider for a higher limit."];
     Overloaded:
-        "The gateway's pool for work that is too heavy for a worker is full, or every target of a model has as many calls as its `concurrency` allows. Connections over a listener's limit are closed without an answer instead, and counted in `tidegate_connections_refused`.";
-        ["Far more requests than the machine has cores for.",
-         "A model's providers are slower than the calls to it come in: `tidegate_ai_sheds_total` grows."];
+        "The gateway's pool for work that is too heavy for a worker is full. Connections over a listener's limit are closed without an answer instead, and counted in `tidegate_connections_refused`.";
+        ["Far more requests than the machine has cores for."];
         ["Try again after the time in Retry-After.",
-         "Run more gateways, or one on a larger machine.",
+         "Run more gateways, or one on a larger machine."];
+    ModelBusy:
+        "Every target of a model has as many calls as its `concurrency` allows, and the queue is full or the wait was too long.";
+        ["The model's providers are slower than the calls to it come in: `tidegate_ai_sheds_total` grows.",
+         "With `adaptive`, the bound has fallen because a provider is overloaded."];
+        ["Try again after the time in Retry-After.",
          "Give the model more targets, or a longer `concurrency.queue` and `wait`."];
     UpstreamTimeout:
         "The upstream did not answer within one of the limits, and no retry helped.";

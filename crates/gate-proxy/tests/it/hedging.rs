@@ -175,7 +175,7 @@ fn a_full_target_queues_and_then_sheds_with_retry_after() {
     let third = Caller::new(&gateway).post(CHAT, &request("3"));
     assert_eq!(
         (third.status, third.header("retry-after")),
-        (503, Some("1"))
+        (429, Some("1"))
     );
     assert!(started.elapsed() < Duration::from_millis(200));
     assert_eq!(first.receive().status, 200);

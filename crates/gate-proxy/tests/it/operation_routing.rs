@@ -173,7 +173,7 @@ fn a_full_target_sheds_operations_too() {
     first.send(path, body);
     eventually("the first is there", || slow.accepted() == 1);
     let shed = Caller::new(&gateway).post(path, body);
-    assert_eq!((shed.status, shed.header("retry-after")), (503, Some("1")));
+    assert_eq!((shed.status, shed.header("retry-after")), (429, Some("1")));
     assert_eq!(first.receive().status, 200);
 }
 

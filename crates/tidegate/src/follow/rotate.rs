@@ -23,14 +23,7 @@ pub(super) fn rotate(
     let (Some(number), None, None) = (row.revision, &row.candidate, row.confirm_until_ms) else {
         return Ok(());
     };
-    let Some(current) = store.revision(number)? else {
-        return Ok(());
-    };
-    let texts = (
-        store.document(&current.digest)?,
-        store.document(&current.managers)?,
-    );
-    let (Some(document), Some(managers)) = texts else {
+    let Some((document, managers)) = texts(store, number)? else {
         return Ok(());
     };
     let actor = format!("instance/{}", lease.holder);
@@ -77,4 +70,16 @@ pub(super) fn rotate(
     })?;
     tracing::info!(environment = row.name, "{message}");
     Ok(())
+}
+
+/// The resources of a revision and who manages them, where both are kept.
+fn texts(
+    store: &mut dyn ControlStore,
+    number: u64,
+) -> Result<Option<(String, String)>, ControlError> {
+    let Some(revision) = store.revision(number)? else {
+        return Ok(None);
+    };
+    let document = store.document(&revision.digest)?;
+    Ok(document.zip(store.document(&revision.managers)?))
 }

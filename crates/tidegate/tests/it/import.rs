@@ -84,11 +84,9 @@ fn essence(answer: &Answer) -> Vec<String> {
     seen
 }
 
-#[test]
-fn nginx_and_what_is_imported_from_it_answer_alike() {
-    let (one, other) = (Upstream::echo(), Upstream::echo());
-    let port = free_port();
-    let text = format!(
+/// Two sites and a default one, with most of what locations do.
+fn sites(one: &Upstream, other: &Upstream, port: u16) -> String {
+    format!(
         "pid nginx.pid; error_log stderr; events {{ }}\n\
          http {{ access_log off; client_body_temp_path body; proxy_temp_path proxy; \
          fastcgi_temp_path f; uwsgi_temp_path u; scgi_temp_path s;\n\
@@ -108,7 +106,14 @@ fn nginx_and_what_is_imported_from_it_answer_alike() {
          }}\n\
          server {{ listen 127.0.0.1:{port}; server_name .b.example; location /only/ {{ proxy_pass http://one; }} }} }}\n",
         one.address, other.address
-    );
+    )
+}
+
+#[test]
+fn nginx_and_what_is_imported_from_it_answer_alike() {
+    let (one, other) = (Upstream::echo(), Upstream::echo());
+    let port = free_port();
+    let text = sites(&one, &other, port);
     let folder = tempfile::tempdir().unwrap();
     let (code, document, notes) = import("nginx", &text);
     assert_eq!(code, 0, "{notes:#}");

@@ -3,6 +3,7 @@
 
 use crate::support::gateway::command;
 use crate::support::{Gateway, Reply, Upstream, eventually};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 
 const ANSWER: &str = r#"{"id":"1","object":"chat.completion","created":1,"model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"hi"},"finish_reason":"stop"}],"usage":{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2}}"#;
@@ -32,6 +33,17 @@ fn configuration(vault: &Upstream, provider: &Upstream) -> String {
     )
 }
 
+/// Calls the model, and returns the credential that the provider saw.
+fn used(gateway: &Gateway, provider: &Upstream) -> String {
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
+    let kind = "content-type: application/json";
+    let path = "/v1/chat/completions";
+    gateway.curl(path, &["-H", kind, "-d", body]).expect(200);
+    let seen = provider.seen();
+    let last = seen.last().and_then(|seen| seen.header("authorization"));
+    last.unwrap_or_default().to_owned()
+}
+
 #[test]
 fn a_secret_is_used_rotated_and_outlives_its_service() {
     let value = Arc::new(Mutex::new(Some("first-hush-value".to_owned())));
@@ -40,16 +52,7 @@ fn a_secret_is_used_rotated_and_outlives_its_service() {
         Upstream::start(|_| Reply::text(ANSWER).header("content-type", "application/json"));
     let text = configuration(&vault, &provider);
     let gateway = Gateway::with(&text, "", &[("VAULT_TOKEN", "hvs.the-vault-token")]);
-    let used = || {
-        let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
-        let kind = "content-type: application/json";
-        gateway
-            .curl("/v1/chat/completions", &["-H", kind, "-d", body])
-            .expect(200);
-        let seen = provider.seen();
-        let last = seen.last().and_then(|seen| seen.header("authorization"));
-        last.unwrap_or_default().to_owned()
-    };
+    let used = || used(&gateway, &provider);
     assert_eq!(used(), "Bearer first-hush-value");
     *value.lock().unwrap() = Some("second-hush-value".to_owned());
     eventually("the new value is used", || {
@@ -95,6 +98,20 @@ fn a_secret_is_used_rotated_and_outlives_its_service() {
     }
 }
 
+/// Stores a secret for `{ stored: app/p }`.
+fn set(file: &std::path::Path, value: &str) -> String {
+    use std::io::Write as _;
+    let mut command = command(&["secrets", "set"]);
+    let command = command.arg(file).arg("app/p").stdin(Stdio::piped());
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(value.as_bytes()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    String::from_utf8(output.stdout).unwrap()
+}
+
 #[test]
 fn a_stored_secret_is_sealed_used_and_changed() {
     let provider =
@@ -112,39 +129,10 @@ fn a_stored_secret_is_sealed_used_and_changed() {
     );
     let file = folder.path().join("gate.yaml");
     std::fs::write(&file, text).unwrap();
-    let set = |value: &str| {
-        use std::io::Write as _;
-        let mut command = command(&["secrets", "set"]);
-        command
-            .arg(&file)
-            .arg("app/p")
-            .stdin(std::process::Stdio::piped());
-        let mut child = command
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        child
-            .stdin
-            .take()
-            .unwrap()
-            .write_all(value.as_bytes())
-            .unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success());
-        String::from_utf8(output.stdout).unwrap()
-    };
+    let set = |value: &str| set(&file, value);
     assert_eq!(set("first-hush-value\n"), "app/p is stored, version 1\n");
     let gateway = Gateway::run_in(Arc::new(folder), &[], &[]);
-    let used = || {
-        let body = r#"{"model":"m","messages":[{"role":"user","content":"hi"}]}"#;
-        let kind = "content-type: application/json";
-        gateway
-            .curl("/v1/chat/completions", &["-H", kind, "-d", body])
-            .expect(200);
-        let seen = provider.seen();
-        let last = seen.last().and_then(|seen| seen.header("authorization"));
-        last.unwrap_or_default().to_owned()
-    };
+    let used = || used(&gateway, &provider);
     assert_eq!(used(), "Bearer first-hush-value");
     assert_eq!(set("second-hush-value"), "app/p is stored, version 2\n");
     eventually("the new value is used", || {

@@ -43,7 +43,7 @@ pub(super) fn take(call: &Call<'_>, target: &ProviderTarget) -> Option<Room> {
 /// Waits for a place at a target that is full.
 ///
 /// # Errors
-/// [`FaultCode::Overloaded`] when the queue is full or the wait was too long.
+/// [`FaultCode::ModelBusy`] when the queue is full or the wait was too long.
 pub(super) async fn wait(
     exchange: &Exchange,
     call: &Call<'_>,
@@ -88,7 +88,7 @@ fn priority(exchange: &Exchange, concurrency: &Concurrency) -> Result<Priority, 
 
 fn shed(exchange: &Exchange, call: &Call<'_>, why: &str) -> Fault {
     detour(exchange, |detours| detours.shed = true);
-    Fault::new(FaultCode::Overloaded)
+    Fault::new(FaultCode::ModelBusy)
         .detail(format!(
             "every target of `{}` is full and {why}",
             call.model.name
