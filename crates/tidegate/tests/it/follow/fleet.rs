@@ -3,9 +3,10 @@
 use crate::support::postgres::Server;
 use crate::support::{Answer, Gateway, curl, eventually};
 use gate_kit::clock::Clock;
+use gate_store::StoreError;
 use gate_store::control::{
-    AckRow, Cause, Change, ControlStore, Edit, EnvironmentRow, Expected, NewAudit, NewRevision,
-    NewRollout, RevisionRow, Set, SqlControl, Target,
+    AckRow, Cause, Change, ControlError, ControlStore, Edit, EnvironmentRow, Expected, NewAudit,
+    NewRevision, NewRollout, RevisionRow, Set, SqlControl, Target,
 };
 use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
@@ -202,7 +203,7 @@ impl Fleet {
                 Some(row) => Expected::Generation(row.generation),
                 None => Expected::Absent,
             };
-            let changed = store.change(&Change {
+            let change = Change {
                 id: &id,
                 environment: MAIN,
                 expected,
@@ -230,7 +231,17 @@ impl Fleet {
                     detail: "",
                 },
                 now_ms: now_ms(),
-            });
+            };
+            // A store that is busy for seconds says so, and the same change may be asked for again.
+            let mut changed = store.change(&change);
+            for _ in 0..5 {
+                if matches!(
+                    changed,
+                    Err(ControlError::Store(StoreError::Unreachable(_)))
+                ) {
+                    changed = store.change(&change);
+                }
+            }
             changed.unwrap().revision
         })
     }
