@@ -1,8 +1,8 @@
 //! An open reservation, which ends in exactly one settlement, whatever becomes of the call.
 
+use super::Shared;
 use super::account::{Account, Unit};
-use super::{Shared, exchange_id};
-use crate::ledger::{Charge, Entry, Facts, HoldRow, Tokens};
+use crate::ledger::{Charge, Entry, ExchangeId, Facts, HoldRow, Tokens};
 use gate_model::units::Money;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub type Leg = (Arc<Facts>, Settlement);
 pub struct Hold {
     shared: Arc<Shared>,
     facts: Arc<Facts>,
-    exchange: Arc<str>,
+    exchange: ExchangeId,
     cost: Option<Money>,
     /// Account, period, amount.
     parts: SmallVec<[(Arc<Account>, i64, i64); 2]>,
@@ -55,7 +55,7 @@ impl Hold {
         let hold = Self {
             shared,
             facts,
-            exchange: exchange_id(),
+            exchange: ExchangeId::random(),
             cost,
             parts,
             open: true,
@@ -92,7 +92,7 @@ impl Hold {
         Self {
             shared,
             facts,
-            exchange: exchange_id(),
+            exchange: ExchangeId::random(),
             cost: None,
             parts: SmallVec::new(),
             open: true,
@@ -101,7 +101,7 @@ impl Hold {
 
     /// The call's id in the ledger.
     #[must_use]
-    pub fn exchange(&self) -> &Arc<str> {
+    pub fn exchange(&self) -> &ExchangeId {
         &self.exchange
     }
 
@@ -130,7 +130,7 @@ impl Hold {
         share: impl Fn(usize) -> Share,
     ) {
         for (number, (facts, settlement)) in legs.iter().enumerate() {
-            let exchange = format!("{}/{}", self.exchange, number + 1).into();
+            let exchange = self.exchange.leg(number + 1);
             let entry = self.entry(exchange, facts.clone(), settlement);
             // Each entry counts as a place when it has been written.
             self.shared.places.fetch_add(1, Ordering::Relaxed);
@@ -154,7 +154,7 @@ impl Hold {
         self.shared.queue().cancelled.push(self.exchange.clone());
     }
 
-    fn entry(&self, exchange: Arc<str>, facts: Arc<Facts>, settlement: &Settlement) -> Entry {
+    fn entry(&self, exchange: ExchangeId, facts: Arc<Facts>, settlement: &Settlement) -> Entry {
         Entry {
             exchange,
             at_ms: self.shared.unix_ms(),

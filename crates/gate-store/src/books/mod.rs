@@ -21,10 +21,9 @@ pub use hold::{Hold, Leg, Settlement, Share};
 pub use period::{period_end, period_start};
 
 use crate::StoreError;
-use crate::ledger::{Entry, Facts, HoldRow, Store};
+use crate::ledger::{Entry, ExchangeId, Facts, HoldRow, Store};
 use account::Free;
 use gate_kit::clock::{Clock, Moment};
-use gate_kit::random;
 use gate_model::units::Money;
 use smallvec::SmallVec;
 use std::collections::HashMap;
@@ -107,7 +106,7 @@ struct Shared {
 struct Queue {
     holds: Vec<HoldRow>,
     entries: Vec<Entry>,
-    cancelled: Vec<Arc<str>>,
+    cancelled: Vec<ExchangeId>,
     /// Somebody waits for a slice.
     demand: bool,
     closed: bool,
@@ -394,16 +393,4 @@ impl Shared {
             WhenDown::OpenLocal => Free::Rest { valid, more: true },
         }
     }
-}
-
-/// A new call's id.
-fn exchange_id() -> Arc<str> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let bits = u128::from(random::bits()) << 64 | u128::from(random::bits());
-    let mut digits = [0; 32];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(bits.to_le_bytes()) {
-        pair[0] = DIGITS[usize::from(byte & 15)];
-        pair[1] = DIGITS[usize::from(byte >> 4)];
-    }
-    std::str::from_utf8(&digits).unwrap_or_default().into()
 }
