@@ -28,7 +28,7 @@ use gate_model::units::Money;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -99,6 +99,8 @@ struct Shared {
     busy_since: AtomicU64,
     /// Until when leases may be used, as a [`Moment`]: others take them for lost later than that.
     leases_until: AtomicU64,
+    /// What the UNIX time is ahead of the monotonic one.
+    offset_ms: AtomicI64,
     events: AtomicU64,
 }
 
@@ -151,8 +153,10 @@ impl Books {
             down: AtomicBool::new(store.is_none()),
             busy_since: AtomicU64::new(0),
             leases_until: AtomicU64::new(0),
+            offset_ms: AtomicI64::new(0),
             events: AtomicU64::new(0),
         });
+        shared.compare_clocks();
         let writer = writer::Writer::new(shared.clone(), connect, store);
         let thread = std::thread::Builder::new()
             .name("ledger".into())
@@ -185,13 +189,14 @@ impl Books {
         cost: Option<Money>,
         parts: &[Part],
     ) -> Result<Hold, Refusal> {
-        let until = tokio::time::Instant::now() + PATIENCE;
+        let mut until = None;
         loop {
             let account = match self.try_hold(facts, cost, parts) {
                 Ok(hold) => return Ok(hold),
                 Err(Short::Refused(refusal)) => return Err(refusal),
                 Err(Short::Wait(account)) => account,
             };
+            let until = *until.get_or_insert_with(|| tokio::time::Instant::now() + PATIENCE);
             let mut changed = pin!(account.changed());
             changed.as_mut().enable();
             // What came between the two looks is not missed.
@@ -220,7 +225,8 @@ impl Books {
         if !shared.take_place() {
             return Err(Short::Refused(Refusal::Full));
         }
-        let (now, unix_ms) = (shared.clock.now(), shared.unix_ms());
+        let now = shared.clock.now();
+        let unix_ms = shared.unix_ms(now);
         let unix_s = unix_ms.div_euclid(1000);
         let free = shared.free(now);
         let mut taken: SmallVec<[(Arc<Account>, i64, i64); 2]> = SmallVec::new();
@@ -263,7 +269,8 @@ impl Books {
     /// Whether a budget may have room for this; false when it is known to have none.
     #[must_use]
     pub fn has_room(&self, account: &Arc<Account>, amount: i64) -> bool {
-        let (now, unix_s) = (self.shared.clock.now(), self.shared.unix_s());
+        let now = self.shared.clock.now();
+        let unix_s = self.shared.unix_ms(now).div_euclid(1000);
         let free = self.shared.free(now);
         match account.reserve(amount, unix_s, now, free) {
             Ok(period) => {
@@ -355,8 +362,19 @@ impl Shared {
         i64::try_from(self.clock.unix().as_secs()).unwrap_or(i64::MAX)
     }
 
-    fn unix_ms(&self) -> i64 {
-        i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX)
+    /// UNIX milliseconds of a moment without asking the system's clock, which the writer compares
+    /// every few seconds.
+    fn unix_ms(&self, now: Moment) -> i64 {
+        let ms = i64::try_from(now.0 / 1_000_000).unwrap_or(i64::MAX);
+        ms.saturating_add(self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// Compares the system's clock, which people set, with the one that only goes forward.
+    fn compare_clocks(&self) {
+        let unix_ms = i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX);
+        let now_ms = i64::try_from(self.clock.now().0 / 1_000_000).unwrap_or(i64::MAX);
+        let offset = unix_ms.saturating_sub(now_ms);
+        self.offset_ms.store(offset, Ordering::Relaxed);
     }
 
     fn take_place(&self) -> bool {

@@ -193,6 +193,19 @@ impl Batch {
             self.tried.push(reach);
         }
     }
+
+    /// Empties it for the next commit, with room for what a busy gateway writes and no more.
+    pub fn empty(&mut self) {
+        fn emptied<T>(rows: &mut Vec<T>) {
+            rows.clear();
+            rows.shrink_to(1024);
+        }
+        emptied(&mut self.holds);
+        emptied(&mut self.entries);
+        emptied(&mut self.cancelled);
+        self.leases.clear();
+        self.tried.clear();
+    }
 }
 
 /// Durable state. One thread uses it; every call may wait for a disk or a network, with limits.
