@@ -90,25 +90,7 @@ fn people_steer_a_canary_as_far_as_their_role_goes() {
     let refused = desk.run(&["apply", &other], 1);
     assert!(refused.contains("a rollout runs"), "{refused}");
 
-    // Who may only look sees everything and changes nothing.
-    desk.present(VIEWER);
-    let listed = desk.run(&["rollouts"], 0);
-    assert!(listed.contains(&id) && listed.contains("50 %"), "{listed}");
-    eventually("both have been counted", || {
-        let counts = &desk.rollout(&id)["evidence"][0];
-        counts["candidate"]["total"].as_u64() > Some(0) && counts["control"]["total"] != 0
-    });
-    let shown = desk.run(&["rollouts", "show", &id], 0);
-    assert!(shown.contains("state       running"), "{shown}");
-    assert!(shown.contains("errors"), "{shown}");
-    for action in ["hold", "resume", "promote", "rollback"] {
-        let refused = desk.run(&["rollouts", action, &id], 1);
-        assert!(refused.contains("role"), "{refused}");
-    }
-    let refused = desk.run(&["apply", &other, "--canary", STANDING], 1);
-    assert!(refused.contains("role"), "{refused}");
-    assert_eq!(desk.rollout(&id)["state"], "running");
-
+    may_only_look(&desk, &id, &other);
     // Who may change it does.
     desk.present(OPERATOR);
     let held = desk.run(&["rollouts", "hold", &id, "--reason", "lunch"], 0);
@@ -136,6 +118,32 @@ fn people_steer_a_canary_as_far_as_their_role_goes() {
     });
     (0..30).for_each(|_| fleet::serves(&desk.node, "two"));
     load.end().expect_only(&["one", "two"]);
+    says_who_did_it(&desk);
+}
+
+/// Who may only look sees everything and changes nothing.
+fn may_only_look(desk: &Desk, id: &str, other: &str) {
+    desk.present(VIEWER);
+    let listed = desk.run(&["rollouts"], 0);
+    assert!(listed.contains(id) && listed.contains("50 %"), "{listed}");
+    eventually("both have been counted", || {
+        let counts = &desk.rollout(id)["evidence"][0];
+        counts["candidate"]["total"].as_u64() > Some(0) && counts["control"]["total"] != 0
+    });
+    let shown = desk.run(&["rollouts", "show", id], 0);
+    assert!(shown.contains("state       running"), "{shown}");
+    assert!(shown.contains("errors"), "{shown}");
+    for action in ["hold", "resume", "promote", "rollback"] {
+        let refused = desk.run(&["rollouts", action, id], 1);
+        assert!(refused.contains("role"), "{refused}");
+    }
+    let refused = desk.run(&["apply", other, "--canary", STANDING], 1);
+    assert!(refused.contains("role"), "{refused}");
+    assert_eq!(desk.rollout(id)["state"], "running");
+}
+
+/// Each order of a person stands in the audit log, with its reason.
+fn says_who_did_it(desk: &Desk) {
     let audit = desk.json(&["audit", "--limit", "1000"]);
     let lines = audit.as_array().unwrap();
     for (action, reason) in [

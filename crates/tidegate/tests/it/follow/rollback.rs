@@ -1,6 +1,8 @@
 //! How soon a verdict takes effect: two gateways of several workers on one PostgreSQL, callers on
 //! every worker, streams of the candidate in flight.
 
+#![allow(clippy::print_stdout, reason = "measured times are for people")]
+
 use super::fleet::{self, Fleet, fixed};
 use super::load::one;
 use crate::support::{Gateway, Reply, Upstream, eventually_within};
@@ -160,14 +162,11 @@ fn measure() -> Option<Vec<i64>> {
     }
     let ended = Arc::new(AtomicBool::new(false));
     let addresses: Vec<String> = nodes.iter().map(|it| it.late_address("public")).collect();
-    let callers: Vec<Vec<JoinHandle<Seen>>> = addresses
-        .iter()
-        .map(|address| {
-            let all = 0..CALLERS;
-            all.map(|_| caller(address.clone(), ended.clone()))
-                .collect()
-        })
-        .collect();
+    let of = |address: &String| {
+        let one = std::iter::repeat_with(|| caller(address.clone(), ended.clone()));
+        one.take(CALLERS).collect()
+    };
+    let callers: Vec<Vec<JoinHandle<Seen>>> = addresses.iter().map(of).collect();
     let streams: Vec<TcpStream> = addresses
         .iter()
         .flat_map(|address| {
@@ -181,21 +180,31 @@ fn measure() -> Option<Vec<i64>> {
     // Whatever still went to the candidate by mistake would show up now.
     std::thread::sleep(Duration::from_secs(1));
     ended.store(true, Ordering::Relaxed);
-    let mut last = Vec::new();
-    for (name, callers) in ["a", "b"].into_iter().zip(callers) {
-        let seen: Vec<Seen> = callers.into_iter().map(|it| it.join().unwrap()).collect();
-        for seen in &seen {
-            assert_eq!(seen.lost, 0, "{seen:?}");
-            assert!(seen.by_candidate > 0 && seen.after > 0, "{seen:?}");
-        }
-        let latest = seen.iter().map(|seen| seen.last_ms).max().unwrap() - verdict_ms;
-        println!(
-            "gateway {name}: the candidate served requests until {latest} ms after the verdict \
-             ({CALLERS} connections over 3 workers)"
-        );
-        last.push(latest);
-    }
+    let names = ["a", "b"].into_iter().zip(callers);
+    let last = names.map(|(name, callers)| last_by_candidate(name, callers, verdict_ms));
+    let last = last.collect();
     finish.store(true, Ordering::Relaxed);
+    end_whole(streams);
+    Some(last)
+}
+
+/// How long after the verdict a gateway's candidate still served, in milliseconds.
+fn last_by_candidate(name: &str, callers: Vec<JoinHandle<Seen>>, verdict_ms: i64) -> i64 {
+    let seen: Vec<Seen> = callers.into_iter().map(|it| it.join().unwrap()).collect();
+    for seen in &seen {
+        assert_eq!(seen.lost, 0, "{seen:?}");
+        assert!(seen.by_candidate > 0 && seen.after > 0, "{seen:?}");
+    }
+    let latest = seen.iter().map(|seen| seen.last_ms).max().unwrap() - verdict_ms;
+    println!(
+        "gateway {name}: the candidate served requests until {latest} ms after the verdict \
+         ({CALLERS} connections over 3 workers)"
+    );
+    latest
+}
+
+/// Reads streams to their end, which comes as it should.
+fn end_whole(streams: Vec<TcpStream>) {
     let count = streams.len();
     for mut stream in streams {
         let mut rest = String::new();
@@ -203,7 +212,6 @@ fn measure() -> Option<Vec<i64>> {
         assert!(rest.ends_with("last\r\n0\r\n\r\n"), "cut: {rest}");
     }
     println!("{count} streams of the candidate outlived its rollback and ended whole");
-    Some(last)
 }
 
 /// Waits until the rollout is taken back on every gateway; when the store learned of it, in UNIX
