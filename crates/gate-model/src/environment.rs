@@ -5,7 +5,7 @@
 //! `gateway`, so that no setting can come from two places. What a process runs on is both put
 //! together ([`compose`]). Nothing here knows where revisions are kept.
 
-use crate::document::{Document, Node, NodeKind, Path, substitute};
+use crate::document::{Document, Node, NodeKind, Path, references, substitute};
 use crate::finding::Finding;
 use std::collections::BTreeMap;
 
@@ -36,14 +36,15 @@ pub fn followed(file: &Document) -> Option<&str> {
     }
 }
 
-/// What is wrong with a file as a source: resources beside an environment (`two_sources`), an
+/// What is wrong with a file as a source: references to variables, which only environments have
+/// (`missing_variable`), resources beside an environment (`two_sources`), an
 /// environment without a store (`store_missing`), an admin address that others can reach and nobody
 /// has to prove anything at (`admin_unauthenticated`), an environment whose last good revision has no place
 /// (`last_good_missing`), a name that none can have (`invalid_environment`). Located.
 #[must_use]
 pub fn check_file(file: &Document) -> Vec<Finding> {
     let Some(name) = followed(file) else {
-        return Vec::new();
+        return unheld(file);
     };
     let mut findings = Vec::new();
     let gateway = Path::root().key(PROCESS_KIND);
@@ -88,6 +89,20 @@ pub fn check_file(file: &Document) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// References in a file that is served as it stands, where they would be served as text.
+fn unheld(file: &Document) -> Vec<Finding> {
+    let found = references(&file.root).into_iter();
+    let finding = |(path, name): (Path, String)| {
+        let message = format!("a file has no variables: `${{vars.{name}}}` would stay as it is");
+        let help = "write the value, or `tidegate apply` the document to an environment that has \
+                    the variable; `tidegate plan` checks it there";
+        Finding::error("missing_variable", path, message)
+            .help(help)
+            .locate(file)
+    };
+    found.map(finding).collect()
 }
 
 /// An admin address beyond this machine, where everybody might change what is served.
@@ -200,6 +215,11 @@ mod tests {
     fn a_file_that_follows_an_environment_holds_only_the_process() {
         let cases = [
             ("routes: {}\n", ""),
+            (
+                "routes:\n  a: { match: { host: \"${vars.HOST}\" } }\n",
+                "2:23 missing_variable routes.a.match.host",
+            ),
+            ("routes: { a: { match: { path: \"/$${vars.X}\" } } }\n", ""),
             ("gateway: { workers: 1 }\nroutes: {}\n", ""),
             (
                 "gateway:\n  environment: main\n  store: { engine: { sqlite: { path: a.db } } }\n",

@@ -29,7 +29,10 @@ pub(crate) struct CheckOptions {
 /// Runs the command.
 pub(crate) fn check(options: &CheckOptions) -> Result<ExitCode, String> {
     let bytes = config::read(&options.file)?;
-    let findings = match config::parse(&bytes, &options.file) {
+    let parsed = config::parse(&bytes, &options.file);
+    // Its tree is as large, and both are not needed together.
+    drop(bytes);
+    let findings = match parsed {
         Ok(document) => compile(&document, &options.file),
         Err(findings) => findings,
     };

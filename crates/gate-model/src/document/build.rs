@@ -274,8 +274,15 @@ impl<'f> Builder<'f> {
             );
         };
         let kind = match frame.content {
-            Content::Sequence(items) => NodeKind::Sequence(items),
-            Content::Mapping(mapping) => NodeKind::Mapping(merge(mapping)),
+            Content::Sequence(mut items) => {
+                items.shrink_to_fit();
+                NodeKind::Sequence(items)
+            }
+            Content::Mapping(mapping) => {
+                let mut entries = merge(mapping);
+                entries.shrink_to_fit();
+                NodeKind::Mapping(entries)
+            }
         };
         let span = Span {
             end_line: end.end_line,

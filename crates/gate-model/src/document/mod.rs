@@ -1,4 +1,4 @@
-//! Configuration documents: YAML (JSON is a subset) whose every value knows its line and column.
+//! Configuration documents: YAML or JSON, whose every value knows its line and column.
 //!
 //! The way of a document is text → [`parse`] → [`Node`] → [`from_node`] → a typed value. Each step
 //! answers with [`Finding`]s that name place, found, expected and the nearest valid name. This
@@ -7,6 +7,7 @@
 mod build;
 mod complaint;
 mod deserialize;
+mod json;
 mod node;
 mod parse;
 mod path;
@@ -25,7 +26,7 @@ pub use self::parse::{
     KEY_BYTES_MAX, NODES_MAX, PUNCTUATION_MAX, parse, parse_bytes,
 };
 pub use self::path::{Path, PathError, Segment};
-pub use self::variables::{VARIABLE_NAME_BYTES_MAX, is_variable_name, substitute};
+pub use self::variables::{VARIABLE_NAME_BYTES_MAX, is_variable_name, references, substitute};
 use crate::finding::Finding;
 
 /// One parsed document and the name of the file that it came from.

@@ -333,26 +333,39 @@ impl<'de> Visitor<'de> for Build {
         while let Some(item) = access.next_element()? {
             items.push(item);
         }
+        items.shrink_to_fit();
         Ok(Node::new(NodeKind::Sequence(items)))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Node, A::Error> {
         let mut entries: Vec<(Key, Node)> = Vec::new();
-        let mut seen = std::collections::HashSet::new();
         while let Some((text, value)) = access.next_entry::<String, Node>()? {
-            if !seen.insert(text.clone()) {
-                return Err(A::Error::custom(format_args!(
-                    "the key `{text}` stands twice"
-                )));
-            }
-            entries.push((
-                Key {
-                    text,
-                    span: Span::default(),
-                },
-                value,
-            ));
+            let span = Span::default();
+            entries.push((Key { text, span }, value));
         }
+        if let Some(text) = repeated(&entries) {
+            let message = format_args!("the key `{text}` stands twice");
+            return Err(A::Error::custom(message));
+        }
+        entries.shrink_to_fit();
         Ok(Node::new(NodeKind::Mapping(entries)))
     }
+}
+
+/// A key that stands twice; few are compared, many are sorted.
+pub(super) fn repeated(entries: &[(Key, Node)]) -> Option<&str> {
+    let keys = entries.iter().map(|(key, _)| &*key.text);
+    if entries.len() <= 8 {
+        let is_repeated =
+            |&(index, key): &(usize, &str)| keys.clone().take(index).any(|one| one == key);
+        return keys
+            .clone()
+            .enumerate()
+            .find(is_repeated)
+            .map(|(_, key)| key);
+    }
+    let mut sorted: Vec<&str> = keys.collect();
+    sorted.sort_unstable();
+    let pair = sorted.windows(2).find(|pair| pair[0] == pair[1]);
+    pair.map(|pair| pair[0])
 }

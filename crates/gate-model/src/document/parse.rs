@@ -1,15 +1,18 @@
 //! YAML text into [`Node`]s, every limit enforced while reading.
 //!
 //! This file holds the limits and checks the text itself: size, encoding, characters. The tree is
-//! put together in `build.rs`, the meaning of scalars is in `scalar.rs`, the wording of refusals in
+//! put together in `build.rs`, or in `json.rs` where the text is JSON, the meaning of scalars is in
+//! `scalar.rs`, the wording of refusals in
 //! `problem.rs`. None of them knows resources; reading a tree as a type is `deserialize.rs`.
 //!
-//! Two departures from JSON that YAML imposes: a key stands on one line, and a character beyond
-//! U+FFFF is written as itself or as `\U0001F600`, not as a pair of `\u` escapes.
+//! Two departures from JSON that YAML imposes on what is not JSON as a whole: a key stands on one
+//! line, and a character beyond U+FFFF is written as itself or as `\U0001F600`, not as a pair of `\u`
+//! escapes.
 
 use std::sync::Arc;
 
 use super::build::Builder;
+use super::json;
 use super::node::{Node, Span};
 use super::path::Path;
 use crate::finding::Finding;
@@ -55,7 +58,10 @@ pub fn parse(text: &str, file: &str) -> Result<Node, Vec<Finding>> {
     let file: Arc<str> = file.into();
     let mut findings = Vec::new();
     let root = match check_text(text) {
-        Ok(text) => Builder::new(&mut findings).read(text),
+        Ok(text) => match json::read(text) {
+            Some(root) => Ok(root),
+            None => Builder::new(&mut findings).read(text),
+        },
         Err(finding) => Err(finding),
     };
     let root = root.map_err(|finding| findings.push(finding));

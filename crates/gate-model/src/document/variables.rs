@@ -44,6 +44,60 @@ pub fn substitute(node: &mut Node, variables: &BTreeMap<String, String>) -> Vec<
     work.findings
 }
 
+/// Where references to variables stand below `node`, with the first name at each place, at most
+/// [`FINDINGS_MAX`] places. A reference that is escaped or cannot be one is passed over.
+#[must_use]
+pub fn references(node: &Node) -> Vec<(Path, String)> {
+    let mut found = Vec::new();
+    collect(node, &mut Vec::new(), &mut found);
+    found
+}
+
+/// A step on the way to a value, lent: a reference is the exception.
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+fn collect<'a>(node: &'a Node, at: &mut Vec<Step<'a>>, found: &mut Vec<(Path, String)>) {
+    match &node.kind {
+        NodeKind::String(text) if found.len() < FINDINGS_MAX => {
+            if let Some(name) = reference(text) {
+                let segment = |step: &Step<'_>| match step {
+                    Step::Key(key) => Segment::Key((*key).to_owned()),
+                    Step::Index(index) => Segment::Index(*index),
+                };
+                found.push((at.iter().map(segment).collect(), name.to_owned()));
+            }
+        }
+        NodeKind::Sequence(items) => {
+            for (index, item) in items.iter().enumerate() {
+                at.push(Step::Index(index));
+                collect(item, at, found);
+                at.pop();
+            }
+        }
+        NodeKind::Mapping(entries) => {
+            for (key, value) in entries {
+                at.push(Step::Key(&key.text));
+                collect(value, at, found);
+                at.pop();
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The name of the first variable that a text refers to.
+fn reference(text: &str) -> Option<&str> {
+    let mut places = text.match_indices(OPEN).filter_map(|(at, _)| {
+        let (name, _) = text[at + OPEN.len()..].split_once('}')?;
+        let escaped = text[..at].ends_with('$');
+        (!escaped && is_variable_name(name)).then_some(name)
+    });
+    places.next()
+}
+
 struct Work<'a> {
     variables: &'a BTreeMap<String, String>,
     findings: Vec<Finding>,
@@ -193,6 +247,18 @@ mod tests {
         for (text, expected) in cases {
             assert_eq!(run(text), Err(vec![expected.to_owned()]), "{text}");
         }
+    }
+
+    #[test]
+    fn references_are_found_where_they_stand() {
+        let text = r#"{"a":["x","${vars.A} ${vars.B}"],"b":{"c":"$${vars.C}","d":"${vars.1}"},"${vars.K}":1}"#;
+        let node: Node = serde_json::from_str(text).expect("test data is JSON");
+        let found = references(&node);
+        let found: Vec<_> = found
+            .iter()
+            .map(|(path, name)| format!("{path} {name}"))
+            .collect();
+        assert_eq!(found, ["a[1] A"]);
     }
 
     #[test]
