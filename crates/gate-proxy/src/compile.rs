@@ -106,6 +106,8 @@ pub struct Compiled {
     pub snapshot: Arc<Snapshot>,
     /// Every upstream by name.
     pub upstreams: Upstreams,
+    /// Every provider and model by name.
+    pub models: Models,
     /// Every listener: name, address, options.
     pub listeners: Vec<(String, ListenAddress, ListenerOptions)>,
     /// What a person should look at, located; none of it keeps the document from being applied.
@@ -160,6 +162,7 @@ impl Compiler<'_> {
         Ok(Compiled {
             snapshot: Arc::new(snapshot),
             upstreams,
+            models,
             listeners,
             warnings: findings,
         })

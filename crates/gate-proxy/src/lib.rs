@@ -23,6 +23,7 @@ mod secret_files;
 pub mod serve;
 mod services;
 mod shadow;
+mod standing;
 pub mod target;
 mod tcp;
 pub mod trials;

@@ -12,6 +12,7 @@ use crate::record::admin::Health;
 use crate::record::metrics::{Exposition, Format, cache};
 use crate::secret_files::SecretFiles;
 use crate::target::mcp::stdio::Host;
+use crate::target::model::Models;
 use crate::trials::Trials;
 use crate::upstream::{Upstream, health};
 use crate::worker::{self, Command};
@@ -44,6 +45,8 @@ pub struct Shared {
     pub snapshot: ArcSwap<Snapshot>,
     /// Its upstreams.
     pub upstreams: ArcSwap<Upstreams>,
+    /// Its providers and models.
+    pub(crate) models: ArcSwap<Models>,
     /// The candidate beside it, while a rollout is under way.
     pub trials: Trials,
     /// The clock of the process.
@@ -204,6 +207,7 @@ impl Process {
         let shared = Arc::new(Shared {
             snapshot: ArcSwap::new(snapshot),
             upstreams: ArcSwap::from_pointee(upstreams),
+            models: ArcSwap::from_pointee(compiled.models),
             trials: Trials::default(),
             clock,
             readers,
@@ -409,6 +413,7 @@ impl Process {
             .metrics()
             .config_applied(revision, &compiled.snapshot.digest);
         self.shared.upstreams.store(Arc::new(compiled.upstreams));
+        self.shared.models.store(Arc::new(compiled.models));
         self.shared.snapshot.store(compiled.snapshot);
         self.revision.store(revision, Ordering::Relaxed);
         for (state, options) in kept {

@@ -60,6 +60,8 @@ mod rollouts;
 mod routing;
 #[path = "it/sockets.rs"]
 mod sockets;
+#[path = "it/standing.rs"]
+mod standing;
 #[path = "it/streams.rs"]
 mod streams;
 #[path = "it/support.rs"]

@@ -4,10 +4,8 @@
 //! worker. What is judged is compiled exactly as it would be to be served, aside.
 
 mod judge;
-mod live;
 mod money;
 mod records;
-mod seen;
 
 use crate::config::{self, REGISTRY};
 use crate::control::document::plain;
@@ -17,13 +15,12 @@ use gate_admin::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery}
 use gate_api::problem::Problem;
 use gate_api::types::{
     BudgetState, Canary, Document, Finding, Live, Page, PlaygroundInput, PlaygroundReply,
-    RecordDetail, RecordSummary, Rollout, UsageRow,
+    ProviderHealth, RecordDetail, RecordSummary, Rollout, UsageRow,
 };
 use gate_model::document::Document as Located;
 use gate_model::environment;
 use gate_proxy::process::Process;
 use gate_store::control::{EvidenceRow, RolloutRow};
-use seen::Seen;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,8 +35,6 @@ pub(crate) struct Gateway {
     file: Arc<Mutex<Located>>,
     /// Where that file is; relative paths start from its folder.
     path: PathBuf,
-    /// What it has seen of late.
-    seen: Seen,
 }
 
 impl Gateway {
@@ -55,7 +50,6 @@ impl Gateway {
             followed: followed.cloned(),
             file: file.clone(),
             path: path.to_owned(),
-            seen: Seen::default(),
         }
     }
 
@@ -100,7 +94,11 @@ impl Host for Gateway {
     }
 
     fn live(&self) -> Live {
-        self.seen.live(&self.process)
+        self.process.shared().readers.look()
+    }
+
+    fn providers(&self) -> Vec<ProviderHealth> {
+        self.process.providers()
     }
 
     fn playground(&self, input: &PlaygroundInput) -> Result<PlaygroundReply, Problem> {

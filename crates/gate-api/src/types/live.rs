@@ -11,8 +11,14 @@ pub struct Live {
     /// When this was taken.
     #[schemars(extend("format" = "date-time"))]
     pub at: String,
-    /// The length of the window, in seconds.
+    /// The length of the window, in seconds: between four and five minutes, or since `since`.
     pub window_s: u64,
+    /// Since when exchanges are counted: with the first look, or from the start where records are
+    /// kept.
+    #[schemars(extend("format" = "date-time"))]
+    pub since: String,
+    /// Exchanges of the window that are in no figure, because too many ended at once.
+    pub missed: u64,
     /// Everything.
     pub total: Rates,
     /// The window in slices, oldest first.
@@ -23,6 +29,8 @@ pub struct Live {
     pub models: BTreeMap<String, Rates>,
     /// By provider.
     pub providers: BTreeMap<String, Rates>,
+    /// By upstream.
+    pub upstreams: BTreeMap<String, Rates>,
     /// By consumer.
     pub consumers: BTreeMap<String, Rates>,
     /// By revision.
@@ -76,41 +84,4 @@ pub struct Quantiles {
     pub p90: f64,
     /// 99 of 100 are below.
     pub p99: f64,
-}
-
-/// How a provider or an upstream is doing.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(default)]
-pub struct ProviderHealth {
-    /// Its name.
-    pub name: String,
-    /// `provider` or `upstream`.
-    pub kind: String,
-    /// The vendor's kind, such as `anthropic`; empty for an upstream.
-    pub vendor: String,
-    /// How it is.
-    pub state: ProviderState,
-    /// Endpoints or credentials in use.
-    pub available: u32,
-    /// All of them.
-    pub endpoints: u32,
-    /// What went wrong last.
-    pub last_error: Option<String>,
-    /// The last minutes.
-    pub rates: Rates,
-}
-
-/// How a provider or an upstream is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ProviderState {
-    /// Nothing is known yet.
-    #[default]
-    Unknown,
-    /// All of it can be used.
-    Healthy,
-    /// Some of it cannot be used.
-    Degraded,
-    /// None of it can be used.
-    Down,
 }

@@ -6,6 +6,7 @@
 
 mod audit;
 mod environment;
+mod health;
 mod identity;
 mod live;
 mod plan;
@@ -21,8 +22,11 @@ pub use audit::{AuditEntry, AuditOutcome, AuditVerification};
 pub use environment::{
     Ack, AckState, Candidate, Environment, EnvironmentInput, Event, Lock, LockInput,
 };
+pub use health::{
+    AddressHealth, CredentialHealth, Headroom, ProviderHealth, ProviderState, TargetHealth,
+};
 pub use identity::{Authentication, Me, Role, SessionInput};
-pub use live::{Live, LivePoint, ProviderHealth, ProviderState, Quantiles, Rates};
+pub use live::{Live, LivePoint, Quantiles, Rates};
 pub use plan::{
     Action, Change, Effect, EffectChange, Example, FieldChange, Finding, Findings, Plan, Severity,
     Unknown, Verdict, What,

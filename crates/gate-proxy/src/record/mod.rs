@@ -8,6 +8,7 @@
 
 mod access_log;
 pub mod admin;
+pub mod live;
 pub mod metrics;
 mod otlp;
 pub mod recent;
@@ -25,6 +26,7 @@ use gate_kit::http::RequestHead;
 use gate_kit::random;
 use gate_model::resources::{Gateway, Route};
 use gate_model::units::Percent;
+use live::Live;
 use metrics::{Exposition, Format, Metrics, SinkCounts};
 use otlp::{Collector, Exporter, Item};
 use recent::{RecordsTarget, RecordsWriter};
@@ -43,6 +45,7 @@ pub struct Readers {
     log: LogWriter,
     otlp: Exporter,
     recent: RecordsWriter,
+    live: Live,
     tls: Arc<ClientConfig>,
 }
 
@@ -87,6 +90,7 @@ impl Readers {
             metrics,
             log: LogWriter::new(),
             otlp: Exporter::new(clock.clone()),
+            live: Live::new(clock.clone()),
             recent: RecordsWriter::new(clock),
             tls,
         }
@@ -128,6 +132,8 @@ impl Readers {
         if let Some(collector) = prepared.collector {
             self.otlp.set_collector(collector).map_err(failed)?;
         }
+        let keeps = prepared.records.is_some();
+        self.live.set_always(keeps).map_err(failed)?;
         if let Some(records) = prepared.records {
             self.recent.set_target(records).map_err(failed)?;
         }
@@ -165,7 +171,8 @@ impl Readers {
         let tracing = gateway.tracing.as_ref();
         let trace = tracing.is_some() && record.trace.sampled;
         let to_otlp_log = logged && tracing.is_some_and(|tracing| tracing.logs);
-        if !(to_log || trace || to_otlp_log || kept.is_some()) {
+        let watched = self.live.is_on();
+        if !(to_log || trace || to_otlp_log || kept.is_some() || watched) {
             return;
         }
         let headers = log.map_or(&[][..], |log| &log.request_headers);
@@ -192,6 +199,9 @@ impl Readers {
                 kept,
             });
         }
+        if watched {
+            self.live.push(row.clone());
+        }
         if to_log {
             self.log.push(row);
         }
@@ -201,6 +211,14 @@ impl Readers {
     #[must_use]
     pub fn records_folder(&self) -> Option<PathBuf> {
         self.recent.folder()
+    }
+
+    /// What the last minutes come to. Counting begins with the first look, and goes on for
+    /// [`live::WATCHED`] after the last one; where records are kept it never stops. Takes a lock that
+    /// only a thread of its own contends for.
+    #[must_use]
+    pub fn look(&self) -> gate_api::types::Live {
+        self.live.look()
     }
 
     /// The counters and gauges.
@@ -244,7 +262,8 @@ impl Readers {
         let half = patience / 2;
         let log = self.log.close(half);
         let records = self.recent.close(half);
-        self.otlp.close(half) && log && records
+        let live = self.live.close(half);
+        self.otlp.close(half) && log && records && live
     }
 }
 

@@ -4,6 +4,7 @@
 //! same upstream, so a reload forgets nothing. All of it is atomics: reading it on the hot path
 //! takes no lock.
 
+use super::trouble::Trouble;
 use gate_kit::clock::Moment;
 use gate_model::resources::Outlier;
 use gate_net::connect::Endpoint as Target;
@@ -35,6 +36,8 @@ pub struct Endpoint {
     ejections: AtomicU32,
     /// Since when it has been in use (nanoseconds), for slow start; 0 for "from the beginning".
     back_since: AtomicU64,
+    /// When it worked and failed last, for people who look; not kept for those of providers.
+    pub trouble: Trouble,
 }
 
 impl Endpoint {
@@ -52,6 +55,7 @@ impl Endpoint {
             failures: AtomicU32::new(0),
             ejections: AtomicU32::new(0),
             back_since: AtomicU64::new(0),
+            trouble: Trouble::default(),
         }
     }
 
@@ -71,6 +75,18 @@ impl Endpoint {
     #[must_use]
     pub fn is_ejected(&self, now: Moment) -> bool {
         self.ejected_until.load(Ordering::Relaxed) > now.0
+    }
+
+    /// Until when it is left out; in the past when it is not.
+    #[must_use]
+    pub fn ejected_until(&self) -> Moment {
+        Moment(self.ejected_until.load(Ordering::Relaxed))
+    }
+
+    /// Failures in a row.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.failures.load(Ordering::Relaxed)
     }
 
     /// Whether it may be chosen.

@@ -12,6 +12,8 @@ pub mod endpoint;
 pub mod health;
 pub mod pick;
 pub mod pool;
+pub(crate) mod report;
+pub mod trouble;
 
 use attempt::{Answered, Failure, attempt, row};
 use budget::RetryBudget;
@@ -31,6 +33,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
+use trouble::Wrong;
 
 /// A balanced service, compiled.
 pub struct Upstream {
@@ -379,6 +382,10 @@ impl Upstream {
         let is_upstreams = |code: FaultCode| code.source() == FaultSource::Upstream;
         let blamed = matches!(row.status, 502..=504) || row.fault.is_some_and(is_upstreams);
         self.note(&endpoint, blamed);
+        match blamed {
+            true => endpoint.trouble.failed(now, Wrong::from(&row)),
+            false => endpoint.trouble.worked(now),
+        }
         exchange.record.attempts.push(row);
         let reason = match &result {
             Ok(answered) => match answered.head.status {

@@ -15,7 +15,7 @@ use gate_model::finding::Finding;
 use gate_model::resources::{
     self, Backoff, HedgeAfter, Lossy, ModelTarget, OnContentFilter, Strategy,
 };
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -111,24 +111,48 @@ impl Model {
     }
 }
 
-/// Every model by name.
-pub struct Models(HashMap<String, Arc<Model>>);
+/// Every model and every provider by name.
+#[derive(Default)]
+pub struct Models {
+    models: HashMap<String, Arc<Model>>,
+    providers: BTreeMap<String, Arc<Provider>>,
+}
 
 impl Models {
     /// The model of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<Model>> {
-        self.0.get(name)
+        self.models.get(name)
+    }
+
+    /// Every provider, by name.
+    pub(super) fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.providers.values()
+    }
+
+    /// What models call at a provider, each with the model.
+    pub(super) fn targets_of<'a>(
+        &'a self,
+        provider: &'a Arc<Provider>,
+    ) -> Vec<(&'a Model, &'a ProviderTarget)> {
+        let mut found: Vec<(&Model, &ProviderTarget)> = Vec::new();
+        for model in self.models.values() {
+            let own = model.targets.iter();
+            let own = own.filter(|target| Arc::ptr_eq(&target.provider, provider));
+            found.extend(own.map(|target| (&**model, target)));
+        }
+        found.sort_by(|(a, x), (b, y)| (&x.model, &a.name).cmp(&(&y.model, &b.name)));
+        found
     }
 
     /// Compiles every provider and model; what is wrong goes into the findings.
     #[must_use]
     pub fn compile(work: &mut Work<'_>, treasury: &Arc<Treasury>) -> Self {
-        let mut providers: HashMap<&String, Arc<Provider>> = HashMap::new();
+        let mut providers = BTreeMap::new();
         for (name, component) in &work.resources.providers {
             let path = Path::root().key("providers").key(name);
             if let Some(provider) = provider(work, name, component, &path) {
-                providers.insert(name, Arc::new(provider));
+                providers.insert(name.clone(), Arc::new(provider));
             }
         }
         let mut models = HashMap::new();
@@ -136,7 +160,7 @@ impl Models {
             let model = model(work, &providers, name, settings, treasury);
             models.insert(name.clone(), Arc::new(model));
         }
-        Self(models)
+        Self { models, providers }
     }
 }
 
@@ -150,7 +174,7 @@ fn list_price(treasury: &Treasury, written: &ModelTarget) -> Option<resources::T
 
 fn model(
     work: &mut Work<'_>,
-    providers: &HashMap<&String, Arc<Provider>>,
+    providers: &BTreeMap<String, Arc<Provider>>,
     name: &str,
     settings: &resources::Model,
     treasury: &Arc<Treasury>,
@@ -270,7 +294,7 @@ fn condition(
 
 fn target(
     work: &mut Work<'_>,
-    providers: &HashMap<&String, Arc<Provider>>,
+    providers: &BTreeMap<String, Arc<Provider>>,
     written: &ModelTarget,
     path: &Path,
 ) -> Option<ProviderTarget> {

@@ -3,6 +3,7 @@
 use super::ProviderTarget;
 use super::attempt::{Bad, Got};
 use super::call::Call;
+use crate::upstream::trouble::Wrong;
 use gate_ai::{Blame, ErrorClass};
 use gate_kit::clock::Moment;
 use std::time::Duration;
@@ -35,16 +36,16 @@ pub(super) fn from(
             if call.model.concurrency.is_some() && !got.is_stream {
                 target.state.limiter.succeeded(None, now);
             }
-            target.state.succeeded();
+            target.state.succeeded(now);
             credential.bench.forgive();
             lane.rest.forgive();
             return false;
         }
         Err(Bad::Refused(refused)) => refused,
         Err(Bad::Failed { stale: true, .. } | Bad::Unfit(_) | Bad::Final(_)) => return false,
-        Err(Bad::Failed { .. }) => {
+        Err(Bad::Failed { fault, .. }) => {
             target.state.limiter.overloaded(now);
-            return target.state.failed(now, None);
+            return target.state.failed(now, Wrong::Fault(fault.code), None);
         }
     };
     if matches!(
@@ -53,7 +54,15 @@ pub(super) fn from(
     ) {
         target.state.limiter.overloaded(now);
     }
-    let out = match refused.class.blame(refused.status) {
+    let wrong = Wrong::Class(refused.class, refused.status);
+    let blame = refused.class.blame(refused.status);
+    match blame {
+        Blame::Credential | Blame::Account => credential.trouble.failed(now, wrong),
+        Blame::Rate => lane.trouble.failed(now, wrong),
+        // The target notes its own; a request's is nobody's.
+        Blame::Target | Blame::Request => {}
+    }
+    let out = match blame {
         Blame::Request => false,
         Blame::Credential => credential
             .bench
@@ -66,7 +75,7 @@ pub(super) fn from(
             }
             None => lane.rest.strike(now, RATE_OUT.0, RATE_OUT.1),
         },
-        Blame::Target => target.state.failed(now, refused.retry_after),
+        Blame::Target => target.state.failed(now, wrong, refused.retry_after),
     };
     if out {
         tracing::warn!(

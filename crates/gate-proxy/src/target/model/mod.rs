@@ -16,6 +16,7 @@ mod candidates;
 mod compile;
 mod facts;
 mod fetch;
+pub(crate) mod health;
 mod hedge;
 mod learn;
 mod listing;

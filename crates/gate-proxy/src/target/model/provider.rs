@@ -5,6 +5,7 @@ use super::state::Bench;
 use crate::compile::Work;
 use crate::target::place::Place;
 use crate::upstream::Upstream;
+use crate::upstream::trouble::Trouble;
 use gate_ai::provider::registry::{self, PROVIDERS, find};
 use gate_ai::provider::{
     CredentialPlace, MissingSetting, ProviderConfig, ProviderKind, Quirks, ReadConfig, SecretRef,
@@ -52,6 +53,8 @@ pub(super) struct Credential {
     pub(super) account: Option<Arc<ServiceAccount>>,
     /// Passed over because it is wrong, or its account has nothing left.
     pub(super) bench: Arc<Bench>,
+    /// When it was refused last, and how, for people who look.
+    pub(super) trouble: Arc<Trouble>,
 }
 
 impl Provider {
@@ -200,6 +203,7 @@ fn credentials(
     let state = work.compiler.state;
     let credential = |name: String, secret| Credential {
         bench: state.get_or_insert(&format!("credential/{provider}/{name}"), Bench::default),
+        trouble: state.get_or_insert(&format!("credential/{provider}/{name}"), Trouble::default),
         name,
         secret,
         account: None,

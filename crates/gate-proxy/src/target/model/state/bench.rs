@@ -25,6 +25,11 @@ impl Bench {
         Moment(self.until.load(Ordering::Relaxed))
     }
 
+    /// Whether it was passed over by itself and has not worked since.
+    pub(in super::super) fn is_struck(&self) -> bool {
+        self.strikes.load(Ordering::Relaxed) != 0
+    }
+
     /// Passes it over until then, at least.
     pub(in super::super) fn rest(&self, until: Moment) {
         self.until.fetch_max(until.0, Ordering::Relaxed);

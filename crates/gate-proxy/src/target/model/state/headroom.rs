@@ -8,6 +8,7 @@
 //! 10.2.3) and `retry-after-ms`. What cannot be read is taken for absent.
 
 use super::Bench;
+use crate::upstream::trouble::Trouble;
 use gate_kit::clock::Moment;
 use gate_kit::http::{HeaderId, Headers};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +25,10 @@ pub(in super::super) struct Lane {
     /// Tokens left until `tokens_until`.
     tokens_left: AtomicU64,
     tokens_until: AtomicU64,
+    /// Requests left and one more; zero where no answer has said.
+    requests_left: AtomicU64,
+    /// When it was refused last, and how, for people who look.
+    pub(in super::super) trouble: Trouble,
 }
 
 impl Lane {
@@ -43,12 +48,26 @@ impl Lane {
         }
     }
 
+    /// Requests that are left, as the last answer said.
+    pub(in super::super) fn requests_left(&self) -> Option<u64> {
+        self.requests_left.load(Ordering::Relaxed).checked_sub(1)
+    }
+
+    /// Tokens that are left, and until when that counts; none where no answer has said, and where
+    /// that time is over.
+    pub(in super::super) fn tokens_left(&self, now: Moment) -> Option<(u64, Moment)> {
+        let until = Moment(self.tokens_until.load(Ordering::Relaxed));
+        (until > now).then(|| (self.tokens_left.load(Ordering::Relaxed), until))
+    }
+
     /// Notes what an answer's fields say. `unix` is now as UNIX time.
     pub(in super::super) fn note(&self, headers: &Headers, now: Moment, unix: Duration) {
         for family in FAMILIES {
             let Some(requests) = number(headers, family.requests) else {
                 continue;
             };
+            self.requests_left
+                .store(requests.saturating_add(1), Ordering::Relaxed);
             if requests == 0
                 && let Some(reset) = reset(headers, family.requests_reset, unix)
             {

@@ -156,8 +156,7 @@ impl Limiter {
         self.lock().decrease(now);
     }
 
-    /// Calls in flight, the limit, and calls that wait.
-    #[cfg(test)]
+    /// Calls in flight, the limit (zero until the first call), and calls that wait.
     pub(in super::super) fn now(&self) -> (u32, f64, usize) {
         let inner = self.lock();
         (inner.in_flight, inner.limit, inner.waiting())

@@ -16,6 +16,7 @@ pub(super) use headroom::Lane;
 pub(super) use latency::Latency;
 pub(super) use limiter::{Bounds, Limiter, Permit, Place, Priority};
 
+use crate::upstream::trouble::{Trouble, Wrong};
 use gate_kit::clock::Moment;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,6 +41,8 @@ pub(super) struct TargetState {
     pub(super) first_token: Latency,
     /// From a try's start to its whole answer, where it is no stream.
     pub(super) whole: Latency,
+    /// When it worked and failed last, for people who look.
+    pub(super) trouble: Trouble,
 }
 
 impl TargetState {
@@ -62,8 +65,14 @@ impl TargetState {
         Busy(self.clone())
     }
 
+    /// Failures in a row.
+    pub(super) fn failures(&self) -> u32 {
+        self.failures.load(Ordering::Relaxed)
+    }
+
     /// Notes an answer.
-    pub(super) fn succeeded(&self) {
+    pub(super) fn succeeded(&self, now: Moment) {
+        self.trouble.worked(now);
         if self.failures.load(Ordering::Relaxed) != 0 {
             self.failures.store(0, Ordering::Relaxed);
         }
@@ -72,7 +81,8 @@ impl TargetState {
 
     /// Notes a failure that is the target's own; whether it is passed over from now on. One that
     /// says when to come back is believed.
-    pub(super) fn failed(&self, now: Moment, come_back: Option<Duration>) -> bool {
+    pub(super) fn failed(&self, now: Moment, wrong: Wrong, come_back: Option<Duration>) -> bool {
+        self.trouble.failed(now, wrong);
         if let Some(after) = come_back {
             self.bench.rest(now.plus(after.min(TARGET_OUT.1)));
             return true;
@@ -104,13 +114,13 @@ mod tests {
         let state = TargetState::default();
         let now = Moment(1);
         for _ in 0..FAILURES_MAX - 1 {
-            assert!(!state.failed(now, None));
+            assert!(!state.failed(now, Wrong::Status(503), None));
         }
-        state.succeeded();
+        state.succeeded(now);
         for _ in 0..FAILURES_MAX - 1 {
-            assert!(!state.failed(now, None));
+            assert!(!state.failed(now, Wrong::Status(503), None));
         }
-        assert!(state.failed(now, None));
+        assert!(state.failed(now, Wrong::Status(503), None));
         assert!(state.bench.is_out(now));
         assert!(!state.bench.is_out(now.plus(TARGET_OUT.0)));
     }
@@ -119,10 +129,10 @@ mod tests {
     fn a_target_that_names_a_time_is_believed_up_to_a_limit() {
         let state = TargetState::default();
         let now = Moment(1);
-        assert!(state.failed(now, Some(Duration::from_secs(7))));
+        assert!(state.failed(now, Wrong::Status(503), Some(Duration::from_secs(7))));
         assert!(state.bench.is_out(now.plus(Duration::from_secs(6))));
         assert!(!state.bench.is_out(now.plus(Duration::from_secs(8))));
-        state.failed(now, Some(Duration::from_secs(86_400)));
+        state.failed(now, Wrong::Status(503), Some(Duration::from_secs(86_400)));
         assert!(!state.bench.is_out(now.plus(TARGET_OUT.1)));
     }
 
