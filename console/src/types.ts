@@ -173,11 +173,16 @@ export interface LivePoint { at: string; seconds: number; rates: Rates }
 export interface Live {
   at: string;
   window_s: number;
+  /** Since when exchanges are counted. */
+  since: string;
+  /** Exchanges of the window that are in no figure. */
+  missed: number;
   total: Rates;
   series: LivePoint[];
   routes: Record<string, Rates>;
   models: Record<string, Rates>;
   providers: Record<string, Rates>;
+  upstreams: Record<string, Rates>;
   consumers: Record<string, Rates>;
   revisions: Record<string, Rates>;
 }
@@ -189,8 +194,57 @@ export interface ProviderHealth {
   state: "unknown" | "healthy" | "degraded" | "down";
   available: number;
   endpoints: number;
+  in_flight: number;
   last_error?: string | null;
+  last_failure?: string | null;
+  last_success?: string | null;
   rates: Rates;
+  addresses: AddressHealth[];
+  credentials: CredentialHealth[];
+  targets: TargetHealth[];
+}
+
+export interface AddressHealth {
+  address: string;
+  healthy: boolean;
+  ejected_until?: string | null;
+  failures: number;
+  in_flight: number;
+  last_error?: string | null;
+  last_failure?: string | null;
+  last_success?: string | null;
+}
+
+export interface CredentialHealth {
+  name: string;
+  resting_until?: string | null;
+  last_error?: string | null;
+  last_failure?: string | null;
+}
+
+export interface TargetHealth {
+  model: string;
+  used_by: string[];
+  resting_until?: string | null;
+  failures: number;
+  last_error?: string | null;
+  last_failure?: string | null;
+  last_success?: string | null;
+  in_flight: number;
+  limit?: number | null;
+  waiting?: number | null;
+  first_token_ms?: number | null;
+  whole_ms?: number | null;
+  headroom: Headroom[];
+}
+
+export interface Headroom {
+  credential: string;
+  resting_until?: string | null;
+  requests_left?: number | null;
+  tokens_left?: number | null;
+  tokens_until?: string | null;
+  last_error?: string | null;
 }
 
 export interface RecordSummary {

@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { get } from "../api";
-import { count, dollars, milliseconds, percent, rate } from "../format";
+import { count, dollars, milliseconds, percent, plural, rate } from "../format";
 import { useLoad } from "../hooks";
 import { to } from "../router";
 import { useSession } from "../session";
@@ -10,11 +10,11 @@ import type { Live, Rates } from "../types";
 import { Chart } from "../ui/chart";
 import { Badge, Card, Choice, Empty, Head, Load, Note, RevisionLink, Table, Time } from "../ui/parts";
 
-type By = "routes" | "models" | "providers" | "consumers" | "revisions";
+type By = "routes" | "models" | "providers" | "upstreams" | "consumers" | "revisions";
 type Order = "per_second" | "error_share" | "p99" | "cost";
 
-const DIMENSIONS: [By, string][] = [["routes", "Routes"], ["models", "Models"], ["providers", "Providers"], ["consumers", "Consumers"], ["revisions", "Revisions"]];
-const FILTER: Record<By, string | undefined> = { routes: "route", models: undefined, providers: undefined, consumers: "consumer", revisions: "revision" };
+const DIMENSIONS: [By, string][] = [["routes", "Routes"], ["models", "Models"], ["providers", "Providers"], ["upstreams", "Upstreams"], ["consumers", "Consumers"], ["revisions", "Revisions"]];
+const FILTER: Record<By, string | undefined> = { routes: "route", models: undefined, providers: undefined, upstreams: undefined, consumers: "consumer", revisions: "revision" };
 
 function tone(share: number): "good" | "warn" | "bad" {
   if (share >= 0.05) return "bad";
@@ -26,10 +26,15 @@ function value(rates: Rates, order: Order): number {
   return order === "cost" ? Number(rates.cost) : rates[order];
 }
 
+/** The length of the window. */
+function span(seconds: number): string {
+  return seconds < 90 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}
+
 function Figures({ live }: { live: Live }) {
   const { total } = live;
   const cells: [string, string, string][] = [
-    ["Requests", rate(total.per_second), `${count(total.requests)} in ${Math.round(live.window_s / 60)} min`],
+    ["Requests", rate(total.per_second), `${count(total.requests)} in ${span(live.window_s)}`],
     ["Errors", percent(total.error_share), `${count(total.errors)} failed`],
     ["Latency, median", milliseconds(total.latency_ms.p50), `p99 ${milliseconds(total.latency_ms.p99)}`],
     ["First token, median", total.first_token_ms.p50 > 0 ? milliseconds(total.first_token_ms.p50) : "–", total.first_token_ms.p50 > 0 ? `p99 ${milliseconds(total.first_token_ms.p99)}` : "no streams"],
@@ -49,6 +54,7 @@ function Charts({ live }: { live: Live }) {
   const x = live.series.map((point) => Date.parse(point.at) / 1000);
   const line = (read: (rates: Rates) => number) => live.series.map((point) => read(point.rates));
   const quantile = (read: (rates: Rates) => number) => live.series.map((point) => (point.rates.requests > 0 ? read(point.rates) : null));
+  const first = (read: (rates: Rates) => number) => live.series.map((point) => (read(point.rates) > 0 ? read(point.rates) : null));
   return (
     <div class="grid two">
       <Card title="Requests and errors">
@@ -64,6 +70,14 @@ function Charts({ live }: { live: Live }) {
           { label: "p99", tone: "s2", values: quantile((rates) => rates.latency_ms.p99) },
         ]} />
       </Card>
+      {live.total.first_token_ms.p50 > 0 && (
+        <Card title="Time to the first token">
+          <Chart title="Time to the first token of streams" x={x} format={milliseconds} series={[
+            { label: "p50", tone: "s1", values: first((rates) => rates.first_token_ms.p50) },
+            { label: "p99", tone: "s2", values: first((rates) => rates.first_token_ms.p99) },
+          ]} />
+        </Card>
+      )}
       {Number(live.total.cost) > 0 && (
         <Card title="Cost">
           <Chart title="Cost in dollars a minute" x={x} format={dollars} series={[
@@ -162,7 +176,8 @@ export function Overview() {
         {(data) => (
           <>
             <Figures live={data} />
-            {data.total.requests === 0 && <Note tone="info" title="No request in these minutes"><p>What is asked of a listener shows here after a second or two, where the gateway keeps records (<code>gateway.records</code>). <a href="#/playground">Send a request from the playground</a></p></Note>}
+            {data.total.requests === 0 && <Note tone="info" title="No request in these minutes"><p>What is asked of a listener shows here within a second or two; it is counted since <Time at={data.since} />. <a href="#/playground">Send a request from the playground</a></p></Note>}
+            {data.missed > 0 && <Note tone="warn" title="More than can be counted here"><p>{plural(data.missed, "exchange")} of these minutes ended faster than they could be counted and are in no figure of this page. <code>/metrics</code> has them all.</p></Note>}
             <Charts live={data} />
             <Breakdown live={data} />
           </>

@@ -86,14 +86,17 @@ function Row({ record }: { record: RecordSummary }) {
   );
 }
 
+/** Moments that have a bar of their own. */
+const DRAWN = { attempt: true, end: true };
+
 function Timeline({ total, moments, attempts }: { total: number; moments: Moment[]; attempts: Attempt[] }) {
   const width = Math.max(total, 0.001);
   const part = (ms: number) => `${Math.min(100, (ms / width) * 100)}%`;
   return (
     <div class="timeline" role="list">
-      {moments.map((moment, at) => (
+      {moments.filter((moment) => !(moment.what in DRAWN)).map((moment, at) => (
         <div key={`m${at}`} role="listitem" class="contents">
-          <span><span class="strong">{moment.what}</span> <span class="muted">{moment.detail}</span></span>
+          <span><span class="strong">{moment.what.replaceAll("_", " ")}</span> <span class="muted">{moment.detail}</span></span>
           <span class="lane" aria-hidden="true"><i class="mark" style={{ left: part(moment.at_ms) }} /></span>
           <span class="number">{milliseconds(moment.at_ms)}</span>
         </div>

@@ -61,9 +61,10 @@ function options(box: HTMLElement, props: Props, zone: string | undefined): uPlo
     ...(zone ? { tzDate: (at: number) => uPlot.tzDate(new Date(at * 1000), zone) } : {}),
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
     legend: { show: false },
-    padding: [8, 22, 0, 0],
+    padding: [8, 30, 0, 0],
     scales: {
-      x: { time: !props.plain },
+      // A single point stands in the middle of its surroundings.
+      x: { time: !props.plain, range: (_: uPlot, low: number, high: number) => (low === high ? [low - 15, high + 15] : [low, high]) },
       y: props.logarithmic
         ? { distr: 3, range: (_: uPlot, low: number, high: number) => [Math.min(low, 0.1), Math.max(high * 2, props.least ?? 1)] }
         : { range: (_: uPlot, __: number, high: number) => [0, Math.max(high * 1.12, props.least ?? 0) || 1] },

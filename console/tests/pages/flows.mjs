@@ -262,6 +262,34 @@ async function recorded(page, visit, quiet, traffic) {
   });
 }
 
+/** What the gateway knows of a provider that fails for a while. */
+async function failing(page, visit, quiet, { talk, vendor }) {
+  const health = (state) => page.locator(`section[aria-label=nearby][data-state=${state}]`);
+  await check("a provider that fails shows as failing, and recovers", async () => {
+    await visit("#/providers");
+    await until("the provider answers", async () => (await talk()) === 200);
+    await health("healthy").waitFor();
+    vendor.set(false);
+    await talk();
+    await health("degraded").or(health("down")).waitFor();
+    await page.getByText("Degraded:").or(page.getByText("Down:")).waitFor();
+    assert.match(await page.locator("section[aria-label=nearby]").innerText(), /\(503\)/);
+    assert.deepEqual(await axe(page), []);
+    vendor.set(true);
+    await until("it answers again", async () => (await talk()) === 200);
+    await health("healthy").waitFor();
+    quiet();
+  });
+  await check("calls to models show their time to the first token", async () => {
+    await visit("#/");
+    await talk(true);
+    await page.getByRole("button", { name: "Models", exact: true }).click();
+    const row = page.getByRole("row", { name: /assistant/ });
+    await row.getByRole("cell").nth(6).filter({ hasText: /ms|s$/ }).waitFor();
+    quiet();
+  });
+}
+
 /** The playground, where the gateway has one. */
 async function played(page, visit, quiet, traffic, keeps) {
   await check("the playground asks a route", async () => {
@@ -279,6 +307,7 @@ async function played(page, visit, quiet, traffic, keeps) {
 export async function looking(context, url, traffic, { keeps, plays }) {
   const { page, visit, quiet } = await open(context, url);
   if (keeps) await recorded(page, visit, quiet, traffic);
+  await failing(page, visit, quiet, traffic);
   if (plays) await played(page, visit, quiet, traffic, keeps);
   await check("the chain of the audit log is checked", async () => {
     await visit("#/audit");

@@ -3,18 +3,19 @@
 
 import { createServer } from "node:net";
 import { until } from "./browser.mjs";
+import { vendor } from "./vendor.mjs";
 
 /** How many requests are sent of each kind. */
 const REQUESTS = 12;
 
 /** The first revision: a route that answers, one that waits for keys, one of models. */
-function document(listener, upstream, rolls) {
+function document(listener, upstream, model, rolls) {
   return {
     listeners: { public: { address: listener } },
     teams: { shop: {} },
     consumers: { storefront: { team: "shop", keys: [{ sha256: "5f2c".repeat(16), id: "main" }, { sha256: "77aa".repeat(16), expires: "2099-01-01T00:00:00Z" }] } },
     upstreams: { orders: { endpoints: [upstream] }, silent: { endpoints: ["127.0.0.1:9"] } },
-    providers: { nearby: { compatible: { base_url: `http://${upstream}/v1` } } },
+    providers: { nearby: { compatible: { base_url: `http://${model}/v1` } } },
     models: { assistant: { targets: [{ provider: "nearby", model: "sample" }] } },
     ...(rolls ? { rollouts: { careful: { steps: ["50%"], step_minimum: "1h", step_patience: "2h" } } } : {}),
     routes: {
@@ -43,21 +44,27 @@ export async function seed(admin, name, upstream) {
   await admin.done("PUT", `/environments/${name}`, { variables: { REGION: "here" } });
   const listener = `127.0.0.1:${await freePort()}`;
   const schema = await admin.done("GET", "/schema");
-  const first = document(listener, upstream, "rollouts" in schema.properties);
+  const model = await vendor();
+  const first = document(listener, upstream, model.address, "rollouts" in schema.properties);
   const body = (document) => ({ document, manager: "api", mode: "merge", message: "The first one" });
   await admin.done("POST", `/environments/${name}/revisions`, body(first));
   const ask = (path) => fetch(`http://${listener}${path}`).then((reply) => reply.status, () => 0);
+  const talk = (stream = false) => fetch(`http://${listener}/v1/chat/completions`, {
+    method: "POST", headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model: "assistant", stream, messages: [{ role: "user", content: "Hello" }] }),
+  }).then(async (reply) => { await reply.text(); return reply.status; }, () => 0);
   await until("the gateway serves its first revision", async () => (await ask("/orders/1")) === 200);
   for (let at = 0; at < REQUESTS; at += 1) {
     await ask(`/orders/${1000 + at}`);
     await ask("/guarded");
     await ask("/silent");
+    await talk(at % 2 === 1);
   }
   // The rollout is left running, for its page.
   const candidate = { routes: { orders: { ...first.routes.orders, policies: [{ request_id: {} }] } } };
   const canary = { ...body(candidate), message: "Without a limit", canary: { rollout: "careful" } };
   return {
-    traffic: { route: "orders", path: "/orders/1000" },
+    traffic: { route: "orders", path: "/orders/1000", ask, talk, vendor: model },
     // What this gateway offers: records to search, a playground to send from.
     plays: (await admin.call("POST", "/playground", { method: "GET", path: "/orders/1" })).status === 200,
     keeps: (await admin.call("GET", "/records?limit=1")).status === 200,
