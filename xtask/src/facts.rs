@@ -139,6 +139,7 @@ fn metrics() -> String {
         duration: Duration::from_millis(1),
         reused: false,
     });
+    metrics.contact().begins(Duration::from_secs(1));
     metrics.observe(&record, &Method::Get, Version::Http11);
     record.ai = Some(Box::new(AiFacts {
         operation: "chat",

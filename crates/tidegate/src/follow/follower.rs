@@ -7,6 +7,7 @@
 
 use super::content::Followed;
 use super::lead::Lead;
+use super::silence::Silence;
 use super::{Content, OpenStore};
 use crate::rollouts::Arms;
 use gate_kit::clock::Clock;
@@ -126,20 +127,16 @@ struct Work {
 impl Work {
     fn run(&mut self, signal: &Signal) {
         let mut pause = POLL;
-        let mut down = false;
+        let mut silence = Silence::new(&self.process, &self.followed, self.clock.clone());
         loop {
             match self.step() {
                 Ok(()) => {
-                    if std::mem::take(&mut down) {
-                        tracing::info!("the store answers again");
-                    }
+                    silence.ends();
                     pause = POLL;
                 }
                 Err(error) => {
                     self.store = None;
-                    if !std::mem::replace(&mut down, true) {
-                        tracing::error!(%error, "the store does not answer; what is served stays");
-                    }
+                    silence.goes_on(&error);
                     pause = (pause * 2).min(BACKOFF_MAX);
                 }
             }

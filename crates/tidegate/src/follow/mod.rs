@@ -12,6 +12,7 @@ mod follower;
 mod last_good;
 mod lead;
 mod rotate;
+mod silence;
 mod store;
 
 pub(crate) use boot::boot;

@@ -8,6 +8,7 @@
 pub mod cache;
 #[cfg(test)]
 pub(in crate::record) mod checker;
+mod contact;
 mod detours;
 mod exposition;
 mod gauges;
@@ -22,6 +23,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+pub use contact::Contact;
 pub use exposition::{Exposition, Format, Kind};
 pub use gauges::{Gauge, Gauges};
 
@@ -38,6 +40,7 @@ pub struct Metrics {
     shards: [Slot; SHARDS],
     gauges: Arc<Gauges>,
     config: Mutex<ConfigFacts>,
+    contact: Contact,
     clock: Clock,
     started_unix: Duration,
 }
@@ -84,6 +87,7 @@ impl Metrics {
             shards: std::array::from_fn(|_| Slot::default()),
             gauges: Arc::default(),
             config: Mutex::default(),
+            contact: Contact::default(),
             started_unix: clock.unix(),
             clock,
         }
@@ -93,6 +97,12 @@ impl Metrics {
     #[must_use]
     pub fn gauges(&self) -> &Arc<Gauges> {
         &self.gauges
+    }
+
+    /// When the store of a followed environment answered, for whoever follows.
+    #[must_use]
+    pub fn contact(&self) -> &Contact {
+        &self.contact
     }
 
     /// Counts one finished exchange. Takes this worker's lock for well under a microsecond and
@@ -150,6 +160,7 @@ impl Metrics {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         render::config(&mut page, &config);
+        self.contact.page(&mut page, self.clock.unix());
         render::sinks(&mut page, sinks, &sum);
         more(&mut page);
         process::write(&mut page, self.started_unix.as_secs_f64());

@@ -8,10 +8,12 @@ mod change;
 mod commands;
 mod fleet;
 mod killed;
+mod large;
 pub(crate) mod load;
 mod rollback;
 mod rollouts;
 
+use crate::support::{Gateway, eventually};
 use change::Tap;
 use fleet::{Fleet, fixed, revision};
 use load::Load;
@@ -135,6 +137,45 @@ fn the_last_good_revision_is_served_without_the_store() {
     fleet.apply(fixed("back again"));
     fleet::eventually_serves(&node, "back again");
     assert_eq!(fleet::admin(&node, "/readyz").status, 200);
+}
+
+/// The value of a family without labels on the metrics page.
+fn metric(node: &Gateway, name: &str) -> f64 {
+    let page = node.metrics();
+    let line = page
+        .lines()
+        .find(|line| line.starts_with(&format!("{name} ")));
+    let line = line.unwrap_or_else(|| panic!("no {name} in\n{page}"));
+    line.rsplit(' ').next().unwrap().parse().expect("a number")
+}
+
+#[test]
+fn the_stores_silence_is_told_while_requests_are_served() {
+    let Some(fleet) = Fleet::postgres() else {
+        return;
+    };
+    let node = fleet.node("a", &[]);
+    fleet.apply(fixed("served"));
+    fleet::eventually_serves(&node, "served");
+    assert_eq!(metric(&node, "tidegate_store_unreachable_seconds"), 0.0);
+    let contact = metric(&node, "tidegate_store_contact_timestamp_seconds");
+    assert!(contact > 1.7e9, "{contact}");
+    fleet.stop();
+    eventually("the silence is counted", || {
+        fleet::serves(&node, "served");
+        metric(&node, "tidegate_store_unreachable_seconds") > 1.0
+    });
+    let said = node.process.line_with("the store does not answer");
+    assert!(
+        said.contains("revision") && said.contains("silent_s"),
+        "{said}"
+    );
+    fleet.start();
+    eventually("the silence is over", || {
+        fleet::serves(&node, "served");
+        metric(&node, "tidegate_store_unreachable_seconds") == 0.0
+    });
+    assert!(metric(&node, "tidegate_store_contact_timestamp_seconds") > contact);
 }
 
 #[test]

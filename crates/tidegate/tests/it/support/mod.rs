@@ -7,7 +7,7 @@ pub(crate) mod postgres;
 pub(crate) mod upstream;
 
 pub(crate) use curl::{Answer, curl};
-pub(crate) use gateway::{Gateway, Running, tidegate};
+pub(crate) use gateway::{Gateway, Running, command, tidegate};
 pub(crate) use upstream::{Reply, Seen, Upstream};
 
 use std::time::{Duration, Instant};
