@@ -14,6 +14,9 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// How seldom a success is noted, in nanoseconds.
 const SELDOM_NS: u64 = 1_000_000_000;
+/// Further from any moment than [`SELDOM_NS`]: the next success is noted, also in a process's first
+/// second.
+const NOT_NOTED: u64 = 1 << 63;
 /// Where the codes of faults begin; those of error classes stand before them.
 const FAULTS: u32 = 0x100;
 
@@ -75,13 +78,24 @@ impl Wrong {
 }
 
 /// What is remembered of successes and failures.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Trouble {
-    /// Nanoseconds of the last success that was noted; zero after a failure.
+    /// Nanoseconds of the last success that was noted; [`NOT_NOTED`] after a failure.
     noted: AtomicU64,
     worked: AtomicU64,
     failed: AtomicU64,
     wrong: AtomicU32,
+}
+
+impl Default for Trouble {
+    fn default() -> Self {
+        Self {
+            noted: AtomicU64::new(NOT_NOTED),
+            worked: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            wrong: AtomicU32::new(0),
+        }
+    }
 }
 
 impl Trouble {
@@ -98,7 +112,7 @@ impl Trouble {
     pub fn failed(&self, now: Moment, wrong: Wrong) {
         self.wrong.store(wrong.encode(), Ordering::Relaxed);
         self.failed.store(now.0.max(1), Ordering::Relaxed);
-        self.noted.store(0, Ordering::Relaxed);
+        self.noted.store(NOT_NOTED, Ordering::Relaxed);
     }
 
     /// When it worked last, to the second.
@@ -145,6 +159,13 @@ mod tests {
 
     #[test]
     fn the_first_success_behind_a_failure_is_noted_at_once() {
+        let trouble = Trouble::default();
+        trouble.worked(Moment(3));
+        assert_eq!(
+            trouble.last_success(),
+            Some(Moment(3)),
+            "in the first second"
+        );
         let trouble = Trouble::default();
         assert!(!trouble.is_failing() && trouble.last_success().is_none());
         trouble.worked(Moment(5_000_000_000));
