@@ -1,6 +1,8 @@
 //! Recent records through real sockets, and what plans make of them.
 
 mod effects;
+mod every_change;
 mod kept;
+mod known;
 mod models;
 mod rows;
