@@ -94,6 +94,11 @@ pub(super) fn schema() -> wire::Schema {
             "Whether applying waits until its rollout has ended, and fails when it was taken back. \
              Default: `true`.",
         ),
+        flag(
+            "effect",
+            "Whether plans say, as a warning, what they would have done to recent requests, where \
+             the server keeps records. Default: `true`.",
+        ),
         text(
             "confirm_within",
             "Changes revert by themselves unless confirmed within this time, such as `10m`.",
@@ -152,6 +157,7 @@ pub(super) fn open(config: &Value, connect: &Connect) -> Result<Option<Session>,
         canary: text("canary").map(Canary::Rollout),
         wait: *config.get("wait") != Value::Bool(false),
         wait_max: WAIT,
+        effect: *config.get("effect") != Value::Bool(false),
         confirm_within: confirm_within(config)?,
         environment,
     };

@@ -4,8 +4,9 @@ use gate_api::client::Seen;
 use gate_api::document::{Managed, diff, merge};
 use gate_api::problem::Code;
 use gate_api::types::{
-    Applied, Cause, Document, DocumentInput, Environment, EnvironmentInput, Finding, Plan,
-    Resource, Revision, RevisionDocument, Rollout, RolloutState, Severity, Verdict,
+    Applied, Cause, Document, DocumentInput, Effect, EffectChange, Environment, EnvironmentInput,
+    Example, Finding, Plan, Resource, Revision, RevisionDocument, Rollout, RolloutState, Severity,
+    Verdict, What,
 };
 use gate_api::{ClientError, Problem};
 use gate_model::document as parser;
@@ -29,6 +30,8 @@ pub(crate) struct Server {
     pub(crate) down: AtomicUsize,
     /// Whether rollouts end badly.
     pub(crate) worse: AtomicUsize,
+    /// What plans with effect were asked about, when records are kept.
+    pub(crate) planned: Mutex<Option<Vec<Document>>>,
 }
 
 #[derive(Default)]
@@ -177,6 +180,28 @@ fn findings(document: &Document) -> Vec<Finding> {
     found
 }
 
+fn effect(changed: u64) -> Effect {
+    let example = Example {
+        record: "1".into(),
+        request: "GET api.example.com/orders/1".into(),
+        before: "orders".into(),
+        after: "route_not_found".into(),
+    };
+    Effect {
+        records: 40,
+        changed: vec![EffectChange {
+            what: What::Route,
+            count: changed,
+            share: changed as f64 / 40.0,
+            examples: vec![example],
+            before: None,
+            after: None,
+        }],
+        unchanged: 40 - changed,
+        ..Effect::default()
+    }
+}
+
 fn made(number: u64, of: &Environment, plan: &Plan, input: &DocumentInput) -> Revision {
     Revision {
         number,
@@ -268,6 +293,16 @@ impl Control for Server {
             state.environments.insert(name.to_owned(), before);
         }
         Ok(applied)
+    }
+
+    /// Every resource that changes is one request of forty that changes.
+    fn plan(&self, name: &str, input: &DocumentInput) -> Result<Plan, ClientError> {
+        let mut plan = self.commit(name, Seen::Any, input, true)?.plan;
+        if let Some(planned) = &mut *self.planned.lock().unwrap() {
+            planned.push(input.document.clone());
+            plan.effect = Some(effect(plan.changes.len() as u64));
+        }
+        Ok(plan)
     }
 
     fn revision(&self, number: u64) -> Result<RevisionDocument, ClientError> {

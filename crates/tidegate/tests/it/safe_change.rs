@@ -99,11 +99,26 @@ fn a_change_goes_from_terraform_to_production() {
     eventually("staging serves version 1", || serves(&staging) == "first");
     terraform.exits(&plan, 0);
     let load = Load::on(&staging.late_address("public"), "/orders/1", 4);
-    eventually("there are records", || serves(&staging) == "first");
+    // Rows are found a second after their exchange at the latest.
+    eventually("there are records", || {
+        let metrics = staging.metrics();
+        let kept = metrics
+            .lines()
+            .find(|line| line.starts_with("tidegate_records_kept_total "));
+        kept.is_some_and(|line| !line.ends_with(" 0"))
+    });
 
     // A change that turns out bad: planned with what it would do, tried, taken back.
     let shown = terraform.exits(&[&plan[..], &bad[..2]].concat(), 2);
     assert!(shown.contains("orders-v2"), "{shown}");
+    for words in [
+        "What this change would have done to recent requests",
+        "version",
+        "GET ",
+        "upstream orders-v1 -> upstream orders-v2",
+    ] {
+        assert!(shown.contains(words), "{words}\n{shown}");
+    }
     let failed = terraform.exits(&[apply, bad].concat(), 1);
     assert!(failed.contains("back"), "{failed}");
     assert_eq!(serves(&staging), "first");
