@@ -3,9 +3,33 @@
 
 use crate::calls::{Caller, config, dynamic, value};
 use crate::real::Workbench;
+use gate_api::types::{Effect, EffectChange, Example, What};
 use gate_terraform::plugin::messages::{self as wire, Diagnostic};
 use gate_terraform::value::Value;
 use serde_json::{Value as Json, json};
+
+/// What a plan of so many changes would have done.
+pub(crate) fn of(changed: u64) -> Effect {
+    let example = Example {
+        record: "1".into(),
+        request: "GET api.example.com/orders/1".into(),
+        before: "orders".into(),
+        after: "route_not_found".into(),
+    };
+    Effect {
+        records: 40,
+        changed: vec![EffectChange {
+            what: What::Route,
+            count: changed,
+            share: changed as f64 / 40.0,
+            examples: vec![example],
+            before: None,
+            after: None,
+        }],
+        unchanged: 40 - changed,
+        ..Effect::default()
+    }
+}
 
 fn caller(records: bool) -> Caller {
     let caller = Caller::configured(&["staging"], json!({ "environment": "staging" }));

@@ -4,9 +4,8 @@ use gate_api::client::Seen;
 use gate_api::document::{Managed, diff, merge};
 use gate_api::problem::Code;
 use gate_api::types::{
-    Applied, Cause, Document, DocumentInput, Effect, EffectChange, Environment, EnvironmentInput,
-    Example, Finding, Plan, Resource, Revision, RevisionDocument, Rollout, RolloutState, Severity,
-    Verdict, What,
+    Applied, Cause, Document, DocumentInput, Environment, EnvironmentInput, Finding, Plan,
+    Resource, Revision, RevisionDocument, Rollout, RolloutState, Severity, Verdict,
 };
 use gate_api::{ClientError, Problem};
 use gate_model::document as parser;
@@ -180,28 +179,6 @@ fn findings(document: &Document) -> Vec<Finding> {
     found
 }
 
-fn effect(changed: u64) -> Effect {
-    let example = Example {
-        record: "1".into(),
-        request: "GET api.example.com/orders/1".into(),
-        before: "orders".into(),
-        after: "route_not_found".into(),
-    };
-    Effect {
-        records: 40,
-        changed: vec![EffectChange {
-            what: What::Route,
-            count: changed,
-            share: changed as f64 / 40.0,
-            examples: vec![example],
-            before: None,
-            after: None,
-        }],
-        unchanged: 40 - changed,
-        ..Effect::default()
-    }
-}
-
 fn made(number: u64, of: &Environment, plan: &Plan, input: &DocumentInput) -> Revision {
     Revision {
         number,
@@ -300,7 +277,7 @@ impl Control for Server {
         let mut plan = self.commit(name, Seen::Any, input, true)?.plan;
         if let Some(planned) = &mut *self.planned.lock().unwrap() {
             planned.push(input.document.clone());
-            plan.effect = Some(effect(plan.changes.len() as u64));
+            plan.effect = Some(crate::effect::of(plan.changes.len() as u64));
         }
         Ok(plan)
     }

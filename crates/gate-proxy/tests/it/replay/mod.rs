@@ -1,5 +1,6 @@
 //! Recent records through real sockets, and what plans make of them.
 
+mod cases;
 mod effects;
 mod every_change;
 mod kept;
