@@ -19,7 +19,7 @@ use gate_api::types::Authentication;
 use gate_kit::clock::Clock;
 use gate_kit::http::{BodyErrorKind, HeaderId, Request, RequestHead, Response};
 use gate_model::resources::Admin;
-use gate_store::control::Keyring;
+use gate_store::control::Keys;
 use gate_store::control::{ControlStore, NewAudit};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::Semaphore;
@@ -40,7 +40,7 @@ pub struct Parts {
     /// Where revisions, audit log and states are kept; none where there is no store.
     pub store: Option<Box<dyn ControlStore>>,
     /// What seals Terraform states; none are kept without it.
-    pub keyring: Option<Arc<Keyring>>,
+    pub keys: Option<Arc<Keys>>,
     /// Who may use it.
     pub admin: Admin,
     /// Time.
@@ -60,7 +60,7 @@ pub struct Api {
 pub(crate) struct Inner {
     pub(crate) host: Arc<dyn Host>,
     store: Option<Mutex<Box<dyn ControlStore>>>,
-    pub(crate) keyring: Option<Arc<Keyring>>,
+    pub(crate) keys: Option<Arc<Keys>>,
     access: RwLock<Arc<Access>>,
     pub(crate) documents: Documents,
     rates: Rates,
@@ -151,7 +151,7 @@ impl Api {
         let inner = Inner {
             host: parts.host,
             store: parts.store.map(Mutex::new),
-            keyring: parts.keyring,
+            keys: parts.keys,
             access: RwLock::new(Arc::new(access)),
             documents: Documents::default(),
             rates: Rates::default(),

@@ -129,8 +129,3 @@ fn read(reader: &mut impl BufRead) -> Option<Seen> {
     seen.body = String::from_utf8(body).ok()?;
     Some(seen)
 }
-
-/// Whether something listens there, for servers that take their time.
-pub(crate) fn listens(port: u16) -> bool {
-    TcpStream::connect(("127.0.0.1", port)).is_ok()
-}
