@@ -1,8 +1,9 @@
 //! An open reservation, which ends in exactly one settlement, whatever becomes of the call.
 
+use super::Shared;
 use super::account::{Account, Unit};
-use super::{Shared, exchange_id};
-use crate::ledger::{Charge, Entry, Facts, HoldRow, Tokens};
+use crate::ledger::{Charge, Entry, ExchangeId, Facts, HoldRow, Tokens};
+use gate_kit::clock::Moment;
 use gate_model::units::Money;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub type Leg = (Arc<Facts>, Settlement);
 pub struct Hold {
     shared: Arc<Shared>,
     facts: Arc<Facts>,
-    exchange: Arc<str>,
+    exchange: ExchangeId,
     cost: Option<Money>,
     /// Account, period, amount.
     parts: SmallVec<[(Arc<Account>, i64, i64); 2]>,
@@ -55,7 +56,7 @@ impl Hold {
         let hold = Self {
             shared,
             facts,
-            exchange: exchange_id(),
+            exchange: ExchangeId::random(),
             cost,
             parts,
             open: true,
@@ -92,7 +93,7 @@ impl Hold {
         Self {
             shared,
             facts,
-            exchange: exchange_id(),
+            exchange: ExchangeId::random(),
             cost: None,
             parts: SmallVec::new(),
             open: true,
@@ -101,7 +102,7 @@ impl Hold {
 
     /// The call's id in the ledger.
     #[must_use]
-    pub fn exchange(&self) -> &Arc<str> {
+    pub fn exchange(&self) -> &ExchangeId {
         &self.exchange
     }
 
@@ -117,7 +118,8 @@ impl Hold {
             cost: settlement.cost,
             tokens: settlement.tokens.total(),
         };
-        self.end(settlement, |_| Some(share));
+        let now = self.shared.clock.now();
+        self.end(settlement, now, |_| Some(share));
     }
 
     /// The same where other calls to providers belong to it: `share` says what falls on the budget
@@ -129,15 +131,16 @@ impl Hold {
         legs: &[Leg],
         share: impl Fn(usize) -> Share,
     ) {
+        let now = self.shared.clock.now();
         for (number, (facts, settlement)) in legs.iter().enumerate() {
-            let exchange = format!("{}/{}", self.exchange, number + 1).into();
-            let entry = self.entry(exchange, facts.clone(), settlement);
+            let exchange = self.exchange.leg(number + 1);
+            let entry = self.entry(exchange, facts.clone(), settlement, now);
             // Each entry counts as a place when it has been written.
             self.shared.places.fetch_add(1, Ordering::Relaxed);
             self.shared.queue().entries.push(entry);
         }
         self.facts = facts;
-        self.end(settlement, |part| Some(share(part)));
+        self.end(settlement, now, |part| Some(share(part)));
     }
 
     /// Ends the reservation of a call that was not served, and that no provider bills.
@@ -154,10 +157,16 @@ impl Hold {
         self.shared.queue().cancelled.push(self.exchange.clone());
     }
 
-    fn entry(&self, exchange: Arc<str>, facts: Arc<Facts>, settlement: &Settlement) -> Entry {
+    fn entry(
+        &self,
+        exchange: ExchangeId,
+        facts: Arc<Facts>,
+        settlement: &Settlement,
+        now: Moment,
+    ) -> Entry {
         Entry {
             exchange,
-            at_ms: self.shared.unix_ms(),
+            at_ms: self.shared.unix_ms(now),
             facts,
             outcome: settlement.outcome,
             tokens: settlement.tokens,
@@ -169,10 +178,14 @@ impl Hold {
     }
 
     /// Ends it; budgets without a share are charged what was reserved.
-    fn end(&mut self, settlement: &Settlement, share: impl Fn(usize) -> Option<Share>) {
+    fn end(
+        &mut self,
+        settlement: &Settlement,
+        now: Moment,
+        share: impl Fn(usize) -> Option<Share>,
+    ) {
         self.open = false;
-        let now = self.shared.clock.now();
-        let mut entry = self.entry(self.exchange.clone(), self.facts.clone(), settlement);
+        let mut entry = self.entry(self.exchange.clone(), self.facts.clone(), settlement, now);
         entry.held = !self.parts.is_empty();
         for (part, (account, period, reserved)) in self.parts.iter().enumerate() {
             let used = match (share(part), account.unit()) {
@@ -206,7 +219,7 @@ impl Drop for Hold {
                 estimated: true,
                 cost: self.cost,
             };
-            self.end(&settlement, |_| None);
+            self.end(&settlement, self.shared.clock.now(), |_| None);
         }
     }
 }
