@@ -26,7 +26,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
         None => Ok(()),
         Some(binary) => {
             let mut cargo = self::cargo(root);
-            cargo.args(["test", "--package", "tidegate", "--test", "it", "follow::versions"]);
+            cargo.args([
+                "test",
+                "--package",
+                "tidegate",
+                "--test",
+                "it",
+                "follow::versions",
+            ]);
             cargo.args(["--", "--ignored", "--show-output"]);
             scored(cargo.env("TIDEGATE_PREVIOUS", binary))
         }

@@ -71,18 +71,23 @@ pub(crate) struct Inner {
 impl Inner {
     /// The store, for one question or change.
     pub(crate) fn store(&self) -> Result<MutexGuard<'_, Box<dyn ControlStore>>, Problem> {
-        let store = self.store.as_ref().ok_or_else(|| {
-            Problem::new(
-                Code::FileManaged,
-                "this gateway has no store (`gateway.store`)",
-            )
-        })?;
+        let store = self
+            .store
+            .as_ref()
+            .ok_or_else(|| match self.has_environments() {
+                // Who follows an environment has a store, which was down when this process started.
+                true => Problem::new(Code::StoreUnavailable, "the store does not answer yet"),
+                false => {
+                    let text = "this gateway has no store (`gateway.store`)";
+                    Problem::new(Code::FileManaged, text)
+                }
+            })?;
         Ok(store.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether environments are kept here; else a file rules.
+    /// Whether environments rule here; else a file does.
     pub(crate) fn has_environments(&self) -> bool {
-        self.store.is_some() && self.host.environment().is_some()
+        self.host.environment().is_some()
     }
 
     pub(crate) fn access(&self) -> Arc<Access> {

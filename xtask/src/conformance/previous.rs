@@ -15,7 +15,10 @@ const COMMIT: &str = "2978d10";
 pub(super) fn binary(root: &Path) -> Result<Option<PathBuf>, String> {
     let named = format!("{COMMIT}^{{commit}}");
     if !git(root, &["cat-file", "-e", &named])? {
-        println!("{:<24} the commit {COMMIT} is not in this history", "skipped");
+        println!(
+            "{:<24} the commit {COMMIT} is not in this history",
+            "skipped"
+        );
         return Ok(None);
     }
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);

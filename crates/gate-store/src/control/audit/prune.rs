@@ -125,12 +125,12 @@ fn last_to_go<D: Database>(database: &mut D, keep: &Keep) -> Answer<u64> {
 }
 
 fn take<D: Database>(database: &mut D, anchor: &Anchor, actor: &str, now_ms: i64) -> Answer<()> {
-    let through = number(anchor.through);
-    database.execute("DELETE FROM audit WHERE sequence <= $1", &[through.clone()])?;
+    let values = [number(anchor.through), anchor.hash.as_str().into()];
+    database.execute("DELETE FROM audit WHERE sequence <= $1", &values[..1])?;
     database.execute(
         "INSERT INTO head (name, number, hash) VALUES ('audit_pruned', $1, $2)
          ON CONFLICT (name) DO UPDATE SET number = excluded.number, hash = excluded.hash",
-        &[through, anchor.hash.as_str().into()],
+        &values,
     )?;
     let detail = serde_json::to_string(anchor).unwrap_or_default();
     let line = NewAudit {

@@ -90,36 +90,41 @@ fn check_documents(store: &mut dyn ControlStore, place: &Place) {
     assert_eq!(place.number(orphans).unwrap(), 0);
 }
 
+/// Ten revisions of `prod` and one of `test`: `prod` is confirmed at 2 and tries 3 out against 5, and
+/// 4 waits to be confirmed in `test`.
+fn eleven_revisions(store: &mut dyn ControlStore) {
+    create(store, "prod");
+    create(store, "test");
+    for round in 1..=10 {
+        // Documents 1 to 5, twice: the second half points to the documents of the first.
+        let document = format!("{{\"n\":{}}}", (round - 1) % 5);
+        apply(store, "", "prod", round, &document).unwrap();
+    }
+    apply(store, "", "test", 1, "{\"only\":1}").unwrap();
+    let mut pointers = change("", "prod", Expected::Generation(11));
+    pointers.edit.stable = Set::To(Target::Number(2));
+    pointers.edit.candidate = Set::To((Target::Number(3), "r".into()));
+    pointers.rollout = Some(NewRollout {
+        id: "r",
+        expected: 0,
+        candidate: Target::Number(3),
+        control: Some(5),
+        state: "running",
+        data: "{}",
+    });
+    store.change(&pointers).unwrap();
+    let mut waits = change("", "test", Expected::Generation(2));
+    waits.edit.revision = Set::To(Target::Number(4));
+    waits.edit.confirm_until_ms = Set::To(99_999);
+    store.change(&waits).unwrap();
+}
+
 #[test]
 fn old_revisions_go_unless_something_points_to_them() {
     for place in Place::all() {
         let mut store = place.control();
         let store = &mut *store;
-        create(store, "prod");
-        create(store, "test");
-        for round in 1..=10 {
-            // Documents 1 to 5, twice: the second half points to the documents of the first.
-            let document = format!("{{\"n\":{}}}", (round - 1) % 5);
-            apply(store, "", "prod", round, &document).unwrap();
-        }
-        apply(store, "", "test", 1, "{\"only\":1}").unwrap();
-        // `prod` is confirmed at 2, tries 3 out, and 4 waits to be confirmed in `test`.
-        let mut pointers = change("", "prod", Expected::Generation(11));
-        pointers.edit.stable = Set::To(Target::Number(2));
-        pointers.edit.candidate = Set::To((Target::Number(3), "r".into()));
-        pointers.rollout = Some(NewRollout {
-            id: "r",
-            expected: 0,
-            candidate: Target::Number(3),
-            control: Some(5),
-            state: "running",
-            data: "{}",
-        });
-        store.change(&pointers).unwrap();
-        let mut waits = change("", "test", Expected::Generation(2));
-        waits.edit.revision = Set::To(Target::Number(4));
-        waits.edit.confirm_until_ms = Set::To(99_999);
-        store.change(&waits).unwrap();
+        eleven_revisions(store);
         // Too young, then too few, then one slice after the other.
         let mut young = newest(2);
         young.revisions.age_ms = 9_500;

@@ -60,34 +60,8 @@ fn states_are_listed_shown_unlocked_and_restored() {
     let table = desk.run(&["state", "list"], 0);
     assert!(table.contains("ada@host"), "{table}");
 
-    let newest: Value = serde_json::from_str(&desk.run(&["state", "show", "network"], 0)).unwrap();
-    assert_eq!(newest["serial"], 2);
-    let first = desk.run(&["state", "show", "network", "--at", "1"], 0);
-    let first: Value = serde_json::from_str(&first).unwrap();
-    assert_eq!(
-        (&first["serial"], &first["resources"]),
-        (&json!(1), &json!([1]))
-    );
-    let versions = desk.json(&["state", "show", "network", "--versions"]);
-    assert_eq!(versions.as_array().unwrap().len(), 2);
-    assert_eq!(versions[0]["serial"], 2);
-    assert!(
-        desk.run(&["state", "show", "network", "--versions"], 0)
-            .contains("SHA-256")
-    );
-
-    let told = desk.run(&["state", "restore", "network", "1"], 1);
-    assert!(told.contains("locked by ada@host"), "{told}");
-    let told = desk.run(&["state", "unlock", "network", "bob"], 1);
-    assert!(told.contains("another lock is held: ada"), "{told}");
-    let told = desk.run(&["state", "unlock", "network", "ada"], 0);
-    assert!(told.contains("network is unlocked"), "{told}");
-    let told = desk.run(&["state", "unlock", "network", "ada"], 1);
-    assert!(told.contains("not locked"), "{told}");
-    // Who had it is refused from then on.
-    let late = write(&desk, "network?ID=ada", 3);
-    assert!((400..500).contains(&late.status), "{late:?}");
-
+    shown(&desk);
+    unlocked(&desk);
     let told = desk.run(&["state", "restore", "network", "1"], 0);
     assert!(told.contains("version 3, serial 3"), "{told}");
     let now = read(&desk, "network").expect(200).json();
@@ -107,4 +81,38 @@ fn states_are_listed_shown_unlocked_and_restored() {
     }
     let audit = desk.run(&["audit"], 0);
     assert!(audit.contains("states/network"), "{audit}");
+}
+
+/// What `state show` says of two versions.
+fn shown(desk: &Desk) {
+    let newest: Value = serde_json::from_str(&desk.run(&["state", "show", "network"], 0)).unwrap();
+    assert_eq!(newest["serial"], 2);
+    let first = desk.run(&["state", "show", "network", "--at", "1"], 0);
+    let first: Value = serde_json::from_str(&first).unwrap();
+    assert_eq!(
+        (&first["serial"], &first["resources"]),
+        (&json!(1), &json!([1]))
+    );
+    let versions = desk.json(&["state", "show", "network", "--versions"]);
+    assert_eq!(versions.as_array().unwrap().len(), 2);
+    assert_eq!(versions[0]["serial"], 2);
+    assert!(
+        desk.run(&["state", "show", "network", "--versions"], 0)
+            .contains("SHA-256")
+    );
+}
+
+/// A lock keeps a restore off, and goes only by its own name.
+fn unlocked(desk: &Desk) {
+    let told = desk.run(&["state", "restore", "network", "1"], 1);
+    assert!(told.contains("locked by ada@host"), "{told}");
+    let told = desk.run(&["state", "unlock", "network", "bob"], 1);
+    assert!(told.contains("another lock is held: ada"), "{told}");
+    let told = desk.run(&["state", "unlock", "network", "ada"], 0);
+    assert!(told.contains("network is unlocked"), "{told}");
+    let told = desk.run(&["state", "unlock", "network", "ada"], 1);
+    assert!(told.contains("not locked"), "{told}");
+    // Who had it is refused from then on.
+    let late = write(desk, "network?ID=ada", 3);
+    assert!((400..500).contains(&late.status), "{late:?}");
 }

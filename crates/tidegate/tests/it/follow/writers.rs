@@ -99,11 +99,11 @@ fn a_lock_holds_everybody_else_off_and_only_an_admin_breaks_it() {
     fleet::eventually_serves(&desk.node, "three");
     // What was refused is written down, with who it was.
     let audit = run_as(&desk, "root", &["audit", "--limit", "1000"], 0);
-    let refused = |name: &str| {
+    let refused = |why: &str| {
         let lines = audit.lines().filter(|line| line.contains("refused"));
-        lines.filter(|line| line.contains(name)).count()
+        lines.filter(|line| line.contains(why)).count()
     };
-    assert!(refused("bob") >= 4 && refused("eve") >= 2, "{audit}");
+    assert_eq!((refused("bob"), refused("forbidden")), (5, 2), "{audit}");
     assert_eq!(refused("ada"), 0, "{audit}");
     run_as(&desk, "root", &["audit", "verify"], 0);
     // Nobody, and somebody with a wrong key.
