@@ -4,6 +4,7 @@ use super::fleet::{self, Fleet, fixed};
 use crate::support::gateway::command;
 use crate::support::{Gateway, curl};
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -13,6 +14,8 @@ pub(super) struct Desk {
     pub(super) node: Gateway,
     folder: tempfile::TempDir,
     pub(super) fleet: Fleet,
+    /// The key that commands present; none where it is empty.
+    key: RefCell<String>,
 }
 
 impl Desk {
@@ -43,13 +46,29 @@ impl Desk {
         this
     }
 
+    /// One on SQLite with more of `gateway.admin`, and a key for the commands.
+    pub(super) fn with(admin: &str, key: &str) -> Self {
+        let fleet = Fleet::sqlite();
+        let folder = fleet.folder_with("a", "workers: 1", admin, "");
+        let this = Self::unprepared(fleet, folder);
+        this.present(key);
+        this.run(&["env", "set", "main"], 0);
+        this
+    }
+
     /// The same, where nobody has made the environment yet.
     pub(super) fn unprepared(fleet: Fleet, folder: Arc<tempfile::TempDir>) -> Self {
         Self {
             node: fleet.restart(folder, &[]),
             folder: tempfile::tempdir().unwrap(),
             fleet,
+            key: RefCell::new(String::new()),
         }
+    }
+
+    /// Presents another key from here on.
+    pub(super) fn present(&self, key: &str) {
+        key.clone_into(&mut self.key.borrow_mut());
     }
 
     pub(super) fn url(&self) -> String {
@@ -78,6 +97,10 @@ impl Desk {
     pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(arguments);
         command.env("TIDEGATE_SERVER", self.url());
+        let key = self.key.borrow();
+        if !key.is_empty() {
+            command.env("TIDEGATE_KEY", &*key);
+        }
         command
     }
 

@@ -87,11 +87,33 @@ impl Fleet {
 
     /// Starts a gateway with a folder of its own.
     pub(super) fn node(&self, name: &str, secrets: &[(&str, &str)]) -> Gateway {
-        self.restart(self.folder(name, ""), secrets)
+        self.node_with(name, "workers: 1", "", secrets)
+    }
+
+    /// The same with settings of `gateway`, and more of `gateway.admin`.
+    pub(super) fn node_with(
+        &self,
+        name: &str,
+        gateway: &str,
+        admin: &str,
+        secrets: &[(&str, &str)],
+    ) -> Gateway {
+        self.restart(self.folder_with(name, gateway, admin, ""), secrets)
     }
 
     /// A folder for a gateway, whose `gateway.store` has these settings besides.
-    pub(super) fn folder(&self, name: &str, settings: &str) -> Arc<tempfile::TempDir> {
+    pub(super) fn folder(&self, name: &str, store: &str) -> Arc<tempfile::TempDir> {
+        self.folder_with(name, "workers: 1", "", store)
+    }
+
+    /// The same with settings of `gateway`, and more of `gateway.admin`.
+    pub(super) fn folder_with(
+        &self,
+        name: &str,
+        gateway: &str,
+        admin: &str,
+        store: &str,
+    ) -> Arc<tempfile::TempDir> {
         let folder = tempfile::Builder::new().prefix(name).tempdir().unwrap();
         let engine = match &self.place {
             Place::Sqlite(folder) => {
@@ -103,8 +125,8 @@ impl Fleet {
             }
         };
         let text = format!(
-            "gateway: {{ environment: {MAIN}, last_good: last-good.json, workers: 1, \
-             admin: {{ address: \"127.0.0.1:0\" }}, store: {{ engine: {engine}{settings} }} }}\n"
+            "gateway: {{ environment: {MAIN}, last_good: last-good.json, {gateway}, \
+             admin: {{ address: \"127.0.0.1:0\"{admin} }}, store: {{ engine: {engine}{store} }} }}\n"
         );
         std::fs::write(folder.path().join("gate.yaml"), text).unwrap();
         Arc::new(folder)

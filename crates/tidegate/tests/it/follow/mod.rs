@@ -4,11 +4,13 @@
 //! counts is what the processes serve, say and keep. [`commands`] and its neighbours go through the
 //! API and the command line.
 
+mod canary;
 mod change;
 mod commands;
 mod fleet;
 mod killed;
 pub(crate) mod load;
+mod rollback;
 mod rollouts;
 mod sealed;
 mod states;

@@ -1,7 +1,7 @@
 //! Several people at work: locks, stale writers, two at once, and what the audit log says of it.
 
 use super::commands::Desk;
-use super::fleet::{self, Fleet, fixed};
+use super::fleet::{self, fixed};
 use crate::support::curl;
 use aws_lc_rs::digest::{SHA256, digest};
 use gate_store::control::{Cursor, Keep, Retention, Slice};
@@ -10,10 +10,6 @@ use std::process::{Output, Stdio};
 
 /// Starts a gateway whose API asks for keys: `ada` and `bob` operate, `eve` views, `root` may all.
 fn with_people() -> Desk {
-    let fleet = Fleet::sqlite();
-    let folder = fleet.folder("a", "");
-    let file = folder.path().join("gate.yaml");
-    let text = std::fs::read_to_string(&file).unwrap();
     let people = [
         ("ada", "operator"),
         ("bob", "operator"),
@@ -25,11 +21,7 @@ fn with_people() -> Desk {
         let hash: String = hash.as_ref().iter().map(|b| format!("{b:02x}")).collect();
         format!("{name}: {{ sha256: {hash}, role: {role} }}")
     });
-    let admin = "admin: { address: \"127.0.0.1:0\"";
-    let with = format!("{admin}, keys: {{ {} }}", keys.join(", "));
-    assert!(text.contains(admin), "{text}");
-    std::fs::write(&file, text.replace(admin, &with)).unwrap();
-    Desk::unprepared(fleet, folder)
+    Desk::with(&format!(", keys: {{ {} }}", keys.join(", ")), &key("root"))
 }
 
 fn key(name: &str) -> String {
@@ -61,7 +53,6 @@ fn text(output: &Output) -> String {
 #[test]
 fn a_lock_holds_everybody_else_off_and_only_an_admin_breaks_it() {
     let desk = with_people();
-    run_as(&desk, "root", &["env", "set", "main"], 0);
     let zero = desk.write("shop.json", &fixed("zero").to_string());
     run_as(&desk, "ada", &["apply", &zero], 0);
     let file = desk.write("shop.json", &fixed("one").to_string());
@@ -107,6 +98,7 @@ fn a_lock_holds_everybody_else_off_and_only_an_admin_breaks_it() {
     assert_eq!(refused("ada"), 0, "{audit}");
     run_as(&desk, "root", &["audit", "verify"], 0);
     // Nobody, and somebody with a wrong key.
+    desk.present("");
     let nobody = desk.command(&["env", "list"]).output().unwrap();
     assert_eq!(nobody.status.code(), Some(1), "{}", text(&nobody));
     let wrong = desk
