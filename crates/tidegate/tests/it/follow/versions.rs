@@ -208,6 +208,13 @@ fn moved(fleet: &Fleet, old: &mut Side<'_>, new: &mut Side<'_>) {
     // On PostgreSQL the store is down now: both serve from what the other one has kept.
     both_serve([old, new], "moved");
     fleet.start();
+    // Their APIs open the store again by themselves, at most a second later.
+    eventually("both have their store", || {
+        [&*old, &*new].iter().all(|side| {
+            let url = format!("{}/api/v1/environments/main", side.url());
+            curl(&[&url]).status == 200
+        })
+    });
     new.apply("moved back");
     both_serve([old, new], "moved back");
 }
