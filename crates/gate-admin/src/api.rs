@@ -20,8 +20,7 @@ use gate_kit::clock::Clock;
 use gate_kit::http::{BodyErrorKind, HeaderId, Request, RequestHead, Response};
 use gate_model::resources::Admin;
 use gate_store::StoreError;
-use gate_store::control::Keyring;
-use gate_store::control::{Change, Changed, ControlError, ControlStore, NewAudit};
+use gate_store::control::{Change, Changed, ControlError, ControlStore, Keys, NewAudit};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -46,7 +45,7 @@ pub struct Parts {
     /// Where revisions, audit log and states are kept; none where there is no store.
     pub store: Option<Box<dyn ControlStore>>,
     /// What seals Terraform states; none are kept without it.
-    pub keyring: Option<Arc<Keyring>>,
+    pub keys: Option<Arc<Keys>>,
     /// Who may use it.
     pub admin: Admin,
     /// Time.
@@ -66,7 +65,7 @@ pub struct Api {
 pub(crate) struct Inner {
     pub(crate) host: Arc<dyn Host>,
     store: Option<Mutex<Box<dyn ControlStore>>>,
-    pub(crate) keyring: Option<Arc<Keyring>>,
+    pub(crate) keys: Option<Arc<Keys>>,
     access: RwLock<Arc<Access>>,
     pub(crate) documents: Documents,
     rates: Rates,
@@ -77,12 +76,17 @@ pub(crate) struct Inner {
 impl Inner {
     /// The store, for one question or change.
     pub(crate) fn store(&self) -> Result<MutexGuard<'_, Box<dyn ControlStore>>, Problem> {
-        let store = self.store.as_ref().ok_or_else(|| {
-            Problem::new(
-                Code::FileManaged,
-                "this gateway has no store (`gateway.store`)",
-            )
-        })?;
+        let store = self
+            .store
+            .as_ref()
+            .ok_or_else(|| match self.has_environments() {
+                // Who follows an environment has a store, which was down when this process started.
+                true => Problem::new(Code::StoreUnavailable, "the store does not answer yet"),
+                false => {
+                    let text = "this gateway has no store (`gateway.store`)";
+                    Problem::new(Code::FileManaged, text)
+                }
+            })?;
         Ok(store.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -110,9 +114,9 @@ impl Inner {
         Ok(changed)
     }
 
-    /// Whether environments are kept here; else a file rules.
+    /// Whether environments rule here; else a file does.
     pub(crate) fn has_environments(&self) -> bool {
-        self.store.is_some() && self.host.environment().is_some()
+        self.host.environment().is_some()
     }
 
     pub(crate) fn access(&self) -> Arc<Access> {
@@ -181,7 +185,7 @@ impl Api {
         let inner = Inner {
             host: parts.host,
             store: parts.store.map(Mutex::new),
-            keyring: parts.keyring,
+            keys: parts.keys,
             access: RwLock::new(Arc::new(access)),
             documents: Documents::default(),
             rates: Rates::default(),

@@ -16,7 +16,7 @@ use gate_net::listen::Sockets;
 use gate_proxy::listener::parse_address;
 use gate_proxy::process::Process;
 use gate_proxy::record::admin;
-use gate_store::control::{ControlStore, Keyring};
+use gate_store::control::{ControlStore, Keys};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(crate) struct Desk {
     /// How the control plane's store is opened, where there is one.
     open: Option<OpenStore>,
     /// What Terraform states are sealed under.
-    keyring: Option<Arc<Keyring>>,
+    keys: Option<Arc<Keys>>,
     /// None before the first settings.
     api: RefCell<Option<Arc<Api>>>,
 }
@@ -48,13 +48,13 @@ impl Desk {
         process: &Arc<Process>,
         host: Arc<dyn Host>,
         open: Option<OpenStore>,
-        keyring: Option<Arc<Keyring>>,
+        keys: Option<Arc<Keys>>,
     ) -> Self {
         Self {
             process: process.clone(),
             host,
             open,
-            keyring,
+            keys,
             api: RefCell::new(None),
         }
     }
@@ -92,7 +92,7 @@ impl Desk {
         Api::start(Parts {
             host: self.host.clone(),
             store,
-            keyring: self.keyring.clone(),
+            keys: self.keys.clone(),
             admin,
             clock: Clock::System,
             assets: ASSETS,

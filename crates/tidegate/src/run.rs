@@ -165,8 +165,8 @@ impl Current {
         let gateway = &self.process.shared().snapshot.load().resources.gateway;
         let open = follow::opener(gateway, &config::folder(file));
         let host = Gateway::new(&self.process, self.followed.as_ref(), &self.file, file);
-        let keyring = stored::keyring_of(gateway, &config::folder(file));
-        Rc::new(Desk::new(&self.process, Arc::new(host), open, keyring))
+        let keys = stored::keys_of(gateway, &config::folder(file));
+        Rc::new(Desk::new(&self.process, Arc::new(host), open, keys))
     }
 
     fn try_apply(&self, file: &Path, bytes: &[u8]) -> Result<u64, String> {

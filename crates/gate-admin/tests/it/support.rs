@@ -12,8 +12,8 @@ use gate_model::resources::{Admin, AdminKey, AdminRole};
 use gate_net::connection::server::{Next, Sent, ServerConnection, ServerOptions};
 use gate_net::http1::Limits;
 use gate_net::listen::{ListenAddress, Sockets};
-use gate_store::control::Keyring;
 use gate_store::control::SqlControl;
+use gate_store::control::{Keyring, Keys};
 use gate_store::sqlite::Sqlite;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -187,7 +187,7 @@ impl Server {
                 environment: environment.map(str::to_owned),
             }),
             store: Some(Box::new(SqlControl::open(database).unwrap())),
-            keyring: Some(Arc::new(Keyring::parse(&line).unwrap())),
+            keys: Some(Arc::new(Keys::of(Keyring::parse(&line).unwrap()))),
             admin,
             clock: Clock::System,
             assets: &[("index.html", "text/html", b"<p>console", b"gzipped")],

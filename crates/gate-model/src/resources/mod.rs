@@ -19,13 +19,11 @@ mod rollout;
 mod route;
 mod rule;
 mod secret;
+mod store;
 mod upstream;
 
 pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole};
-pub use budget::{
-    Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, Store, StoreAddress, StoreEngine,
-    StoreFail, Team, TokenKind,
-};
+pub use budget::{Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, Team, TokenKind};
 pub use component::Component;
 pub use consumer::{Consumer, Key, KeyLimits};
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
@@ -52,6 +50,7 @@ pub use rule::{Rule, RuleLevel};
 pub use secret::{
     AwsStore, KubernetesStore, SecretFrom, SecretPlace, SecretStore, VaultAuth, VaultStore,
 };
+pub use store::{AwsKms, History, Kept, Store, StoreEngine, StoreFail, StoreKey, StorePlace};
 pub use upstream::{
     Backoff, Balance, HashBy, Health, Hedge, HostHeader, Outlier, Pool, Retry, RetryOn, Timeouts,
     Upstream, UpstreamProtocol, UpstreamTls,

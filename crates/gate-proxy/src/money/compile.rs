@@ -8,7 +8,7 @@ use gate_ai::tokenizer::{Encoding, ModelTokenizer};
 use gate_model::document::Path;
 use gate_model::finding::Finding;
 use gate_model::resources::{
-    Budget, BudgetLimit, BudgetOf, Consumer, Key, StoreAddress, StoreEngine,
+    Budget, BudgetLimit, BudgetOf, Consumer, Key, StoreEngine, StorePlace,
 };
 use gate_store::Account;
 use gate_store::books::{BudgetSpec, Unit};
@@ -130,8 +130,8 @@ fn check_store(work: &mut Work<'_>) {
     };
     let secrets = work.compiler.secrets;
     let found = match address {
-        StoreAddress::Env(name) => secrets.env(name),
-        StoreAddress::File(path) => secrets.file(&work.compiler.folder.join(path)),
+        StorePlace::Env(name) => secrets.env(name),
+        StorePlace::File(path) => secrets.file(&work.compiler.folder.join(path)),
     };
     if let Err(message) = found {
         let path = Path::root().key("gateway").key("store").key("engine");

@@ -2,6 +2,8 @@
 
 pub(crate) mod curl;
 pub(crate) mod gateway;
+#[path = "../../../../gate-secrets/tests/it/moto.rs"]
+pub(crate) mod moto;
 #[path = "../../../../gate-store/tests/it/support/postgres.rs"]
 pub(crate) mod postgres;
 pub(crate) mod upstream;
