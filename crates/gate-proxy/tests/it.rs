@@ -32,6 +32,10 @@ mod hedging;
 mod hostile;
 #[path = "it/http2.rs"]
 mod http2;
+#[path = "it/invoke.rs"]
+mod invoke;
+#[path = "it/judged.rs"]
+mod judged;
 #[path = "it/misbehaviour.rs"]
 mod misbehaviour;
 #[path = "it/models.rs"]
@@ -66,6 +70,8 @@ mod streams;
 mod support;
 #[path = "it/telemetry.rs"]
 mod telemetry;
+#[path = "it/tiers.rs"]
+mod tiers;
 #[path = "it/tls.rs"]
 mod tls;
 #[path = "it/tools.rs"]

@@ -23,8 +23,8 @@ mod upstream;
 
 pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole};
 pub use budget::{
-    Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, Store, StoreAddress, StoreEngine,
-    StoreFail, Team, TokenKind,
+    Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, ServiceTier, Store, StoreAddress,
+    StoreEngine, StoreFail, Team, TokenKind,
 };
 pub use component::Component;
 pub use consumer::{Consumer, Key, KeyLimits};
