@@ -9,6 +9,7 @@
 //! published for a few only): [`crate::tokenizer`] does it where the operator names one.
 
 use crate::Dialect;
+use crate::json::scan::string_end;
 use aho_corasick::packed::Searcher;
 use memchr::memmem;
 use std::sync::LazyLock;
@@ -17,11 +18,10 @@ use std::sync::LazyLock;
 /// messages. The most found in recordings is 1,331.
 const ADDED_MAX: u64 = 2048;
 
-/// Words in a request that make the provider read more than what was sent: addresses of images and
-/// files, uploaded files, cached content, tools that it runs itself.
-const REMOTE: [&[u8]; 15] = [
+/// Parts of names and types of a request that make the provider read more than what was sent:
+/// addresses of images and files, uploaded files, cached content, tools that it runs itself.
+const REMOTE: [&[u8]; 13] = [
     b"s3Location",
-    b"\"url\"",
     b"image_url",
     b"file_id",
     b"file_url",
@@ -35,11 +35,11 @@ const REMOTE: [&[u8]; 15] = [
     b"_202",
     b"previous_response_id",
     b"googleSearch",
-    b"\"conversation\"",
 ];
 
-/// Words that may ask for several answers, with what stands around them.
-const ANSWERS: [&[u8]; 2] = [b"\"n\"", b"\"candidateCount\""];
+/// Longest string that is looked into, in bytes: a name or a type is shorter, and a longer text is
+/// neither.
+const NAME_MAX: usize = 64;
 
 /// What of a request decides how many tokens it can come to besides its length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,34 +63,65 @@ pub fn input_bound(bytes: usize, reach: Reach, input_tokens_max: Option<u64>) ->
     Some(input_tokens_max.map_or(bytes, |most| bytes.min(most.max(ADDED_MAX))))
 }
 
-/// Reads it off a request's bytes. Ordinary requests have none of the words, which one pass shows.
+/// Reads it off a request's bytes: off its short strings, as one of which every name and type stands
+/// in JSON, whatever escapes it is written with. What is no JSON is searched whole.
 #[must_use]
 pub fn reach(body: &[u8]) -> Reach {
-    static ANY: LazyLock<Option<Searcher>> =
-        LazyLock::new(|| Searcher::new(REMOTE.iter().chain(&ANSWERS)));
-    if let Some(any) = &*ANY
-        && any.find(body).is_none()
-    {
-        return Reach {
-            remote: false,
-            answers: 1,
-        };
+    let mut reach = Reach {
+        remote: false,
+        answers: 1,
+    };
+    if !matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) {
+        reach.remote = is_remote(body);
+        return reach;
     }
-    let has = |word: &&[u8]| memmem::find(body, word).is_some();
-    Reach {
-        remote: REMOTE.iter().any(has),
-        answers: answers_wanted(body),
+    let mut pos = 0;
+    while let Some(quote) = body[pos..].iter().position(|&byte| byte == b'"') {
+        let start = pos + quote + 1;
+        let Some(end) = string_end(body, start) else {
+            break;
+        };
+        pos = end.next;
+        let name = &body[start..pos - 1];
+        // An escape takes six bytes at most.
+        if name.len() > NAME_MAX && (!end.escaped || name.len() > 6 * NAME_MAX) {
+            continue;
+        }
+        if end.escaped {
+            let quoted = &body[start - 1..pos];
+            if let Ok(name) = serde_json::from_slice::<String>(quoted) {
+                reach.add(name.as_bytes(), &body[pos..]);
+            }
+        } else {
+            reach.add(name, &body[pos..]);
+        }
+    }
+    reach
+}
+
+impl Reach {
+    /// Takes in a string of the request and what stands behind it.
+    fn add(&mut self, name: &[u8], behind: &[u8]) {
+        match name {
+            // What nearly every request has, so that it is not searched.
+            b"role" | b"user" | b"model" | b"system" | b"content" | b"messages" | b"assistant"
+            | b"max_tokens" | b"temperature" | b"stream" | b"text" | b"type" => {}
+            b"n" | b"candidateCount" => {
+                let wanted = number_behind(behind).unwrap_or(1).clamp(1, 128);
+                self.answers = self.answers.max(wanted);
+            }
+            name => self.remote |= is_remote(name),
+        }
     }
 }
 
-fn answers_wanted(body: &[u8]) -> u64 {
-    let after = |name: &&[u8]| {
-        memmem::find_iter(body, name)
-            .filter_map(|at| number_behind(&body[at + name.len()..]))
-            .max()
-    };
-    let wanted = ANSWERS.iter().filter_map(after).max();
-    wanted.unwrap_or(1).clamp(1, 128)
+fn is_remote(name: &[u8]) -> bool {
+    static PARTS: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(REMOTE));
+    match &*PARTS {
+        _ if matches!(name, b"url" | b"conversation") => true,
+        Some(parts) => parts.find(name).is_some(),
+        None => REMOTE.iter().any(|part| memmem::find(name, part).is_some()),
+    }
 }
 
 fn number_behind(bytes: &[u8]) -> Option<u64> {
@@ -182,14 +213,23 @@ mod tests {
     }
 
     #[test]
-    fn every_word_is_found_wherever_it_stands() {
-        for word in REMOTE {
-            for before in 0..70 {
-                let body = [&b"x".repeat(before), word, &b"y".repeat(70 - before)[..]].concat();
-                assert!(reach(&body).remote, "{}", String::from_utf8_lossy(&body));
-                assert!(!reach(&body[..before + word.len() - 1]).remote);
+    fn every_name_is_found_however_it_is_written() {
+        let says = |name: &str| reach(format!(r#"{{"a" : "b","{name}":1}}"#).as_bytes()).remote;
+        for part in REMOTE {
+            let part = std::str::from_utf8(part).unwrap();
+            for before in 0..=NAME_MAX - part.len() {
+                let name = "x".repeat(before) + part;
+                assert!(says(&name) && says(&format!("{name:y<64}")), "{name}");
+                assert!(!says(&name[..name.len() - 1]), "{name}");
             }
+            let escaped: String = part.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+            assert!(says(&escaped), "{escaped}");
+            // A text that mentions it is no name.
+            assert!(!says(&format!("{:>65}", part)), "{part}");
         }
+        assert!(says("url") && says("conversation") && says("\\u0075rl") && !says("curl"));
+        assert!(reach(b"name=mcp").remote && !reach(b"name=nothing").remote);
+        assert!(!reach(br#"{"unclosed": "mcp"#).remote);
     }
 
     #[test]
@@ -197,6 +237,7 @@ mod tests {
         for (body, wanted) in [
             (r#"{"model":"m"}"#, 1),
             (r#"{"n" : 3}"#, 3),
+            (r#"{"\u006e":3,"n":2}"#, 3),
             (r#"{"n":0}"#, 1),
             (r#"{"n":99999999999999999999}"#, 128),
             (r#"{"generationConfig":{"candidateCount":2}}"#, 2),

@@ -1,7 +1,8 @@
 //! The document while it is made: resources by kind, with names that nothing else has.
 
-use crate::note::Notes;
+use crate::note::{Notes, Outcome};
 use crate::{ImportError, Imported, RESOURCES_MAX, yaml};
+use gate_model::document::KEY_BYTES_MAX;
 use serde_json::{Map, Value, json};
 
 /// Kinds in the order in which people read them.
@@ -16,6 +17,9 @@ const KINDS: [&str; 9] = [
     "models",
     "routes",
 ];
+
+/// Why something with a name that cannot be written is left out.
+pub(crate) const NOT_A_KEY: &str = "a name is at most 256 bytes long and has no control characters";
 
 /// A document in the making, and what has to be said about it.
 #[derive(Default)]
@@ -87,10 +91,38 @@ impl Draft {
                 _ => {}
             }
         }
+        let mut document = Value::Object(document);
+        drop_unwritable(&mut document, &mut self.notes);
         Ok(Imported {
-            document: yaml::write(&Value::Object(document)),
+            document: yaml::write(&document),
             notes: self.notes.finish(),
         })
+    }
+}
+
+/// Whether a document may have this as a key: not too long, and of characters that can be read.
+pub(crate) fn is_key(text: &str) -> bool {
+    text.len() <= KEY_BYTES_MAX && !text.chars().any(char::is_control)
+}
+
+/// Removes what a document cannot hold under the key that the file gives it.
+fn drop_unwritable(value: &mut Value, notes: &mut Notes) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|key, _| {
+                if !is_key(key) {
+                    let what = key.escape_default().to_string();
+                    notes.add(0, what, Outcome::Dropped, NOT_A_KEY);
+                }
+                is_key(key)
+            });
+            map.values_mut()
+                .for_each(|value| drop_unwritable(value, notes));
+        }
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|value| drop_unwritable(value, notes)),
+        _ => {}
     }
 }
 
@@ -134,5 +166,21 @@ mod tests {
         assert_eq!(draft.share("routes", "a-b-c", json!(3)), "a-b-c-3");
         assert_eq!(draft.add("routes", "…", json!(1)), "unnamed");
         assert_eq!(slug(&"x".repeat(100)).len(), 64);
+    }
+
+    #[test]
+    fn what_a_document_cannot_name_is_left_out_and_said() {
+        let mut draft = Draft::default();
+        let inner = json!({ "prompt\n": 1, "kept": [{ "\u{7f}": 2, "too": 3 }] });
+        draft.kind("models").insert("plain".into(), inner);
+        draft.kind("models").insert("a\tb".into(), json!({}));
+        draft.kind("models").insert("x".repeat(257), json!({}));
+        let imported = draft.finish().expect("few resources");
+        let read = gate_model::document::Document::parse(imported.document.as_bytes(), "a.yaml");
+        assert!(read.is_ok(), "{read:?}\n{}", imported.document);
+        assert!(imported.document.contains("kept: [{ too: 3 }]"));
+        let dropped: Vec<&str> = imported.notes.iter().map(|n| n.what.as_str()).collect();
+        assert_eq!(dropped.len(), 4, "{dropped:?}");
+        assert!(dropped.contains(&"a\\tb"), "{dropped:?}");
     }
 }

@@ -10,6 +10,8 @@ mod bodies;
 mod cassettes;
 #[path = "it/certificates.rs"]
 mod certificates;
+#[path = "it/clustered.rs"]
+mod clustered;
 #[path = "it/counted.rs"]
 mod counted;
 #[path = "it/desync.rs"]

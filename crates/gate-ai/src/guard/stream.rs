@@ -231,6 +231,11 @@ impl GuardStream {
                 (means @ (Means::Whole(point, kind) | Means::Again(point, kind)), Some(string)) => {
                     let mut session = self.guard.session(Side::Response);
                     session.counts = matches!(means, Means::Whole(..));
+                    if let (Some(gathered), true) = (&mut self.gathered, session.counts) {
+                        let text = &mut gathered[usize::from(point == Point::ToolCall)];
+                        text.extend_from_slice(&text_of(&string));
+                        text.push(b'\n');
+                    }
                     let mut lane = Lane::new(point, kind);
                     if let Some(with) = check_string(&mut lane, &string, &mut session) {
                         pieces.push((inside(&string), Piece::Ready(with)));

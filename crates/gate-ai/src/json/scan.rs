@@ -419,16 +419,16 @@ pub(crate) fn unsigned(bytes: &[u8]) -> Option<u64> {
 }
 
 /// Where a string ends.
-struct StringEnd {
+pub(crate) struct StringEnd {
     /// One past the closing quote.
-    next: usize,
+    pub(crate) next: usize,
     /// Whether there are escapes in it.
-    escaped: bool,
+    pub(crate) escaped: bool,
 }
 
 /// The end of the string whose first byte is at `pos`.
 #[inline(always)]
-fn string_end(bytes: &[u8], pos: usize) -> Option<StringEnd> {
+pub(crate) fn string_end(bytes: &[u8], pos: usize) -> Option<StringEnd> {
     let stop = pos + find_quote_or_backslash(bytes.get(pos..)?)?;
     if bytes[stop] == b'"' {
         return Some(StringEnd {

@@ -8,7 +8,7 @@ mod accounts;
 mod router;
 
 use crate::ImportError;
-use crate::draft::Draft;
+use crate::draft::{Draft, NOT_A_KEY, is_key};
 use crate::note::Outcome;
 use crate::read::{self, Said, items, sha256, text};
 use gate_model::document::Node;
@@ -78,6 +78,12 @@ impl Models {
                 Outcome::Dropped,
                 why,
             );
+        }
+        if !is_key(&name) {
+            let what = format!("model_name: {}", name.escape_default());
+            return draft
+                .notes
+                .add(entry.line(), what, Outcome::Dropped, NOT_A_KEY);
         }
         let Some((provider, model)) = accounts::account(draft, params) else {
             return;

@@ -88,13 +88,13 @@ fn call(
 }
 
 /// Every dialect, whole and streamed, at every point: what is bad never passes and what is good does.
-fn every_way(gateway: &Gateway, provider: &Provider, asked: impl Fn(&str, &str)) {
+fn every_way(gateway: &Gateway, provider: &Provider, asked: impl Fn(&str, &str, &str)) {
     for (dialect, stream) in ways() {
         for point in POINTS {
             let way = format!("{dialect:?}, streamed: {stream}, {point}");
             let (status, heard, _) = call(gateway, provider, (dialect, stream), point, "good");
             assert_eq!((status, heard.2), (200, false), "{way}: {heard:?}");
-            asked(point, "good");
+            asked(&way, point, "good");
             let calls = provider.calls();
             let text = format!("it is {BAD} here");
             let (status, heard, bytes) = call(gateway, provider, (dialect, stream), point, &text);
@@ -104,7 +104,7 @@ fn every_way(gateway: &Gateway, provider: &Provider, asked: impl Fn(&str, &str))
             let more = usize::from(!on_request);
             assert_eq!(provider.calls(), calls + more, "{way}: who was called");
             assert!(heard.2 && !bytes.contains(BAD), "{way}: {bytes}");
-            asked(point, BAD);
+            asked(&way, point, BAD);
         }
     }
 }
@@ -119,7 +119,7 @@ fn a_guard_over_http_sees_every_point_of_every_dialect() {
         guard.upstream.address
     );
     let gateway = Gateway::start(&text.replace("target: { models:", &policies));
-    every_way(&gateway, &provider, |point, word| {
+    every_way(&gateway, &provider, |way, point, word| {
         let asked = guard.take();
         let told = asked.iter().any(|question| {
             let other = question["point"] == "response" && point == "tool_call";
@@ -129,7 +129,7 @@ fn a_guard_over_http_sees_every_point_of_every_dialect() {
                 && question["route"] == "ai"
                 && question["text"].as_str().unwrap().contains(word)
         });
-        assert!(told, "{point} {word}: {asked:?}");
+        assert!(told, "{way} {word}: {asked:?}");
     });
     eventually("findings are counted", || {
         let page = gateway.metrics();
@@ -162,14 +162,14 @@ fn a_model_judges_every_point_of_every_dialect_and_is_paid() {
     );
     let ledger = Ledger::of(&yaml);
     let count = std::cell::Cell::new(0_i64);
-    every_way(&ledger.gateway, &provider, |point, word| {
+    every_way(&ledger.gateway, &provider, |way, point, word| {
         let asked = judge.take();
         count.set(count.get() + i64::try_from(asked.len()).unwrap());
         let told = |question: &Value| {
             let text = question["messages"][1]["content"].as_str().unwrap();
             text.starts_with("<text>") && text.contains(word)
         };
-        assert!(asked.iter().any(told), "{point} {word}: {asked:?}");
+        assert!(asked.iter().any(told), "{way} {word}: {asked:?}");
     });
     // 1,000 tokens at a millionth of a dollar and 50 at two, each time.
     let spent = count.get() * 1_100_000_000;

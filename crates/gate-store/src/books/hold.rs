@@ -1,8 +1,9 @@
 //! An open reservation, which ends in exactly one settlement, whatever becomes of the call.
 
+use super::Shared;
 use super::account::{Account, Unit};
-use super::{Shared, exchange_id};
-use crate::ledger::{Charge, Entry, Facts, HoldRow, Tokens};
+use crate::ledger::{Charge, Entry, ExchangeId, Facts, HoldRow, Tokens};
+use gate_kit::clock::Moment;
 use gate_model::units::Money;
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -37,7 +38,7 @@ pub type Leg = (Arc<Facts>, Settlement);
 pub struct Hold {
     shared: Arc<Shared>,
     facts: Arc<Facts>,
-    exchange: Arc<str>,
+    exchange: ExchangeId,
     cost: Option<Money>,
     /// Account, period, amount.
     parts: SmallVec<[(Arc<Account>, i64, i64); 2]>,
@@ -55,7 +56,7 @@ impl Hold {
         let hold = Self {
             shared,
             facts,
-            exchange: exchange_id(),
+            exchange: ExchangeId::random(),
             cost,
             parts,
             open: true,
@@ -89,11 +90,11 @@ impl Hold {
 
     /// A call under no budget, whose place is taken.
     pub(super) fn unbudgeted(shared: Arc<Shared>, facts: Arc<Facts>) -> Self {
-        Self::bare(shared, facts, exchange_id())
+        Self::bare(shared, facts, ExchangeId::random())
     }
 
     /// Something that was not reserved for, whose place is taken and whose id is given.
-    pub(super) fn bare(shared: Arc<Shared>, facts: Arc<Facts>, exchange: Arc<str>) -> Self {
+    pub(super) fn bare(shared: Arc<Shared>, facts: Arc<Facts>, exchange: ExchangeId) -> Self {
         Self {
             shared,
             facts,
@@ -106,7 +107,8 @@ impl Hold {
 
     /// Charges all of it to these accounts now, whatever they have left.
     pub(super) fn settle_with(mut self, settlement: &Settlement, accounts: &[Arc<Account>]) {
-        let (unix_ms, now) = (self.shared.unix_ms(), self.shared.clock.now());
+        let now = self.shared.clock.now();
+        let unix_ms = self.shared.unix_ms(now);
         let of = |account: &Arc<Account>| {
             let period = account.charge(0, unix_ms.div_euclid(1000), now);
             (account.clone(), period, 0)
@@ -117,7 +119,7 @@ impl Hold {
 
     /// The call's id in the ledger.
     #[must_use]
-    pub fn exchange(&self) -> &Arc<str> {
+    pub fn exchange(&self) -> &ExchangeId {
         &self.exchange
     }
 
@@ -133,7 +135,8 @@ impl Hold {
             cost: settlement.cost,
             tokens: settlement.tokens.total(),
         };
-        self.end(settlement, |_| Some(share));
+        let now = self.shared.clock.now();
+        self.end(settlement, now, |_| Some(share));
     }
 
     /// The same where other calls to providers belong to it: `share` says what falls on the budget
@@ -145,15 +148,16 @@ impl Hold {
         legs: &[Leg],
         share: impl Fn(usize) -> Share,
     ) {
+        let now = self.shared.clock.now();
         for (number, (facts, settlement)) in legs.iter().enumerate() {
-            let exchange = format!("{}/{}", self.exchange, number + 1).into();
-            let entry = self.entry(exchange, facts.clone(), settlement);
+            let exchange = self.exchange.leg(number + 1);
+            let entry = self.entry(exchange, facts.clone(), settlement, now);
             // Each entry counts as a place when it has been written.
             self.shared.places.fetch_add(1, Ordering::Relaxed);
             self.shared.queue().entries.push(entry);
         }
         self.facts = facts;
-        self.end(settlement, |part| Some(share(part)));
+        self.end(settlement, now, |part| Some(share(part)));
     }
 
     /// Ends the reservation of a call that was not served, and that no provider bills.
@@ -170,10 +174,16 @@ impl Hold {
         self.shared.queue().cancelled.push(self.exchange.clone());
     }
 
-    fn entry(&self, exchange: Arc<str>, facts: Arc<Facts>, settlement: &Settlement) -> Entry {
+    fn entry(
+        &self,
+        exchange: ExchangeId,
+        facts: Arc<Facts>,
+        settlement: &Settlement,
+        now: Moment,
+    ) -> Entry {
         Entry {
             exchange,
-            at_ms: self.shared.unix_ms(),
+            at_ms: self.shared.unix_ms(now),
             facts,
             outcome: settlement.outcome,
             tokens: settlement.tokens,
@@ -185,10 +195,14 @@ impl Hold {
     }
 
     /// Ends it; budgets without a share are charged what was reserved.
-    fn end(&mut self, settlement: &Settlement, share: impl Fn(usize) -> Option<Share>) {
+    fn end(
+        &mut self,
+        settlement: &Settlement,
+        now: Moment,
+        share: impl Fn(usize) -> Option<Share>,
+    ) {
         self.open = false;
-        let now = self.shared.clock.now();
-        let mut entry = self.entry(self.exchange.clone(), self.facts.clone(), settlement);
+        let mut entry = self.entry(self.exchange.clone(), self.facts.clone(), settlement, now);
         entry.held = !self.parts.is_empty();
         for (part, (account, period, reserved)) in self.parts.iter().enumerate() {
             let used = match (share(part), account.unit()) {
@@ -222,7 +236,7 @@ impl Drop for Hold {
                 estimated: true,
                 cost: self.cost,
             };
-            self.end(&settlement, |_| None);
+            self.end(&settlement, self.shared.clock.now(), |_| None);
         }
     }
 }

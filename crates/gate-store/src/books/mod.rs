@@ -21,15 +21,14 @@ pub use hold::{Hold, Leg, Settlement, Share};
 pub use period::{period_end, period_start};
 
 use crate::StoreError;
-use crate::ledger::{Entry, Facts, HoldRow, Store};
+use crate::ledger::{Entry, ExchangeId, Facts, HoldRow, Store};
 use account::Free;
 use gate_kit::clock::{Clock, Moment};
-use gate_kit::random;
 use gate_model::units::Money;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -100,6 +99,8 @@ struct Shared {
     busy_since: AtomicU64,
     /// Until when leases may be used, as a [`Moment`]: others take them for lost later than that.
     leases_until: AtomicU64,
+    /// What the UNIX time is ahead of the monotonic one.
+    offset_ms: AtomicI64,
     events: AtomicU64,
 }
 
@@ -107,7 +108,7 @@ struct Shared {
 struct Queue {
     holds: Vec<HoldRow>,
     entries: Vec<Entry>,
-    cancelled: Vec<Arc<str>>,
+    cancelled: Vec<ExchangeId>,
     /// Somebody waits for a slice.
     demand: bool,
     closed: bool,
@@ -152,8 +153,10 @@ impl Books {
             down: AtomicBool::new(store.is_none()),
             busy_since: AtomicU64::new(0),
             leases_until: AtomicU64::new(0),
+            offset_ms: AtomicI64::new(0),
             events: AtomicU64::new(0),
         });
+        shared.compare_clocks();
         let writer = writer::Writer::new(shared.clone(), connect, store);
         let thread = std::thread::Builder::new()
             .name("ledger".into())
@@ -186,13 +189,14 @@ impl Books {
         cost: Option<Money>,
         parts: &[Part],
     ) -> Result<Hold, Refusal> {
-        let until = tokio::time::Instant::now() + PATIENCE;
+        let mut until = None;
         loop {
             let account = match self.try_hold(facts, cost, parts) {
                 Ok(hold) => return Ok(hold),
                 Err(Short::Refused(refusal)) => return Err(refusal),
                 Err(Short::Wait(account)) => account,
             };
+            let until = *until.get_or_insert_with(|| tokio::time::Instant::now() + PATIENCE);
             let mut changed = pin!(account.changed());
             changed.as_mut().enable();
             // What came between the two looks is not missed.
@@ -221,7 +225,8 @@ impl Books {
         if !shared.take_place() {
             return Err(Short::Refused(Refusal::Full));
         }
-        let (now, unix_ms) = (shared.clock.now(), shared.unix_ms());
+        let now = shared.clock.now();
+        let unix_ms = shared.unix_ms(now);
         let unix_s = unix_ms.div_euclid(1000);
         let free = shared.free(now);
         let mut taken: SmallVec<[(Arc<Account>, i64, i64); 2]> = SmallVec::new();
@@ -264,7 +269,8 @@ impl Books {
     /// Whether a budget may have room for this; false when it is known to have none.
     #[must_use]
     pub fn has_room(&self, account: &Arc<Account>, amount: i64) -> bool {
-        let (now, unix_s) = (self.shared.clock.now(), self.shared.unix_s());
+        let now = self.shared.clock.now();
+        let unix_s = self.shared.unix_ms(now).div_euclid(1000);
         let free = self.shared.free(now);
         match account.reserve(amount, unix_s, now, free) {
             Ok(period) => {
@@ -375,8 +381,19 @@ impl Shared {
         i64::try_from(self.clock.unix().as_secs()).unwrap_or(i64::MAX)
     }
 
-    fn unix_ms(&self) -> i64 {
-        i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX)
+    /// UNIX milliseconds of a moment without asking the system's clock, which the writer compares
+    /// every few seconds.
+    fn unix_ms(&self, now: Moment) -> i64 {
+        let ms = i64::try_from(now.0 / 1_000_000).unwrap_or(i64::MAX);
+        ms.saturating_add(self.offset_ms.load(Ordering::Relaxed))
+    }
+
+    /// Compares the system's clock, which people set, with the one that only goes forward.
+    fn compare_clocks(&self) {
+        let unix_ms = i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX);
+        let now_ms = i64::try_from(self.clock.now().0 / 1_000_000).unwrap_or(i64::MAX);
+        let offset = unix_ms.saturating_sub(now_ms);
+        self.offset_ms.store(offset, Ordering::Relaxed);
     }
 
     fn take_place(&self) -> bool {
@@ -413,16 +430,4 @@ impl Shared {
             WhenDown::OpenLocal => Free::Rest { valid, more: true },
         }
     }
-}
-
-/// A new call's id.
-fn exchange_id() -> Arc<str> {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let bits = u128::from(random::bits()) << 64 | u128::from(random::bits());
-    let mut digits = [0; 32];
-    for (pair, byte) in digits.chunks_exact_mut(2).zip(bits.to_le_bytes()) {
-        pair[0] = DIGITS[usize::from(byte & 15)];
-        pair[1] = DIGITS[usize::from(byte >> 4)];
-    }
-    std::str::from_utf8(&digits).unwrap_or_default().into()
 }

@@ -11,6 +11,7 @@ use crate::instance::EXPIRY_MS;
 use crate::ledger::{Batch, Charge, Granted, LeaseRequest, Store};
 use gate_kit::clock::Moment;
 use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -108,9 +109,9 @@ impl Writer {
             .wait_timeout_while(queue, LINGER, |queue| !queue.closed && !queue.demand)
             .unwrap_or_else(PoisonError::into_inner);
         queue.demand = false;
-        self.batch.entries.append(&mut queue.entries);
-        self.batch.holds.append(&mut queue.holds);
-        self.batch.cancelled.append(&mut queue.cancelled);
+        take_over(&mut self.batch.entries, &mut queue.entries);
+        take_over(&mut self.batch.holds, &mut queue.holds);
+        take_over(&mut self.batch.cancelled, &mut queue.cancelled);
         queue.closed
     }
 
@@ -119,7 +120,8 @@ impl Writer {
         if self.store.is_none() {
             self.store = Some((self.connect)()?);
         }
-        self.batch.now_ms = self.shared.unix_ms();
+        self.shared.compare_clocks();
+        self.batch.now_ms = self.shared.unix_ms(now);
         let used = used(&self.batch);
         let targets = self.ask(&used, now, closed);
         let empty = self.batch.entries.is_empty()
@@ -154,7 +156,7 @@ impl Writer {
         }
         let written = self.batch.entries.len() + self.batch.cancelled.len();
         self.shared.places.fetch_sub(written, Ordering::Relaxed);
-        self.batch = Batch::default();
+        self.batch.empty();
         self.take(&granted, &targets, &used);
         Ok(())
     }
@@ -215,7 +217,7 @@ impl Writer {
     fn keep_house(&mut self) {
         let now = self.shared.clock.now();
         let due = |last: Option<Moment>, every| last.is_none_or(|at| now.since(at) >= every);
-        let now_ms = self.shared.unix_ms();
+        let now_ms = self.shared.unix_ms(now);
         let Some(store) = &mut self.store else { return };
         if due(self.recovered, BEAT) {
             self.recovered = Some(now);
@@ -256,15 +258,38 @@ type Used = FxHashMap<(Arc<str>, i64), i64>;
 /// What a batch takes out of leases.
 fn used(batch: &Batch) -> Used {
     let mut used = Used::default();
-    let charges = batch.entries.iter().flat_map(|entry| &entry.charges);
-    for Charge {
-        budget,
-        period,
-        amount,
-    } in charges
-    {
-        let sum = used.entry((budget.clone(), *period)).or_default();
-        *sum = sum.saturating_add(*amount);
+    let mut add = |charge: &Charge, amount: i64| {
+        let key = (charge.budget.clone(), charge.period);
+        let sum = used.entry(key).or_default();
+        *sum = sum.saturating_add(amount);
+    };
+    // Mostly a call falls under the budgets of the call before, which are not looked up again.
+    let mut runs: SmallVec<[(&Charge, i64); 4]> = SmallVec::new();
+    for entry in &batch.entries {
+        for (position, charge) in entry.charges.iter().enumerate() {
+            match runs.get_mut(position) {
+                Some((first, sum))
+                    if Arc::ptr_eq(&first.budget, &charge.budget)
+                        && first.period == charge.period =>
+                {
+                    *sum = sum.saturating_add(charge.amount);
+                }
+                Some(run) => {
+                    let (first, sum) = std::mem::replace(run, (charge, charge.amount));
+                    add(first, sum);
+                }
+                None => runs.push((charge, charge.amount)),
+            }
+        }
     }
+    runs.iter().for_each(|(first, sum)| add(first, *sum));
     used
+}
+
+/// Moves what was queued behind what a failed commit has left; the queue keeps room for as much.
+fn take_over<T>(batch: &mut Vec<T>, queued: &mut Vec<T>) {
+    match batch.is_empty() {
+        true => std::mem::swap(batch, queued),
+        false => batch.append(queued),
+    }
 }

@@ -5,7 +5,9 @@
 
 use super::group::{Group, groups};
 use super::rows::{ENTRY, ENTRY_COLUMNS, HOLD, HOLD_COLUMNS, entry_values, hold_values, insert};
-use super::{Batch, Charge, Entry, Granted, HoldRow, LeaseRequest, SqlStore, read_charges};
+use super::{
+    Batch, Charge, Entry, ExchangeId, Granted, HoldRow, LeaseRequest, SqlStore, read_charges,
+};
 use crate::database::{Database, Value};
 use crate::instance::EXPIRY_MS;
 use crate::{Instance, StoreError};
@@ -88,19 +90,18 @@ impl<D: Database> Ledger<'_, D> {
     fn commit(&mut self, batch: &Batch, was_lost: bool) -> Result<Vec<Granted>, StoreError> {
         let used = self.entries(batch, was_lost)?;
         let entries = batch.entries.iter().filter(|entry| entry.held);
-        let entries = entries.map(|entry| &*entry.exchange);
-        let cancelled = batch.cancelled.iter().map(|exchange| &**exchange);
+        let entries = entries.map(|entry| &entry.exchange);
         // Their ids are random numbers of ours, which nobody can make collide.
-        let ended: FxHashSet<&str> = entries.chain(cancelled).collect();
+        let ended: FxHashSet<&ExchangeId> = entries.chain(&batch.cancelled).collect();
         // What has begun and ended since the last commit was never written.
         let tried = batch.tried.last().map_or(0, |reach| reach.holds);
         let fresh = batch.holds.iter().skip(tried);
-        let fresh: FxHashSet<&str> = fresh.map(|hold| &*hold.exchange).collect();
-        let written: Vec<&str> = ended.difference(&fresh).copied().collect();
+        let fresh: FxHashSet<&ExchangeId> = fresh.map(|hold| &hold.exchange).collect();
+        let written: Vec<&ExchangeId> = ended.difference(&fresh).copied().collect();
         for group in written.chunks(ROWS) {
             self.forget_holds(group)?;
         }
-        let open = |hold: &&HoldRow| !ended.contains(&*hold.exchange);
+        let open = |hold: &&HoldRow| !ended.contains(&hold.exchange);
         let holds: Vec<&HoldRow> = batch.holds.iter().filter(open).collect();
         self.holds(&holds)?;
         let mut requests: BTreeMap<(Arc<str>, i64), Option<&LeaseRequest>> = BTreeMap::new();
@@ -150,14 +151,14 @@ impl<D: Database> Ledger<'_, D> {
             .iter()
             .filter_map(|row| Some(row.first()?.text()))
             .collect();
-        let is_new = |group: &&Group<'_>| new.contains(&*group.first().exchange);
+        let is_new = |group: &&Group<'_>| new.contains(&*group.first().exchange.to_string());
         for group in groups.iter().filter(is_new) {
             add(used, &group.charges);
             let held = group.entries.iter().filter(|entry| entry.held);
             for entry in held.filter(|_| was_lost) {
                 // Readers leave out charges that a settlement of the same id follows; a call that
                 // is not the first of its group has none.
-                let kind = match Arc::ptr_eq(&entry.exchange, &group.first().exchange) {
+                let kind = match entry.exchange == group.first().exchange {
                     true => "",
                     false => "release",
                 };
@@ -167,7 +168,7 @@ impl<D: Database> Ledger<'_, D> {
         Ok(())
     }
 
-    fn forget_holds(&mut self, exchanges: &[&str]) -> Result<(), StoreError> {
+    fn forget_holds(&mut self, exchanges: &[&ExchangeId]) -> Result<(), StoreError> {
         let held: Vec<Value> = exchanges.iter().map(|&exchange| exchange.into()).collect();
         let places: Vec<String> = (1..=held.len()).map(|n| format!("${n}")).collect();
         let sql = format!("DELETE FROM hold WHERE exchange IN ({})", places.join(", "));
@@ -188,7 +189,11 @@ impl<D: Database> Ledger<'_, D> {
     }
 
     /// Takes back what was charged when this call was thought lost; false when it was not.
-    pub(super) fn take_back(&mut self, exchange: &str, kind: &str) -> Result<bool, StoreError> {
+    pub(super) fn take_back(
+        &mut self,
+        exchange: &ExchangeId,
+        kind: &str,
+    ) -> Result<bool, StoreError> {
         let found = self.database.query(
             "SELECT charges FROM entry WHERE exchange = $1 AND kind = 'unsettled'
              AND NOT EXISTS (SELECT 1 FROM entry AS other
@@ -206,7 +211,7 @@ impl<D: Database> Ledger<'_, D> {
         }
         if !kind.is_empty() {
             let entry = Entry {
-                exchange: exchange.into(),
+                exchange: exchange.clone(),
                 at_ms: self.now_ms,
                 facts: Arc::default(),
                 outcome: "",

@@ -176,7 +176,7 @@ mod tests {
             .iter()
             .map(|group| {
                 let cost = group.cost.map(Money::picodollars);
-                let id = &*group.first().exchange;
+                let id = group.first().exchange.to_string();
                 (
                     id,
                     group.calls(),
@@ -189,10 +189,10 @@ mod tests {
         assert_eq!(
             seen,
             [
-                ("a", 2, Some(15), 3, 1),
-                ("b", 1, Some(7), 1, 1),
-                ("d", 1, Some(8), 2, 0),
-                ("e", 1, None, 4, 0),
+                ("a".to_owned(), 2, Some(15), 3, 1),
+                ("b".to_owned(), 1, Some(7), 1, 1),
+                ("d".to_owned(), 1, Some(8), 2, 0),
+                ("e".to_owned(), 1, None, 4, 0),
             ]
         );
         assert_eq!(groups[0].tokens.total(), 10);

@@ -9,10 +9,12 @@
 
 mod commit;
 mod group;
+mod id;
 mod recover;
 mod rows;
 pub mod usage;
 
+pub use id::ExchangeId;
 pub use recover::Recovered;
 pub use usage::{BalanceRow, UnsettledRow, UsageBy, UsageQuery, UsageRow};
 
@@ -65,7 +67,7 @@ pub type Charges = SmallVec<[Charge; 2]>;
 #[derive(Debug, Clone)]
 pub struct HoldRow {
     /// The call's id.
-    pub exchange: Arc<str>,
+    pub exchange: ExchangeId,
     /// When it was made, in UNIX milliseconds.
     pub at_ms: i64,
     /// Whose it is.
@@ -80,7 +82,7 @@ pub struct HoldRow {
 #[derive(Debug, Clone)]
 pub struct Entry {
     /// The call's id.
-    pub exchange: Arc<str>,
+    pub exchange: ExchangeId,
     /// When it ended, in UNIX milliseconds.
     pub at_ms: i64,
     /// Whose it is.
@@ -168,7 +170,7 @@ pub struct Batch {
     /// Calls that have ended.
     pub entries: Vec<Entry>,
     /// Calls that ended without a cost, whose reservations may have been written.
-    pub cancelled: Vec<Arc<str>>,
+    pub cancelled: Vec<ExchangeId>,
     /// Leases to set; one for each budget that the entries charge, and those that need more.
     pub leases: Vec<LeaseRequest>,
     /// What of it was handed over before, once for each time that this may have taken effect.
@@ -194,6 +196,19 @@ impl Batch {
         if self.tried.last() != Some(&reach) {
             self.tried.push(reach);
         }
+    }
+
+    /// Empties it for the next commit, with room for what a busy gateway writes and no more.
+    pub fn empty(&mut self) {
+        fn emptied<T>(rows: &mut Vec<T>) {
+            rows.clear();
+            rows.shrink_to(1024);
+        }
+        emptied(&mut self.holds);
+        emptied(&mut self.entries);
+        emptied(&mut self.cancelled);
+        self.leases.clear();
+        self.tried.clear();
     }
 }
 

@@ -7,8 +7,8 @@
 
 use super::commit::{Ledger, Sums, add};
 use super::{
-    BalanceRow, Batch, Charge, Entry, Facts, Granted, SqlStore, Store, Tokens, UnsettledRow,
-    UsageQuery, UsageRow, read_charges,
+    BalanceRow, Batch, Charge, Entry, ExchangeId, Facts, Granted, SqlStore, Store, Tokens,
+    UnsettledRow, UsageQuery, UsageRow, read_charges,
 };
 use crate::database::{Database, Value, transaction};
 use crate::{Instance, StoreError};
@@ -88,7 +88,7 @@ impl<D: Database> Store for SqlStore<D> {
                 instance,
                 now_ms,
             };
-            ledger.take_back(exchange, "release")
+            ledger.take_back(&exchange.into(), "release")
         })
     }
 
@@ -146,7 +146,9 @@ impl<D: Database> Ledger<'_, D> {
                     amount: rest,
                 };
                 let entry = Entry {
-                    exchange: format!("lease/{}/{budget}@{period}", dead.id).into(),
+                    exchange: ExchangeId::Named(
+                        format!("lease/{}/{budget}@{period}", dead.id).into(),
+                    ),
                     at_ms: self.now_ms,
                     facts: Arc::default(),
                     outcome: "crashed",
@@ -192,7 +194,7 @@ impl<D: Database> Ledger<'_, D> {
                 tag: text(9),
             };
             let entry = Entry {
-                exchange: text(0),
+                exchange: ExchangeId::Named(text(0)),
                 at_ms: row[1].int(),
                 facts: Arc::new(facts),
                 outcome: "crashed",

@@ -45,7 +45,7 @@ fn facts_values(values: &mut Vec<Value>, facts: &Facts) {
 
 pub(super) fn entry_values(values: &mut Vec<Value>, group: &Group<'_>, kind: &str) {
     let first = group.first();
-    values.push((&*first.exchange).into());
+    values.push((&first.exchange).into());
     values.push(kind.into());
     values.push(first.at_ms.into());
     facts_values(values, &first.facts);
@@ -66,7 +66,7 @@ pub(super) fn entry_values(values: &mut Vec<Value>, group: &Group<'_>, kind: &st
 }
 
 pub(super) fn hold_values(values: &mut Vec<Value>, hold: &HoldRow, instance: &str) {
-    values.push((&*hold.exchange).into());
+    values.push((&hold.exchange).into());
     values.push(instance.into());
     values.push(hold.at_ms.into());
     facts_values(values, &hold.facts);
