@@ -19,9 +19,11 @@ use gate_api::types::Authentication;
 use gate_kit::clock::Clock;
 use gate_kit::http::{BodyErrorKind, HeaderId, Request, RequestHead, Response};
 use gate_model::resources::Admin;
+use gate_store::StoreError;
 use gate_store::control::Keyring;
-use gate_store::control::{ControlStore, NewAudit};
+use gate_store::control::{Change, Changed, ControlError, ControlStore, NewAudit};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
 /// Largest body: documents and Terraform states.
@@ -32,6 +34,10 @@ const LARGE: u64 = 1 << 20;
 const LARGE_AT_ONCE: usize = 4;
 /// Refusals a second that one address may cause before it is told to wait.
 const REFUSALS: u32 = 5;
+/// How often a change is handed over again to a store that was away for a moment.
+const REPEATS: usize = 2;
+/// No longer after the first time: whoever asked waits.
+const REPEAT_WITHIN: Duration = Duration::from_secs(3);
 
 /// What an API is made of.
 pub struct Parts {
@@ -78,6 +84,30 @@ impl Inner {
             )
         })?;
         Ok(store.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Hands a change to the store, and the same once more where that was away for a moment:
+    /// what was made is not made twice, because the change has an id.
+    ///
+    /// # Errors
+    /// The problem where there is no store; the store's own refusal is the inner result.
+    pub(crate) fn change(
+        &self,
+        change: &Change<'_>,
+    ) -> Result<Result<Changed, ControlError>, Problem> {
+        let began = self.clock.now();
+        let mut changed = self.store()?.change(change);
+        for _ in 0..REPEATS {
+            let was_away = matches!(
+                &changed,
+                Err(ControlError::Store(StoreError::Unreachable(_)))
+            );
+            if !was_away || self.clock.now().since(began) > REPEAT_WITHIN {
+                break;
+            }
+            changed = self.store()?.change(change);
+        }
+        Ok(changed)
     }
 
     /// Whether environments are kept here; else a file rules.

@@ -92,6 +92,9 @@ pub trait Database: Send {
     /// Wakes those who [`wait`](Database::wait) once the open transaction is committed; empty where a
     /// commit does so by itself.
     const WAKE: &'static str;
+    /// Said before writes that a power cut may undo whole, and after them. Empty where such writes
+    /// are no cheaper than others.
+    const FLEETING: [&'static str; 2];
 
     /// Runs statements without parameters or results.
     ///
@@ -139,4 +142,26 @@ pub fn transaction<D: Database, T, E: From<StoreError>>(
         let _ = database.script("ROLLBACK");
     }
     result
+}
+
+/// Runs `work`, whose commits may be undone by a power cut, though never in part and never by the
+/// end of a process: what is written again within seconds anyway. The next lasting commit makes
+/// them last, too.
+///
+/// # Errors
+/// What `work` failed with.
+pub fn fleeting<D: Database, T, E: From<StoreError>>(
+    database: &mut D,
+    work: impl FnOnce(&mut D) -> Result<T, E>,
+) -> Result<T, E> {
+    let [before, after] = D::FLEETING;
+    if before.is_empty() {
+        return work(database);
+    }
+    database.script(before)?;
+    let result = work(database);
+    let lasting = database.script(after);
+    let done = result?;
+    lasting?;
+    Ok(done)
 }

@@ -9,11 +9,15 @@ use crate::StoreError;
 use crate::database::{Database, Value};
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql};
+use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// How long another process (a predecessor that drains, `tidegate usage`) may hold the file.
 const BUSY: Duration = Duration::from_secs(2);
+/// How long those wait who need not answer at once: a change of configuration, its followers.
+/// A commit waits for the disk, and eight builds beside it made that take over 2 s.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Between two tries to begin while somebody else writes.
 const STAY_PAUSE: Duration = Duration::from_micros(500);
 /// Between two tries to turn the write-ahead log on.
@@ -91,14 +95,43 @@ impl Sqlite {
             Err(error) => Err(unusable(format!("cannot be used: {error}"))),
         }
     }
+
+    /// The same connection, waiting longer for others who write: for the control plane, whose
+    /// threads may, beside the ledger.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when SQLite refuses.
+    pub fn patient(mut self) -> Result<Self, StoreError> {
+        let set = self.connection.busy_handler(Some(stay_long));
+        set.map_err(|error| StoreError::Unusable(error.to_string()))?;
+        Ok(self)
+    }
+}
+
+thread_local! {
+    /// When this thread began to wait for the file.
+    static WAITS_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// Whether to try again after so many tries. SQLite's own waiting grows to 100 ms between two tries,
 /// which misses the moments between the commits of somebody who writes without a pause: a change
 /// beside such a ledger took up to 1.8 s, of the 2 s that there are.
 fn stay(tries: i32) -> bool {
+    stay_for(tries, BUSY)
+}
+
+/// The same for those who are in no hurry.
+fn stay_long(tries: i32) -> bool {
+    stay_for(tries, PATIENCE)
+}
+
+fn stay_for(tries: i32, most: Duration) -> bool {
+    // The clock and not the tries: on a busy machine a pause takes many times as long.
+    let now = Instant::now();
+    let since = WAITS_SINCE.get().filter(|_| tries > 0).unwrap_or(now);
+    WAITS_SINCE.set(Some(since));
     std::thread::sleep(STAY_PAUSE);
-    u128::try_from(tries).is_ok_and(|tries| tries * STAY_PAUSE.as_micros() < BUSY.as_micros())
+    now.duration_since(since) < most
 }
 
 /// Turns the write-ahead log on and returns the mode that the file is in now.
@@ -138,6 +171,9 @@ impl Database for Sqlite {
     const BYTES: &'static str = "BLOB";
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
     const WAKE: &'static str = "";
+    // Without the wait for the disk, which holds off every other writer of the file for as long as
+    // a busy disk takes (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
+    const FLEETING: [&'static str; 2] = ["PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"];
 
     fn script(&mut self, sql: &str) -> Result<(), StoreError> {
         Ok(self.connection.execute_batch(sql)?)

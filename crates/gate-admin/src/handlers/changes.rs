@@ -287,7 +287,7 @@ fn write(
         audit: audit(call, &subject, &detail),
         now_ms,
     };
-    let changed = inner.store()?.change(&change).map_err(Failed::Store)?;
+    let changed = inner.change(&change)?.map_err(Failed::Store)?;
     Ok(Applied {
         revision: changed.revision.map(convert::revision),
         plan: plan.clone(),

@@ -108,7 +108,7 @@ pub(super) fn edit(
             audit: audit(call, &subject, ""),
             now_ms: inner.now_ms(),
         };
-        let changed = inner.store()?.change(&change);
+        let changed = inner.change(&change)?;
         match changed {
             Ok(changed) => return Ok(convert::environment(changed.environment)),
             Err(error) if attempt < ATTEMPTS && may_retry(call, &error) => {}
@@ -194,7 +194,7 @@ pub(super) fn put(inner: &Inner, call: &Call) -> Answer {
             audit: audit(call, &subject, "created"),
             now_ms: inner.now_ms(),
         };
-        let changed = inner.store()?.change(&change);
+        let changed = inner.change(&change)?;
         match changed {
             Ok(changed) => return answer(&convert::environment(changed.environment)),
             // Another made it meanwhile: it is changed then.

@@ -181,7 +181,7 @@ pub(super) fn end(inner: &Inner, call: &Call) -> Answer {
             audit: audit(call, &subject, &detail),
             now_ms: inner.now_ms(),
         };
-        let changed = inner.store()?.change(&change);
+        let changed = inner.change(&change)?;
         match changed {
             Ok(_) => return Reply::json(&show(inner, &found(inner, call)?)?),
             Err(ControlError::Stale { .. } | ControlError::StaleRollout { .. })

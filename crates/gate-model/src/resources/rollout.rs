@@ -19,9 +19,13 @@ pub struct Rollout {
     /// Shares of the exchanges that the new revision gets, one after the other, growing. After the
     /// last one it gets all: `100%` may be written and means the same.
     pub steps: Vec<Percent>,
-    /// Least time of a step.
+    /// Instead of `steps`: the share grows continuously, as the evidence lets it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ramp: Option<Ramp>,
+    /// Least time of a step; with `ramp`, at its end.
     pub step_minimum: Period,
-    /// Most time of a step in which the evidence decides nothing; then `undecided` holds.
+    /// Most time of a step in which the evidence decides nothing; then `undecided` holds. With
+    /// `ramp`, most time in which the share does not grow.
     pub step_patience: Period,
     /// What happens to a step without a decision, for example because there is too little traffic.
     pub undecided: Undecided,
@@ -42,7 +46,8 @@ pub struct Rollout {
     pub false_promotion: Percent,
     /// A revision goes on once the evidence refutes that it has this many times as many bad
     /// exchanges. In steps below 25 %, where less is at stake, the factor is larger by the square
-    /// root of what is missing to 25 %: 10 instead of 2 at 1 %.
+    /// root of what is missing to 25 %: 10 instead of 2 at 1 %. A `ramp` asks at each share what a
+    /// step of a quarter of it would, and at its end the whole.
     pub times_worse: u32,
     /// A share of bad exchanges that is nobody's concern: what is below it needs no comparison to
     /// go on.
@@ -52,10 +57,14 @@ pub struct Rollout {
     pub shadow: Option<Shadow>,
 }
 
+/// Percents of the steps where none are written down.
+const USUAL_STEPS: [u64; 4] = [1, 5, 25, 50];
+
 impl Default for Rollout {
     fn default() -> Self {
         Self {
-            steps: [1, 5, 25, 50].map(Percent::from_percents).to_vec(),
+            steps: USUAL_STEPS.map(Percent::from_percents).to_vec(),
+            ramp: None,
             step_minimum: Period::from_seconds(10),
             step_patience: Period::from_seconds(600),
             undecided: Undecided::Hold,
@@ -79,10 +88,65 @@ pub enum Undecided {
     /// The share stays until a person promotes, resumes or takes back.
     #[default]
     Hold,
-    /// It goes on to the next step, as long as nothing speaks against the revision.
+    /// It goes on to the next step (a `ramp` to twice the share), as long as nothing speaks against
+    /// the revision.
     Promote,
     /// It is taken back.
     RollBack,
+}
+
+/// A share that grows continuously between two bounds, by a fifth at a time, whenever the evidence
+/// lets it. Each bad exchange counts with the share that there was when it was given to its revision.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Ramp {
+    /// Share that the new revision begins with, from 0.1%.
+    pub from: Percent,
+    /// Share at which it gets all exchanges once it has shown enough there; below 100%.
+    pub to: Percent,
+    /// Least time in which the share doubles.
+    pub doubling: Period,
+}
+
+impl Default for Ramp {
+    fn default() -> Self {
+        Self {
+            from: Percent::from_percents(1),
+            to: Percent::from_percents(50),
+            doubling: Period::from_seconds(10),
+        }
+    }
+}
+
+/// Shares of a ramp for each doubling: each is larger than the one before by 19 %.
+const PER_DOUBLING: u32 = 4;
+
+impl Ramp {
+    /// Its shares, from 0 to 1, growing; empty where the bounds make no sense.
+    fn shares(&self) -> Vec<f64> {
+        let (from, to) = (self.from.fraction(), self.to.fraction());
+        if self.from < RAMP_MIN || self.to >= Percent::HUNDRED || self.from > self.to {
+            return Vec::new();
+        }
+        let growth = |count: u32| from * (f64::from(count) / f64::from(PER_DOUBLING)).exp2();
+        // What is all but the end is the end.
+        let mut shares: Vec<f64> = (0..).map(growth).take_while(|it| *it < to * 0.99).collect();
+        shares.push(to);
+        shares
+    }
+
+    fn check(&self, steps: &[Percent], problems: &mut Vec<(&'static str, String)>) {
+        let mut complain = |message: &str| problems.push(("ramp", message.to_owned()));
+        if *steps != USUAL_STEPS.map(Percent::from_percents) {
+            complain("it takes the place of `steps`: write one of them");
+        }
+        if self.from < RAMP_MIN || self.from >= self.to || self.to >= Percent::HUNDRED {
+            complain("a share grows from 0.1% or more to something larger, below 100%");
+        }
+        if self.doubling.is_zero() {
+            complain("no share doubles in no time");
+        }
+    }
 }
 
 /// How callers are told apart.
@@ -184,6 +248,8 @@ impl Default for Shadow {
     }
 }
 
+/// The least share that a ramp begins with: below it there are more counts than evidence.
+const RAMP_MIN: Percent = Percent::from_hundred_millionths(100_000);
 /// Most steps of a rollout.
 const STEPS_MAX: usize = 32;
 /// Most expressions of a rollout.
@@ -195,6 +261,9 @@ impl Rollout {
     pub fn problems(&self) -> Vec<(&'static str, String)> {
         let mut problems = Vec::new();
         self.check_steps(&mut problems);
+        if let Some(ramp) = &self.ramp {
+            ramp.check(&self.steps, &mut problems);
+        }
         self.check_signals(&mut problems);
         let mut complain = |field, message: &str| problems.push((field, message.to_owned()));
         for (field, share) in [
@@ -220,7 +289,7 @@ impl Rollout {
 
     fn check_steps(&self, problems: &mut Vec<(&'static str, String)>) {
         let mut complain = |field, message: &str| problems.push((field, message.to_owned()));
-        if self.shares().is_empty() {
+        if self.shares().is_empty() && self.ramp.is_none() {
             complain(
                 "steps",
                 "a rollout needs a step below 100%, so that there is something to compare with",
@@ -265,6 +334,9 @@ impl Rollout {
     /// Shares of the steps with both revisions, from 0 to 1.
     #[must_use]
     pub fn shares(&self) -> Vec<f64> {
+        if let Some(ramp) = &self.ramp {
+            return ramp.shares();
+        }
         let below_all = |share: &&Percent| **share < Percent::HUNDRED;
         self.steps
             .iter()
@@ -272,11 +344,72 @@ impl Rollout {
             .map(|share| share.fraction())
             .collect()
     }
+
+    /// Least time that the share of a step lasts, in milliseconds.
+    #[must_use]
+    pub fn least_ms(&self, step: u32) -> u64 {
+        let millis = |period: Period| period.microseconds() / 1000;
+        match &self.ramp {
+            Some(ramp) if (step as usize) + 1 < self.shares().len() => {
+                millis(ramp.doubling) / u64::from(PER_DOUBLING)
+            }
+            _ => millis(self.step_minimum),
+        }
+    }
+
+    /// How many steps further it goes where nothing was decided: one, or what doubles a share.
+    #[must_use]
+    pub const fn leap(&self) -> u32 {
+        match self.ramp {
+            Some(_) => PER_DOUBLING,
+            None => 1,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_ramp_grows_by_a_fifth_at_a_time_between_its_bounds() {
+        let with = |ramp| Rollout {
+            ramp: Some(ramp),
+            ..Rollout::default()
+        };
+        let usual = with(Ramp::default());
+        assert_eq!(usual.problems(), []);
+        let shares = usual.shares();
+        assert_eq!((shares.len(), shares[0]), (24, 0.01));
+        assert!((shares[4] - 0.02).abs() < 1e-12, "{shares:?}");
+        assert_eq!(shares.last(), Some(&0.5));
+        let grows = |pair: &[f64]| pair[0] < pair[1] && pair[1] < pair[0] * 1.2;
+        assert!(shares.windows(2).all(grows), "{shares:?}");
+        assert_eq!((usual.least_ms(0), usual.least_ms(23)), (2_500, 10_000));
+        let percents = Percent::from_percents;
+        let most = with(Ramp {
+            from: RAMP_MIN,
+            to: percents(99),
+            ..Ramp::default()
+        });
+        assert_eq!((most.problems().len(), most.shares().len()), (0, 41));
+        for (from, to, seconds) in [(0, 50, 10), (60, 50, 10), (1, 100, 10), (1, 50, 0)] {
+            let wrong = with(Ramp {
+                from: percents(from),
+                to: percents(to),
+                doubling: Period::from_seconds(seconds),
+            });
+            assert_eq!(wrong.problems().len(), 1, "{from} {to} {seconds}");
+        }
+        let both = Rollout {
+            steps: vec![percents(10)],
+            ..usual
+        };
+        assert_eq!(both.problems()[0].0, "ramp");
+        // An older version reads what does not use it.
+        let text = serde_json::to_string(&Rollout::default()).unwrap();
+        assert!(!text.contains("ramp"), "{text}");
+    }
 
     #[test]
     fn what_is_left_out_works_and_what_cannot_work_is_named() {

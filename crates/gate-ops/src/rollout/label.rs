@@ -157,6 +157,36 @@ mod tests {
         mean
     }
 
+    /// The same where each bad exchange met another share, as in a ramp.
+    #[test]
+    fn the_evidence_is_fair_though_the_share_grows() {
+        let shares = [0.01, 0.0119, 0.05, 0.2, 0.21, 0.5, 0.5];
+        for mixture in [LABELS, SIZES] {
+            let mut mean = 0.0;
+            for outcome in 0..1_u32 << shares.len() {
+                let is_candidate = |place: usize| outcome >> place & 1 == 1;
+                let stratum = |(place, share): (usize, &f64)| Stratum {
+                    share: *share,
+                    candidate: u64::from(is_candidate(place)),
+                    control: u64::from(!is_candidate(place)),
+                };
+                let strata: Vec<_> = shares.iter().enumerate().map(stratum).collect();
+                let likely: f64 = strata
+                    .iter()
+                    .map(|it| {
+                        if it.candidate == 1 {
+                            it.share
+                        } else {
+                            1.0 - it.share
+                        }
+                    })
+                    .product();
+                mean += likely * worse(&strata, mixture).exp();
+            }
+            assert!((mean - 1.0).abs() < 1e-9, "{mean}");
+        }
+    }
+
     #[test]
     fn a_share_shown_to_be_small_is_fair_at_its_limit() {
         let (limit, total) = (0.2_f64, 12_u64);

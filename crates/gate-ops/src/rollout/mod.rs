@@ -253,13 +253,13 @@ impl Rollout {
             return None;
         }
         let elapsed = now_ms.saturating_sub(self.step_since_ms);
-        if elapsed < millis(self.strategy.step_minimum) {
+        if elapsed < self.strategy.least_ms(self.step) {
             return None;
         }
         let is_doubted = found.against >= DOUBT;
         if found.open.is_empty() && !is_doubted {
             let reason = words::shown(self);
-            return Some(self.go_on(now_ms, reason));
+            return Some(self.go_on(1, now_ms, reason));
         }
         if elapsed < millis(self.strategy.step_patience) {
             self.reason = words::waiting(self, &found, is_doubted);
@@ -268,7 +268,9 @@ impl Rollout {
         let undecided = words::undecided(self, &found, is_doubted);
         match self.strategy.undecided {
             Undecided::RollBack => Some(self.take_back(now_ms, undecided)),
-            Undecided::Promote if !is_doubted => Some(self.go_on(now_ms, undecided)),
+            Undecided::Promote if !is_doubted => {
+                Some(self.go_on(self.strategy.leap(), now_ms, undecided))
+            }
             Undecided::Promote | Undecided::Hold => {
                 self.enter(Phase::Held, now_ms, undecided);
                 Some(Decision::Hold)
@@ -325,14 +327,20 @@ impl Rollout {
         Decision::RollBack
     }
 
-    fn go_on(&mut self, now_ms: u64, reason: String) -> Decision {
-        if self.step as usize + 1 >= self.strategy.shares().len() {
+    /// Gives the candidate the share of so many steps further, or all of it behind the last one.
+    fn go_on(&mut self, steps: u32, now_ms: u64, reason: String) -> Decision {
+        let last = u32::try_from(self.strategy.shares().len().saturating_sub(1)).unwrap_or(0);
+        if self.step >= last {
             self.enter(Phase::Promoted, now_ms, reason);
             return Decision::Promote;
         }
-        self.step += 1;
+        self.step = self.step.saturating_add(steps).min(last);
         self.step_since_ms = now_ms;
-        self.enter(Phase::Running, now_ms, reason);
+        match self.strategy.ramp {
+            // The events are those that somebody wants to read.
+            Some(_) => self.reason = reason,
+            None => self.enter(Phase::Running, now_ms, reason),
+        }
         Decision::Step
     }
 

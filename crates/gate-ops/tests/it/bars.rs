@@ -3,7 +3,7 @@
 //! `cargo test -p gate-ops --test it -- --ignored --nocapture`.
 
 use crate::traffic::{Run, Shape, Traffic, run};
-use gate_model::resources::{Rollout as Strategy, Signal, Sticky};
+use gate_model::resources::{Ramp, Rollout as Strategy, Signal, Sticky};
 use gate_model::units::{Percent, Period};
 use gate_ops::rollout::Phase;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +23,28 @@ fn standing(sticky: bool) -> Strategy {
         step_minimum: Period::from_seconds(3600),
         step_patience: Period::from_seconds(3600),
         sticky: sticky.then_some(Sticky::Credential {}),
+        ..strategy()
+    }
+}
+
+/// The share grows without a stop, from 1 to 50 %, in as long as the simulation goes, or as the
+/// evidence lets it.
+fn growing(sticky: bool, seconds: u64) -> Strategy {
+    let ramp = Ramp {
+        doubling: Period::from_seconds(seconds / 6),
+        ..Ramp::default()
+    };
+    Strategy {
+        ramp: Some(ramp),
+        sticky: sticky.then_some(Sticky::Credential {}),
+        ..strategy()
+    }
+}
+
+/// As soon as the evidence lets it.
+fn continuous() -> Strategy {
+    Strategy {
+        ramp: Some(Ramp::default()),
         ..strategy()
     }
 }
@@ -114,10 +136,14 @@ fn the_bound_is_the_one_of_textbooks() {
     assert!((upper_bound(3, 100) - 0.075_7).abs() < 5e-4);
 }
 
-fn false_rollbacks(each: u64, seconds: u64) -> Vec<(Shape, u64)> {
+fn false_rollbacks(
+    each: u64,
+    seconds: u64,
+    strategy: impl Fn(bool) -> Strategy,
+) -> Vec<(Shape, u64)> {
     let of = |shape: Shape| {
         let sticky = matches!(shape, Shape::Sticky { .. });
-        let strategy = standing(sticky);
+        let strategy = strategy(sticky);
         let runs = many(each, |seed| {
             run(&strategy, Traffic::healthy(shape), seconds, seed)
         });
@@ -132,7 +158,14 @@ fn false_rollbacks(each: u64, seconds: u64) -> Vec<(Shape, u64)> {
 
 #[test]
 fn revisions_that_are_no_worse_stay() {
-    for (shape, taken_back) in false_rollbacks(24, 600) {
+    for (shape, taken_back) in false_rollbacks(24, 600, standing) {
+        assert!(taken_back <= 1, "{shape:?}: {taken_back} of 24");
+    }
+}
+
+#[test]
+fn revisions_that_are_no_worse_stay_while_their_share_grows() {
+    for (shape, taken_back) in false_rollbacks(24, 600, |sticky| growing(sticky, 600)) {
         assert!(taken_back <= 1, "{shape:?}: {taken_back} of 24");
     }
 }
@@ -143,7 +176,13 @@ fn bar_false_rollbacks() {
     let seconds = std::env::var("ROLLOUT_SECONDS").ok();
     let seconds = seconds.and_then(|text| text.parse().ok()).unwrap_or(1800);
     println!("each stays at 5 % of 200/s for {seconds} s");
-    for (shape, taken_back) in false_rollbacks(4000, seconds) {
+    print_false_rollbacks(seconds, standing);
+    println!("each grows from 1 to 50 % of 200/s within {seconds} s or goes everywhere before");
+    print_false_rollbacks(seconds, |sticky| growing(sticky, seconds));
+}
+
+fn print_false_rollbacks(seconds: u64, strategy: impl Fn(bool) -> Strategy) {
+    for (shape, taken_back) in false_rollbacks(4000, seconds, strategy) {
         let bound = upper_bound(taken_back, 4000);
         println!(
             "{shape:?}: {taken_back} of 4000 taken back, at most {:.3} % (95 %)",
@@ -188,19 +227,18 @@ fn outright(strategy: &Strategy, runs: u64) -> (f64, f64) {
 
 #[test]
 fn a_revision_that_fails_outright() {
-    for strategy in [standing(false), strategy()] {
+    for strategy in [standing(false), strategy(), continuous()] {
         let (seconds, bad) = outright(&strategy, 201);
         assert!(seconds <= 2.0 && bad <= 10.0, "{seconds} s, {bad} failed");
     }
 }
 
-fn healthy(each: u64, errors: f64) -> (f64, u64, u64) {
-    let strategy = strategy();
+fn healthy(strategy: &Strategy, each: u64, errors: f64) -> (f64, u64, u64) {
     let traffic = Traffic {
         errors,
         ..Traffic::healthy(Shape::Independent)
     };
-    let runs = many(each, |seed| run(&strategy, traffic, 3600, seed));
+    let runs = many(each, |seed| run(strategy, traffic, 3600, seed));
     let seconds = median(&runs, Phase::Promoted, |run| run.at_s);
     (
         seconds,
@@ -211,8 +249,12 @@ fn healthy(each: u64, errors: f64) -> (f64, u64, u64) {
 
 #[test]
 fn a_healthy_revision_reaches_everybody() {
-    for errors in [0.005, 0.0] {
-        let (seconds, promoted, _) = healthy(401, errors);
+    for (strategy, errors) in [
+        (strategy(), 0.005),
+        (strategy(), 0.0),
+        (continuous(), 0.005),
+    ] {
+        let (seconds, promoted, _) = healthy(&strategy, 401, errors);
         assert!(seconds <= 240.0, "{seconds} s with {errors}");
         assert!(promoted >= 397, "{promoted} of 401 with {errors}");
     }
@@ -229,6 +271,7 @@ fn bar_speed() {
     for (name, strategy) in [
         ("5 % of 200/s", standing(false)),
         ("from 1 % of 200/s", strategy()),
+        ("continuously from 1 % of 200/s", continuous()),
     ] {
         let (seconds, bad) = outright(&strategy, 2001);
         println!(
@@ -236,15 +279,27 @@ fn bar_speed() {
         );
         assert!(seconds <= 2.0 && bad <= 10.0);
     }
-    for errors in [0.0, 0.001, 0.005, 0.02] {
-        let (seconds, promoted, back) = healthy(1001, errors);
+    for (ramp, errors) in [false, true]
+        .into_iter()
+        .flat_map(|ramp| [0.0, 0.001, 0.005, 0.02].map(|errors| (ramp, errors)))
+    {
+        let (strategy, how) = match ramp {
+            false => (strategy(), "in steps"),
+            true => (continuous(), "continuously"),
+        };
+        let (seconds, promoted, back) = healthy(&strategy, 1001, errors);
         println!(
-            "healthy, 200/s, {} % errors: everywhere after {seconds} s (median); of 1001 promoted {promoted}, taken back {back}",
+            "healthy, {how}, 200/s, {} % errors: everywhere after {seconds} s (median); of 1001 promoted {promoted}, taken back {back}",
             errors * 100.0
         );
         assert!(seconds <= 240.0);
     }
-    let strategy = strategy();
+    for (how, strategy) in [("steps", strategy()), ("ramp", continuous())] {
+        print_worse(how, &strategy);
+    }
+}
+
+fn print_worse(how: &str, strategy: &Strategy) {
     for (worse, slower) in [
         (1.5, 1.0),
         (2.0, 1.0),
@@ -258,9 +313,9 @@ fn bar_speed() {
             slower,
             ..Traffic::healthy(Shape::Independent)
         };
-        let runs = many(1001, |seed| run(&strategy, traffic, 3600, seed));
+        let runs = many(1001, |seed| run(strategy, traffic, 3600, seed));
         println!(
-            "errors x{worse}, time x{slower}, ramp at 200/s: of 1001 taken back {} after {} s (median), promoted {}",
+            "errors x{worse}, time x{slower}, {how} at 200/s: of 1001 taken back {} after {} s (median), promoted {}",
             count(&runs, Phase::RolledBack),
             median(&runs, Phase::RolledBack, |run| run.at_s),
             count(&runs, Phase::Promoted),

@@ -1,8 +1,8 @@
 //! What the state machine does, one situation at a time.
 
 use gate_flow::{Arm, Evidence, Reading, Sample};
-use gate_model::resources::{Rollout as Strategy, Shadow, Signal, Sticky, Undecided};
-use gate_model::units::Percent;
+use gate_model::resources::{Ramp, Rollout as Strategy, Shadow, Signal, Sticky, Undecided};
+use gate_model::units::{Percent, Period};
 use gate_ops::rollout::{ANSWERS, Decision, Order, Phase, Report, Rollout};
 
 fn strategy() -> Strategy {
@@ -63,6 +63,85 @@ fn a_step_takes_its_least_time_and_then_goes_by_the_evidence() {
     }
     assert_eq!((rollout.phase, rollout.share()), (Phase::Promoted, 1.0));
     assert_eq!(rollout.observe(&plenty, 90_000), None);
+}
+
+/// Counts of several steps of the route `orders`: control and candidate, each total and bad.
+fn by_step(counts: &[[u64; 4]]) -> Report {
+    let of = |(step, counts): (usize, &[u64; 4])| {
+        let step = u32::try_from(step).unwrap();
+        report(step, "orders", "errors", *counts).rows.remove(0)
+    };
+    Report {
+        instance: "one".into(),
+        rows: counts.iter().enumerate().map(of).collect(),
+    }
+}
+
+#[test]
+fn a_ramp_grows_with_the_evidence_and_waits_without_it() {
+    let ramp = Ramp {
+        doubling: Period::from_seconds(4),
+        ..Ramp::default()
+    };
+    let strategy = Strategy {
+        ramp: Some(ramp),
+        ..strategy()
+    };
+    let mut rollout = begin(strategy.clone());
+    assert_eq!(rollout.share(), 0.01);
+    let little = [by_step(&[[990, 5, 10, 0]])];
+    assert_eq!(rollout.observe(&little, 5_000), None);
+    assert!(
+        rollout.reason.contains("stays at 1 %"),
+        "{}",
+        rollout.reason
+    );
+    // Enough for a small share is not enough for a larger one.
+    let some = [by_step(&[[29_700, 150, 300, 1]])];
+    let mut now_ms = 5_000;
+    let mut shares = vec![rollout.share()];
+    while rollout.observe(&some, now_ms).is_some() {
+        shares.push(rollout.share());
+        assert_eq!(rollout.observe(&some, now_ms + 999), None, "not that soon");
+        now_ms += 1_000;
+    }
+    let reached = rollout.share();
+    assert!((0.012..0.4).contains(&reached), "{shares:?}");
+    assert!(shares.windows(2).all(|pair| pair[1] < pair[0] * 1.2));
+    // The evidence of every share counts, each with its own.
+    let steps = vec![[99_000, 500, 2_000, 10]; 20];
+    let plenty = [by_step(&steps)];
+    while rollout.observe(&plenty, now_ms) == Some(Decision::Step) {
+        now_ms += 1_000;
+    }
+    assert_eq!((rollout.phase, rollout.share()), (Phase::Running, 0.5));
+    assert_eq!(
+        rollout.observe(&plenty, now_ms + 10_000),
+        Some(Decision::Promote)
+    );
+    assert_eq!(rollout.events.len(), 2, "{:?}", rollout.events);
+
+    // Failures at the share of their moment: few of a small one, more of a larger one.
+    let mut rollout = begin(strategy.clone());
+    let bad = [by_step(&[[400, 2, 4, 4]])];
+    assert_eq!(rollout.observe(&bad, 500), Some(Decision::RollBack));
+    let mut rollout = begin(strategy);
+    let mut counts = vec![[0; 4]; 23];
+    counts[22] = [400, 2, 4, 4];
+    assert_eq!(rollout.observe(&[by_step(&counts)], 500), None);
+}
+
+#[test]
+fn a_ramp_without_evidence_doubles_where_it_was_told_to_go_on() {
+    let mut rollout = begin(Strategy {
+        ramp: Some(Ramp::default()),
+        undecided: Undecided::Promote,
+        ..strategy()
+    });
+    let little = [report(0, "orders", "errors", [300, 1, 3, 0])];
+    assert_eq!(rollout.observe(&little, 599_999), None);
+    assert_eq!(rollout.observe(&little, 600_000), Some(Decision::Step));
+    assert!((rollout.share() - 0.02).abs() < 1e-9, "{}", rollout.share());
 }
 
 #[test]

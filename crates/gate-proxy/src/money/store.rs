@@ -68,7 +68,7 @@ pub fn open_control(
     folder: &Path,
 ) -> Result<Box<dyn ControlStore>, StoreError> {
     Ok(match Engine::of(settings, secrets, folder)? {
-        Engine::Sqlite(path) => Box::new(SqlControl::open(Sqlite::open(&path)?)?),
+        Engine::Sqlite(path) => Box::new(SqlControl::open(Sqlite::open(&path)?.patient()?)?),
         Engine::Postgres(address) => Box::new(SqlControl::open(Postgres::connect(&address)?)?),
     })
 }

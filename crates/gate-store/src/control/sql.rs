@@ -8,7 +8,7 @@ use super::{
     audit, environment, fleet, revision, rewrap, rollout, secret, state,
 };
 use crate::StoreError;
-use crate::database::{Database, transaction};
+use crate::database::{Database, fleeting, transaction};
 use std::time::Duration;
 
 /// The control plane's state in a database, on a connection of its own.
@@ -89,7 +89,9 @@ impl<D: Database> ControlStore for SqlControl<D> {
     }
 
     fn acknowledge(&mut self, ack: &AckRow) -> Answer<()> {
-        fleet::acknowledge(&mut self.database, ack)
+        fleeting(&mut self.database, |database| {
+            fleet::acknowledge(database, ack)
+        })
     }
 
     fn acks(&mut self, environment: &str, since_ms: i64) -> Answer<Vec<AckRow>> {
@@ -101,7 +103,9 @@ impl<D: Database> ControlStore for SqlControl<D> {
     }
 
     fn take_lease(&mut self, name: &str, holder: &str, now_ms: i64, ttl_ms: i64) -> Answer<Lease> {
-        fleet::take(&mut self.database, name, holder, now_ms, ttl_ms)
+        fleeting(&mut self.database, |database| {
+            fleet::take(database, name, holder, now_ms, ttl_ms)
+        })
     }
 
     fn give_lease(&mut self, lease: &Lease) -> Answer<()> {
@@ -126,7 +130,9 @@ impl<D: Database> ControlStore for SqlControl<D> {
     }
 
     fn report_evidence(&mut self, rows: &[EvidenceRow]) -> Answer<()> {
-        rollout::report(&mut self.database, rows)
+        fleeting(&mut self.database, |database| {
+            rollout::report(database, rows)
+        })
     }
 
     fn evidence(&mut self, rollout: &str) -> Answer<Vec<EvidenceRow>> {

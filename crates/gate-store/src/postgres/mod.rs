@@ -206,6 +206,8 @@ impl Database for Postgres {
     const BYTES: &'static str = "BYTEA";
     const BEGIN: &'static str = "BEGIN";
     const WAKE: &'static str = "NOTIFY tidegate";
+    // Writers of other rows do not wait for each other's disk here.
+    const FLEETING: [&'static str; 2] = ["", ""];
 
     fn script(&mut self, sql: &str) -> Result<(), StoreError> {
         let run = |this: &mut Self| Ok(this.client()?.batch_execute(sql)?);

@@ -3,6 +3,7 @@
 
 use super::{Data, rows};
 use crate::follow::{Content, Followed};
+use gate_flow::Observed;
 use gate_ops::rollout::touched;
 use gate_proxy::process::{Process, RevisionName};
 use gate_proxy::trials::TrialStart;
@@ -16,6 +17,8 @@ const REPORT_MS: u64 = 400;
 #[derive(Debug, Default)]
 pub(crate) struct Arms {
     report_ms: u64,
+    /// The rollout that was last told about, and what the store knows of it by now.
+    told: (String, Vec<Observed>),
     /// The rollout whose candidate cannot be served here, and why.
     refused: Option<(String, String)>,
 }
@@ -78,10 +81,29 @@ impl Arms {
         if !process.step_trial(&row.id, engine.step, engine.share()) {
             self.check(process, followed, store, environment, &row, &data)?;
         }
-        let counts = process.shared().trials.counts(&row.id);
-        if !counts.is_empty() {
+        self.tell(process, followed, store, &row.id, now_ms)
+    }
+
+    /// Tells what was counted since it was last told: a rollout has many rows, few of which change.
+    fn tell(
+        &mut self,
+        process: &Process,
+        followed: &Followed,
+        store: &mut dyn ControlStore,
+        rollout: &str,
+        now_ms: u64,
+    ) -> Result<(), ControlError> {
+        if self.told.0 != rollout {
+            self.told = (rollout.to_owned(), Vec::new());
+        }
+        let counts = process.shared().trials.counts(rollout);
+        let known = &self.told.1;
+        let is_new = |row: &&Observed| !known.contains(row);
+        let new: Vec<Observed> = counts.iter().filter(is_new).cloned().collect();
+        if !new.is_empty() {
             let at_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
-            store.report_evidence(&rows(&row.id, &followed.instance, counts, at_ms))?;
+            store.report_evidence(&rows(rollout, &followed.instance, new, at_ms))?;
+            self.told.1 = counts;
         }
         Ok(())
     }

@@ -8,14 +8,16 @@ pub(super) fn key(round: u32) -> String {
     format!("tg_test-key-of-round-{round}")
 }
 
+/// The SHA-256 of a key, as configurations have it.
+pub(super) fn hashed(key: &str) -> String {
+    let hash = digest(&SHA256, key.as_bytes());
+    let bytes = hash.as_ref().iter();
+    bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// A document whose only route takes that key.
 pub(super) fn with_key(round: u32) -> Value {
-    let hash = digest(&SHA256, key(round).as_bytes());
-    let hash: String = hash
-        .as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash = hashed(&key(round));
     let mut document = super::fixed("welcome").tap_auth();
     document["consumers"] = json!({ "caller": { "keys": [{ "sha256": hash }] } });
     document

@@ -4,6 +4,7 @@ use super::fleet::{self, Fleet, fixed};
 use crate::support::gateway::command;
 use crate::support::{Gateway, curl};
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::process::Output;
 
@@ -12,19 +13,32 @@ pub(super) struct Desk {
     pub(super) node: Gateway,
     folder: tempfile::TempDir,
     pub(super) fleet: Fleet,
+    /// The key that commands present; none where it is empty.
+    key: RefCell<String>,
 }
 
 impl Desk {
     pub(super) fn start() -> Self {
+        Self::with("", "")
+    }
+
+    /// The same with more of `gateway.admin`, and a key for the commands.
+    pub(super) fn with(admin: &str, key: &str) -> Self {
         let mut fleets = Fleet::all();
         let fleet = fleets.remove(0);
         let this = Self {
-            node: fleet.node("a", &[]),
+            node: fleet.node_with("a", "workers: 1", admin, &[]),
             folder: tempfile::tempdir().unwrap(),
             fleet,
+            key: RefCell::new(key.to_owned()),
         };
         this.run(&["env", "set", "main"], 0);
         this
+    }
+
+    /// Presents another key from here on.
+    pub(super) fn present(&self, key: &str) {
+        key.clone_into(&mut self.key.borrow_mut());
     }
 
     pub(super) fn url(&self) -> String {
@@ -48,6 +62,10 @@ impl Desk {
     fn output(&self, arguments: &[&str]) -> Output {
         let mut command = command(arguments);
         command.env("TIDEGATE_SERVER", self.url());
+        let key = self.key.borrow();
+        if !key.is_empty() {
+            command.env("TIDEGATE_KEY", &*key);
+        }
         command.output().expect("the binary runs")
     }
 

@@ -74,6 +74,17 @@ impl Fleet {
 
     /// Starts a gateway with a folder of its own.
     pub(super) fn node(&self, name: &str, secrets: &[(&str, &str)]) -> Gateway {
+        self.node_with(name, "workers: 1", "", secrets)
+    }
+
+    /// The same with settings of `gateway`, and more of `gateway.admin`.
+    pub(super) fn node_with(
+        &self,
+        name: &str,
+        gateway: &str,
+        admin: &str,
+        secrets: &[(&str, &str)],
+    ) -> Gateway {
         let folder = tempfile::Builder::new().prefix(name).tempdir().unwrap();
         let engine = match &self.place {
             Place::Sqlite(folder) => {
@@ -85,8 +96,8 @@ impl Fleet {
             }
         };
         let text = format!(
-            "gateway: {{ environment: {MAIN}, last_good: last-good.json, workers: 1, \
-             admin: {{ address: \"127.0.0.1:0\" }}, store: {{ engine: {engine} }} }}\n"
+            "gateway: {{ environment: {MAIN}, last_good: last-good.json, {gateway}, \
+             admin: {{ address: \"127.0.0.1:0\"{admin} }}, store: {{ engine: {engine} }} }}\n"
         );
         std::fs::write(folder.path().join("gate.yaml"), text).unwrap();
         self.restart(Arc::new(folder), secrets)

@@ -103,7 +103,7 @@ fn call(address: &str, request: &str, ended: &AtomicBool, counts: &mut BTreeMap<
 }
 
 /// One request and its body; anything but 200 is its head.
-fn one(stream: &mut TcpStream, request: &str) -> std::io::Result<String> {
+pub(super) fn one(stream: &mut TcpStream, request: &str) -> std::io::Result<String> {
     stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     let mut buffer = [0; 1024];

@@ -3,11 +3,13 @@
 //! Changes are written straight into the store here, as any gateway's admin API would; what counts
 //! is what the processes serve, say and keep.
 
+mod canary;
 mod change;
 mod commands;
 mod fleet;
 mod killed;
 pub(crate) mod load;
+mod rollback;
 mod rollouts;
 
 use change::Tap;
