@@ -6,12 +6,12 @@ mod basics;
 mod bedrock;
 #[path = "it/bodies.rs"]
 mod bodies;
+#[path = "it/cached.rs"]
+mod cached;
 #[path = "it/cassettes.rs"]
 mod cassettes;
 #[path = "it/certificates.rs"]
 mod certificates;
-#[path = "it/clustered.rs"]
-mod clustered;
 #[path = "it/counted.rs"]
 mod counted;
 #[path = "it/desync.rs"]

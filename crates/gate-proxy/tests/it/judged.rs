@@ -15,13 +15,13 @@ const BAD: &str = "forbidden";
 const POINTS: [&str; 4] = ["request", "tool_result", "response", "tool_call"];
 
 /// Somebody who is asked, and what was asked so far.
-struct Elsewhere {
-    upstream: Upstream,
+pub(crate) struct Elsewhere {
+    pub(crate) upstream: Upstream,
     asked: Arc<Mutex<Vec<Value>>>,
 }
 
 impl Elsewhere {
-    fn start(reply: fn(&Value) -> String) -> Self {
+    pub(crate) fn start(reply: fn(&Value) -> String) -> Self {
         let asked: Arc<Mutex<Vec<Value>>> = Arc::default();
         let noted = asked.clone();
         let upstream = Upstream::http(move |_, body| {
@@ -57,7 +57,7 @@ impl Elsewhere {
         })
     }
 
-    fn take(&self) -> Vec<Value> {
+    pub(crate) fn take(&self) -> Vec<Value> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 }
@@ -162,7 +162,7 @@ fn a_model_judges_every_point_of_every_dialect_and_is_paid() {
     );
     let ledger = Ledger::of(&yaml);
     let count = std::cell::Cell::new(0_i64);
-    every_way(&ledger.gateway, &provider, |way, point, word| {
+    every_way(&ledger.gateway, &provider, |way, _, word| {
         let asked = judge.take();
         count.set(count.get() + i64::try_from(asked.len()).unwrap());
         let told = |question: &Value| {

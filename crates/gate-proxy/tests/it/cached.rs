@@ -1,10 +1,13 @@
-//! A cache whose server is a cluster: questions go to the node that has the key.
+//! Caches whose server is a cluster, where questions go to the node that has the key, and whose
+//! answers a model compares, which is counted under its own name.
 
 use crate::cassettes::{Caller, Provider, document};
+use crate::judged::Elsewhere;
 use crate::routing::{reply, request};
 use crate::support::{Gateway, Upstream, eventually};
+use serde_json::json;
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -97,4 +100,55 @@ fn questions_go_to_the_node_that_has_the_key() {
     }
     assert_eq!(asked.lock().unwrap().asked, before);
     assert_eq!(provider.calls(), 1);
+}
+
+#[test]
+fn a_model_that_compares_answers_is_counted_under_its_own_name() {
+    let judge = Elsewhere::start(|_| {
+        json!({ "id": "j", "object": "chat.completion", "created": 1, "model": "x",
+            "choices": [{ "index": 0, "finish_reason": "stop",
+                "message": { "role": "assistant", "content": "SAME" } }],
+            "usage": { "prompt_tokens": 10, "completion_tokens": 1 } })
+        .to_string()
+    });
+    let provider = Provider::start();
+    let text = document("compatible", provider.address, &["m"]);
+    let policies = "policies: [{ cache: { anonymous: share, semantic: { judge: judge, error: 20% } } }], target: { models:";
+    let text = text
+        .replace("target: { models:", policies)
+        .replace(
+            "providers: { ",
+            &format!(
+                "providers: {{ j: {{ compatible: {{ base_url: 'http://{}/v1' }} }}, ",
+                judge.upstream.address
+            ),
+        )
+        .replace(
+            "models:\n",
+            "models:\n  judge: { targets: [{ provider: j, model: x }] }\n",
+        );
+    let gateway = Gateway::start(&text);
+    let has = |page: &str, family: &str, label: &str| {
+        let is_it = |line: &&str| line.starts_with(family) && line.contains(label);
+        let line = page.lines().find(is_it);
+        line.is_some_and(|line| !line.ends_with(" 0"))
+    };
+    for n in 0..20 {
+        // Never in the same words, so that nobody can tell but the model.
+        provider.set(reply(&format!("Paris {n}"), ""));
+        let question = request(&format!("{n}: which capital has France?"));
+        let answer = Caller::new(&gateway).post("/v1/chat/completions", &question);
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    eventually("its verdicts are labels and its tokens are its own", || {
+        let page = gateway.metrics();
+        has(&page, "tidegate_cache_labels_total", "same=\"true\"")
+            && has(&page, "gen_ai_client_token_usage_sum", "\"judge\"")
+    });
+    let asked = judge.take();
+    let told = |question: &serde_json::Value| {
+        let text = question["messages"][1]["content"].as_str().unwrap();
+        text.contains("<first>Paris") && text.contains("<second>Paris")
+    };
+    assert!(!asked.is_empty() && asked.iter().all(told), "{asked:?}");
 }
