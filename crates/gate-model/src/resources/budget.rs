@@ -81,11 +81,61 @@ pub struct Price {
     pub from: Option<Timestamp>,
     /// Only for requests with more input tokens than this.
     pub above_input_tokens: u64,
+    /// Only for calls that the provider serves in this tier: batches, or what a request's
+    /// `service_tier` asked for and the answer grants. What a tier has no price for costs what it
+    /// does in the standard one.
+    pub tier: ServiceTier,
     /// US dollars per million tokens, by kind. Kinds that are left out cost what `input` or
     /// `output` does.
     pub per_million: BTreeMap<TokenKind, Money>,
     /// US dollars per request, whatever is in it.
     pub per_request: Money,
+}
+
+/// The price list that a provider bills a call by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceTier {
+    /// The usual one.
+    #[default]
+    Standard,
+    /// Batches: within a day, for less.
+    Batch,
+    /// `flex`: slower, for less.
+    Flex,
+    /// `priority`: sooner, for more.
+    Priority,
+}
+
+impl ServiceTier {
+    /// The tier that a vendor's word names: OpenAI's `service_tier`, Anthropic's, Gemini's
+    /// `serviceTier`, Vertex's `trafficType`. The usual one for any other word.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        const WORDS: [(&str, ServiceTier); 6] = [
+            ("batch", ServiceTier::Batch),
+            ("flex", ServiceTier::Flex),
+            ("on_demand_flex", ServiceTier::Flex),
+            ("priority", ServiceTier::Priority),
+            ("fast", ServiceTier::Priority),
+            ("on_demand_priority", ServiceTier::Priority),
+        ];
+        let known = WORDS
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(word));
+        known.map_or(Self::Standard, |(_, tier)| *tier)
+    }
+
+    /// The word used in configuration and records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Batch => "batch",
+            Self::Flex => "flex",
+            Self::Priority => "priority",
+        }
+    }
 }
 
 /// Kinds of tokens with a price of their own.

@@ -23,7 +23,9 @@ mod store;
 mod upstream;
 
 pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole};
-pub use budget::{Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, Team, TokenKind};
+pub use budget::{
+    Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, ServiceTier, Team, TokenKind,
+};
 pub use component::Component;
 pub use consumer::{Consumer, Key, KeyLimits};
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};

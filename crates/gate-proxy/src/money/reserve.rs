@@ -82,13 +82,13 @@ impl Treasury {
         Ok(())
     }
 
-    fn purse(&self, exchange: &Exchange) -> Option<&Purse> {
+    pub(super) fn purse(&self, exchange: &Exchange) -> Option<&Purse> {
         let caller = exchange.caller.as_ref()?;
         let purses = self.purses.get(&caller.name)?;
         purses.get(caller.key.as_deref().unwrap_or_default())
     }
 
-    fn facts(&self, exchange: &Exchange) -> Arc<Facts> {
+    pub(super) fn facts(&self, exchange: &Exchange) -> Arc<Facts> {
         let record = &exchange.record;
         let header = self.tag_header.as_deref();
         let tag = header.and_then(|name| exchange.request.head.headers.get_named(name));
