@@ -21,7 +21,7 @@ mod rule;
 mod secret;
 mod upstream;
 
-pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole};
+pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole, AdminSignIn};
 pub use budget::{
     Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, Store, StoreAddress, StoreEngine,
     StoreFail, Team, TokenKind,

@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stderr, reason = "a skipped check says so")]
 
+mod admin;
 mod cache;
 mod clients;
 mod commands;
