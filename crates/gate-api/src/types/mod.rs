@@ -21,7 +21,7 @@ pub use audit::{AuditEntry, AuditOutcome, AuditVerification};
 pub use environment::{
     Ack, AckState, Candidate, Environment, EnvironmentInput, Event, Lock, LockInput,
 };
-pub use identity::{Authentication, Me, Role, SessionInput};
+pub use identity::{Authentication, Me, Role, SessionInput, SignInMeans};
 pub use live::{Live, LivePoint, ProviderHealth, ProviderState, Quantiles, Rates};
 pub use plan::{
     Action, Change, Effect, EffectChange, Example, FieldChange, Finding, Findings, Plan, Severity,
