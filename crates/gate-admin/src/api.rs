@@ -4,7 +4,9 @@
 //! who sends it and whether they may, read the body within bounds, and let a thread of the API's own
 //! handle it.
 
-use crate::access::{self, Access, Identity, Peer, Presented, Rates, check_origin};
+use crate::access::{
+    self, Access, Identity, Peer, Presented, Rates, ReadSecret, SIGN_IN_COOKIE, check_origin,
+};
 use crate::assets::{self, Asset};
 use crate::call::{self, Call, Match, bad};
 use crate::documents::Documents;
@@ -48,6 +50,8 @@ pub struct Parts {
     pub keys: Option<Arc<Keys>>,
     /// Who may use it.
     pub admin: Admin,
+    /// Reads the secrets that `admin` refers to, whenever they are needed.
+    pub secrets: ReadSecret,
     /// Time.
     pub clock: Clock,
     /// The console.
@@ -67,6 +71,7 @@ pub(crate) struct Inner {
     store: Option<Mutex<Box<dyn ControlStore>>>,
     pub(crate) keys: Option<Arc<Keys>>,
     access: RwLock<Arc<Access>>,
+    secrets: ReadSecret,
     pub(crate) documents: Documents,
     rates: Rates,
     pub(crate) clock: Clock,
@@ -180,13 +185,14 @@ impl Api {
     /// # Errors
     /// One sentence about what cannot be read or started.
     pub fn start(parts: Parts) -> Result<Arc<Self>, String> {
-        let access = Access::new(parts.admin, parts.clock.clone())?;
+        let access = Access::new(parts.admin, parts.secrets.clone(), parts.clock.clone())?;
         let pool = Pool::start().map_err(|error| format!("a thread of the API: {error}"))?;
         let inner = Inner {
             host: parts.host,
             store: parts.store.map(Mutex::new),
             keys: parts.keys,
             access: RwLock::new(Arc::new(access)),
+            secrets: parts.secrets,
             documents: Documents::default(),
             rates: Rates::default(),
             clock: parts.clock,
@@ -204,7 +210,8 @@ impl Api {
     /// # Errors
     /// One sentence about what cannot be read; everything stays as it was then.
     pub fn configure(&self, admin: Admin) -> Result<(), String> {
-        let next = Access::new(admin, self.inner.clock.clone())?;
+        let (secrets, clock) = (self.inner.secrets.clone(), self.inner.clock.clone());
+        let mut next = Access::new(admin, secrets, clock)?;
         let access = &self.inner.access;
         let mut access = access.write().unwrap_or_else(PoisonError::into_inner);
         next.inherit(&access);
@@ -369,6 +376,8 @@ impl Api {
             Presented::Session(cookie) => Some(cookie),
             _ => None,
         };
+        let sign_in = access::cookie(&request.head.headers, SIGN_IN_COOKIE).map(str::to_owned);
+        let host = request.head.authority.clone();
         let last_event = request.head.headers.get_named("last-event-id");
         let md5 = request.head.headers.get_named("content-md5");
         Ok(Call {
@@ -381,7 +390,9 @@ impl Api {
             content_md5: md5.map(|value| String::from_utf8_lossy(value).into_owned()),
             last_event: last_event.and_then(|value| String::from_utf8(value.to_vec()).ok()),
             cookie,
+            sign_in,
             secure: peer.tls,
+            host,
             body: body.into_bytes(),
         })
     }

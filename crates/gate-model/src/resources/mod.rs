@@ -22,7 +22,7 @@ mod secret;
 mod store;
 mod upstream;
 
-pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole};
+pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole, AdminSignIn};
 pub use budget::{
     Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, ServiceTier, Team, TokenKind,
 };

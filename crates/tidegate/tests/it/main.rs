@@ -9,6 +9,7 @@
     reason = "a skipped check says so, and so does a score"
 )]
 
+mod admin;
 mod cache;
 mod clients;
 mod commands;

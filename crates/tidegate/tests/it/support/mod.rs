@@ -1,5 +1,7 @@
 //! What the tests start: the binary, an upstream, curl.
 
+#[path = "../../../../gate-net/tests/it/net/certificates.rs"]
+pub(crate) mod certificates;
 pub(crate) mod curl;
 pub(crate) mod gateway;
 #[path = "../../../../gate-secrets/tests/it/moto.rs"]
