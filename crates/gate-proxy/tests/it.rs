@@ -58,12 +58,16 @@ mod resuming;
 mod rollouts;
 #[path = "it/routing.rs"]
 mod routing;
+#[path = "it/shadowed.rs"]
+mod shadowed;
 #[path = "it/sockets.rs"]
 mod sockets;
 #[path = "it/streams.rs"]
 mod streams;
 #[path = "it/support.rs"]
 mod support;
+#[path = "it/swapped.rs"]
+mod swapped;
 #[path = "it/telemetry.rs"]
 mod telemetry;
 #[path = "it/tls.rs"]
