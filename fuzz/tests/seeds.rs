@@ -1,8 +1,8 @@
 //! Every target with its seeds and a bounded number of mutations of them, on a stable toolchain.
 //!
 //! Each target gets 100,000 mutations or 4 seconds, whichever is less; `FUZZ_SECONDS` sets another
-//! time and no number, as `cargo xtask soak` does, and `FUZZ_SEED` the sequence. A failure prints
-//! the bytes that caused it, which then belong under `seeds/`.
+//! time and no number, as `cargo xtask soak` does, `FUZZ_SEED` the sequence, and `FUZZ_TARGET` one
+//! target alone. A failure prints the bytes that caused it, which then belong under `seeds/`.
 
 use gate_kit::clock::Clock;
 use gate_kit::random;
@@ -138,7 +138,14 @@ fn drive(name: &str, target: tidegate_fuzz::Target) {
 
 #[test]
 fn every_target_holds_on_its_seeds_and_their_mutations() {
-    for &(name, target) in tidegate_fuzz::TARGETS {
+    let only = std::env::var("FUZZ_TARGET").ok();
+    let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
+    let targets: Vec<_> = tidegate_fuzz::TARGETS
+        .iter()
+        .filter(|(name, _)| wanted(name))
+        .collect();
+    assert!(!targets.is_empty(), "FUZZ_TARGET={only:?} is no target");
+    for &&(name, target) in &targets {
         drive(name, target);
     }
 }

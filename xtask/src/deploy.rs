@@ -82,7 +82,7 @@ fn the_service_reloads_by_signal_after_a_check_and_drops_rights() {
 #[test]
 fn the_image_is_not_root_and_its_files_are_in_the_context() {
     let dockerfile = read("deploy/Dockerfile");
-    assert!(dockerfile.lines().any(|line| line == "USER nonroot"));
+    assert!(dockerfile.lines().any(|line| line == "USER 65532:65532"));
     let allowed = read(".dockerignore");
     let from_context = dockerfile
         .lines()

@@ -25,6 +25,15 @@ static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"usage\
 static USAGE_METADATA: LazyLock<Finder<'static>> =
     LazyLock::new(|| Finder::new("\"usageMetadata\""));
 
+/// Whether an event is as short as those that end a stream. Line ends behind it do not count: a LF
+/// behind the last CR may belong to the event or come with the next bytes.
+#[inline]
+fn is_short(event: &[u8]) -> bool {
+    let line_ends = || event.iter().rev().take_while(|byte| b"\r\n".contains(byte));
+    event.len() <= END_MAX
+        || (event.len() <= END_MAX + 4 && event.len() - line_ends().count() <= END_MAX)
+}
+
 /// What may be forwarded of the bytes just pushed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tapped {
@@ -282,7 +291,7 @@ impl StreamTap {
             let data = event.data.as_deref().unwrap_or_default();
             self.note_error(stream_error::read(self.dialect, event.name, data));
         }
-        if event.len() <= END_MAX && self.dialect.codec().is_end(event) {
+        if is_short(event) && self.dialect.codec().is_end(event) {
             self.ended = true;
             return false;
         }

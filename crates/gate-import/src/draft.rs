@@ -2,7 +2,9 @@
 
 use crate::note::{Notes, Outcome};
 use crate::{ImportError, Imported, RESOURCES_MAX, yaml};
-use gate_model::document::KEY_BYTES_MAX;
+use gate_model::document::{Document, KEY_BYTES_MAX, Path, Segment};
+use gate_model::finding::Finding;
+use gate_model::resources::Resources;
 use serde_json::{Map, Value, json};
 
 /// Kinds in the order in which people read them.
@@ -18,6 +20,8 @@ const KINDS: [&str; 9] = [
     "routes",
 ];
 
+/// The most resources that are left out because of a value that Tidegate refuses.
+const REFUSED_MAX: usize = 64;
 /// Why something with a name that cannot be written is left out.
 pub(crate) const NOT_A_KEY: &str = "a name is at most 256 bytes long and has no control characters";
 
@@ -94,7 +98,7 @@ impl Draft {
         let mut document = Value::Object(document);
         drop_unwritable(&mut document, &mut self.notes);
         Ok(Imported {
-            document: yaml::write(&document),
+            document: drop_refused(document, &mut self.notes)?,
             notes: self.notes.finish(),
         })
     }
@@ -123,6 +127,48 @@ fn drop_unwritable(value: &mut Value, notes: &mut Notes) {
             .iter_mut()
             .for_each(|value| drop_unwritable(value, notes)),
         _ => {}
+    }
+}
+
+/// The document without the resources that hold what Tidegate refuses: the file may give a value
+/// that its own gateway would have refused too.
+fn drop_refused(mut document: Value, notes: &mut Notes) -> Result<String, ImportError> {
+    for _ in 0..=REFUSED_MAX {
+        let text = yaml::write(&document);
+        let Some(refused) = refusal(&text) else {
+            return Ok(text);
+        };
+        let keys: Vec<&str> = refused
+            .path
+            .segments()
+            .iter()
+            .map_while(|segment| match segment {
+                Segment::Key(key) => Some(key.as_str()),
+                Segment::Index(_) => None,
+            })
+            .take(2)
+            .collect();
+        let resources = keys.first().and_then(|kind| document.get_mut(kind));
+        let resources = resources.and_then(Value::as_object_mut);
+        let removed = match (resources, keys.get(1)) {
+            (Some(resources), Some(name)) => resources.remove(*name).is_some(),
+            _ => false,
+        };
+        if !removed {
+            return Err(ImportError::new(0, refused.to_string()));
+        }
+        let why = format!("it holds a value that is refused: {}", refused.message);
+        notes.add(0, keys.join("."), Outcome::Dropped, why);
+    }
+    let message = format!("more than {REFUSED_MAX} resources hold a value that is refused");
+    Err(ImportError::new(0, message))
+}
+
+/// The first thing in a document that Tidegate refuses to read.
+fn refusal(document: &str) -> Option<Finding> {
+    match Document::parse(document.as_bytes(), "imported.yaml") {
+        Ok(document) => document.read::<Resources>(&Path::root()).err(),
+        Err(findings) => findings.into_iter().next(),
     }
 }
 
@@ -169,17 +215,36 @@ mod tests {
     }
 
     #[test]
-    fn what_a_document_cannot_name_is_left_out_and_said() {
+    fn what_tidegate_refuses_is_left_out_and_said() {
         let mut draft = Draft::default();
+        let budget =
+            |usd| json!({ "of": { "provider": "p" }, "limit": { "usd": usd }, "per": "day" });
+        draft.add("budgets", "good", budget("10"));
+        draft.add("budgets", "bad", budget("10null0"));
+        draft
+            .kind("gateway")
+            .insert("workers".into(), json!("many"));
+        let imported = draft.finish().expect("two of them are left out");
+        assert!(imported.document.contains("good") && !imported.document.contains("bad"));
+        let said: Vec<_> = imported.notes.iter().map(|note| &*note.what).collect();
+        assert_eq!(said, ["gateway.workers", "budgets.bad"]);
+        let mut draft = Draft::default();
+        for _ in 0..=REFUSED_MAX {
+            draft.add("budgets", "bad", budget("x"));
+        }
+        assert!(draft.finish().is_err());
+    }
+
+    #[test]
+    fn what_a_document_cannot_name_is_left_out_and_said() {
+        let mut notes = Notes::default();
+        let long = "x".repeat(257);
         let inner = json!({ "prompt\n": 1, "kept": [{ "\u{7f}": 2, "too": 3 }] });
-        draft.kind("models").insert("plain".into(), inner);
-        draft.kind("models").insert("a\tb".into(), json!({}));
-        draft.kind("models").insert("x".repeat(257), json!({}));
-        let imported = draft.finish().expect("few resources");
-        let read = gate_model::document::Document::parse(imported.document.as_bytes(), "a.yaml");
-        assert!(read.is_ok(), "{read:?}\n{}", imported.document);
-        assert!(imported.document.contains("kept: [{ too: 3 }]"));
-        let dropped: Vec<&str> = imported.notes.iter().map(|n| n.what.as_str()).collect();
+        let mut value = json!({ "plain": inner, "a\tb": {}, long: {} });
+        drop_unwritable(&mut value, &mut notes);
+        assert_eq!(value, json!({ "plain": { "kept": [{ "too": 3 }] } }));
+        let notes = notes.finish();
+        let dropped: Vec<&str> = notes.iter().map(|n| n.what.as_str()).collect();
         assert_eq!(dropped.len(), 4, "{dropped:?}");
         assert!(dropped.contains(&"a\\tb"), "{dropped:?}");
     }
