@@ -64,6 +64,8 @@ mod resuming;
 mod rollouts;
 #[path = "it/routing.rs"]
 mod routing;
+#[path = "it/shadowed.rs"]
+mod shadowed;
 #[path = "it/sockets.rs"]
 mod sockets;
 #[path = "it/standing.rs"]
@@ -72,6 +74,8 @@ mod standing;
 mod streams;
 #[path = "it/support.rs"]
 mod support;
+#[path = "it/swapped.rs"]
+mod swapped;
 #[path = "it/telemetry.rs"]
 mod telemetry;
 #[path = "it/tiers.rs"]

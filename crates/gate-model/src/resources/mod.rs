@@ -46,7 +46,7 @@ pub use prompt::{
     Prompt, PromptMessage, PromptParameters, PromptRole, PromptVariable, PromptVariableType,
     PromptVersion,
 };
-pub use rollout::{Ramp, Rollout, Shadow, Signal, Sticky, Undecided};
+pub use rollout::{ANSWERS, COMPARED, Ramp, Rollout, Shadow, Signal, Sticky, Undecided};
 pub use route::{FixedReply, Match, Route, Target, ValueMatch};
 pub use rule::{Rule, RuleLevel};
 pub use secret::{
