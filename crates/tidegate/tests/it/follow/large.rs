@@ -75,7 +75,7 @@ fn peak_mib(process: u32) -> f64 {
 fn verdict(what: &str, seconds: f64, most: f64, mib: f64) -> bool {
     let holds = seconds <= most && mib <= MIB_MAX;
     let word = if holds { "holds" } else { "FAILS" };
-    println!("{what}: {seconds:.2} s (at most {most}), {mib:.0} MiB (at most {MIB_MAX}): {word}");
+    eprintln!("{what}: {seconds:.2} s (at most {most}), {mib:.0} MiB (at most {MIB_MAX}): {word}");
     holds
 }
 
@@ -137,7 +137,7 @@ fn large_documents_compile_within_their_bars() {
     let began = Instant::now();
     fleet.acks_of(revision.number, 1);
     let seconds = began.elapsed().as_secs_f64();
-    println!("writing the revision: {written:.2} s");
+    eprintln!("writing the revision: {written:.2} s");
     let mib = peak_mib(node.process.child.id());
     holds &= verdict("a revision followed", seconds, SECONDS_MAX + LOOKS_S, mib);
     assert!(holds, "see above");
