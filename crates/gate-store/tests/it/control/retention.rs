@@ -16,16 +16,17 @@ const NOW_MS: i64 = 10_000;
 
 /// Keeps so many of the newest of each kind, and what is younger than five seconds.
 fn newest(newest: u64) -> Retention {
-    let keep = Keep {
-        newest,
-        age_ms: 5_000,
-    };
+    kept(newest, 5_000)
+}
+
+fn kept(newest: u64, age_ms: i64) -> Retention {
+    let keep = Keep { newest, age_ms };
     Retention {
         revisions: keep,
         audit: keep,
         states: keep,
         rollouts: keep,
-        instances_ms: 5_000,
+        instances_ms: age_ms,
     }
 }
 
@@ -130,17 +131,7 @@ fn old_revisions_go_unless_something_points_to_them() {
         young.revisions.age_ms = 9_500;
         assert_eq!(sweep(store, &young, 3).revisions, 0);
         assert_eq!(sweep(store, &newest(10), 3).revisions, 0);
-        let forever = Keep {
-            newest: 0,
-            age_ms: 0,
-        };
-        let mut forever = Retention {
-            revisions: forever,
-            audit: forever,
-            states: forever,
-            rollouts: forever,
-            instances_ms: 0,
-        };
+        let mut forever = kept(0, 0);
         assert_eq!(sweep(store, &forever, 3).total(), 0);
         forever.revisions = newest(2).revisions;
         let pruned = sweep(store, &forever, 3);
