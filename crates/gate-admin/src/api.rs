@@ -81,17 +81,13 @@ pub(crate) struct Inner {
 impl Inner {
     /// The store, for one question or change.
     pub(crate) fn store(&self) -> Result<MutexGuard<'_, Box<dyn ControlStore>>, Problem> {
-        let store = self
-            .store
-            .as_ref()
-            .ok_or_else(|| match self.has_environments() {
-                // Who follows an environment has a store, which was down when this process started.
-                true => Problem::new(Code::StoreUnavailable, "the store does not answer yet"),
-                false => {
-                    let text = "this gateway has no store (`gateway.store`)";
-                    Problem::new(Code::FileManaged, text)
-                }
-            })?;
+        // Who follows an environment has a store, which was down when this process started.
+        let (code, text) = match self.has_environments() {
+            true => (Code::StoreUnavailable, "the store does not answer yet"),
+            false => (Code::FileManaged, "this gateway has no `gateway.store`"),
+        };
+        let store = self.store.as_ref();
+        let store = store.ok_or_else(|| Problem::new(code, text))?;
         Ok(store.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -5,7 +5,6 @@ use crate::support::gateway::command;
 use crate::support::{Gateway, curl};
 use serde_json::{Value, json};
 use std::cell::RefCell;
-use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
 
@@ -126,7 +125,7 @@ impl Desk {
     }
 
     pub(super) fn write(&self, name: &str, text: &str) -> String {
-        let path: PathBuf = self.folder.path().join(name);
+        let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     }
