@@ -25,7 +25,7 @@ const PARTS: [&str; 8] = [
 /// The SHA-256 of `let-me-look`, the key of a viewer.
 const GUEST: &str = "57e7341677fe51cc1ef7df1e4b74ea1ee08bead798cc93dd142b070fe7cc9754";
 
-fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
@@ -44,7 +44,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A copy of the console with its packages, made once; `None` where they cannot be had.
-fn console() -> Option<&'static Path> {
+pub(crate) fn console() -> Option<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     FOLDER.get_or_init(install).as_deref()
 }
@@ -84,7 +84,7 @@ fn install() -> Option<PathBuf> {
 
 /// Runs a program in the copy; the checks that it names, all of which must be right.
 #[track_caller]
-fn run(folder: &Path, program: &str, arguments: &[&Path]) -> Vec<String> {
+pub(crate) fn run(folder: &Path, program: &str, arguments: &[&Path]) -> Vec<String> {
     let mut command = Command::new(program);
     let output = command.args(arguments).current_dir(folder).output();
     let output = output.expect("node is here, since npm is");

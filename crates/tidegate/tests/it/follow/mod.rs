@@ -6,6 +6,7 @@
 mod canary;
 mod change;
 mod commands;
+mod faces;
 mod fleet;
 mod killed;
 pub(crate) mod load;
