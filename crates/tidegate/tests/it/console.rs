@@ -25,7 +25,7 @@ const PARTS: [&str; 8] = [
 /// The SHA-256 of `let-me-look`, the key of a viewer.
 pub(crate) const GUEST: &str = "57e7341677fe51cc1ef7df1e4b74ea1ee08bead798cc93dd142b070fe7cc9754";
 
-fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)

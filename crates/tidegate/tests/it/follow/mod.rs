@@ -7,6 +7,7 @@
 mod canary;
 mod change;
 mod commands;
+mod faces;
 mod fleet;
 mod killed;
 mod large;
