@@ -63,6 +63,7 @@ const BARS: &[Bar] = &[
     bar("start", "start_ms", Measure::Max, 100.0),
     bar("size", "mib", Measure::Max, 20.0),
     bar("syscalls", "syscalls_per_request", Measure::Max, 4.3),
+    bar("polls", "p999_us", Measure::Max, 200.0),
     bar(
         "instructions-chat",
         "instructions_per_request",

@@ -39,6 +39,8 @@ pub enum Method {
     Syscalls,
     /// User instructions per request, by callgrind.
     Instructions,
+    /// Time of a task's poll on a worker, by the kernel's probes.
+    Polls,
 }
 
 /// What is asked.
@@ -215,6 +217,13 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "syscalls",
         about: "System calls per proxied chat completion, 8 connections, by strace.",
         method: Method::Syscalls,
+        ..CHAT
+    },
+    Scenario {
+        name: "polls",
+        about: "Time on a core of one poll of a worker's task, 16 KB of conversation translated.",
+        method: Method::Polls,
+        ask: Ask::LongMessage,
         ..CHAT
     },
     Scenario {

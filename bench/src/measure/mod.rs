@@ -3,6 +3,7 @@
 
 mod fleet;
 mod footprint;
+mod polls;
 mod rounds;
 mod traced;
 
@@ -53,6 +54,7 @@ pub fn measure(session: &Session, scenario: &'static Scenario) -> Result<Table, 
         Method::Size => footprint::size(session),
         Method::Syscalls => traced::syscalls(session, scenario)?,
         Method::Instructions => traced::instructions(session, scenario)?,
+        Method::Polls => polls::polls(session, scenario)?,
     };
     Ok(Table {
         scenario: scenario.name,

@@ -115,7 +115,7 @@ impl Parameters {
 }
 
 /// Limits that a policy set for one exchange, instead of the target's own.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// For everything.
     pub total: Option<Duration>,

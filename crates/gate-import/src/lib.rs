@@ -3,8 +3,8 @@
 //! [`import`] takes the bytes of one file (an `nginx.conf`, a declarative file of Kong, a LiteLLM
 //! proxy's `config.yaml`) and gives a document and a list of everything in that file that the
 //! document does not say in the same way, each with its line. The parsers are pure and bounded:
-//! nothing is opened, resolved or asked for, and any bytes lead to a document or to an error with
-//! a line. What protects and cannot be expressed closes what it protected: such a route answers
+//! nothing is opened, resolved or asked for (files that nginx's includes name come from the caller),
+//! and any bytes lead to a document or to an error with a line. What protects and cannot be expressed closes what it protected: such a route answers
 //! 501 until somebody has decided. Secrets that stand in a file do not go into the document.
 
 mod draft;
@@ -33,6 +33,10 @@ pub enum Format {
     LiteLlm,
 }
 
+/// Finds the files that a pattern of `include` names: each with the name that notes are to give it.
+/// Err is why it names none, without a full stop.
+pub type Include<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<(String, Vec<u8>)>, String>;
+
 /// What became of a file.
 #[derive(Debug, Clone)]
 pub struct Imported {
@@ -56,6 +60,8 @@ impl Imported {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {message}")]
 pub struct ImportError {
+    /// The included file; none for the one that was given.
+    pub file: Option<String>,
     /// Line from 1; 0 for the file as a whole.
     pub line: u32,
     /// What is wrong, without a full stop.
@@ -65,6 +71,7 @@ pub struct ImportError {
 impl ImportError {
     pub(crate) fn new(line: u32, message: impl Into<String>) -> Self {
         Self {
+            file: None,
             line,
             message: message.into(),
         }
@@ -77,12 +84,27 @@ impl ImportError {
 /// The first thing that keeps the file from being read: its size, encoding or grammar, or that it
 /// leads to more than [`RESOURCES_MAX`] resources.
 pub fn import(format: Format, bytes: &[u8]) -> Result<Imported, ImportError> {
+    import_with(format, bytes, &mut |_| {
+        Err("other files are not read; give the output of `nginx -T`, or join them".into())
+    })
+}
+
+/// The same where a file may include others, which nginx's do. All of them together are bounded like
+/// one file ([`FILE_BYTES_MAX`]), and so is their number.
+///
+/// # Errors
+/// As [`import`]; the error names the included file that it is about.
+pub fn import_with(
+    format: Format,
+    bytes: &[u8],
+    include: Include<'_>,
+) -> Result<Imported, ImportError> {
     if bytes.len() > FILE_BYTES_MAX {
         let message = format!("the file is larger than {FILE_BYTES_MAX} bytes");
         return Err(ImportError::new(0, message));
     }
     let draft = match format {
-        Format::Nginx => nginx::import(bytes)?,
+        Format::Nginx => nginx::import(bytes, include)?,
         Format::Kong => kong::import(bytes)?,
         Format::LiteLlm => litellm::import(bytes)?,
     };

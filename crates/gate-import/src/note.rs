@@ -39,6 +39,9 @@ impl Outcome {
 /// One directive of the file that the document does not say in the same way.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 pub struct Note {
+    /// The included file that it stands in; none for the one that was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Line from 1; 0 for the file as a whole.
     pub line: u32,
     /// The directive or field, as the file names it. Never a secret's value.
@@ -66,6 +69,7 @@ impl Notes {
         why: impl Into<String>,
     ) {
         let note = Note {
+            file: None,
             line,
             what: shortened(what.into()),
             outcome,
@@ -78,11 +82,26 @@ impl Notes {
         }
     }
 
-    /// All of them, in the file's order.
-    pub(crate) fn finish(mut self) -> Vec<Note> {
+    /// Files are numbered on behind one another while they are read: says which line is which.
+    pub(crate) fn place(&mut self, place: impl Fn(u32) -> (Option<String>, u32)) {
         self.kept.sort_by_key(|note| note.line);
+        for note in &mut self.kept {
+            (note.file, note.line) = place(note.line);
+        }
+    }
+
+    /// All of them, in the order of the files and their lines.
+    pub(crate) fn finish(mut self) -> Vec<Note> {
+        // Stable, so that files stay in the order in which they were included.
+        self.kept.sort_by_key(|note| {
+            (
+                note.file.is_some(),
+                note.file.is_none().then_some(note.line),
+            )
+        });
         if self.more > 0 {
             self.kept.push(Note {
+                file: None,
                 line: 0,
                 what: "the file".to_owned(),
                 outcome: Outcome::Dropped,

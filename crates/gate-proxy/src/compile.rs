@@ -156,7 +156,7 @@ impl Compiler<'_> {
             models: Box::new(ToModels::new(&models, &names)),
             keeps: None,
         };
-        let snapshot = recent::with_keeps(snapshot);
+        let snapshot = recent::with_keeps(snapshot, self.registry.model_condition);
         Ok(Compiled {
             snapshot: Arc::new(snapshot),
             upstreams,

@@ -1,9 +1,12 @@
 //! `tidegate import`: writes a configuration from another gateway's file.
 //!
-//! The reading is `gate-import`'s. Here the file is read, the document is checked as
+//! The reading is `gate-import`'s. Here the file is read, and those beside it that it includes
+//! (`beside`), the document is checked as
 //! `tidegate check` does it, so that nothing is handed out that would not run, and the list of what
 //! could not be carried over is printed. Exit codes: 0 when all of it is there, 1 when the file
 //! cannot be read, 3 when the document is there and something is in the list.
+
+mod beside;
 
 use crate::{check, config, output};
 use clap::{Args, ValueEnum};
@@ -62,10 +65,15 @@ pub(crate) fn import(options: &ImportOptions) -> Result<ExitCode, String> {
         From::Kong => Format::Kong,
         From::Litellm => Format::LiteLlm,
     };
-    let file = options.file.display();
-    let imported = gate_import::import(format, &bytes).map_err(|error| match error.line {
-        0 => format!("{file}: {}", error.message),
-        line => format!("{file}:{line}: {}", error.message),
+    let mut beside = beside::Folder::of(&options.file);
+    let mut include = |pattern: &str| beside.files(pattern);
+    let read = gate_import::import_with(format, &bytes, &mut include);
+    let imported = read.map_err(|error| {
+        let file = named(&options.file, error.file.as_deref());
+        match error.line {
+            0 => format!("{file}: {}", error.message),
+            line => format!("{file}:{line}: {}", error.message),
+        }
     })?;
     let written = options.out.as_deref().unwrap_or(&options.file);
     let findings = findings(&imported.document, written);
@@ -90,6 +98,12 @@ pub(crate) fn import(options: &ImportOptions) -> Result<ExitCode, String> {
     })
 }
 
+/// The file, or one that it includes.
+fn named(file: &Path, included: Option<&str>) -> String {
+    let path = included.map(|name| file.with_file_name(name));
+    path.as_deref().unwrap_or(file).display().to_string()
+}
+
 /// What `tidegate check` says about the document, as if it lay where it will be written.
 fn findings(document: &str, written: &Path) -> Vec<Finding> {
     let findings = match config::parse(document.as_bytes(), written) {
@@ -107,11 +121,12 @@ fn tell(file: &Path, imported: &Imported, findings: &[Finding]) {
         .notes
         .iter()
         .partition(|note| note.outcome == Outcome::Needless);
-    let file = file.display();
     for note in &told {
         let (line, what, word) = (note.line, &note.what, note.outcome.word());
+        let file = named(file, note.file.as_deref());
         output::tell(&format!("{file}:{line}: {word}: {what}: {}", note.why));
     }
+    let file = file.display();
     findings.iter().for_each(output::tell_finding);
     let (told, needless) = (told.len(), needless.len());
     output::tell(&format!(

@@ -20,6 +20,7 @@ const UNDERSTOOD: &[&str] = &[
     "gzip_types",
     "http",
     "if",
+    "include",
     "keepalive_timeout",
     "limit_req",
     "limit_req_status",
@@ -51,6 +52,7 @@ const UNDERSTOOD: &[&str] = &[
     "ssl_certificate",
     "ssl_certificate_key",
     "ssl_protocols",
+    "stream",
     "upstream",
     "worker_processes",
 ];
@@ -227,14 +229,7 @@ const CLOSING: &[(&str, &str)] = &[
 
 /// Dropped for a reason that is better than "unknown".
 const DROPPED: &[(&[&str], &str)] = &[
-    (
-        &["include"],
-        "other files are not read; give the output of `nginx -T`, or join them",
-    ),
-    (
-        &["stream", "mail"],
-        "only `http` is read; TCP is a listener with `protocol: tcp`",
-    ),
+    (&["mail"], "mail is not served"),
     (
         &[
             "root",

@@ -231,7 +231,7 @@ pub(super) fn any6(listens: &[&str]) -> BTreeSet<String> {
 }
 
 /// The address of `listen` as a listener has it.
-fn address(text: &str, any6: &BTreeSet<String>) -> String {
+pub(super) fn address(text: &str, any6: &BTreeSet<String>) -> String {
     if text.starts_with("unix:") {
         return text.to_owned();
     }

@@ -6,56 +6,84 @@
 //! prefixes written as expressions behind them (expressions are tried in the order of their names).
 
 mod directives;
+mod files;
 mod listeners;
 mod location;
 mod policies;
 mod respond;
 mod scope;
+mod stream;
 mod syntax;
 mod upstreams;
 mod value;
 
 pub(crate) use self::value::period;
 
+use self::files::Files;
 use self::listeners::{Listeners, any6};
 use self::location::{Location, Place, Way};
 use self::scope::Scope;
 use self::syntax::Directive;
 use self::upstreams::Groups;
-use crate::ImportError;
 use crate::draft::Draft;
 use crate::note::Outcome;
+use crate::{ImportError, Include};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
-/// Reads a file into a draft.
+/// Reads a file, and those that it includes, into a draft.
 ///
 /// # Errors
 /// Where it is no `nginx.conf`, or has no `server`.
-pub(crate) fn import(bytes: &[u8]) -> Result<Draft, ImportError> {
+pub(crate) fn import(bytes: &[u8], include: Include<'_>) -> Result<Draft, ImportError> {
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
         let lines = before.iter().filter(|byte| **byte == b'\n').count();
         ImportError::new(u32::try_from(lines + 1).unwrap_or(0), "it is not UTF-8")
     })?;
-    let file = syntax::parse(text)?;
+    let mut files = Files::new(include);
     let mut draft = Draft::default();
-    directives::tell(&file, &mut draft.notes);
-    process(&mut draft, &file);
+    let read = syntax::parse(text, &mut files).and_then(|file| whole(&mut draft, &file));
+    files.tell(&mut draft.notes);
+    draft.notes.place(|line| files.place(line));
+    match read {
+        Ok(()) => Ok(draft),
+        Err(error) => {
+            let (file, line) = files.place(error.line);
+            Err(ImportError {
+                file,
+                line,
+                ..error
+            })
+        }
+    }
+}
+
+/// Everything of a file.
+fn whole(draft: &mut Draft, file: &[Directive]) -> Result<(), ImportError> {
+    directives::tell(file, &mut draft.notes);
+    process(draft, file);
     // A piece of a configuration, as files under `conf.d` are, stands for what is inside `http`.
-    let blocks: Vec<&Directive> = file.iter().filter(|d| d.name == "http").collect();
-    let inside: Vec<Directive> = match blocks.is_empty() {
-        true => file.clone(),
-        false => blocks
-            .iter()
-            .flat_map(|d| d.inside().iter().cloned())
-            .collect(),
+    let of = |name: &str| -> Vec<&Directive> { file.iter().filter(|d| d.name == name).collect() };
+    let (blocks, streams) = (of("http"), of("stream"));
+    let joined = |blocks: &[&Directive]| -> Vec<Directive> {
+        let inside = blocks.iter().flat_map(|block| block.inside());
+        inside.cloned().collect()
+    };
+    let inside = match blocks.is_empty() && streams.is_empty() {
+        true => file.to_vec(),
+        false => joined(&blocks),
     };
     if !blocks.is_empty() {
         directives::tell(&inside, &mut draft.notes);
     }
-    servers(&mut draft, &inside)?;
-    Ok(draft)
+    let inside_streams = joined(&streams);
+    let has_server = |block: &[Directive]| block.iter().any(|d| d.name == "server");
+    if !has_server(&inside) && !has_server(&inside_streams) {
+        return Err(ImportError::new(1, "it has no `server`"));
+    }
+    servers(draft, &inside)?;
+    stream::servers(draft, &inside_streams)
 }
 
 /// Settings of the process.
@@ -72,7 +100,7 @@ fn process(draft: &mut Draft, file: &[Directive]) {
 fn servers(draft: &mut Draft, http: &[Directive]) -> Result<(), ImportError> {
     let servers: Vec<&Directive> = http.iter().filter(|d| d.name == "server").collect();
     if servers.is_empty() {
-        return Err(ImportError::new(1, "it has no `server`"));
+        return Ok(());
     }
     let groups: Groups<'_> = http
         .iter()

@@ -340,11 +340,13 @@ pub(super) fn sent_host(draft: &mut Draft, scope: &Scope<'_>, authority: &str) -
 
 #[cfg(test)]
 mod tests {
+    use super::super::files::Files;
     use super::super::syntax::parse;
     use super::*;
 
     fn ip(text: &str) -> Option<Option<Value>> {
-        let rules = parse(text).unwrap();
+        let mut none = |_: &str| Err(String::new());
+        let rules = parse(text, &mut Files::new(&mut none)).unwrap();
         addresses(&rules.iter().collect::<Vec<_>>())
     }
 

@@ -3,9 +3,10 @@
 //! A word ends at white space, `;` or `{`; `${` inside a word does not open a block. Blocks of Lua
 //! are kept as one directive without contents, because another language stands in them.
 
+use super::files::Files;
 use crate::ImportError;
 
-/// The most directives of one file.
+/// The most directives of one file and of those that it includes.
 const DIRECTIVES_MAX: usize = 100_000;
 /// The deepest nesting of blocks.
 const DEPTH_MAX: usize = 24;
@@ -41,24 +42,26 @@ impl Directive {
     }
 }
 
-/// The directives of a file.
+/// The directives of a file, with those of the files that it includes in place of the directive.
+/// Lines of included files are numbered on behind those read before; `files` knows which is which.
 ///
 /// # Errors
 /// The first place where the grammar is broken.
-pub(super) fn parse(text: &str) -> Result<Vec<Directive>, ImportError> {
+pub(super) fn parse(text: &str, files: &mut Files<'_>) -> Result<Vec<Directive>, ImportError> {
     let mut reader = Reader {
         rest: text,
-        line: 1,
+        line: files.first_line(text),
         left: DIRECTIVES_MAX,
+        files,
     };
-    let directives = reader.block(0)?;
-    Ok(directives)
+    reader.block(0)
 }
 
-struct Reader<'a> {
+struct Reader<'a, 'f, 'i> {
     rest: &'a str,
     line: u32,
     left: usize,
+    files: &'f mut Files<'i>,
 }
 
 enum Token {
@@ -69,8 +72,13 @@ enum Token {
     Finished,
 }
 
-impl Reader<'_> {
+impl Reader<'_, '_, '_> {
     fn block(&mut self, depth: usize) -> Result<Vec<Directive>, ImportError> {
+        self.block_of(depth, depth == 0)
+    }
+
+    /// The directives up to the end of a block, or of a file.
+    fn block_of(&mut self, depth: usize, file: bool) -> Result<Vec<Directive>, ImportError> {
         if depth > DEPTH_MAX {
             return Err(self.wrong("blocks are nested too deeply"));
         }
@@ -78,8 +86,8 @@ impl Reader<'_> {
         loop {
             let name = match self.token()? {
                 Token::Word(name) => name,
-                Token::Close if depth > 0 => return Ok(directives),
-                Token::Finished if depth == 0 => return Ok(directives),
+                Token::Close if !file => return Ok(directives),
+                Token::Finished if file => return Ok(directives),
                 Token::Finished => return Err(self.wrong("a block is not closed")),
                 Token::Close => return Err(self.wrong("`}` closes nothing")),
                 Token::End => return Err(self.wrong("`;` ends nothing")),
@@ -89,8 +97,40 @@ impl Reader<'_> {
                 Some(left) => left,
                 None => return Err(self.wrong("there are too many directives")),
             };
-            directives.push(self.directive(name, depth)?);
+            let directive = self.directive(name, depth)?;
+            match directive.name == "include" && directive.block.is_none() {
+                true => self.include(directive, depth, &mut directives)?,
+                false => directives.push(directive),
+            }
         }
+    }
+
+    /// Puts the directives of included files in the place of `include`, which stays where there are
+    /// none.
+    fn include(
+        &mut self,
+        directive: Directive,
+        depth: usize,
+        to: &mut Vec<Directive>,
+    ) -> Result<(), ImportError> {
+        let Some(found) = self.files.open(directive.word(0), directive.line)? else {
+            to.push(directive);
+            return Ok(());
+        };
+        for (name, text) in found {
+            let line = self.files.begin(name, &text);
+            let mut reader = Reader {
+                rest: &text,
+                line,
+                left: self.left,
+                files: &mut *self.files,
+            };
+            // The blocks around count, so that files which include one another come to an end.
+            let mut inner = reader.block_of(depth + 1, true)?;
+            self.left = reader.left;
+            to.append(&mut inner);
+        }
+        Ok(())
     }
 
     fn directive(&mut self, name: String, depth: usize) -> Result<Directive, ImportError> {
@@ -215,7 +255,8 @@ mod tests {
     use super::*;
 
     fn shown(text: &str) -> String {
-        match parse(text) {
+        let mut none = |_: &str| Err(String::new());
+        match parse(text, &mut Files::new(&mut none)) {
             Err(error) => error.to_string(),
             Ok(directives) => directives
                 .iter()

@@ -97,7 +97,8 @@ fn endpoint(authority: &str, tls: bool) -> String {
     }
 }
 
-fn group_of(draft: &mut Draft, group: &Directive, tls: bool) -> Map<String, Value> {
+/// An `upstream` block as an upstream.
+pub(super) fn group_of(draft: &mut Draft, group: &Directive, tls: bool) -> Map<String, Value> {
     let mut group_reader = Group::default();
     for directive in group.inside() {
         match &*directive.name {
@@ -238,7 +239,8 @@ impl Group {
     }
 }
 
-fn tls_of(draft: &mut Draft, scope: &Scope<'_>) -> Value {
+/// How an upstream that speaks TLS is called.
+pub(super) fn tls_of(draft: &mut Draft, scope: &Scope<'_>) -> Value {
     let mut tls = Map::new();
     if let Some((name, directive)) = scope.word("proxy_ssl_name") {
         match name.contains('$') {

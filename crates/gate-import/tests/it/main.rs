@@ -1,7 +1,7 @@
 //! Whole files of each kind: the document is one that Tidegate reads, and what it does not say in
 //! the same way is listed with its line.
 
-use gate_import::{Format, Imported, NOTES_MAX, Outcome, import};
+use gate_import::{Format, Imported, NOTES_MAX, Outcome, import, import_with};
 use gate_model::document::Document;
 use gate_model::document::Path;
 use gate_model::resources::Resources;
@@ -304,4 +304,132 @@ fn nothing_that_protects_is_left_open() {
             "{closing}"
         );
     }
+}
+
+const STREAM: &str = "
+stream {
+    upstream db { server 10.0.0.1:5432 weight=2; server 10.0.0.2:5432; }
+    upstream mail { server 10.0.0.3:993; }
+    map $ssl_preread_server_name $by_name {
+        hostnames;
+        mail.example.com mail;
+        *.apps.example.com 10.0.0.4:443;
+        ~^x 10.0.0.5:443;
+        default 10.0.0.6:443;
+    }
+    server { listen 443; ssl_preread on; proxy_pass $by_name; }
+    server { listen 127.0.0.1:5432; proxy_pass db; proxy_timeout 1h; proxy_connect_timeout 2s; }
+    server { listen 6000 ssl; ssl_certificate /c.pem; ssl_certificate_key /k.pem; proxy_pass 10.0.0.7:6001; }
+    server { listen 53 udp; proxy_pass 10.0.0.8:53; }
+    server { listen 22; deny 192.0.2.0/24; allow all; proxy_pass 10.0.0.9:22; }
+    server { listen 7000; proxy_pass $ssl_preread_server_name:443; }
+}
+";
+
+#[test]
+fn a_stream_becomes_tcp_listeners_with_routes_by_server_name() {
+    let imported = imported(Format::Nginx, STREAM);
+    let document = document(&imported);
+    let tls = &document["listeners"]["tcp-443"];
+    assert_eq!(
+        (&tls["address"], &tls["protocol"]),
+        (&"0.0.0.0:443".into(), &"tcp".into())
+    );
+    let upstream_of = |name: Option<&str>| {
+        let routes = document["routes"].as_object().unwrap().values();
+        let of = |route: &&Value| {
+            route["match"]["listeners"][0] == "tcp-443"
+                && route["match"].get("server_name").and_then(Value::as_str) == name
+        };
+        let route = routes
+            .into_iter()
+            .find(of)
+            .unwrap_or_else(|| panic!("{name:?}"));
+        let upstream = route["target"]["upstream"].as_str().unwrap();
+        document["upstreams"][upstream]["endpoints"][0]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(upstream_of(Some("mail.example.com")), "10.0.0.3:993");
+    assert_eq!(upstream_of(Some("*.apps.example.com")), "10.0.0.4:443");
+    assert_eq!(upstream_of(None), "10.0.0.6:443");
+    let db = &document["upstreams"]["db"];
+    assert_eq!(db["timeouts"], serde_json::json!({ "connect": "2s" }));
+    assert_eq!(db["weights"]["10.0.0.1:5432"], 2);
+    let ended = &document["listeners"]["tcp-6000"]["tls"]["certificates"][0];
+    assert_eq!(ended["chain"], "/c.pem");
+    let listeners = document["listeners"].as_object().unwrap();
+    assert_eq!(listeners.len(), 3, "{}", imported.document);
+    let notes = notes(&imported);
+    for expected in [
+        "8 changed *.apps.example.com 10.0.0.4:443",
+        "9 dropped ~^x 10.0.0.5:443",
+        "13 dropped proxy_timeout 1h",
+        "15 dropped listen 53 udp",
+        "16 closed deny 192.0.2.0/24",
+        "17 dropped proxy_pass $ssl_preread_server_name:443",
+    ] {
+        assert!(
+            notes.contains(&expected.to_owned()),
+            "{expected}\n{notes:#?}"
+        );
+    }
+    assert_eq!(notes.len(), 6, "{notes:#?}");
+}
+
+#[test]
+fn included_files_stand_where_they_are_included() {
+    let main = "http {\n  include conf.d/*.conf;\n  include mime.types;\n}\n";
+    let mut asked = Vec::new();
+    let mut include = |pattern: &str| {
+        asked.push(pattern.to_owned());
+        match pattern {
+            "conf.d/*.conf" => Ok(vec![
+                (
+                    "conf.d/a.conf".to_owned(),
+                    b"upstream a { server 10.0.0.1:80; }\n".to_vec(),
+                ),
+                (
+                    "conf.d/b.conf".to_owned(),
+                    b"server {\n  listen 80;\n  include common;\n  frobnicate;\n}\n".to_vec(),
+                ),
+            ]),
+            "common" => Ok(vec![(
+                "common".to_owned(),
+                b"\nlocation / { proxy_pass http://a; x_unknown; }\n".to_vec(),
+            )]),
+            _ => Err("there is no such file".to_owned()),
+        }
+    };
+    let imported = import_with(Format::Nginx, main.as_bytes(), &mut include).unwrap();
+    assert_eq!(asked, ["conf.d/*.conf", "common", "mime.types"]);
+    let document = document(&imported);
+    assert_eq!(document["upstreams"]["a"]["endpoints"][0], "10.0.0.1:80");
+    let placed = imported.notes.iter();
+    let placed: Vec<_> = placed
+        .filter(|note| note.outcome != Outcome::Needless)
+        .map(|note| (note.file.as_deref(), note.line, &*note.what))
+        .collect();
+    assert_eq!(
+        placed,
+        [
+            (None, 3, "include mime.types"),
+            (Some("conf.d/b.conf"), 4, "frobnicate"),
+            (Some("common"), 2, "x_unknown"),
+        ]
+    );
+    let broken = |text: &'static [u8]| {
+        let mut include = |_: &str| Ok(vec![("piece".to_owned(), text.to_vec())]);
+        let main = b"http {\n include a;\n server { listen 80; }\n}";
+        import_with(Format::Nginx, main, &mut include).expect_err("it is broken")
+    };
+    let error = broken(b"a;\nb {");
+    assert_eq!((error.file.as_deref(), error.line), (Some("piece"), 2));
+    // A file cannot end a block that another one began.
+    assert_eq!(broken(b"}").message, "`}` closes nothing");
+    assert_eq!(broken(b"\xff").message, "`piece` is not UTF-8");
+    // One that includes itself comes to an end.
+    let error = broken(b"include again;");
+    assert_eq!(error.message, "blocks are nested too deeply");
 }

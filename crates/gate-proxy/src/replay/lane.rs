@@ -1,23 +1,35 @@
 //! What differs between two routes, worked out once for all rows that take both.
 //!
 //! Policies are paired by their text: one that stands in both routes with the same settings and the
-//! same `when`, and whose other resources are the same, keeps the verdict that was recorded.
+//! same `when`, and whose other resources are the same, keeps the verdict that was recorded. What a
+//! policy in one route only does to requests that it lets pass is a doubt, unless it can be seen.
 
+use super::changes::Changes;
+use super::prompts::Prompts;
 use super::side::Side;
 use crate::record::recent::line::Basis;
 use gate_flow::{Found, Replay};
-use gate_model::resources::{Resources, Target};
+use gate_model::resources::Target;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// Kinds of policies after which a later policy sees another request.
 const ALTERING: [&str; 3] = ["rewrite", "headers", "prompt"];
 
-/// A step of the candidate's route.
+/// Kinds of policies of which all that a request meets is their verdict.
+const VERDICT_ONLY: [&str; 2] = ["ip", "limit"];
+/// Kinds of policies that also change answers, which no row keeps.
+const ANSWERING: [&str; 2] = ["headers", "cors"];
+/// Kinds of policies that tell who calls.
+const TELLING: [&str; 3] = ["auth_key", "auth_jwt", "auth_sigv4"];
+
+/// A step of one of the two routes.
 #[derive(Debug)]
 pub(super) struct StepPlan {
     /// The same step in the current route, by its position.
     pub(super) kept: Option<usize>,
+    /// Its verdict depends on callers, of which some differ.
+    pub(super) callers: bool,
     /// How it is replayed.
     pub(super) how: How,
 }
@@ -38,13 +50,21 @@ pub(super) enum How {
 pub(super) struct Lane {
     /// Another route, or none where there was one.
     pub(super) route_changed: bool,
-    /// Policies, and all that they depend on, are the same.
+    /// Policies, and all that they depend on except callers, are the same.
     pub(super) same_steps: bool,
-    /// The target, and all that it depends on, is the same.
+    /// The target, and all that it depends on except callers, is the same.
     pub(super) same_target: bool,
+    /// Some step tells who calls, so that other callers may get another verdict.
+    pub(super) telling: bool,
+    /// Steps that stand in one route only may send on another request.
+    pub(super) altered: bool,
+    /// What steps that stand in one route only do to requests that pass.
+    pub(super) doubts: Vec<String>,
+    /// The routes' prompts, where they differ.
+    pub(super) prompts: Option<Prompts>,
     /// The candidate's steps.
     pub(super) after: Vec<StepPlan>,
-    /// The current route's steps, for rows that another configuration served.
+    /// The current route's steps.
     pub(super) before: Vec<StepPlan>,
 }
 
@@ -59,8 +79,8 @@ pub(super) const fn index(found: Found) -> Option<usize> {
 impl Lane {
     /// Compares two routes.
     pub(super) fn new(
-        current: &Side,
-        candidate: &Side,
+        (current, candidate): (&Side, &Side),
+        changes: &Changes,
         (was, is): (Found, Found),
         basis: &Basis,
     ) -> Self {
@@ -71,51 +91,119 @@ impl Lane {
         let before = was.map_or(&[][..], |index| current.texts(index));
         let after = is.map_or(&[][..], |index| candidate.texts(index));
         let pairs = pair(before, after);
-        let depends = Differences::of(current.resources(), candidate.resources());
-        let step = |side: &Side, route: Option<usize>, position: usize, kept: Option<usize>| {
-            let step = route.map(|route| &side.route(route).steps[position]);
-            let kept = kept.filter(|_| step.is_some_and(|step| !depends.touches(step.name)));
-            StepPlan {
-                kept,
-                how: step.map_or(How::Passive, |step| how(step, basis)),
-            }
+        let (one, other) = (
+            (current.resources(), before),
+            (candidate.resources(), after),
+        );
+        let prompts = Prompts::of(one, other).filter(|prompts| prompts.differ(changes));
+        let prompted = prompts.is_some();
+        let open = |position: usize| {
+            let (text, kind) = &after[position];
+            let same = prompted && *kind == "prompt" || !touches(changes, text, kind);
+            pairs[position].filter(|_| same)
         };
-        let after: Vec<StepPlan> = (0..after.len())
-            .map(|position| step(candidate, is, position, pairs[position]))
+        let plans: Vec<StepPlan> = (0..after.len())
+            .map(|position| plan((candidate, is), position, open(position), basis, prompted))
             .collect();
-        let same_steps = before.len() == after.len()
-            && after
-                .iter()
-                .enumerate()
-                .all(|(position, plan)| plan.kept == Some(position));
-        let before = (0..before.len())
-            .map(|position| step(current, was, position, None))
-            .collect();
-        let same_target = match (was, is) {
-            (Some(was), Some(is)) => is_same(
-                current
-                    .target(was)
-                    .map(|target| (target, current.resources())),
-                candidate
-                    .target(is)
-                    .map(|target| (target, candidate.resources())),
-            ),
-            (None, None) => true,
-            _ => false,
-        };
+        let kept = |(position, plan): (usize, &StepPlan)| plan.kept == Some(position);
+        let same_steps = before.len() == after.len() && plans.iter().enumerate().all(kept);
+        let (gone, new) = one_sided(before, after, &plans, prompted);
+        let mut doubts = one_sided_doubts((current, was), &gone);
+        doubts.extend(one_sided_doubts((candidate, is), &new));
+        doubts.extend(route_secrets(
+            changes,
+            is.map(|is| &*candidate.route(is).name),
+        ));
         Self {
             route_changed,
-            same_steps,
-            same_target,
-            after,
-            before,
+            same_steps: same_steps && !prompted && doubts.is_empty(),
+            same_target: is_same(current, candidate, (was, is), changes),
+            telling: plans.iter().any(|plan| plan.callers),
+            altered: alters(before, &gone) || alters(after, &new),
+            doubts,
+            prompts,
+            before: (0..before.len())
+                .map(|position| plan((current, was), position, Some(position), basis, prompted))
+                .collect(),
+            after: plans,
         }
     }
 
-    /// Whether nothing that these rows meet is different.
+    /// Whether nothing that these rows meet is different, callers aside.
     pub(super) fn is_same(&self) -> bool {
         !self.route_changed && self.same_steps && self.same_target
     }
+}
+
+/// How the step at a position of a side's route is replayed. Prompts that are compared by themselves
+/// need not be.
+fn plan(
+    (side, route): (&Side, Option<usize>),
+    position: usize,
+    kept: Option<usize>,
+    basis: &Basis,
+    prompted: bool,
+) -> StepPlan {
+    let step = route.map(|route| &side.route(route).steps[position]);
+    let how = match step {
+        Some(step) if !(prompted && step.name == "prompt") => how(step, basis),
+        _ => How::Passive,
+    };
+    StepPlan {
+        kept,
+        callers: step.is_some_and(|step| TELLING.contains(&step.name)),
+        how,
+    }
+}
+
+/// Whether steps that stand in one route only may send on another request.
+fn alters(texts: &[(String, &'static str)], of: &Kinds) -> bool {
+    of.iter().any(|(position, kind)| {
+        // Whether a limit tells callers what is left of it is more than its verdict.
+        !VERDICT_ONLY.contains(kind) || texts[*position].0.contains("\"headers\":false")
+    })
+}
+
+/// What steps that stand in one route only do, where running them again does not show it.
+fn one_sided_doubts((side, route): (&Side, Option<usize>), of: &Kinds) -> Vec<String> {
+    let Some(route) = route else {
+        return Vec::new();
+    };
+    let steps = &side.route(route).steps;
+    let hidden = of.iter().filter(|(position, kind)| {
+        let replay = steps[*position].policy.replay();
+        ANSWERING.contains(kind) || !matches!(replay, Replay::Again { .. })
+    });
+    hidden
+        .map(|(_, kind)| format!("what `{kind}` changes"))
+        .collect()
+}
+
+/// Secrets of a route's policies that a changed store keeps.
+fn route_secrets(changes: &Changes, route: Option<&str>) -> Vec<String> {
+    let explained = ["match", "policies", "target", ""];
+    route.map_or_else(Vec::new, |name| changes.beyond("routes", name, &explained))
+}
+
+type Kinds = Vec<(usize, &'static str)>;
+
+/// Steps that stand in one route only, of each route. Prompts are left out where they are compared
+/// by themselves.
+fn one_sided(
+    before: &[(String, &'static str)],
+    after: &[(String, &'static str)],
+    plans: &[StepPlan],
+    prompts: bool,
+) -> (Kinds, Kinds) {
+    let open = |kind: &str| !(prompts && kind == "prompt");
+    let was = before.iter().enumerate();
+    let was = was.filter(|(position, (_, kind))| {
+        open(kind) && !plans.iter().any(|plan| plan.kept == Some(*position))
+    });
+    let is = after.iter().enumerate();
+    let is = is.filter(|(position, (_, kind))| open(kind) && plans[*position].kept.is_none());
+    let kinds = |(position, (_, kind)): (usize, &(String, &'static str))| (position, *kind);
+    (was.map(kinds).collect(), is.map(kinds).collect())
 }
 
 /// For each text of `after`, the position of the same one in `before`, in rising order. A pair
@@ -163,69 +251,63 @@ fn how(step: &gate_flow::Step, basis: &Basis) -> How {
     }
 }
 
-/// Which resources besides routes differ.
-struct Differences {
-    callers: bool,
-    models: bool,
-    prompts: bool,
-    upstreams: bool,
-}
-
-impl Differences {
-    fn of(before: &Resources, after: &Resources) -> Self {
-        Self {
-            callers: !same(&before.consumers, &after.consumers)
-                || !same(&before.teams, &after.teams),
-            models: !same(&before.models, &after.models)
-                || !same(&before.providers, &after.providers),
-            prompts: !same(&before.prompts, &after.prompts),
-            upstreams: !same(&before.upstreams, &after.upstreams),
-        }
-    }
-
-    /// Whether a kind of policy with the same settings may act differently.
-    fn touches(&self, kind: &str) -> bool {
-        match kind {
-            "auth_key" | "auth_jwt" | "auth_sigv4" => self.callers,
-            "guard" | "cache" => self.models,
-            "prompt" => self.prompts,
-            "timeout" => self.upstreams,
-            "ip" | "cors" | "headers" | "rewrite" | "redirect" | "request_id" | "compress"
-            | "mirror" | "record_bodies" | "limit" => false,
-            // A kind that nobody described here may read anything.
-            _ => self.callers || self.models || self.prompts || self.upstreams,
-        }
+/// Whether a policy with the same settings may act differently, callers aside.
+fn touches(changes: &Changes, text: &str, kind: &str) -> bool {
+    let named = |of: &str| {
+        changes
+            .kind(of)
+            .any(|(name, _)| text.contains(&format!("\"{name}\"")))
+    };
+    match kind {
+        "guard" | "cache" => named("models") || named("providers"),
+        "prompt" => named("prompts"),
+        // What it takes from an upstream is the upstream's matter.
+        "auth_key" | "auth_jwt" | "auth_sigv4" | "timeout" | "ip" | "cors" | "headers"
+        | "rewrite" | "redirect" | "request_id" | "compress" | "mirror" | "record_bodies"
+        | "limit" => false,
+        // A kind that nobody described here may read anything.
+        _ => [
+            "consumers",
+            "teams",
+            "models",
+            "providers",
+            "prompts",
+            "upstreams",
+        ]
+        .iter()
+        .any(|kind| changes.any(kind)),
     }
 }
 
-fn is_same(before: Option<(&Target, &Resources)>, after: Option<(&Target, &Resources)>) -> bool {
-    let (Some((was, before)), Some((is, after))) = (before, after) else {
+fn is_same(
+    current: &Side,
+    candidate: &Side,
+    (was, is): (Option<usize>, Option<usize>),
+    changes: &Changes,
+) -> bool {
+    let (was, is) = match (was, is) {
+        (Some(was), Some(is)) => (current.target(was), candidate.target(is)),
+        (None, None) => return true,
+        _ => return false,
+    };
+    let (Some(was), Some(is)) = (was, is) else {
         return false;
     };
-    if !same(was, is) {
-        return false;
-    }
-    match is {
-        Target::Fixed(_) => true,
-        Target::Upstream(name) => same(&before.upstreams.get(name), &after.upstreams.get(name)),
-        Target::Agent(name) => same(&before.agents.get(name), &after.agents.get(name)),
-        Target::Mcp(_) => {
-            same(&before.mcp_servers, &after.mcp_servers)
-                && same(&before.consumers, &after.consumers)
+    same(was, is)
+        && match is {
+            Target::Fixed(_) => true,
+            Target::Upstream(name) => !changes.has("upstreams", name),
+            Target::Agent(name) => !changes.has("agents", name),
+            Target::Mcp(uses) => !uses
+                .iter()
+                .any(|one| changes.has("mcp_servers", &one.server)),
+            Target::Models(names) => {
+                !names.iter().any(|name| changes.has("models", name))
+                    && !["providers", "prices", "budgets"]
+                        .iter()
+                        .any(|kind| changes.any(kind))
+            }
         }
-        Target::Models(names) => {
-            let of = |resources: &Resources| -> Vec<String> {
-                let models = names.iter().map(|name| text(&resources.models.get(name)));
-                models.collect()
-            };
-            of(before) == of(after)
-                && same(&before.providers, &after.providers)
-                && same(&before.prices, &after.prices)
-                && same(&before.budgets, &after.budgets)
-                && same(&before.consumers, &after.consumers)
-                && same(&before.teams, &after.teams)
-        }
-    }
 }
 
 /// Whether two values are the same as data.

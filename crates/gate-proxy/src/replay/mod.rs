@@ -4,38 +4,48 @@
 //! For each row, both find its route; where the two routes are the same in all that the row meets,
 //! nothing more is done. Otherwise policies are walked ([`side`]), from what was recorded where a
 //! policy is the same on both sides, by running it again where that is possible, and as `unknown`
-//! where the candidate reads more than rows keep. Calls to models are compared by expected shares
-//! ([`models`]).
+//! where the candidate reads more than rows keep. Then targets are compared ([`target`]), calls to
+//! models by expected shares ([`models`]).
+//!
+//! A row is `unchanged` only when every field that differs and that the row meets ([`changes`]) was
+//! replayed: a field that nobody replays is a doubt, and a row in doubt is `unknown`.
 
+mod callers;
+mod changes;
 mod lane;
 mod models;
+mod prompts;
 mod services;
 mod side;
 mod tally;
+mod target;
+mod walk;
 
-use crate::compile::Compiler;
+use crate::compile::{Compiler, ConditionCompiler};
 use crate::process::Process;
 use crate::record::recent;
-use crate::record::recent::line::{AiLine, Basis, Line};
+use crate::record::recent::line::{Basis, Line};
 use crate::record::recent::secret::Secret;
+use callers::{CallerChanges, keys};
+use changes::Changes;
 use gate_api::types::{Effect, Example, What};
 use gate_flow::{Found, Parameters, Services, Snapshot};
 use gate_kit::clock::{Clock, ManualClock};
 use gate_kit::http::{Headers, Method, RequestHead, Version};
 use gate_model::document::Document;
 use gate_model::finding::Finding;
-use gate_model::resources::Target;
 use lane::{Lane, index};
-use models::ModelSide;
+use prompts::Prompted;
 use services::Nobody;
-use side::{Recorded, Side, Walked};
+use side::{Side, Walked};
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 use tally::{Outcome, Tally};
+use target::{ModelPair, Passed};
+use walk::Walk;
 
 /// Most rows that a plan replays, the newest.
 pub const ROWS_MAX: u64 = 1_000_000;
@@ -74,7 +84,12 @@ pub fn effect(
     };
     let (current, candidate) = (compile(current)?, compile(candidate)?);
     let secret = Secret::open(folder).map_err(ReplayError::Records)?;
-    let mut replay = Replay::new(current, candidate, &secret);
+    let means = Means {
+        secret: &secret,
+        conditions: compiler.registry.model_condition,
+        now_unix_s: compiler.clock.unix().as_secs(),
+    };
+    let mut replay = Replay::new(current, candidate, &means);
     recent::replay(folder, ROWS_MAX, |basis, id, line| {
         replay.row(basis, id, line)
     })
@@ -111,27 +126,58 @@ impl Process {
     }
 }
 
+/// What a replay needs besides the two snapshots.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// The key of the rows' hashes.
+    pub secret: &'a Secret,
+    /// Compiles the conditions of models' targets.
+    pub conditions: ConditionCompiler,
+    /// The moment of the plan: keys that the candidate lets expire before it are expired for every
+    /// row.
+    pub now_unix_s: u64,
+}
+
+/// Makes an example of what a row was and becomes.
+type Examples<'a> = &'a dyn Fn(String, String) -> Example;
+
 /// A replay under way. Rows come in the order in which they were kept.
 pub struct Replay {
-    current: Side,
-    candidate: Side,
+    current: Rc<Side>,
+    candidate: Rc<Side>,
+    changes: Changes,
+    callers: CallerChanges,
+    /// Doubts about every row, from settings of the process.
+    everywhere: Vec<String>,
+    conditions: ConditionCompiler,
     services: Rc<dyn Services>,
     hands: Arc<ManualClock>,
     basis: usize,
     bases: Vec<Basis>,
     lanes: HashMap<(usize, usize, usize), Rc<Lane>>,
-    models: HashMap<String, (Option<ModelSide>, Option<ModelSide>)>,
+    models: HashMap<String, Rc<ModelPair>>,
     tally: Tally,
 }
 
 impl Replay {
-    /// A replay against two snapshots that nobody serves. `secret` is the key of the rows' hashes.
+    /// A replay against two snapshots that nobody serves.
     #[must_use]
-    pub fn new(current: Arc<Snapshot>, candidate: Arc<Snapshot>, secret: &Secret) -> Self {
+    pub fn new(current: Arc<Snapshot>, candidate: Arc<Snapshot>, means: &Means<'_>) -> Self {
         let (clock, hands) = Clock::manual();
+        let (before, after) = (&current.resources, &candidate.resources);
+        let changes = Changes::between(before, after);
+        let callers = CallerChanges::between(&changes, before, after, means.now_unix_s);
+        let settings = changes.kind("gateway").map(|(name, _)| name);
+        let everywhere = settings.map(|name| format!("the effect of `gateway.{name}`"));
+        let keys = |snapshot: &Snapshot, before| keys(snapshot, before, means.now_unix_s);
+        let (was, is) = (keys(&current, None), keys(&candidate, Some(&*current)));
         Self {
-            current: Side::new(current, secret),
-            candidate: Side::new(candidate, secret),
+            everywhere: everywhere.collect(),
+            changes,
+            callers,
+            current: Rc::new(Side::new(current, was, means.secret)),
+            candidate: Rc::new(Side::new(candidate, is, means.secret)),
+            conditions: means.conditions,
             services: Rc::new(Nobody(clock)),
             hands,
             basis: 0,
@@ -151,11 +197,10 @@ impl Replay {
     /// Replays one row, whose id is shown in examples.
     pub fn row(&mut self, basis: &Basis, id: &dyn Display, line: &Line<'_>) {
         let mut outcome = self.tally.begin(line.started_us);
-        let result = self.compare(basis, id, line, &mut outcome);
-        if let Err(missing) = result {
-            self.tally.unknown(&mut outcome, &missing);
+        if let Err(missing) = self.compare(basis, id, line, &mut outcome) {
+            outcome.doubt(missing);
         }
-        self.tally.end(&outcome);
+        self.tally.end(outcome);
     }
 
     fn compare(
@@ -172,21 +217,19 @@ impl Replay {
         let (mut before, mut after) = (Parameters::default(), Parameters::default());
         let was = self.current.find(basis, line, &head, &mut before)?;
         let is = self.candidate.find(basis, line, &head, &mut after)?;
+        if !self.everywhere.is_empty() {
+            outcome.doubt(self.everywhere.clone());
+        }
+        if self.changes.has("listeners", &line.listener) {
+            outcome.doubt(self.changes.beyond("listeners", &line.listener, &[]));
+        }
         let lane = self.lane(was, is, basis);
-        if lane.is_same() {
+        let unnamed = self.callers.any() && lane.telling && line.consumer.is_none();
+        let touched = unnamed || self.callers.of(line).is_some();
+        if lane.is_same() && !touched {
             return Ok(());
         }
-        let example = |before: String, after: String| Example {
-            record: id.to_string(),
-            request: format!(
-                "{} {}{}",
-                &*line.method,
-                &*line.authority,
-                line.target.split('?').next().unwrap_or_default()
-            ),
-            before,
-            after,
-        };
+        let example = |before: String, after: String| example(id, line, before, after);
         if lane.route_changed {
             let (before, after) = (self.current.named(was), self.candidate.named(is));
             self.tally
@@ -195,34 +238,21 @@ impl Replay {
         let (Some(was), Some(is)) = (index(was), index(is)) else {
             return Ok(());
         };
-        let recorded = self.current.recorded(basis, line, Some(was));
-        if lane.same_steps {
-            return match (lane.same_target, recorded, line.answered_by.is_some()) {
-                // Refused before and after.
-                (true, ..) | (_, Recorded::StoppedAt(_), _) => Ok(()),
-                (_, _, false) => self.targets((was, is), line, outcome, &example),
-                (_, _, true) => Err(vec!["a verdict of the configuration in force".into()]),
-            };
-        }
-        let at = Duration::from_micros(line.started_us);
-        let now = self.services.clock().unix();
-        self.hands.advance(at.saturating_sub(now));
-        let (current, candidate) = (&self.current, &self.candidate);
-        let first = match (recorded, line.answered_by.as_deref()) {
-            (Recorded::Nothing, _) => {
-                let head = head.clone();
-                let mut exchange = current.exchange(&self.services, line, head, Some(was), before);
-                current.walk(&mut exchange, &lane.before, recorded, line)
-            }
-            (_, None) => Walked::Passed,
-            (_, Some(policy)) => side::stopped(policy, line),
+        let walk = Walk {
+            lane: &lane,
+            basis,
+            line,
+            head: &head,
+            routes: (was, is),
+            touched,
         };
-        let mut exchange = candidate.exchange(&self.services, line, head, Some(is), after);
-        let second = candidate.walk(&mut exchange, &lane.after, recorded, line);
+        let (first, second) = match lane.same_steps && !touched {
+            true => walk.recorded(&self.current)?,
+            false => self.walk(&walk, (before, after), outcome),
+        };
         match (&first, &second) {
             (Walked::Unknown(missing), _) | (_, Walked::Unknown(missing)) => Err(missing.clone()),
-            (Walked::Passed, Walked::Passed) if lane.same_target => Ok(()),
-            (Walked::Passed, Walked::Passed) => self.targets((was, is), line, outcome, &example),
+            (Walked::Passed, Walked::Passed) => self.passed(&walk, outcome, &example),
             (first, second) => {
                 let share = if first == second { 0.0 } else { 1.0 };
                 self.tally.change(outcome, What::Verdict, share, || {
@@ -233,11 +263,50 @@ impl Replay {
         }
     }
 
+    /// Compares what becomes of a request that both sides let through.
+    fn passed(
+        &mut self,
+        walk: &Walk<'_>,
+        outcome: &mut Outcome,
+        example: Examples<'_>,
+    ) -> Result<(), Vec<String>> {
+        let Walk { lane, line, .. } = *walk;
+        if !lane.doubts.is_empty() {
+            outcome.doubt(lane.doubts.clone());
+        }
+        match lane.prompts.as_ref().map(|prompts| prompts.judge(line)) {
+            None | Some(Prompted::Same) => {}
+            Some(Prompted::Unknown(what)) => outcome.doubt(vec![what]),
+            Some(Prompted::Other(before, after)) => {
+                self.tally
+                    .change(outcome, What::Version, 1.0, || example(before, after));
+            }
+        }
+        let callers = std::mem::take(&mut self.callers);
+        let caller = callers.of(line);
+        if let Some(caller) = caller {
+            outcome.doubt(caller.doubts.clone());
+        }
+        let passed = Passed {
+            routes: walk.routes,
+            basis: walk.basis,
+            line,
+            head: walk.head,
+            caller,
+        };
+        let compared = match lane.same_target && caller.is_none() {
+            true => Ok(()),
+            false => self.targets(&passed, outcome, example),
+        };
+        self.callers = callers;
+        compared
+    }
+
     /// What differs between two routes, worked out once.
     fn lane(&mut self, was: Found, is: Found, basis: &Basis) -> Rc<Lane> {
         let known = self.basis_of(basis);
-        let (current, candidate) = (&self.current, &self.candidate);
-        let make = || Rc::new(Lane::new(current, candidate, (was, is), basis));
+        let sides = (&*self.current, &*self.candidate);
+        let make = || Rc::new(Lane::new(sides, &self.changes, (was, is), basis));
         let lane = self.lanes.entry((known, place(was), place(is)));
         lane.or_insert_with(make).clone()
     }
@@ -257,112 +326,15 @@ impl Replay {
         }
         self.basis
     }
+}
 
-    /// Compares where a request goes that both sides let through.
-    fn targets(
-        &mut self,
-        (was, is): (usize, usize),
-        line: &Line<'_>,
-        outcome: &mut Outcome,
-        example: &dyn Fn(String, String) -> Example,
-    ) -> Result<(), Vec<String>> {
-        let (Some(before), Some(after)) = (self.current.target(was), self.candidate.target(is))
-        else {
-            return Ok(());
-        };
-        match (before, after) {
-            (Target::Models(_), Target::Models(_)) => {
-                let Some(call) = line.ai.as_deref() else {
-                    return Ok(());
-                };
-                return self.call((was, is), line, call, outcome, example);
-            }
-            (Target::Upstream(was), Target::Upstream(is)) if was == is => {
-                let upstreams = &self.candidate.resources().upstreams;
-                let endpoints = upstreams.get(is).map(|upstream| &upstream.endpoints);
-                let served = line
-                    .attempts
-                    .last()
-                    .map(|(endpoint, ..)| endpoint.to_string());
-                if let (Some(endpoints), Some(served)) = (endpoints, served)
-                    && !endpoints.contains(&served)
-                {
-                    self.tally.change(outcome, What::Version, 1.0, || {
-                        example(served, endpoints.join(", "))
-                    });
-                }
-            }
-            (before, after) if !lane::same(before, after) => {
-                let named = |target: &Target| match target {
-                    Target::Upstream(name) => format!("upstream {name}"),
-                    Target::Models(names) => format!("models {}", names.join(", ")),
-                    Target::Mcp(_) => "servers of tools".to_owned(),
-                    Target::Agent(name) => format!("agent {name}"),
-                    Target::Fixed(reply) => format!("fixed answer {}", reply.status),
-                };
-                self.tally.change(outcome, What::Version, 1.0, || {
-                    example(named(before), named(after))
-                });
-            }
-            _ => return Err(vec!["what servers of tools and agents answer".into()]),
-        }
-        Ok(())
-    }
-
-    /// Compares where a call to a model goes, and what it costs.
-    fn call(
-        &mut self,
-        routes: (usize, usize),
-        line: &Line<'_>,
-        call: &AiLine<'_>,
-        outcome: &mut Outcome,
-        example: &dyn Fn(String, String) -> Example,
-    ) -> Result<(), Vec<String>> {
-        let name = &*call.model;
-        let (current, candidate) = (&self.current, &self.candidate);
-        let (was, is) = (
-            may(current, routes.0, line, name),
-            may(candidate, routes.1, line, name),
-        );
-        if was != is {
-            let word = |may| if may { "passes" } else { "model_not_found" }.to_owned();
-            self.tally
-                .change(outcome, What::Verdict, 1.0, || example(word(was), word(is)));
-        }
-        if !(was && is) {
-            return Ok(());
-        }
-        let (before, after) = (current.resources(), candidate.resources());
-        if !self.models.contains_key(name) {
-            let sides = (ModelSide::of(before, name), ModelSide::of(after, name));
-            self.models.insert(name.to_owned(), sides);
-        }
-        let Some((Some(first), Some(second))) = self.models.get(name) else {
-            return Ok(());
-        };
-        if let Some(what) = first.unknown().or(second.unknown())
-            && !lane::same(&before.models.get(name), &after.models.get(name))
-        {
-            return Err(vec![format!("{what}, for the model `{name}`")]);
-        }
-        let (providers, models) = models::moved(first, second);
-        for (what, share) in [(What::Provider, providers), (What::Version, models)] {
-            self.tally.change(outcome, what, share, || {
-                example(first.shown(), second.shown())
-            });
-        }
-        if let (Some(cost), Some(then)) = (first.cost(call), second.cost(call)) {
-            let share = if cost == then { 0.0 } else { 1.0 };
-            let dollars = |cost| format!("${}", gate_model::units::Money::from_picodollars(cost));
-            self.tally.change(outcome, What::Cost, share, || {
-                example(dollars(cost), dollars(then))
-            });
-            self.tally.sum(What::Cost, cost, then);
-        }
-        match lane::same(&before.budgets, &after.budgets) {
-            true => Ok(()),
-            false => Err(vec!["what is left of budgets".into()]),
-        }
+fn example(id: &dyn Display, line: &Line<'_>, before: String, after: String) -> Example {
+    let path = line.target.split('?').next().unwrap_or_default();
+    Example {
+        record: id.to_string(),
+        request: format!("{} {}{path}", &*line.method, &*line.authority),
+        before,
+        after,
     }
 }
 
@@ -373,18 +345,6 @@ const fn place(found: Found) -> usize {
         Found::OtherMethod => 1,
         Found::Route(index) => index + 2,
     }
-}
-
-/// Whether this row's caller may use a model on a route.
-fn may(side: &Side, route: usize, line: &Line<'_>, model: &str) -> bool {
-    let offered = match side.target(route) {
-        Some(Target::Models(names)) => names.iter().any(|name| name == model),
-        _ => false,
-    };
-    let caller = line.consumer.as_deref();
-    let caller = caller.and_then(|name| side.snapshot.callers.by_name(name));
-    let allowed = caller.and_then(|caller| caller.models.as_ref());
-    offered && allowed.is_none_or(|models| models.iter().any(|allowed| allowed == model))
 }
 
 /// The head of a kept request, as far as it is kept.

@@ -6,11 +6,11 @@ use crate::record::recent::keeps::reads_of_match;
 use crate::record::recent::line::{Basis, Line};
 use crate::record::recent::secret::Secret;
 use gate_flow::{
-    Assume, Caller, Client, Exchange, Found, Parameters, Past, Reads, Record, Route, Services,
-    Snapshot, Verdict,
+    Assume, Caller, Client, Exchange, Found, Parameters, Past, Reads, Record, Replay, Route,
+    Services, Snapshot, Step, Verdict,
 };
 use gate_kit::clock::Moment;
-use gate_kit::http::{Body, Headers, Request, RequestHead, Scheme};
+use gate_kit::http::{Body, HeaderId, Headers, Request, RequestHead, Response, Scheme};
 use gate_model::resources::{Resources, Target};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -26,7 +26,12 @@ pub(super) struct Side {
     reads: Reads,
     /// Callers by the text that stands for their key.
     callers: HashMap<String, Arc<Caller>>,
+    /// The same by their consumer's name.
+    named: HashMap<Arc<str>, Vec<Arc<Caller>>>,
 }
+
+/// The keys of a snapshot with their callers.
+pub(super) type Keys = Vec<([u8; 32], Arc<Caller>)>;
 
 /// How the policies of a route came out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +83,7 @@ impl Recorded {
 }
 
 impl Side {
-    pub(super) fn new(snapshot: Arc<Snapshot>, secret: &Secret) -> Self {
+    pub(super) fn new(snapshot: Arc<Snapshot>, keys: Keys, secret: &Secret) -> Self {
         let resources = &snapshot.resources;
         let texts = snapshot.routes.iter().map(|route| {
             let written = resources.routes.get(&*route.name);
@@ -94,13 +99,19 @@ impl Side {
         for route in resources.routes.values() {
             reads.add(&reads_of_match(&route.matches));
         }
-        let callers = snapshot.callers.keys();
+        let mut named: HashMap<Arc<str>, Vec<Arc<Caller>>> = HashMap::new();
+        for (_, caller) in &keys {
+            let same = named.entry(caller.name.clone()).or_default();
+            same.push(caller.clone());
+        }
+        let callers = keys.into_iter();
         Self {
             texts: texts.collect(),
             reads,
             callers: callers
-                .map(|(sha256, caller)| (secret.of_sha256(sha256), caller.clone()))
+                .map(|(sha256, caller)| (secret.of_sha256(&sha256), caller))
                 .collect(),
+            named,
             snapshot,
         }
     }
@@ -111,6 +122,15 @@ impl Side {
 
     pub(super) fn route(&self, index: usize) -> &Route {
         &self.snapshot.routes[index]
+    }
+
+    /// The caller of a row, by the names that it recorded.
+    pub(super) fn caller(&self, line: &Line<'_>) -> Option<&Arc<Caller>> {
+        let name = line.consumer.as_deref()?;
+        let key = line.key.as_deref();
+        let keys = self.named.get(name).filter(|_| key.is_some());
+        let found = keys.and_then(|keys| keys.iter().find(|one| one.key.as_deref() == key));
+        found.or_else(|| self.snapshot.callers.by_name(name))
     }
 
     /// What a search found, in words.
@@ -168,12 +188,13 @@ impl Side {
     }
 
     /// Runs the policies of a route over a kept request. Policies that count take part whatever was
-    /// recorded, so that their counts are right for the rows behind this one.
+    /// recorded, so that their counts are right for the rows behind this one. `touched` says that
+    /// the row's caller may be another one here than the one that was recorded.
     pub(super) fn walk(
         &self,
         exchange: &mut Exchange,
         plans: &[StepPlan],
-        recorded: Recorded,
+        (recorded, touched): (Recorded, bool),
         line: &Line<'_>,
     ) -> Walked {
         let Some(route) = exchange.route else {
@@ -185,20 +206,15 @@ impl Side {
         let past = Past { caller: &find };
         for (step, plan) in self.route(route).steps.iter().zip(plans) {
             let known = recorded.verdict(plan.kept);
-            if known == Some(false) {
-                return stopped(step.name, line);
-            }
+            let known = known.filter(|_| !(plan.callers && touched));
             match &plan.how {
+                _ if known == Some(false) => return again(step, exchange, &past, line),
                 How::Passive => continue,
                 How::Unknown(_) if known == Some(true) => {
                     // What it may have found out is in the record.
-                    let name = line
-                        .consumer
-                        .as_deref()
-                        .filter(|_| exchange.caller.is_none());
-                    exchange.caller = name
-                        .and_then(|name| self.snapshot.callers.by_name(name))
-                        .cloned();
+                    if exchange.caller.is_none() {
+                        exchange.caller = self.caller(line).cloned();
+                    }
                     continue;
                 }
                 How::Unknown(missing) => return Walked::Unknown(missing.clone()),
@@ -213,7 +229,7 @@ impl Side {
             }
             let stop = match step.policy.again(exchange, &past) {
                 Verdict::Next => continue,
-                Verdict::Reply(response) => response.head.status.to_string(),
+                Verdict::Reply(response) => replied(&response),
                 Verdict::Refuse(fault) => fault.code.as_str().to_owned(),
                 Verdict::Wait(_) => {
                     let missing = format!("what `{}` waits for", step.name);
@@ -308,6 +324,52 @@ impl Side {
             services: services.clone(),
         }
     }
+}
+
+/// The answer of the step that was recorded to have answered: as it would be now where it can be
+/// made again, because a record holds its status only.
+fn again(step: &Step, exchange: &mut Exchange, past: &Past<'_>, line: &Line<'_>) -> Walked {
+    if line.fault.is_none()
+        && matches!(step.policy.replay(), Replay::Again { .. })
+        && let Verdict::Reply(response) = step.policy.again(exchange, past)
+    {
+        return Walked::Stopped(step.name.into(), replied(&response));
+    }
+    stopped(step.name, line)
+}
+
+/// An answer in words: its status, and where to it sends the caller.
+fn replied(response: &Response) -> String {
+    let status = response.head.status;
+    match response.head.headers.get(HeaderId::Location) {
+        Some(to) => format!("{status} {}", String::from_utf8_lossy(to)),
+        None => status.to_string(),
+    }
+}
+
+/// What cannot be told of two requests that both sides let through, because they are not the same
+/// any more.
+pub(super) fn differences(one: &Exchange, other: &Exchange) -> Vec<String> {
+    fn fields(headers: &Headers) -> impl Iterator<Item = (&[u8], &[u8])> {
+        headers.iter().map(|(_, name, value)| (name, value))
+    }
+    let (was, is) = (&one.request.head, &other.request.head);
+    let mut found = Vec::new();
+    if was.target != is.target || was.authority != is.authority {
+        found.push("what answers at another path or host".to_owned());
+    }
+    let answers = (&one.response_headers, &other.response_headers);
+    if !fields(&was.headers).eq(fields(&is.headers)) || !fields(answers.0).eq(fields(answers.1)) {
+        found.push("what other headers come to".to_owned());
+    }
+    if one.overrides != other.overrides {
+        found.push("how long answers would have taken".to_owned());
+    }
+    let name = |exchange: &Exchange| exchange.caller.as_ref().map(|caller| caller.name.clone());
+    if name(one) != name(other) {
+        found.push("what another caller may use".to_owned());
+    }
+    found
 }
 
 /// The answer that a policy was recorded with.

@@ -14,7 +14,15 @@ const READS_MAX: usize = 50;
 pub(super) struct Outcome {
     /// The greatest share by which it changes.
     changed: f64,
-    unknown: bool,
+    /// What is not known of it.
+    doubts: Vec<String>,
+}
+
+impl Outcome {
+    /// Unless the row changes altogether, what it comes to cannot be told without these.
+    pub(super) fn doubt(&mut self, mut reads: Vec<String>) {
+        self.doubts.append(&mut reads);
+    }
 }
 
 /// Counts so far.
@@ -74,23 +82,22 @@ impl Tally {
         change.sums = Some((was + i128::from(before), is + i128::from(after)));
     }
 
-    /// What the row comes to cannot be told, because the rules also read this.
-    pub(super) fn unknown(&mut self, outcome: &mut Outcome, reads: &[String]) {
-        outcome.unknown = true;
-        for read in reads {
-            if let Some(count) = self.reads.get_mut(read) {
+    /// The row ends.
+    pub(super) fn end(&mut self, mut outcome: Outcome) {
+        let changed = outcome.changed.min(1.0);
+        if outcome.doubts.is_empty() || changed >= 1.0 {
+            self.unchanged += 1.0 - changed;
+            return;
+        }
+        self.unknown += 1;
+        outcome.doubts.sort_unstable();
+        outcome.doubts.dedup();
+        for read in outcome.doubts {
+            if let Some(count) = self.reads.get_mut(&read) {
                 *count += 1;
             } else if self.reads.len() < READS_MAX {
-                self.reads.insert(read.clone(), 1);
+                self.reads.insert(read, 1);
             }
-        }
-    }
-
-    /// The row ends.
-    pub(super) fn end(&mut self, outcome: &Outcome) {
-        match outcome.unknown {
-            true => self.unknown += 1,
-            false => self.unchanged += 1.0 - outcome.changed.min(1.0),
         }
     }
 

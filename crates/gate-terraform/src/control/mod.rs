@@ -2,22 +2,25 @@
 //!
 //! Terraform changes resources one by one and ten at a time; the server knows revisions. `writer`
 //! gathers what is written at the same time into one revision, `dry_run` asks what `check` would
-//! say of everything that is planned so far, `session` ties both to one `provider` block.
-//! `gather` is the waiting that they share.
+//! say of everything that is planned so far, `effect` what it would have done to recent traffic,
+//! `session` ties them to one `provider` block. `gather` is the waiting that the first two share.
 
 mod dry_run;
+mod effect;
 mod gather;
 mod round;
 mod session;
 mod writer;
 
 pub use dry_run::Unchecked;
+pub use effect::Told;
 pub use session::{Session, Settings};
 pub use writer::{Edit, Refused};
 
 use gate_api::client::Seen;
 use gate_api::types::{
-    Applied, DocumentInput, Environment, EnvironmentInput, Resource, RevisionDocument, Rollout,
+    Applied, DocumentInput, Environment, EnvironmentInput, Plan, Resource, RevisionDocument,
+    Rollout,
 };
 use gate_api::{Client, ClientError};
 
@@ -63,6 +66,12 @@ pub trait Control: Send + Sync {
         input: &DocumentInput,
         dry_run: bool,
     ) -> Result<Applied, ClientError>;
+
+    /// What would become of a document, with its effect on recent traffic.
+    ///
+    /// # Errors
+    /// See [`Control::environment`].
+    fn plan(&self, environment: &str, input: &DocumentInput) -> Result<Plan, ClientError>;
 
     /// A revision with its content.
     ///
@@ -110,6 +119,10 @@ impl Control for Client {
             false => Client::apply(self, environment, seen, input),
             true => Client::dry_run(self, environment, input),
         }
+    }
+
+    fn plan(&self, environment: &str, input: &DocumentInput) -> Result<Plan, ClientError> {
+        Client::plan(self, environment, input)
     }
 
     fn revision(&self, number: u64) -> Result<RevisionDocument, ClientError> {

@@ -1,6 +1,7 @@
 //! One `provider` block: where it writes, as whom, and what it has read.
 
 use super::dry_run::{DryRun, Unchecked};
+use super::effect::{Activity, Effects, Told};
 use super::writer::{Edit, Refused, Writer};
 use super::{Control, is_absent};
 use gate_api::ClientError;
@@ -37,6 +38,8 @@ pub struct Settings {
     pub wait: bool,
     /// For how long at most.
     pub wait_max: Duration,
+    /// Whether plans say what they would have done to recent traffic.
+    pub effect: bool,
     /// Within which time a revision must be confirmed.
     pub confirm_within: Option<Period>,
 }
@@ -48,6 +51,8 @@ pub struct Session {
     lists: Mutex<BTreeMap<(String, String), Listed>>,
     writers: Mutex<BTreeMap<String, Arc<Writer>>>,
     dry_runs: Mutex<BTreeMap<String, Arc<DryRun>>>,
+    effects: Mutex<BTreeMap<String, Arc<Effects>>>,
+    activity: Activity,
 }
 
 /// The resources of a kind, as of some moment.
@@ -67,6 +72,8 @@ impl Session {
             lists: Mutex::default(),
             writers: Mutex::default(),
             dry_runs: Mutex::default(),
+            effects: Mutex::default(),
+            activity: Activity::default(),
         }
     }
 
@@ -141,6 +148,35 @@ impl Session {
         dry_run.check(&*self.control, &self.settings, planned)
     }
 
+    /// Says that Terraform has called, so that nobody takes a pause for the end of its plan.
+    pub fn called(&self) {
+        self.activity.called();
+    }
+
+    /// Says that a resource is planned to be this, or to go.
+    pub fn planned(&self, environment: &str, kind: &str, name: &str, document: Option<Json>) {
+        let effects = self.effects(environment);
+        effects.add(kind, name, document.unwrap_or(Json::Null));
+    }
+
+    /// What all that is planned so far would have done to recent traffic; nothing when somebody else
+    /// tells it or there is nothing to tell. Waits, with a limit.
+    pub fn effect(&self, environment: &str) -> Option<Told> {
+        if !self.settings.effect {
+            return None;
+        }
+        let effects = self.effects(environment);
+        effects.ask(&self.control, &self.settings, &self.activity)
+    }
+
+    fn effects(&self, environment: &str) -> Arc<Effects> {
+        let mut all = lock(&self.effects);
+        let made = || Arc::new(Effects::new(environment));
+        all.entry(environment.to_owned())
+            .or_insert_with(made)
+            .clone()
+    }
+
     /// Changes a resource.
     ///
     /// # Errors
@@ -153,6 +189,7 @@ impl Session {
                 .or_insert_with(made)
                 .clone()
         };
+        self.activity.applies();
         let written = writer.write(&*self.control, &self.settings, edit);
         lock(&self.lists).clear();
         written

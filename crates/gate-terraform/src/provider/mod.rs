@@ -115,13 +115,17 @@ impl Provider {
         let prior = decode(request.prior_state.as_ref())?;
         let config = decode(request.config.as_ref())?;
         let proposed = decode(request.proposed_new_state.as_ref())?;
+        let session = self.session().ok();
+        if let Some(session) = &session {
+            session.called();
+        }
         if proposed.is_null() {
             return Ok(wire::Planned {
                 planned_state: Some(encode(&proposed)),
+                diagnostics: resource::plan_removal(kind, session.as_deref(), &prior),
                 ..wire::Planned::default()
             });
         }
-        let session = self.session().ok();
         let keeps = self.keeps_secrets.load(Ordering::Relaxed);
         let plan = resource::plan(kind, session.as_deref(), &prior, &config, keeps);
         Ok(wire::Planned {
@@ -154,9 +158,10 @@ impl Provider {
     fn read(&self, request: &wire::Read) -> Result<wire::ReadBack, Status> {
         let kind = kind(&request.type_name)?;
         let state = decode(request.current_state.as_ref())?;
-        let read = self
-            .session()
-            .and_then(|session| resource::read(kind, &session, &state));
+        let read = self.session().and_then(|session| {
+            session.called();
+            resource::read(kind, &session, &state)
+        });
         let (state, diagnostics) = match read {
             Ok(state) => (state, Vec::new()),
             Err(diagnostic) => (state, vec![diagnostic]),
@@ -255,7 +260,8 @@ impl Calls for Provider {
 
 fn capabilities() -> wire::ServerCapabilities {
     wire::ServerCapabilities {
-        plan_destroy: false,
+        // What goes belongs to what a plan would do.
+        plan_destroy: true,
         get_provider_schema_optional: true,
     }
 }

@@ -1,6 +1,6 @@
 //! What happens to one resource: validated, planned, applied, read, imported, upgraded.
 
-use crate::control::{Edit, Refused, Session, Unchecked};
+use crate::control::{Edit, Refused, Session, Told, Unchecked};
 use crate::convert::{self, check, same};
 use crate::plugin::messages::{AttributePath, Diagnostic, Selector};
 use crate::schema::{ENVIRONMENT, Kind, NAME, Shape};
@@ -66,18 +66,30 @@ pub(super) fn plan(
         diagnostics.push(no_environment());
     }
     let differs = |name: &&str| !prior.is_null() && prior.get(name) != planned.get(name);
-    let identity: &[&str] = if kind.scoped {
+    let identifying: &[&str] = if kind.scoped {
         &[NAME, ENVIRONMENT]
     } else {
         &[NAME]
     };
-    let replaced = identity.iter().copied().filter(differs);
-    let replaces = replaced.map(|name| check::path(&[step(name)])).collect();
+    let replaced = identifying.iter().copied().filter(differs);
+    let replaces: Vec<_> = replaced.map(|name| check::path(&[step(name)])).collect();
     if planned != *prior && diagnostics.is_empty() && planned.is_known() {
         diagnostics = validate(kind, config, keeps_secrets);
         let errors = diagnostics.iter().any(|d| d.severity == 1);
         if let (Some(session), true, false) = (session, kind.scoped, errors) {
             ask(kind, session, &planned, &mut diagnostics);
+            if !diagnostics.iter().any(|d| d.severity == 1) {
+                if !replaces.is_empty() {
+                    note(kind, session, prior, None);
+                }
+                note(
+                    kind,
+                    session,
+                    &planned,
+                    Some(convert::to_document(kind, &planned)),
+                );
+                diagnostics.extend(effect(session, identity(kind, &planned).0));
+            }
         }
     }
     Plan {
@@ -85,6 +97,46 @@ pub(super) fn plan(
         replaces,
         diagnostics,
     }
+}
+
+/// What is told of a resource that goes. Nobody checks it: what refers to it goes before it.
+pub(super) fn plan_removal(
+    kind: &Kind,
+    session: Option<&Session>,
+    prior: &Value,
+) -> Vec<Diagnostic> {
+    match session {
+        Some(session) if kind.scoped && !prior.is_null() => {
+            note(kind, session, prior, None);
+            let told = effect(session, identity(kind, prior).0);
+            told.into_iter().collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn note(kind: &Kind, session: &Session, state: &Value, document: Option<Json>) {
+    let (environment, name) = identity(kind, state);
+    session.planned(environment, &kind.name, name, document);
+}
+
+/// What the whole plan would have done to recent traffic, told with one of its resources.
+fn effect(session: &Session, environment: &str) -> Option<Diagnostic> {
+    Some(match session.effect(environment)? {
+        Told::Effect(effect, count) => {
+            let what = match count {
+                1 => "What this change would have done to recent requests".to_owned(),
+                count => format!("What these {count} changes would have done to recent requests"),
+            };
+            check::warning(&[], what, effect.shown(1))
+        }
+        Told::TooLate(after) => {
+            let detail = format!(
+                "The server has not answered within {after:?}. `tidegate plan` waits longer."
+            );
+            check::warning(&[], "The effect of this plan is not known", detail)
+        }
+    })
 }
 
 /// What the server says about a plan.

@@ -19,6 +19,10 @@ const SERVER: &str = "http://127.0.0.1:9901";
 /// How long applying waits for a rollout when nobody says.
 const WAIT: Duration = Duration::from_secs(30 * 60);
 
+/// What the attribute `effect` says.
+const EFFECT: &str = "Whether plans say, as a warning, what they would have done to recent \
+                      requests, where the server keeps records. Default: `true`.";
+
 /// Which server, and how to prove oneself to it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Connection {
@@ -94,6 +98,7 @@ pub(super) fn schema() -> wire::Schema {
             "Whether applying waits until its rollout has ended, and fails when it was taken back. \
              Default: `true`.",
         ),
+        flag("effect", EFFECT),
         text(
             "confirm_within",
             "Changes revert by themselves unless confirmed within this time, such as `10m`.",
@@ -152,6 +157,7 @@ pub(super) fn open(config: &Value, connect: &Connect) -> Result<Option<Session>,
         canary: text("canary").map(Canary::Rollout),
         wait: *config.get("wait") != Value::Bool(false),
         wait_max: WAIT,
+        effect: *config.get("effect") != Value::Bool(false),
         confirm_within: confirm_within(config)?,
         environment,
     };

@@ -3,6 +3,7 @@
 //! product's own parser.
 
 mod calls;
+mod effect;
 mod handshake;
 mod no_difference;
 mod program;

@@ -29,6 +29,8 @@ pub(crate) struct Server {
     pub(crate) down: AtomicUsize,
     /// Whether rollouts end badly.
     pub(crate) worse: AtomicUsize,
+    /// What plans with effect were asked about, when records are kept.
+    pub(crate) planned: Mutex<Option<Vec<Document>>>,
 }
 
 #[derive(Default)]
@@ -268,6 +270,16 @@ impl Control for Server {
             state.environments.insert(name.to_owned(), before);
         }
         Ok(applied)
+    }
+
+    /// Every resource that changes is one request of forty that changes.
+    fn plan(&self, name: &str, input: &DocumentInput) -> Result<Plan, ClientError> {
+        let mut plan = self.commit(name, Seen::Any, input, true)?.plan;
+        if let Some(planned) = &mut *self.planned.lock().unwrap() {
+            planned.push(input.document.clone());
+            plan.effect = Some(crate::effect::of(plan.changes.len() as u64));
+        }
+        Ok(plan)
     }
 
     fn revision(&self, number: u64) -> Result<RevisionDocument, ClientError> {

@@ -3,19 +3,14 @@
 //! What comes from a server may hold anything: control characters are not passed on to terminals.
 
 use super::document::{Source, describe};
-use gate_api::types::{Action, Applied, Change, Effect, Plan, What};
+pub(super) use gate_api::types::one_line as line;
+use gate_api::types::{Action, Applied, Change, Plan};
 use gate_api::{ClientError, Problem};
 use serde_json::Value;
 use std::fmt::Write;
 
 /// The longest value that is shown, in characters.
 const VALUE_CHARS_MAX: usize = 120;
-
-/// Text on one line, without control characters.
-pub(super) fn line(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { ' ' } else { c };
-    text.chars().map(plain).collect()
-}
 
 /// A refusal with all that is wrong.
 pub(super) fn refusal(error: &ClientError) -> String {
@@ -65,7 +60,7 @@ pub(super) fn plan(environment: &str, plan: &Plan) -> String {
     let _ = writeln!(text, "{environment}, {base}");
     changes(&mut text, &plan.changes);
     if let Some(found) = &plan.effect {
-        effect(&mut text, found);
+        text.push_str(&found.shown(usize::MAX));
     }
     let count = |action: Action| {
         let of_action = plan.changes.iter().filter(|change| change.action == action);
@@ -141,54 +136,5 @@ fn value(value: Option<&Value>) -> String {
     match text.char_indices().nth(VALUE_CHARS_MAX) {
         Some((end, _)) => format!("{}...", &text[..end]),
         None => text,
-    }
-}
-
-fn effect(text: &mut String, effect: &Effect) {
-    let span = match (&effect.from, &effect.to) {
-        (Some(from), Some(to)) => format!(" from {from} to {to}"),
-        _ => String::new(),
-    };
-    let _ = writeln!(
-        text,
-        "Effect on {} recorded requests{span}:",
-        effect.records
-    );
-    for change in &effect.changed {
-        let share = change.share * 100.0;
-        let _ = writeln!(
-            text,
-            "  {:<10} {:>8} {share:>6.2} %",
-            what(change.what),
-            change.count
-        );
-        for example in &change.examples {
-            let (request, before) = (line(&example.request), line(&example.before));
-            let _ = writeln!(
-                text,
-                "      {request}: {before} -> {}",
-                line(&example.after)
-            );
-        }
-    }
-    let unknown = &effect.unknown;
-    if unknown.count > 0 {
-        let (share, reads) = (unknown.share * 100.0, line(&unknown.reads.join(", ")));
-        let _ = writeln!(
-            text,
-            "  {:<10} {:>8} {share:>6.2} %  reads {reads}",
-            "unknown", unknown.count
-        );
-    }
-    let _ = writeln!(text, "  {:<10} {:>8}", "unchanged", effect.unchanged);
-}
-
-const fn what(what: What) -> &'static str {
-    match what {
-        What::Route => "route",
-        What::Version => "version",
-        What::Verdict => "verdict",
-        What::Provider => "provider",
-        What::Cost => "cost",
     }
 }

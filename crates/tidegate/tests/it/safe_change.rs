@@ -59,6 +59,25 @@ fn causes(gateway: &Gateway, environment: &str) -> Vec<String> {
         .collect()
 }
 
+fn keeps_records(gateway: &Gateway) -> bool {
+    let metrics = gateway.metrics();
+    let mut lines = metrics.lines();
+    let kept = lines.find(|line| line.starts_with("tidegate_records_kept_total "));
+    kept.is_some_and(|line| !line.ends_with(" 0"))
+}
+
+#[track_caller]
+fn tells_effect(shown: &str) {
+    for words in [
+        "What this change would have done to recent requests",
+        "version",
+        "GET ",
+        "upstream orders-v1 -> upstream orders-v2",
+    ] {
+        assert!(shown.contains(words), "{words}\n{shown}");
+    }
+}
+
 #[test]
 fn a_change_goes_from_terraform_to_production() {
     let Some(terraform) = mirrored("a_change_goes_from_terraform_to_production") else {
@@ -99,11 +118,13 @@ fn a_change_goes_from_terraform_to_production() {
     eventually("staging serves version 1", || serves(&staging) == "first");
     terraform.exits(&plan, 0);
     let load = Load::on(&staging.late_address("public"), "/orders/1", 4);
-    eventually("there are records", || serves(&staging) == "first");
+    // Rows are found a second after their exchange at the latest.
+    eventually("there are records", || keeps_records(&staging));
 
     // A change that turns out bad: planned with what it would do, tried, taken back.
     let shown = terraform.exits(&[&plan[..], &bad[..2]].concat(), 2);
     assert!(shown.contains("orders-v2"), "{shown}");
+    tells_effect(&shown);
     let failed = terraform.exits(&[apply, bad].concat(), 1);
     assert!(failed.contains("back"), "{failed}");
     assert_eq!(serves(&staging), "first");

@@ -181,6 +181,10 @@ fn call(ai: &AiFacts) -> AiLine<'_> {
                 ai.audio_output_tokens,
             ]
         }),
+        needs: ai.needs.map(|needs| {
+            let most = needs.max_tokens.map_or(0, |most| most.saturating_add(1));
+            [needs.tokens, most, needs.tools.into(), needs.vision.into()]
+        }),
         pieces: ai.pieces.is_some(),
         cost: ai.cost.map(gate_model::units::Money::picodollars),
         first_token_us: ai.first_token.map(micros),

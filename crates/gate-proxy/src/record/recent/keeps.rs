@@ -1,13 +1,15 @@
 //! What a snapshot's rules read, and so what is kept of its requests.
 
+use crate::compile::ConditionCompiler;
 use crate::record::redact::is_credential_name;
 use gate_flow::{Keeps, Reads, Replay, Snapshot, Step};
 use gate_model::resources::Match;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// The snapshot, with what is kept of its requests where its configuration says so.
-pub(crate) fn with_keeps(snapshot: Snapshot) -> Snapshot {
+/// The snapshot, with what is kept of its requests where its configuration says so. `condition`
+/// compiles those of models' targets.
+pub(crate) fn with_keeps(snapshot: Snapshot, condition: ConditionCompiler) -> Snapshot {
     let Some(settings) = &snapshot.resources.gateway.records else {
         return snapshot;
     };
@@ -17,6 +19,15 @@ pub(crate) fn with_keeps(snapshot: Snapshot) -> Snapshot {
     }
     for step in snapshot.routes.iter().flat_map(|route| &route.steps) {
         reads.add(&reads_of_step(step));
+    }
+    for model in snapshot.resources.models.values() {
+        let targets = model.targets.iter().chain(&model.fallback);
+        for when in targets.filter_map(|target| target.when.as_deref()) {
+            // One that does not compile is a finding elsewhere.
+            if let Ok(when) = condition(when) {
+                reads.add(&when.reads());
+            }
+        }
     }
     // What a name gives away as a credential is never kept in clear, whoever reads it.
     let (mut hashed, plain): (BTreeSet<String>, _) = std::mem::take(&mut reads.headers)

@@ -161,6 +161,11 @@ pub struct AiLine<'a> {
     /// in, audio out; none where the provider counted none.
     #[serde(rename = "n", skip_serializing_if = "Option::is_none")]
     pub tokens: Option<[u64; 8]>,
+    /// What it asked for, where a choice depended on it: estimated tokens of its input, one more
+    /// than the most tokens of its answer or 0 where it did not bound them, whether it declared
+    /// tools, whether it had images.
+    #[serde(rename = "nd", skip_serializing_if = "Option::is_none")]
+    pub needs: Option<[u64; 4]>,
     /// It is billed by more than tokens.
     #[serde(rename = "o", skip_serializing_if = "is_false")]
     pub pieces: bool,

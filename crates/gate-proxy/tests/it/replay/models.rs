@@ -24,7 +24,7 @@ fn effect(from: &str, to: &str) -> Effect {
     let current = compile(DOCUMENT);
     let candidate = compile(&DOCUMENT.replace(from, to));
     let basis = basis(&current, 1.0);
-    let mut replay = Replay::new(current, candidate, &rows.secret);
+    let mut replay = Replay::new(current, candidate, &rows.means());
     for index in 0..10_u64 {
         let line = Line {
             started_us: 1_000_000 * index,

@@ -8,7 +8,7 @@ use gate_net::dns::Dns;
 use gate_proxy::compile::{Compiler, Registry};
 use gate_proxy::record::recent::line::{Basis, Line};
 use gate_proxy::record::recent::secret::Secret;
-use gate_proxy::replay::Replay;
+use gate_proxy::replay::{Means, Replay};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -22,6 +22,15 @@ impl Rows {
     pub(crate) fn new() -> Self {
         Self {
             secret: Secret::new(&[1; 32]),
+        }
+    }
+
+    /// What a replay of these rows needs, in 2023.
+    pub(crate) fn means(&self) -> Means<'_> {
+        Means {
+            secret: &self.secret,
+            conditions: gate_policies::when::compile_for_models,
+            now_unix_s: 1_700_001_000,
         }
     }
 }
@@ -40,7 +49,13 @@ impl SecretSource for Placeholders {
 
 /// A document, compiled; its rows are kept.
 pub(crate) fn compile(yaml: &str) -> Arc<Snapshot> {
-    let yaml = format!("gateway: {{ records: {{ folder: kept }} }}\n{yaml}");
+    let gateway = "gateway: { records: { folder: kept } }\n";
+    let gateway = if yaml.contains("gateway:") {
+        ""
+    } else {
+        gateway
+    };
+    let yaml = format!("{gateway}{yaml}");
     let document = Document::parse(yaml.as_bytes(), "test.yaml")
         .unwrap_or_else(|findings| panic!("{findings:?}"));
     let registry = Registry {
@@ -78,7 +93,7 @@ pub(crate) fn basis(snapshot: &Snapshot, sample: f64) -> Basis {
     }
 }
 
-fn hash(key: &str) -> Vec<u8> {
+pub(crate) fn hash(key: &str) -> Vec<u8> {
     digest(&SHA256, key.as_bytes()).as_ref().to_vec()
 }
 
@@ -144,7 +159,7 @@ fn replay(text: &str, from: &str, to: &str) -> gate_api::types::Effect {
     let current = compile(&yaml);
     let candidate = compile(&yaml.replace(from, to));
     let basis = basis(&current, 1.0);
-    let mut replay = Replay::new(current, candidate, &rows.secret);
+    let mut replay = Replay::new(current, candidate, &rows.means());
     for (index, line) in text.lines().enumerate() {
         let line: Line<'_> = serde_json::from_str(line).unwrap();
         replay.row(&basis, &index, &line);
@@ -167,7 +182,7 @@ fn every_row_is_counted_once() {
         let yaml = many();
         let (current, candidate) = (compile(&yaml), compile(&yaml.replace("50/s", "1/h")));
         let basis = basis(&current, 0.1);
-        let mut replay = Replay::new(current, candidate, &rows.secret);
+        let mut replay = Replay::new(current, candidate, &rows.means());
         let line = text.lines().next().unwrap();
         replay.row(&basis, &0, &serde_json::from_str(line).unwrap());
         replay.finish()
