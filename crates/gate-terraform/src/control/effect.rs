@@ -141,9 +141,8 @@ impl Effects {
             state.asking = true;
         }
         let _asking = Asking(self);
-        let mut last = None;
         let began = Instant::now();
-        loop {
+        let last = loop {
             activity.settle();
             if activity.applying.load(Ordering::Relaxed) {
                 return None;
@@ -154,14 +153,14 @@ impl Effects {
             };
             let count = document.resources().count();
             let input = settings.input(document);
-            last = match self.answer(control, input) {
+            let last = match self.answer(control, input) {
                 Some(Told::Effect(effect, _)) => self.new_to(*effect, count),
                 other => other,
             };
             if self.lock().added == seen || began.elapsed() > ROUNDS_TIME {
-                break;
+                break last;
             }
-        }
+        };
         if let Some(Told::Effect(effect, _)) = &last {
             self.lock().told = Some((**effect).clone());
         }
