@@ -3,21 +3,10 @@
 // committed schemas.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
-import { build } from "vite";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { parse } from "yaml";
-
-const folder = mkdtempSync(join(tmpdir(), "console-unit-"));
-const entry = (name) => resolve("src", name);
-
-async function load(name) {
-  const fileName = `${name.replaceAll(/\W/g, "-")}.mjs`;
-  const lib = { entry: entry(name), formats: ["es"], fileName: () => fileName };
-  await build({ configFile: false, logLevel: "error", build: { lib, outDir: folder, emptyOutDir: false } });
-  return import(join(folder, fileName));
-}
+import { load, unload } from "./load.mjs";
 
 async function check(name, run) {
   try {
@@ -115,4 +104,4 @@ await check("the fields that are read are those that the API describes", () => {
   assert.ok(compared > 100, `${compared} fields`);
 });
 
-rmSync(folder, { recursive: true });
+unload();

@@ -1,6 +1,9 @@
-//! `cargo xtask conformance`: the published corpora through the codec and the running gateway, as
-//! a table of scores. The tests themselves hold the bars; each prints a line that begins with
-//! `SCORE` and an area, and a line that begins with `skipped: ` where its corpus is absent.
+//! `cargo xtask conformance`: the published corpora through the codec and the running gateway, and
+//! two versions of the binary on one store, as a table of scores. The tests themselves hold the
+//! bars; each prints a line that begins with `SCORE` and an area, and a line that begins with
+//! `skipped: ` where its corpus is absent. The version before is built in [`previous`].
+
+mod previous;
 
 use std::env;
 use std::path::Path;
@@ -14,11 +17,39 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .ok_or("xtask lies in the workspace")?;
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let output = Command::new(cargo)
-        .args(["test", "--package", "gate-net", "--package", "gate-proxy"])
-        .args(["--test", "it", "desync", "--", "--show-output"])
-        .current_dir(root)
+    let corpora = ["--package", "gate-net", "--package", "gate-proxy"];
+    let mut cargo = cargo(root);
+    cargo.arg("test").args(corpora);
+    cargo.args(["--test", "it", "desync", "--", "--show-output"]);
+    let corpora = scored(&mut cargo);
+    let versions = match previous::binary(root)? {
+        None => Ok(()),
+        Some(binary) => {
+            let mut cargo = self::cargo(root);
+            cargo.args([
+                "test",
+                "--package",
+                "tidegate",
+                "--test",
+                "it",
+                "follow::versions",
+            ]);
+            cargo.args(["--", "--ignored", "--show-output"]);
+            scored(cargo.env("TIDEGATE_PREVIOUS", binary))
+        }
+    };
+    corpora.and(versions)
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.current_dir(root);
+    cargo
+}
+
+/// Runs tests that print scores, and prints those.
+fn scored(tests: &mut Command) -> Result<(), String> {
+    let output = tests
         .stderr(std::process::Stdio::inherit())
         .output()
         .map_err(|error| format!("cannot run cargo: {error}"))?;

@@ -4,7 +4,9 @@
 //! who sends it and whether they may, read the body within bounds, and let a thread of the API's own
 //! handle it.
 
-use crate::access::{self, Access, Identity, Peer, Presented, Rates, check_origin};
+use crate::access::{
+    self, Access, Identity, Peer, Presented, Rates, ReadSecret, SIGN_IN_COOKIE, check_origin,
+};
 use crate::assets::{self, Asset};
 use crate::call::{self, Call, Match, bad};
 use crate::documents::Documents;
@@ -20,8 +22,7 @@ use gate_kit::clock::Clock;
 use gate_kit::http::{BodyErrorKind, HeaderId, Request, RequestHead, Response};
 use gate_model::resources::Admin;
 use gate_store::StoreError;
-use gate_store::control::Keyring;
-use gate_store::control::{Change, Changed, ControlError, ControlStore, NewAudit};
+use gate_store::control::{Change, Changed, ControlError, ControlStore, Keys, NewAudit};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::sync::Semaphore;
@@ -46,9 +47,11 @@ pub struct Parts {
     /// Where revisions, audit log and states are kept; none where there is no store.
     pub store: Option<Box<dyn ControlStore>>,
     /// What seals Terraform states; none are kept without it.
-    pub keyring: Option<Arc<Keyring>>,
+    pub keys: Option<Arc<Keys>>,
     /// Who may use it.
     pub admin: Admin,
+    /// Reads the secrets that `admin` refers to, whenever they are needed.
+    pub secrets: ReadSecret,
     /// Time.
     pub clock: Clock,
     /// The console.
@@ -66,8 +69,9 @@ pub struct Api {
 pub(crate) struct Inner {
     pub(crate) host: Arc<dyn Host>,
     store: Option<Mutex<Box<dyn ControlStore>>>,
-    pub(crate) keyring: Option<Arc<Keyring>>,
+    pub(crate) keys: Option<Arc<Keys>>,
     access: RwLock<Arc<Access>>,
+    secrets: ReadSecret,
     pub(crate) documents: Documents,
     rates: Rates,
     pub(crate) clock: Clock,
@@ -77,12 +81,13 @@ pub(crate) struct Inner {
 impl Inner {
     /// The store, for one question or change.
     pub(crate) fn store(&self) -> Result<MutexGuard<'_, Box<dyn ControlStore>>, Problem> {
-        let store = self.store.as_ref().ok_or_else(|| {
-            Problem::new(
-                Code::FileManaged,
-                "this gateway has no store (`gateway.store`)",
-            )
-        })?;
+        // Who follows an environment has a store, which was down when this process started.
+        let (code, text) = match self.has_environments() {
+            true => (Code::StoreUnavailable, "the store does not answer yet"),
+            false => (Code::FileManaged, "this gateway has no `gateway.store`"),
+        };
+        let store = self.store.as_ref();
+        let store = store.ok_or_else(|| Problem::new(code, text))?;
         Ok(store.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -110,9 +115,9 @@ impl Inner {
         Ok(changed)
     }
 
-    /// Whether environments are kept here; else a file rules.
+    /// Whether environments rule here; else a file does.
     pub(crate) fn has_environments(&self) -> bool {
-        self.store.is_some() && self.host.environment().is_some()
+        self.host.environment().is_some()
     }
 
     pub(crate) fn access(&self) -> Arc<Access> {
@@ -176,13 +181,14 @@ impl Api {
     /// # Errors
     /// One sentence about what cannot be read or started.
     pub fn start(parts: Parts) -> Result<Arc<Self>, String> {
-        let access = Access::new(parts.admin, parts.clock.clone())?;
+        let access = Access::new(parts.admin, parts.secrets.clone(), parts.clock.clone())?;
         let pool = Pool::start().map_err(|error| format!("a thread of the API: {error}"))?;
         let inner = Inner {
             host: parts.host,
             store: parts.store.map(Mutex::new),
-            keyring: parts.keyring,
+            keys: parts.keys,
             access: RwLock::new(Arc::new(access)),
+            secrets: parts.secrets,
             documents: Documents::default(),
             rates: Rates::default(),
             clock: parts.clock,
@@ -200,7 +206,8 @@ impl Api {
     /// # Errors
     /// One sentence about what cannot be read; everything stays as it was then.
     pub fn configure(&self, admin: Admin) -> Result<(), String> {
-        let next = Access::new(admin, self.inner.clock.clone())?;
+        let (secrets, clock) = (self.inner.secrets.clone(), self.inner.clock.clone());
+        let mut next = Access::new(admin, secrets, clock)?;
         let access = &self.inner.access;
         let mut access = access.write().unwrap_or_else(PoisonError::into_inner);
         next.inherit(&access);
@@ -365,6 +372,8 @@ impl Api {
             Presented::Session(cookie) => Some(cookie),
             _ => None,
         };
+        let sign_in = access::cookie(&request.head.headers, SIGN_IN_COOKIE).map(str::to_owned);
+        let host = request.head.authority.clone();
         let last_event = request.head.headers.get_named("last-event-id");
         let md5 = request.head.headers.get_named("content-md5");
         Ok(Call {
@@ -377,7 +386,9 @@ impl Api {
             content_md5: md5.map(|value| String::from_utf8_lossy(value).into_owned()),
             last_event: last_event.and_then(|value| String::from_utf8(value.to_vec()).ok()),
             cookie,
+            sign_in,
             secure: peer.tls,
+            host,
             body: body.into_bytes(),
         })
     }

@@ -4,7 +4,7 @@ use crate::access::Identity;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use gate_api::openapi::{Holds, LIMIT_MAX, NUMBER_MAX, Operation, TEXT_MAX};
+use gate_api::openapi::{Holds, LIMIT_MAX, NUMBER_MAX, OPAQUE_MAX, Operation, TEXT_MAX};
 use gate_api::problem::{Code, Problem};
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
@@ -33,7 +33,11 @@ pub(crate) struct Call {
     pub(crate) content_md5: Option<String>,
     pub(crate) last_event: Option<String>,
     pub(crate) cookie: Option<String>,
+    /// The cookie of a sign-in that was begun.
+    pub(crate) sign_in: Option<String>,
     pub(crate) secure: bool,
+    /// The caller's name for this address.
+    pub(crate) host: String,
     pub(crate) body: Bytes,
 }
 
@@ -160,6 +164,9 @@ pub(crate) fn query(operation: &Operation, text: &str) -> Result<Vec<(String, St
     let mut query: Vec<(String, String)> = Vec::new();
     for (name, value) in form_urlencoded::parse(text.as_bytes()) {
         let Some(known) = operation.query.iter().find(|known| known.name == name) else {
+            if operation.lenient {
+                continue;
+            }
             let known: Vec<_> = operation.query.iter().map(|known| known.name).collect();
             let detail = match known.is_empty() {
                 true => "no query parameter is known here".to_owned(),
@@ -177,6 +184,10 @@ pub(crate) fn query(operation: &Operation, text: &str) -> Result<Vec<(String, St
             Holds::Text => {
                 (1..=TEXT_MAX).contains(&value.chars().count()) && !value.contains(char::is_control)
             }
+            Holds::Opaque => {
+                let printable = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+                printable && (1..=OPAQUE_MAX).contains(&value.len())
+            }
             Holds::Number => number(&value).is_some(),
             Holds::Limit => number(&value).is_some_and(|limit| limit <= LIMIT_MAX as u64),
             Holds::Flag => matches!(&*value, "true" | "false"),
@@ -186,6 +197,7 @@ pub(crate) fn query(operation: &Operation, text: &str) -> Result<Vec<(String, St
         if !right {
             let expected = match known.holds {
                 Holds::Text => "text of 1 to 256 characters",
+                Holds::Opaque => "printable ASCII of 1 to 2048 characters",
                 Holds::Number => "a whole number from 1",
                 Holds::Limit => "a whole number from 1 to 1000",
                 Holds::Flag => "`true` or `false`",

@@ -21,7 +21,7 @@ mod pool;
 mod reply;
 mod watch;
 
-pub use access::Peer;
+pub use access::{Peer, ReadSecret};
 pub use api::{Api, BODY_MAX, Parts};
 pub use assets::Asset;
 pub use host::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery};

@@ -141,8 +141,9 @@ async fn follow(mut watcher: Watcher, pool: &crate::pool::Pool, events: &mpsc::S
 impl Watcher {
     /// What has changed since the last look; none when the watcher may not look any more.
     fn look(&mut self) -> Option<Vec<Bytes>> {
+        self.call.0 = self.inner.access().renewed(&self.call.0)?;
         let (who, only) = &self.call;
-        if !self.inner.access().stands(who) {
+        if only.as_deref().is_some_and(|only| !who.sees(only)) {
             return None;
         }
         let now = self.environments(only.as_deref());

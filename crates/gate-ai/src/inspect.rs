@@ -6,7 +6,8 @@
 
 use crate::dialect::generate_content::facts;
 use crate::json::scan::{RawString, Scanner};
-use crate::{Dialect, DialectError};
+use crate::prices::ServiceTier;
+use crate::{Dialect, DialectError, service_tier};
 use memchr::memmem::Finder;
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -31,6 +32,8 @@ pub struct RequestFacts {
     pub has_tools: bool,
     /// Most tokens to produce, when the request bounds them.
     pub max_tokens: Option<u64>,
+    /// The service tier that it asks for, when it names any.
+    pub service_tier: Option<ServiceTier>,
 }
 
 impl RequestFacts {
@@ -90,9 +93,10 @@ enum Member {
     InferenceConfig,
     Input,
     MaxOutputTokens,
+    ServiceTier,
 }
 
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "model",
     "stream",
     "stream_options",
@@ -104,6 +108,7 @@ const NAMES: [&str; 11] = [
     "inferenceConfig",
     "input",
     "max_output_tokens",
+    "service_tier",
 ];
 
 impl Member {
@@ -128,6 +133,7 @@ impl Member {
             b"max_completion_tokens" => Self::MaxCompletionTokens,
             b"toolConfig" => Self::ToolConfig,
             b"inferenceConfig" => Self::InferenceConfig,
+            b"service_tier" | b"serviceTier" => Self::ServiceTier,
             b"input" if dialect == Dialect::Responses => Self::Input,
             b"max_output_tokens" if dialect == Dialect::Responses => Self::MaxOutputTokens,
             _ => return None,
@@ -161,6 +167,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
         messages_span: 0..0,
         has_tools: false,
         max_tokens: None,
+        service_tier: None,
     };
     let (mut first, mut seen) = (true, 0_u32);
     let in_path = dialect.in_path();
@@ -214,6 +221,10 @@ fn read_member(
             let model = scanner.string()?;
             facts.model = model.value(body)?.into_owned();
             facts.model_span = model.start..model.end;
+        }
+        Member::ServiceTier => {
+            let span = scanner.skip_value()?;
+            facts.service_tier = Some(service_tier::asked(&body[span]));
         }
         Member::Stream => {
             let Some(flag) = scanner.flag()? else {

@@ -32,6 +32,7 @@ pub mod provider;
 pub mod repeat;
 mod resume;
 pub mod rpc;
+pub mod service_tier;
 pub mod sse;
 mod stream_error;
 mod tap;

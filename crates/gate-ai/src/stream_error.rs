@@ -51,6 +51,24 @@ pub(crate) fn may_be(dialect: Dialect, event: &[u8]) -> bool {
     }
 }
 
+/// Whether an event may be the last one of a dialect whose last event has usage, where it has none
+/// that could be read. Its name or its type stands near its beginning.
+#[inline]
+pub(crate) fn may_end(dialect: Dialect, event: &[u8]) -> bool {
+    let names: &[&[u8]] = match dialect {
+        Dialect::Responses => &[
+            b"response.completed",
+            b"response.incomplete",
+            b"response.failed",
+        ],
+        Dialect::CohereChat => &[b"message-end"],
+        _ => return false,
+    };
+    let head = &event[..event.len().min(160)];
+    let is_in = |name: &&[u8]| memchr::memmem::find(head, name).is_some();
+    names.iter().any(is_in)
+}
+
 fn is_named_error(dialect: Dialect, event: &[u8]) -> bool {
     let name = event.strip_prefix(b"event: ").unwrap_or_default();
     name.starts_with(b"error")

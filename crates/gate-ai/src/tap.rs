@@ -5,10 +5,18 @@
 //! what goes out always ends with a whole event and, if the stream breaks, an error event can stand
 //! behind it. When the gateway itself asked for usage, the chunk that carries it is taken out.
 
+mod last;
+
 use crate::failure::{ErrorClass, ProviderError, classify};
 use crate::framing::{Framing, Scanner};
 use crate::json_list::element;
-use crate::{Dialect, EventFrame, SseEvent, Usage, stream_error};
+use crate::operation::invoke;
+use crate::prices::ServiceTier;
+use crate::usage::value_of_member;
+use crate::{Dialect, EventFrame, SseEvent, Usage, service_tier, stream_error};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use last::Last;
 use memchr::memmem::Finder;
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -85,6 +93,13 @@ pub struct StreamTap {
     ended: bool,
     error: Option<ErrorClass>,
     events: u64,
+    /// For the one dialect whose last event some leave out.
+    last: Option<Last>,
+    /// Whether the tier that the call is served in is read, and what it is.
+    reads_tier: bool,
+    tier: Option<ServiceTier>,
+    /// The last event was too long to be read.
+    unread: bool,
 }
 
 impl StreamTap {
@@ -109,6 +124,10 @@ impl StreamTap {
             ended: false,
             error: None,
             events: 0,
+            last: (dialect == Dialect::ChatCompletions).then(Last::default),
+            reads_tier: false,
+            tier: None,
+            unread: false,
         }
     }
 
@@ -121,6 +140,15 @@ impl StreamTap {
         self
     }
 
+    /// The same for a stream of Messages as Bedrock's InvokeModelWithResponseStream frames it: an
+    /// event's data is the base64 text `bytes` of a frame's payload.
+    #[must_use]
+    pub fn in_invoke_frames(mut self) -> Self {
+        self.framing = Framing::EventStream;
+        self.scanner = Scanner::new(self.framing);
+        self
+    }
+
     /// The same for a vendor that may put an error behind other members of a chunk, where a glance
     /// does not find it.
     #[must_use]
@@ -129,9 +157,19 @@ impl StreamTap {
         self
     }
 
+    /// The same, reading the service tier beside the usage.
+    #[must_use]
+    pub const fn reading_tier(mut self, reads: bool) -> Self {
+        self.reads_tier = reads;
+        self
+    }
+
     /// Looks at the next bytes and says which of them to forward now.
     #[inline]
     pub fn push(&mut self, bytes: &[u8]) -> Tapped {
+        if let Some(last) = &mut self.last {
+            last.push(bytes);
+        }
         if self.strip {
             return self.push_stripping(bytes);
         }
@@ -201,6 +239,7 @@ impl StreamTap {
     fn complete_carried(&mut self, piece: &[u8]) -> bool {
         if self.oversized || self.carry.len() + piece.len() > EVENT_MAX {
             self.oversized = false;
+            self.unread = true;
             self.carry.clear();
             return false;
         }
@@ -237,6 +276,7 @@ impl StreamTap {
             self.events += 1;
             if self.oversized {
                 self.oversized = false;
+                self.unread = true;
                 self.dropped_last = false;
                 forward(piece);
                 continue;
@@ -277,14 +317,24 @@ impl StreamTap {
     /// Reads what is needed of one whole event; true when it is a chunk of nothing but usage.
     #[inline]
     fn look(&mut self, event: &[u8], has_usage: bool) -> bool {
+        self.unread = false;
         if self.framing == Framing::EventStream {
-            self.look_at_frame(event, has_usage);
+            match self.dialect {
+                Dialect::Messages => self.look_at_wrapped(event),
+                _ => self.look_at_frame(event, has_usage),
+            }
             return false;
         }
         if self.dialect == Dialect::GenerateContent {
             self.look_at_chunk(event, has_usage);
             return false;
         }
+        self.look_at_text(event, has_usage)
+    }
+
+    /// The same of a server-sent event of a dialect that names its last one.
+    #[inline]
+    fn look_at_text(&mut self, event: &[u8], has_usage: bool) -> bool {
         let hides_one = self.hides_errors && stream_error::may_hide_one(event);
         if hides_one || stream_error::may_be(self.dialect, event) {
             let event = SseEvent::parse(event);
@@ -294,6 +344,11 @@ impl StreamTap {
         if is_short(event) && self.dialect.codec().is_end(event) {
             self.ended = true;
             return false;
+        }
+        if !has_usage && stream_error::may_end(self.dialect, event) {
+            let event = SseEvent::parse(event);
+            let data = event.data.as_deref().unwrap_or_default();
+            self.ended = self.ended || self.dialect.codec().ends_with_usage(data);
         }
         if !self.token_seen {
             let event = SseEvent::parse(event);
@@ -307,6 +362,29 @@ impl StreamTap {
     fn note_error(&mut self, error: Option<ProviderError>) {
         let class = error.map(|error| classify(500, &error));
         self.error = self.error.or(class);
+    }
+
+    /// The same of an event inside of a frame.
+    fn look_at_wrapped(&mut self, event: &[u8]) {
+        let Some(frame) = EventFrame::parse_unchecked(event) else {
+            return;
+        };
+        if frame.is_failure() {
+            let error = stream_error::read(Dialect::Converse, frame.name(), frame.payload);
+            return self.note_error(error);
+        }
+        let Some(event) = wrapped(frame.payload) else {
+            return;
+        };
+        // Bedrock adds its own counts to the last event, which is longer than others' then. How
+        // other vendors end their streams is not known; they are taken as they come.
+        let data = &event[WRAPPED.len()..];
+        let counted = invoke::usage_of_event(data);
+        self.ended = self.ended || counted.is_some() || self.dialect.codec().is_end(&event);
+        self.unread = !data.starts_with(b"{\"type\":");
+        self.usage = self.usage.or(counted);
+        let has_usage = next_usage(self.usage_key, &event, 0).is_some();
+        self.look_at_text(&event, has_usage);
     }
 
     /// The same of a binary frame, whose last one may carry usage and is no chunk of ours.
@@ -324,6 +402,13 @@ impl StreamTap {
         let mut usage = self.usage.unwrap_or_default();
         if has_usage && codec.read_stream_usage(frame.payload, &mut usage) {
             self.usage = Some(usage);
+            self.read_tier(frame.payload);
+        }
+    }
+
+    fn read_tier(&mut self, data: &[u8]) {
+        if self.reads_tier {
+            self.tier = service_tier::granted(self.dialect, data).or(self.tier);
         }
     }
 
@@ -343,6 +428,7 @@ impl StreamTap {
         let mut usage = self.usage.unwrap_or_default();
         if has_usage && codec.read_stream_usage(&data, &mut usage) {
             self.usage = Some(usage);
+            self.read_tier(&data);
         }
     }
 
@@ -354,6 +440,7 @@ impl StreamTap {
         self.ended = self.ended || codec.ends_with_usage(data);
         if codec.read_stream_usage(data, &mut usage) {
             self.usage = Some(usage);
+            self.read_tier(data);
             return codec.is_usage_chunk(data);
         }
         false
@@ -375,7 +462,11 @@ impl StreamTap {
     /// An error of the gateway's own, as bytes to end the stream with in place of what is missing.
     #[must_use]
     pub fn error_event(&self, class: ErrorClass, code: &str, message: &str) -> Vec<u8> {
-        let event = crate::error_event(self.dialect, class, code, message);
+        let dialect = match (self.dialect, self.framing) {
+            (Dialect::Messages, Framing::EventStream) => Dialect::Converse,
+            (dialect, _) => dialect,
+        };
+        let event = crate::error_event(dialect, class, code, message);
         if self.framing != Framing::JsonList {
             return event;
         }
@@ -391,6 +482,12 @@ impl StreamTap {
         self.usage
     }
 
+    /// The service tier that the provider names, where it is read.
+    #[must_use]
+    pub fn tier(&self) -> Option<ServiceTier> {
+        self.tier
+    }
+
     /// Whether an event with a token (text, thinking or a tool call) has passed.
     #[must_use]
     pub fn token_seen(&self) -> bool {
@@ -401,6 +498,16 @@ impl StreamTap {
     #[must_use]
     pub fn ended(&self) -> bool {
         self.ended
+    }
+
+    /// Whether nothing is known to be missing of a stream that has no more bytes: its last event has
+    /// passed, an error has, or an event too long to be read; or the dialect is one whose vendors
+    /// need no last event, and one says why the answer stopped.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        let stopped = |last: &Last| last.names_a_reason();
+        let is_over = self.ended || self.error.is_some() || self.oversized || self.unread;
+        is_over || self.last.as_ref().is_some_and(stopped)
     }
 
     /// The class of the error that the provider sent as an event, if it did.
@@ -414,6 +521,19 @@ impl StreamTap {
     pub fn events(&self) -> u64 {
         self.events
     }
+}
+
+/// What stands before the data of such an event.
+const WRAPPED: &[u8] = b"data: ";
+
+/// The event whose data a frame's payload holds, as server-sent events write it.
+fn wrapped(payload: &[u8]) -> Option<Vec<u8>> {
+    let at = value_of_member(payload, b"bytes")?;
+    let text = crate::json::scan::Scanner::at(payload, at).string().ok()?;
+    let mut event = WRAPPED.to_vec();
+    STANDARD.decode_vec(text.inner, &mut event).ok()?;
+    event.extend_from_slice(b"\n\n");
+    Some(event)
 }
 
 /// The next key of usage at or after `from` whose value is an object: chunks say null until the last.

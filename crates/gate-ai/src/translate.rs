@@ -10,7 +10,8 @@ use crate::conversation::{Request, Response, StreamEvent};
 use crate::dialect::StreamDecoder;
 use crate::failure::ErrorClass;
 use crate::framing::{Framer, Framing};
-use crate::{Dialect, DialectError, Loss, Losses, Usage};
+use crate::prices::ServiceTier;
+use crate::{Dialect, DialectError, Loss, Losses, Usage, service_tier};
 use writer::{State, Writer};
 
 /// Longest stream event that is translated, in bytes.
@@ -181,6 +182,11 @@ pub struct StreamTranslator {
     decoder: Box<dyn StreamDecoder>,
     losses: Losses,
     writer: Writer,
+    /// Whose answer it is.
+    provider: Dialect,
+    /// Whether the tier that the call is served in is read, and what it is.
+    reads_tier: bool,
+    tier: Option<ServiceTier>,
 }
 
 impl StreamTranslator {
@@ -206,7 +212,17 @@ impl StreamTranslator {
                 usage: None,
                 follower: None,
             },
+            provider: provider_dialect,
+            reads_tier: false,
+            tier: None,
         }
+    }
+
+    /// The same, reading the service tier that the provider names.
+    #[must_use]
+    pub fn reading_tier(mut self, reads: bool) -> Self {
+        self.reads_tier = reads;
+        self
     }
 
     /// The same, remembering what the caller has seen, so that another stream can go on with it.
@@ -229,6 +245,7 @@ impl StreamTranslator {
     pub fn continue_with(&mut self, provider_dialect: Dialect) {
         self.framer = Framer::new(provider_dialect.framing(), EVENT_MAX);
         self.decoder = provider_dialect.codec().stream_decoder();
+        self.provider = provider_dialect;
         self.writer.state = State::Open;
         self.writer.error = None;
         if let Some(follower) = &mut self.writer.follower {
@@ -267,8 +284,14 @@ impl StreamTranslator {
             decoder,
             losses,
             writer,
+            provider,
+            reads_tier,
+            tier,
         } = self;
         let result = framer.push(bytes, &mut |name, data| {
+            if *reads_tier {
+                *tier = service_tier::granted(*provider, data).or(*tier);
+            }
             decoder.event(name, data, losses, &mut |step, losses| {
                 writer.write(&step, losses, out);
             })
@@ -289,6 +312,7 @@ impl StreamTranslator {
             decoder,
             losses,
             writer,
+            ..
         } = self;
         // A cut may fall into an event; what is not whole JSON is the cut, not another error.
         let _ = framer.finish(&mut |name, data| {
@@ -307,6 +331,12 @@ impl StreamTranslator {
     #[must_use]
     pub fn usage(&self) -> Option<Usage> {
         self.writer.usage
+    }
+
+    /// The service tier that the provider names, where it is read.
+    #[must_use]
+    pub fn tier(&self) -> Option<ServiceTier> {
+        self.tier
     }
 
     /// Whether a token (text, thinking or a tool call) has been written.

@@ -35,6 +35,25 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Adds the tokens of another exchange.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, one) in [
+            (&mut self.input_tokens, other.input_tokens),
+            (&mut self.output_tokens, other.output_tokens),
+            (&mut self.cached_tokens, other.cached_tokens),
+            (&mut self.cache_written_tokens, other.cache_written_tokens),
+            (
+                &mut self.cache_written_1h_tokens,
+                other.cache_written_1h_tokens,
+            ),
+            (&mut self.reasoning_tokens, other.reasoning_tokens),
+            (&mut self.audio_input_tokens, other.audio_input_tokens),
+            (&mut self.audio_output_tokens, other.audio_output_tokens),
+        ] {
+            *sum = sum.saturating_add(one);
+        }
+    }
+
     /// Input and output together.
     #[must_use]
     pub const fn total_tokens(&self) -> u64 {

@@ -1,8 +1,8 @@
 //! Exchanges of the gateway's own, beside the one they help: a model that judges, for instance.
 //!
-//! No record is made of them, but what they consume is accounted for like any other call's: it is
-//! reserved before and settled after it, on the consumer that the helped exchange has, or on
-//! another one.
+//! No row is kept of them, but what they consume is accounted for like any other call's: it is
+//! reserved before and settled after it, on the consumer that the helped exchange has or on another
+//! one, and counted in metrics of models and payers.
 
 use crate::{AiFacts, Caller, Client, Exchange, Memory, Outcome, Overrides, Parameters, Record};
 use crate::{Services, Snapshot, TrialPlace};
@@ -183,6 +183,7 @@ impl Aside {
             record.response_bytes = response_bytes;
             record.duration = now.since(record.started);
             self.exchange.settle();
+            self.exchange.services.count_beside(&self.exchange.record);
         }
         let count = |ai: &AiFacts| ai.input_tokens.unwrap_or(0) + ai.output_tokens.unwrap_or(0);
         let ai = self.exchange.record.ai.as_deref();

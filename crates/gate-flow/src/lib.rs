@@ -44,6 +44,6 @@ pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Se
 pub use single_flight::{Flight, SingleFlight, landed};
 pub use snapshot::{Assume, Caller, Callers, Found, Route, Router, Snapshot, Step, Target};
 pub use trial::{
-    Arm, Assigned, Evidence, Histogram, OTHER_SLICE, Observed, Reading, SLICES_MAX, Sample,
-    SignalPlan, Source, Tally, Trial, TrialPlace, bucket, lower_edge,
+    Arm, Assigned, Copies, CopyPlace, Evidence, Histogram, OTHER_SLICE, Observed, Reading,
+    SLICES_MAX, Sample, SignalPlan, Source, Tally, Trial, TrialPlace, bucket, lower_edge,
 };

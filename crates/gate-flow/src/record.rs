@@ -6,6 +6,7 @@
 use crate::{Arm, Bodies, CacheFacts};
 use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
+use gate_model::resources::ServiceTier;
 use gate_model::units::{Money, Pieces};
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -188,6 +189,8 @@ pub struct AiFacts {
     pub audio_input_tokens: u64,
     /// Output tokens of audio.
     pub audio_output_tokens: u64,
+    /// The tier that the provider served the call in, which may have prices of its own.
+    pub service_tier: ServiceTier,
     /// What the call comes to besides tokens; none where it is billed by tokens only.
     pub pieces: Option<Box<Pieces>>,
     /// What the provider's model costs, where that is known.

@@ -1,6 +1,6 @@
 //! What a worker offers to policies and targets.
 
-use crate::{Fault, KeyValueAnswer, KeyValueQuestion, SharedKeyValueServer};
+use crate::{Fault, KeyValueAnswer, KeyValueQuestion, Record, SharedKeyValueServer};
 use gate_kit::clock::Clock;
 use gate_kit::http::{Request, Response};
 use std::future::Future;
@@ -47,6 +47,11 @@ pub trait Services {
     /// # Errors
     /// [`gate_model::fault::FaultCode::Overloaded`] when the pool's queue is full.
     fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'static, Result<(), Fault>>;
+
+    /// Counts what an exchange of the gateway's own consumed of models. No row is kept of it.
+    fn count_beside(&self, record: &Record) {
+        let _ = record;
+    }
 }
 
 /// A document to fetch.

@@ -134,6 +134,10 @@ impl Policy for Cache {
     }
 
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
+        // A copy is asked for the candidate's own answer, which nobody may be served.
+        if exchange.trial.is_copied() {
+            return Verdict::Next;
+        }
         let head = &exchange.request.head;
         let Ok(endpoint) = Endpoint::of(&head.method, head.path(), head.query()) else {
             return Verdict::Next;

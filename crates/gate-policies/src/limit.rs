@@ -149,6 +149,10 @@ impl PolicyKind for Limit {
 impl Policy for Limit {
     // Hot path: one hash and one lock; the table allocates nothing for callers it knows.
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
+        // A copy is none of the caller's requests.
+        if exchange.trial.is_copied() {
+            return Verdict::Next;
+        }
         let decision = self.decide(exchange);
         if let Some(announcement) = &self.announce {
             let headers = &mut exchange.response_headers;

@@ -17,10 +17,7 @@ use gate_flow::{
     CompileContext, Exchange, Policy, PolicyKind, Replay, Services, SharedState, Verdict,
 };
 use gate_kit::counter::Counter;
-use gate_kit::http::{
-    Body, BodyError, BodyStream, Chunk, Frame, HeaderId, Headers, Method, Request, RequestHead,
-    frame,
-};
+use gate_kit::http::{Body, Chunk, Frame, HeaderId, Headers, Method, Request, RequestHead, frame};
 use gate_kit::random;
 use gate_model::suggest::nearest;
 use gate_model::units::{ByteSize, Percent, Period};
@@ -29,7 +26,7 @@ use serde::Deserialize;
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 /// Marks a copy.
@@ -150,31 +147,16 @@ impl Policy for Mirror {
         if !is_copied {
             return Verdict::Next;
         }
-        let known = exchange.request.body.length();
-        if known.is_some_and(|length| length > self.copying.body_bytes_max as u64) {
-            self.copying.counts.dropped.add(1);
-            return Verdict::Next;
-        }
         let copy = Copy {
             head: copy_head(head, self.credentials),
             copying: self.copying.clone(),
             services: exchange.services.clone(),
         };
-        exchange.request.body = match std::mem::take(&mut exchange.request.body) {
-            Body::Empty => {
-                copy.send(Body::Empty);
-                Body::Empty
-            }
-            Body::Full(chunk) => {
-                let bytes = chunk.into_bytes();
-                copy.send(Body::from(Chunk::from(bytes.clone())));
-                Body::Full(Chunk::from(bytes))
-            }
-            Body::Stream(stream) => {
-                let pending = Some((copy, Vec::new()));
-                Body::Stream(Box::new(Tee { stream, pending }))
-            }
-        };
+        let body = std::mem::take(&mut exchange.request.body);
+        exchange.request.body = body.tee(self.copying.body_bytes_max, move |whole| match whole {
+            Some(bytes) => copy.send(Body::from(Chunk::from(bytes))),
+            None => copy.copying.counts.dropped.add(1),
+        });
         Verdict::Next
     }
 
@@ -285,65 +267,11 @@ async fn within<T>(
     .await
 }
 
-/// A request's body that is copied as it passes; the copy leaves when the body is complete.
-struct Tee {
-    stream: Box<dyn BodyStream>,
-    /// `None` once the copy was sent or given up.
-    pending: Option<(Copy, Vec<u8>)>,
-}
-
-impl Tee {
-    fn give_up(&mut self) {
-        if let Some((copy, _)) = self.pending.take() {
-            copy.copying.counts.dropped.add(1);
-        }
-    }
-
-    fn complete(&mut self) {
-        if let Some((copy, bytes)) = self.pending.take() {
-            copy.send(Body::from(Chunk::from(bytes)));
-        }
-    }
-}
-
-impl BodyStream for Tee {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
-        let frame = std::task::ready!(self.stream.poll_frame(cx));
-        match (&frame, &mut self.pending) {
-            (Some(Ok(Frame::Data(chunk))), Some((copy, bytes))) => {
-                if bytes.len() + chunk.len() > copy.copying.body_bytes_max {
-                    self.give_up();
-                } else {
-                    bytes.extend_from_slice(chunk);
-                    // A stream that knows its length is not always polled beyond it.
-                    if self.stream.remaining() == Some(0) {
-                        self.complete();
-                    }
-                }
-            }
-            (None | Some(Ok(Frame::Trailers(_))), _) => self.complete(),
-            (Some(Err(_)), _) => self.give_up(),
-            (Some(Ok(Frame::Data(_))), None) => {}
-        }
-        Poll::Ready(frame)
-    }
-
-    fn remaining(&self) -> Option<u64> {
-        self.stream.remaining()
-    }
-}
-
-impl Drop for Tee {
-    fn drop(&mut self) {
-        self.give_up();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{Harness, Script, Sending, VerdictExt};
-    use gate_kit::http::BodyErrorKind;
+    use gate_kit::http::{BodyError, BodyErrorKind};
 
     fn harness() -> Harness {
         Harness::new().resources("upstreams: { shadow: { endpoints: ['127.0.0.1:9'] } }")

@@ -108,26 +108,11 @@ impl ListenerOptions {
             header_count: usize::from(limits.headers).min(http1::HEADER_COUNT_MAX),
             target_bytes: head_bytes.min(8 * 1024),
         };
-        let tls = listener.tls.as_ref().map(|tls| {
-            if tls.certificates.is_empty() {
-                return Err(("tls", "`certificates` is empty".to_owned()));
-            }
-            let files = |pair: &resources::Certificate| CertificateFiles {
-                chain: folder.join(&pair.chain),
-                key: folder.join(&pair.key),
-            };
-            let min_version = match tls.minimum {
-                TlsVersion::Tls12 => MinVersion::Tls12,
-                TlsVersion::Tls13 => MinVersion::Tls13,
-            };
-            ServerTls::load(ServerTlsOptions {
-                certificates: tls.certificates.iter().map(files).collect(),
-                min_version,
-                http2: listener.protocol == ListenerProtocol::Http,
-                client_authorities: None,
-            })
-            .map_err(|error| ("tls", error.to_string()))
-        });
+        let http = listener.protocol == ListenerProtocol::Http;
+        let tls = listener
+            .tls
+            .as_ref()
+            .map(|tls| load_tls(tls, folder, http).map_err(|message| ("tls", message)));
         Ok(Self {
             speaks: match listener.protocol {
                 ListenerProtocol::Http => Speaks::Http,
@@ -162,6 +147,36 @@ impl ListenerOptions {
             tcp_routes,
         })
     }
+}
+
+/// Loads TLS settings for an address that callers connect to; reads certificate files, whose paths
+/// start from `folder`. `http2` offers HTTP/2 by ALPN.
+///
+/// # Errors
+/// One sentence, naming the file that is wrong.
+pub fn load_tls(
+    settings: &resources::ListenerTls,
+    folder: &Path,
+    http2: bool,
+) -> Result<Arc<ServerTls>, String> {
+    if settings.certificates.is_empty() {
+        return Err("`certificates` is empty".to_owned());
+    }
+    let files = |pair: &resources::Certificate| CertificateFiles {
+        chain: folder.join(&pair.chain),
+        key: folder.join(&pair.key),
+    };
+    let min_version = match settings.minimum {
+        TlsVersion::Tls12 => MinVersion::Tls12,
+        TlsVersion::Tls13 => MinVersion::Tls13,
+    };
+    ServerTls::load(ServerTlsOptions {
+        certificates: settings.certificates.iter().map(files).collect(),
+        min_version,
+        http2,
+        client_authorities: None,
+    })
+    .map_err(|error| error.to_string())
 }
 
 /// Reads a listener's address.

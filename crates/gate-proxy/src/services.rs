@@ -6,7 +6,7 @@ use crate::upstream::connector::parse_endpoint;
 use crate::upstream::{Deadlines, Held, attempt};
 use gate_flow::{
     Fault, FetchError, FetchRequest, Fetched, KeyValueAnswer, KeyValueQuestion, LocalFuture,
-    Services, SharedKeyValueServer,
+    Record, Services, SharedKeyValueServer,
 };
 use gate_kit::clock::Clock;
 use gate_kit::http::{
@@ -68,6 +68,10 @@ impl Services for WorkerServices {
             drop(running);
         });
         true
+    }
+
+    fn count_beside(&self, record: &Record) {
+        self.shared.readers.metrics().observe_models(record);
     }
 
     fn sleep(&self, duration: Duration) -> LocalFuture<'static, ()> {

@@ -11,17 +11,15 @@ use crate::record::metrics::Exposition;
 use crate::upstream::Upstream;
 use arc_swap::ArcSwapOption;
 use gate_flow::{
-    Arm, Evidence, OTHER_SLICE, Observed, SLICES_MAX, SignalPlan, Source, Trial, TrialPlace,
+    Arm, Copies, Evidence, OTHER_SLICE, Observed, SLICES_MAX, SignalPlan, Source, Trial, TrialPlace,
 };
 use gate_model::document::{Document, Path};
 use gate_model::finding::Finding;
-use gate_model::resources::{Resources, Rollout as Strategy};
+use gate_model::resources::{ANSWERS, COMPARED, Resources, Rollout as Strategy};
+use gate_model::units::Money;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// The signal of answers that differ between the revisions.
-const ANSWERS: &str = "answers";
 
 /// What a trial begins with.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +60,7 @@ struct Last {
     rollout: Arc<str>,
     share: f64,
     evidence: Arc<Evidence>,
+    copies: Arc<Copies>,
 }
 
 impl Trials {
@@ -96,6 +95,7 @@ impl Trials {
                 rollout: trial.rollout.clone(),
                 share: trial.share,
                 evidence: trial.evidence.clone(),
+                copies: trial.copies.clone(),
             });
         } else if let Some(last) = &mut *self.lock() {
             last.share = 0.0;
@@ -119,25 +119,49 @@ impl Trials {
 
     /// The families about the trial that runs, or ran last.
     pub(crate) fn page(&self, page: &mut Exposition) {
-        let known = self
-            .lock()
-            .as_ref()
-            .map(|last| (last.rollout.clone(), last.share, last.evidence.clone()));
-        let (rollout, share, rows) = match &known {
-            Some((rollout, share, evidence)) => (&**rollout, *share, evidence.totals()),
-            None => ("", 0.0, Vec::new()),
-        };
-        write(page, rollout, share, &rows);
+        let last = self.lock();
+        let told = last.as_ref().map(|last| Told {
+            rollout: last.rollout.clone(),
+            share: last.share,
+            rows: last.evidence.totals(),
+            copies: last.copies.made(),
+            copies_cost: last.copies.cost(),
+        });
+        drop(last);
+        write(page, &told.unwrap_or_default());
     }
 }
 
+/// What the metrics page says about a trial.
+#[derive(Default)]
+struct Told {
+    /// Empty where there was none.
+    rollout: Arc<str>,
+    share: f64,
+    rows: Vec<Observed>,
+    copies: u64,
+    copies_cost: Money,
+}
+
 /// Writes the families about a trial.
-fn write(page: &mut Exposition, rollout: &str, share: f64, rows: &[Observed]) {
+fn write(page: &mut Exposition, told: &Told) {
     use crate::record::metrics::Kind;
+    let rollout = &*told.rollout;
     let help = "Share of the exchanges that the candidate of a rollout serves, from 0 to 1.";
     page.family("tidegate_rollout_share_ratio", Kind::Gauge, "ratio", help);
     if !rollout.is_empty() {
-        page.sample(&[("rollout", rollout)], share);
+        page.sample(&[("rollout", rollout)], told.share);
+    }
+    let help = "Requests that were copied to the candidate of a rollout, to compare its answers.";
+    page.family("tidegate_rollout_copies", Kind::Counter, "", help);
+    if !rollout.is_empty() {
+        page.sample(&[("rollout", rollout)], told.copies);
+    }
+    let help = "What copies to models cost, in US dollars; nobody's budget has it.";
+    page.family("tidegate_rollout_copies_cost", Kind::Counter, "", help);
+    if !rollout.is_empty() {
+        let dollars = told.copies_cost.picodollars() as f64 / 1e12;
+        page.sample(&[("rollout", rollout)], dollars);
     }
     type Pick = fn(&gate_flow::Tally) -> u64;
     let families: [(&'static str, &'static str, Pick); 2] = [
@@ -154,7 +178,7 @@ fn write(page: &mut Exposition, rollout: &str, share: f64, rows: &[Observed]) {
     ];
     let mut sums: std::collections::BTreeMap<(&str, &str), [gate_flow::Tally; 2]> =
         std::collections::BTreeMap::new();
-    for row in rows {
+    for row in &told.rows {
         let sum = sums.entry((&row.slice, &row.signal)).or_default();
         sum[0].merge(&row.control);
         sum[1].merge(&row.candidate);
@@ -182,7 +206,13 @@ pub fn example(to: &mut Exposition) {
         signal: "errors".into(),
         ..Observed::default()
     };
-    write(to, "r-1", 0.05, &[row]);
+    let told = Told {
+        rollout: "r-1".into(),
+        share: 0.05,
+        rows: vec![row],
+        ..Told::default()
+    };
+    write(to, &told);
 }
 
 impl Process {
@@ -226,6 +256,7 @@ impl Process {
             signals: old.signals.clone(),
             tolerance: old.tolerance,
             shadow: old.shadow.clone(),
+            copies: old.copies.clone(),
             evidence: old.evidence.clone(),
         };
         trials.set(Some(Running {
@@ -302,6 +333,7 @@ fn running(start: &TrialStart<'_>, compiled: Compiled, signals: Vec<SignalPlan>)
     let mut names: Vec<Arc<str>> = signals.iter().map(|plan| plan.name.clone()).collect();
     if start.strategy.shadow.is_some() {
         names.push(ANSWERS.into());
+        names.extend(COMPARED.map(Arc::from));
     }
     let sticky = start.strategy.sticky.clone();
     let evidence = Evidence::new(slices, names, sticky.is_some());
@@ -316,6 +348,7 @@ fn running(start: &TrialStart<'_>, compiled: Compiled, signals: Vec<SignalPlan>)
         signals: signals.into(),
         tolerance: start.strategy.tolerance.fraction(),
         shadow: start.strategy.shadow.clone(),
+        copies: Arc::default(),
         evidence: Arc::new(evidence),
     };
     Running {

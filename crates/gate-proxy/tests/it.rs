@@ -6,6 +6,8 @@ mod basics;
 mod bedrock;
 #[path = "it/bodies.rs"]
 mod bodies;
+#[path = "it/cached.rs"]
+mod cached;
 #[path = "it/cassettes.rs"]
 mod cassettes;
 #[path = "it/certificates.rs"]
@@ -32,6 +34,10 @@ mod hedging;
 mod hostile;
 #[path = "it/http2.rs"]
 mod http2;
+#[path = "it/invoke.rs"]
+mod invoke;
+#[path = "it/judged.rs"]
+mod judged;
 #[path = "it/misbehaviour.rs"]
 mod misbehaviour;
 #[path = "it/models.rs"]
@@ -58,6 +64,8 @@ mod resuming;
 mod rollouts;
 #[path = "it/routing.rs"]
 mod routing;
+#[path = "it/shadowed.rs"]
+mod shadowed;
 #[path = "it/sockets.rs"]
 mod sockets;
 #[path = "it/standing.rs"]
@@ -66,8 +74,12 @@ mod standing;
 mod streams;
 #[path = "it/support.rs"]
 mod support;
+#[path = "it/swapped.rs"]
+mod swapped;
 #[path = "it/telemetry.rs"]
 mod telemetry;
+#[path = "it/tiers.rs"]
+mod tiers;
 #[path = "it/tls.rs"]
 mod tls;
 #[path = "it/tools.rs"]

@@ -1,4 +1,5 @@
-//! AWS Secrets Manager: `GetSecretValue`, signed with Signature Version 4.
+//! Calls of AWS's JSON services, signed with Signature Version 4, and what Secrets Manager answers to
+//! `GetSecretValue`.
 //!
 //! <https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>. A
 //! `SecretString` that is a JSON object has fields; any other is one text, and so are bytes.
@@ -13,7 +14,6 @@ use gate_model::resources::AwsStore;
 use serde_json::{Value, json};
 
 const KIND: &str = "application/x-amz-json-1.1";
-const TARGET: &str = "secretsmanager.GetSecretValue";
 
 /// One question, with what the store's own references came to.
 pub(crate) struct Question<'a> {
@@ -30,62 +30,86 @@ pub(crate) struct Question<'a> {
 /// # Errors
 /// Why there are none, without anything that is secret.
 pub(crate) fn read(question: &Question<'_>) -> Result<Values, String> {
-    let region = &question.aws.region;
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
-    if region.is_empty() || !region.bytes().all(plain) {
-        return Err("its region is none".to_owned());
-    }
-    let vendors = format!("https://secretsmanager.{region}.amazonaws.com");
-    let address = question.aws.address.as_deref().unwrap_or(&vendors);
-    let endpoint = wire::endpoint(address, None)?;
-    let body = json!({ "SecretId": question.path }).to_string();
-    let mut headers = Headers::new();
-    headers.append(b"content-type", KIND.as_bytes());
-    headers.append(b"x-amz-target", TARGET.as_bytes());
-    let mut head = RequestHead {
-        method: Method::Post,
-        authority: endpoint.host_field(),
-        target: "/".into(),
-        version: Version::Http11,
-        headers,
-        upgrade: None,
-    };
-    let credentials = Credentials {
-        access_key_id: question.access_key_id,
-        secret: question.secret,
-        session_token: question.session_token,
-    };
-    let scope = Scope {
-        region,
+    let call = Call {
+        region: &question.aws.region,
         service: "secretsmanager",
+        address: question.aws.address.as_deref(),
+        credentials: Credentials {
+            access_key_id: question.access_key_id,
+            secret: question.secret,
+            session_token: question.session_token,
+        },
+        now_s: question.now_s,
     };
-    let hash = body_hash(body.as_bytes());
-    sign(&mut head, &hash, &credentials, &scope, question.now_s)
-        .map_err(|_| "its access key cannot be used".to_owned())?;
-    let fields: Vec<(String, String)> = head
-        .headers
-        .iter()
-        .map(|(_, name, value)| {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            (text(name), text(value))
-        })
-        .collect();
-    let headers: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
-    let answer = wire::ask(&endpoint, "POST", "/", &headers, body.as_bytes())?;
+    let body = json!({ "SecretId": question.path });
+    let answer = call.ask("secretsmanager.GetSecretValue", &body)?;
     match answer.status {
         200 => values(&answer.body),
-        _ => Err(reason(&answer)),
+        _ => Err(reason(&answer, "secret")),
+    }
+}
+
+/// Whom to ask, in whose name.
+pub(crate) struct Call<'a> {
+    pub(crate) region: &'a str,
+    /// The service's name in signatures and in its address.
+    pub(crate) service: &'a str,
+    /// The address, where it is another than the vendor's.
+    pub(crate) address: Option<&'a str>,
+    pub(crate) credentials: Credentials<'a>,
+    pub(crate) now_s: u64,
+}
+
+impl Call<'_> {
+    /// Asks for an operation.
+    ///
+    /// # Errors
+    /// Why no answer came, without anything that is secret.
+    pub(crate) fn ask(&self, target: &str, body: &Value) -> Result<wire::Answer, String> {
+        let (region, service) = (self.region, self.service);
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        if region.is_empty() || !region.bytes().all(plain) {
+            return Err("its region is none".to_owned());
+        }
+        let vendors = format!("https://{service}.{region}.amazonaws.com");
+        let endpoint = wire::endpoint(self.address.unwrap_or(&vendors), None)?;
+        let body = body.to_string();
+        let mut headers = Headers::new();
+        headers.append(b"content-type", KIND.as_bytes());
+        headers.append(b"x-amz-target", target.as_bytes());
+        let mut head = RequestHead {
+            method: Method::Post,
+            authority: endpoint.host_field(),
+            target: "/".into(),
+            version: Version::Http11,
+            headers,
+            upgrade: None,
+        };
+        let scope = Scope { region, service };
+        let hash = body_hash(body.as_bytes());
+        sign(&mut head, &hash, &self.credentials, &scope, self.now_s)
+            .map_err(|_| "its access key cannot be used".to_owned())?;
+        let fields: Vec<(String, String)> = head
+            .headers
+            .iter()
+            .map(|(_, name, value)| {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                (text(name), text(value))
+            })
+            .collect();
+        let headers: Vec<(&str, &str)> = fields.iter().map(|(n, v)| (&**n, &**v)).collect();
+        wire::ask(&endpoint, "POST", "/", &headers, body.as_bytes())
     }
 }
 
 /// The name of AWS's error, which is one of its own words; its message stays here.
-fn reason(answer: &wire::Answer) -> String {
+pub(crate) fn reason(answer: &wire::Answer, what: &str) -> String {
     let kind = answer.body.get("__type").and_then(Value::as_str);
     let kind = kind
         .and_then(|kind| kind.rsplit('#').next())
         .unwrap_or_default();
     match kind {
-        "ResourceNotFoundException" => "there is no such secret".to_owned(),
+        "ResourceNotFoundException" | "NotFoundException" => format!("there is no such {what}"),
         kind if !kind.is_empty() && kind.bytes().all(|b| b.is_ascii_alphanumeric()) => {
             format!("{} ({kind:.60})", answer.refusal())
         }

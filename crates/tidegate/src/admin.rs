@@ -4,20 +4,24 @@
 //! busy. Connections and request sizes are bounded. Health and metrics are answered here and need
 //! neither store nor proof; everything else is [`gate_admin::Api`]'s, on threads of its own.
 
-use crate::accept::accept;
+use crate::accept::{Secured, accept};
+use crate::config::Secrets;
 use crate::follow::OpenStore;
-use gate_admin::{Api, Asset, BODY_MAX, Host, Parts, Peer};
+use gate_admin::{Api, Asset, BODY_MAX, Host, Parts, Peer, ReadSecret};
+use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
 use gate_kit::http::{Request, Response};
-use gate_model::resources::Admin as Settings;
+use gate_model::resources::{Admin as Settings, AdminOidcKeys, SecretPlace};
 use gate_net::connection::server::{Next, Sent, ServerConnection, ServerOptions};
 use gate_net::http1::Limits;
 use gate_net::listen::Sockets;
-use gate_proxy::listener::parse_address;
+use gate_net::tls::ServerTls;
+use gate_proxy::listener::{load_tls, parse_address};
 use gate_proxy::process::Process;
 use gate_proxy::record::admin;
-use gate_store::control::{ControlStore, Keyring};
+use gate_store::control::{ControlStore, Keys};
 use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -37,7 +41,9 @@ pub(crate) struct Desk {
     /// How the control plane's store is opened, where there is one.
     open: Option<OpenStore>,
     /// What Terraform states are sealed under.
-    keyring: Option<Arc<Keyring>>,
+    keys: Option<Arc<Keys>>,
+    /// Where relative paths start from.
+    folder: PathBuf,
     /// None before the first settings.
     api: RefCell<Option<Arc<Api>>>,
 }
@@ -48,13 +54,15 @@ impl Desk {
         process: &Arc<Process>,
         host: Arc<dyn Host>,
         open: Option<OpenStore>,
-        keyring: Option<Arc<Keyring>>,
+        keys: Option<Arc<Keys>>,
+        folder: PathBuf,
     ) -> Self {
         Self {
             process: process.clone(),
             host,
             open,
-            keyring,
+            keys,
+            folder,
             api: RefCell::new(None),
         }
     }
@@ -65,7 +73,7 @@ impl Desk {
     /// One sentence about what cannot be read; everything stays as it was then.
     fn configure(self: &Rc<Self>, settings: &Settings) -> Result<(), String> {
         if let Some(api) = &*self.api.borrow() {
-            return api.configure(settings.clone());
+            return api.configure(placed(settings.clone(), &self.folder));
         }
         let store = self.open.as_ref().map(open_aside);
         let (store, down) = match store {
@@ -92,8 +100,9 @@ impl Desk {
         Api::start(Parts {
             host: self.host.clone(),
             store,
-            keyring: self.keyring.clone(),
-            admin,
+            keys: self.keys.clone(),
+            admin: placed(admin, &self.folder),
+            secrets: secrets(&self.folder),
             clock: Clock::System,
             assets: ASSETS,
         })
@@ -163,6 +172,7 @@ pub(crate) struct Admin {
     pub local: String,
     /// What else was configured, to see a change.
     settings: String,
+    secured: Secured,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -183,9 +193,25 @@ impl Admin {
     /// # Errors
     /// One sentence about what cannot be read; everything stays as it was then.
     pub(crate) fn configure(&mut self, settings: &Settings, desk: &Rc<Desk>) -> Result<(), String> {
+        let tls = tls(settings, &desk.folder)?;
         desk.configure(settings)?;
+        self.secured.set(tls);
         self.settings = text(settings);
         Ok(())
+    }
+
+    /// The TLS in force, whose files are to be looked at.
+    pub(crate) fn tls(&self) -> Option<Arc<ServerTls>> {
+        self.secured.get()
+    }
+
+    /// The URL of what is served here.
+    pub(crate) fn url(&self) -> String {
+        let scheme = match self.tls() {
+            Some(_) => "https",
+            None => "http",
+        };
+        format!("{scheme}://{}", self.local)
     }
 
     /// Binds and serves; call it inside a `LocalSet`.
@@ -196,6 +222,8 @@ impl Admin {
         let configured = &settings.address;
         let failed = |error: String| format!("admin address {configured}: {error}");
         let address = parse_address(configured).map_err(failed)?;
+        let secured = Secured::default();
+        secured.set(tls(settings, &desk.folder)?);
         let sockets =
             Sockets::bind(&address, 1).map_err(|error| failed(error.error.to_string()))?;
         let local = sockets
@@ -211,17 +239,52 @@ impl Admin {
             .map(|listener| {
                 let desk = desk.clone();
                 let serve = move |connection| serve(connection, desk.clone());
-                let open = open.clone();
-                tokio::task::spawn_local(accept(listener, limits(), open, CONNECTIONS_MAX, serve))
+                let (open, tls) = (open.clone(), secured.clone());
+                let serving = accept(listener, limits(), tls, open, CONNECTIONS_MAX, serve);
+                tokio::task::spawn_local(serving)
             })
             .collect();
         Ok(Self {
             configured: configured.to_owned(),
             local,
             settings: text(settings),
+            secured,
             tasks,
         })
     }
+}
+
+/// Settings whose paths start from a folder.
+fn placed(mut settings: Settings, folder: &Path) -> Settings {
+    if let Some(oidc) = &mut settings.oidc {
+        if let Some(AdminOidcKeys::File(path)) = &mut oidc.keys {
+            *path = folder.join(&*path);
+        }
+        if let Some(path) = &mut oidc.authorities {
+            *path = folder.join(&*path);
+        }
+    }
+    settings
+}
+
+/// Reads secrets that the admin address needs before there is any store.
+fn secrets(folder: &Path) -> ReadSecret {
+    let folder = folder.to_owned();
+    Arc::new(move |place| match place {
+        SecretPlace::Env(name) => Secrets.env(name),
+        SecretPlace::File(file) => Secrets.file(&folder.join(file)),
+        _ => Err("the admin address takes secrets from the environment and from files only".into()),
+    })
+}
+
+/// The certificates of the admin address; none where it speaks plain text.
+///
+/// # Errors
+/// One sentence that names the file that is wrong.
+pub(crate) fn tls(settings: &Settings, folder: &Path) -> Result<Option<Arc<ServerTls>>, String> {
+    let tls = settings.tls.as_ref();
+    let loaded = tls.map(|tls| load_tls(tls, folder, false)).transpose();
+    loaded.map_err(|error| format!("`gateway.admin.tls`: {error}"))
 }
 
 /// Settings as text, to compare them; keys are in it as hashes only.
@@ -244,7 +307,7 @@ async fn serve(mut connection: ServerConnection, desk: Rc<Desk>) {
     let peer = Peer {
         address: connection.io().peer(),
         local: connection.io().local(),
-        tls: false,
+        tls: connection.io().tls().is_some(),
     };
     loop {
         let (response, close) = match connection.next().await {

@@ -11,7 +11,7 @@ use gate_kit::clock::Clock;
 use gate_model::document::{Document, Path as DocumentPath};
 use gate_model::finding::Finding;
 use gate_net::dns::Dns;
-use gate_proxy::compile::Compiler;
+use gate_proxy::compile::{self, Compiler};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -73,12 +73,22 @@ pub(crate) fn compile(document: &Document, file: &Path) -> Vec<Finding> {
         Ok(compiled) => compiled.warnings,
         Err(findings) => findings,
     };
+    findings.extend(admin(document, &config::folder(file)));
     let missing = secrets.missing.into_inner();
     let missing = missing.unwrap_or_else(PoisonError::into_inner);
     findings.extend(missing.into_iter().map(|sentence| {
         Finding::warning("secret_missing", DocumentPath::root(), sentence).in_file(&document.file)
     }));
     findings
+}
+
+/// What is wrong with the files of the admin address. Settings that cannot be read are found when
+/// the document is compiled.
+fn admin(document: &Document, folder: &Path) -> Option<Finding> {
+    let settings = compile::read(document).ok()?.gateway.admin?;
+    let message = crate::admin::tls(&settings, folder).err()?;
+    let path = DocumentPath::root().key("gateway").key("admin").key("tls");
+    Some(Finding::error("invalid_listener", path, message).locate(document))
 }
 
 /// Secrets that may be absent: a placeholder stands in, and the absence is told. Nobody is asked for

@@ -3,6 +3,7 @@
 //! An image without a shell has no other program to ask with. The probe is one request with a
 //! deadline and reads no more than the status line.
 
+use crate::control::server::endpoint;
 use crate::{config, output};
 use clap::Args;
 use gate_proxy::compile;
@@ -15,12 +16,17 @@ use std::time::Duration;
 /// How long connecting, asking and answering may take, each.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How an address begins that is asked over TLS.
+const HTTPS: &str = "https://";
+/// Most bytes of an answer that is read as a whole.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
+
 /// Options of `health`.
 #[derive(Debug, Args)]
 pub(crate) struct HealthOptions {
     /// The configuration whose `gateway.admin.address` is asked.
     pub(crate) file: Option<PathBuf>,
-    /// Address and port to ask instead.
+    /// Address and port to ask instead, or `https://` and the name of a certificate.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) address: Option<String>,
 }
@@ -50,15 +56,38 @@ fn configured(file: &Path) -> Result<String, String> {
         .map_err(|_| format!("{shown} is not valid; `tidegate check` says why"))?;
     let resources = compile::read(&document)
         .map_err(|_| format!("{shown} is not valid; `tidegate check` says why"))?;
-    let admin = resources.gateway.admin.map(|admin| admin.address);
-    admin.ok_or_else(|| format!("{shown} has no gateway.admin.address to ask"))
+    let admin = resources.gateway.admin;
+    let admin = admin.ok_or_else(|| format!("{shown} has no gateway.admin.address to ask"))?;
+    match admin.tls {
+        None => Ok(admin.address),
+        // A certificate names no address that stands for all.
+        Some(_) => {
+            let mut found = resolve(&admin.address)?;
+            let address = found.next().ok_or("no address")?;
+            Ok(format!("{HTTPS}{address}"))
+        }
+    }
+}
+
+/// Where an address on this machine can be asked.
+fn resolve(address: &str) -> Result<impl Iterator<Item = SocketAddr>, String> {
+    let found = address.to_socket_addrs();
+    Ok(found.map_err(|error| error.to_string())?.map(reachable))
+}
+
+/// Asks over TLS, trusting what clients of the admin API trust.
+fn ask_securely(url: &str) -> Result<u16, String> {
+    let endpoint = endpoint(url, None)?.patient(PATIENCE);
+    let headers = [("Accept", "text/plain")];
+    let reply = endpoint.call("GET", "/readyz", &headers, b"", ANSWER_BYTES_MAX);
+    Ok(reply.map_err(|error| error.to_string())?.status)
 }
 
 fn ask(address: &str) -> Result<u16, String> {
-    let found = address
-        .to_socket_addrs()
-        .map_err(|error| error.to_string())?;
-    let address = found.map(reachable).next().ok_or("no address")?;
+    if address.starts_with(HTTPS) {
+        return ask_securely(address);
+    }
+    let address = resolve(address)?.next().ok_or("no address")?;
     let answer = probe(address).map_err(|error| error.to_string())?;
     let status = answer.split(' ').nth(1).and_then(|code| code.parse().ok());
     status.ok_or_else(|| "the answer is not HTTP".to_owned())

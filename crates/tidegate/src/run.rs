@@ -18,6 +18,7 @@ use gate_model::document::Document;
 use gate_model::environment;
 use gate_model::finding::Finding;
 use gate_net::handover::{self, Offer};
+use gate_net::tls::ServerTls;
 use gate_proxy::process::{Process, Setup};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -29,8 +30,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::oneshot;
 use tokio::time::MissedTickBehavior;
 
-/// How often files are looked at.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often files are looked at: a key that is taken from the file is refused within a second.
+const LOOK: Duration = Duration::from_millis(500);
 /// How long a hand-over may take.
 const HANDOVER: Duration = Duration::from_secs(10);
 
@@ -165,8 +166,10 @@ impl Current {
         let gateway = &self.process.shared().snapshot.load().resources.gateway;
         let open = follow::opener(gateway, &config::folder(file));
         let host = Gateway::new(&self.process, self.followed.as_ref(), &self.file, file);
-        let keyring = stored::keyring_of(gateway, &config::folder(file));
-        Rc::new(Desk::new(&self.process, Arc::new(host), open, keyring))
+        let folder = config::folder(file);
+        let keys = stored::keys_of(gateway, &folder);
+        let host = Arc::new(host);
+        Rc::new(Desk::new(&self.process, host, open, keys, folder))
     }
 
     fn try_apply(&self, file: &Path, bytes: &[u8]) -> Result<u64, String> {
@@ -213,7 +216,8 @@ async fn control(
                 }
             }
             _ = look.tick() => {
-                watched = look_at(current, watched).await?;
+                let tls = admin.as_ref().and_then(Admin::tls);
+                watched = look_at(current, watched, tls).await?;
                 if let Err(error) = follow_admin(&mut admin, &desk, process) {
                     tracing::error!(%error, "the admin address stays as it was");
                 }
@@ -269,11 +273,18 @@ fn ends() -> Result<[Signal; 2], String> {
 
 /// Looks at the file, the certificates and the files of secrets off this thread, because a file
 /// system may hang.
-async fn look_at(current: &Current, mut watched: Watched) -> Result<Watched, String> {
+async fn look_at(
+    current: &Current,
+    mut watched: Watched,
+    admin_tls: Option<Arc<ServerTls>>,
+) -> Result<Watched, String> {
     let worker = current.process.clone();
     let looking = tokio::task::spawn_blocking(move || {
         let look = watched.look();
-        for failure in watched.new_failures(worker.reload_certificates()) {
+        let mut failures = worker.reload_certificates();
+        let admin = admin_tls.and_then(|tls| tls.reload().err());
+        failures.extend(admin.map(|error| format!("admin address: {error}")));
+        for failure in watched.new_failures(failures) {
             tracing::error!(failure, "a certificate stays as it was");
         }
         (watched, look, worker.secrets_changed())
@@ -317,7 +328,11 @@ fn announce(process: &Process, admin: Option<&Admin>) {
         tracing::info!(listener, address, "listening");
     }
     if let Some(admin) = admin {
-        tracing::info!(address = admin.local, "health and metrics");
+        tracing::info!(
+            address = admin.local,
+            url = admin.url(),
+            "health and metrics"
+        );
     }
 }
 

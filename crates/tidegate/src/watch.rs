@@ -1,4 +1,4 @@
-//! Notices that the file of configuration changed, by reading it once a second.
+//! Notices that the file of configuration changed, by reading it twice a second.
 //!
 //! File events miss bind mounts and the symbolic links that Kubernetes swaps under a ConfigMap, so
 //! the bytes themselves are compared.

@@ -22,8 +22,24 @@ pub(crate) struct Identity {
     pub states: Option<Vec<String>>,
     /// Until when, in UNIX seconds.
     pub expires_s: Option<u64>,
-    /// The key that it proved itself with: its name and SHA-256.
-    pub(super) key: Option<(String, [u8; 32])>,
+    /// What it rests on, to see later whether it still stands.
+    pub(super) proof: Proof,
+}
+
+/// What an identity rests on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// Nothing is asked for.
+    Nothing,
+    /// A key: its name and SHA-256.
+    Key(String, [u8; 32]),
+    /// A token.
+    Token {
+        /// Who made it.
+        issuer: String,
+        /// Those of its holder's groups that were granted something.
+        groups: Vec<String>,
+    },
 }
 
 impl Identity {
@@ -37,7 +53,7 @@ impl Identity {
             teams: None,
             states: None,
             expires_s: None,
-            key: None,
+            proof: Proof::Nothing,
         }
     }
 
@@ -60,21 +76,21 @@ impl Identity {
             teams: key.teams.clone(),
             states: key.states.clone(),
             expires_s: key.expires.map(gate_model::units::Timestamp::unix_s),
-            key: Some((name.to_owned(), *key.sha256.bytes())),
+            proof: Proof::Key(name.to_owned(), *key.sha256.bytes()),
         }
     }
 
     /// The holder of a token, as a member of a group.
-    pub(super) fn of_grant(actor: String, grant: &AdminGrant, expires_s: u64) -> Self {
+    pub(super) fn of_grant(actor: &str, grant: &AdminGrant, expires_s: u64, proof: Proof) -> Self {
         Self {
-            actor,
+            actor: actor.to_owned(),
             role: role(grant.role),
             authentication: Authentication::Oidc,
             environments: grant.environments.clone(),
             teams: grant.teams.clone(),
             states: grant.states.clone(),
             expires_s: Some(expires_s),
-            key: None,
+            proof,
         }
     }
 

@@ -5,16 +5,22 @@
 //! provider only callers on this machine are let in, on a loopback address, and only where neither
 //! `Host` nor `Origin` betrays a browser that was led here under another name.
 
+mod ask;
+mod discovery;
 mod identity;
+mod key_set;
 mod oidc;
 mod origin;
 mod rate;
 mod session;
+mod sign_in;
 
 pub(crate) use identity::Identity;
 pub use origin::Peer;
 pub(crate) use origin::check as check_origin;
 pub(crate) use rate::Rates;
+pub use sign_in::ReadSecret;
+pub(crate) use sign_in::{Returned, SIGN_IN_S};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -25,12 +31,16 @@ use gate_api::types::Authentication;
 use gate_kit::clock::Clock;
 use gate_kit::http::{HeaderId, Headers};
 use gate_model::resources::Admin;
-use oidc::Issuer;
+use identity::Proof;
+use oidc::{Issuer, Refusal};
 use session::Sessions;
+use sign_in::Seal;
 use std::time::Duration;
 
 /// The name of the console's cookie.
 pub(crate) const COOKIE: &str = "tidegate_session";
+/// The name of the cookie of a sign-in that was begun.
+pub(crate) const SIGN_IN_COOKIE: &str = "tidegate_sign_in";
 
 /// What a request presents.
 #[derive(Default)]
@@ -49,6 +59,8 @@ pub(crate) struct Access {
     settings: Admin,
     issuer: Option<Issuer>,
     sessions: Sessions,
+    seal: Seal,
+    secrets: ReadSecret,
     clock: Clock,
 }
 
@@ -57,13 +69,15 @@ impl Access {
     ///
     /// # Errors
     /// One sentence that names the file.
-    pub(crate) fn new(settings: Admin, clock: Clock) -> Result<Self, String> {
+    pub(crate) fn new(settings: Admin, secrets: ReadSecret, clock: Clock) -> Result<Self, String> {
         let issuer = settings.oidc.clone().map(Issuer::new).transpose()?;
         let sessions = Sessions::new(settings.session.duration());
         Ok(Self {
             settings,
             issuer,
             sessions,
+            seal: Seal::new()?,
+            secrets,
             clock,
         })
     }
@@ -71,6 +85,11 @@ impl Access {
     /// Whether anybody must prove anything.
     pub(crate) fn is_open(&self) -> bool {
         self.settings.keys.is_empty() && self.issuer.is_none()
+    }
+
+    /// Whether there are keys.
+    pub(crate) fn has_keys(&self) -> bool {
+        !self.settings.keys.is_empty()
     }
 
     /// Whether tokens of an identity provider are accepted.
@@ -92,11 +111,14 @@ impl Access {
             // An old cookie must not lock a caller out where nobody needs one.
             Presented::Session(_) if self.is_open() => Ok(Identity::loopback()),
             Presented::Session(cookie) => match self.sessions.find(cookie, self.now()) {
-                Some(identity) if self.stands(&identity) => Ok(Identity {
-                    authentication: Authentication::Session,
-                    ..identity
-                }),
-                _ => refused("the session has ended"),
+                Some(identity) => match self.renewed(&identity) {
+                    Some(identity) => Ok(Identity {
+                        authentication: Authentication::Session,
+                        ..identity
+                    }),
+                    None => refused("the session has ended"),
+                },
+                None => refused("the session has ended"),
             },
             Presented::Credential(credential) => self.credential(credential),
         }
@@ -114,7 +136,7 @@ impl Access {
         match &self.issuer {
             Some(issuer) if credential.bytes().filter(|byte| *byte == b'.').count() == 2 => issuer
                 .identify(credential, &self.clock)
-                .map_err(|detail| Problem::new(Code::Unauthenticated, detail)),
+                .map_err(|refusal: Refusal| Problem::new(Code::Unauthenticated, refusal.text())),
             _ => Err(Problem::new(Code::Unauthenticated, unknown)),
         }
     }
@@ -135,22 +157,27 @@ impl Access {
         found
     }
 
-    /// Whether what an identity was made from is still so: its key is listed and has not expired.
-    pub(crate) fn stands(&self, identity: &Identity) -> bool {
-        if identity
-            .expires_s
-            .is_some_and(|until| until <= self.now().as_secs())
-        {
-            return false;
-        }
-        match &identity.key {
-            None => identity.authentication != Authentication::None || self.is_open(),
-            Some((name, hash)) => self
-                .settings
-                .keys
-                .get(name)
-                .is_some_and(|key| key.sha256.bytes() == hash),
-        }
+    /// An identity as it is by the settings of now: with the role and the limits that its key or its
+    /// groups have today, and none when they have gone or expired.
+    pub(crate) fn renewed(&self, identity: &Identity) -> Option<Identity> {
+        let valid = |identity: &Identity| {
+            let until = identity.expires_s;
+            until.is_none_or(|until| until > self.now().as_secs())
+        };
+        let renewed = match &identity.proof {
+            Proof::Nothing => self.is_open().then(|| identity.clone())?,
+            Proof::Key(name, hash) => {
+                let key = self.settings.keys.get(name);
+                let key = key.filter(|key| key.sha256.bytes() == hash)?;
+                Identity::of_key(name, key)
+            }
+            Proof::Token { issuer, groups } => {
+                let known = self.issuer.as_ref();
+                let known = known.filter(|known| known.settings.issuer == *issuer)?;
+                known.granted(&identity.actor, groups.clone(), identity.expires_s?)?
+            }
+        };
+        valid(&renewed).then_some(renewed)
     }
 
     /// Begins a session; gives back the cookie's value and how long it lasts.
@@ -164,8 +191,9 @@ impl Access {
     }
 
     /// Takes over what the access before it knew of sessions; those whose key has gone end.
-    pub(crate) fn inherit(&self, before: &Access) {
+    pub(crate) fn inherit(&mut self, before: &Access) {
         self.sessions.inherit(&before.sessions);
+        self.seal = before.seal.clone();
     }
 
     fn now(&self) -> Duration {
@@ -189,14 +217,18 @@ pub(crate) fn presented(headers: &Headers) -> Presented {
         }
         return Presented::Credential(String::new());
     }
-    let cookies = headers.all(HeaderId::Cookie);
-    let mut pairs = cookies
-        .filter_map(|line| std::str::from_utf8(line).ok())
-        .flat_map(|line| line.split(';'));
-    let cookie = pairs.find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='));
-    cookie.map_or(Presented::Nothing, |value| {
+    cookie(headers, COOKIE).map_or(Presented::Nothing, |value| {
         Presented::Session(value.to_owned())
     })
+}
+
+/// The value of a cookie.
+pub(crate) fn cookie<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
+    let mut pairs = headers
+        .all(HeaderId::Cookie)
+        .filter_map(|line| std::str::from_utf8(line).ok())
+        .flat_map(|line| line.split(';'));
+    pairs.find_map(|pair| pair.trim().strip_prefix(name)?.strip_prefix('='))
 }
 
 #[cfg(test)]

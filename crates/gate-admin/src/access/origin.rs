@@ -4,6 +4,7 @@
 //! pointing its own name at 127.0.0.1 (DNS rebinding). `Host` betrays the latter, `Origin` and
 //! `Sec-Fetch-Site` the former.
 
+use super::sign_in::CALLBACK;
 use gate_api::problem::{Code, Problem};
 use gate_kit::http::{HeaderId, RequestHead};
 use std::net::{IpAddr, SocketAddr};
@@ -47,14 +48,16 @@ pub(crate) fn check(head: &RequestHead, peer: Peer, open: bool) -> Result<(), Pr
     }
     let origin = head.headers.get_named("origin");
     if let Some(origin) = origin {
-        let same = std::str::from_utf8(origin).ok().and_then(authority);
+        let same = std::str::from_utf8(origin).ok();
+        let same = same.and_then(|origin| authority(origin, peer.tls));
         if same.is_none_or(|origin| !origin.eq_ignore_ascii_case(&head.authority)) {
             return refused("`Origin` is another site");
         }
     }
     match head.headers.get_named("sec-fetch-site") {
         None | Some(b"same-origin" | b"none") => Ok(()),
-        // Navigation to the console from another page is harmless: it reads and shows itself.
+        // Navigation to the console from another page is harmless: it reads and shows itself. The
+        // identity provider leads back by one, too, and its state proves who began it.
         Some(_) if is_navigation(head) => Ok(()),
         Some(_) => refused("`Sec-Fetch-Site` says that another site asks"),
     }
@@ -64,17 +67,19 @@ fn is_navigation(head: &RequestHead) -> bool {
     let mode = head.headers.get_named("sec-fetch-mode");
     mode == Some(b"navigate".as_slice())
         && head.method == gate_kit::http::Method::Get
-        && !head.path().starts_with("/api/")
+        && (!head.path().starts_with("/api/") || head.path() == CALLBACK)
         && head.headers.get(HeaderId::Upgrade).is_none()
 }
 
-/// `host:port` of an origin.
-fn authority(origin: &str) -> Option<&str> {
-    let (_, authority) = origin.split_once("://")?;
-    Some(authority)
+/// `host:port` of an origin. A page that came in plain text is no page of an address with TLS; the
+/// other way round there may be a proxy that ends TLS.
+fn authority(origin: &str, tls: bool) -> Option<&str> {
+    let (scheme, authority) = origin.split_once("://")?;
+    (!tls || scheme.eq_ignore_ascii_case("https")).then_some(authority)
 }
 
-fn is_loopback_name(host: &str) -> bool {
+/// Whether a name means this machine.
+pub(super) fn is_loopback_name(host: &str) -> bool {
     host.eq_ignore_ascii_case("localhost")
         || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -46,10 +46,15 @@ fn head(fields: &[(&str, &str)]) -> RequestHead {
     }
 }
 
+fn access(settings: Admin, clock: Clock) -> Access {
+    let secrets = |_: &_| Err("there is no secret".to_owned());
+    Access::new(settings, std::sync::Arc::new(secrets), clock).unwrap()
+}
+
 #[test]
 fn keys_expire_and_carry_their_limits() {
     let (clock, hands) = Clock::manual();
-    let access = Access::new(settings(), clock).unwrap();
+    let access = self::access(settings(), clock);
     let identify = |fields: &[(&str, &str)]| access.identify(&presented(&head(fields).headers));
     let ops = identify(&[("authorization", "Bearer right")]).unwrap();
     assert_eq!((&*ops.actor, ops.role), ("ops", Role::Operator));
@@ -78,7 +83,7 @@ fn keys_expire_and_carry_their_limits() {
 #[test]
 fn sessions_end_by_time_by_hand_and_with_their_key() {
     let (clock, hands) = Clock::manual();
-    let access = Access::new(settings(), clock.clone()).unwrap();
+    let access = self::access(settings(), clock.clone());
     let session = |access: &Access, cookie: &str| {
         let cookie = format!("a=b; {COOKIE}={cookie}");
         access.identify(&presented(&head(&[("cookie", &cookie)]).headers))
@@ -102,9 +107,27 @@ fn sessions_end_by_time_by_hand_and_with_their_key() {
     // A key that is taken off the list takes its sessions along.
     let mut without = settings();
     without.keys.remove("ops");
-    let next = Access::new(without, clock).unwrap();
+    let mut next = self::access(without, clock);
     next.inherit(&access);
     assert!(session(&next, &long).is_err());
+}
+
+#[test]
+fn a_session_has_the_role_that_its_key_has_today() {
+    let (clock, _) = Clock::manual();
+    let access = self::access(settings(), clock.clone());
+    let (cookie, _) = access.begin(access.credential("right").unwrap()).unwrap();
+    let mut lower = settings();
+    if let Some(ops) = lower.keys.get_mut("ops") {
+        ops.role = AdminRole::Viewer;
+        ops.environments = Some(vec!["sandbox".into()]);
+    }
+    let mut next = self::access(lower, clock);
+    next.inherit(&access);
+    let who = next.identify(&Presented::Session(cookie)).unwrap();
+    assert_eq!(who.role, Role::Viewer);
+    assert!(who.sees("sandbox") && !who.sees("staging"));
+    assert_eq!(who.authentication, Authentication::Session);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use super::environments::{ATTEMPTS, audit, expect, may_retry, must_be_kept, row};
 use super::{bounded, clean, random_id};
 use crate::api::Inner;
-use crate::call::{Call, is_manager};
+use crate::call::{Call, Match, is_manager};
 use crate::convert;
 use crate::documents;
 use crate::host::Candidate;
@@ -28,6 +28,8 @@ use std::sync::Arc;
 /// How a change of resources is meant.
 pub(super) struct Intent<'a> {
     pub(super) environment: &'a str,
+    /// What the caller saw of that environment.
+    pub(super) seen: Match,
     pub(super) cause: Cause,
     pub(super) message: &'a str,
     pub(super) source_commit: Option<&'a str>,
@@ -155,7 +157,7 @@ pub(super) fn commit(
     loop {
         attempt += 1;
         let row = row(inner, call, intent.environment)?;
-        expect(inner, call, &row)?;
+        expect(inner, intent.seen, &row)?;
         let base = content(inner, &row)?;
         let next = make(&row, &base)?;
         let plan = judge(
@@ -178,7 +180,7 @@ pub(super) fn commit(
         }
         match write(inner, call, intent, &row, &next, &plan) {
             Ok(applied) => return Ok(applied),
-            Err(Failed::Store(error)) if attempt < ATTEMPTS && may_retry(call, &error) => {}
+            Err(Failed::Store(error)) if attempt < ATTEMPTS && may_retry(intent.seen, &error) => {}
             Err(Failed::Store(ControlError::Stale { .. })) => {
                 return Err(stale(inner, &row, None));
             }
@@ -396,6 +398,7 @@ fn change(
     let dry_run = extent != Extent::Apply;
     let intent = Intent {
         environment: call.value(0),
+        seen: call.if_match,
         cause: Cause::Apply,
         message: &input.message,
         source_commit: input.source_commit.as_deref(),
@@ -440,6 +443,7 @@ pub(super) fn change_one(
     };
     let intent = Intent {
         environment,
+        seen: call.if_match,
         cause: Cause::Edit,
         message: "",
         source_commit: None,

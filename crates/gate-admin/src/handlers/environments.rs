@@ -58,10 +58,10 @@ fn file() -> EnvironmentRow {
 /// The generation that a change is based on, when it is the one that the caller saw.
 pub(super) fn expect(
     inner: &Inner,
-    call: &Call,
+    seen: Match,
     row: &EnvironmentRow,
 ) -> Result<Expected, Problem> {
-    match call.if_match {
+    match seen {
         Match::Generation(seen) if seen != row.generation => {
             Err(changes::stale(inner, row, Some(seen)))
         }
@@ -70,12 +70,12 @@ pub(super) fn expect(
 }
 
 /// Whether a change that failed may be tried on what is there now.
-pub(super) fn may_retry(call: &Call, error: &ControlError) -> bool {
+pub(super) fn may_retry(seen: Match, error: &ControlError) -> bool {
     let anew = matches!(
         error,
         ControlError::Stale { .. } | ControlError::StaleRollout { .. } | ControlError::Exists(_)
     );
-    anew && call.if_match == Match::Any
+    anew && seen == Match::Any
 }
 
 /// Hands a change to the store, based on what is there; again when others got in the way.
@@ -90,7 +90,7 @@ pub(super) fn edit(
     loop {
         attempt += 1;
         let row = row(inner, call, name)?;
-        let expected = expect(inner, call, &row)?;
+        let expected = expect(inner, call.if_match, &row)?;
         let (edit, despite_lock) = make(&row)?;
         if edit == Edit::default() {
             return Ok(convert::environment(row));
@@ -111,7 +111,7 @@ pub(super) fn edit(
         let changed = inner.change(&change)?;
         match changed {
             Ok(changed) => return Ok(convert::environment(changed.environment)),
-            Err(error) if attempt < ATTEMPTS && may_retry(call, &error) => {}
+            Err(error) if attempt < ATTEMPTS && may_retry(call.if_match, &error) => {}
             Err(ControlError::Stale { .. }) => return Err(changes::stale(inner, &row, None)),
             Err(error) => return Err(refused(error)),
         }
@@ -271,7 +271,7 @@ pub(super) fn delete(inner: &Inner, call: &Call) -> Answer {
     must_be_kept(inner)?;
     let name = call.value(0);
     let row = row(inner, call, name)?;
-    expect(inner, call, &row)?;
+    expect(inner, call.if_match, &row)?;
     if inner.host.environment().as_deref() == Some(name) {
         let text = "this gateway follows the environment; a gateway elsewhere can remove it";
         return Err(Problem::new(Code::Conflict, text));

@@ -105,6 +105,7 @@ pub(super) fn verify(inner: &Inner, _: &Call) -> Answer {
             return Reply::json(&AuditVerification {
                 intact: true,
                 entries: 0,
+                pruned: 0,
                 broken_at: None,
                 head: None,
             });
@@ -114,6 +115,7 @@ pub(super) fn verify(inner: &Inner, _: &Call) -> Answer {
     Reply::json(&AuditVerification {
         intact: check.broken.is_none(),
         entries: check.lines,
+        pruned: check.pruned,
         broken_at: check.broken.map(|broken| broken.sequence),
         head: Some(check.head),
     })

@@ -5,7 +5,7 @@ use super::changes::{self, Intent, commit, of_revision};
 use super::environments::{self, edit};
 use super::{bounded, clean, not_found};
 use crate::api::Inner;
-use crate::call::Call;
+use crate::call::{Call, Match};
 use crate::reply::{Answer, refused};
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{LockInput, PromoteInput, ReasonInput, Role, RollbackInput};
@@ -27,6 +27,7 @@ pub(super) fn rollback(inner: &Inner, call: &Call) -> Answer {
     environments::must_be_kept(inner)?;
     let intent = Intent {
         environment: name,
+        seen: call.if_match,
         cause: Cause::Rollback,
         message: &input.message,
         source_commit: None,
@@ -59,6 +60,7 @@ pub(super) fn promote(inner: &Inner, call: &Call) -> Answer {
     bounded("message", &input.message, 16 << 10)?;
     environments::must_be_kept(inner)?;
     let from = environments::row(inner, call, call.value(0))?;
+    environments::expect(inner, call.if_match, &from)?;
     let target = input.to.clone().or(from.promotes_to.clone());
     let target = target.ok_or_else(|| {
         conflict("name the environment in `to`, or set `promotes_to` where it comes from")
@@ -81,6 +83,8 @@ pub(super) fn promote(inner: &Inner, call: &Call) -> Answer {
     };
     let intent = Intent {
         environment: &target,
+        // What the caller saw is where the revision comes from.
+        seen: Match::Any,
         cause: Cause::Promote,
         message: &message,
         source_commit: source.source_commit.as_deref(),

@@ -25,6 +25,9 @@ use serde::Serialize;
 pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
     match call.operation.id {
         "me" => session::me(inner, call),
+        "signInMeans" => session::means(inner, call),
+        "beginSignIn" => session::begin(inner, call),
+        "finishSignIn" => session::finish(inner, call),
         "signIn" => session::sign_in(inner, call),
         "signOut" => session::sign_out(inner, call),
         "listEnvironments" => environments::list(inner, call),

@@ -1,7 +1,7 @@
 //! Rollouts and acknowledgements: how a revision fares, and a person's hand on it.
 
-use super::environments::{self, ATTEMPTS, audit};
-use super::{bounded, clean, not_found, page, page_of, random_id};
+use super::environments::{self, ATTEMPTS, audit, may_retry};
+use super::{bounded, changes, clean, not_found, page, page_of, random_id};
 use crate::api::Inner;
 use crate::call::Call;
 use crate::convert;
@@ -9,8 +9,8 @@ use crate::reply::{Answer, Reply, refused};
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{Page, ReasonInput, Rollout};
 use gate_store::control::{
-    Change, ControlError, Edit, Expected, NewAudit, NewRollout, PAGE_MAX, RolloutRow, RolloutSave,
-    Set, Target,
+    Change, ControlError, Edit, NewAudit, NewRollout, PAGE_MAX, RolloutRow, RolloutSave, Set,
+    Target,
 };
 use serde_json::{Value, json};
 
@@ -67,7 +67,8 @@ fn found(inner: &Inner, call: &Call) -> Result<RolloutRow, Problem> {
 
 pub(super) fn get(inner: &Inner, call: &Call) -> Answer {
     let row = found(inner, call)?;
-    Reply::json(&show(inner, &row)?)
+    let environment = environments::row(inner, call, &row.environment)?;
+    Ok(Reply::json(&show(inner, &row)?)?.tagged(environment.generation))
 }
 
 /// The rollout's data with a person's reason in it.
@@ -107,6 +108,8 @@ pub(super) fn steer(inner: &Inner, call: &Call) -> Answer {
     loop {
         attempt += 1;
         let row = found(inner, call)?;
+        let environment = environments::row(inner, call, &row.environment)?;
+        environments::expect(inner, call.if_match, &environment)?;
         running(&row)?;
         if row.state == state {
             return Reply::json(&show(inner, &row)?);
@@ -145,8 +148,9 @@ pub(super) fn end(inner: &Inner, call: &Call) -> Answer {
     loop {
         attempt += 1;
         let row = found(inner, call)?;
-        running(&row)?;
         let environment = environments::row(inner, call, &row.environment)?;
+        let expected = environments::expect(inner, call.if_match, &environment)?;
+        running(&row)?;
         if environment.candidate.as_ref().map(|it| &it.rollout) != Some(&row.id) {
             let text = "the environment does not run this rollout any more";
             return Err(Problem::new(Code::Conflict, text));
@@ -165,7 +169,7 @@ pub(super) fn end(inner: &Inner, call: &Call) -> Answer {
         let change = Change {
             id: &random_id()?,
             environment: &row.environment,
-            expected: Expected::Generation(environment.generation),
+            expected,
             revision: None,
             edit,
             rollout: Some(NewRollout {
@@ -184,8 +188,10 @@ pub(super) fn end(inner: &Inner, call: &Call) -> Answer {
         let changed = inner.change(&change)?;
         match changed {
             Ok(_) => return Reply::json(&show(inner, &found(inner, call)?)?),
-            Err(ControlError::Stale { .. } | ControlError::StaleRollout { .. })
-                if attempt < ATTEMPTS => {}
+            Err(error) if attempt < ATTEMPTS && may_retry(call.if_match, &error) => {}
+            Err(ControlError::Stale { .. }) => {
+                return Err(changes::stale(inner, &environment, None));
+            }
             Err(error) => return Err(refused(error)),
         }
     }

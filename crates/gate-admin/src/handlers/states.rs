@@ -9,22 +9,30 @@ use crate::reply::{Answer, Reply, refused};
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{Page, State, StateRestore, StateUnlock, StateVersion};
 use gate_store::control::state_context;
-use gate_store::control::{NewState, PAGE_MAX, Sealed, StateRow};
+use gate_store::control::{Keyring, NewState, PAGE_MAX, Sealed, StateRow};
 use serde_json::Value;
+use std::sync::Arc;
 
 pub(super) fn seal(inner: &Inner, name: &str, bytes: &[u8]) -> Result<Sealed, Problem> {
-    let keyring = inner.keyring.as_ref().ok_or_else(unsealed)?;
-    keyring.seal(&state_context(name), bytes).map_err(refused)
+    let ring = ring(inner)?;
+    ring.seal(&state_context(name), bytes).map_err(refused)
 }
 
 pub(super) fn open(inner: &Inner, name: &str, sealed: &Sealed) -> Result<Vec<u8>, Problem> {
-    let keyring = inner.keyring.as_ref().ok_or_else(unsealed)?;
-    keyring.open(&state_context(name), sealed).map_err(refused)
+    let ring = ring(inner)?;
+    ring.open(&state_context(name), sealed).map_err(refused)
 }
 
-fn unsealed() -> Problem {
-    let text = "states are kept encrypted; set `gateway.store.key`";
-    Problem::new(Code::NotSupported, text)
+/// What states are sealed under; a service that keeps it may be down for a while.
+fn ring(inner: &Inner) -> Result<Arc<Keyring>, Problem> {
+    let keys = inner.keys.as_ref().ok_or_else(|| {
+        let text = "states are kept encrypted; set `gateway.store.key`";
+        Problem::new(Code::NotSupported, text)
+    })?;
+    keys.ring().map_err(|error| {
+        let text = format!("the keys of `gateway.store.key` cannot be had now: {error}");
+        Problem::new(Code::StoreUnavailable, text)
+    })
 }
 
 /// Serial and lineage of a state (Terraform's state format, version 4).
@@ -106,6 +114,7 @@ pub(super) fn restore(inner: &Inner, call: &Call) -> Answer {
         .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
     let subject = format!("states/{name}");
     let detail = format!("version {}", input.version);
+    let sealed = seal(inner, name, &bytes)?;
     let written = inner.store()?.write_state(&NewState {
         name,
         lock_id: None,
@@ -113,7 +122,7 @@ pub(super) fn restore(inner: &Inner, call: &Call) -> Answer {
         serial,
         digest: &gate_api::document::hex_sha256(&bytes),
         size: bytes.len() as u64,
-        sealed: &seal(inner, name, &bytes)?,
+        sealed: &sealed,
         force: true,
         audit: audit(call, &subject, &detail),
         now_ms: inner.now_ms(),

@@ -83,6 +83,8 @@ pub(super) fn put(inner: &Inner, call: &Call) -> Answer {
     let (serial, lineage) = read(&call.body)?;
     let subject = format!("states/{name}");
     let detail = format!("serial {serial}");
+    // Sealing may wait for a service, which nobody else who needs the store should.
+    let sealed = seal(inner, name, &call.body)?;
     let written = inner.store()?.write_state(&NewState {
         name,
         lock_id: call.parameter("ID"),
@@ -90,7 +92,7 @@ pub(super) fn put(inner: &Inner, call: &Call) -> Answer {
         serial,
         digest: &gate_api::document::hex_sha256(&call.body),
         size: call.body.len() as u64,
-        sealed: &seal(inner, name, &call.body)?,
+        sealed: &sealed,
         force,
         audit: audit(call, &subject, &detail),
         now_ms: inner.now_ms(),

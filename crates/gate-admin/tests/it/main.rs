@@ -6,7 +6,11 @@
 mod access;
 mod changes;
 mod hostile;
+mod issuer;
+mod oidc;
+mod pages;
 mod schemathesis;
+mod stale;
 mod states;
 mod support;
 mod terraform;

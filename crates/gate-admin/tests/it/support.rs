@@ -1,5 +1,8 @@
 //! A server on a port of its own, with a process that a test makes up.
 
+#[path = "../../../gate-store/tests/it/support/postgres.rs"]
+mod postgres;
+
 use gate_admin::{Api, BODY_MAX, Candidate, Host, Judged, Parts, Peer, RolloutStart};
 use gate_api::client::{Client, Endpoint, Reply};
 use gate_api::problem::Problem;
@@ -12,11 +15,11 @@ use gate_model::resources::{Admin, AdminKey, AdminRole};
 use gate_net::connection::server::{Next, Sent, ServerConnection, ServerOptions};
 use gate_net::http1::Limits;
 use gate_net::listen::{ListenAddress, Sockets};
-use gate_store::control::Keyring;
-use gate_store::control::SqlControl;
+use gate_store::control::{ControlStore, Keyring, Keys, SqlControl};
+use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
@@ -121,13 +124,60 @@ fn record() -> RecordSummary {
     }
 }
 
+/// Where a server's store is.
+#[derive(Clone)]
+pub(crate) enum Place {
+    /// A folder with a database of SQLite.
+    Sqlite(Arc<tempfile::TempDir>),
+    /// The address of a database of PostgreSQL.
+    Postgres(String),
+}
+
+impl Place {
+    pub(crate) fn sqlite() -> Self {
+        Self::Sqlite(Arc::new(tempfile::tempdir().unwrap()))
+    }
+
+    /// One of each kind; PostgreSQL only where it is installed.
+    pub(crate) fn all() -> Vec<Self> {
+        static SERVER: OnceLock<Option<postgres::Server>> = OnceLock::new();
+        let mut places = vec![Self::sqlite()];
+        match SERVER.get_or_init(postgres::Server::start) {
+            Some(server) => places.push(Self::Postgres(server.database())),
+            None => eprintln!("skipped: PostgreSQL is not installed (initdb, postgres)"),
+        }
+        places
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Sqlite(_) => "SQLite",
+            Self::Postgres(_) => "PostgreSQL",
+        }
+    }
+
+    /// The store, on a connection of its own.
+    pub(crate) fn open(&self) -> Box<dyn ControlStore> {
+        match self {
+            Self::Sqlite(folder) => {
+                let database = Sqlite::open(&folder.path().join("store.db")).unwrap();
+                Box::new(SqlControl::open(database).unwrap())
+            }
+            Self::Postgres(address) => {
+                Box::new(SqlControl::open(Postgres::connect(address).unwrap()).unwrap())
+            }
+        }
+    }
+}
+
 /// A running server; ended when dropped.
 pub(crate) struct Server {
     pub(crate) url: String,
     pub(crate) api: Arc<Api>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
-    _folder: tempfile::TempDir,
+    _place: Place,
 }
 
 impl Drop for Server {
@@ -177,18 +227,28 @@ impl Server {
         Self::with(admin, Some("staging"))
     }
 
+    /// One after the other on each kind of store, following `staging`.
+    pub(crate) fn each(admin: &Admin) -> impl Iterator<Item = Self> {
+        let places = Place::all().into_iter();
+        places.map(|place| Self::at(&place, admin.clone(), Some("staging")))
+    }
+
     /// Following this environment, or a file.
     pub(crate) fn with(admin: Admin, environment: Option<&str>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Sqlite::open(&folder.path().join("store.db")).unwrap();
+        Self::at(&Place::sqlite(), admin, environment)
+    }
+
+    /// On this store.
+    pub(crate) fn at(place: &Place, admin: Admin, environment: Option<&str>) -> Self {
         let line = Keyring::new_line("k1").unwrap();
         let api = Api::start(Parts {
             host: Arc::new(Fake {
                 environment: environment.map(str::to_owned),
             }),
-            store: Some(Box::new(SqlControl::open(database).unwrap())),
-            keyring: Some(Arc::new(Keyring::parse(&line).unwrap())),
+            store: Some(place.open()),
+            keys: Some(Arc::new(Keys::of(Keyring::parse(&line).unwrap()))),
             admin,
+            secrets: Arc::new(|_| Ok("shhh".to_owned())),
             clock: Clock::System,
             assets: &[("index.html", "text/html", b"<p>console", b"gzipped")],
         });
@@ -202,7 +262,7 @@ impl Server {
             api,
             stop: Some(stop),
             thread: Some(thread),
-            _folder: folder,
+            _place: place.clone(),
         }
     }
 

@@ -16,6 +16,12 @@ use std::borrow::Cow;
 pub enum Operation {
     /// A turn of a conversation.
     Conversation(Dialect),
+    /// A turn of a conversation in the model vendor's own format, by Bedrock's InvokeModel
+    /// (<https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html>).
+    Invoke {
+        /// Whether the answer is a stream of frames.
+        stream: bool,
+    },
     /// Text completion of a bare prompt, OpenAI's older interface.
     Completions,
     /// Vectors for texts.
@@ -107,7 +113,7 @@ impl Operation {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Conversation(_) => "chat",
+            Self::Conversation(_) | Self::Invoke { .. } => "chat",
             Self::Completions => "text_completion",
             Self::Embeddings(_) => "embeddings",
             Self::Rerank(_) => "rerank",
@@ -142,6 +148,8 @@ impl Operation {
             Self::Batches(BatchDialect::Anthropic) => "anthropic",
             Self::Batches(BatchDialect::Mistral) => "mistral",
             Self::Models(ModelsDialect::Gemini) => "gemini",
+            Self::Invoke { stream: false } => "invoke",
+            Self::Invoke { stream: true } => "invoke_stream",
             _ => return None,
         })
     }
@@ -152,6 +160,7 @@ impl Operation {
         match self {
             Self::Conversation(dialect) | Self::CountTokens(dialect) => dialect,
             Self::Batches(BatchDialect::Anthropic) => Dialect::Messages,
+            Self::Invoke { .. } => Dialect::Converse,
             Self::Embeddings(EmbeddingDialect::GeminiBatch | EmbeddingDialect::GeminiOne)
             | Self::Models(ModelsDialect::Gemini) => {
                 Dialect::named("generate_content").unwrap_or(Dialect::ChatCompletions)
@@ -163,6 +172,8 @@ impl Operation {
 
 /// The operations that do not depend on a dialect of conversations.
 const OTHERS: &[Operation] = &[
+    Operation::Invoke { stream: false },
+    Operation::Invoke { stream: true },
     Operation::Completions,
     Operation::Embeddings(EmbeddingDialect::OpenAi),
     Operation::Embeddings(EmbeddingDialect::Cohere),

@@ -238,6 +238,7 @@ const ACTIONS: &[(&str, Action)] = &[
 #[derive(Clone, Copy)]
 enum Action {
     Converse(bool),
+    Invoke(bool),
     Count,
     Embed(EmbeddingDialect),
 }
@@ -251,6 +252,8 @@ fn model_in_path(path: &str) -> Result<Endpoint<'_>, NoEndpoint> {
             "converse" => Action::Converse(false),
             "converse-stream" => Action::Converse(true),
             "count-tokens" => Action::Count,
+            "invoke" => Action::Invoke(false),
+            "invoke-with-response-stream" => Action::Invoke(true),
             _ => return Err(NoEndpoint::Path),
         };
         return of_action("converse", model, action);
@@ -302,6 +305,7 @@ fn of_action<'a>(
         .ok_or(NoEndpoint::Path)?;
     let (operation, streams) = match action {
         Action::Converse(streams) => (conversation(dialect)?, Some(streams)),
+        Action::Invoke(stream) => (Operation::Invoke { stream }, Some(stream)),
         Action::Count => {
             let dialect = Dialect::named(dialect).ok_or(NoEndpoint::Path)?;
             (Operation::CountTokens(dialect), Some(false))

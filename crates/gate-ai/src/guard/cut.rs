@@ -5,7 +5,7 @@
 //! assignment, a key block or a listed phrase. Whether a place is a cut depends on the text before
 //! it alone, never on how the text arrived.
 
-use super::detect::{MATCH_MAX, byte_before, ends_with_keyword, is_word, starts_iban};
+use super::detect::{LABEL_MAX, byte_before, ends_with_keyword, is_word, starts_iban};
 use super::words::Words;
 use aho_corasick::automaton::StateID;
 
@@ -18,13 +18,15 @@ pub(crate) struct Needs {
     pub(crate) blocks: bool,
 }
 
-/// A key block that has begun.
+/// A key block that has begun, however long it is; or what may become one.
 #[derive(Debug, Clone, Copy)]
-struct Block {
-    /// Bytes since its beginning.
-    length: usize,
-    /// Its end line has begun.
-    ending: bool,
+enum Block {
+    /// Its first line has begun: bytes of the label so far, and whether it names a key.
+    Label { length: usize, is_private: bool },
+    /// In its body.
+    Body,
+    /// Its last line has begun: bytes of the label so far.
+    Ending { length: usize },
 }
 
 /// Finds cuts in a text that grows at its end.
@@ -90,51 +92,79 @@ impl Cutter {
     fn is_cut(&mut self, word: &[u8], space: u8, needs: Needs) -> bool {
         let same_line = matches!(space, b' ' | b'\t') && !word.is_empty();
         // Each of these also keeps its own memory, so all of them are asked.
-        let in_block = needs.blocks && self.in_block(word);
+        let in_block = needs.blocks && self.in_block(word, space);
         let in_iban = needs.iban && self.in_iban(word, same_line);
         let assigned = needs.assignment && self.assigned(word, same_line);
         let in_number = needs.numbers && same_line && may_be_number(word);
         !(in_block || in_iban || assigned || in_number)
     }
 
-    fn in_block(&mut self, word: &[u8]) -> bool {
-        let behind = |at: usize, mark: &[u8]| {
-            memchr::memmem::find(&word[at..], mark).map(|found| at + found + mark.len())
+    /// Whether the text is inside of a key block behind this word and the white space after it.
+    ///
+    /// Marks and labels are as `detect/secret.rs` reads them; dashes hold no white space, so that
+    /// none lie across two words.
+    fn in_block(&mut self, word: &[u8], space: u8) -> bool {
+        let dashes = |at: usize, most: usize| {
+            let most = word.len().min(at.saturating_add(most));
+            memchr::memmem::find(word.get(at..most)?, b"-----").map(|found| at + found)
         };
-        if let Some(block) = &mut self.block {
-            block.length += word.len() + 1;
-        }
-        // One word may end a block and begin the next.
+        // One word may end a line of a block and begin the next.
         let mut at = 0;
         loop {
-            let next = match &mut self.block {
-                None => behind(at, b"-----BEGIN").inspect(|begun| {
-                    let length = word.len() - (begun - 10);
-                    self.block = Some(Block {
-                        length,
-                        ending: false,
-                    });
-                }),
-                Some(block) if !block.ending => {
-                    let end = behind(at, b"-----END");
-                    block.ending = end.is_some();
-                    end
+            match self.block {
+                Some(Block::Label { length, is_private }) => {
+                    let end = dashes(at, LABEL_MAX.saturating_sub(length));
+                    let label = &word[at..end.unwrap_or(word.len())];
+                    // Of a public one nothing would leak; it is not worth telling them apart here.
+                    let is_private = is_private || memchr::memmem::find(label, b"KEY").is_some();
+                    self.block = match end {
+                        Some(_) if is_private => Some(Block::Body),
+                        Some(_) => None,
+                        None if length + label.len() + 1 > LABEL_MAX => None,
+                        None => {
+                            self.block = Some(Block::Label {
+                                length: length + label.len() + 1,
+                                is_private,
+                            });
+                            return true;
+                        }
+                    };
+                    // Those dashes may begin another block, those of a private key may not.
+                    at = end.map_or(at, |end| end + 5 * usize::from(is_private));
                 }
-                // Any of these dashes may belong to the beginning of the next one.
-                Some(_) => behind(at, b"-----").map(|end| {
-                    self.block = None;
-                    end - 5
-                }),
-            };
-            match next {
-                Some(next) => at = next,
-                None => break,
+                Some(Block::Body) => {
+                    let Some(mark) = memchr::memmem::find(&word[at..], b"-----END") else {
+                        return true;
+                    };
+                    at += mark + 8;
+                    if at == word.len() && space == b' ' {
+                        self.block = Some(Block::Ending { length: 0 });
+                        return true;
+                    }
+                }
+                Some(Block::Ending { length }) => {
+                    let end = dashes(at, LABEL_MAX.saturating_sub(length));
+                    let length = length + word.len() - at + 1;
+                    self.block = match end {
+                        Some(_) => None,
+                        None if length > LABEL_MAX => Some(Block::Body),
+                        None => {
+                            self.block = Some(Block::Ending { length });
+                            return true;
+                        }
+                    };
+                    at = end.unwrap_or(at);
+                }
+                None => {
+                    let begins = space == b' ' && word[at..].ends_with(b"-----BEGIN");
+                    self.block = begins.then_some(Block::Label {
+                        length: 0,
+                        is_private: false,
+                    });
+                    return begins;
+                }
             }
         }
-        if self.block.is_some_and(|block| block.length > MATCH_MAX) {
-            self.block = None;
-        }
-        self.block.is_some()
     }
 
     fn in_iban(&mut self, word: &[u8], same_line: bool) -> bool {

@@ -6,16 +6,20 @@
 
 use super::Point;
 use super::cut::Cutter;
-use super::detect::MATCH_MAX;
+use super::detect::{LABEL_MAX, MATCH_MAX, leaves_block_open, rest_of_block};
 use super::places::Kind;
-use super::scan;
+use super::rules::{Plan, RuleSet};
+use super::scan::{self, Match};
 use super::session::Session;
 use super::text::{Edit, Lens, Seen};
 use super::vault::unfinished_placeholder;
+use super::{Action, Pattern};
 use std::collections::VecDeque;
 
 /// Most bytes of one stream of text that are held back, whatever is looked for.
 pub const HOLD_MAX: usize = 2 * MATCH_MAX;
+/// Bytes at the end of a key block that wait for more of it: its last line may have begun there.
+const LAST_LINE: usize = LABEL_MAX + 16;
 
 /// One stream of text.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(crate) struct Lane {
     seen: Vec<Seen>,
     /// The byte in front of `text`.
     before: u8,
+    /// Whether `text` begins inside of a private key block whose beginning is decided.
+    inside: bool,
     cutter: Cutter,
     /// Bytes of the source that were pushed, and that are decided.
     pushed: usize,
@@ -49,6 +55,7 @@ impl Lane {
             text: Vec::new(),
             seen: Vec::new(),
             before: b' ',
+            inside: false,
             cutter: Cutter::default(),
             pushed: 0,
             settled: 0,
@@ -93,7 +100,7 @@ impl Lane {
         self.settle(self.text.len(), true, session);
         self.settled = self.pushed;
         session.count(self.point, b"", true);
-        self.before = b' ';
+        (self.before, self.inside) = (b' ', false);
         self.cutter = Cutter::default();
     }
 
@@ -140,10 +147,33 @@ impl Lane {
         }
     }
 
-    /// The text is as long as may be held: its first half is decided. No match is longer than the
-    /// other half, so one that begins in the first is complete.
+    /// The text is as long as may be held: its first half is decided. No match but a key block is
+    /// longer than the other half, so one that begins in the first is complete. A key block is
+    /// decided piece by piece.
     fn overflow(&mut self, session: &mut Session<'_>) {
-        let mut end = HOLD_MAX - MATCH_MAX;
+        let mut end = self.boundary(HOLD_MAX - MATCH_MAX);
+        let rules = session.rules();
+        let plan = rules.plan(self.point);
+        let found = scan::joined(self.matches(plan, &rules, self.text.len()));
+        let spans = found
+            .iter()
+            .find(|m| m.range.start < end && end < m.range.end);
+        let open =
+            |text: &[u8]| plan.needs.blocks && leaves_block_open(text, self.before, self.inside);
+        if let Some(spans) = spans {
+            end = match spans.range.start {
+                0 if open(&self.text) => self.boundary(HOLD_MAX - LAST_LINE),
+                0 => spans.range.end,
+                start => start,
+            };
+        }
+        let is_inside = open(&self.text[..end]);
+        self.settle(end, true, session);
+        self.inside = is_inside;
+    }
+
+    /// The last place at or before `end` that lies between two characters of the text.
+    fn boundary(&self, mut end: usize) -> usize {
         while end > 1 && self.text[end] & 0xc0 == 0x80 {
             end -= 1;
         }
@@ -152,20 +182,34 @@ impl Lane {
                 end -= 1;
             }
         }
-        let rules = session.rules();
-        let plan = rules.plan(self.point);
-        let found = scan::joined(scan::matches(plan, rules.rules(), &self.text, self.before));
-        let spans = found
-            .iter()
-            .find(|m| m.range.start < end && end < m.range.end);
-        if let Some(spans) = spans {
-            end = if spans.range.start > 0 {
-                spans.range.start
-            } else {
-                spans.range.end
-            };
+        end
+    }
+
+    /// Everything that is found in the first `end` bytes of the text. A key block in JSON text ends
+    /// with its string.
+    fn matches(&self, plan: &Plan, rules: &RuleSet, end: usize) -> Vec<Match> {
+        let text = &self.text[..end];
+        let mut found = scan::matches(plan, rules.rules(), text, self.before);
+        let secrets = plan.patterns.iter().filter(|(p, _)| *p == Pattern::Secret);
+        for (pattern, rule) in secrets.filter(|_| self.inside) {
+            found.push(Match {
+                rule: *rule,
+                pattern: Some(*pattern),
+                action: rules.rules()[*rule].action,
+                range: 0..rest_of_block(text),
+            });
         }
-        self.settle(end, true, session);
+        if self.lens.is_some() {
+            let secrets = found
+                .iter_mut()
+                .filter(|m| m.pattern == Some(Pattern::Secret));
+            for Match { range, .. } in secrets {
+                let part = &self.seen[range.clone()];
+                let same = part.iter().take_while(|seen| seen.is_with(part[0])).count();
+                range.end = range.start + same;
+            }
+        }
+        found
     }
 
     /// Decides the first `end` bytes of the text, unless an expression matches across and waiting
@@ -182,7 +226,7 @@ impl Lane {
         } else {
             end
         };
-        let mut found = scan::matches(plan, rules.rules(), &self.text[..context], self.before);
+        let mut found = self.matches(plan, &rules, context);
         if !is_final
             && found
                 .iter()
@@ -192,11 +236,15 @@ impl Lane {
         }
         found.retain(|m| m.range.start < end);
         session.count(self.point, &self.text[..end], false);
-        for found in &found {
-            session.note(found.rule, self.point);
+        for found in &mut found {
+            // Of a key block the rest is found again.
+            found.range.end = found.range.end.min(end);
+            if !self.goes_on(found) {
+                session.note(found.rule, self.point);
+            }
         }
         self.edit(found, end, session);
-        self.before = self.text[end - 1];
+        (self.before, self.inside) = (self.text[end - 1], false);
         self.settled = match &self.lens {
             None => self.settled + end,
             Some(_) if is_all => self.pushed - self.lens.as_ref().map_or(0, Lens::pending),
@@ -207,13 +255,22 @@ impl Lane {
         self.cutter.shift(end);
     }
 
-    fn edit(&mut self, found: Vec<scan::Match>, end: usize, session: &mut Session<'_>) {
+    /// Whether a match is the rest of a key block whose beginning was decided earlier.
+    fn goes_on(&self, found: &Match) -> bool {
+        self.inside && found.range.start == 0 && found.pattern == Some(Pattern::Secret)
+    }
+
+    fn edit(&mut self, found: Vec<Match>, end: usize, session: &mut Session<'_>) {
         let mut edits: Vec<Edit> = Vec::new();
         for found in scan::joined(found) {
             if !session.edits(found.action, self.signed) {
                 continue;
             }
-            let with = session.replacement(&found, &self.text);
+            // One placeholder stands for a whole block.
+            let with = match self.goes_on(&found) && found.action == Action::Redact {
+                true => String::new(),
+                false => session.replacement(&found, &self.text),
+            };
             edits.push(Edit {
                 range: found.range,
                 with,

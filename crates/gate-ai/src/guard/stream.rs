@@ -59,8 +59,8 @@ pub struct GuardStream {
     queue: VecDeque<Waiting>,
     queued: usize,
     is_over: bool,
-    /// Text for guards that are asked elsewhere, when they are.
-    gathered: Option<Vec<u8>>,
+    /// Text for guards that are asked elsewhere, when they are: of the answer, and of calls of tools.
+    gathered: Option<[Vec<u8>; 2]>,
 }
 
 impl GuardStream {
@@ -89,12 +89,12 @@ impl GuardStream {
     /// Also keeps the text of the answer for [`Self::take_text`].
     #[must_use]
     pub fn gathering(mut self) -> Self {
-        self.gathered = Some(Vec::new());
+        self.gathered = Some(Default::default());
         self
     }
 
-    /// The text that came since this was last asked.
-    pub fn take_text(&mut self) -> Vec<u8> {
+    /// The text that came since this was last asked: of the answer, and of calls of tools.
+    pub fn take_text(&mut self) -> [Vec<u8>; 2] {
         self.gathered
             .as_mut()
             .map(std::mem::take)
@@ -231,6 +231,11 @@ impl GuardStream {
                 (means @ (Means::Whole(point, kind) | Means::Again(point, kind)), Some(string)) => {
                     let mut session = self.guard.session(Side::Response);
                     session.counts = matches!(means, Means::Whole(..));
+                    if let (Some(gathered), true) = (&mut self.gathered, session.counts) {
+                        let text = &mut gathered[usize::from(point == Point::ToolCall)];
+                        text.extend_from_slice(&text_of(&string));
+                        text.push(b'\n');
+                    }
                     let mut lane = Lane::new(point, kind);
                     if let Some(with) = check_string(&mut lane, &string, &mut session) {
                         pieces.push((inside(&string), Piece::Ready(with)));
@@ -240,7 +245,7 @@ impl GuardStream {
                     let lane = self.lane(&found.key, || Lane::new(point, kind))?;
                     let text = text_of(&string);
                     if let Some(gathered) = &mut self.gathered {
-                        gathered.extend_from_slice(&text);
+                        gathered[usize::from(point == Point::ToolCall)].extend_from_slice(&text);
                     }
                     let mut session = self.guard.session(Side::Response);
                     let from = self.lanes[lane].1.pushed();

@@ -138,6 +138,11 @@ impl Seen {
     pub(crate) fn is_outside(self) -> bool {
         self.place == SeenIn::Outside
     }
+
+    /// Whether it lies in the same kind of place as another.
+    pub(crate) fn is_with(self, other: Self) -> bool {
+        self.place == other.place
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,11 +5,13 @@
 //! [`Frames`] reads the frames of a WebSocket session beside it. [`embeddings`] and [`rerank`]
 //! translate between vendors where a table suffices.
 
+pub mod batch_usage;
 pub mod batches;
 mod counts;
 pub mod embeddings;
 mod form;
 mod frames;
+pub mod invoke;
 pub mod pieces;
 pub mod rerank;
 mod watch;

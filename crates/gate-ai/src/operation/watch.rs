@@ -7,7 +7,7 @@
 use super::counts::Counts;
 use crate::json::scan::Scanner;
 use crate::usage::value_of_member;
-use crate::{SseFramer, Usage};
+use crate::{Dialect, SseFramer, Usage};
 use gate_model::units::Pieces;
 use memchr::{memchr2, memmem};
 
@@ -23,6 +23,8 @@ pub struct Watch {
     usage: Option<Usage>,
     pieces: Pieces,
     model: Option<String>,
+    /// Whose counts the usage is, where they are a conversation's.
+    dialect: Option<Dialect>,
 }
 
 #[derive(Debug)]
@@ -51,7 +53,15 @@ impl Watch {
             usage: None,
             pieces: Pieces::default(),
             model: None,
+            dialect: None,
         }
+    }
+
+    /// The same on a whole answer of a conversation in this dialect.
+    #[must_use]
+    pub const fn counting_as(mut self, dialect: Dialect) -> Self {
+        self.dialect = Some(dialect);
+        self
     }
 
     /// Reads the next bytes.
@@ -65,6 +75,15 @@ impl Watch {
                     *model = text.and_then(|text| Some(text.value(value).ok()?.into_owned()));
                 }
                 b"duration" => pieces.audio_ms = milliseconds(value).unwrap_or(pieces.audio_ms),
+                _ if self.dialect.is_some() => {
+                    let mut counts = Usage::default();
+                    let codec = self.dialect.map(Dialect::codec);
+                    let read = codec.and_then(|codec| codec.read_usage(value, 0, &mut counts));
+                    // Other vendors' counts have other names.
+                    if read.is_some() && counts != Usage::default() {
+                        *usage = Some(counts);
+                    }
+                }
                 _ => {
                     *usage = Counts::read(value).or(*usage);
                     *pieces = pieces.or_better(&Counts::pieces(value));

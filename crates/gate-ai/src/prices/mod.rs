@@ -9,7 +9,8 @@
 mod names;
 pub mod rates;
 
-pub use rates::{Highest, PriceUnit, Prices, Rates, ServiceTier};
+pub use gate_model::resources::ServiceTier;
+pub use rates::{Highest, PriceUnit, Prices, Rates};
 
 use memchr::{memchr, memrchr};
 use names::candidates;

@@ -1,6 +1,7 @@
 //! From usage to money: prices per unit, per service tier, above a length, from a date.
 
 use crate::Usage;
+use gate_model::resources::ServiceTier;
 use gate_model::units::{Money, Pieces};
 
 /// What has a price. Tokens have theirs per token, everything else per piece.
@@ -67,33 +68,6 @@ const UNITS: [(&str, PriceUnit); 19] = [
     ("s1", PriceUnit::SearchMedium),
     ("s2", PriceUnit::SearchLarge),
 ];
-
-/// The price list that a request is billed by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ServiceTier {
-    /// The usual one.
-    #[default]
-    Standard,
-    /// Batches: later, for less.
-    Batch,
-    /// OpenAI's `flex`: slower, for less.
-    Flex,
-    /// `priority`: sooner, for more.
-    Priority,
-}
-
-impl ServiceTier {
-    /// The tier that a request's `service_tier` names; the usual one for any other word.
-    #[must_use]
-    pub fn of(word: &str) -> Self {
-        match word {
-            "batch" => Self::Batch,
-            "flex" => Self::Flex,
-            "priority" => Self::Priority,
-            _ => Self::Standard,
-        }
-    }
-}
 
 /// One price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,7 +12,8 @@
 //!
 //! Requests are signed with AWS Signature Version 4, or carry a Bedrock API key. A target's `model` is
 //! the id of a model or inference profile, or its ARN. Callers of Converse get its bytes as they are;
-//! all others are translated. Models of OpenAI's are also called through Bedrock's Chat Completions.
+//! all others are translated. InvokeModel passes as it is, streamed or not: of models of Anthropic's
+//! usage is read, that of others is estimated. Models of OpenAI's are also called through Bedrock's Chat Completions.
 //! Bedrock's other, OpenAI-compatible address (`bedrock-mantle`) is a provider of kind `compatible`.
 //! Vendor's description: <https://docs.aws.amazon.com/bedrock/latest/APIReference/welcome.html>.
 
@@ -43,6 +44,12 @@ pub const KIND: ProviderKind = ProviderKind {
             "/openai/v1/chat/completions",
         )
         .only(&["openai."]),
+        Served::at(Operation::Invoke { stream: false }, "/model/{model}/invoke").model_in_path(),
+        Served::at(
+            Operation::Invoke { stream: true },
+            "/model/{model}/invoke-with-response-stream",
+        )
+        .model_in_path(),
         Served::at(
             Operation::CountTokens(Dialect::Converse),
             "/model/{model}/count-tokens",

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-const CHAT: Operation = Operation::Conversation(Dialect::ChatCompletions);
+pub(crate) const CHAT: Operation = Operation::Conversation(Dialect::ChatCompletions);
 const MESSAGES: Operation = Operation::Conversation(Dialect::Messages);
 
 fn rule(detector: Detector, action: Action) -> Rule {
@@ -34,7 +34,7 @@ fn set(rules: Vec<Rule>) -> Arc<RuleSet> {
     Arc::new(RuleSet::new(rules).unwrap())
 }
 
-fn guard(rules: Vec<Rule>) -> Guard {
+pub(crate) fn guard(rules: Vec<Rule>) -> Guard {
     Guard::new(set(rules), false)
 }
 
@@ -45,7 +45,7 @@ fn asked(text: &str) -> Vec<u8> {
 }
 
 /// The text of a chat request after a guard.
-fn after(guard: &mut Guard, text: &str) -> String {
+pub(crate) fn after(guard: &mut Guard, text: &str) -> String {
     let body = asked(text);
     let out = guard
         .check(CHAT, Side::Request, &body)
@@ -56,7 +56,7 @@ fn after(guard: &mut Guard, text: &str) -> String {
 }
 
 /// A chat stream whose content comes in these pieces.
-fn chat_stream(pieces: &[&str]) -> String {
+pub(crate) fn chat_stream(pieces: &[&str]) -> String {
     let event = |value: Value| format!("data: {value}\n\n");
     let chunk = |delta: Value, finish: Option<&str>| {
         event(
@@ -90,7 +90,7 @@ fn tool_stream(pieces: &[&str]) -> String {
 }
 
 /// What a guard lets out of a stream that arrives in these pieces of bytes.
-fn through(guard: Guard, operation: Operation, pieces: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn through(guard: Guard, operation: Operation, pieces: &[&[u8]]) -> Vec<u8> {
     let mut stream = GuardStream::new(guard, operation);
     let mut out = Vec::new();
     for piece in pieces {
@@ -101,7 +101,7 @@ fn through(guard: Guard, operation: Operation, pieces: &[&[u8]]) -> Vec<u8> {
 }
 
 /// The text that a client puts together from a stream's events.
-fn heard(stream: &[u8]) -> String {
+pub(crate) fn heard(stream: &[u8]) -> String {
     let text = std::str::from_utf8(stream).unwrap();
     let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
     data.filter_map(|data| serde_json::from_str::<Value>(data).ok())
@@ -115,7 +115,7 @@ fn heard(stream: &[u8]) -> String {
         .collect()
 }
 
-fn cut<'t>(text: &'t str, cuts: &[usize]) -> Vec<&'t str> {
+pub(crate) fn cut<'t>(text: &'t str, cuts: &[usize]) -> Vec<&'t str> {
     let mut at: Vec<usize> = cuts
         .iter()
         .map(|cut| text.floor_char_boundary(*cut))
@@ -427,7 +427,7 @@ fn pieces() -> impl Strategy<Value = Vec<&'static str>> {
     )
 }
 
-fn everything(action: Action) -> Vec<Rule> {
+pub(crate) fn everything(action: Action) -> Vec<Rule> {
     let mut rules = patterns(action);
     rules.push(rule(
         Detector::Words {

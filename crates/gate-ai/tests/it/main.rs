@@ -8,6 +8,7 @@ mod cohere;
 mod converse;
 mod generate_content;
 mod guard;
+mod guard_blocks;
 mod native;
 mod oracle;
 mod pairs;

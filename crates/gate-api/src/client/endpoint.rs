@@ -1,13 +1,14 @@
 //! Where a gateway's admin API is, and how to prove oneself to it.
 
 use super::ClientError;
-use super::http::{Reply, send_bounded};
+use super::http::{QUIET_TIME, Reply, send_bounded};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Where a gateway's admin API is.
 #[derive(Clone)]
@@ -20,6 +21,8 @@ pub struct Endpoint {
     pub(super) prefix: String,
     /// What `Authorization` says.
     pub(super) authorization: Option<String>,
+    /// How long nothing may come.
+    pub(super) quiet: Duration,
     /// TLS, for `https`.
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
@@ -59,6 +62,14 @@ impl Endpoint {
         Ok(self)
     }
 
+    /// Waits no longer than this for a connection, and for anything to come over it; a minute
+    /// unless it is said.
+    #[must_use]
+    pub fn patient(mut self, quiet: Duration) -> Self {
+        self.quiet = quiet;
+        self
+    }
+
     fn parse(
         url: &str,
         roots: impl FnOnce() -> Result<RootCertStore, ClientError>,
@@ -94,6 +105,7 @@ impl Endpoint {
             port,
             prefix: path.trim_end_matches('/').to_owned(),
             authorization: None,
+            quiet: QUIET_TIME,
             tls,
         })
     }

@@ -156,11 +156,11 @@ fn connect(endpoint: &Endpoint) -> Result<Box<dyn Stream>, Error> {
     let addresses = (endpoint.host.as_str(), endpoint.port).to_socket_addrs()?;
     let mut last = Error::new(ErrorKind::NotFound, "the host has no address");
     for address in addresses {
-        match TcpStream::connect_timeout(&address, CONNECT_TIME) {
+        match TcpStream::connect_timeout(&address, CONNECT_TIME.min(endpoint.quiet)) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
-                stream.set_read_timeout(Some(QUIET_TIME))?;
-                stream.set_write_timeout(Some(QUIET_TIME))?;
+                stream.set_read_timeout(Some(endpoint.quiet))?;
+                stream.set_write_timeout(Some(endpoint.quiet))?;
                 let Some((config, name)) = &endpoint.tls else {
                     return Ok(Box::new(stream));
                 };

@@ -92,6 +92,10 @@ fn describe(operation: &Operation, generator: &mut SchemaGenerator, problem: &Va
             good["content"]["text/event-stream"]["schema"] = json!({ "type": "string" })
         }
         Gives::State => good["content"]["application/json"]["schema"] = json!({ "type": "object" }),
+        Gives::Elsewhere => {
+            good["description"] = "The browser is led on".into();
+            good["headers"]["Location"]["schema"] = json!({ "type": "string" });
+        }
     }
     let bad = |description: &str| {
         let mut content = Map::new();
@@ -195,8 +199,12 @@ pub const NUMBER_MAX: u64 = 999_999_999_999_999_999;
 pub const MANAGER_PATTERN: &str =
     "^(api|console|(file|terraform):[A-Za-z0-9][A-Za-z0-9._/-]{0,127})$";
 
-/// Most bytes of a query parameter that holds text.
+/// Most characters of a query parameter that holds text.
 pub const TEXT_MAX: usize = 256;
+
+/// Most characters of a query parameter that another program made up: percent-encoded it must fit
+/// into a request's target.
+pub const OPAQUE_MAX: usize = 2_048;
 
 /// Most rows of a page.
 pub const LIMIT_MAX: usize = 1_000;
@@ -205,6 +213,9 @@ fn schema(holds: Holds) -> Value {
     match holds {
         Holds::Text => {
             json!({ "type": "string", "minLength": 1, "maxLength": TEXT_MAX, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]+$" })
+        }
+        Holds::Opaque => {
+            json!({ "type": "string", "minLength": 1, "maxLength": OPAQUE_MAX, "pattern": "^[ -~]+$" })
         }
         Holds::Number => json!({ "type": "integer", "minimum": 1, "maximum": NUMBER_MAX }),
         Holds::Limit => json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX }),
@@ -266,6 +277,16 @@ mod tests {
                 let name = name.trim_matches(['{', '}']);
                 assert!(PATH_NAMES.iter().any(|(known, _)| *known == name), "{name}");
             }
+        }
+    }
+
+    #[test]
+    fn every_change_of_an_environment_heeds_what_its_caller_saw() {
+        for operation in OPERATIONS.iter().filter(|one| one.writes()) {
+            let parts = ["/environments/", "/rollouts/"];
+            let changes = parts.iter().any(|part| operation.path.starts_with(part));
+            let right = changes && operation.id != "plan";
+            assert_eq!(operation.precondition, right, "{}", operation.id);
         }
     }
 

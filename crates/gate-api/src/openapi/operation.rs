@@ -17,8 +17,10 @@ pub(super) fn shape<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
 /// What a query parameter holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Holds {
-    /// Text of at most 256 bytes.
+    /// Text of at most 256 characters.
     Text,
+    /// What another program made up: printable ASCII (RFC 6749, appendix A), at most 2,048 characters.
+    Opaque,
     /// A whole number from 1.
     Number,
     /// A page's length, from 1 to 1,000.
@@ -82,6 +84,8 @@ pub enum Gives {
     Events,
     /// A Terraform state, as it was written.
     State,
+    /// A redirection.
+    Elsewhere,
 }
 
 /// One operation.
@@ -101,6 +105,9 @@ pub struct Operation {
     pub tag: &'static str,
     /// Its query parameters.
     pub query: &'static [Query],
+    /// Whether it passes over query parameters that it does not know, because another program
+    /// writes them.
+    pub lenient: bool,
     /// Whether it looks at `If-Match`.
     pub precondition: bool,
     /// Whether it looks at `Tidegate-Manager`.
@@ -130,6 +137,7 @@ impl Operation {
             summary,
             tag: "",
             query: &[],
+            lenient: false,
             precondition: false,
             manager: false,
             takes: Takes::Nothing,
@@ -150,6 +158,11 @@ impl Operation {
 
     pub(super) const fn query(mut self, query: &'static [Query]) -> Self {
         self.query = query;
+        self
+    }
+
+    pub(super) const fn lenient(mut self) -> Self {
+        self.lenient = true;
         self
     }
 

@@ -1,7 +1,7 @@
 //! Every operation of the API, in the order in which the description lists them.
 
-use super::operation::Gives::{Events, Json, Nothing, State as StateBytes};
-use super::operation::Holds::{Day, Flag, Limit, Number, Status, Text};
+use super::operation::Gives::{Elsewhere, Events, Json, Nothing, State as StateBytes};
+use super::operation::Holds::{Day, Flag, Limit, Number, Opaque, Status, Text};
 use super::operation::Takes::{Bytes, Json as Body};
 use super::operation::{Operation, Query, shape};
 use crate::types::*;
@@ -13,10 +13,49 @@ const PAGED: &[Query] = &[CURSOR, LIMIT];
 const DRY_RUN: Query = Query::new("dry_run", Flag, "Plans and changes nothing");
 const OF_ENVIRONMENT: Query = Query::new("environment", Text, "Only of this environment");
 
+/// What OAuth 2.0 gives back (RFC 6749 section 4.1.2, RFC 9207).
+const SIGNED_IN: &[Query] = &[
+    Query::new("state", Text, "What the sign-in was begun with"),
+    Query::new("code", Opaque, "What the identity provider gives"),
+    Query::new("error", Text, "Why it gives nothing"),
+    Query::new("iss", Text, "Who gives it"),
+];
+
 /// Every operation.
 pub const OPERATIONS: &[Operation] = &[
     // --- who calls ----------------------------------------------------------------------------
     Operation::new("me", "GET", "/me", "Who the caller is", Json(shape::<Me>)).tag("access"),
+    Operation::new(
+        "signInMeans",
+        "GET",
+        "/session",
+        "How a session can be begun",
+        Json(shape::<SignInMeans>),
+    )
+    .tag("access")
+    .public(),
+    Operation::new(
+        "beginSignIn",
+        "GET",
+        "/session/oidc",
+        "Lead a browser to the identity provider",
+        Elsewhere,
+    )
+    .tag("access")
+    .public()
+    .status(303),
+    Operation::new(
+        "finishSignIn",
+        "GET",
+        "/session/oidc/callback",
+        "Where the identity provider leads a browser back to",
+        Elsewhere,
+    )
+    .tag("access")
+    .public()
+    .query(SIGNED_IN)
+    .lenient()
+    .status(303),
     Operation::new(
         "signIn",
         "POST",
@@ -156,6 +195,7 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .tag("changes")
     .role(Role::Operator)
+    .precondition()
     .takes(Body(shape::<PromoteInput>)),
     Operation::new(
         "confirm",
@@ -177,6 +217,7 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .tag("changes")
     .role(Role::Operator)
+    .precondition()
     .takes(Body(shape::<LockInput>)),
     Operation::new(
         "unlock",
@@ -187,6 +228,7 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .tag("changes")
     .role(Role::Operator)
+    .precondition()
     .takes(Body(shape::<ReasonInput>)),
     // --- history ------------------------------------------------------------------------------
     Operation::new(
@@ -288,6 +330,7 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .tag("rollouts")
     .role(Role::Operator)
+    .precondition()
     .takes(Body(shape::<ReasonInput>)),
     Operation::new(
         "rollBackRollout",
@@ -298,6 +341,7 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .tag("rollouts")
     .role(Role::Operator)
+    .precondition()
     .takes(Body(shape::<ReasonInput>)),
     Operation::new(
         "holdRollout",
@@ -308,6 +352,7 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .tag("rollouts")
     .role(Role::Operator)
+    .precondition()
     .takes(Body(shape::<ReasonInput>)),
     Operation::new(
         "resumeRollout",
@@ -318,6 +363,7 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .tag("rollouts")
     .role(Role::Operator)
+    .precondition()
     .takes(Body(shape::<ReasonInput>)),
     // --- what happens -------------------------------------------------------------------------
     Operation::new(

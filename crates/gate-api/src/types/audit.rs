@@ -48,6 +48,10 @@ pub struct AuditVerification {
     pub intact: bool,
     /// How many entries were checked.
     pub entries: u64,
+    /// How many entries before those retention has taken away: the chain is checked from the hash
+    /// of the last of them, which an entry `retention.audit` confirms.
+    #[serde(default)]
+    pub pruned: u64,
     /// The first entry that is not what it was.
     pub broken_at: Option<u64>,
     /// The last hash of the chain, to be kept elsewhere.

@@ -74,6 +74,17 @@ pub enum Authentication {
     Session,
 }
 
+/// How a session can be begun here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+pub struct SignInMeans {
+    /// By a key.
+    pub keys: bool,
+    /// By a token of an identity provider.
+    pub tokens: bool,
+    /// At the identity provider, which a browser is led to by `GET /api/v1/session/oidc`.
+    pub oidc: bool,
+}
+
 /// Begins a session of the console.
 #[derive(Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -26,7 +26,7 @@ pub use environment::{
 pub use health::{
     AddressHealth, CredentialHealth, Headroom, ProviderHealth, ProviderState, TargetHealth,
 };
-pub use identity::{Authentication, Me, Role, SessionInput};
+pub use identity::{Authentication, Me, Role, SessionInput, SignInMeans};
 pub use live::{Live, LivePoint, Quantiles, Rates};
 pub use plan::{
     Action, Change, Effect, EffectChange, Example, FieldChange, Finding, Findings, Plan, Severity,

@@ -5,15 +5,17 @@
 //! [`TrialPlace::observe`] counts it when its record closes. What the counts mean is decided elsewhere (`gate-ops`), from the sums of all
 //! instances.
 
+mod copies;
 mod evidence;
 mod histogram;
 mod reading;
 
+pub use copies::{Copies, CopyPlace};
 pub use evidence::{Arm, Evidence, Observed, Reading, SLICES_MAX, Sample, Tally};
 pub use histogram::{Histogram, bucket, lower_edge};
 pub use reading::{SignalPlan, Source};
 
-use crate::{Exchange, Found, Parameters, Snapshot};
+use crate::{Exchange, Found, Parameters, Record, Snapshot};
 use gate_kit::http::HeaderId;
 use gate_kit::random;
 use gate_model::resources::{Shadow, Sticky};
@@ -46,9 +48,11 @@ pub struct Trial {
     pub signals: Arc<[SignalPlan]>,
     /// How much larger sizes of the candidate may be before they count as worse, as a share.
     pub tolerance: f64,
-    /// How answers are compared while the candidate serves nobody; the last signal of the evidence
-    /// is about that then.
+    /// How answers are compared while the candidate serves nobody; the last signals of the evidence
+    /// are about that then.
     pub shadow: Option<Shadow>,
+    /// What the copies for that come to.
+    pub copies: Arc<Copies>,
     /// The counts.
     pub evidence: Arc<Evidence>,
 }
@@ -63,15 +67,20 @@ pub enum TrialPlace {
     Offered(Arc<Trial>),
     /// The exchange is a part of one.
     Taken(Box<Assigned>),
+    /// The exchange is a copy, whose answer is compared and served to nobody.
+    Copied,
 }
 
 impl TrialPlace {
     /// Gives an exchange that a trial was offered to an arm, if the trial is about it.
     pub fn assign(exchange: &mut Exchange) {
-        if let TrialPlace::Offered(trial) = std::mem::take(&mut exchange.trial)
-            && let Some(assigned) = trial.assign(exchange)
-        {
-            exchange.trial = TrialPlace::Taken(Box::new(assigned));
+        match std::mem::take(&mut exchange.trial) {
+            TrialPlace::Offered(trial) => {
+                if let Some(assigned) = trial.assign(exchange) {
+                    exchange.trial = TrialPlace::Taken(Box::new(assigned));
+                }
+            }
+            other => exchange.trial = other,
         }
     }
 
@@ -80,6 +89,13 @@ impl TrialPlace {
         if let TrialPlace::Taken(assigned) = std::mem::take(&mut exchange.trial) {
             assigned.observe(exchange);
         }
+    }
+
+    /// Whether the exchange is a copy, whose answer nobody gets: it takes nothing from its caller's
+    /// budgets and limits, and leaves nothing for others.
+    #[must_use]
+    pub fn is_copied(&self) -> bool {
+        matches!(self, TrialPlace::Copied)
     }
 
     /// Whether there is nothing to do for an exchange: the usual case.
@@ -95,6 +111,7 @@ pub struct Assigned {
     arm: Arm,
     slice: usize,
     caller: Option<u64>,
+    when_closed: Option<Box<dyn FnOnce(&Record)>>,
 }
 
 impl Trial {
@@ -122,6 +139,7 @@ impl Trial {
             arm,
             slice,
             caller,
+            when_closed: None,
         })
     }
 
@@ -176,8 +194,12 @@ fn route_of<'s>(snapshot: &'s Snapshot, exchange: &Exchange) -> Option<&'s Arc<s
 impl Assigned {
     fn observe(self, exchange: &Exchange) {
         let trial = &self.trial;
+        if let Some(when_closed) = self.when_closed {
+            when_closed(&exchange.record);
+        }
         if trial.share <= 0.0 {
             // Nothing was given out at random, so that there is nothing to compare.
+            trial.copies.add_caller(&exchange.record);
             return;
         }
         let readings = reading::read(&trial.signals, exchange, self.arm, trial.tolerance);
@@ -194,6 +216,12 @@ impl Assigned {
     #[must_use]
     pub fn trial(&self) -> &Arc<Trial> {
         &self.trial
+    }
+
+    /// Calls this with the exchange's record once that is complete, instead of what was to be
+    /// called before. It is dropped uncalled where the exchange has no record.
+    pub fn when_closed(&mut self, then: Box<dyn FnOnce(&Record)>) {
+        self.when_closed = Some(then);
     }
 
     /// The slice that the exchange counts in.

@@ -4,6 +4,7 @@ use super::{Arm, Reading};
 use crate::{Condition, Exchange, Outcome, Record};
 use gate_model::fault::FaultSource;
 use gate_model::resources::Signal;
+use gate_model::units::Money;
 use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,15 +61,16 @@ fn known(signal: Signal, record: &Record, arm: Arm, tolerance: f64) -> Reading {
         }
         Signal::Cost => {
             let cost = record.ai.as_ref().and_then(|ai| ai.cost);
-            // Nanodollars: a token of the cheapest model costs some ten of them.
-            let nanos = |cost: gate_model::units::Money| {
-                u64::try_from(cost.picodollars() / 1000).unwrap_or(0)
-            };
             cost.map_or(Reading::Nothing, |cost| {
                 Reading::Size(fair(nanos(cost), 0, arm, tolerance))
             })
         }
     }
+}
+
+/// Nanodollars: a token of the cheapest model costs some ten of them.
+pub(super) fn nanos(cost: Money) -> u64 {
+    u64::try_from(cost.picodollars() / 1000).unwrap_or(0)
 }
 
 /// A size of the candidate as it would be, were it as much larger as is tolerated.

@@ -9,6 +9,7 @@ mod body;
 mod head;
 mod header_id;
 mod headers;
+mod tee;
 
 pub use body::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, frame};
 pub use head::{Method, Request, RequestHead, Response, ResponseHead, Scheme, Version, reason};

@@ -1,5 +1,6 @@
 //! The admin address: where it listens and who may use its API.
 
+use super::{ListenerTls, SecretPlace};
 use crate::units::{Period, Sha256Text, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,6 +16,9 @@ use std::path::PathBuf;
 pub struct Admin {
     /// Address and port; loopback unless something else must reach it.
     pub address: String,
+    /// TLS, with certificates as a listener has them; plain text when left out.
+    #[serde(default)]
+    pub tls: Option<ListenerTls>,
     /// Keys of the API, by the name that revisions and the audit log show.
     #[serde(default)]
     pub keys: BTreeMap<String, AdminKey>,
@@ -43,6 +47,7 @@ impl Admin {
     pub fn at(address: impl Into<String>) -> Self {
         Self {
             address: address.into(),
+            tls: None,
             keys: BTreeMap::new(),
             oidc: None,
             rate: rate(),
@@ -93,8 +98,16 @@ pub struct AdminOidc {
     pub issuer: String,
     /// Audiences of which `aud` must name one.
     pub audiences: Vec<String>,
-    /// Where the issuer's keys are.
-    pub keys: AdminOidcKeys,
+    /// Where the issuer's keys are; where the issuer says it (OpenID Connect Discovery 1.0) when left
+    /// out.
+    #[serde(default)]
+    pub keys: Option<AdminOidcKeys>,
+    /// PEM file of certificate authorities to trust for the issuer instead of the public ones.
+    #[serde(default)]
+    pub authorities: Option<PathBuf>,
+    /// Signing in to the console at the issuer; only tokens are accepted when left out.
+    #[serde(default)]
+    pub sign_in: Option<AdminSignIn>,
     /// The claim that names the caller in revisions and in the audit log.
     #[serde(default = "subject")]
     pub name_claim: String,
@@ -112,6 +125,37 @@ fn subject() -> String {
 
 fn groups() -> String {
     "groups".to_owned()
+}
+
+/// How people sign in to the console at the issuer: OpenID Connect's authorization code flow with
+/// PKCE. The issuer must know `/api/v1/session/oidc/callback` below this address.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdminSignIn {
+    /// The name under which the issuer knows this gateway.
+    pub client_id: String,
+    /// What proves that name: an environment variable or a file; nothing where PKCE alone is enough.
+    #[serde(default)]
+    pub client_secret: Option<SecretPlace>,
+    /// What is asked for beside `openid`.
+    #[serde(default = "scopes")]
+    pub scopes: Vec<String>,
+    /// The URL that browsers know this address by, such as `https://gateway.example:9901`; what the
+    /// browser says when left out.
+    #[serde(default)]
+    pub address: Option<String>,
+    /// How long a session lasts until the issuer is asked again; at most `gateway.admin.session`.
+    /// What the issuer takes away counts from then on.
+    #[serde(default = "sign_in_session")]
+    pub session: Period,
+}
+
+fn scopes() -> Vec<String> {
+    vec!["profile".to_owned()]
+}
+
+fn sign_in_session() -> Period {
+    Period::from_seconds(60 * 60)
 }
 
 /// Where an issuer's keys (a JWK Set, RFC 7517) are.

@@ -4,7 +4,6 @@ use crate::units::{Money, Percent, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 /// How much calls to models may cost. A call falls under every budget of its key, its consumer, its
 /// team and the provider that answers, and is refused when one of them has not enough left.
@@ -82,11 +81,61 @@ pub struct Price {
     pub from: Option<Timestamp>,
     /// Only for requests with more input tokens than this.
     pub above_input_tokens: u64,
+    /// Only for calls that the provider serves in this tier: batches, or what a request's
+    /// `service_tier` asked for and the answer grants. What a tier has no price for costs what it
+    /// does in the standard one.
+    pub tier: ServiceTier,
     /// US dollars per million tokens, by kind. Kinds that are left out cost what `input` or
     /// `output` does.
     pub per_million: BTreeMap<TokenKind, Money>,
     /// US dollars per request, whatever is in it.
     pub per_request: Money,
+}
+
+/// The price list that a provider bills a call by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServiceTier {
+    /// The usual one.
+    #[default]
+    Standard,
+    /// Batches: within a day, for less.
+    Batch,
+    /// `flex`: slower, for less.
+    Flex,
+    /// `priority`: sooner, for more.
+    Priority,
+}
+
+impl ServiceTier {
+    /// The tier that a vendor's word names: OpenAI's `service_tier`, Anthropic's, Gemini's
+    /// `serviceTier`, Vertex's `trafficType`. The usual one for any other word.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        const WORDS: [(&str, ServiceTier); 6] = [
+            ("batch", ServiceTier::Batch),
+            ("flex", ServiceTier::Flex),
+            ("on_demand_flex", ServiceTier::Flex),
+            ("priority", ServiceTier::Priority),
+            ("fast", ServiceTier::Priority),
+            ("on_demand_priority", ServiceTier::Priority),
+        ];
+        let known = WORDS
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(word));
+        known.map_or(Self::Standard, |(_, tier)| *tier)
+    }
+
+    /// The word used in configuration and records.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Batch => "batch",
+            Self::Flex => "flex",
+            Self::Priority => "priority",
+        }
+    }
 }
 
 /// Kinds of tokens with a price of their own.
@@ -111,71 +160,4 @@ pub enum TokenKind {
     AudioInput,
     /// Audio that is written.
     AudioOutput,
-}
-
-/// Where the gateway keeps what must not be lost: the ledger of calls and budgets.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Store {
-    /// The database. Needs a restart to change.
-    pub engine: StoreEngine,
-    /// What becomes of calls under a budget while the store cannot be reached and what the gateway
-    /// holds of the budget is used up.
-    #[serde(default)]
-    pub fail: StoreFail,
-    /// How long settled calls are kept; balances of budgets always are.
-    #[serde(default = "retention")]
-    pub retention: crate::units::Period,
-    /// A request header whose value (at most 64 letters, digits and `-._:/`) is kept with each call
-    /// as its tag, for `tidegate usage --by tag`. It is not sent on to providers.
-    #[serde(default)]
-    pub tag_header: Option<String>,
-    /// Where the key is kept under which stored secrets and Terraform states are encrypted: an
-    /// environment variable or a file, with a line `ID BASE64` for each key of 32 bytes, the one in
-    /// use first. Without it nothing of the kind can be stored.
-    #[serde(default)]
-    pub key: Option<super::SecretPlace>,
-}
-
-/// A database.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum StoreEngine {
-    /// A file of this gateway's own, on a local disk.
-    Sqlite {
-        /// Path of the file; made when it does not exist.
-        path: PathBuf,
-    },
-    /// A PostgreSQL server, which several gateways may share.
-    Postgres {
-        /// Where `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full` is kept. Without the
-        /// last part the connection is not encrypted; `&sslrootcert=PATH` trusts a file of
-        /// authorities instead of Mozilla's.
-        address: StoreAddress,
-    },
-}
-
-/// Where the address of a database is kept, because it holds a password.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum StoreAddress {
-    /// Name of an environment variable.
-    Env(String),
-    /// Path of a file.
-    File(PathBuf),
-}
-
-/// What becomes of calls under a budget while the store is down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum StoreFail {
-    /// They are refused with `budget_unavailable`.
-    #[default]
-    Closed,
-    /// Each gateway may spend a 128th of each budget beyond it, and settles that later.
-    OpenLocal,
-}
-
-fn retention() -> crate::units::Period {
-    crate::units::Period::from_seconds(400 * 86_400)
 }

@@ -19,12 +19,12 @@ mod rollout;
 mod route;
 mod rule;
 mod secret;
+mod store;
 mod upstream;
 
-pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole};
+pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole, AdminSignIn};
 pub use budget::{
-    Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, Store, StoreAddress, StoreEngine,
-    StoreFail, Team, TokenKind,
+    Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, ServiceTier, Team, TokenKind,
 };
 pub use component::Component;
 pub use consumer::{Consumer, Key, KeyLimits};
@@ -46,12 +46,13 @@ pub use prompt::{
     Prompt, PromptMessage, PromptParameters, PromptRole, PromptVariable, PromptVariableType,
     PromptVersion,
 };
-pub use rollout::{Ramp, Rollout, Shadow, Signal, Sticky, Undecided};
+pub use rollout::{ANSWERS, COMPARED, Ramp, Rollout, Shadow, Signal, Sticky, Undecided};
 pub use route::{FixedReply, Match, Route, Target, ValueMatch};
 pub use rule::{Rule, RuleLevel};
 pub use secret::{
     AwsStore, KubernetesStore, SecretFrom, SecretPlace, SecretStore, VaultAuth, VaultStore,
 };
+pub use store::{AwsKms, History, Kept, Store, StoreEngine, StoreFail, StoreKey, StorePlace};
 pub use upstream::{
     Backoff, Balance, HashBy, Health, Hedge, HostHeader, Outlier, Pool, Retry, RetryOn, Timeouts,
     Upstream, UpstreamProtocol, UpstreamTls,

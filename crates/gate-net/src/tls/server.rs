@@ -79,7 +79,7 @@ impl ServerTls {
     /// # Errors
     /// [`TlsError`]; nothing has changed then.
     pub fn reload(&self) -> Result<Reloaded, TlsError> {
-        // Before anything is built, because files are looked at every second and rarely change. One
+        // Before anything is built, because files are looked at all the time and rarely change. One
         // that changes while it is read has another digest at the next look.
         let digest = digest(&self.options)?;
         if digest == self.digest.load(Ordering::Acquire) {

@@ -18,12 +18,11 @@ pub use touched::touched;
 pub use verdict::{Assessment, EVERYTHING, Line, Pair};
 
 use counts::Marks;
+pub use gate_model::resources::ANSWERS;
 use gate_model::resources::{Rollout as Strategy, Undecided};
 use serde::{Deserialize, Serialize};
 use verdict::Scales;
 
-/// The signal that a comparison of answers reports.
-pub const ANSWERS: &str = "answers";
 /// Evidence against the candidate with which no share grows, as its logarithm: ten to one.
 const DOUBT: f64 = std::f64::consts::LN_10;
 /// Most events that are kept.
@@ -206,7 +205,9 @@ impl Rollout {
     /// What the counts say, for display.
     #[must_use]
     pub fn assess(&self, reports: &[Report]) -> Assessment {
-        self.weigh(reports, &mut self.marks.clone())
+        let mut found = self.weigh(reports, &mut self.marks.clone());
+        found.lines.extend(verdict::compared(reports));
+        found
     }
 
     /// Follows an order of `who`.
@@ -297,7 +298,8 @@ impl Rollout {
             return Some(self.take_back(now_ms, words::differs(seen)));
         }
         if seen.total >= shadow.copies {
-            return Some(self.begin_steps(now_ms, words::agrees(seen)));
+            let reason = words::agrees(seen, &verdict::compared(reports));
+            return Some(self.begin_steps(now_ms, reason));
         }
         let elapsed = now_ms.saturating_sub(self.step_since_ms);
         if elapsed < millis(self.strategy.step_patience) {

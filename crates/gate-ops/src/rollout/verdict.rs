@@ -6,7 +6,7 @@
 
 use super::counts::{Beyond, Marks, Report, Steps, Unit, Units, strata, units};
 use super::label::{LABELS, SIZES, Stratum, below, less_than, sum_of_logs, worse};
-use gate_model::resources::{Rollout as Strategy, Signal};
+use gate_model::resources::{ANSWERS, COMPARED, Rollout as Strategy, Signal};
 use serde::{Deserialize, Serialize};
 
 /// The slice of all slices together.
@@ -260,6 +260,42 @@ impl Scales<'_> {
         };
         units.iter().map(of_unit).sum()
     }
+}
+
+/// What a comparison of answers saw, for display: how many differ, and how many of the copies and
+/// of the callers' own took more than the other. Were neither worse, then either would be the one
+/// that took more as often.
+pub(super) fn compared(reports: &[Report]) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for signal in [ANSWERS].into_iter().chain(COMPARED) {
+        let rows = reports.iter().flat_map(|report| &report.rows);
+        let (mut control, mut candidate) = (Pair::default(), Pair::default());
+        for row in rows.filter(|row| row.signal == signal) {
+            control.total += row.control.total;
+            control.bad += row.control.bad;
+            candidate.total += row.candidate.total;
+            candidate.bad += row.candidate.bad;
+        }
+        if candidate.total == 0 {
+            continue;
+        }
+        let pairs = Stratum {
+            share: 0.5,
+            candidate: candidate.bad,
+            control: control.bad,
+        };
+        lines.push(Line {
+            slice: EVERYTHING.to_owned(),
+            signal: signal.to_owned(),
+            control,
+            candidate,
+            log_evidence: match signal {
+                ANSWERS => 0.0,
+                _ => worse(&[pairs], LABELS),
+            },
+        });
+    }
+    lines
 }
 
 fn is_size(signal: &str) -> bool {

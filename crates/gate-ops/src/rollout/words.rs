@@ -94,12 +94,21 @@ pub(super) fn differs(seen: Pair) -> String {
     )
 }
 
-/// Answers agree.
-pub(super) fn agrees(seen: Pair) -> String {
-    format!(
+/// Answers agree. What they took is said, and decides nothing: the steps compare that by chance.
+pub(super) fn agrees(seen: Pair, compared: &[Line]) -> String {
+    let mut text = format!(
         "{} of {} compared answers differ, which is within what is allowed",
         seen.bad, seen.total
-    )
+    );
+    for line in compared.iter().filter(|line| line.signal != super::ANSWERS) {
+        let what = line.signal.trim_start_matches("answers_");
+        let (copies, own) = (line.candidate.bad, line.control.bad);
+        text += &format!(
+            "; {what}: {copies} of {} took more by the new revision, {own} less",
+            line.candidate.total
+        );
+    }
+    text
 }
 
 /// Answers are still being compared.

@@ -352,6 +352,30 @@ fn answers_are_compared_before_anybody_is_served() {
 }
 
 #[test]
+fn what_answers_took_is_shown_and_decides_nothing() {
+    let strategy = Strategy {
+        shadow: Some(Shadow::default()),
+        ..strategy()
+    };
+    let mut rollout = begin(strategy);
+    let mut seen = report(0, "orders", ANSWERS, [0, 0, 200, 1]);
+    // Dearer each time, and slower half of the time.
+    let cost = report(0, "orders", "answers_cost", [200, 0, 200, 180]);
+    let latency = report(0, "orders", "answers_latency", [200, 90, 200, 95]);
+    seen.rows.extend([cost.rows, latency.rows].concat());
+    let shown = rollout.assess(std::slice::from_ref(&seen));
+    let line = |signal: &str| {
+        let mut of = shown.lines.iter().filter(|line| line.signal == signal);
+        of.next().unwrap().log_evidence
+    };
+    assert!(line("answers_cost") > 50.0 && line("answers_latency") < 1.0);
+    assert_eq!((line(ANSWERS), shown.against.abs() < 1e-9), (0.0, true));
+    assert_eq!(rollout.observe(&[seen], 5000), Some(Decision::Step));
+    let told = "cost: 180 of 200 took more by the new revision, 0 less";
+    assert!(rollout.reason.contains(told), "{}", rollout.reason);
+}
+
+#[test]
 fn a_strategy_that_cannot_work_is_refused() {
     let steps = vec![Percent::HUNDRED];
     let refused = Rollout::new(

@@ -121,6 +121,11 @@ impl Ask {
         self.points.iter().any(|point| is_on(*point, side))
     }
 
+    /// Whether it is asked about this point.
+    pub(super) fn is_at(&self, point: Point) -> bool {
+        self.points.contains(&point)
+    }
+
     /// Asks about a whole body, point by point.
     ///
     /// # Errors

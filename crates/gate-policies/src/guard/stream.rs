@@ -27,14 +27,39 @@ pub(super) struct GuardBody {
     asking: Option<Asking>,
 }
 
+/// Where the text of an answer is looked at.
+const POINTS: [Point; 2] = [Point::Response, Point::ToolCall];
+
+/// The text at one point.
+#[derive(Default)]
+struct Text {
+    bytes: Vec<u8>,
+    /// Bytes that guards have seen.
+    seen: usize,
+}
+
+impl Text {
+    fn fresh(&self) -> usize {
+        self.bytes.len() - self.seen
+    }
+
+    /// What guards are asked about: what is new and some before it.
+    fn take(&mut self) -> Vec<u8> {
+        let text = self.bytes.clone();
+        let keep = self.bytes.len().saturating_sub(CONTEXT);
+        self.bytes.drain(..keep);
+        self.seen = self.bytes.len();
+        text
+    }
+}
+
 /// Guards elsewhere, and what waits for them.
 struct Asking {
     asks: Vec<Arc<Ask>>,
     /// Events that wait for the verdict.
     waiting: Vec<u8>,
-    /// Text that no guard has seen, behind some that they have.
-    text: Vec<u8>,
-    seen: usize,
+    /// Text at [`POINTS`] that no guard has seen, behind some that they have.
+    texts: [Text; 2],
     flight: Option<LocalFuture<'static, Result<(), Fault>>>,
 }
 
@@ -45,8 +70,7 @@ impl GuardBody {
         let asking = (!asks.is_empty()).then(|| Asking {
             asks,
             waiting: Vec::new(),
-            text: Vec::new(),
-            seen: 0,
+            texts: Default::default(),
             flight: None,
         });
         if asking.is_some() {
@@ -140,7 +164,7 @@ impl GuardBody {
             return Poll::Ready(());
         };
         asking.waiting.append(out);
-        asking.text.append(&mut self.stream.take_text());
+        asking.gather(self.stream.take_text());
         if is_blocked {
             // What waits was never judged, and the last event says that the stream is over.
             asking.flight = None;
@@ -149,7 +173,7 @@ impl GuardBody {
             self.stream.tell_blocked(out);
             return Poll::Ready(());
         }
-        let fresh = asking.text.len() - asking.seen;
+        let fresh = asking.fresh();
         let window = asking.asks.iter().map(|ask| ask.window).min().unwrap_or(1);
         if asking.flight.is_none() {
             if fresh == 0 {
@@ -180,16 +204,33 @@ impl GuardBody {
 }
 
 impl Asking {
-    /// Asks every guard about the text that none has seen.
+    /// Takes in what guards are asked about.
+    fn gather(&mut self, texts: [Vec<u8>; 2]) {
+        for ((point, known), new) in POINTS.into_iter().zip(&mut self.texts).zip(texts) {
+            if self.asks.iter().any(|ask| ask.is_at(point)) {
+                known.bytes.extend_from_slice(&new);
+            }
+        }
+    }
+
+    /// Bytes that no guard has seen.
+    fn fresh(&self) -> usize {
+        self.texts.iter().map(Text::fresh).sum()
+    }
+
+    /// Asks every guard about the text at its points that none has seen.
     fn take_off(&mut self, watch: &Watch) {
-        let text = self.text.clone();
-        let keep = self.text.len().saturating_sub(CONTEXT);
-        self.text.drain(..keep);
-        self.seen = self.text.len();
+        let texts = POINTS.into_iter().zip(&mut self.texts);
+        let questions: Vec<(Point, Vec<u8>)> = texts
+            .filter(|(_, text)| text.fresh() > 0)
+            .map(|(point, text)| (point, text.take()))
+            .collect();
         let (asks, watch) = (self.asks.clone(), watch.clone());
         self.flight = Some(Box::pin(async move {
             for ask in &asks {
-                ask.text(&watch, Point::Response, &text).await?;
+                for (point, text) in questions.iter().filter(|(point, _)| ask.is_at(*point)) {
+                    ask.text(&watch, *point, text).await?;
+                }
             }
             Ok(())
         }));
@@ -228,6 +269,6 @@ impl BodyStream for GuardBody {
 impl Asking {
     /// Whether something is still to be judged or to be let go.
     fn is_busy(&self) -> bool {
-        self.flight.is_some() || !self.waiting.is_empty() || self.text.len() > self.seen
+        self.flight.is_some() || !self.waiting.is_empty() || self.fresh() > 0
     }
 }

@@ -5,10 +5,12 @@
 //! is another question's answer. Connecting goes through `gate-net`, so that names, TLS and
 //! addresses are treated as everywhere; the wire format is in [`wire`].
 
+mod cluster;
 mod wire;
 
 use crate::process::Shared;
 use crate::upstream::connector::parse_endpoint;
+use cluster::Places;
 use gate_flow::{KeyValueAnswer, KeyValueError, KeyValueQuestion, KeyValueServer};
 use gate_net::connect::{ConnectOptions, connect};
 use gate_net::io::Io;
@@ -35,7 +37,18 @@ type Name = (String, String, u32, bool, Option<PathBuf>);
 
 /// The connections of one worker.
 #[derive(Default)]
-pub(crate) struct KeyValues(RefCell<HashMap<Name, Pool>>);
+pub(crate) struct KeyValues {
+    pools: RefCell<HashMap<Name, Pool>>,
+    /// Where the keys of clusters are.
+    places: RefCell<Places>,
+}
+
+/// What a server says.
+enum Said {
+    Value(Option<Vec<u8>>),
+    /// Another node of its cluster has the key.
+    Moved(String),
+}
 
 #[derive(Default)]
 struct Pool {
@@ -53,20 +66,71 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if let Some(pool) = self.values.0.borrow_mut().get_mut(&self.name) {
+        if let Some(pool) = self.values.pools.borrow_mut().get_mut(&self.name) {
             pool.in_flight = pool.in_flight.saturating_sub(1);
         }
     }
 }
 
 impl KeyValues {
-    /// Asks a server, within its timeout. May be dropped midway.
+    /// Asks a server, within its timeout, and where it is one of a cluster, the node that has the
+    /// key. May be dropped midway.
     pub(crate) async fn ask(
         self: Rc<Self>,
         shared: &Shared,
         server: &KeyValueServer,
         question: KeyValueQuestion,
     ) -> KeyValueAnswer {
+        let asked = Rc::clone(&self).ask_cluster(shared, server, &question);
+        let answered = tokio::time::timeout(server.timeout, asked).await;
+        answered.map_err(|_| late(server))?
+    }
+
+    async fn ask_cluster(
+        self: Rc<Self>,
+        shared: &Shared,
+        server: &KeyValueServer,
+        question: &KeyValueQuestion,
+    ) -> KeyValueAnswer {
+        let slot = cluster::slot(key_of(question));
+        let known = self.places.borrow().find(&server.address, slot);
+        let mut node = known.map(|address| KeyValueServer {
+            address,
+            ..server.clone()
+        });
+        // A node that says that the key has moved again is believed once.
+        for _ in 0..2 {
+            let asked = node.as_ref().unwrap_or(server);
+            let said = self.ask_one(shared, asked, question).await;
+            let words = match said {
+                Ok(Said::Value(value)) => return Ok(value),
+                Ok(Said::Moved(words)) => words,
+                Err(error) => {
+                    // The next question asks the server that is configured.
+                    self.places.borrow_mut().note(&server.address, slot, None);
+                    return Err(error);
+                }
+            };
+            let Some(address) = cluster::moved(&words, &asked.address) else {
+                return Err(KeyValueError(words));
+            };
+            let mut places = self.places.borrow_mut();
+            places.note(&server.address, slot, Some(address.clone()));
+            drop(places);
+            node = Some(KeyValueServer {
+                address,
+                ..server.clone()
+            });
+        }
+        Err(KeyValueError("its key moves from node to node".into()))
+    }
+
+    async fn ask_one(
+        self: &Rc<Self>,
+        shared: &Shared,
+        server: &KeyValueServer,
+        question: &KeyValueQuestion,
+    ) -> Result<Said, KeyValueError> {
         let (place, idle) = self.enter(server)?;
         let asked = async {
             let (io, mut bytes, skipped) = match idle {
@@ -78,16 +142,15 @@ impl KeyValues {
                     (io, bytes, count)
                 }
             };
-            write_question(&question, &mut bytes);
+            write_question(question, &mut bytes);
             send(&io, &bytes).await?;
-            let value = receive(&io, skipped, server.value_max).await?;
-            Ok((io, value))
+            let said = receive(&io, skipped, server.value_max).await?;
+            Ok((io, said))
         };
         let answered = tokio::time::timeout(server.timeout, asked).await;
-        let late = |_| KeyValueError(format!("no answer within {:?}", server.timeout));
-        let (io, value) = answered.map_err(late)??;
+        let (io, said) = answered.map_err(|_| late(server))??;
         self.keep(&place.name, io);
-        Ok(value)
+        Ok(said)
     }
 
     fn enter(
@@ -101,7 +164,7 @@ impl KeyValues {
             server.tls,
             server.authorities.clone(),
         );
-        let mut pools = self.0.borrow_mut();
+        let mut pools = self.pools.borrow_mut();
         if pools.len() >= SERVERS_MAX && !pools.contains_key(&name) {
             pools.retain(|_, pool| pool.in_flight > 0);
         }
@@ -130,7 +193,7 @@ impl KeyValues {
         let Some(authorities) = &server.authorities else {
             return Ok(server.tls.then(|| shared.fetch_tls.clone()));
         };
-        if let Some(pool) = self.0.borrow().get(name)
+        if let Some(pool) = self.pools.borrow().get(name)
             && let Some(tls) = &pool.tls
         {
             return Ok(Some(tls.clone()));
@@ -142,7 +205,7 @@ impl KeyValues {
         let loaded = tokio::task::spawn_blocking(move || ClientTls::load(&options)).await;
         let loaded = loaded.map_err(|error| KeyValueError(error.to_string()))?;
         let tls = loaded.map_err(|error| KeyValueError(error.to_string()))?;
-        if let Some(pool) = self.0.borrow_mut().get_mut(name) {
+        if let Some(pool) = self.pools.borrow_mut().get_mut(name) {
             pool.tls = Some(tls.clone());
         }
         Ok(Some(tls))
@@ -156,7 +219,7 @@ impl KeyValues {
     }
 
     fn keep(&self, name: &Name, io: Io) {
-        if let Some(pool) = self.0.borrow_mut().get_mut(name)
+        if let Some(pool) = self.pools.borrow_mut().get_mut(name)
             && pool.idle.len() < IDLE_MAX
         {
             pool.idle.push(io);
@@ -198,6 +261,16 @@ fn greeting(server: &KeyValueServer) -> (Vec<u8>, usize) {
     (bytes, count)
 }
 
+fn late(server: &KeyValueServer) -> KeyValueError {
+    KeyValueError(format!("no answer within {:?}", server.timeout))
+}
+
+fn key_of(question: &KeyValueQuestion) -> &[u8] {
+    match question {
+        KeyValueQuestion::Get(key) | KeyValueQuestion::Set(key, ..) => key,
+    }
+}
+
 fn write_question(question: &KeyValueQuestion, bytes: &mut Vec<u8>) {
     match question {
         KeyValueQuestion::Get(key) => command(&[b"GET", key], bytes),
@@ -224,20 +297,21 @@ async fn send(io: &Io, bytes: &[u8]) -> Result<(), KeyValueError> {
 }
 
 /// Reads answers: so many that have to be good, then the one that counts.
-async fn receive(io: &Io, skipped: usize, most: usize) -> KeyValueAnswer {
+async fn receive(io: &Io, skipped: usize, most: usize) -> Result<Said, KeyValueError> {
     let (mut buffer, mut left) = (Vec::new(), skipped);
     let mut piece = vec![0; READ];
     loop {
         while let Some((answer, length)) = reply(&buffer, most).map_err(KeyValueError)? {
             let is_last = left == 0;
-            let value = match answer {
+            let said = match answer {
+                Reply::Error(words) if is_last && words.starts_with("MOVED ") => Said::Moved(words),
                 Reply::Error(words) => return Err(KeyValueError(words)),
-                Reply::Value(span) => span.map(|span| buffer[span].to_vec()),
-                Reply::Done => None,
+                Reply::Value(span) => Said::Value(span.map(|span| buffer[span].to_vec())),
+                Reply::Done => Said::Value(None),
             };
             if is_last {
                 return match length == buffer.len() {
-                    true => Ok(value),
+                    true => Ok(said),
                     false => Err(KeyValueError("it says more than was asked".into())),
                 };
             }

@@ -1,5 +1,6 @@
 //! From teams, budgets, prices and keys as configured to a [`Treasury`].
 
+use super::batch::{Known, Listed};
 use super::limits::KeyMeter;
 use super::tariff::ModelTariff;
 use super::{Billed, Purse, Treasury};
@@ -8,7 +9,7 @@ use gate_ai::tokenizer::{Encoding, ModelTokenizer};
 use gate_model::document::Path;
 use gate_model::finding::Finding;
 use gate_model::resources::{
-    Budget, BudgetLimit, BudgetOf, Consumer, Key, StoreAddress, StoreEngine,
+    Budget, BudgetLimit, BudgetOf, Component, Consumer, Key, Resources, StoreEngine, StorePlace,
 };
 use gate_store::Account;
 use gate_store::books::{BudgetSpec, Unit};
@@ -30,6 +31,9 @@ impl Treasury {
             books: work.compiler.books.cloned(),
             tag_header: store.and_then(|store| store.tag_header.clone()),
             tokenizers: super::count::tokenizers(work),
+            listed: listed(resources),
+            batches: work.compiler.state.get_or_insert("batches", Known::default),
+            clock: work.compiler.clock.clone(),
             ..Self::default()
         };
         check_store(work);
@@ -110,6 +114,18 @@ impl Treasury {
     }
 }
 
+/// What models are priced by that no target names.
+fn listed(resources: &Resources) -> Listed {
+    let kind = |(name, provider): (&String, &Component)| {
+        let (kind, _) = provider.0.entries().first()?;
+        Some((name.clone(), kind.text.to_string()))
+    };
+    Listed {
+        kinds: resources.providers.iter().filter_map(kind).collect(),
+        prices: resources.prices.clone(),
+    }
+}
+
 fn unpriced(work: &mut Work<'_>, provider: &str, model: &str, path: Path) {
     let message = format!(
         "there is a budget in dollars, but no price is known for `{model}` of `{provider}`"
@@ -130,8 +146,8 @@ fn check_store(work: &mut Work<'_>) {
     };
     let secrets = work.compiler.secrets;
     let found = match address {
-        StoreAddress::Env(name) => secrets.env(name),
-        StoreAddress::File(path) => secrets.file(&work.compiler.folder.join(path)),
+        StorePlace::Env(name) => secrets.env(name),
+        StorePlace::File(path) => secrets.file(&work.compiler.folder.join(path)),
     };
     if let Err(message) = found {
         let path = Path::root().key("gateway").key("store").key("engine");

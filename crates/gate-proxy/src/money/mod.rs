@@ -9,6 +9,7 @@
 //! try; no try at providers that `AiFacts::barred` names; `AiFacts::tariff` set with the provider
 //! that is tried; and counts in `AiFacts` as the provider gives them.
 
+pub(crate) mod batch;
 pub(crate) mod compile;
 pub(crate) mod count;
 mod facts;
@@ -20,6 +21,7 @@ pub mod store;
 pub mod tariff;
 
 use gate_ai::tokenizer::{Encoding, Tokenizer};
+use gate_kit::clock::Clock;
 use gate_store::{Account, Books};
 use limits::KeyMeter;
 use rustc_hash::FxHashMap;
@@ -41,6 +43,10 @@ pub struct Treasury {
     /// Vocabularies for exact counts.
     tokenizers: HashMap<Encoding, Arc<Tokenizer>>,
     limited: bool,
+    /// What batches are priced by, and those that were settled.
+    listed: batch::Listed,
+    batches: Arc<batch::Known>,
+    clock: Clock,
 }
 
 /// What the calls with one key fall under.

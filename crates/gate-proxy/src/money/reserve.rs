@@ -17,6 +17,8 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// The tag of copies that are compared and served to nobody.
+const SHADOW: &str = "shadow";
 /// Longest tag that is kept.
 const TAG_MAX: usize = 64;
 
@@ -82,14 +84,27 @@ impl Treasury {
         Ok(())
     }
 
-    fn purse(&self, exchange: &Exchange) -> Option<&Purse> {
+    /// The caller's own budgets and limits; a copy of a call takes nothing from them.
+    pub(super) fn purse(&self, exchange: &Exchange) -> Option<&Purse> {
+        if exchange.trial.is_copied() {
+            return None;
+        }
         let caller = exchange.caller.as_ref()?;
         let purses = self.purses.get(&caller.name)?;
         purses.get(caller.key.as_deref().unwrap_or_default())
     }
 
-    fn facts(&self, exchange: &Exchange) -> Arc<Facts> {
+    pub(super) fn facts(&self, exchange: &Exchange) -> Arc<Facts> {
         let record = &exchange.record;
+        if exchange.trial.is_copied() {
+            let tag = Arc::from(SHADOW);
+            return shared(&View {
+                route: record.route.as_ref(),
+                model: record.target.as_ref(),
+                tag: Some(&tag),
+                ..View::default()
+            });
+        }
         let header = self.tag_header.as_deref();
         let tag = header.and_then(|name| exchange.request.head.headers.get_named(name));
         let tag = tag.map(tag_of);

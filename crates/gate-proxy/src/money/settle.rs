@@ -16,6 +16,7 @@ use gate_ai::tokens::estimate_input;
 use gate_flow::{AiFacts, Attempt, Outcome, Record, Reservation, Tariff};
 use gate_kit::clock::Clock;
 use gate_model::fault::FaultCode;
+use gate_model::resources::ServiceTier;
 use gate_model::units::Money;
 use gate_store::Hold;
 use gate_store::books::{Leg, Settlement, Share};
@@ -178,20 +179,21 @@ impl Reserved {
                 outcome: attempt.fault.map_or("", |code| code.as_str()),
                 tokens,
                 estimated: true,
-                cost: self.dearest(&tokens),
+                cost: self.dearest(&tokens, ai.service_tier),
             };
             (Arc::new(facts), settlement)
         };
         let mut legs: Vec<Leg> = record.attempts.iter().filter(given_up).map(leg).collect();
         let detours = ai.detours.as_ref();
         let noted = detours.map_or(&[][..], |detours| &detours.legs);
-        legs.extend(noted.iter().map(|leg| self.noted(leg)));
+        legs.extend(noted.iter().map(|leg| self.noted(leg, ai.service_tier)));
         legs
     }
 
     /// A call beside the one that answered: the loser of a race, a stream that was continued.
-    fn noted(&self, leg: &gate_flow::Leg) -> Leg {
+    fn noted(&self, leg: &gate_flow::Leg, service_tier: ServiceTier) -> Leg {
         let counts = AiFacts {
+            service_tier,
             input_tokens: Some(leg.input_tokens),
             output_tokens: Some(leg.output_tokens),
             ..AiFacts::default()
@@ -213,8 +215,9 @@ impl Reserved {
 
     /// What these tokens cost at the dearest of the model's providers: a try's record does not say
     /// which one it was.
-    fn dearest(&self, tokens: &Tokens) -> Option<Money> {
+    fn dearest(&self, tokens: &Tokens, service_tier: ServiceTier) -> Option<Money> {
         let facts = AiFacts {
+            service_tier,
             input_tokens: u64::try_from(tokens.input).ok(),
             output_tokens: u64::try_from(tokens.output).ok(),
             ..AiFacts::default()
@@ -286,7 +289,7 @@ fn by_time(time: Duration) -> u64 {
         / 1000
 }
 
-fn tokens_of(ai: &AiFacts) -> Tokens {
+pub(super) fn tokens_of(ai: &AiFacts) -> Tokens {
     let count = |tokens: Option<u64>| signed(tokens.unwrap_or(0));
     Tokens {
         input: count(ai.input_tokens),

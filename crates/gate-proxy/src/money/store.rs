@@ -2,7 +2,7 @@
 
 use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
-use gate_model::resources::{Store as Settings, StoreAddress, StoreEngine, StoreFail};
+use gate_model::resources::{Store as Settings, StoreEngine, StoreFail, StorePlace};
 use gate_store::control::{ControlStore, SqlControl};
 use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
@@ -27,8 +27,8 @@ impl Engine {
             StoreEngine::Sqlite { path } => Self::Sqlite(folder.join(path)),
             StoreEngine::Postgres { address } => {
                 let secret = match address {
-                    StoreAddress::Env(name) => secrets.env(name),
-                    StoreAddress::File(path) => secrets.file(&folder.join(path)),
+                    StorePlace::Env(name) => secrets.env(name),
+                    StorePlace::File(path) => secrets.file(&folder.join(path)),
                 };
                 Self::Postgres(secret.map_err(StoreError::Unusable)?)
             }

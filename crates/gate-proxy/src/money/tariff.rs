@@ -187,19 +187,18 @@ impl Tariff for ModelTariff {
     fn cost(&self, facts: &AiFacts) -> Option<Money> {
         if let Some(pieces) = &facts.pieces {
             let usage = usage_of(facts).unwrap_or_default();
-            return Some(
-                self.rates()?
-                    .cost_with(&usage, pieces, ServiceTier::Standard),
-            );
+            let rates = self.rates()?;
+            return Some(rates.cost_with(&usage, pieces, facts.service_tier));
         }
         if let Some(flat) = &self.flat
+            && facts.service_tier == ServiceTier::Standard
             && let Some(cost) = flat_cost(flat, facts)
         {
             return Some(cost);
         }
         let usage = usage_of(facts)?;
         let rates = self.rates()?;
-        let cost = || rates.cost(&usage, ServiceTier::Standard);
+        let cost = || rates.cost(&usage, facts.service_tier);
         rates.has_tokens().then(cost)
     }
 }
@@ -240,17 +239,12 @@ fn prices(own: &[Price]) -> Result<Prices, String> {
                 ));
             }
             let whole = u64::try_from(whole).unwrap_or(0);
-            rates.set(
-                unit(*kind),
-                ServiceTier::Standard,
-                price.above_input_tokens,
-                whole,
-            );
+            rates.set(unit(*kind), price.tier, price.above_input_tokens, whole);
         }
         if !price.per_request.is_zero() {
             let whole = u64::try_from(price.per_request.picodollars()).unwrap_or(0);
             let above = price.above_input_tokens;
-            rates.set(PriceUnit::Request, ServiceTier::Standard, above, whole);
+            rates.set(PriceUnit::Request, price.tier, above, whole);
         }
     }
     let mut prices = Prices::default();
@@ -304,6 +298,32 @@ mod tests {
         assert_eq!(listed.cost(&facts).unwrap().to_string(), "0.0026");
         let fine = own(&[(TokenKind::Input, "0.0000001")]);
         assert!(ModelTariff::new("openai", "x", Some(&[fine]), &Clock::System).is_err());
+    }
+
+    #[test]
+    fn a_tier_has_its_own_prices_where_there_are_any() {
+        let usual = own(&[(TokenKind::Input, "2"), (TokenKind::Output, "8")]);
+        let batch = Price {
+            tier: ServiceTier::Batch,
+            ..own(&[(TokenKind::Input, "1")])
+        };
+        let tariff = ModelTariff::new("openai", "x", Some(&[usual, batch]), &Clock::System);
+        let listed = ModelTariff::new("openai", "gpt-5", None, &Clock::System);
+        for (tariff, costs) in [
+            (tariff.unwrap(), ["0.0028", "0.0018", "0.0028"]),
+            (listed.unwrap(), ["0.00225", "0.001125", "0.001125"]),
+        ] {
+            let tiers = [ServiceTier::Standard, ServiceTier::Batch, ServiceTier::Flex];
+            for (tier, cost) in tiers.into_iter().zip(costs) {
+                let facts = AiFacts {
+                    input_tokens: Some(1_000),
+                    output_tokens: Some(100),
+                    service_tier: tier,
+                    ..AiFacts::default()
+                };
+                assert_eq!(tariff.cost(&facts).unwrap().to_string(), cost, "{tier:?}");
+            }
+        }
     }
 
     #[test]

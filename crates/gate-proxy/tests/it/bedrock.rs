@@ -12,7 +12,7 @@ use std::path::Path;
 
 const STREAM_TYPE: &str = "application/vnd.amazon.eventstream";
 
-fn document(address: SocketAddr, kind: &str, models: &[&str]) -> String {
+pub(crate) fn document(address: SocketAddr, kind: &str, models: &[&str]) -> String {
     let settings = match kind {
         "bedrock" => {
             "region: eu-west-1, credentials: [{ access_key_id: { env: ID }, \
@@ -195,7 +195,7 @@ fn tokens_are_counted_by_bedrock_itself() {
     );
 }
 
-fn frames(events: &[(&str, Value)]) -> Vec<u8> {
+pub(crate) fn frames(events: &[(&str, Value)]) -> Vec<u8> {
     let mut out = Vec::new();
     for (name, payload) in events {
         let kind = if name.ends_with("Exception") {
@@ -209,7 +209,7 @@ fn frames(events: &[(&str, Value)]) -> Vec<u8> {
     out
 }
 
-fn stream_reply(bytes: Vec<u8>) -> Reply {
+pub(crate) fn stream_reply(bytes: Vec<u8>) -> Reply {
     Reply {
         status: 200,
         headers: format!("content-type: {STREAM_TYPE}\r\n"),

@@ -130,7 +130,7 @@ pub(crate) fn answer(stream: bool, text: &str, call: Option<&str>) -> Reply {
 
 /// Text and tool arguments of an answer, as the neutral form reads them, and whether it ended with
 /// an error.
-fn heard(dialect: Dialect, stream: bool, answer: &Answer) -> (String, String, bool) {
+pub(crate) fn heard(dialect: Dialect, stream: bool, answer: &Answer) -> (String, String, bool) {
     use gate_ai::conversation::{Content, StreamEvent};
     let (mut text, mut called, mut failed) = (String::new(), String::new(), false);
     if !stream || answer.status >= 300 {
@@ -163,7 +163,7 @@ fn heard(dialect: Dialect, stream: bool, answer: &Answer) -> (String, String, bo
 }
 
 /// Every dialect, whole and streamed.
-fn ways() -> impl Iterator<Item = (Dialect, bool)> {
+pub(crate) fn ways() -> impl Iterator<Item = (Dialect, bool)> {
     Dialect::ALL
         .into_iter()
         .flat_map(|dialect| [(dialect, false), (dialect, true)])

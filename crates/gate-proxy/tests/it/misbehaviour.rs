@@ -304,7 +304,10 @@ fn wrong_usage_neither_breaks_the_answer_nor_the_record() {
         let gateway = one(&provider, "");
         let answer = Caller::new(&gateway).post(CHAT, &request("x"));
         assert_eq!((answer.status, answer.text()), (200, &*body), "{usage}");
-        let streamed = format!("data: {{\"choices\":[],{usage}}}\n\n{}", piece("one"));
+        let streamed = format!(
+            "data: {{\"choices\":[],{usage}}}\n\n{}data: [DONE]\n\n",
+            piece("one")
+        );
         let expected = streamed.clone();
         let provider = streaming(move |stream| {
             let _ = stream.write_all(format!("{}0\r\n\r\n", chunk(&streamed)).as_bytes());

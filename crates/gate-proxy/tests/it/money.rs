@@ -69,6 +69,11 @@ impl Ledger {
         Self { folder, gateway }
     }
 
+    /// The folder of its store, and the gateway.
+    pub(crate) fn into_parts(self) -> (tempfile::TempDir, Gateway) {
+        (self.folder, self.gateway)
+    }
+
     fn caller(&self) -> Caller {
         let mut caller = Caller::new(&self.gateway);
         caller.headers = "authorization: Bearer secret\r\nx-job: night/1 ä\r\n".into();

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-const ID: &str = "r-1";
+pub(crate) const ID: &str = "r-1";
 
-fn strategy(signals: &[Signal]) -> Strategy {
+pub(crate) fn strategy(signals: &[Signal]) -> Strategy {
     Strategy {
         steps: [20, 50].map(Percent::from_percents).to_vec(),
         step_minimum: Period::from_millis(200),
@@ -28,7 +28,7 @@ fn strategy(signals: &[Signal]) -> Strategy {
 }
 
 /// Begins a trial of `candidate` for the routes that differ.
-fn begin(
+pub(crate) fn begin(
     gateway: &Gateway,
     control: &str,
     candidate: &str,
@@ -54,7 +54,7 @@ fn begin(
 }
 
 /// Rolls `candidate` out under the traffic that `ask` makes until it is over, as the leader does.
-fn roll_out(
+pub(crate) fn roll_out(
     gateway: &Gateway,
     control: &str,
     candidate: &str,
@@ -98,7 +98,7 @@ fn roll_out(
 }
 
 /// A document whose route `orders` goes to one upstream and `other` to nobody.
-fn orders(upstream: SocketAddr) -> String {
+pub(crate) fn orders(upstream: SocketAddr) -> String {
     format!(
         "gateway: {{ workers: 1 }}\nlisteners: {{ main: {{ address: '127.0.0.1:0' }} }}\n\
          upstreams: {{ orders: {{ endpoints: ['{upstream}'], retry: {{ attempts: 1 }} }} }}\n\
@@ -107,12 +107,12 @@ fn orders(upstream: SocketAddr) -> String {
     )
 }
 
-fn failing() -> Upstream {
+pub(crate) fn failing() -> Upstream {
     Upstream::http(|_, _| "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n".into())
 }
 
 /// A hundred requests over one connection.
-fn ask_orders(gateway: &Gateway) {
+pub(crate) fn ask_orders(gateway: &Gateway) {
     let mut stream = gateway.connect();
     for _ in 0..100 {
         let request = b"GET /orders/1 HTTP/1.1\r\nhost: test\r\n\r\n";
@@ -291,24 +291,42 @@ fn answers_are_compared_before_the_candidate_serves_anybody() {
 // --- models ---------------------------------------------------------------------------------------
 
 /// A provider whose answer depends on what is asked.
-fn provider() -> Upstream {
+pub(crate) fn provider() -> Upstream {
     Upstream::http(|_, body| {
         let body = String::from_utf8_lossy(body);
         if body.contains("broken") {
             return "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n".into();
         }
+        if body.contains("hesitant") {
+            std::thread::sleep(Duration::from_millis(40));
+        }
         let tokens = if body.contains("wordy") { 4000 } else { 40 };
-        let answer = format!(
-            r#"{{"id":"a","object":"chat.completion","created":1,"model":"x","choices":[{{"index":0,"message":{{"role":"assistant","content":"y"}},"finish_reason":"stop"}}],"usage":{{"prompt_tokens":9,"completion_tokens":{tokens}}}}}"#
-        );
+        let said = if body.contains("other") { "n" } else { "y" };
+        let usage = format!(r#"{{"prompt_tokens":9,"completion_tokens":{tokens}}}"#);
+        let (kind, answer) = match body.contains(r#""stream":true"#) {
+            true => (
+                "text/event-stream",
+                format!(
+                    "data: {{\"id\":\"a\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"x\",\
+                     \"choices\":[{{\"index\":0,\"delta\":{{\"role\":\"assistant\",\"content\":\"{said}\"}},\
+                     \"finish_reason\":\"stop\"}}],\"usage\":{usage}}}\n\ndata: [DONE]\n\n"
+                ),
+            ),
+            false => (
+                "application/json",
+                format!(
+                    r#"{{"id":"a","object":"chat.completion","created":1,"model":"x","choices":[{{"index":0,"message":{{"role":"assistant","content":"{said}"}},"finish_reason":"stop"}}],"usage":{usage}}}"#
+                ),
+            ),
+        };
         format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{answer}",
+            "HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{answer}",
             answer.len()
         )
     })
 }
 
-fn assistant(provider: SocketAddr, model: &str, label: u32) -> String {
+pub(crate) fn assistant(provider: SocketAddr, model: &str, label: u32) -> String {
     format!(
         "gateway: {{ workers: 1 }}\nlisteners: {{ main: {{ address: '127.0.0.1:0' }} }}\n\
          providers: {{ p: {{ compatible: {{ base_url: 'http://{provider}/v1', credentials: [{{ env: KEY }}] }} }} }}\n\
@@ -320,17 +338,77 @@ fn assistant(provider: SocketAddr, model: &str, label: u32) -> String {
     )
 }
 
-fn ask_assistant(gateway: &Gateway) {
-    let body = r#"{"model":"m","messages":[{"role":"user","content":"q"}]}"#;
+/// Fifty calls over one connection, with more fields in each.
+pub(crate) fn ask_models(gateway: &Gateway, more: &str) -> Vec<Answer> {
+    let body = format!(r#"{{"model":"m","messages":[{{"role":"user","content":"q"}}]{more}}}"#);
     let request = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     let mut stream = gateway.connect();
-    for _ in 0..50 {
+    let ask = |_| {
         stream.write_all(request.as_bytes()).unwrap();
-        read_answer(&mut stream);
-    }
+        read_answer(&mut stream)
+    };
+    (0..50).map(ask).collect()
+}
+
+fn ask_assistant(gateway: &Gateway) {
+    ask_models(gateway, "");
+}
+
+#[test]
+fn a_model_whose_first_token_is_late_is_taken_back() {
+    let provider = provider();
+    let control = assistant(provider.address, "v1", 1);
+    let gateway = Gateway::start(&control);
+    let strategy = strategy(&[Signal::Errors, Signal::TimeToFirstToken]);
+    let candidate = assistant(provider.address, "v2-hesitant", 1);
+    let rollout = roll_out(&gateway, &control, &candidate, &strategy, |gateway| {
+        ask_models(gateway, r#","stream":true"#);
+    });
+    assert_eq!(rollout.phase, Phase::RolledBack, "{}", rollout.reason);
+    let signal = "time_to_first_token on `ai`";
+    assert!(rollout.reason.contains(signal), "{}", rollout.reason);
+}
+
+#[test]
+fn every_signal_is_counted_on_every_route_that_the_change_touches() {
+    let provider = provider();
+    let both = |model: &str, body: &str| {
+        let page =
+            "  page: { match: { path: /page }, target: { fixed: { status: 200, body: B } } }\n";
+        assistant(provider.address, model, 1) + &page.replace('B', body)
+    };
+    let control = both("v1", "one");
+    let gateway = Gateway::start(&control);
+    let slow = ("slow".to_owned(), "record.duration_ms > 800".to_owned());
+    let strategy = Strategy {
+        expressions: [slow].into(),
+        ..strategy(&Signal::ALL)
+    };
+    let routes = begin(&gateway, &control, &both("v2", "two"), &strategy, 0.5).unwrap();
+    assert_eq!(routes, ["ai", "page"]);
+    ask_models(&gateway, r#","stream":true"#);
+    (0..50).for_each(|_| assert_eq!(gateway.get("/page").status, 200));
+    let of = |slice: &str| -> Vec<(String, u64)> {
+        let counts = gateway.process.shared().trials.counts(ID);
+        let rows = counts.into_iter().filter(|row| row.slice == slice);
+        rows.map(|row| (row.signal, row.control.total + row.candidate.total))
+            .collect()
+    };
+    let all = |names: &[&str]| -> Vec<(String, u64)> {
+        names.iter().map(|name| ((*name).to_owned(), 50)).collect()
+    };
+    let (labels, times) = (
+        ["errors", "refusals", "latency"],
+        ["time_to_first_token", "cost"],
+    );
+    let models = [&labels[..], &times, &["slow"]].concat();
+    // A record closes a moment after its answer has been read.
+    eventually("all are counted", || of("ai") == all(&models));
+    let page = [&labels[..], &["slow"]].concat();
+    eventually("all are counted", || of("page") == all(&page));
 }
 
 #[test]

@@ -270,6 +270,46 @@ fn cut_streams_end_with_an_error_in_every_dialect() {
     }
 }
 
+/// Every way in which a provider ends its answer in order before it is whole: behind an event, and
+/// in the middle of one.
+#[test]
+fn streams_that_end_in_order_too_early_end_with_an_error_in_every_dialect() {
+    let stage = Stage::set(PLAIN);
+    for inside in [false, true] {
+        stage.play(
+            |speaker| {
+                let mut bytes = speaker.begun();
+                let piece = speaker.piece("never whole");
+                if inside {
+                    bytes.extend_from_slice(&piece[..piece.len() / 2]);
+                }
+                vec![Step::Send(bytes), Step::End]
+            },
+            |name, _, heard, row| {
+                broke_off(name, heard);
+                assert_eq!(row["fault"], "upstream_reset", "{name}: {row}");
+                assert_ne!(row["outcome"], "complete", "{name}: {row}");
+            },
+        );
+    }
+}
+
+#[test]
+fn a_reason_to_stop_is_an_end_where_vendors_leave_out_the_mark() {
+    let stage = Stage::set(PLAIN);
+    let (chat, listener) = (&SPEAKERS[0], listeners()[0]);
+    let ending = String::from_utf8(chat.ending()).unwrap();
+    let unmarked = ending.replace("data: [DONE]\n\n", "");
+    assert!(unmarked.len() < ending.len() && listener.dialect == chat.dialect);
+    let bytes = [chat.begun(), unmarked.into_bytes()].concat();
+    stage.providers[0].plays(vec![Step::Send(bytes), Step::End]);
+    let answer = stage.call(chat, listener).0.receive();
+    assert!(answer.complete, "{answer:?}");
+    let heard = listener.hear(&answer);
+    assert_eq!((&*heard.text, heard.error), ("one two ", None));
+    stage.settle();
+}
+
 #[test]
 fn malformed_chunks_end_with_an_error_in_every_dialect() {
     let stage = Stage::set(PLAIN);

@@ -7,7 +7,9 @@
 #![allow(clippy::print_stderr, reason = "a skipped check says so")]
 
 mod aws;
+mod kms;
 mod kubernetes;
+mod moto;
 mod server;
 mod vault;
 

@@ -1,7 +1,7 @@
 //! A server of a few lines: one request a connection, answered by a function.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -128,9 +128,4 @@ fn read(reader: &mut impl BufRead) -> Option<Seen> {
     reader.read_exact(&mut body).ok()?;
     seen.body = String::from_utf8(body).ok()?;
     Some(seen)
-}
-
-/// Whether something listens there, for servers that take their time.
-pub(crate) fn listens(port: u16) -> bool {
-    TcpStream::connect(("127.0.0.1", port)).is_ok()
 }

@@ -201,6 +201,16 @@ impl Account {
         period.last = Some(now);
     }
 
+    /// Takes what was spent without a reservation; the period it falls into.
+    pub(super) fn charge(&self, amount: i64, unix_s: i64, now: Moment) -> i64 {
+        let start = {
+            let state = self.lock();
+            period_start(state.spec.period, unix_s)
+        };
+        self.settle(start, 0, amount, now);
+        start
+    }
+
     pub(super) fn exhausted(&self, unix_s: i64) -> Refusal {
         let state = self.lock();
         let period = state.spec.period;

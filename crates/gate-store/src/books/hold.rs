@@ -90,14 +90,31 @@ impl Hold {
 
     /// A call under no budget, whose place is taken.
     pub(super) fn unbudgeted(shared: Arc<Shared>, facts: Arc<Facts>) -> Self {
+        Self::bare(shared, facts, ExchangeId::random())
+    }
+
+    /// Something that was not reserved for, whose place is taken and whose id is given.
+    pub(super) fn bare(shared: Arc<Shared>, facts: Arc<Facts>, exchange: ExchangeId) -> Self {
         Self {
             shared,
             facts,
-            exchange: ExchangeId::random(),
+            exchange,
             cost: None,
             parts: SmallVec::new(),
             open: true,
         }
+    }
+
+    /// Charges all of it to these accounts now, whatever they have left.
+    pub(super) fn settle_with(mut self, settlement: &Settlement, accounts: &[Arc<Account>]) {
+        let now = self.shared.clock.now();
+        let unix_ms = self.shared.unix_ms(now);
+        let of = |account: &Arc<Account>| {
+            let period = account.charge(0, unix_ms.div_euclid(1000), now);
+            (account.clone(), period, 0)
+        };
+        self.parts = accounts.iter().map(of).collect();
+        self.settle(settlement);
     }
 
     /// The call's id in the ledger.

@@ -291,6 +291,25 @@ impl Books {
         }
     }
 
+    /// Writes down something under an id of its own, charged to `accounts` whatever they have left:
+    /// once, however often and by whichever gateway it is said. False, and counted, when too many
+    /// calls wait. `id` is never that of a call, and its outcome is [`BATCH`](crate::ledger::BATCH).
+    pub fn note_once(
+        &self,
+        id: &str,
+        facts: Arc<Facts>,
+        settlement: &Settlement,
+        accounts: &[Arc<Account>],
+    ) -> bool {
+        if !self.shared.take_place() {
+            self.shared.lost.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        let entry = Hold::bare(self.shared.clone(), facts, id.into());
+        entry.settle_with(settlement, accounts);
+        true
+    }
+
     /// Whether the store can be reached, as far as is known.
     #[must_use]
     pub fn is_up(&self) -> bool {

@@ -11,6 +11,8 @@ mod audit;
 mod environment;
 mod error;
 mod fleet;
+mod keys;
+mod retention;
 mod revision;
 mod rewrap;
 mod rollout;
@@ -26,6 +28,8 @@ pub use environment::{
 };
 pub use error::ControlError;
 pub use fleet::{AckRow, Lease};
+pub use keys::{Keys, MakeRing, ReadText};
+pub use retention::{Cursor, Keep, Pruned, Retention, Slice};
 pub use revision::{Cause, DOCUMENT_MAX, NewRevision, RevisionQuery, RevisionRow};
 pub use rollout::{EvidenceRow, NewRollout, RolloutRow, RolloutSave};
 pub use seal::{Keyring, Sealed, VALUE_MAX, WrappedKey, secret_context, state_context};
@@ -343,4 +347,13 @@ pub trait ControlStore: Send {
         limit: usize,
         rewrap: &mut dyn FnMut(&WrappedKey) -> Answer<WrappedKey>,
     ) -> Answer<u64>;
+
+    // --- the past -----------------------------------------------------------------------------
+
+    /// Takes a slice of what is older than what is kept away; go on at [`Pruned::next`]. Nothing
+    /// that is in use goes. Several may do it at once.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`]; whole pieces of the slice may have gone then.
+    fn prune(&mut self, slice: &Slice<'_>) -> Answer<Pruned>;
 }

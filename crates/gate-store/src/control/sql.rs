@@ -3,9 +3,10 @@
 
 use super::{
     AckRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, EnvironmentRow,
-    EvidenceRow, HistoryRow, Lease, NewAudit, NewSecret, NewState, RevisionQuery, RevisionRow,
-    RolloutRow, RolloutSave, Sealed, SecretRow, StateLock, StateRow, StateVersionRow, WrappedKey,
-    audit, environment, fleet, revision, rewrap, rollout, secret, state,
+    EvidenceRow, HistoryRow, Lease, NewAudit, NewSecret, NewState, Pruned, RevisionQuery,
+    RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, Slice, StateLock, StateRow,
+    StateVersionRow, WrappedKey, audit, environment, fleet, retention, revision, rewrap, rollout,
+    secret, state,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -85,7 +86,7 @@ impl<D: Database> ControlStore for SqlControl<D> {
     }
 
     fn verify_audit(&mut self) -> Answer<AuditCheck> {
-        audit::verify(&mut self.database)
+        audit::walk::verify(&mut self.database)
     }
 
     fn acknowledge(&mut self, ack: &AckRow) -> Answer<()> {
@@ -215,5 +216,9 @@ impl<D: Database> ControlStore for SqlControl<D> {
         rewrap: &mut dyn FnMut(&WrappedKey) -> Answer<WrappedKey>,
     ) -> Answer<u64> {
         rewrap::rewrap(&mut self.database, to, limit, rewrap)
+    }
+
+    fn prune(&mut self, slice: &Slice<'_>) -> Answer<Pruned> {
+        retention::prune(&mut self.database, slice)
     }
 }

@@ -6,7 +6,7 @@
 //! on nothing but the entries and their order, so that a commit that is repeated writes the same
 //! groups, whose ids are taken if the first attempt took effect.
 
-use super::{Charges, Entry, Facts, Tokens};
+use super::{BATCH, Charges, Entry, Facts, Tokens};
 use gate_model::units::Money;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -75,7 +75,8 @@ impl<'e> Group<'e> {
 
 /// What [`Kind`] compares.
 fn is_alike(one: &Entry, other: &Entry) -> bool {
-    one.charges.len() == other.charges.len()
+    one.outcome != BATCH
+        && one.charges.len() == other.charges.len()
         && one.at_ms.div_euclid(1000) == other.at_ms.div_euclid(1000)
         && one.cost.is_some() == other.cost.is_some()
         && one.outcome == other.outcome
@@ -98,6 +99,11 @@ pub(super) fn groups(entries: &[Entry]) -> Vec<Group<'_>> {
             && is_alike(group.first(), entry)
         {
             group.add(entry);
+            continue;
+        }
+        if entry.outcome == BATCH {
+            last = groups.len();
+            groups.push(Group::of(entry));
             continue;
         }
         let budgets = entry.charges.iter();
@@ -190,5 +196,22 @@ mod tests {
             ]
         );
         assert_eq!(groups[0].tokens.total(), 10);
+    }
+
+    #[test]
+    fn what_has_an_id_of_its_own_keeps_it() {
+        let batch = |id: &str| Entry {
+            outcome: BATCH,
+            ..entry(id, "x", 1_000, Some(7), 1)
+        };
+        let entries = [batch("batch/p/1"), batch("batch/p/2"), batch("batch/p/3")];
+        let ids = |groups: &[Group<'_>]| -> Vec<String> {
+            let id = |group: &Group<'_>| group.first().exchange.to_string();
+            groups.iter().map(id).collect()
+        };
+        assert_eq!(
+            ids(&groups(&entries)),
+            ["batch/p/1", "batch/p/2", "batch/p/3"]
+        );
     }
 }

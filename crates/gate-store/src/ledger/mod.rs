@@ -24,6 +24,10 @@ use gate_model::units::Money;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
+/// The outcome of what has an id of its own and is never summed with others: a batch, which may be
+/// seen again by anybody.
+pub const BATCH: &str = "batch";
+
 /// Who called what through whom; empty where that is not known.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Facts {

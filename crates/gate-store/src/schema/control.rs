@@ -151,3 +151,7 @@ CREATE TABLE state_version (
     PRIMARY KEY (state, version)
 );
 CREATE INDEX state_version_key ON state_version (key_id);";
+
+/// Who still points to a document is asked when revisions are taken away.
+pub(super) const DIGESTS: &str = "CREATE INDEX revision_digest ON revision (digest);
+CREATE INDEX revision_managers ON revision (managers);";

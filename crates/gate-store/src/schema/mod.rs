@@ -39,6 +39,10 @@ pub const FORMS: &[Form] = &[
         sql: control::CONTROL,
         oldest: 2,
     },
+    Form {
+        sql: control::DIGESTS,
+        oldest: 2,
+    },
 ];
 
 /// Brings a database to the newest form. Safe to run from several processes at once.

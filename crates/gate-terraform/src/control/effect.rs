@@ -23,13 +23,15 @@ const QUIET: Duration = Duration::from_millis(250);
 const WAIT_MAX: Duration = Duration::from_secs(5);
 /// The longest wait for the server's answer.
 const ANSWER_MAX: Duration = Duration::from_secs(20);
-/// Most rounds of one asker; what comes later is somebody else's.
-const ROUNDS_MAX: u32 = 3;
+/// How long one asker asks again for what came meanwhile; what comes later is somebody else's.
+const ROUNDS_TIME: Duration = Duration::from_secs(10);
 
 /// What Terraform is doing with a provider.
 #[derive(Debug, Default)]
 pub(super) struct Activity {
     calls: AtomicU64,
+    /// Resources that are being checked, and will be planned then.
+    checking: AtomicU64,
     applying: AtomicBool,
 }
 
@@ -37,6 +39,15 @@ impl Activity {
     /// Terraform has called.
     pub(super) fn called(&self) {
         self.calls.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Does what comes before a resource is planned.
+    pub(super) fn checking<T>(&self, check: impl FnOnce() -> T) -> T {
+        self.checking.fetch_add(1, Ordering::Relaxed);
+        let checked = check();
+        self.called();
+        self.checking.fetch_sub(1, Ordering::Relaxed);
+        checked
     }
 
     /// Terraform applies what it has planned, and plans each resource once more on the way.
@@ -49,7 +60,7 @@ impl Activity {
         let started = Instant::now();
         let (mut seen, mut since) = (self.calls.load(Ordering::Relaxed), started);
         while !self.applying.load(Ordering::Relaxed)
-            && since.elapsed() < QUIET
+            && (since.elapsed() < QUIET || self.checking.load(Ordering::Relaxed) > 0)
             && started.elapsed() < WAIT_MAX
         {
             std::thread::sleep(STEP);
@@ -130,8 +141,8 @@ impl Effects {
             state.asking = true;
         }
         let _asking = Asking(self);
-        let mut last = None;
-        for _ in 0..ROUNDS_MAX {
+        let began = Instant::now();
+        let last = loop {
             activity.settle();
             if activity.applying.load(Ordering::Relaxed) {
                 return None;
@@ -142,14 +153,14 @@ impl Effects {
             };
             let count = document.resources().count();
             let input = settings.input(document);
-            last = match self.answer(control, input) {
+            let last = match self.answer(control, input) {
                 Some(Told::Effect(effect, _)) => self.new_to(*effect, count),
                 other => other,
             };
-            if self.lock().added == seen {
-                break;
+            if self.lock().added == seen || began.elapsed() > ROUNDS_TIME {
+                break last;
             }
-        }
+        };
         if let Some(Told::Effect(effect, _)) = &last {
             self.lock().told = Some((**effect).clone());
         }

@@ -145,7 +145,8 @@ impl Session {
                 .clone()
         };
         let planned = (kind.to_owned(), name.to_owned(), document);
-        dry_run.check(&*self.control, &self.settings, planned)
+        let check = || dry_run.check(&*self.control, &self.settings, planned);
+        self.activity.checking(check)
     }
 
     /// Says that Terraform has called, so that nobody takes a pause for the end of its plan.

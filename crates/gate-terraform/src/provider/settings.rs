@@ -68,7 +68,7 @@ pub(super) fn schema() -> wire::Schema {
         },
         text(
             "authorities",
-            "PEM file of certificate authorities to trust instead of the public ones.",
+            "PEM file of authorities to trust, not the public ones; else `TIDEGATE_CA_FILE`'s.",
         ),
         text(
             "environment",
@@ -145,7 +145,9 @@ pub(super) fn open(config: &Value, connect: &Connect) -> Result<Option<Session>,
             .or_else(|| variable("TIDEGATE_SERVER"))
             .unwrap_or_else(|| SERVER.to_owned()),
         key: text("key").or_else(|| variable("TIDEGATE_KEY")),
-        authorities: text("authorities").map(PathBuf::from),
+        authorities: text("authorities")
+            .or_else(|| variable("TIDEGATE_CA_FILE"))
+            .map(PathBuf::from),
     };
     let environment = text("environment").or_else(|| variable("TIDEGATE_ENVIRONMENT"));
     let owner = environment.as_deref().unwrap_or("default");

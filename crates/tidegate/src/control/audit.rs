@@ -98,6 +98,12 @@ fn verify(server: &ServerOptions, json: bool) -> Result<ExitCode, String> {
     }
     let text = match found.broken_at {
         Some(entry) => format!("Entry {entry} is not what it was.\n"),
+        None if found.intact && found.pruned > 0 => format!(
+            "{} entries, unbroken from entry {}; {} before them were kept no longer.\n",
+            found.entries,
+            found.pruned + 1,
+            found.pruned
+        ),
         None if found.intact => format!("{} entries, unbroken.\n", found.entries),
         None => "The chain is broken.\n".to_owned(),
     };

@@ -11,6 +11,6 @@ pub(crate) mod environment;
 pub(crate) mod plan;
 pub(crate) mod revisions;
 pub(crate) mod rollouts;
-mod server;
+pub(crate) mod server;
 mod show;
 pub(crate) mod state;

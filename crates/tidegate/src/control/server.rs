@@ -6,12 +6,14 @@
 use clap::Args;
 use gate_api::{Client, Endpoint};
 use gate_flow::SecretSource;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Names the gateway where `--server` does not.
 const SERVER: &str = "TIDEGATE_SERVER";
 /// Holds the key where `--key-file` does not.
 const KEY: &str = "TIDEGATE_KEY";
+/// Names the file of authorities where `--ca-file` does not.
+const CA_FILE: &str = "TIDEGATE_CA_FILE";
 /// Names the environment where `--env` does not.
 const ENVIRONMENT: &str = "TIDEGATE_ENVIRONMENT";
 
@@ -24,7 +26,8 @@ pub(crate) struct ServerOptions {
     /// File that holds the key or token; the variable TIDEGATE_KEY when left out.
     #[arg(long, value_name = "PATH")]
     key_file: Option<PathBuf>,
-    /// PEM file of the authorities that are trusted for `https`; Mozilla's when left out.
+    /// PEM file of the authorities that are trusted for `https`; TIDEGATE_CA_FILE when left out, or
+    /// else Mozilla's.
     #[arg(long, value_name = "PATH")]
     ca_file: Option<PathBuf>,
 }
@@ -45,11 +48,7 @@ impl ServerOptions {
             None => variable(SERVER)
                 .ok_or_else(|| format!("which gateway? give --server URL or set {SERVER}"))?,
         };
-        let endpoint = match &self.ca_file {
-            Some(file) => Endpoint::with_authorities(&url, file),
-            None => Endpoint::new(&url),
-        };
-        let mut endpoint = endpoint.map_err(|error| error.to_string())?;
+        let mut endpoint = endpoint(&url, self.ca_file.as_deref())?;
         let key = match &self.key_file {
             Some(file) => Some(crate::config::Secrets.file(file)?),
             None => variable(KEY),
@@ -91,6 +90,20 @@ impl Place {
         })?;
         Ok((client, name))
     }
+}
+
+/// A gateway's address with the authorities that are trusted for it: those of a file, of the file
+/// that the environment names, or Mozilla's.
+///
+/// # Errors
+/// What is wrong with the URL or the file.
+pub(crate) fn endpoint(url: &str, authorities: Option<&Path>) -> Result<Endpoint, String> {
+    let named = variable(CA_FILE).map(PathBuf::from);
+    let endpoint = match authorities.or(named.as_deref()) {
+        Some(file) => Endpoint::with_authorities(url, file),
+        None => Endpoint::new(url),
+    };
+    endpoint.map_err(|error| error.to_string())
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -3,7 +3,7 @@
 //! A sample is a function from a request and its body to a response; everything about connections
 //! stays here.
 
-use crate::accept::accept;
+use crate::accept::{Secured, accept};
 use gate_kit::http::{Body, BodyError, BodyStream, Chunk, Frame, RequestHead, Response};
 use gate_net::connection::server::{Next, Sent, ServerConnection, ServerOptions};
 use gate_net::http1::Limits;
@@ -72,7 +72,9 @@ pub(crate) fn start(
                         let sample = sample.clone();
                         let serve = move |connection| serve(connection, sample.clone());
                         let open = open.clone();
-                        let serving = accept(listener, limits(), open, CONNECTIONS_MAX, serve);
+                        let plain = Secured::default();
+                        let serving =
+                            accept(listener, limits(), plain, open, CONNECTIONS_MAX, serve);
                         tokio::task::spawn_local(serving);
                     }),
                     Err(error) => tracing::error!(%error, "a sample does not run"),

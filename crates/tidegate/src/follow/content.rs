@@ -5,9 +5,10 @@
 //! threads that may block only.
 
 use super::last_good;
-use gate_model::document::{Document, Node};
+use gate_model::document::{Document, Node, Path};
 use gate_model::environment;
 use gate_model::finding::Finding;
+use gate_model::resources::{Gateway, History};
 use gate_proxy::process::{Process, RevisionName, StartError};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -48,7 +49,7 @@ pub(crate) fn resolve(
     origin: &str,
 ) -> Result<Document, Vec<Finding>> {
     let resources: Node = serde_json::from_str(json).map_err(|error| {
-        let path = gate_model::document::Path::root();
+        let path = Path::root();
         let message = format!("the document cannot be read: {error}");
         vec![Finding::error("invalid_document", path, message).in_file(&origin.into())]
     })?;
@@ -99,6 +100,13 @@ impl Followed {
     /// Whether a secret has changed; told once.
     pub(super) fn take_rotated(&self) -> bool {
         self.rotated.swap(false, Ordering::AcqRel)
+    }
+
+    /// What of the past the process's own file says is kept; nothing where it names no store.
+    pub(super) fn history(&self) -> Option<History> {
+        let path = Path::root().key("gateway");
+        let gateway: Option<Gateway> = self.lock().file.read(&path).ok();
+        gateway?.store.map(|store| store.history)
     }
 
     /// What is in force.

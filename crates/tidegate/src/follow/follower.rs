@@ -1,12 +1,14 @@
 //! The thread that keeps a process at its environment's revision.
 //!
-//! It asks for one number several times a second and reads more only when that has changed, so that
-//! a revoked key is refused everywhere within a second. A store that is down is asked again, ever
-//! more seldom up to [`BACKOFF_MAX`]; what is served stays as it is meanwhile. What is applied and
-//! what is refused is told to the store, with the reason.
+//! It waits for one number in the store to change, woken by the store where that can be, and looks
+//! after [`WAIT`] at the latest, so that a revoked key is refused everywhere within a second even where
+//! nobody wakes it. A store that is down is asked again, ever more seldom up to [`BACKOFF_MAX`]; what
+//! is served stays as it is meanwhile. What is applied and what is refused is told to the store, with
+//! the reason.
 
 use super::content::Followed;
 use super::lead::Lead;
+use super::retention::Sweeper;
 use super::silence::Silence;
 use super::{Content, OpenStore};
 use crate::rollouts::Arms;
@@ -18,9 +20,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How often the environment is looked at.
-const POLL: Duration = Duration::from_millis(200);
-/// The longest pause before a store that is down is asked again.
+/// How long a change of the environment is waited for before something else may be due.
+const WAIT: Duration = Duration::from_millis(400);
+/// The same while a candidate is tried, whose counts are told and weighed twice a second.
+const WAIT_ON_TRIAL: Duration = Duration::from_millis(200);
+/// The first pause before a store that is down is asked again.
+const BACKOFF_MIN: Duration = Duration::from_millis(200);
+/// The longest such pause.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// How often an instance says that it lives, and tries again what it has refused: a missing secret
 /// may have come.
@@ -81,6 +87,7 @@ impl Follower {
             process: process.clone(),
             lead: Lead::new(followed),
             arms: Arms::default(),
+            sweeper: Sweeper::default(),
             followed: followed.clone(),
             open,
             store: None,
@@ -109,6 +116,7 @@ struct Work {
     followed: Arc<Followed>,
     lead: Lead,
     arms: Arms,
+    sweeper: Sweeper,
     open: OpenStore,
     store: Option<Box<dyn ControlStore>>,
     /// The environment as last read.
@@ -126,36 +134,42 @@ struct Work {
 
 impl Work {
     fn run(&mut self, signal: &Signal) {
-        let mut pause = POLL;
+        let mut backoff = BACKOFF_MIN;
         let mut silence = Silence::new(&self.process, &self.followed, self.clock.clone());
         loop {
-            match self.step() {
+            let pause = match self.step() {
                 Ok(()) => {
                     silence.ends();
-                    pause = POLL;
+                    backoff = BACKOFF_MIN;
+                    // The store was waited for already.
+                    Duration::ZERO
                 }
                 Err(error) => {
                     self.store = None;
                     silence.goes_on(&error);
-                    pause = (pause * 2).min(BACKOFF_MAX);
+                    // Gateways that lost a store together do not come back to it together.
+                    let pause = backoff.mul_f64(0.75 + random::fraction() / 4.0);
+                    backoff = (backoff * 2).min(BACKOFF_MAX);
+                    pause
                 }
-            }
-            // Gateways that lost a store together do not come back to it together.
-            if signal.wait(pause.mul_f64(0.75 + random::fraction() / 4.0)) {
+            };
+            if signal.wait(pause) {
                 return;
             }
         }
     }
 
-    /// One look at the environment, and what follows from it.
+    /// Waits for a change of the environment, and does what follows from it or is due.
     fn step(&mut self) -> Result<(), ControlError> {
         let mut store = match self.store.take() {
             Some(store) => store,
             None => (self.open)()?,
         };
-        let generation = store.generation(&self.followed.environment)?;
-        let now_ms = self.now_ms();
         let known = self.row.as_ref().map_or(0, |row| row.generation);
+        let is_trying = self.row.as_ref().is_some_and(|row| row.candidate.is_some());
+        let at_most = if is_trying { WAIT_ON_TRIAL } else { WAIT };
+        let generation = store.wait_for_change(&self.followed.environment, known, at_most)?;
+        let now_ms = self.now_ms();
         if generation != known {
             let row = store.environment(&self.followed.environment)?;
             if let Some(row) = &row {
@@ -175,6 +189,7 @@ impl Work {
             let refused = self.arms.refused();
             self.lead.tick(&mut *store, row, refused, now_ms)?;
         }
+        self.sweeper.tick(&mut *store, &self.followed, now_ms)?;
         self.store = Some(store);
         Ok(())
     }

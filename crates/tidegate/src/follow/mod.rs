@@ -4,13 +4,14 @@
 //! store cannot be asked or its revision is refused. [`Follower`] then keeps up on a thread of its
 //! own, because stores block; serving needs nothing from it. What is in force is in [`content`],
 //! the file it outlives the store in is [`last_good`], and what one of all gateways does for the
-//! others is in [`lead`].
+//! others is in [`lead`] and [`retention`].
 
 mod boot;
 mod content;
 mod follower;
 mod last_good;
 mod lead;
+mod retention;
 mod rotate;
 mod silence;
 mod store;

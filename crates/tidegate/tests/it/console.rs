@@ -23,9 +23,9 @@ const PARTS: [&str; 8] = [
 ];
 
 /// The SHA-256 of `let-me-look`, the key of a viewer.
-const GUEST: &str = "57e7341677fe51cc1ef7df1e4b74ea1ee08bead798cc93dd142b070fe7cc9754";
+pub(crate) const GUEST: &str = "57e7341677fe51cc1ef7df1e4b74ea1ee08bead798cc93dd142b070fe7cc9754";
 
-fn repository() -> &'static Path {
+pub(crate) fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .ancestors()
         .nth(2)
@@ -44,20 +44,25 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// A copy of the console with its packages, made once; `None` where they cannot be had.
-fn console() -> Option<&'static Path> {
+pub(crate) fn console() -> Option<&'static Path> {
     static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
     FOLDER.get_or_init(install).as_deref()
 }
 
 fn install() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("console");
+    packages("console", &repository().join("console"), &PARTS)
+}
+
+/// A copy of these parts of a folder with its packages; `None` where they cannot be had.
+pub(crate) fn packages(name: &str, from: &Path, parts: &[&str]) -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     std::fs::create_dir_all(&folder).expect("a folder");
-    for part in PARTS {
+    for part in parts {
         let to = folder.join(part);
         if to.is_dir() {
             std::fs::remove_dir_all(&to).expect("removed");
         }
-        copy(&repository().join("console").join(part), &to);
+        copy(&from.join(part), &to);
     }
     let lock = std::fs::read_to_string(folder.join("package-lock.json")).expect("just copied");
     let installed = folder.join("installed");
@@ -72,7 +77,9 @@ fn install() -> Option<PathBuf> {
             Some(folder)
         }
         Ok(output) => {
-            eprintln!("skipped: 1 file of checks: npm cannot install the console's: {output:?}");
+            eprintln!(
+                "skipped: 1 file of checks: npm cannot install what {name} needs: {output:?}"
+            );
             None
         }
         Err(error) => {
@@ -84,7 +91,7 @@ fn install() -> Option<PathBuf> {
 
 /// Runs a program in the copy; the checks that it names, all of which must be right.
 #[track_caller]
-fn run(folder: &Path, program: &str, arguments: &[&Path]) -> Vec<String> {
+pub(crate) fn run(folder: &Path, program: &str, arguments: &[&Path]) -> Vec<String> {
     let mut command = Command::new(program);
     let output = command.args(arguments).current_dir(folder).output();
     let output = output.expect("node is here, since npm is");
@@ -110,7 +117,7 @@ fn sources_have_types_and_give_what_is_committed() {
 }
 
 /// Debian's browser, or another that is found; `None` where there is none.
-fn browser() -> Option<PathBuf> {
+pub(crate) fn browser() -> Option<PathBuf> {
     let names = ["chromium", "chromium-browser", "google-chrome"];
     let path = std::env::var_os("PATH")?;
     let found = std::env::split_paths(&path)

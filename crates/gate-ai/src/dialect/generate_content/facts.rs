@@ -6,6 +6,7 @@
 use crate::DialectError;
 use crate::inspect::{RequestFacts, UsageWish};
 use crate::json::scan::Scanner;
+use crate::service_tier;
 
 /// Reads a request's facts.
 pub(crate) fn inspect(body: &[u8]) -> Result<RequestFacts, DialectError> {
@@ -19,6 +20,7 @@ pub(crate) fn inspect(body: &[u8]) -> Result<RequestFacts, DialectError> {
         messages_span: 0..0,
         has_tools: false,
         max_tokens: None,
+        service_tier: None,
     };
     let (mut first, mut configured) = (true, false);
     while let Some(key) = scanner.next_key(&mut first)? {
@@ -40,6 +42,10 @@ pub(crate) fn inspect(body: &[u8]) -> Result<RequestFacts, DialectError> {
                     b'{' => inner != Some(b'}'),
                     _ => false,
                 };
+            }
+            "serviceTier" | "service_tier" => {
+                let span = scanner.skip_value()?;
+                facts.service_tier = Some(service_tier::asked(&body[span]));
             }
             "generationConfig" | "generation_config" => {
                 let span = scanner.skip_value()?;

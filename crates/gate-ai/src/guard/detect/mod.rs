@@ -2,7 +2,7 @@
 //!
 //! Each file finds one family in a text and says where; what has a check (Luhn, mod 97, a
 //! registry's lengths) is checked, so that ids and hashes are left alone. None crosses a line, but
-//! for private key blocks; none is longer than [`MATCH_MAX`]. Spaces occur only inside of numbers,
+//! for private key blocks, and none but they is longer than [`MATCH_MAX`]. Spaces occur only inside of numbers,
 //! IBANs, key blocks and around the sign of an assignment: `guard/cut.rs` relies on that.
 
 mod assignment;
@@ -14,12 +14,14 @@ mod secret;
 
 pub(crate) use assignment::ends_with_keyword;
 pub(crate) use iban::starts_iban;
+pub(crate) use secret::{LABEL_MAX, leaves_block_open, rest_of_block};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::ops::Range;
 
-/// Longest match, in bytes. Longer candidates are cut there, never passed over.
+/// Longest match but for private key blocks, in bytes. Longer candidates are cut there, never
+/// passed over.
 pub const MATCH_MAX: usize = 8 * 1024;
 
 /// Something that has a form of its own.

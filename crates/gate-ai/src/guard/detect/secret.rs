@@ -104,10 +104,12 @@ pub(super) fn find(text: &[u8], before: u8, push: &mut dyn FnMut(Range<usize>)) 
     let (mut free, mut no_token_before) = (0, 0);
     for found in PREFIXES.find_iter(text) {
         let start = found.start();
-        if start < free || is_word(byte_before(text, start, before)) {
+        let index = found.pattern().as_usize();
+        // Dashes end a word, letters and digits of a key may be the end of another word.
+        let in_word = index <= FORMATS.len() && is_word(byte_before(text, start, before));
+        if start < free || in_word {
             continue;
         }
-        let index = found.pattern().as_usize();
         let end = match FORMATS.get(index) {
             Some(format) => key_end(text, start, format),
             None if index == FORMATS.len() && start < no_token_before => None,
@@ -163,14 +165,56 @@ fn token_end(text: &[u8], start: usize) -> (usize, Option<usize>) {
     (header, Some(part(payload + 1).min(start + MATCH_MAX)))
 }
 
+/// Longest label of a key block, in bytes: between `-----BEGIN ` or `-----END ` and the dashes.
+pub(crate) const LABEL_MAX: usize = 69;
+const BEGIN: &[u8] = b"-----BEGIN ";
+const END: &[u8] = b"-----END ";
+const DASHES: &[u8] = b"-----";
+
 /// A block `-----BEGIN ... PRIVATE KEY-----` (RFC 7468, PKCS#1, OpenSSH) up to its end, or as much
-/// of it as there is.
+/// of it as there is. However long it is: what is left of a key tells the key.
 fn block_end(text: &[u8], start: usize) -> Option<usize> {
-    let rest = &text[start..text.len().min(start + MATCH_MAX)];
-    let label_end = memchr::memmem::find(&rest[11..rest.len().min(80)], b"-----")? + 11;
-    memchr::memmem::rfind(&rest[..label_end], b"PRIVATE KEY")?;
-    let end = memchr::memmem::find(&rest[label_end + 5..], b"-----END ")
-        .map(|end| label_end + 5 + end + 9)
-        .and_then(|end| Some(memchr::memmem::find(&rest[end..], b"-----")? + end + 5));
-    Some(start + end.unwrap_or(rest.len()))
+    let body = start + body_of_block(&text[start..])?;
+    Some(end_mark(&text[body..]).map_or(text.len(), |end| body + end))
+}
+
+/// Where the body begins of the key block at the start of `text`.
+fn body_of_block(text: &[u8]) -> Option<usize> {
+    let label_end = BEGIN.len() + find_label_end(text.get(BEGIN.len()..)?)?;
+    memchr::memmem::rfind(&text[..label_end], b"PRIVATE KEY")?;
+    Some(label_end + DASHES.len())
+}
+
+/// Length of the label at the start of `text`.
+fn find_label_end(text: &[u8]) -> Option<usize> {
+    memchr::memmem::find(&text[..text.len().min(LABEL_MAX)], DASHES)
+}
+
+/// Where the first mark of an end in `text` ends.
+fn end_mark(text: &[u8]) -> Option<usize> {
+    memchr::memmem::find_iter(text, END).find_map(|mark| {
+        let label = mark + END.len();
+        Some(label + find_label_end(&text[label..])? + DASHES.len())
+    })
+}
+
+/// How much of `text` belongs to a key block that began in front of it.
+pub(crate) fn rest_of_block(text: &[u8]) -> usize {
+    end_mark(text).unwrap_or(text.len())
+}
+
+/// Whether a key block is open at the end of `text`; `inside` says whether one was at its start,
+/// `before` is the byte in front of it.
+pub(crate) fn leaves_block_open(text: &[u8], before: u8, inside: bool) -> bool {
+    let (from, before) = match (inside, end_mark(text)) {
+        (true, None) => return true,
+        (true, Some(end)) => (end, b'-'),
+        (false, _) => (0, before),
+    };
+    let text = &text[from..];
+    let mut last = 0..0;
+    find(text, before, &mut |range| last = range);
+    let body = body_of_block(&text[last.clone()]);
+    last.end == text.len()
+        && body.is_some_and(|body| end_mark(&text[last.start + body..]).is_none())
 }

@@ -5,6 +5,7 @@
 
 use super::super::{redact, row::Row, time, trace};
 use gate_flow::{AiFacts, Attempt, Bodies, CacheFacts, Detours, GuardFacts, Record, RpcFacts};
+use gate_model::resources::ServiceTier;
 use gate_model::units::Money;
 use std::io::Write;
 use std::time::Duration;
@@ -193,6 +194,9 @@ fn model(to: &mut Vec<u8>, ai: &AiFacts) {
             if let Some(tokens) = tokens {
                 number(to, name, tokens);
             }
+        }
+        if ai.service_tier != ServiceTier::Standard {
+            let _ = write!(to, ",\"service_tier\":\"{}\"", ai.service_tier.as_str());
         }
         if ai.estimated {
             to.extend_from_slice(b",\"estimated\":true");

@@ -114,6 +114,16 @@ impl Metrics {
             .observe(record, method, version);
     }
 
+    /// Counts what an exchange that is nobody's request consumed of models.
+    pub fn observe_models(&self, record: &Record) {
+        if let Some(ai) = &record.ai {
+            let slot = &self.shards[shard()].0;
+            slot.lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .observe_ai(record, ai);
+        }
+    }
+
     /// Notes the configuration in force. The first is no reload; later ones count as successful
     /// reloads.
     pub fn config_applied(&self, revision: u64, digest: &str) {

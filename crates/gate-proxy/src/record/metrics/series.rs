@@ -217,7 +217,8 @@ impl Shard {
         }
     }
 
-    fn observe_ai(&mut self, record: &Record, ai: &AiFacts) {
+    /// Adds what one exchange consumed of models.
+    pub(super) fn observe_ai(&mut self, record: &Record, ai: &AiFacts) {
         // Without a provider the name is only what a caller asked for, and never a label.
         let model = ai.provider.is_some().then_some(&ai.model);
         let targets = self.models.row_or_none(model);

@@ -7,10 +7,13 @@ use super::resume::ResumeStream;
 use super::tap::{Tap, TapStream};
 use super::translated::TranslateStream;
 use super::watch::Watch;
-use gate_ai::{Loss, StreamTap, StreamTranslator, Tapped, response_facts, translate_response};
+use gate_ai::{
+    Loss, StreamTap, StreamTranslator, Tapped, response_facts, service_tier, translate_response,
+};
 use gate_flow::{Exchange, Fault};
 use gate_kit::http::{Body, Chunk, HeaderId, Headers, Response};
 use gate_model::fault::FaultCode;
+use gate_model::resources::ServiceTier;
 
 /// Names what a translation could not carry over.
 const LOSSES: &str = "x-tidegate-losses";
@@ -33,6 +36,9 @@ pub(super) fn answer(
             }
         }
     }
+    if call.facts.service_tier.is_some() {
+        tap.tier(tier(call, target, &got));
+    }
     if let Some(other) = call.other {
         return other.answer(exchange, call, target, tap, got);
     }
@@ -51,6 +57,24 @@ pub(super) fn answer(
     Ok(Response { head, body })
 }
 
+/// The tier that a call is served in as far as the head of its answer and a whole body say. A
+/// dearer one that was asked for is granted where the provider says nothing; a cheaper one is not.
+fn tier(call: &Call<'_>, target: &ProviderTarget, got: &Got) -> Option<ServiceTier> {
+    let word = got.head.headers.get_named("x-gemini-service-tier");
+    let word = word.and_then(|word| std::str::from_utf8(word).ok());
+    let told = || match &got.body {
+        Body::Full(whole) if !got.is_stream => {
+            service_tier::granted(target.spoken(call.operation), whole)
+        }
+        _ => None,
+    };
+    let dearer = || {
+        let asked = call.facts.service_tier;
+        asked.filter(|tier| *tier == ServiceTier::Priority)
+    };
+    word.map(ServiceTier::of).or_else(told).or_else(dearer)
+}
+
 fn native_stream(
     exchange: &Exchange,
     call: &Call<'_>,
@@ -61,7 +85,9 @@ fn native_stream(
     keep_for_caller(&mut got.head.headers);
     let strips = got.outgoing.strip_usage_chunk;
     let hides_errors = target.provider.hides_errors();
-    let mut stream = StreamTap::new(call.dialect, strips).hiding_errors(hides_errors);
+    let mut stream = StreamTap::new(call.dialect, strips)
+        .hiding_errors(hides_errors)
+        .reading_tier(call.facts.service_tier.is_some());
     if call.is_json_list() {
         stream = stream.in_json_list();
     }
@@ -163,7 +189,8 @@ fn translated_stream(
         call.dialect,
         &call.facts.model,
         &got.outgoing.options,
-    );
+    )
+    .reading_tier(call.facts.service_tier.is_some());
     let watch = Watch::new(&exchange.overrides, call);
     let stream = TranslateStream::new(got.body, translator, tap, watch);
     let response = Response {

@@ -14,6 +14,7 @@ use super::state::headroom;
 use super::{Model, ProviderTarget};
 use crate::upstream::attempt::{Answered, Failure, attempt, is_blamed, row};
 use crate::upstream::{Deadlines, Held};
+use gate_ai::Operation;
 use gate_flow::{Attempt, Exchange, Fault, Overrides, Services, TraceContext};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyErrorKind, Chunk, HeaderId, Headers, ResponseHead};
@@ -293,7 +294,10 @@ impl Received {
         body: Body,
     ) -> Result<Got, Bad> {
         let kind = head.headers.get(HeaderId::ContentType);
-        let is_stream = kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"));
+        let is_stream = match call.operation {
+            Operation::Invoke { stream } => stream,
+            _ => kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")),
+        };
         let body = match call.is_native(target) {
             true => body,
             false => whole(call, body).await?,

@@ -98,7 +98,9 @@ impl ResumeStream {
                 .hiding_errors(target.provider.hides_errors())
         });
         let name = &call.facts.model;
-        let translator = StreamTranslator::new(provider, call.dialect, name, &options).resumable();
+        let translator = StreamTranslator::new(provider, call.dialect, name, &options)
+            .resumable()
+            .reading_tier(call.facts.service_tier.is_some());
         Self {
             source: Source::Stream(got.body),
             native,
@@ -387,6 +389,7 @@ impl BodyStream for ResumeStream {
 impl Drop for ResumeStream {
     fn drop(&mut self) {
         self.tap.note(self.translator.usage(), None);
+        self.tap.tier(self.translator.tier());
         if let Some(class) = self.translator.provider_error() {
             self.tap.provider_failed(class);
         }

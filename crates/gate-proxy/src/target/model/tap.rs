@@ -12,6 +12,7 @@ use gate_flow::{AiFacts, Exchange};
 use gate_kit::clock::{Clock, Moment};
 use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame};
 use gate_model::fault::FaultCode;
+use gate_model::resources::ServiceTier;
 use gate_model::units::Pieces;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -66,6 +67,13 @@ impl Tap {
         facts.cache_written_hour_tokens = usage.cache_written_1h_tokens;
         facts.audio_input_tokens = usage.audio_input_tokens;
         facts.audio_output_tokens = usage.audio_output_tokens;
+    }
+
+    /// Notes the tier that the call is served in.
+    pub(super) fn tier(&self, tier: Option<ServiceTier>) {
+        if let (Some(facts), Some(tier)) = (&self.facts, tier) {
+            facts.borrow_mut().service_tier = tier;
+        }
     }
 
     /// Notes what the call comes to besides tokens.
@@ -183,10 +191,16 @@ impl TapStream {
         first
     }
 
-    /// Ends the stream whose source is complete; what it held back goes out.
+    /// The source has ended in order. What was held back goes out, unless the answer broke off
+    /// before its last event: that is the beginning of one that never came, and the caller is told.
     fn complete(&mut self) -> Option<Chunk> {
-        self.end = Some(Ok(()));
         let held = self.stream.finish();
+        if !self.stream.is_whole() {
+            let detail = "the provider's stream ended before its last event";
+            self.break_off(BodyError::new(BodyErrorKind::Disconnected, detail));
+            return None;
+        }
+        self.end = Some(Ok(()));
         (!held.is_empty()).then(|| Chunk::from(held))
     }
 
@@ -240,6 +254,7 @@ impl BodyStream for TapStream {
 impl Drop for TapStream {
     fn drop(&mut self) {
         self.tap.note(self.stream.usage(), None);
+        self.tap.tier(self.stream.tier());
         if let Some(class) = self.stream.error() {
             self.tap.provider_failed(class);
         }

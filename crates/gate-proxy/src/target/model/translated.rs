@@ -107,6 +107,7 @@ impl BodyStream for TranslateStream {
 impl Drop for TranslateStream {
     fn drop(&mut self) {
         self.tap.note(self.translator.usage(), None);
+        self.tap.tier(self.translator.tier());
         self.tap.losses(self.translator.losses());
         if let Some(class) = self.translator.provider_error() {
             self.tap.provider_failed(class);

@@ -7,7 +7,7 @@ use gate_store::control::{
     AckRow, ControlError, EvidenceRow, Expected, NewRollout, RolloutSave, Target,
 };
 
-fn ack(instance: &str, applied: bool, at_ms: i64) -> AckRow {
+pub(super) fn ack(instance: &str, applied: bool, at_ms: i64) -> AckRow {
     AckRow {
         instance: instance.into(),
         environment: "prod".into(),

@@ -6,6 +6,7 @@ mod environments;
 mod fleet;
 mod forms;
 mod outages;
+mod retention;
 mod secrets;
 mod states;
 

@@ -27,7 +27,7 @@ fn lock(id: &str) -> StateLock {
 }
 
 /// Writes a version whose content is its serial.
-fn write(
+pub(super) fn write(
     store: &mut dyn ControlStore,
     lock_id: Option<&str>,
     lineage: &str,

@@ -112,6 +112,17 @@ impl Place {
         }
     }
 
+    /// The same as gateways open it, which wait longer for each other.
+    pub(crate) fn patient(&self) -> Box<dyn ControlStore> {
+        match self {
+            Self::Sqlite(folder) => {
+                let database = Sqlite::open(&folder.path().join("ledger.db")).unwrap();
+                Box::new(SqlControl::open(database.patient().unwrap()).unwrap())
+            }
+            Self::Postgres(_) => self.control(),
+        }
+    }
+
     /// Brings the tables through forms, as a gateway does that knows these.
     pub(crate) fn bring(&self, forms: &[Form]) -> Result<(), StoreError> {
         match self {

@@ -5,8 +5,8 @@ use crate::support::gateway::command;
 use crate::support::{Gateway, curl};
 use serde_json::{Value, json};
 use std::cell::RefCell;
-use std::path::PathBuf;
-use std::process::Output;
+use std::process::{Command, Output};
+use std::sync::Arc;
 
 /// A gateway that follows `main`, and a folder for files.
 pub(super) struct Desk {
@@ -18,22 +18,51 @@ pub(super) struct Desk {
 }
 
 impl Desk {
+    /// One on SQLite.
     pub(super) fn start() -> Self {
-        Self::with("", "")
+        Self::on(Fleet::sqlite(), "", &[])
     }
 
-    /// The same with more of `gateway.admin`, and a key for the commands.
-    pub(super) fn with(admin: &str, key: &str) -> Self {
-        let mut fleets = Fleet::all();
-        let fleet = fleets.remove(0);
-        let this = Self {
-            node: fleet.node_with("a", "workers: 1", admin, &[]),
-            folder: tempfile::tempdir().unwrap(),
-            fleet,
-            key: RefCell::new(key.to_owned()),
-        };
+    /// One on SQLite, and one on PostgreSQL where that is installed.
+    pub(super) fn all() -> Vec<Self> {
+        let fleets = Fleet::all().into_iter();
+        fleets.map(|fleet| Self::on(fleet, "", &[])).collect()
+    }
+
+    /// One whose `gateway.store` has these settings besides.
+    pub(super) fn on(fleet: Fleet, settings: &str, files: &[(&str, &str)]) -> Self {
+        let folder = fleet.folder("a", settings);
+        for (name, text) in files {
+            std::fs::write(folder.path().join(name), text).unwrap();
+        }
+        Self::in_folder(fleet, folder)
+    }
+
+    /// One whose gateway runs in this folder.
+    pub(super) fn in_folder(fleet: Fleet, folder: Arc<tempfile::TempDir>) -> Self {
+        let this = Self::unprepared(fleet, folder);
         this.run(&["env", "set", "main"], 0);
         this
+    }
+
+    /// One on SQLite with more of `gateway.admin`, and a key for the commands.
+    pub(super) fn with(admin: &str, key: &str) -> Self {
+        let fleet = Fleet::sqlite();
+        let folder = fleet.folder_with("a", "workers: 1", admin, "");
+        let this = Self::unprepared(fleet, folder);
+        this.present(key);
+        this.run(&["env", "set", "main"], 0);
+        this
+    }
+
+    /// The same, where nobody has made the environment yet.
+    pub(super) fn unprepared(fleet: Fleet, folder: Arc<tempfile::TempDir>) -> Self {
+        Self {
+            node: fleet.restart(folder, &[]),
+            folder: tempfile::tempdir().unwrap(),
+            fleet,
+            key: RefCell::new(String::new()),
+        }
     }
 
     /// Presents another key from here on.
@@ -60,13 +89,31 @@ impl Desk {
     }
 
     fn output(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the binary runs")
+    }
+
+    /// A command that talks to this gateway.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = command(arguments);
         command.env("TIDEGATE_SERVER", self.url());
         let key = self.key.borrow();
         if !key.is_empty() {
             command.env("TIDEGATE_KEY", &*key);
         }
-        command.output().expect("the binary runs")
+        command
+    }
+
+    /// The file of this gateway.
+    pub(super) fn file(&self) -> String {
+        self.node.file().display().to_string()
+    }
+
+    /// Kills the gateway and starts it again in its folder.
+    pub(super) fn kill(&mut self) {
+        let folder = self.node.folder.clone();
+        self.node.process.child.kill().unwrap();
+        self.node.process.ended();
+        self.node = self.fleet.restart(folder, &[]);
     }
 
     /// What a command prints as JSON.
@@ -78,9 +125,15 @@ impl Desk {
     }
 
     pub(super) fn write(&self, name: &str, text: &str) -> String {
-        let path: PathBuf = self.folder.path().join(name);
+        let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
+    }
+
+    /// The same in a folder of its own.
+    pub(super) fn write_in(&self, folder: &str, name: &str, text: &str) -> String {
+        std::fs::create_dir_all(self.folder.path().join(folder)).unwrap();
+        self.write(&format!("{folder}/{name}"), text)
     }
 
     pub(super) fn api(&self, path: &str) -> Value {

@@ -3,15 +3,16 @@
 use crate::support::postgres::Server;
 use crate::support::{Answer, Gateway, curl, eventually};
 use gate_kit::clock::Clock;
-use gate_store::StoreError;
 use gate_store::control::{
     AckRow, Cause, Change, ControlError, ControlStore, Edit, EnvironmentRow, Expected, NewAudit,
     NewRevision, NewRollout, RevisionRow, Set, SqlControl, Target,
 };
 use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
+use gate_store::{Database, StoreError};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,10 +34,14 @@ pub(super) struct Fleet {
 impl Fleet {
     /// One on SQLite, and one on PostgreSQL where that is installed.
     pub(super) fn all() -> Vec<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mut fleets = vec![Self::on(Place::Sqlite(folder))];
+        let mut fleets = vec![Self::sqlite()];
         fleets.extend(Self::postgres());
         fleets
+    }
+
+    /// One on SQLite.
+    pub(super) fn sqlite() -> Self {
+        Self::on(Place::Sqlite(tempfile::tempdir().unwrap()))
     }
 
     /// One on PostgreSQL.
@@ -54,6 +59,14 @@ impl Fleet {
             place,
             store: RefCell::new(None),
             changes: Cell::new(0),
+        }
+    }
+
+    /// Which store it is.
+    pub(super) fn name(&self) -> &'static str {
+        match self.place {
+            Place::Sqlite(_) => "SQLite",
+            Place::Postgres { .. } => "PostgreSQL",
         }
     }
 
@@ -85,6 +98,22 @@ impl Fleet {
         admin: &str,
         secrets: &[(&str, &str)],
     ) -> Gateway {
+        self.restart(self.folder_with(name, gateway, admin, ""), secrets)
+    }
+
+    /// A folder for a gateway, whose `gateway.store` has these settings besides.
+    pub(super) fn folder(&self, name: &str, store: &str) -> Arc<tempfile::TempDir> {
+        self.folder_with(name, "workers: 1", "", store)
+    }
+
+    /// The same with settings of `gateway`, and more of `gateway.admin`.
+    pub(super) fn folder_with(
+        &self,
+        name: &str,
+        gateway: &str,
+        admin: &str,
+        store: &str,
+    ) -> Arc<tempfile::TempDir> {
         let folder = tempfile::Builder::new().prefix(name).tempdir().unwrap();
         let engine = match &self.place {
             Place::Sqlite(folder) => {
@@ -97,10 +126,10 @@ impl Fleet {
         };
         let text = format!(
             "gateway: {{ environment: {MAIN}, last_good: last-good.json, {gateway}, \
-             admin: {{ address: \"127.0.0.1:0\"{admin} }}, store: {{ engine: {engine} }} }}\n"
+             admin: {{ address: \"127.0.0.1:0\"{admin} }}, store: {{ engine: {engine}{store} }} }}\n"
         );
         std::fs::write(folder.path().join("gate.yaml"), text).unwrap();
-        self.restart(Arc::new(folder), secrets)
+        Arc::new(folder)
     }
 
     /// Starts a gateway in the folder of one that has ended.
@@ -110,6 +139,11 @@ impl Fleet {
         secrets: &[(&str, &str)],
     ) -> Gateway {
         Gateway::run_in(folder, &[], secrets)
+    }
+
+    /// The same with another binary.
+    pub(super) fn restart_as(&self, binary: &Path, folder: Arc<tempfile::TempDir>) -> Gateway {
+        Gateway::run_as(binary, folder, &[], &[])
     }
 
     /// Asks the store.
@@ -125,6 +159,18 @@ impl Fleet {
             }
         });
         ask(&mut **store)
+    }
+
+    /// Runs statements behind the store's back.
+    pub(super) fn script(&self, sql: &str) {
+        let done = match &self.place {
+            Place::Sqlite(folder) => {
+                let path = folder.path().join("store.db");
+                Sqlite::open(&path).unwrap().script(sql)
+            }
+            Place::Postgres { address, .. } => Postgres::connect(address).unwrap().script(sql),
+        };
+        done.unwrap();
     }
 
     /// The environment as it is.

@@ -15,7 +15,7 @@ import openai
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, EventStreamError
 from checks import JOB, check, equal
 
 TOOL = {
@@ -153,6 +153,50 @@ def session():
     equal(text, SAID + "Hello")
 
 
+def invoke(stream):
+    """InvokeModel with the body of one of Anthropic's models."""
+    body = {
+        "anthropic_version": "bedrock-2023-05-31",
+        "max_tokens": 100,
+        "messages": [{"role": "user", "content": "Hello"}],
+    }
+    ask = {"modelId": "claude", "body": json.dumps(body), "contentType": "application/json"}
+    if not stream:
+        answer = AWS.invoke_model(**ask)
+        equal(answer["contentType"], "application/json")
+        message = json.loads(answer["body"].read())
+        equal((message["content"][0]["text"], message["stop_reason"]), (SAID + "Hello", "end_turn"))
+        equal(message["usage"], {"input_tokens": 7, "output_tokens": 5})
+        return
+    text, last = "", None
+    for event in AWS.invoke_model_with_response_stream(**ask)["body"]:
+        last = json.loads(event["chunk"]["bytes"])
+        text += last.get("delta", {}).get("text", "")
+    equal((text, last["type"]), (SAID + "Hello", "message_stop"))
+
+
+def counted():
+    """CountTokens of a conversation and of a body for InvokeModel."""
+    converse = {"messages": [user("Hello")]}
+    answer = AWS.count_tokens(modelId="native", input={"converse": converse})
+    equal(answer["inputTokens"], 7)
+    body = json.dumps({"messages": []}).encode()
+    answer = AWS.count_tokens(modelId="native", input={"invokeModel": {"body": body}})
+    equal(answer["inputTokens"], 7)
+
+
+def cut():
+    """A stream that ends too early raises what the SDK knows."""
+    ask = {"modelId": "cut", "body": "{}"}
+    try:
+        for _ in AWS.invoke_model_with_response_stream(**ask)["body"]:
+            pass
+    except EventStreamError as error:
+        assert "broke off" in str(error), error
+        return
+    raise AssertionError("no error")
+
+
 def openai_sdk(stream):
     sdk = openai.OpenAI(api_key=JOB["key"], base_url=JOB["url"] + "/v1", max_retries=0, timeout=30)
     function = {"name": "weather", "parameters": TOOL}
@@ -220,6 +264,9 @@ else:
             conversation(model, stream)
     errors()
     check("session", session)
+    check("counted", counted)
+    check("cut", cut)
     for stream in (False, True):
+        check(f"invoke {stream}", lambda: invoke(stream))
         check(f"openai {stream}", lambda: openai_sdk(stream))
         check(f"anthropic {stream}", lambda: anthropic_sdk(stream))

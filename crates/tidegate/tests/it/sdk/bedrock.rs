@@ -107,8 +107,15 @@ fn bedrock(seen: &Seen) -> Reply {
     if model == "busy" {
         return refuse(429, "ThrottlingException");
     }
-    assert_eq!(model, "us.sample.model-v1%3A0");
     let asked: Value = serde_json::from_slice(&seen.body).unwrap();
+    if how == "count-tokens" {
+        let answer = json!({ "inputTokens": 7 });
+        return Reply::text(answer.to_string()).header("content-type", "application/json");
+    }
+    if how.starts_with("invoke") {
+        return invoked(model, how, &asked);
+    }
+    assert_eq!(model, "us.sample.model-v1%3A0");
     assert!(asked.get("model").is_none(), "the path names the model");
     let (said, stop, usage) = said(&asked);
     if how == "converse" {
@@ -124,6 +131,44 @@ fn bedrock(seen: &Seen) -> Reply {
     }
     assert_eq!(how, "converse-stream");
     streamed(said, stop, &usage)
+}
+
+/// Answers InvokeModel as one of Anthropic's models does.
+fn invoked(model: &str, how: &str, asked: &Value) -> Reply {
+    let text = asked["messages"][0]["content"].as_str().unwrap_or_default();
+    let words = format!("This is a stand-in, not a model. You said: {text}");
+    let usage = json!({ "input_tokens": 7, "output_tokens": 5 });
+    if how == "invoke" {
+        assert_eq!(asked["anthropic_version"], "bedrock-2023-05-31");
+        let answer = json!({ "id": "m", "type": "message", "role": "assistant", "model": "x",
+            "content": [{ "type": "text", "text": words }], "stop_reason": "end_turn", "usage": usage });
+        return Reply::text(answer.to_string()).header("content-type", "application/json");
+    }
+    assert_eq!(how, "invoke-with-response-stream");
+    let mut stream = Vec::new();
+    let mut event = |event: Value| {
+        use base64::Engine as _;
+        let bytes = base64::engine::general_purpose::STANDARD.encode(event.to_string());
+        stream.extend(frame("chunk", &json!({ "bytes": bytes, "p": "abcd" })));
+    };
+    event(json!({ "type": "message_start", "message": { "usage": usage } }));
+    for word in words.split_inclusive(' ') {
+        let delta = json!({ "type": "text_delta", "text": word });
+        event(json!({ "type": "content_block_delta", "index": 0, "delta": delta }));
+    }
+    if model != "cut" {
+        event(
+            json!({ "type": "message_delta", "delta": { "stop_reason": "end_turn" },
+            "usage": { "output_tokens": 5 } }),
+        );
+        event(
+            json!({ "type": "message_stop", "amazon-bedrock-invocationMetrics":
+            { "inputTokenCount": 7, "outputTokenCount": 5, "invocationLatency": 1, "firstByteLatency": 1 } }),
+        );
+    }
+    Reply::text(stream)
+        .header("content-type", "application/vnd.amazon.eventstream")
+        .split(57)
 }
 
 /// The same in frames.
@@ -174,11 +219,13 @@ fn gateway(upstream: &Upstream, demo: &Demo) -> Gateway {
              anthropic: {{ anthropic: {{ base_url: \"{url}/v1\", credentials: [{{ env: DEMO_KEY }}] }} }}\n\
              models:\n  native: {{ targets: [{{ provider: aws, model: \"us.sample.model-v1:0\" }}] }}\n  \
              busy: {{ targets: [{{ provider: aws, model: busy }}] }}\n  \
+             claude: {{ targets: [{{ provider: aws, model: \"us.sample.model-v1:0\" }}] }}\n  \
+             cut: {{ targets: [{{ provider: aws, model: cut }}] }}\n  \
              through-chat: {{ targets: [{{ provider: openai, model: assistant }}] }}\n  \
              through-messages: {{ targets: [{{ provider: anthropic, model: assistant-claude }}] }}\n\
              routes:\n  aws:\n    match: {{ path: \"/model/{{*rest}}\" }}\n    policies:\n      \
              - auth_sigv4: {{ region: us-east-1, keys: {{ TGTESTER: {{ consumer: tester, secret: {{ env: CALLER_SECRET }} }} }} }}\n    \
-             target: {{ models: [native, busy, through-chat, through-messages] }}\n  \
+             target: {{ models: [native, busy, claude, cut, through-chat, through-messages] }}\n  \
              ai:\n    match: {{ path: \"/v1/{{*rest}}\" }}\n    policies: [{{ auth_key: {{}} }}]\n    \
              target: {{ models: [native] }}\n",
             SESAME = crate::policies::SESAME,
@@ -206,7 +253,7 @@ fn boto3_converses_natively_and_through_other_dialects() {
         "key": "open-sesame", "models": ["native", "through-chat", "through-messages"],
     });
     let checks = run_script(python, SCRIPT, &job);
-    assert_eq!(checks, 3 * 2 * 4 + 2 * 4 + 1 + 4);
+    assert_eq!(checks, 3 * 2 * 4 + 2 * 4 + 1 + 2 + 2 + 4);
     // What went out was signed as botocore would have signed it, with nothing of the callers'.
     let seen = upstream.seen();
     let base64 = |bytes: &[u8]| {

@@ -12,7 +12,12 @@ use std::time::Instant;
 
 /// The binary with these arguments, colours and secrets of the environment aside.
 pub(crate) fn command(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    command_of(Path::new(env!("CARGO_BIN_EXE_tidegate")), arguments)
+}
+
+/// The same of another binary.
+pub(crate) fn command_of(binary: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary);
     command.args(arguments).env_remove("NO_COLOR");
     command
 }
@@ -130,8 +135,19 @@ impl Gateway {
         arguments: &[&str],
         secrets: &[(&str, &str)],
     ) -> Self {
+        let binary = Path::new(env!("CARGO_BIN_EXE_tidegate"));
+        Self::run_as(binary, folder, arguments, secrets)
+    }
+
+    /// The same with another binary than the one that was built.
+    pub(crate) fn run_as(
+        binary: &Path,
+        folder: Arc<tempfile::TempDir>,
+        arguments: &[&str],
+        secrets: &[(&str, &str)],
+    ) -> Self {
         let file = folder.path().join("gate.yaml");
-        let mut command = command(&["run", "--log", "json"]);
+        let mut command = command_of(binary, &["run", "--log", "json"]);
         command.args(arguments).arg(file).envs(secrets.to_vec());
         let process = Running::start(&mut command);
         // The last line of the announcement.

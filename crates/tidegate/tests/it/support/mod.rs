@@ -1,7 +1,11 @@
 //! What the tests start: the binary, an upstream, curl.
 
+#[path = "../../../../gate-net/tests/it/net/certificates.rs"]
+pub(crate) mod certificates;
 pub(crate) mod curl;
 pub(crate) mod gateway;
+#[path = "../../../../gate-secrets/tests/it/moto.rs"]
+pub(crate) mod moto;
 #[path = "../../../../gate-store/tests/it/support/postgres.rs"]
 pub(crate) mod postgres;
 pub(crate) mod upstream;

@@ -5,7 +5,7 @@ use super::super::answer::keep_for_caller;
 use super::super::tap::Tap;
 use super::send::Sent;
 use gate_ai::operation::Watch;
-use gate_ai::{ErrorClass, Operation, error_body, provider_error};
+use gate_ai::{Dialect, ErrorClass, Operation, error_body, provider_error};
 use gate_flow::Fault;
 use gate_kit::http::{Body, BodyError, BodyStream, Chunk, Frame, HeaderId, Response, ResponseHead};
 use gate_model::fault::FaultCode;
@@ -55,15 +55,27 @@ pub(super) async fn refused(
 
 /// An answer in the caller's own format: it passes, watched for usage. `pieces` is what the request
 /// asked for besides tokens.
-pub(super) fn passed(
-    tap: Tap,
-    pieces: Option<Pieces>,
-    mut head: ResponseHead,
-    body: Body,
-) -> Response {
+pub(super) fn passed(tap: Tap, pieces: Option<Pieces>, head: ResponseHead, body: Body) -> Response {
     tap.pieces(pieces);
     let kind = head.headers.get(HeaderId::ContentType).unwrap_or_default();
     let watch = Watch::of(kind);
+    watched(tap, pieces, watch, head, body)
+}
+
+/// The same of a conversation whose usage is counted as in this dialect.
+pub(super) fn passed_as(tap: Tap, dialect: Dialect, head: ResponseHead, body: Body) -> Response {
+    let kind = head.headers.get(HeaderId::ContentType).unwrap_or_default();
+    let watch = Watch::of(kind).counting_as(dialect);
+    watched(tap, None, watch, head, body)
+}
+
+fn watched(
+    tap: Tap,
+    pieces: Option<Pieces>,
+    watch: Watch,
+    mut head: ResponseHead,
+    body: Body,
+) -> Response {
     keep_for_caller(&mut head.headers);
     let body = Body::Stream(Box::new(Watched {
         inner: body,

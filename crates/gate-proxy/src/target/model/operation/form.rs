@@ -71,7 +71,7 @@ pub(super) async fn serve(
     };
     let pieces = uploaded(asked.operation, length);
     let most = pieces.as_ref().map(|(most, _)| most);
-    reserve(exchange, &model, asked.operation, None, most).await?;
+    reserve(exchange, &model, asked.operation, None, (None, most)).await?;
     let usual = pieces.map(|(_, usual)| usual);
     exchange.moment = exchange.services.clock().now();
     if let Some(span) = front.form.span().filter(|_| front.whole) {

@@ -47,7 +47,7 @@ pub(super) async fn serve(
         &model,
         asked.operation,
         Some(&body),
-        pieces.as_ref(),
+        (facts.max_tokens, pieces.as_ref()),
     )
     .await?;
     let call = Call {
@@ -80,6 +80,20 @@ fn read(asked: &Asked, body: &Bytes) -> Result<(RequestFacts, Other), Fault> {
             },
         ));
     };
+    if let Operation::Invoke { stream } = asked.operation {
+        // Whatever the model's vendor has in a body: what is common to most is found.
+        let mut facts = inspect(Dialect::Converse, body).unwrap_or_default();
+        facts.stream = stream;
+        let (name, shape) = (name.clone(), Shape::Unnamed);
+        return Ok((
+            facts,
+            Other {
+                name,
+                shape,
+                pieces,
+            },
+        ));
+    }
     // The body may name the model besides; what is sent has to agree with the path.
     let (facts, shape) = match facts {
         Ok(facts) => (facts, Shape::Json),

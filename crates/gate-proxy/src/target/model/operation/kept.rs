@@ -13,13 +13,18 @@ use super::super::{Model, ProviderTarget, Road, may_use};
 use super::answer::refused;
 use super::send::{Wire, send};
 use super::{Asked, Known, note_target, open_facts, targets};
+use crate::money::batch::Seen;
 use gate_ai::endpoint::BatchDialect;
+use gate_ai::operation::batch_usage::{BatchResults, finished};
 use gate_ai::operation::batches::with_own_results;
 use gate_ai::{ListingShape, Operation};
 use gate_flow::{Exchange, Fault};
-use gate_kit::http::{Body, HeaderId, Response};
+use gate_kit::http::{Body, BodyError, BodyStream, Frame, HeaderId, Response};
 use gate_model::fault::FaultCode;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 /// Longest answer about batches, in bytes: a thousand of them, the most on one page, are less.
 const BATCHES_MAX: usize = 4 * 1024 * 1024;
@@ -67,18 +72,86 @@ pub(super) async fn serve(
     if sent.head.status < 400 {
         let mut head = sent.head;
         keep_for_caller(&mut head.headers);
-        let mut body = sent.body;
-        // Results themselves are as long as they like.
-        let anthropic = Operation::Batches(BatchDialect::Anthropic);
-        if asked.operation == anthropic && !asked.rest.ends_with("/results") {
-            let read = body.collect(BATCHES_MAX).await;
-            let read = read.map_err(|error| Fault::from_response_body(&error))?;
-            let own = with_own_results(&read).map(Into::into);
-            body = Body::Full(own.unwrap_or(read));
-        }
+        let provider = &target.provider.name;
+        let body = batch(exchange, &model, provider, asked, sent.body).await?;
         return Ok(Response { head, body });
     }
     refused(target, asked.operation, sent).await
+}
+
+/// An answer on its way, as it is unless it is about batches: those are read for what was consumed,
+/// and where their results are.
+async fn batch(
+    exchange: &mut Exchange,
+    model: &Model,
+    provider: &Arc<str>,
+    asked: &Asked,
+    mut body: Body,
+) -> Result<Body, Fault> {
+    let Operation::Batches(dialect) = asked.operation else {
+        return Ok(body);
+    };
+    let watch = |exchange: &mut Exchange| model.treasury.watch_batch(exchange, provider);
+    let results = asked.rest.strip_suffix("/results");
+    match (dialect, results) {
+        // Results themselves are as long as they like.
+        (BatchDialect::Anthropic, Some(batch)) => {
+            let seen = watch(exchange);
+            seen.borrow_mut().id = batch.trim_start_matches('/').to_owned();
+            let results = BatchResults::default();
+            Ok(Body::Stream(Box::new(Results {
+                inner: body,
+                results,
+                seen,
+            })))
+        }
+        (BatchDialect::Anthropic | BatchDialect::OpenAi, _) => {
+            let read = body.collect(BATCHES_MAX).await;
+            let read = read.map_err(|error| Fault::from_response_body(&error))?;
+            if dialect == BatchDialect::Anthropic {
+                let own = with_own_results(&read).map(Into::into);
+                return Ok(Body::Full(own.unwrap_or(read)));
+            }
+            if let Some((id, share)) = finished(&read) {
+                let seen = watch(exchange);
+                *seen.borrow_mut() = Seen {
+                    id,
+                    shares: vec![share],
+                    partly: false,
+                };
+            }
+            Ok(Body::Full(read))
+        }
+        (BatchDialect::Mistral, _) => Ok(body),
+    }
+}
+
+/// Results of a batch that pass unchanged and are read for what was consumed.
+struct Results {
+    inner: Body,
+    results: BatchResults,
+    seen: Rc<RefCell<Seen>>,
+}
+
+impl BodyStream for Results {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        let frame = ready!(self.inner.poll_frame(cx));
+        match &frame {
+            Some(Ok(Frame::Data(chunk))) => self.results.push(chunk),
+            // Only the whole of it is settled: what is read in part is read again.
+            Some(Ok(Frame::Trailers(_))) | None => {
+                let (shares, unread) = self.results.finish();
+                let mut seen = self.seen.borrow_mut();
+                (seen.shares, seen.partly) = (shares, unread > 0);
+            }
+            Some(Err(_)) => {}
+        }
+        Poll::Ready(frame)
+    }
+
+    fn remaining(&self) -> Option<u64> {
+        self.inner.length()
+    }
 }
 
 /// The first model that the caller may use and whose provider serves the operation.

@@ -152,14 +152,14 @@ fn open_facts(exchange: &mut Exchange, operation: Operation, model: &Arc<str>, s
     exchange.record.target = Some(model.clone());
 }
 
-/// Reserves what the call may cost; `body` where it has been read whole, `pieces` the most that it
-/// can come to besides tokens.
+/// Reserves what the call may cost; `body` where it has been read whole, `most` the most that it can
+/// write and come to besides tokens, as far as the request says.
 async fn reserve(
     exchange: &mut Exchange,
     model: &Model,
     operation: Operation,
     body: Option<&Bytes>,
-    pieces: Option<&Pieces>,
+    (max_tokens, pieces): (Option<u64>, Option<&Pieces>),
 ) -> Result<(), Fault> {
     let writes_nothing = matches!(
         operation,
@@ -172,7 +172,7 @@ async fn reserve(
         dialect: operation.error_dialect(),
         body,
         has_tools: false,
-        max_tokens: writes_nothing.then_some(0),
+        max_tokens: writes_nothing.then_some(0).or(max_tokens),
         pieces,
         copies: if model.hedge.is_some() { 2 } else { 1 },
     };

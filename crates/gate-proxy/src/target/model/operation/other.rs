@@ -12,8 +12,9 @@ use super::super::request::{Outgoing, bear_losses, untranslated};
 use super::super::tap::{Tap, TapStream};
 use super::super::watch::Watch;
 use super::super::{ProviderTarget, Road};
-use super::answer::passed;
+use super::answer::{passed, passed_as};
 use gate_ai::endpoint::EmbeddingDialect;
+use gate_ai::operation::invoke::usage_of_fields;
 use gate_ai::operation::{Answer, embeddings, rerank};
 use gate_ai::{
     Dialect, DialectError, Loss, Operation, StreamTap, TranslateOptions, prepare_native,
@@ -158,12 +159,16 @@ impl Other {
                 let stream =
                     StreamTap::new(Dialect::ChatCompletions, got.outgoing.strip_usage_chunk)
                         .hiding_errors(target.provider.hides_errors());
-                let mut head = got.head;
-                keep_for_caller(&mut head.headers);
-                let watch = Watch::new(&exchange.overrides, call);
-                let body = TapStream::new(got.body, stream, tap, watch);
-                let body = Body::Stream(Box::new(body));
-                Ok(Response { head, body })
+                Ok(streamed(exchange, call, tap, stream, got))
+            }
+            (Operation::Invoke { .. }, _) if got.is_stream => {
+                let stream = StreamTap::new(Dialect::Messages, false).in_invoke_frames();
+                Ok(streamed(exchange, call, tap, stream, got))
+            }
+            (Operation::Invoke { .. }, _) => {
+                let headers = &got.head.headers;
+                tap.note(usage_of_fields(|name| headers.get_named(name)), None);
+                Ok(passed_as(tap, Dialect::Messages, got.head, got.body))
             }
             (Operation::CountTokens(_), _) => {
                 // What it counts is not used up.
@@ -175,6 +180,22 @@ impl Other {
             _ => Ok(passed(tap, self.pieces, got.head, got.body)),
         }
     }
+}
+
+/// A stream that passes, watched by `stream`.
+fn streamed(
+    exchange: &Exchange,
+    call: &Call<'_>,
+    tap: Tap,
+    stream: StreamTap,
+    got: Got,
+) -> Response {
+    let mut head = got.head;
+    keep_for_caller(&mut head.headers);
+    let watch = Watch::new(&exchange.overrides, call);
+    let body = TapStream::new(got.body, stream, tap, watch);
+    let body = Body::Stream(Box::new(body));
+    Response { head, body }
 }
 
 /// A body as it is sent, from which nothing is taken out on the way back.

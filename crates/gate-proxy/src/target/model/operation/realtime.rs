@@ -43,7 +43,7 @@ pub(super) async fn serve(
         .collect();
     let model = model(models, exchange, name)?;
     open_facts(exchange, Operation::Realtime, &model.name, true);
-    reserve(exchange, &model, Operation::Realtime, None, None).await?;
+    reserve(exchange, &model, Operation::Realtime, None, (None, None)).await?;
     hide_keys(exchange);
     let (target, road) = first(exchange, &model, Operation::Realtime)?;
     note_target(exchange, target, false);

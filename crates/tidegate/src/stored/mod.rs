@@ -2,18 +2,22 @@
 //! command `tidegate secrets`.
 //!
 //! A value comes from standard input and is never printed. What is changed has its line in the
-//! store's audit log. The key is an environment variable or a file (`gateway.store.key`).
+//! store's audit log. Keys are read in [`keys`] and changed in [`rewrap`].
+
+mod keys;
+mod rewrap;
+
+pub(crate) use keys::keys_of;
 
 use crate::config::{self, Secrets};
 use crate::output;
 use crate::secrets::Stored;
 use clap::{Args, Subcommand};
-use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
-use gate_model::resources::{Gateway, SecretPlace, Store as Settings};
+use gate_model::resources::Store as Settings;
 use gate_proxy::{compile, money};
 use gate_store::control::{
-    ControlStore, Keyring, NewAudit, NewSecret, PAGE_MAX, SECRET_MAX, secret_context,
+    ControlStore, NewAudit, NewSecret, PAGE_MAX, SECRET_MAX, secret_context,
 };
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -36,6 +40,9 @@ pub(crate) enum SecretsCommand {
     List(ListOptions),
     /// Remove a stored secret.
     Remove(NameOptions),
+    /// Wrap the data keys of all stored secrets and Terraform states under the first key of
+    /// `gateway.store.key`, so that the other keys can be retired. Contents are not touched.
+    Rewrap(ListOptions),
 }
 
 /// Options of `secrets new-key`.
@@ -44,9 +51,13 @@ pub(crate) struct NewKeyOptions {
     /// Name of the key, by which old values find it again.
     #[arg(default_value = "key-1")]
     pub(crate) id: String,
+    /// A configuration: where its `gateway.store.key` is kept by a service, that makes the key and
+    /// wraps it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
 }
 
-/// Options of `secrets list`.
+/// Options of `secrets list` and `secrets rewrap`.
 #[derive(Debug, Args)]
 pub(crate) struct ListOptions {
     /// The configuration whose `gateway.store` is asked.
@@ -69,19 +80,24 @@ pub(crate) struct NameOptions {
 pub(crate) fn secrets(command: &SecretsCommand) -> Result<ExitCode, String> {
     match command {
         SecretsCommand::NewKey(options) => {
-            let line = Keyring::new_line(&options.id).map_err(|error| error.to_string())?;
-            output::print(&format!("{line}\n"))?;
+            checked(&options.id)?;
+            let settings = options.config.as_deref().map(self::settings).transpose()?;
+            output::print(&format!("{}\n", keys::new_line(&options.id, settings)?))?;
         }
         SecretsCommand::Set(options) => set(options)?,
         SecretsCommand::List(options) => list(options)?,
         SecretsCommand::Remove(options) => remove(options)?,
+        SecretsCommand::Rewrap(options) => {
+            let (settings, folder) = self::settings(&options.file)?;
+            rewrap::rewrap(&settings, &folder)?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// How the stored secrets of a configuration are read; nothing where it has no key for them.
 pub(crate) fn reader(settings: &Settings, folder: &Path) -> Option<Arc<Stored>> {
-    settings.key.as_ref()?;
+    let keys = keys::keys(settings, folder)?;
     let (settings, folder) = (settings.clone(), folder.to_owned());
     let connection: Mutex<Option<Box<dyn ControlStore>>> = Mutex::new(None);
     Some(Arc::new(move |name: &str| {
@@ -98,7 +114,7 @@ pub(crate) fn reader(settings: &Settings, folder: &Path) -> Option<Arc<Stored>> 
         // A connection that failed is not kept.
         *connection = Some(store);
         let (_, sealed) = found.ok_or_else(|| wrong("there is none".into()))?;
-        let ring = keyring(&settings, &folder).map_err(wrong)?;
+        let ring = keys.ring().map_err(|error| wrong(error.to_string()))?;
         let value = ring.open(&secret_context(name), &sealed);
         let value = value.map_err(|error| wrong(error.to_string()))?;
         String::from_utf8(value).map_err(|_| wrong("it is not UTF-8".into()))
@@ -107,30 +123,6 @@ pub(crate) fn reader(settings: &Settings, folder: &Path) -> Option<Arc<Stored>> 
 
 fn open_store(settings: &Settings, folder: &Path) -> Result<Box<dyn ControlStore>, String> {
     money::store::open_control(settings, &Secrets, folder).map_err(|error| error.to_string())
-}
-
-/// The keys under which the admin API seals Terraform states; nothing where there are none, or
-/// where they cannot be read, which is told.
-pub(crate) fn keyring_of(gateway: &Gateway, folder: &Path) -> Option<Arc<Keyring>> {
-    let settings = gateway.store.as_ref()?;
-    settings.key.as_ref()?;
-    match keyring(settings, folder) {
-        Ok(ring) => Some(Arc::new(ring)),
-        Err(error) => {
-            tracing::error!(%error, "`gateway.store.key` cannot be used; nothing is sealed");
-            None
-        }
-    }
-}
-
-fn keyring(settings: &Settings, folder: &Path) -> Result<Keyring, String> {
-    let text = match &settings.key {
-        Some(SecretPlace::Env(name)) => Secrets.env(name)?,
-        Some(SecretPlace::File(file)) => Secrets.file(&folder.join(file))?,
-        Some(_) => return Err("`gateway.store.key` is an environment variable or a file".into()),
-        None => return Err("there is no `gateway.store.key`".into()),
-    };
-    Keyring::parse(&text).map_err(|error| error.to_string())
 }
 
 /// The store of a file.
@@ -153,7 +145,7 @@ fn settings(file: &Path) -> Result<(Settings, PathBuf), String> {
 fn set(options: &NameOptions) -> Result<(), String> {
     checked(&options.name)?;
     let (settings, folder) = settings(&options.file)?;
-    let ring = keyring(&settings, &folder)?;
+    let ring = keys::now(&settings, &folder)?;
     let mut value = String::new();
     let most = VALUE_BYTES_MAX as u64 + 1;
     let read = std::io::stdin()

@@ -1,4 +1,10 @@
 //! The audit log: who did what to what, and with which outcome, as a chain of hashes.
+//!
+//! Lines are written here, walked in [`walk`], and taken away from the front in [`prune`], which
+//! leaves an anchor: the number and the hash of the last line that went.
+
+pub(super) mod prune;
+pub(super) mod walk;
 
 use super::Answer;
 use super::row::{Row, before, clean, hexadecimal, limit, number, row, rows};
@@ -27,7 +33,7 @@ pub struct NewAudit<'a> {
 /// A line as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditRow {
-    /// Its number, from 1, without gaps.
+    /// Its number, from 1, without gaps; the first ones may have been taken away.
     pub sequence: u64,
     /// When, in UNIX milliseconds.
     pub at_ms: i64,
@@ -53,6 +59,9 @@ pub struct AuditRow {
 /// What a walk over the whole log found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct AuditCheck {
+    /// Lines before those that were looked at, which retention has taken away: the chain is checked
+    /// from the hash of the last of them, which a line of the log confirms.
+    pub pruned: u64,
     /// Lines that were looked at.
     pub lines: u64,
     /// The hash of the newest line: written down elsewhere, it proves that no line before it
@@ -78,8 +87,6 @@ const COLUMNS: &str =
 /// Most bytes of a word, and of the detail.
 const WORD_MAX: usize = 1 << 10;
 const DETAIL_MAX: usize = 64 << 10;
-/// Lines that the walk reads at once.
-const WALK: usize = 500;
 
 /// Waits until nobody else writes; until this transaction ends, nobody else does. Taken first by
 /// every writer, so that none waits for another in a circle.
@@ -194,60 +201,4 @@ pub(super) fn lines<D: Database>(
         &[before(from), limit(count)],
         AuditRow::read,
     )
-}
-
-/// Walks all lines. Others may write meanwhile: there are then at least as many lines as the head
-/// counted before, and at most as many as it counts afterwards.
-pub(super) fn verify<D: Database>(database: &mut D) -> Answer<AuditCheck> {
-    let sql = format!("SELECT {COLUMNS} FROM audit WHERE sequence > $1 ORDER BY sequence LIMIT $2");
-    let (before, _) = head(database)?;
-    let mut check = AuditCheck {
-        lines: 0,
-        head: "0".repeat(64),
-        broken: None,
-    };
-    loop {
-        let from = [number(check.lines), limit(WALK)];
-        let found = rows(database, &sql, &from, AuditRow::read)?;
-        let is_last = found.len() < WALK;
-        for line in found {
-            if let Some(problem) = check.problem(&line) {
-                return Ok(check.broken_at(1, problem));
-            }
-            check.lines = line.sequence;
-            check.head = line.hash;
-        }
-        if is_last {
-            break;
-        }
-    }
-    let (after, hash) = head(database)?;
-    Ok(match () {
-        () if check.lines < before => check.broken_at(1, "it is not there"),
-        () if check.lines > after => check.broken_at(0, "it is beyond the last that was written"),
-        () if check.lines == after && check.head != hash => {
-            check.broken_at(0, "it is not the one that was written last")
-        }
-        () => check,
-    })
-}
-
-impl AuditCheck {
-    /// What is wrong with the line that follows those looked at.
-    fn problem(&self, line: &AuditRow) -> Option<&'static str> {
-        match () {
-            () if line.sequence != self.lines + 1 => Some("it is not there"),
-            () if line.previous_hash != self.head => Some("it does not follow the line before it"),
-            () if line.hash != line.chained() => Some("it is not as it was written"),
-            () => None,
-        }
-    }
-
-    fn broken_at(mut self, after: u64, problem: &'static str) -> Self {
-        self.broken = Some(AuditBreak {
-            sequence: self.lines + after,
-            problem,
-        });
-        self
-    }
 }

@@ -1,6 +1,13 @@
 //! How a revision is rolled out: in which steps, watched by what, and what ends it.
 
-use crate::units::{ByteSize, Percent, Period};
+mod ramp;
+mod shadow;
+
+pub use ramp::Ramp;
+pub use shadow::{ANSWERS, COMPARED, Shadow};
+
+use crate::units::{Percent, Period};
+use ramp::PER_DOUBLING;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -95,60 +102,6 @@ pub enum Undecided {
     RollBack,
 }
 
-/// A share that grows continuously between two bounds, by a fifth at a time, whenever the evidence
-/// lets it. Each bad exchange counts with the share that there was when it was given to its revision.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Ramp {
-    /// Share that the new revision begins with, from 0.1%.
-    pub from: Percent,
-    /// Share at which it gets all exchanges once it has shown enough there; below 100%.
-    pub to: Percent,
-    /// Least time in which the share doubles.
-    pub doubling: Period,
-}
-
-impl Default for Ramp {
-    fn default() -> Self {
-        Self {
-            from: Percent::from_percents(1),
-            to: Percent::from_percents(50),
-            doubling: Period::from_seconds(10),
-        }
-    }
-}
-
-/// Shares of a ramp for each doubling: each is larger than the one before by 19 %.
-const PER_DOUBLING: u32 = 4;
-
-impl Ramp {
-    /// Its shares, from 0 to 1, growing; empty where the bounds make no sense.
-    fn shares(&self) -> Vec<f64> {
-        let (from, to) = (self.from.fraction(), self.to.fraction());
-        if self.from < RAMP_MIN || self.to >= Percent::HUNDRED || self.from > self.to {
-            return Vec::new();
-        }
-        let growth = |count: u32| from * (f64::from(count) / f64::from(PER_DOUBLING)).exp2();
-        // What is all but the end is the end.
-        let mut shares: Vec<f64> = (0..).map(growth).take_while(|it| *it < to * 0.99).collect();
-        shares.push(to);
-        shares
-    }
-
-    fn check(&self, steps: &[Percent], problems: &mut Vec<(&'static str, String)>) {
-        let mut complain = |message: &str| problems.push(("ramp", message.to_owned()));
-        if *steps != USUAL_STEPS.map(Percent::from_percents) {
-            complain("it takes the place of `steps`: write one of them");
-        }
-        if self.from < RAMP_MIN || self.from >= self.to || self.to >= Percent::HUNDRED {
-            complain("a share grows from 0.1% or more to something larger, below 100%");
-        }
-        if self.doubling.is_zero() {
-            complain("no share doubles in no time");
-        }
-    }
-}
-
 /// How callers are told apart.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -216,40 +169,6 @@ impl Signal {
     }
 }
 
-/// A comparison before the first step. Only GET, HEAD and OPTIONS without a body are copied, because
-/// they have no effect; limits count copies like other requests.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Shadow {
-    /// Share of the requests that is copied.
-    pub share: Percent,
-    /// Copies that have to be compared before the first step begins.
-    pub copies: u64,
-    /// Share of the copies, at most, whose answer may differ.
-    pub differing: Percent,
-    /// Whether bodies are compared, or the status alone.
-    pub bodies: bool,
-    /// Bytes of an answer that are compared; of the rest only the length.
-    pub body: ByteSize,
-    /// How long a copy may take.
-    pub timeout: Period,
-}
-
-impl Default for Shadow {
-    fn default() -> Self {
-        Self {
-            share: Percent::from_percents(10),
-            copies: 200,
-            differing: Percent::from_percents(1),
-            bodies: false,
-            body: ByteSize::from_kibibytes(64),
-            timeout: Period::from_seconds(10),
-        }
-    }
-}
-
-/// The least share that a ramp begins with: below it there are more counts than evidence.
-const RAMP_MIN: Percent = Percent::from_hundred_millionths(100_000);
 /// Most steps of a rollout.
 const STEPS_MAX: usize = 32;
 /// Most expressions of a rollout.
@@ -280,9 +199,8 @@ impl Rollout {
         if !(2..=100).contains(&self.times_worse) {
             complain("times_worse", "between 2 and 100");
         }
-        let copied = self.shadow.as_ref().map(|shadow| shadow.share);
-        if copied == Some(Percent::ZERO) {
-            complain("shadow", "a share of 0% copies nothing");
+        if let Some(shadow) = &self.shadow {
+            shadow.check(&mut problems);
         }
         problems
     }
@@ -322,8 +240,9 @@ impl Rollout {
             let message = format!("a rollout has at most {EXPRESSIONS_MAX} expressions");
             complain("expressions", &message);
         }
-        let is_taken = |known: &Signal| self.expressions.contains_key(known.as_str());
-        if Signal::ALL.iter().any(is_taken) {
+        let built_in = Signal::ALL.iter().map(|signal| signal.as_str());
+        let mut built_in = built_in.chain([ANSWERS]).chain(COMPARED);
+        if built_in.any(|known| self.expressions.contains_key(known)) {
             complain(
                 "expressions",
                 "an expression needs a name that no built-in signal has",
@@ -370,46 +289,6 @@ impl Rollout {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_ramp_grows_by_a_fifth_at_a_time_between_its_bounds() {
-        let with = |ramp| Rollout {
-            ramp: Some(ramp),
-            ..Rollout::default()
-        };
-        let usual = with(Ramp::default());
-        assert_eq!(usual.problems(), []);
-        let shares = usual.shares();
-        assert_eq!((shares.len(), shares[0]), (24, 0.01));
-        assert!((shares[4] - 0.02).abs() < 1e-12, "{shares:?}");
-        assert_eq!(shares.last(), Some(&0.5));
-        let grows = |pair: &[f64]| pair[0] < pair[1] && pair[1] < pair[0] * 1.2;
-        assert!(shares.windows(2).all(grows), "{shares:?}");
-        assert_eq!((usual.least_ms(0), usual.least_ms(23)), (2_500, 10_000));
-        let percents = Percent::from_percents;
-        let most = with(Ramp {
-            from: RAMP_MIN,
-            to: percents(99),
-            ..Ramp::default()
-        });
-        assert_eq!((most.problems().len(), most.shares().len()), (0, 41));
-        for (from, to, seconds) in [(0, 50, 10), (60, 50, 10), (1, 100, 10), (1, 50, 0)] {
-            let wrong = with(Ramp {
-                from: percents(from),
-                to: percents(to),
-                doubling: Period::from_seconds(seconds),
-            });
-            assert_eq!(wrong.problems().len(), 1, "{from} {to} {seconds}");
-        }
-        let both = Rollout {
-            steps: vec![percents(10)],
-            ..usual
-        };
-        assert_eq!(both.problems()[0].0, "ramp");
-        // An older version reads what does not use it.
-        let text = serde_json::to_string(&Rollout::default()).unwrap();
-        assert!(!text.contains("ramp"), "{text}");
-    }
 
     #[test]
     fn what_is_left_out_works_and_what_cannot_work_is_named() {

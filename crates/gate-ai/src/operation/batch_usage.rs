@@ -1,0 +1,196 @@
+//! What a batch consumed, as far as the vendor's API shows it.
+//!
+//! OpenAI's batch names its usage once it is over
+//! (<https://platform.openai.com/docs/api-reference/batch/object>). Anthropic's results are lines of
+//! answers, each with its own (<https://docs.claude.com/en/api/retrieving-message-batch-results>):
+//! they are read as they pass, a line at a time. Mistral's jobs show no usage.
+
+use crate::json::scan::Scanner;
+use crate::usage::value_of_member;
+use crate::{Dialect, Usage, response_facts};
+
+/// Longest line of results that is read, in bytes.
+const LINE_MAX: usize = 8 * 1024 * 1024;
+/// Most models of one batch that are told apart.
+const MODELS_MAX: usize = 32;
+
+/// What one model consumed in a batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BatchShare {
+    /// The model, as the provider names it; empty where it does not.
+    pub model: String,
+    /// Tokens of all its answers.
+    pub usage: Usage,
+}
+
+/// Id and usage of a batch that is over and was billed for something, from OpenAI's batch object.
+#[must_use]
+pub fn finished(body: &[u8]) -> Option<(String, BatchShare)> {
+    let over = ["completed", "expired", "cancelled", "failed"];
+    let status = text(body, b"status")?;
+    if text(body, b"object")? != "batch" || !over.contains(&&*status) {
+        return None;
+    }
+    let mut usage = Usage::default();
+    let at = value_of_member(body, b"usage")?;
+    Dialect::Responses
+        .codec()
+        .read_usage(body, at, &mut usage)?;
+    let model = text(body, b"model").unwrap_or_default();
+    let share = BatchShare { model, usage };
+    (usage.total_tokens() > 0).then_some(())?;
+    Some((text(body, b"id")?, share))
+}
+
+fn text(document: &[u8], name: &[u8]) -> Option<String> {
+    let at = value_of_member(document, name)?;
+    let value = Scanner::at(document, at).string().ok()?;
+    Some(value.value(document).ok()?.into_owned())
+}
+
+/// Reads Anthropic's results as they pass.
+#[derive(Debug, Default)]
+pub struct BatchResults {
+    line: Vec<u8>,
+    /// The line being read is too long to keep.
+    skips: bool,
+    shares: Vec<BatchShare>,
+    unread: u64,
+}
+
+impl BatchResults {
+    /// Reads the next bytes.
+    pub fn push(&mut self, mut bytes: &[u8]) {
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            self.take(&bytes[..end]);
+            self.end_line();
+            bytes = &bytes[end + 1..];
+        }
+        self.take(bytes);
+    }
+
+    /// What the models consumed, once there are no more bytes, and how many lines were too long to
+    /// be read.
+    #[must_use]
+    pub fn finish(&mut self) -> (Vec<BatchShare>, u64) {
+        self.end_line();
+        (std::mem::take(&mut self.shares), self.unread)
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        self.skips |= self.line.len() + bytes.len() > LINE_MAX;
+        match self.skips {
+            true => self.line = Vec::new(),
+            false => self.line.extend_from_slice(bytes),
+        }
+    }
+
+    fn end_line(&mut self) {
+        if std::mem::take(&mut self.skips) {
+            self.unread += 1;
+        } else if let Some((model, usage)) = answer(&self.line) {
+            self.add(&model, &usage);
+        }
+        self.line.clear();
+    }
+
+    fn add(&mut self, model: &str, usage: &Usage) {
+        let known = self.shares.iter().position(|share| share.model == model);
+        let at = known.unwrap_or(self.shares.len()).min(MODELS_MAX);
+        if at == self.shares.len() {
+            let model = if at < MODELS_MAX { model } else { "" };
+            self.shares.push(BatchShare {
+                model: model.to_owned(),
+                usage: Usage::default(),
+            });
+        }
+        self.shares[at].usage.add(usage);
+    }
+}
+
+/// Model and usage of the answer in a line of results, where it has one.
+fn answer(line: &[u8]) -> Option<(String, Usage)> {
+    let result = &line[value_of_member(line, b"result")?..];
+    let message = &result[value_of_member(result, b"message")?..];
+    let facts = response_facts(Dialect::Messages, message, "");
+    let model = facts.model.map(std::borrow::Cow::into_owned);
+    Some((model.unwrap_or_default(), facts.usage?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(model: &str, input: u64, output: u64) -> String {
+        format!(
+            r#"{{"custom_id":"a","result":{{"type":"succeeded","message":{{"model":"{model}","content":[{{"type":"text","text":"\"usage\":{{}}"}}],"usage":{{"input_tokens":{input},"output_tokens":{output},"service_tier":"batch"}}}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn results_are_summed_by_model_however_they_were_cut() {
+        let error = r#"{"custom_id":"b","result":{"type":"errored","error":{"type":"error"}}}"#;
+        let text = [
+            line("m", 3, 2),
+            error.into(),
+            line("n", 1, 1),
+            line("m", 10, 20),
+        ]
+        .join("\n");
+        for piece in [1, 7, 64, text.len()] {
+            let mut results = BatchResults::default();
+            text.as_bytes()
+                .chunks(piece)
+                .for_each(|piece| results.push(piece));
+            let (shares, unread) = results.finish();
+            let seen: Vec<_> = shares
+                .iter()
+                .map(|share| {
+                    let usage = &share.usage;
+                    (&*share.model, usage.input_tokens, usage.output_tokens)
+                })
+                .collect();
+            assert_eq!((seen, unread), (vec![("m", 13, 22), ("n", 1, 1)], 0));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_counted_and_models_are_bounded() {
+        let mut results = BatchResults::default();
+        results.push(&vec![b'x'; LINE_MAX + 1]);
+        results.push(b"\nnonsense\n{}\n\n");
+        for model in 0..100 {
+            results.push(format!("{}\n", line(&model.to_string(), 1, 1)).as_bytes());
+        }
+        let (shares, unread) = results.finish();
+        assert_eq!((shares.len(), unread), (MODELS_MAX + 1, 1));
+        let all: u64 = shares.iter().map(|share| share.usage.input_tokens).sum();
+        assert_eq!(all, 100);
+        assert_eq!(shares[MODELS_MAX].model, "");
+    }
+
+    #[test]
+    fn a_batch_has_usage_once_it_is_over() {
+        let batch = |status: &str, tokens: u64| {
+            format!(
+                r#"{{"id":"batch_1","object":"batch","model":"gpt-5-nano-2025-08-07","status":"{status}","usage":{{"input_tokens":{tokens},"input_tokens_details":{{"cached_tokens":4}},"output_tokens":5,"output_tokens_details":{{"reasoning_tokens":3}},"total_tokens":14}}}}"#
+            )
+        };
+        let (id, share) = finished(batch("completed", 9).as_bytes()).unwrap();
+        assert_eq!((&*id, &*share.model), ("batch_1", "gpt-5-nano-2025-08-07"));
+        let usage = share.usage;
+        let counts = (usage.input_tokens, usage.cached_tokens, usage.output_tokens);
+        assert_eq!(
+            (counts, usage.reasoning_tokens),
+            ((9, 4, 5), 3),
+            "{usage:?}"
+        );
+        for running in ["validating", "in_progress", "cancelling"] {
+            assert_eq!(finished(batch(running, 9).as_bytes()), None);
+        }
+        let list = format!(r#"{{"object":"list","data":[{}]}}"#, batch("completed", 9));
+        assert_eq!(finished(list.as_bytes()), None);
+        let silent = r#"{"id":"b","object":"batch","status":"completed"}"#;
+        assert_eq!(finished(silent.as_bytes()), None);
+    }
+}

@@ -1,0 +1,5 @@
+//! The doors of the admin address: TLS, signing in, keys that are taken away.
+
+mod provider;
+mod revoked;
+mod tls;
