@@ -13,6 +13,10 @@ pub(super) fn live(inner: &Inner, call: &Call) -> Answer {
     if live.at.is_empty() {
         live.at = crate::convert::time(inner.now_ms());
     }
+    if live.since.is_empty() {
+        // Nothing has been counted yet.
+        live.since.clone_from(&live.at);
+    }
     if call.who.teams.is_some() {
         // Which consumers are of which team is not known here; then none of them is shown.
         live.consumers.clear();

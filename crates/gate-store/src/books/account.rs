@@ -155,13 +155,14 @@ impl Account {
     }
 
     /// Takes from the slice; the period it was taken from. `Err(true)` when asking the store would
-    /// not help.
+    /// not help; otherwise the writer is to fetch as much where the call `asks`.
     pub(super) fn reserve(
         &self,
         amount: i64,
         unix_s: i64,
         now: Moment,
         free: Free,
+        asks: bool,
     ) -> Result<i64, bool> {
         let mut state = self.lock();
         let limit = state.spec.limit;
@@ -188,7 +189,9 @@ impl Account {
         if denied && gone && period.others == 0 && free == Free::Leased {
             return Err(true);
         }
-        period.demand = period.demand.saturating_add(amount);
+        if asks {
+            period.demand = period.demand.saturating_add(amount);
+        }
         Err(false)
     }
 

@@ -190,8 +190,10 @@ impl Books {
         parts: &[Part],
     ) -> Result<Hold, Refusal> {
         let mut until = None;
+        // What a call is short of is asked for once; again when the writer has taken that up.
+        let mut asks = true;
         loop {
-            let account = match self.try_hold(facts, cost, parts) {
+            let account = match self.try_hold(facts, cost, parts, asks) {
                 Ok(hold) => return Ok(hold),
                 Err(Short::Refused(refusal)) => return Err(refusal),
                 Err(Short::Wait(account)) => account,
@@ -200,7 +202,7 @@ impl Books {
             let mut changed = pin!(account.changed());
             changed.as_mut().enable();
             // What came between the two looks is not missed.
-            match self.try_hold(facts, cost, parts) {
+            match self.try_hold(facts, cost, parts, false) {
                 Ok(hold) => return Ok(hold),
                 Err(Short::Refused(refusal)) => return Err(refusal),
                 Err(Short::Wait(_)) => {}
@@ -209,6 +211,7 @@ impl Books {
             // In steps, so that a commit that hangs is noticed.
             let step = until.min(tokio::time::Instant::now() + SLOW);
             let woken = tokio::time::timeout_at(step, changed).await.is_ok();
+            asks = woken;
             if !woken && tokio::time::Instant::now() >= until {
                 return Err(account.exhausted(self.shared.unix_s()));
             }
@@ -220,6 +223,7 @@ impl Books {
         facts: &Arc<Facts>,
         cost: Option<Money>,
         parts: &[Part],
+        asks: bool,
     ) -> Result<Hold, Short> {
         let shared = &self.shared;
         if !shared.take_place() {
@@ -231,7 +235,7 @@ impl Books {
         let free = shared.free(now);
         let mut taken: SmallVec<[(Arc<Account>, i64, i64); 2]> = SmallVec::new();
         for (account, amount) in parts {
-            match account.reserve(*amount, unix_s, now, free) {
+            match account.reserve(*amount, unix_s, now, free, asks) {
                 Ok(period) => taken.push((account.clone(), period, *amount)),
                 Err(exhausted) => {
                     for (account, period, amount) in &taken {
@@ -272,7 +276,7 @@ impl Books {
         let now = self.shared.clock.now();
         let unix_s = self.shared.unix_ms(now).div_euclid(1000);
         let free = self.shared.free(now);
-        match account.reserve(amount, unix_s, now, free) {
+        match account.reserve(amount, unix_s, now, free, false) {
             Ok(period) => {
                 account.settle(period, amount, 0, now);
                 true
