@@ -297,25 +297,36 @@ impl Api {
         let result = match operation.role {
             // Signing in and the description need nobody.
             None => Ok(Identity::nobody()),
-            Some(least) => {
+            Some(_) => {
                 // A token may have to wait for its issuer's keys.
                 let access = access.clone();
-                let identity = self.run(move || access.identify(&presented)).await?;
-                identity.and_then(|who| who.must_be(least).map(|()| who))
+                self.run(move || access.identify(&presented)).await?
             }
         };
         let now = self.inner.clock.now();
-        let who = match result {
+        // Who was refused by their role is known; of others only where they called from.
+        let allowed = result.map_err(|problem| (problem, None)).and_then(|who| {
+            let allowed = operation.role.map_or(Ok(()), |least| who.must_be(least));
+            match allowed {
+                Ok(()) => Ok(who),
+                Err(problem) => Err((problem, Some(who))),
+            }
+        });
+        let who = match allowed {
             Ok(who) => who,
-            Err(problem) => {
+            Err((problem, who)) => {
                 let caller = format!("refused {}", peer.caller());
                 if !self.inner.rates.take(&caller, REFUSALS, now) {
                     return Err(Problem::new(Code::RateLimited, "too many refused requests"));
                 }
                 if tried {
                     let inner = self.inner.clone();
-                    let (name, why) = (peer.caller(), problem.clone());
-                    self.run(move || inner.audit_refusal(&name, "", operation, "", &why))
+                    let (name, role) = match who {
+                        Some(who) => (who.actor, who.role.as_str()),
+                        None => (peer.caller(), ""),
+                    };
+                    let why = problem.clone();
+                    self.run(move || inner.audit_refusal(&name, role, operation, "", &why))
                         .await?;
                 }
                 return Err(problem);

@@ -47,7 +47,7 @@ fn roles_and_scopes_hold() {
             "{lines:?}"
         );
         assert!(
-            lines.contains(&("127.0.0.1", "putEnvironment", "forbidden")),
+            lines.contains(&("viewer", "putEnvironment", "forbidden")),
             "{lines:?}"
         );
         assert!(lines.contains(&("127.0.0.1", "putEnvironment", "unauthenticated")));

@@ -94,7 +94,7 @@ fn a_lock_holds_everybody_else_off_and_only_an_admin_breaks_it() {
         let lines = audit.lines().filter(|line| line.contains("refused"));
         lines.filter(|line| line.contains(why)).count()
     };
-    assert_eq!((refused("bob"), refused("forbidden")), (5, 2), "{audit}");
+    assert_eq!((refused("bob"), refused("eve")), (5, 2), "{audit}");
     assert_eq!(refused("ada"), 0, "{audit}");
     run_as(&desk, "root", &["audit", "verify"], 0);
     // Nobody, and somebody with a wrong key.
