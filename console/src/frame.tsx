@@ -11,16 +11,18 @@ import { Badge, Choice, Empty, Head } from "./ui/parts";
 import { Overview } from "./pages/overview";
 import { RecordPage, Records } from "./pages/records";
 import { Providers } from "./pages/providers";
+import { Caches } from "./pages/caches";
 import { Configure } from "./pages/configure";
 import { DiffPage, RevisionPage, Revisions } from "./pages/revisions";
 import { RolloutPage, Rollouts } from "./pages/rollouts";
 import { EnvironmentPage, Environments } from "./pages/environments";
 import { Consumers } from "./pages/consumers";
 import { Playground } from "./pages/playground";
+import { Versions } from "./pages/versions";
 import { Audit } from "./pages/audit";
 
 const NAVIGATION: [string, [string, string, IconName][]][] = [
-  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"]]],
+  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["caches", "Caches", "environments"]]],
   ["Change", [["configure", "Configure", "configure"], ["revisions", "Revisions", "revisions"], ["rollouts", "Rollouts", "rollouts"], ["environments", "Environments", "environments"]]],
   ["Access", [["consumers", "Keys and budgets", "consumers"], ["audit", "Audit log", "audit"]]],
   ["Try", [["playground", "Playground", "playground"]]],
@@ -32,11 +34,13 @@ function page({ path, query }: Place): JSX.Element {
     case "": return <Overview />;
     case "records": return second ? <RecordPage id={second} /> : <Records query={query} />;
     case "providers": return <Providers />;
+    case "caches": return <Caches />;
     case "configure": return <Configure kind={second} name={third} />;
     case "revisions": return second ? <RevisionPage number={Number(second)} /> : <Revisions />;
     case "diff": return <DiffPage from={Number(second)} to={Number(third)} />;
     case "rollouts": return second ? <RolloutPage id={second} /> : <Rollouts />;
     case "environments": return second ? <EnvironmentPage name={second} /> : <Environments />;
+    case "versions": return <Versions />;
     case "consumers": return <Consumers />;
     case "playground": return <Playground />;
     case "audit": return <Audit />;

@@ -298,10 +298,50 @@ export interface BudgetState {
   share: number;
 }
 
+export interface VersionCaller {
+  consumer?: string | null;
+  routes: string[];
+  calls: number;
+  failed: number;
+  refused: number;
+  last: string;
+}
+
+export interface VersionState {
+  api: string;
+  version: string;
+  stage: string;
+  deprecated_at?: string | null;
+  sunset_at?: string | null;
+  paused_until?: string | null;
+  calls: number;
+  callers: VersionCaller[];
+}
+
 export interface PlaygroundReply {
   status: number;
   headers: Record<string, string>;
   body: string;
   cut: boolean;
   duration_ms: number;
+}
+
+/** A cache of answers of the gateway, since its start. */
+export interface CacheState {
+  name: string;
+  entries: number;
+  bytes: number;
+  hits: number;
+  misses: number;
+  /** Between 0 and 1. */
+  hit_ratio: number;
+  stored: number;
+  evicted: number;
+  oversized: number;
+  purged: number;
+}
+
+/** What a purge did on the gateway that was asked. */
+export interface Purged {
+  entries: number;
 }

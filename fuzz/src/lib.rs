@@ -8,18 +8,22 @@
 mod ai;
 mod config;
 mod guard;
+mod identity;
 mod import;
 mod resume;
 mod rpc;
+mod waf;
 
 pub use ai::{
     chat_completions, cohere_chat, converse, event_stream, generate_content, messages, responses, sse,
 };
 pub use config::config;
 pub use guard::guard;
+pub use identity::identity;
 pub use import::import;
 pub use resume::{form, resume};
 pub use rpc::rpc;
+pub use waf::{seclang, waf};
 
 use gate_kit::http::{Headers, Method, Version};
 use gate_net::http1::{
@@ -54,6 +58,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("resume", resume),
     ("guard", guard),
     ("import", import),
+    ("identity", identity),
+    ("waf", waf),
+    ("seclang", seclang),
 ];
 
 fn fields(headers: &Headers) -> Vec<(Vec<u8>, Vec<u8>)> {

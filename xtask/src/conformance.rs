@@ -1,44 +1,90 @@
-//! `cargo xtask conformance`: the published corpora through the codec and the running gateway, and
-//! two versions of the binary on one store, as a table of scores. The tests themselves hold the
-//! bars; each prints a line that begins with `SCORE` and an area, and a line that begins with
-//! `skipped: ` where its corpus is absent. The version before is built in [`previous`].
+//! `cargo xtask conformance [SUITE ...]`: the suites that the field trusts, as a table of scores; all of
+//! them unless some are named. What each one is and where its data comes from is in
+//! `conformance/SUITE/README.md`, the scores beside other programs' in `conformance/results`. The
+//! tests themselves hold the bars; each prints a line that begins with `SCORE` and an area, and a
+//! line that begins with `skipped: ` where its corpus or its runner is absent.
 
+mod cache_tests;
+mod crs;
 mod previous;
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
 
+/// A suite: its name and how it runs from the top folder.
+type Suite = (&'static str, fn(&Path) -> Result<(), String>);
+
+const SUITES: &[Suite] = &[
+    ("desync", |root| {
+        tests(root, &["gate-net", "gate-proxy"], "desync")
+    }),
+    ("crs", crs::run),
+    ("testssl", |root| bars(root, "gate-proxy", "testssl")),
+    ("jose", |root| tests(root, &["gate-identity"], "wycheproof")),
+    ("cedar", |root| {
+        // `./test` compares a sample.
+        let mut cargo = suite(root, &["gate-authz"], "corpus");
+        scored(cargo.env("TIDEGATE_CORPUS", "all"))
+    }),
+    ("cache-tests", cache_tests::run),
+    ("versions", versions),
+];
+
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
-    if let Some(argument) = arguments.first() {
-        return Err(format!("conformance does not know {argument}"));
-    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .ok_or("xtask lies in the workspace")?;
-    let corpora = ["--package", "gate-net", "--package", "gate-proxy"];
-    let mut cargo = cargo(root);
-    cargo.arg("test").args(corpora);
-    cargo.args(["--test", "it", "desync", "--", "--show-output"]);
-    let corpora = scored(&mut cargo);
-    let versions = match previous::binary(root)? {
-        None => Ok(()),
-        Some(binary) => {
-            let mut cargo = self::cargo(root);
-            cargo.args([
-                "test",
-                "--package",
-                "tidegate",
-                "--test",
-                "it",
-                "follow::versions",
-            ]);
-            cargo.args(["--", "--ignored", "--show-output"]);
-            scored(cargo.env("TIDEGATE_PREVIOUS", binary))
+    let known = |name: &&String| !SUITES.iter().any(|(suite, _)| suite == name);
+    if let Some(name) = arguments.iter().find(known) {
+        let names: Vec<_> = SUITES.iter().map(|(name, _)| *name).collect();
+        return Err(format!("no suite {name}; there are {}", names.join(", ")));
+    }
+    let mut missed = Vec::new();
+    for (name, run) in SUITES {
+        if !arguments.is_empty() && !arguments.iter().any(|wanted| wanted == name) {
+            continue;
         }
+        println!("== {name}");
+        if let Err(problem) = run(root) {
+            missed.push(format!("{name}: {problem}"));
+        }
+    }
+    match missed.is_empty() {
+        true => Ok(()),
+        false => Err(missed.join("\n")),
+    }
+}
+
+/// Two versions of the binary on one store.
+fn versions(root: &Path) -> Result<(), String> {
+    let Some(binary) = previous::binary(root)? else {
+        return Ok(());
     };
-    corpora.and(versions)
+    let mut cargo = suite(root, &["tidegate"], "follow::versions");
+    scored(cargo.arg("--ignored").env("TIDEGATE_PREVIOUS", binary))
+}
+
+/// Tests of some packages that run in `./test`, too.
+fn tests(root: &Path, packages: &[&str], name: &str) -> Result<(), String> {
+    scored(&mut suite(root, packages, name))
+}
+
+/// Tests that take too long for `./test`.
+fn bars(root: &Path, package: &str, name: &str) -> Result<(), String> {
+    scored(suite(root, &[package], name).arg("--include-ignored"))
+}
+
+/// The tests of that name in the packages' test programs.
+fn suite(root: &Path, packages: &[&str], name: &str) -> Command {
+    let mut cargo = cargo(root);
+    cargo.arg("test");
+    for package in packages {
+        cargo.args(["--package", package]);
+    }
+    cargo.args(["--test", "it", name, "--", "--show-output"]);
+    cargo
 }
 
 fn cargo(root: &Path) -> Command {

@@ -13,7 +13,7 @@ use gate_kit::http::{Body, Method, Version};
 use gate_model::fault::FaultCode;
 use gate_policies::{POLICIES, when};
 use gate_proxy::money;
-use gate_proxy::record::metrics::{Format, Metrics, SinkCounts, cache};
+use gate_proxy::record::metrics::{Format, Metrics, SinkCounts, cache, contract};
 use gate_proxy::trials;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -168,6 +168,7 @@ fn metrics() -> String {
     metrics.page(Format::OpenMetrics, &SinkCounts::default(), |page| {
         money::metrics::example(page);
         cache::example(page);
+        contract::example(page);
         trials::example(page);
     })
 }

@@ -16,6 +16,7 @@ mod documents;
 mod facts;
 #[path = "gen/mod.rs"]
 mod generate;
+mod order;
 mod prices;
 mod repository;
 mod soak;
@@ -45,6 +46,11 @@ const COMMANDS: &[Command] = &[
         "gen",
         "derives registries, schema, error and reference pages; --check only compares",
         generate::run,
+    ),
+    (
+        "order",
+        "writes the order in which the release's functions lie",
+        order::run,
     ),
     (
         "prices",

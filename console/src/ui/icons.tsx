@@ -9,6 +9,7 @@ const PATHS = {
   rollouts: "M2 16c5 0 5-3 8-6s4-6 8-6M14 3h4v4",
   environments: "M3 7l7-4 7 4-7 4zM3 11l7 4 7-4M3 14.5l7 4 7-4",
   consumers: "M7 10a3.5 3.5 0 1 1 3.4-4.5H18v3h-2v2h-3V8.5h-2.6A3.5 3.5 0 0 1 7 10zM3 17h14",
+  versions: "M5 3v14M5 6h6a3 3 0 0 1 3 3v5M14 14v3M3 3h4M3 17h4M12 17h4",
   playground: "M4 4l6 6-6 6M11 16h6",
   audit: "M10 2l6 2.5V10c0 4-2.6 6.6-6 8-3.4-1.4-6-4-6-8V4.5zM7.5 10l2 2 3.5-4",
   menu: "M3 5h14M3 10h14M3 15h14",

@@ -11,7 +11,7 @@ import type { Finding } from "../types";
 import { resourceOf } from "../schema/model";
 import { ChangeList } from "./changes";
 
-type Tone = "good" | "warn" | "bad" | "info" | "accent" | "";
+export type Tone = "good" | "warn" | "bad" | "info" | "accent" | "";
 
 /** The head of a page: its name, what it is for, and its actions. */
 export function Head({ title, lead, actions, crumbs }: { title: string; lead?: ComponentChildren; actions?: ComponentChildren; crumbs?: [string, string][] }) {

@@ -20,7 +20,7 @@ async function pages(traffic, keeps) {
   const { revision } = await admin.environment(name);
   const { items: rollouts } = await admin.done("GET", `/environments/${name}/rollouts`);
   const all = {
-    traffic: "#/", providers: "#/providers",
+    traffic: "#/", providers: "#/providers", versions: "#/versions",
     configure: "#/configure", kind: "#/configure/routes", resource: `#/configure/routes/${traffic.route}`, fresh: "#/configure/models/+", plan: "#/configure/plan",
     revisions: "#/revisions", revision: `#/revisions/${revision}`, rollouts: "#/rollouts",
     environments: "#/environments", environment: `#/environments/${name}`, consumers: "#/consumers", audit: "#/audit", playground: "#/playground", lost: "#/no/such/page",

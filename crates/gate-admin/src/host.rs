@@ -6,8 +6,9 @@
 
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
-    BudgetState, Canary, Change, Document, Effect, Finding, Live, Page, PlaygroundInput,
-    PlaygroundReply, ProviderHealth, RecordDetail, RecordSummary, Rollout, UsageRow,
+    BudgetState, CacheState, Canary, Change, Document, Effect, Finding, Live, Page,
+    PlaygroundInput, PlaygroundReply, ProviderHealth, PurgeInput, RecordDetail, RecordSummary,
+    Rollout, UsageRow, VersionState,
 };
 use gate_store::control::{EvidenceRow, RolloutRow};
 use serde_json::Value;
@@ -154,12 +155,37 @@ pub trait Host: Send + Sync {
         Err(not_kept("usage"))
     }
 
+    /// Versions of APIs and who called them: of this API, or of all, since this day (`2026-11-01`,
+    /// in UTC), or in the last 30 days.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn versions(
+        &self,
+        api: Option<&str>,
+        from: Option<&str>,
+    ) -> Result<Vec<VersionState>, Problem> {
+        let _ = (api, from);
+        Ok(Vec::new())
+    }
+
     /// How budgets stand.
     ///
     /// # Errors
     /// The problem to answer with.
     fn budgets(&self) -> Result<Vec<BudgetState>, Problem> {
         Err(not_kept("budgets"))
+    }
+
+    /// How caches of answers do.
+    fn caches(&self) -> Vec<CacheState> {
+        Vec::new()
+    }
+
+    /// Has this process's caches of answers forget; says how many entries they forgot.
+    fn purge(&self, input: &PurgeInput) -> u64 {
+        let _ = input;
+        0
     }
 
     /// Sends a request through this process's own listener.

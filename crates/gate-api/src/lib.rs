@@ -11,5 +11,5 @@ pub mod openapi;
 pub mod problem;
 pub mod types;
 
-pub use client::{Client, ClientError, Endpoint};
+pub use client::{Client, ClientError, Endpoint, Reply};
 pub use problem::Problem;

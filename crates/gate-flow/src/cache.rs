@@ -52,6 +52,11 @@ pub enum CacheStatus {
     Refresh,
     /// The store that keeps answers did not say.
     Failed,
+    /// An answer that is too old, while it is asked for again, instead of an error, or because the
+    /// caller takes it.
+    StaleHit,
+    /// The answer that was kept, after the target said that it still holds.
+    Revalidated,
 }
 
 impl CacheStatus {
@@ -68,6 +73,8 @@ impl CacheStatus {
             CacheStatus::Explored => "explored",
             CacheStatus::Refresh => "refresh",
             CacheStatus::Failed => "failed",
+            CacheStatus::StaleHit => "stale_hit",
+            CacheStatus::Revalidated => "revalidated",
         }
     }
 
@@ -76,7 +83,11 @@ impl CacheStatus {
     pub const fn is_hit(self) -> bool {
         matches!(
             self,
-            CacheStatus::Hit | CacheStatus::Collapsed | CacheStatus::SimilarHit
+            CacheStatus::Hit
+                | CacheStatus::Collapsed
+                | CacheStatus::SimilarHit
+                | CacheStatus::StaleHit
+                | CacheStatus::Revalidated
         )
     }
 }
@@ -100,6 +111,12 @@ pub struct CacheCounts {
     pub labels_same: Counter,
     /// The same that did not agree.
     pub labels_other: Counter,
+    /// Requests that were answered with what was kept.
+    pub hits: Counter,
+    /// Requests that the target was asked for, though they might have been answered here.
+    pub misses: Counter,
+    /// Answers that were purged.
+    pub purged: Counter,
     /// Bytes in memory.
     pub bytes: AtomicU64,
     /// Answers in memory.

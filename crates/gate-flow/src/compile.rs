@@ -1,10 +1,10 @@
 //! From a component as written to an object that works.
 
-use crate::{Policy, Snapshot};
+use crate::{Policy, Quotas, Snapshot};
 use gate_kit::clock::Clock;
-use gate_model::document::{Node, Path, from_node};
+use gate_model::document::{Document, Node, Path, from_node};
 use gate_model::finding::Finding;
-use gate_model::resources::{Resources, SecretPlace, SecretStore};
+use gate_model::resources::{ApiDocument, Resources, SecretPlace, SecretStore};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 use std::any::{Any, TypeId};
@@ -40,10 +40,14 @@ pub struct CompileContext<'a> {
     pub position: usize,
     /// State that outlives snapshots.
     pub state: &'a SharedState,
+    /// What policies of this one compilation share, such as a contract that many routes hold to.
+    pub shared: &'a SharedState,
     /// Where secrets come from.
     pub secrets: &'a dyn SecretSource,
     /// The clock of the process.
     pub clock: &'a Clock,
+    /// Where quotas are kept; none where there is no store, and where a document is only checked.
+    pub quotas: Option<Arc<dyn Quotas>>,
     /// Folder that relative paths in the document start from.
     pub folder: &'a std::path::Path,
 }
@@ -61,6 +65,17 @@ impl CompileContext<'_> {
     /// A sentence that names the place, never the value.
     pub fn secret(&self, place: &SecretPlace) -> Result<String, String> {
         resolve_secret(self.secrets, self.resources, self.folder, place)
+    }
+
+    /// The same for a secret whose form matters: none where a configuration is only checked and the
+    /// secret is not there, so that nothing can be said of its form.
+    ///
+    /// # Errors
+    /// As [`Self::secret`].
+    pub fn secret_if_there(&self, place: &SecretPlace) -> Result<Option<String>, String> {
+        let secret = self.secret(place)?;
+        let stands_in = self.secrets.placeholder() == Some(&*secret);
+        Ok((!stands_in).then_some(secret))
     }
 
     /// The identity of this policy's state: route, kind and position.
@@ -114,6 +129,11 @@ pub trait SecretSource {
         ))
     }
 
+    /// What is handed out for secrets that are not there, where a configuration is only checked.
+    fn placeholder(&self) -> Option<&str> {
+        None
+    }
+
     /// Whether a stored secret or one of a service is another than when it was handed out; told
     /// once. Asks no service; may look into the gateway's own store.
     fn changed(&self) -> bool {
@@ -145,6 +165,30 @@ pub fn resolve_secret(
                 field: from.field.as_deref(),
             }),
         },
+    }
+}
+
+/// The OpenAPI document of an API, read from where it is.
+///
+/// # Errors
+/// Why it cannot be read, located.
+pub fn read_api_document(
+    source: &dyn SecretSource,
+    folder: &std::path::Path,
+    file: &Arc<str>,
+    document: &ApiDocument,
+) -> Result<Document, Vec<Finding>> {
+    match document {
+        ApiDocument::Inline(root) => Ok(Document {
+            file: file.clone(),
+            root: root.clone(),
+        }),
+        ApiDocument::File(path) => {
+            let text = source.public_file(&folder.join(path)).map_err(|message| {
+                vec![Finding::error("invalid_contract", Path::root(), message)]
+            })?;
+            Document::parse(text.as_bytes(), &path.display().to_string())
+        }
     }
 }
 

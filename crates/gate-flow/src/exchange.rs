@@ -96,6 +96,8 @@ pub struct TlsFacts {
     pub server_name: Option<Box<str>>,
     /// Version, as `1.2` or `1.3`.
     pub version: &'static str,
+    /// The caller's certificate in DER, once the handshake has verified it.
+    pub certificate: Option<Arc<[u8]>>,
 }
 
 /// What path parameters matched, in the order of the path, as it stands in the normalised path:
@@ -137,6 +139,15 @@ impl Memory {
     pub fn keep<T: Any>(&mut self, policy: &impl Sized, value: T) {
         drop(self.take::<T>(policy));
         self.0.push((address(policy), Box::new(value)));
+    }
+
+    /// Looks at what this policy kept.
+    #[must_use]
+    pub fn look<T: Any>(&self, policy: &impl Sized) -> Option<&T> {
+        let of_policy = self.0.iter().filter(|(owner, _)| *owner == address(policy));
+        of_policy
+            .map(|(_, value)| value)
+            .find_map(|value| value.downcast_ref())
     }
 
     /// Gives back what this policy kept.

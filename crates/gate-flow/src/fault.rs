@@ -2,6 +2,7 @@
 
 use gate_kit::http::{BodyError, BodyErrorKind};
 use gate_model::fault::FaultCode;
+use serde::Serialize;
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -16,6 +17,28 @@ pub struct Fault {
     pub detail: Cow<'static, str>,
     /// When trying again makes sense, sent as Retry-After.
     pub retry_after: Option<Duration>,
+    /// What is wrong, place by place, for the caller; none for most faults. Boxed twice, so that
+    /// faults stay small.
+    #[allow(
+        clippy::box_collection,
+        reason = "a fault is moved often and seldom has errors"
+    )]
+    pub errors: Option<Box<Vec<FaultError>>>,
+}
+
+/// One thing that is wrong with a message (RFC 9457, section 3.2: a problem's extension `errors`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FaultError {
+    /// What is wrong, in a few words; repeats no value.
+    pub detail: String,
+    /// Which part of the message: `body`, `query`, `path`, `header`, `cookie` or `status`.
+    #[serde(rename = "in")]
+    pub place: &'static str,
+    /// Name of the parameter or field; empty for bodies.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub name: String,
+    /// JSON pointer (RFC 6901) of the value within it, empty for all of it.
+    pub pointer: String,
 }
 
 impl Fault {
@@ -27,6 +50,7 @@ impl Fault {
             message: Cow::Borrowed(""),
             detail: Cow::Borrowed(""),
             retry_after: None,
+            errors: None,
         }
     }
 
@@ -41,6 +65,13 @@ impl Fault {
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = detail.into();
+        self
+    }
+
+    /// Adds what is wrong, place by place.
+    #[must_use]
+    pub fn errors(mut self, errors: Vec<FaultError>) -> Self {
+        self.errors = Some(Box::new(errors));
         self
     }
 

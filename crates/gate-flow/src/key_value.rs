@@ -41,6 +41,10 @@ pub enum KeyValueQuestion {
     Get(Vec<u8>),
     /// Keep a value under a key for so long.
     Set(Vec<u8>, Vec<u8>, Duration),
+    /// Add bytes behind a key's value, which begins empty, and keep the whole for so long from now.
+    Append(Vec<u8>, Vec<u8>, Duration),
+    /// So many bytes of a key's value from a position on; fewer where it ends, none where it is not.
+    Range(Vec<u8>, u64, u32),
 }
 
 /// What it answers: the value, if there is one; nothing for what is kept.

@@ -4,14 +4,21 @@
 //! crate does no I/O: sockets live in `gate-net`, the proxy loop in `gate-proxy`, each policy in
 //! one file of `gate-policies`. It refuses to know any of them.
 
+mod access;
 mod aside;
+mod behind;
 mod bodies;
 mod cache;
 mod compile;
+mod contract;
 mod exchange;
 mod fault;
+mod flights;
+mod identity;
 mod key_value;
 mod policy;
+mod purge;
+mod quota;
 mod record;
 mod replay;
 mod run;
@@ -19,24 +26,33 @@ mod services;
 mod single_flight;
 mod snapshot;
 mod trial;
+mod waf;
 
+pub use access::{ACCESS_MATCHES_MAX, AccessAction, AccessFacts, AccessMatch};
 pub use aside::{Aside, Beside, Consumed};
+pub use behind::Behind;
 pub use bodies::{Bodies, BodyPlace, BodyReader, BodyRoom, BodySide, RecordedBody};
 pub use cache::{CacheCounts, CacheFacts, CacheStatus};
 pub use compile::{
-    Ask, CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState, resolve_secret,
+    Ask, CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState,
+    read_api_document, resolve_secret,
 };
+pub use contract::{Broken, ContractCounts, ContractUse, Used};
 pub use exchange::{
     Client, Exchange, InterimSink, Memory, Overrides, Parameters, Reservation, TlsFacts,
 };
-pub use fault::Fault;
+pub use fault::{Fault, FaultError};
+pub use flights::{Flights, Flown, Landed};
+pub use identity::Identity;
 pub use key_value::{
     KeyValueAnswer, KeyValueError, KeyValueQuestion, KeyValueServer, SharedKeyValueServer,
 };
 pub use policy::{Condition, Policy, Verdict};
+pub use purge::{Purge, PurgeWhat, Purged, Purges, Sweep, tag_hash};
+pub use quota::{QuotaCounter, QuotaPlace, QuotaRefusal, QuotaSpec, QuotaStanding, Quotas};
 pub use record::{
-    AiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome, PromptFacts,
-    Record, RpcFacts, Seam, Tariff, TraceContext,
+    AiFacts, ApiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome,
+    PromptFacts, Record, RpcFacts, Seam, Tariff, TraceContext,
 };
 pub use replay::{Keeps, KeptRequest, Past, Reads, Replay};
 pub use run::{Passed, run_request, run_response};
@@ -47,3 +63,4 @@ pub use trial::{
     Arm, Assigned, Copies, CopyPlace, Evidence, Histogram, OTHER_SLICE, Observed, Reading,
     SLICES_MAX, Sample, SignalPlan, Source, Tally, Trial, TrialPlace, bucket, lower_edge,
 };
+pub use waf::{WafAction, WafFacts, WafMatch, shape_of};

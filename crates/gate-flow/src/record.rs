@@ -3,7 +3,7 @@
 //! Exactly one record is made per exchange, also on fault or disconnect. Metrics, logs, traces and
 //! (later) budgets and objectives are readers of it; none of them looks at the exchange itself.
 
-use crate::{Arm, Bodies, CacheFacts};
+use crate::{AccessFacts, Arm, Bodies, CacheFacts, WafFacts};
 use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
 use gate_model::resources::ServiceTier;
@@ -68,12 +68,29 @@ pub struct Record {
     pub guard: Option<Box<GuardFacts>>,
     /// What was called, where tools or agents were.
     pub rpc: Option<Box<RpcFacts>>,
+    /// What rules of access said.
+    pub access: Option<Box<AccessFacts>>,
+    /// What the web application firewall found.
+    pub waf: Option<Box<WafFacts>>,
     /// What a cache of answers did.
     pub cache: Option<Box<CacheFacts>>,
     /// The prompt that was put in front of the request.
     pub prompt: Option<Box<PromptFacts>>,
+    /// The API and its version, where one was chosen.
+    pub api: Option<Box<ApiFacts>>,
     /// What was sent and answered, where a resource says that it is kept.
     pub bodies: Option<Arc<Bodies>>,
+}
+
+/// Which version of an API a request was for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiFacts {
+    /// The API.
+    pub api: Arc<str>,
+    /// The version in full; none where the request asked for one that there is not.
+    pub version: Option<Arc<str>>,
+    /// Whether the version refused: it is retired, or refuses for a while.
+    pub refused: bool,
 }
 
 /// Which prompt served a request.

@@ -1,5 +1,5 @@
 //! What the standard library lacks and every layer needs: message shapes, pooled buffers, a clock,
-//! randomness, blocks of bytes, bounded queues, sharded counters and AWS signatures.
+//! randomness, dates, blocks of bytes, bounded queues, sharded counters and AWS signatures.
 //!
 //! Nothing here knows the product's words (no routes, policies or records) and nothing here does
 //! I/O. Read [`http`] first: it is the one request and body shape that both HTTP versions end in.
@@ -8,6 +8,7 @@ pub mod block;
 pub mod buffer;
 pub mod clock;
 pub mod counter;
+pub mod date;
 pub mod http;
 pub mod queue;
 pub mod random;

@@ -4,6 +4,7 @@
 //! a configuration can hold; [`document`] turns text into nodes that know their place, [`finding`]
 //! is the one shape of every error about a configuration, [`fault`] of every failed request.
 
+pub mod claims;
 pub mod document;
 pub mod environment;
 pub mod explain;

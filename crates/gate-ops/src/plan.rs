@@ -7,12 +7,22 @@
 use crate::lint::{self, Complaint, Level, Subject};
 use gate_api::types::{Finding, Severity};
 use gate_model::document::{Node, NodeKind};
+use gate_model::resources::AUTHENTICATING;
 use gate_model::units::Rate;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Kinds of policies whose loss opens something.
-const PROTECTS: [&str; 6] = ["auth_key", "auth_jwt", "auth_sigv4", "ip", "limit", "guard"];
+/// Kinds of policies whose loss opens something, besides those that authenticate.
+const PROTECTS: [&str; 8] = [
+    "access",
+    "authorize",
+    "contract",
+    "graphql",
+    "guard",
+    "limit",
+    "plan",
+    "waf",
+];
 
 /// What a person should know about going from one document to another. `now` is UNIX time in
 /// seconds.
@@ -69,7 +79,7 @@ fn routes(before: &Value, after: &Value, findings: &mut Vec<Finding>) {
         };
         let path = format!("routes.{name}.policies");
         for kind in kinds(&old).difference(&kinds(&new)) {
-            if PROTECTS.contains(&kind.as_str()) {
+            if PROTECTS.contains(&kind.as_str()) || AUTHENTICATING.contains(&kind.as_str()) {
                 let still = new.iter().any(|(kind, _)| lint_auth(kind));
                 let public = lint_auth(kind) && !still;
                 let message = match public {

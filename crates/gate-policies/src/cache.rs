@@ -1,119 +1,109 @@
-//! Answers requests to models from earlier answers to the same request.
+//! Answers requests from earlier answers, as HTTP says (RFC 9111).
 //!
-//! Two requests are the same when their JSON says the same: order of members, white space, escapes
-//! and members that change no answer (`user`, `metadata` and their like) make no difference.
-//! Answers are shared within a `tenant` only, by default one consumer; callers whom no policy has
-//! authenticated share nothing unless `anonymous: share` says so, and never with those who are. A
-//! stream is kept as a stream and given as one, byte by byte. A hit calls no provider, reserves and
-//! costs nothing, says so in `Cache-Status` (RFC 9211) and `Age`, and in its record.
+//! What an answer's Cache-Control, Expires and Vary allow is kept and given again: whole, in parts
+//! (Range), as 304 to callers who have it, to HEAD. What is too old is asked about with its
+//! validator, and given meanwhile or instead of an error where that is allowed (RFC 5861). Targeted
+//! fields (`CDN-Cache-Control`, `Tidegate-Cache-Control`, RFC 9213) go before Cache-Control. Answers
+//! to callers whom the gateway knows, or who sent Authorization, are shared only where they say
+//! `public`, `s-maxage` or `must-revalidate`, unless `by_consumer` gives each consumer its own.
+//! Requests for what is under way wait for it and get its bytes as they come. Requests that may
+//! change something make what is kept of their place doubtful.
 //!
-//! Kept are answers with status 200 that came whole: nothing that broke off, reported an error, was cut
-//! by a guard or is larger than `entry`. Requests with tools, with a stated temperature above
-//! `temperature_max`, that hold state at the provider, or that make images, audio or files pass
-//! by. Callers decide too: `Cache-Control: no-store` passes by, `no-cache` asks afresh and keeps the
-//! answer, `max-age` bounds an answer's age. A change of the model, its providers or the policies
-//! behind this one makes earlier answers unreachable.
+//! Every answer says in Cache-Status (RFC 9211) what became of it. Answers are kept in memory, and
+//! on disk with `disk`, where a restart finds them. `tidegate cache purge` forgets by place, prefix
+//! or by the tags in `Cache-Tag` and `Surrogate-Key`, on every gateway within a second.
 //!
-//! With `semantic` (off by default), a question may also get the answer to a similar one: the last
-//! user's turn is compared, everything else has to be equal. For each kept answer it is learnt, by
-//! asking the model all the same now and then, from which similarity on it serves, and it is given
-//! so rarely that at most `error` of the requests get another answer than the model's own.
-//!
-//! Policies in front of `cache` see every request; those behind it only see what is not answered
-//! here, and what they made of an answer is kept. Put it behind whoever authenticates and limits, and
-//! behind `compress`.
+//! Policies in front of `cache` see every request; those behind it only what is not answered here,
+//! and what they made of an answer is kept. Put it behind whoever authenticates and limits.
 //!
 //! ```yaml
 //! - cache:
-//!     ttl: 1h
-//!     tenant: team
-//!     temperature_max: 0.3
+//!     memory: 256MiB
+//!     lifetimes: { "404": 10s, "5xx": 1s }
+//!     ignore_query: ["utm_*"]
 //! ```
 
-#[path = "cache/collect.rs"]
-mod collect;
 #[path = "cache/config.rs"]
 mod config;
-#[path = "cache/control.rs"]
-mod control;
-#[path = "cache/entry.rs"]
-mod entry;
-#[path = "cache/flight.rs"]
-mod flight;
+#[path = "cache/disk.rs"]
+mod disk;
+#[path = "cache/file.rs"]
+mod file;
+#[path = "cache/keep.rs"]
+mod keep;
 #[path = "cache/key.rs"]
 mod key;
 #[path = "cache/look.rs"]
 mod look;
-#[path = "cache/memory.rs"]
-mod memory;
-#[path = "cache/replay.rs"]
-mod replay;
-#[path = "cache/semantic.rs"]
-mod semantic;
+#[path = "cache/settle.rs"]
+mod settle;
 #[path = "cache/store.rs"]
 mod store;
+#[path = "cache/stored.rs"]
+mod stored;
 
-pub use config::{CacheConfig, RedisConfig};
-pub use key::{CacheAnonymous, CacheTenant};
-pub use semantic::SemanticConfig;
+pub use config::{CacheCallers, CacheConfig, CacheDisk};
 
 use crate::places::HeaderName;
-use collect::{Collect, Keeper};
-use entry::LOSSES;
-use flight::{Flight, Flights};
-use gate_ai::repeat::can_repeat;
-use gate_ai::{Dialect, Endpoint, ModelPlace, Operation, StreamTap};
+use gate_cache::{Asked, Forwarded, Rules};
 use gate_flow::{
-    CacheCounts, CompileContext, Exchange, Fault, LocalFuture, Policy, PolicyKind, Replay, Verdict,
+    CompileContext, Exchange, Fault, LocalFuture, Policy, PolicyKind, Replay, Verdict,
 };
-use gate_kit::http::{Body, HeaderId, Response};
+use gate_kit::http::{RequestHead, Response};
 use key::Key;
-use semantic::{Learning, Semantic};
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
-use store::Store;
+use store::{Flown, Store};
+use stored::{Stored, Wishes};
 
 /// The policy.
-pub struct Cache {
+pub struct Cache(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    store: Arc<Store>,
+    /// Where on its route the policy stands.
+    position: usize,
+}
+
+/// What is kept, of whom and for how long, where answers leave it open.
+struct Settings {
     rules: Rules,
-    /// The route's models, each with a hash of its configuration.
-    models: HashMap<String, Key>,
-    store: Store,
-    counts: Arc<CacheCounts>,
-    semantic: Option<Arc<Semantic>>,
-    flights: Arc<Flights>,
-}
-
-/// What is cached, for whom and for how long.
-struct Rules {
-    ttl: Duration,
     /// Most bytes of a body.
-    most: usize,
-    tenant: CacheTenant,
-    anonymous: CacheAnonymous,
-    temperature_max: f64,
-    tools: bool,
+    entry: usize,
+    by_consumer: bool,
+    by_headers: Vec<HeaderName>,
+    ignore_query: Vec<String>,
+    tags: Vec<HeaderName>,
+    obeys_callers: bool,
     collapse: Duration,
-    vary: Vec<HeaderName>,
 }
 
-/// What an address says of a request.
-struct Asked {
-    operation: Operation,
-    /// The model, where the path names it.
-    model: Option<String>,
-    /// Whether the answer is a stream, where the path says it.
-    streams: Option<bool>,
-}
-
-/// A request whose answer is to be kept.
+/// A request that goes on to the target, as the cache saw it.
 struct Pending {
     key: Key,
-    operation: Operation,
-    stream: bool,
-    learning: Option<Learning>,
-    flight: Option<Flight>,
+    /// As it came, with the caller's own conditions and range.
+    head: RequestHead,
+    asked: Asked,
+    wishes: Wishes,
+    authorized: bool,
+    /// When it left, in milliseconds of UNIX time.
+    request_ms: u64,
+    /// The newest purge when it left.
+    purges: u64,
+    /// What is kept, and was asked about.
+    stale: Option<Arc<Stored>>,
+    /// Others wait for it.
+    flight: Option<Flown>,
+    /// Whether the target was asked about `stale`.
+    validates: bool,
+    reason: Forwarded,
+}
+
+/// A request that may have changed what is kept.
+struct Unsafe {
+    head: RequestHead,
+    key: Key,
 }
 
 impl PolicyKind for Cache {
@@ -134,26 +124,7 @@ impl Policy for Cache {
     }
 
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
-        // A copy is asked for the candidate's own answer, which nobody may be served.
-        if exchange.trial.is_copied() {
-            return Verdict::Next;
-        }
-        let head = &exchange.request.head;
-        let Ok(endpoint) = Endpoint::of(&head.method, head.path(), head.query()) else {
-            return Verdict::Next;
-        };
-        if !can_repeat(endpoint.operation) {
-            return Verdict::Next;
-        }
-        let asked = Asked {
-            operation: endpoint.operation,
-            model: match endpoint.model {
-                ModelPlace::Path(name) => Some(name.into_owned()),
-                _ => None,
-            },
-            streams: endpoint.streams,
-        };
-        Verdict::Wait(Box::pin(self.look(exchange, asked)))
+        self.look(exchange)
     }
 
     fn answer<'a>(
@@ -161,61 +132,16 @@ impl Policy for Cache {
         exchange: &'a mut Exchange,
         response: &'a mut Response,
     ) -> Option<LocalFuture<'a, Result<(), Fault>>> {
-        let pending: Pending = exchange.memory.take(self)?;
-        if let Some(keeper) = self.keeper(exchange, response, pending) {
-            let body = std::mem::take(&mut response.body);
-            response.body = Body::Stream(Box::new(Collect::new(body, keeper)));
+        if let Some(asked) = exchange.memory.take::<Pending>(self) {
+            return self.0.settle(exchange, response, asked);
+        }
+        if let Some(asked) = exchange.memory.take::<Unsafe>(self) {
+            self.0.settle_unsafe(exchange, response, asked);
         }
         None
     }
 }
 
-impl Cache {
-    /// How to keep this answer; nothing where it may not be kept.
-    fn keeper(&self, exchange: &Exchange, response: &Response, pending: Pending) -> Option<Keeper> {
-        let headers = &response.head.headers;
-        let content_type = headers.get_str(HeaderId::ContentType)?;
-        let is_coded = headers
-            .get(HeaderId::ContentEncoding)
-            .is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"));
-        if response.head.status != 200 || is_coded {
-            return None;
-        }
-        let is_json = content_type.starts_with("application/json");
-        let tap = match (pending.operation, pending.stream) {
-            (_, false) if !is_json => return None,
-            (_, false) => None,
-            (Operation::Conversation(dialect), true) => {
-                let tap = StreamTap::new(dialect, false);
-                let is_list = is_json && dialect == Dialect::GenerateContent;
-                Some(if is_list { tap.in_json_list() } else { tap })
-            }
-            (Operation::Completions, true) => Some(StreamTap::new(Dialect::ChatCompletions, false)),
-            // Whether another stream has come whole cannot be told.
-            (_, true) => return None,
-        };
-        let losses = headers.get_named(LOSSES);
-        let losses = losses.and_then(|value| std::str::from_utf8(value).ok());
-        Some(Keeper {
-            store: self.store.clone(),
-            services: exchange.services.clone(),
-            counts: self.counts.clone(),
-            key: pending.key,
-            operation: pending.operation,
-            ttl: self.rules.ttl,
-            most: self.rules.most,
-            content_type: content_type.to_owned(),
-            losses: losses.map(str::to_owned),
-            tap,
-            learning: pending.learning,
-            flight: pending.flight,
-        })
-    }
-}
-
-#[cfg(test)]
-#[path = "cache/rules_tests.rs"]
-mod rules_tests;
 #[cfg(test)]
 #[path = "cache/tests.rs"]
 mod tests;

@@ -1,6 +1,7 @@
 //! Sets, adds and removes headers of requests and responses.
 //!
-//! Per side, the order is `remove`, `set`, `default`, `add`. Values may hold variables:
+//! Per side, the order is `only`, `remove`, `set`, `default`, `add`. `only` is an allow-list: of
+//! what came, fields that it does not name are taken out. Values may hold variables:
 //! `${client.address}`, `${consumer.name}`, `${params.NAME}` (from the route's path),
 //! `${request.host}`, `${request.id}` (from `request_id`), `${request.method}`,
 //! `${request.path}`, `${request.scheme}` and `${route.name}`; `$${` stands for `${` itself. Bytes that a field cannot hold are percent-encoded, so that no value ever becomes two
@@ -15,14 +16,14 @@
 //!       remove: [X-Debug, X-Internal-*]
 //!       set: { X-Consumer: "${consumer.name}" }
 //!     response:
-//!       set: { Strict-Transport-Security: max-age=31536000 }
+//!       only: [Content-*, Cache-Control, ETag, Last-Modified, Location, Set-Cookie, Vary]
 //!       default: { Cache-Control: no-store }
 //! ```
 
 use crate::checks::{check_name, check_token};
 use crate::template::{Place, Template};
 use gate_flow::{CompileContext, Exchange, Policy, PolicyKind, Reads, Replay, Verdict};
-use gate_kit::http::{Headers, Response};
+use gate_kit::http::{HeaderId, Headers, Response};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -43,6 +44,10 @@ pub struct HeadersConfig {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct HeaderChanges {
+    /// The only fields that are let through, by name in any case; `Content-*` means every name that
+    /// starts so. Framing and hop-by-hop fields are the gateway's and stay, and so do fields that
+    /// policies add. Everything passes when empty.
+    pub only: Vec<String>,
     /// Fields to take out, by name in any case; `X-Internal-*` means every name that starts so.
     pub remove: Vec<String>,
     /// Fields to put in, instead of all of that name.
@@ -61,10 +66,17 @@ pub struct ChangeHeaders {
 
 #[derive(Default)]
 struct Changes {
-    names: Vec<String>,
+    only: Option<Names>,
+    remove: Names,
+    fields: Vec<Field>,
+}
+
+/// Names of fields, whole or by how they start.
+#[derive(Default)]
+struct Names {
+    whole: Vec<String>,
     /// In lower case.
     prefixes: Vec<String>,
-    fields: Vec<Field>,
 }
 
 struct Field {
@@ -106,6 +118,7 @@ impl PolicyKind for ChangeHeaders {
 
 impl Policy for ChangeHeaders {
     fn request<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
+        self.request.keep_only(&mut exchange.request.head.headers);
         self.request.remove(&mut exchange.request.head.headers);
         for field in &self.request.fields {
             let value = field.value(exchange);
@@ -115,6 +128,7 @@ impl Policy for ChangeHeaders {
     }
 
     fn response(&self, exchange: &mut Exchange, response: &mut Response) {
+        self.response.keep_only(&mut response.head.headers);
         // What other policies leave for the end is part of the answer, and is removed like it.
         self.response.remove(&mut response.head.headers);
         self.response.remove(&mut exchange.response_headers);
@@ -140,19 +154,12 @@ impl Policy for ChangeHeaders {
 
 impl Changes {
     fn compile(config: HeaderChanges, context: &CompileContext<'_>) -> Result<Self, String> {
-        let mut changes = Changes::default();
-        for name in config.remove {
-            match name.strip_suffix('*') {
-                Some("") => return Err("`*` would remove every field".into()),
-                Some(prefix) => {
-                    check_token(prefix)?;
-                    changes.prefixes.push(prefix.to_ascii_lowercase());
-                }
-                None => {
-                    check_name(&name)?;
-                    changes.names.push(name);
-                }
-            }
+        let mut changes = Changes {
+            remove: Names::compile(config.remove)?,
+            ..Changes::default()
+        };
+        if !config.only.is_empty() {
+            changes.only = Some(Names::compile(config.only)?);
         }
         let ways = [
             (How::Set, config.set),
@@ -174,22 +181,66 @@ impl Changes {
     }
 
     fn is_empty(&self) -> bool {
-        self.names.is_empty() && self.prefixes.is_empty() && self.fields.is_empty()
+        let remove = self.remove.whole.is_empty() && self.remove.prefixes.is_empty();
+        self.only.is_none() && remove && self.fields.is_empty()
+    }
+
+    /// Takes out what no list lets through, of what came.
+    fn keep_only(&self, headers: &mut Headers) {
+        if let Some(only) = &self.only {
+            headers.retain(|id, name, _| is_framing(id) || only.has(name));
+        }
     }
 
     fn remove(&self, headers: &mut Headers) {
-        for name in &self.names {
+        for name in &self.remove.whole {
             headers.remove_named(name);
         }
-        if !self.prefixes.is_empty() {
-            headers.retain(|id, name, _| {
-                let starts = |prefix: &String| {
-                    let start = name.get(..prefix.len());
-                    start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
-                };
-                id.is_hop_by_hop() || !self.prefixes.iter().any(starts)
-            });
+        if !self.remove.prefixes.is_empty() {
+            headers.retain(|id, name, _| id.is_hop_by_hop() || !self.remove.starts(name));
         }
+    }
+}
+
+/// Fields that say where a message goes and where it ends: the gateway's own.
+fn is_framing(id: HeaderId) -> bool {
+    let own = matches!(
+        id,
+        HeaderId::Host | HeaderId::ContentLength | HeaderId::Expect
+    );
+    own || id.is_hop_by_hop()
+}
+
+impl Names {
+    fn compile(names: Vec<String>) -> Result<Self, String> {
+        let mut compiled = Self::default();
+        for name in names {
+            match name.strip_suffix('*') {
+                Some("") => return Err("`*` would be every field".into()),
+                Some(prefix) => {
+                    check_token(prefix)?;
+                    compiled.prefixes.push(prefix.to_ascii_lowercase());
+                }
+                None => {
+                    check_name(&name)?;
+                    compiled.whole.push(name);
+                }
+            }
+        }
+        Ok(compiled)
+    }
+
+    fn has(&self, name: &[u8]) -> bool {
+        let is = |known: &String| name.eq_ignore_ascii_case(known.as_bytes());
+        self.whole.iter().any(is) || self.starts(name)
+    }
+
+    fn starts(&self, name: &[u8]) -> bool {
+        let starts = |prefix: &String| {
+            let start = name.get(..prefix.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()))
+        };
+        self.prefixes.iter().any(starts)
     }
 }
 
@@ -259,7 +310,7 @@ mod tests {
         for (settings, expected) in [
             ("{}", "nothing is changed"),
             ("request: {}", "nothing is changed"),
-            ("request: { remove: ['*'] }", "`*` would remove every field"),
+            ("request: { remove: ['*'] }", "`*` would be every field"),
             ("request: { remove: ['a b'] }", "`a b` is no header name"),
             ("request: { remove: ['a b*'] }", "`a b` is no header name"),
             ("request: { set: { Host: x } }", "changed by `rewrite"),

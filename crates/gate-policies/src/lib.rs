@@ -15,14 +15,20 @@
 mod ask_model;
 mod checks;
 mod heavy;
+mod holder;
+mod issuer;
 mod path_change;
 mod places;
+mod rates;
 mod recent;
 pub mod registry;
 mod template;
 #[cfg(test)]
 #[allow(dead_code, reason = "a harness offers what any policy may need")]
 mod testing;
+#[cfg(test)]
+mod testing_tokens;
+mod tokens;
 pub mod when;
 
 pub use registry::POLICIES;

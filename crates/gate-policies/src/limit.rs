@@ -5,18 +5,17 @@
 //! (GCRA), so that no stretch of time ever sees more than the burst plus the rate. The count holds
 //! for the process, not for a core, and survives reloads while the rates stay the same. Refusals
 //! are `rate_limited` with `Retry-After`; all answers carry `RateLimit-Policy` and `RateLimit`
-//! (draft-ietf-httpapi-ratelimit-headers-10) unless `headers` is off.
+//! (draft-ietf-httpapi-ratelimit-headers-10) unless `fields` asks for the older form or for none.
 //!
 //! ```yaml
 //! - limit: { by: consumer, rates: [100/s, 5000/h], burst: 20 }
 //! ```
 
-#[path = "limit/table.rs"]
-mod table;
-
 use crate::places::{self, HeaderName};
+use crate::rates::{
+    self, Decision, RateLimitFields, Row, Standing, Table, WINDOWS_MAX, Window, compile_window,
+};
 use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Reads, Replay, Verdict};
-use gate_kit::random;
 use gate_model::fault::FaultCode;
 use gate_model::units::Rate;
 use schemars::JsonSchema;
@@ -24,11 +23,9 @@ use serde::Deserialize;
 use smallvec::SmallVec;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
-use table::{Decision, Standing, Table, WINDOWS_MAX, Window};
 
 /// Whose requests are counted, and how many may pass.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LimitConfig {
     /// What counts as one caller.
@@ -41,22 +38,8 @@ pub struct LimitConfig {
     pub rates: Vec<Rate>,
     /// Requests that may come at once in the shortest window; that rate's own count when left out.
     pub burst: Option<u32>,
-    /// Whether answers carry `RateLimit-Policy` and `RateLimit`. `Retry-After` is always sent.
-    pub headers: bool,
-}
-
-impl Default for LimitConfig {
-    fn default() -> Self {
-        let (by, header, rate, burst) = (LimitBy::default(), None, None, None);
-        Self {
-            by,
-            header,
-            rate,
-            rates: Vec::new(),
-            burst,
-            headers: true,
-        }
-    }
+    /// Which header fields tell callers what is left. `Retry-After` is always sent.
+    pub fields: RateLimitFields,
 }
 
 /// What counts as one caller.
@@ -81,7 +64,9 @@ pub struct Limit {
     by: By,
     windows: SmallVec<[Window; WINDOWS_MAX]>,
     names: Vec<String>,
+    rates: SmallVec<[Rate; WINDOWS_MAX]>,
     announce: Option<String>,
+    fields: RateLimitFields,
     table: Arc<Table>,
 }
 
@@ -126,7 +111,7 @@ impl PolicyKind for Limit {
         });
         let windows: Result<_, String> = windows.collect();
         let names: Vec<String> = rates.iter().map(Rate::to_string).collect();
-        let secret = secret().map_err(|message| (None, message))?;
+        let secret = rates::secret().map_err(|message| (None, message))?;
         // Other rates are another state: an allowance of one would be meaningless in the other.
         let identity = format!(
             "{}/{:?}/{}",
@@ -137,7 +122,9 @@ impl PolicyKind for Limit {
         Ok(Arc::new(Limit {
             by,
             windows: windows.map_err(|message| (Some("rates"), message))?,
-            announce: config.headers.then(|| announcement(&rates)),
+            announce: (config.fields == RateLimitFields::Current).then(|| announcement(&rates)),
+            fields: config.fields,
+            rates,
             names,
             table: context
                 .state
@@ -158,6 +145,8 @@ impl Policy for Limit {
             let headers = &mut exchange.response_headers;
             headers.append(b"RateLimit-Policy", announcement.as_bytes());
             headers.append_written(b"RateLimit", |field| self.standings(&decision, field));
+        } else if self.fields == RateLimitFields::ThreeFields {
+            self.tell(&decision, exchange);
         }
         if decision.admitted {
             return Verdict::Next;
@@ -213,23 +202,33 @@ impl Limit {
     /// The `RateLimit` field: what is left of each window, and when it is whole again.
     fn standings(&self, decision: &Decision, field: &mut Vec<u8>) {
         for (index, (name, standing)) in self.names.iter().zip(&decision.standings).enumerate() {
-            let Standing {
-                remaining,
-                whole_in,
-                wait,
-            } = *standing;
-            let until = if wait.is_zero() { whole_in } else { wait };
-            if index > 0 {
-                field.extend_from_slice(b", ");
-            }
-            let mut number = itoa::Buffer::new();
-            field.push(b'"');
-            field.extend_from_slice(name.as_bytes());
-            field.extend_from_slice(b"\";r=");
-            field.extend_from_slice(number.format(remaining).as_bytes());
-            field.extend_from_slice(b";t=");
-            field.extend_from_slice(number.format(seconds_up(until)).as_bytes());
+            rates::name(index, name, field);
+            rates::number(b";r=", standing.remaining, field);
+            rates::number(b";t=", rates::seconds_up(until(standing)), field);
         }
+    }
+
+    /// The older fields.
+    fn tell(&self, decision: &Decision, exchange: &mut Exchange) {
+        let limits = self.names.iter().zip(&self.rates).zip(&decision.standings);
+        let rows: SmallVec<[Row<'_>; WINDOWS_MAX]> = limits
+            .map(|((name, rate), standing)| Row {
+                name,
+                quota: rate.count().into(),
+                window_s: rates::window_s(*rate),
+                remaining: standing.remaining,
+                reset: until(standing),
+            })
+            .collect();
+        rates::tell(self.fields, &rows, &mut exchange.response_headers);
+    }
+}
+
+/// Until there is more.
+fn until(standing: &Standing) -> std::time::Duration {
+    match standing.wait.is_zero() {
+        true => standing.whole_in,
+        false => standing.wait,
     }
 }
 
@@ -252,49 +251,15 @@ fn compile_by(config: &LimitConfig) -> Result<By, String> {
     }
 }
 
-/// Rounds the interval up: a fraction of a nanosecond is never given away.
-fn compile_window(rate: Rate, burst: u32) -> Result<Window, String> {
-    let nanos = u64::try_from(rate.per().duration().as_nanos()).ok();
-    let interval = nanos.map(|nanos| nanos.div_ceil(u64::from(rate.count())));
-    let window = interval.and_then(|interval| {
-        let tolerance = interval.checked_mul(u64::from(burst).saturating_sub(1))?;
-        // An hour of clock beyond it must still be countable.
-        tolerance
-            .checked_add(interval)?
-            .checked_add(3_600_000_000_000)?;
-        Some(Window {
-            interval,
-            tolerance,
-        })
-    });
-    window.ok_or_else(|| format!("a burst of {burst} at {rate} takes centuries to recover"))
-}
-
 /// The `RateLimit-Policy` field. `w` is in whole seconds, so shorter windows go without.
 fn announcement(rates: &[Rate]) -> String {
-    let mut parts = Vec::new();
-    for rate in rates {
-        let per = rate.per().duration();
-        let whole = per.subsec_nanos() == 0;
-        let window = if whole {
-            format!(";w={}", per.as_secs())
-        } else {
-            String::new()
-        };
-        parts.push(format!("\"{rate}\";q={}{window}", rate.count()));
-    }
+    let part = |rate: &Rate| {
+        let window = rates::window_s(*rate).map(|s| format!(";w={s}"));
+        let window = window.unwrap_or_default();
+        format!("\"{rate}\";q={}{window}", rate.count())
+    };
+    let parts: Vec<String> = rates.iter().map(part).collect();
     parts.join(", ")
-}
-
-fn seconds_up(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
-}
-
-fn secret() -> Result<[u64; 2], String> {
-    let bytes: [u8; 16] = random::secret()
-        .map_err(|error| format!("the operating system has no randomness: {error}"))?;
-    let bits = u128::from_le_bytes(bytes);
-    Ok([bits as u64, (bits >> 64) as u64])
 }
 
 #[cfg(test)]

@@ -161,6 +161,29 @@ fn replaced(path: &str, captures: &Captures<'_>, replacement: &str) -> String {
     out
 }
 
+/// Puts the new path and query in and keeps the original for the record.
+pub(crate) fn set_target(
+    exchange: &mut Exchange,
+    path: Option<String>,
+    query: Option<Option<String>>,
+) {
+    let head = &exchange.request.head;
+    let mut target = path.unwrap_or_else(|| head.path().to_owned());
+    let query = query.unwrap_or_else(|| head.query().map(str::to_owned));
+    if let Some(query) = query {
+        target.push('?');
+        target.push_str(&query);
+    }
+    if target == head.target {
+        return;
+    }
+    let original = std::mem::replace(&mut exchange.request.head.target, target);
+    exchange
+        .record
+        .original_target
+        .get_or_insert_with(|| original.into());
+}
+
 /// Merges the slashes that meet at a seam, unless the caller's path had such segments itself.
 fn joined(path: String, had_empty: bool) -> String {
     if had_empty || !path.contains("//") {

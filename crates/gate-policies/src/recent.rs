@@ -42,13 +42,7 @@ impl<V: Clone> Recent<V> {
         secret: &[u8],
         find: impl FnOnce() -> Option<V>,
     ) -> Option<V> {
-        let mut hasher = self.key;
-        hasher.write(secret);
-        let tag = hasher.finish128().as_u128();
-        if self.places.is_empty() {
-            self.places.resize_with(PLACES, || None);
-        }
-        let place = &mut self.places[tag as usize % PLACES];
+        let (tag, place) = self.place(secret);
         if let Some(known) = place
             && known.scope == scope
             && known.tag == tag
@@ -62,6 +56,22 @@ impl<V: Clone> Recent<V> {
             value: value.clone(),
         });
         Some(value)
+    }
+
+    /// Keeps a value for `secret` in `scope`, whatever was kept before.
+    pub(crate) fn put(&mut self, scope: u64, secret: &[u8], value: V) {
+        let (tag, place) = self.place(secret);
+        *place = Some(Place { scope, tag, value });
+    }
+
+    fn place(&mut self, secret: &[u8]) -> (u128, &mut Option<Place<V>>) {
+        let mut hasher = self.key;
+        hasher.write(secret);
+        let tag = hasher.finish128().as_u128();
+        if self.places.is_empty() {
+            self.places.resize_with(PLACES, || None);
+        }
+        (tag, &mut self.places[tag as usize % PLACES])
     }
 }
 

@@ -15,7 +15,7 @@
 //! ```
 
 use crate::checks::is_authority;
-use crate::path_change::{PathChange, PrefixChange, RegexChange};
+use crate::path_change::{PathChange, PrefixChange, RegexChange, set_target};
 use crate::places::decoded;
 use crate::template::{Place, Template, escape, scheme_reads};
 use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Reads, Replay, Verdict};
@@ -142,25 +142,6 @@ impl Rewrite {
         }
         Ok(())
     }
-}
-
-/// Puts the new path and query in and keeps the original for the record.
-fn set_target(exchange: &mut Exchange, path: Option<String>, query: Option<Option<String>>) {
-    let head = &exchange.request.head;
-    let mut target = path.unwrap_or_else(|| head.path().to_owned());
-    let query = query.unwrap_or_else(|| head.query().map(str::to_owned));
-    if let Some(query) = query {
-        target.push('?');
-        target.push_str(&query);
-    }
-    if target == head.target {
-        return;
-    }
-    let original = std::mem::replace(&mut exchange.request.head.target, target);
-    exchange
-        .record
-        .original_target
-        .get_or_insert_with(|| original.into());
 }
 
 impl QueryChange {

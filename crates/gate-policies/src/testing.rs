@@ -7,7 +7,7 @@
 use gate_flow::{
     Caller, Callers, Client, CompileContext, Exchange, Fault, FetchError, FetchRequest, Fetched,
     Found, KeyValueAnswer, KeyValueError, KeyValueQuestion, LocalFuture, Memory, Overrides,
-    Parameters, Policy, PolicyDescriptor, PolicyKind, Record, Route, Router, SecretSource,
+    Parameters, Policy, PolicyDescriptor, PolicyKind, Quotas, Record, Route, Router, SecretSource,
     Services, SharedKeyValueServer, SharedState, Snapshot, Target, Verdict,
 };
 use gate_kit::clock::{Clock, ManualClock, Moment};
@@ -40,6 +40,8 @@ pub(crate) struct Harness {
     pub(crate) state: Arc<SharedState>,
     /// Secrets by the name of their variable or the path of their file.
     pub(crate) secrets: HashMap<String, String>,
+    /// Where quotas are kept.
+    pub(crate) quotas: Option<Arc<dyn Quotas>>,
     snapshot: RefCell<Arc<Snapshot>>,
     folder: std::path::PathBuf,
 }
@@ -54,6 +56,7 @@ impl Harness {
             services: Rc::new(FakeServices::new(clock)),
             state: Arc::default(),
             secrets: HashMap::new(),
+            quotas: None,
             snapshot: RefCell::new(Arc::new(snapshot(Callers::default()))),
             folder: "/nonexistent".into(),
         }
@@ -128,8 +131,10 @@ impl Harness {
             route: "r",
             position,
             state: &self.state,
+            shared: &SharedState::default(),
             secrets: &FakeSecrets(&self.secrets),
             clock: self.services.clock(),
+            quotas: self.quotas.clone(),
             folder: &self.folder,
         })
     }
@@ -168,6 +173,7 @@ impl Harness {
             moment: self.services.clock().now(),
             record: Record {
                 started: self.services.clock().now(),
+                started_unix: self.services.clock().unix(),
                 ..Record::default()
             },
             ai: None,
@@ -476,6 +482,8 @@ pub(crate) struct FakeServices {
     pub(crate) full: Cell<bool>,
     /// What becomes of requests sent to upstreams outside a route.
     pub(crate) sending: Cell<Sending>,
+    /// What answered ones are answered, in order; 204 when none is left.
+    pub(crate) replies: RefCell<VecDeque<Response>>,
     /// What key-value servers hold.
     pub(crate) kept: Rc<RefCell<HashMap<Vec<u8>, Vec<u8>>>>,
     /// Questions that key-value servers got.
@@ -495,6 +503,7 @@ impl FakeServices {
             sent: Rc::default(),
             full: Cell::new(false),
             sending: Cell::new(Sending::Answered),
+            replies: RefCell::default(),
             kept: Rc::default(),
             questions: Cell::new(0),
             kept_down: Cell::new(false),
@@ -588,6 +597,7 @@ impl Services for FakeServices {
         let (sent, upstream) = (self.sent.clone(), upstream.to_owned());
         let Request { head, mut body } = request;
         let sending = self.sending.get();
+        let reply = self.replies.borrow_mut().pop_front();
         Box::pin(async move {
             let body = body
                 .collect(1 << 20)
@@ -596,7 +606,7 @@ impl Services for FakeServices {
                 .to_vec();
             sent.borrow_mut().push((upstream, head, body));
             match sending {
-                Sending::Answered => Ok(response(204, &[], Body::Empty)),
+                Sending::Answered => Ok(reply.unwrap_or_else(|| response(204, &[], Body::Empty))),
                 Sending::Unreachable => Err(FaultCode::UpstreamUnreachable.into()),
                 Sending::Silent => std::future::pending().await,
             }
@@ -618,6 +628,18 @@ impl Services for FakeServices {
                 KeyValueQuestion::Set(key, value, _) => {
                     kept.borrow_mut().insert(key, value);
                     Ok(None)
+                }
+                KeyValueQuestion::Append(key, value, _) => {
+                    kept.borrow_mut().entry(key).or_default().extend(value);
+                    Ok(None)
+                }
+                KeyValueQuestion::Range(key, from, count) => {
+                    let kept = kept.borrow();
+                    let value = kept.get(&key).map_or(&[][..], Vec::as_slice);
+                    let from =
+                        usize::try_from(from).map_or(value.len(), |from| from.min(value.len()));
+                    let last = value.len().min(from + count as usize);
+                    Ok(Some(value[from..last].to_vec()))
                 }
             }
         })

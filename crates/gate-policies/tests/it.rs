@@ -35,7 +35,10 @@ fn compile(
                   gateway: { access_log: {} }\n\
                   prompts:\n  support:\n    labels: { production: 1 }\n    versions:\n      \
                   1: { messages: [{ role: system, content: '{{product}} {{tone}}' }], variables: { product: {}, tone: {} } }\n\
-                  consumers: { storefront: {} }";
+                  policy_sets:\n  shop: { attributes: { tier: string }, policies: { inline: 'permit(principal, action, resource);' } }\n\
+                  plans: { free: { limits: { all: { rate: 1/s } } } }\n\
+                  consumers: { storefront: {} }\n\
+                  apis:\n  orders:\n    openapi: { inline: { openapi: 3.1.0, info: { title: t, version: '1' }, paths: { /a: { post: { operationId: createOrder } } } } }\n    target: { fixed: { status: 200 } }\n    versions: { by: [{ header: Api-Version }], list: { 1.0.0: {} } }";
     let document = Document::parse(named, "resources.yaml").expect("valid YAML");
     let resources: Resources = document.read(&Path::root()).expect("valid resources");
     let context = CompileContext {
@@ -43,8 +46,10 @@ fn compile(
         route: "r",
         position: 0,
         state: &SharedState::default(),
+        shared: &SharedState::default(),
         secrets: &NoSecrets,
         clock: &Clock::System,
+        quotas: None,
         folder: FilePath::new("/nonexistent"),
     };
     policy.compile(settings, path, &context)
@@ -180,4 +185,14 @@ fn every_policy_documents_itself_and_its_fields() {
             }
         }
     }
+}
+
+/// Lint, plans and replays know the policies that authenticate by a list, which a new one must not miss.
+#[test]
+fn every_policy_that_authenticates_is_listed() {
+    let named = POLICIES.iter().map(|policy| policy.name);
+    let authenticate: Vec<_> = named
+        .filter(|name| name.starts_with("auth_") || *name == "forward_auth")
+        .collect();
+    assert_eq!(authenticate, gate_model::resources::AUTHENTICATING);
 }

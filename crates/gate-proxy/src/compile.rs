@@ -3,9 +3,13 @@
 //! Everything that can be wrong is collected, so that one run of `check` shows all of it, each at
 //! its place. Nothing that runs is touched here.
 
+mod acme;
+mod plans;
+mod policy_sets;
 mod secrets;
 mod target;
 
+use crate::apis;
 use crate::listener::{ListenerOptions, parse_address};
 use crate::money::Treasury;
 use crate::money::compile::{allowed, check_keys};
@@ -16,6 +20,7 @@ use crate::target::mcp;
 use crate::target::model::{Models, ToModels};
 use crate::tcp::TcpRoute;
 use crate::upstream::connector::{Connector, parse_endpoint};
+use crate::upstream::credential::Credential;
 use crate::upstream::endpoint::Endpoint;
 use crate::upstream::pick::Picker;
 use crate::upstream::{State, Upstream};
@@ -26,11 +31,12 @@ use gate_flow::{
 use gate_kit::clock::Clock;
 use gate_model::document::{Document, Node, NodeKind, Path, canonical_json, from_node};
 use gate_model::finding::Finding;
-use gate_model::resources::{self, ListenerProtocol, Match, Resources};
+use gate_model::resources::{self, HostHeader, ListenerProtocol, Match, Resources};
 use gate_model::suggest::nearest;
 use gate_model::units::Timestamp;
 use gate_net::dns::Dns;
 use gate_net::listen::ListenAddress;
+use gate_net::tls::Managed;
 use gate_store::Books;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, HashMap};
@@ -47,6 +53,8 @@ const KINDS: &[&str] = &[
     "teams",
     "secret_stores",
     "consumers",
+    "plans",
+    "policy_sets",
     "budgets",
     "prices",
     "upstreams",
@@ -55,6 +63,7 @@ const KINDS: &[&str] = &[
     "mcp_servers",
     "agents",
     "prompts",
+    "apis",
     "rollouts",
     "rules",
     "routes",
@@ -120,12 +129,15 @@ impl Compiler<'_> {
     /// # Errors
     /// Everything that is wrong with it, located.
     pub fn compile(&self, document: &Document, revision: u64) -> Result<Compiled, Vec<Finding>> {
-        let resources = read(document)?;
+        let mut resources = read(document)?;
+        let expanded = apis::expand(self, document, &mut resources);
         let mut work = Work {
             compiler: self,
             document,
             resources: &resources,
-            findings: Vec::new(),
+            findings: expanded.findings,
+            generated: expanded.routes,
+            shared: SharedState::default(),
         };
         work.secret_stores();
         let upstreams = work.upstreams();
@@ -134,7 +146,10 @@ impl Compiler<'_> {
         let servers = mcp::compile_servers(&mut work);
         crate::prompts::check(&mut work);
         work.rules();
+        crate::versions::check(&mut work);
         crate::trials::check(&mut work);
+        work.plans();
+        work.policy_sets();
         let callers = work.callers();
         let called = Called {
             upstreams: &upstreams,
@@ -142,6 +157,7 @@ impl Compiler<'_> {
             servers: &servers,
         };
         let (routes, router) = work.routes(&called);
+        acme::check(&mut work);
         let listeners = work.listeners(&upstreams);
         let findings = work.findings;
         if findings.iter().any(Finding::is_error) {
@@ -192,6 +208,8 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "teams" => resources.teams = map(document, node, &path, &mut findings),
             "secret_stores" => resources.secret_stores = map(document, node, &path, &mut findings),
             "consumers" => resources.consumers = map(document, node, &path, &mut findings),
+            "plans" => resources.plans = map(document, node, &path, &mut findings),
+            "policy_sets" => resources.policy_sets = map(document, node, &path, &mut findings),
             "budgets" => resources.budgets = map(document, node, &path, &mut findings),
             "prices" => resources.prices = map(document, node, &path, &mut findings),
             "upstreams" => resources.upstreams = map(document, node, &path, &mut findings),
@@ -200,6 +218,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "mcp_servers" => resources.mcp_servers = map(document, node, &path, &mut findings),
             "agents" => resources.agents = map(document, node, &path, &mut findings),
             "prompts" => resources.prompts = map(document, node, &path, &mut findings),
+            "apis" => resources.apis = map(document, node, &path, &mut findings),
             "rules" => resources.rules = map(document, node, &path, &mut findings),
             "rollouts" => resources.rollouts = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
@@ -268,6 +287,11 @@ fn digest(root: &Node) -> String {
         .collect()
 }
 
+/// The certificates that this process orders; the same over all revisions.
+pub fn managed(state: &SharedState) -> Arc<Managed> {
+    state.get_or_insert("acme", Managed::default)
+}
+
 /// One compilation, with the findings so far.
 pub struct Work<'a> {
     /// What compiling needs.
@@ -278,12 +302,20 @@ pub struct Work<'a> {
     pub resources: &'a Resources,
     /// What is wrong so far.
     pub findings: Vec<Finding>,
+    /// The API of every route that follows from one.
+    generated: BTreeMap<String, String>,
+    /// What policies share while they are compiled.
+    shared: SharedState,
 }
 
 impl Work<'_> {
     /// Notes something wrong, at its place.
     pub fn report(&mut self, finding: Finding) {
-        self.findings.push(finding.locate(self.document));
+        let finding = finding.locate(self.document);
+        // What is wrong with an API would be said for each of its routes.
+        if self.generated.is_empty() || !self.findings.contains(&finding) {
+            self.findings.push(finding);
+        }
     }
 
     /// Notes a reference to something that does not exist.
@@ -361,10 +393,29 @@ impl Work<'_> {
                 return None;
             }
         };
+        if let Some(certificate) = settings
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.certificate.as_ref())
+        {
+            // Looked after: a certificate that was renewed is read again.
+            for file in [&certificate.chain, &certificate.key] {
+                drop(self.compiler.secrets.file(&self.compiler.folder.join(file)));
+            }
+        }
+        let credential = Credential::compile(self, settings, path);
+        let mut own = settings.clone();
+        if credential
+            .as_ref()
+            .is_some_and(|credential| credential.keeps_host())
+        {
+            own.host_header = HostHeader::Preserve;
+        }
         Some(Arc::new(Upstream {
             name: name.into(),
+            credential,
             picker: Picker::new(endpoints, &settings.balance, settings.slow_start.duration()),
-            settings: settings.clone(),
+            settings: own,
             connector,
             state: self.compiler.state.get_or_insert(name, State::default),
             clock: self.compiler.clock.clone(),
@@ -441,7 +492,10 @@ impl Work<'_> {
         let mut routes = Vec::new();
         let mut conditions: BTreeMap<String, Match> = BTreeMap::new();
         for (name, route) in &self.resources.routes {
-            let path = Path::root().key("routes").key(name);
+            let path = match self.generated.get(name) {
+                Some(api) => Path::root().key("apis").key(api),
+                None => Path::root().key("routes").key(name),
+            };
             let tcp = self.is_tcp(route, &path);
             let target = self.target(name, route, &path.key("target"), called);
             let steps = self.steps(name, route, &path.key("policies"));
@@ -551,17 +605,23 @@ impl Work<'_> {
             )
             .expected(format!("one of {}", known.join(", ")))
             .locate_key(self.document);
-            self.findings.push(with_help(finding, kind, known));
+            let finding = with_help(finding, kind, known);
+            if !self.findings.contains(&finding) {
+                self.findings.push(finding);
+            }
             return None;
         };
         let when = self.condition(node.get("when"), &path.key("when"));
         let context = CompileContext {
             resources: self.resources,
-            route,
+            // An API's own policies count for the API, not for each of its operations.
+            route: self.generated.get(route).map_or(route, String::as_str),
             position,
             state: self.compiler.state,
+            shared: &self.shared,
             secrets: self.compiler.secrets,
             clock: self.compiler.clock,
+            quotas: self.quotas(),
             folder: self.compiler.folder,
         };
         match descriptor.compile(settings, &path.key(kind), &context) {
@@ -574,6 +634,7 @@ impl Work<'_> {
                 let placed = finding.line > 0;
                 let finding = finding.in_file(&self.document.file);
                 match placed {
+                    true if self.findings.contains(&finding) => {}
                     true => self.findings.push(finding),
                     false => self.report(finding),
                 }
@@ -629,7 +690,9 @@ impl Work<'_> {
                 }
             };
             let tcp_routes = self.tcp_routes(name, listener, &path, upstreams);
-            match ListenerOptions::compile(listener, self.compiler.folder, tcp_routes) {
+            let acme = self.resources.gateway.acme.as_ref();
+            let managed = acme.map(|_| managed(self.compiler.state));
+            match ListenerOptions::compile(listener, self.compiler.folder, tcp_routes, managed) {
                 Ok(options) => compiled.push((name.clone(), address, options)),
                 Err((field, message)) => {
                     self.report(Finding::error("invalid_listener", path.key(field), message));

@@ -4,6 +4,7 @@
 //! and close the record. The future of an exchange is boxed, so that an idle connection holds
 //! nothing but its socket and a few hundred bytes.
 
+use crate::clients::Place;
 use crate::listener::{ListenerOptions, ListenerState, Speaks};
 use crate::respond;
 use crate::serve::serve;
@@ -43,7 +44,7 @@ pub async fn handle(worker: Rc<Worker>, state: Arc<ListenerState>, io: Io) {
         gauges.connections_refused.add(1);
     } else {
         // A broken invariant ends this connection and is counted; the worker goes on.
-        let mut serving = pin!(prepare(&worker, &state.name, &options, io));
+        let mut serving = pin!(prepare(&worker, &state, &options, io));
         let unwound =
             poll_fn(
                 |cx| match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx))) {
@@ -62,30 +63,37 @@ pub async fn handle(worker: Rc<Worker>, state: Arc<ListenerState>, io: Io) {
     state.connections.fetch_sub(1, Ordering::Relaxed);
 }
 
-async fn prepare(worker: &Rc<Worker>, name: &Arc<str>, options: &Arc<ListenerOptions>, io: Io) {
+async fn prepare(
+    worker: &Rc<Worker>,
+    state: &Arc<ListenerState>,
+    options: &Arc<ListenerOptions>,
+    io: Io,
+) {
     // Whatever is rare or over before the first request is boxed: this future lives as long as its
     // connection, which is mostly idle.
-    let io = if options.proxy_protocol || options.tls.is_some() {
-        let patience = match options.http1.head_time {
-            Duration::ZERO => Duration::from_secs(60),
-            patience => patience,
-        };
-        let ready = tokio::time::timeout(patience, handshake(worker, options, io));
-        let Ok(Some(io)) = Box::pin(ready).await else {
+    let io = if options.proxy_protocol || options.tls.is_some() || options.client.is_limited() {
+        let ready = tokio::time::timeout(head_time(options), handshake(worker, state, options, io));
+        let Ok(Some(ready)) = Box::pin(ready).await else {
             return;
         };
-        io
+        ready
     } else {
-        io
+        (io, None)
     };
+    // The place among its client's connections is given back when this one ends.
+    let (io, _place) = io;
+    if io.tls().is_some_and(gate_net::tls::TlsFacts::is_acme) {
+        return;
+    }
     let unspecified = SocketAddr::from(([0, 0, 0, 0], 0));
     let tls = io.tls().map(|facts| TlsFacts {
         server_name: facts.server_name.clone(),
         version: facts.version,
+        certificate: facts.peer_certificate.clone(),
     });
     let peer = io.peer().unwrap_or(unspecified);
     let client = Rc::new(Client {
-        listener: name.clone(),
+        listener: state.name.clone(),
         peer,
         peer_address: peer.ip().to_string().into(),
         local: io.local().unwrap_or(unspecified),
@@ -105,16 +113,34 @@ async fn prepare(worker: &Rc<Worker>, name: &Arc<str>, options: &Arc<ListenerOpt
     }
 }
 
-/// What has to happen before the first message: PROXY header and TLS.
-async fn handshake(worker: &Worker, options: &ListenerOptions, mut io: Io) -> Option<Io> {
+/// Time for everything that comes before a request: PROXY header, TLS, an HTTP/2 preface.
+fn head_time(options: &ListenerOptions) -> Duration {
+    match options.http1.head_time {
+        Duration::ZERO => Duration::from_secs(60),
+        patience => patience,
+    }
+}
+
+/// What has to happen before the first message: PROXY header, the client's limits, and TLS.
+async fn handshake(
+    worker: &Worker,
+    state: &Arc<ListenerState>,
+    options: &ListenerOptions,
+    mut io: Io,
+) -> Option<(Io, Option<Place>)> {
     if options.proxy_protocol {
         read_proxy_header(&mut io).await?;
     }
+    // Before the handshake, which is what an attacker wants us to spend on.
+    let place = match options.client.is_limited() {
+        true => Some(place(worker, state, options, &io)?),
+        false => None,
+    };
     let Some(tls) = &options.tls else {
-        return Some(io);
+        return Some((io, place));
     };
     match io.accept_tls(tls.config()).await {
-        Ok(io) => Some(io),
+        Ok(io) => Some((io, place)),
         Err(error) => {
             worker
                 .shared
@@ -127,6 +153,32 @@ async fn handshake(worker: &Worker, options: &ListenerOptions, mut io: Io) -> Op
             None
         }
     }
+}
+
+/// A place among the connections of the client; none where it has used its own up.
+fn place(
+    worker: &Worker,
+    state: &Arc<ListenerState>,
+    options: &ListenerOptions,
+    io: &Io,
+) -> Option<Place> {
+    // All callers on a Unix socket are one client, and so are those behind a proxy we trust: the
+    // proxy knows them, we do not.
+    let peer = io.peer().map(|peer| peer.ip().to_canonical());
+    let snapshot = worker.shared.snapshot.load();
+    let trusted = &snapshot.resources.gateway.trusted_proxies;
+    let address = peer.filter(|peer| !trusted.iter().any(|block| block.contains(peer)));
+    let Some(address) = address else {
+        return Some(Place::default());
+    };
+    let now = worker.shared.clock.now();
+    let place = state.clients.admit(address, now, &options.client);
+    if place.is_none() {
+        let gauges = worker.shared.readers.metrics().gauges();
+        gauges.connections_refused.add(1);
+        gauges.clients_refused.add(1);
+    }
+    place
 }
 
 async fn read_proxy_header(io: &mut Io) -> Option<()> {
@@ -203,7 +255,8 @@ async fn exchange1(
     let mut open = worker.open(client, request, Some(interim));
     let answer = match normalise(&mut open, options) {
         Err(fault) => Some(respond::fault(&mut open.exchange, fault)),
-        Ok(()) => {
+        Ok(Some(shown)) => Some(shown),
+        Ok(None) => {
             let mut serving = pin!(serve(&mut open.exchange));
             poll_fn(|cx| match serving.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
@@ -273,7 +326,9 @@ impl InterimSink for Interim1 {
 // === HTTP/2 ===
 
 async fn http2(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerOptions>, io: Io) {
-    let Ok(mut connection) = Http2Server::handshake(io, options.http2.clone()).await else {
+    // Whoever connects and sends no preface holds the connection no longer than a head may take.
+    let handshake = Http2Server::handshake(io, options.http2.clone());
+    let Ok(Ok(mut connection)) = tokio::time::timeout(head_time(options), handshake).await else {
         return;
     };
     loop {
@@ -357,7 +412,8 @@ async fn exchange2(
     };
     let answer = match ready {
         Err(fault) => Some(respond::fault(&mut open.exchange, fault)),
-        Ok(()) => {
+        Ok(Some(shown)) => Some(shown),
+        Ok(None) => {
             let mut serving = pin!(serve(&mut open.exchange));
             poll_fn(|cx| match serving.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Some(response)),
@@ -410,10 +466,11 @@ impl InterimSink for Interim2 {
 
 /// An HTTP/2 request whose body is held to the listener's limit.
 fn limited(request: Request, options: &ListenerOptions) -> Request {
-    use gate_kit::http::Body;
+    use gate_kit::http::{Body, Limited};
+    let most = options.http1.body_bytes;
     let body = match request.body {
         Body::Stream(inner) if request.head.upgrade.is_none() => Body::Stream(Box::new(
-            crate::limited::Limited::new(inner, options.http1.body_bytes),
+            Limited::new(inner, most, "over the listener's limit"),
         )),
         other => other,
     };
@@ -425,24 +482,40 @@ fn limited(request: Request, options: &ListenerOptions) -> Request {
 
 // === both ===
 
-/// Normalises the target once, for matching and forwarding alike.
-fn normalise(open: &mut Open, options: &ListenerOptions) -> Result<(), Fault> {
+/// Normalises the target once, for matching and forwarding alike. An answer is what an authority
+/// asked for: no route is looked for then.
+fn normalise(open: &mut Open, options: &ListenerOptions) -> Result<Option<Response>, Fault> {
     let head = &mut open.exchange.request.head;
     if head.method == Method::Connect && head.upgrade.is_none() {
         return Err(Fault::new(FaultCode::MethodNotAllowed).message("This is no forward proxy."));
     }
     if head.target == "*" {
-        return Ok(());
+        return Ok(None);
     }
     match path::normalise(&head.target, &options.paths) {
-        Ok(std::borrow::Cow::Borrowed(_)) => Ok(()),
+        Ok(std::borrow::Cow::Borrowed(_)) => {}
         Ok(std::borrow::Cow::Owned(target)) => {
             let original = std::mem::replace(&mut head.target, target);
             open.exchange.record.original_target = Some(original.into());
-            Ok(())
         }
-        Err(error) => Err(Fault::new(FaultCode::InvalidPath).detail(error.to_string())),
+        Err(error) => return Err(Fault::new(FaultCode::InvalidPath).detail(error.to_string())),
     }
+    Ok(match &options.managed {
+        None => None,
+        Some(managed) => challenge(&head.target, managed),
+    })
+}
+
+/// What an authority asked for by HTTP-01 (RFC 8555 section 8.3), where we have ordered. Other tokens
+/// go on to the routes: a service behind us may order certificates of its own.
+fn challenge(target: &str, managed: &gate_net::tls::Managed) -> Option<Response> {
+    let token = target.strip_prefix("/.well-known/acme-challenge/")?;
+    let authorization = managed.token(token)?;
+    Some(Response::full(
+        200,
+        "application/octet-stream",
+        authorization,
+    ))
 }
 
 /// Notes the answer's head in the record, and dates it where nobody has (RFC 9110 section 6.6.1).

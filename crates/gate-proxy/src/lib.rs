@@ -5,11 +5,13 @@
 //! bring requests in, [`target`] and [`upstream`] answer them, [`record`] keeps what happened. This
 //! crate does not know any policy: the binary hands it the registry.
 
+mod apis;
 mod caller;
+pub mod clients;
 pub mod compile;
 pub mod connection;
+mod hashing;
 mod key_value;
-mod limited;
 pub mod listener;
 pub mod money;
 pub mod process;
@@ -26,6 +28,8 @@ mod shadow;
 mod standing;
 pub mod target;
 mod tcp;
+mod token;
 pub mod trials;
 pub mod upstream;
+pub mod versions;
 mod worker;

@@ -1,5 +1,6 @@
 //! Listeners as the data plane sees them: sockets that stay, options that a reload swaps.
 
+use crate::clients::{ClientLimits, Clients};
 use crate::tcp::TcpRoute;
 use arc_swap::ArcSwap;
 use gate_model::resources::{self, EncodedSlashes, ListenerProtocol, ProxyProtocol, TlsVersion};
@@ -8,7 +9,7 @@ use gate_net::http1;
 use gate_net::http2::Http2Limits;
 use gate_net::listen::{ListenAddress, Sockets};
 use gate_net::path::{self, PathOptions};
-use gate_net::tls::{CertificateFiles, MinVersion};
+use gate_net::tls::{CertificateFiles, ClientCertificates, Managed, MinVersion};
 use gate_net::tls::{ServerTls, ServerTlsOptions};
 use std::net::ToSocketAddrs;
 use std::path::Path;
@@ -27,6 +28,8 @@ pub struct ListenerState {
     pub options: ArcSwap<ListenerOptions>,
     /// Open connections.
     pub connections: AtomicU32,
+    /// The same by client, where that is limited.
+    pub clients: Arc<Clients>,
 }
 
 impl ListenerState {
@@ -39,6 +42,7 @@ impl ListenerState {
             sockets: Mutex::new(Some(sockets)),
             options: ArcSwap::from_pointee(options),
             connections: AtomicU32::new(0),
+            clients: Arc::default(),
         }
     }
 
@@ -83,16 +87,21 @@ pub struct ListenerOptions {
     pub tls: Option<Arc<ServerTls>>,
     /// Whether connections open with a PROXY protocol header.
     pub proxy_protocol: bool,
+    /// Certificates that are ordered, and what authorities want to be shown for them.
+    pub managed: Option<Arc<Managed>>,
     /// How paths are normalised.
     pub paths: PathOptions,
     /// Open connections allowed.
     pub connections_max: u32,
+    /// What one client may use of them.
+    pub client: ClientLimits,
     /// Where bytes go, in order of precedence; only for [`Speaks::Bytes`].
     pub tcp_routes: Vec<TcpRoute>,
 }
 
 impl ListenerOptions {
-    /// Compiles a listener's settings; reads certificate files.
+    /// Compiles a listener's settings; reads certificate files. `managed` is there where
+    /// certificates are ordered.
     ///
     /// # Errors
     /// Which field is wrong, and why.
@@ -100,6 +109,7 @@ impl ListenerOptions {
         listener: &resources::Listener,
         folder: &Path,
         tcp_routes: Vec<TcpRoute>,
+        managed: Option<Arc<Managed>>,
     ) -> Result<Self, (&'static str, String)> {
         let limits = &listener.limits;
         let head_bytes = usize::try_from(limits.head.bytes()).unwrap_or(usize::MAX);
@@ -109,10 +119,9 @@ impl ListenerOptions {
             target_bytes: head_bytes.min(8 * 1024),
         };
         let http = listener.protocol == ListenerProtocol::Http;
-        let tls = listener
-            .tls
-            .as_ref()
-            .map(|tls| load_tls(tls, folder, http).map_err(|message| ("tls", message)));
+        let load = |tls| load_tls(tls, folder, http, managed.clone());
+        let tls = listener.tls.as_ref().map(load);
+        let tls = tls.transpose().map_err(|message| ("tls", message))?;
         Ok(Self {
             speaks: match listener.protocol {
                 ListenerProtocol::Http => Speaks::Http,
@@ -131,9 +140,12 @@ impl ListenerOptions {
                 header_bytes: u32::try_from(head.head_bytes).unwrap_or(u32::MAX),
                 header_fields: head.header_count,
                 idle: limits.idle.duration(),
+                body_time: limits.body_time.duration(),
+                write_time: limits.write_time.duration(),
                 ..Http2Limits::default()
             },
-            tls: tls.transpose()?,
+            tls,
+            managed,
             proxy_protocol: listener.proxy_protocol == ProxyProtocol::Required,
             paths: PathOptions {
                 merge_slashes: listener.paths.merge_slashes,
@@ -144,13 +156,15 @@ impl ListenerOptions {
                 },
             },
             connections_max: limits.connections,
+            client: ClientLimits::compile(limits).map_err(|problem| ("limits", problem))?,
             tcp_routes,
         })
     }
 }
 
 /// Loads TLS settings for an address that callers connect to; reads certificate files, whose paths
-/// start from `folder`. `http2` offers HTTP/2 by ALPN.
+/// start from `folder`. `http2` offers HTTP/2 by ALPN; `managed` has the certificates of
+/// `tls.names`.
 ///
 /// # Errors
 /// One sentence, naming the file that is wrong.
@@ -158,14 +172,32 @@ pub fn load_tls(
     settings: &resources::ListenerTls,
     folder: &Path,
     http2: bool,
+    managed: Option<Arc<Managed>>,
 ) -> Result<Arc<ServerTls>, String> {
-    if settings.certificates.is_empty() {
-        return Err("`certificates` is empty".to_owned());
+    if settings.certificates.is_empty() && settings.names.is_empty() {
+        return Err("neither `certificates` nor `names` holds anything".to_owned());
+    }
+    let managed = managed.filter(|_| !settings.names.is_empty());
+    if managed.is_none() && !settings.names.is_empty() {
+        return Err("`names` are ordered by `gateway.acme`, which is not configured".to_owned());
+    }
+    if let Some(odd) = settings.names.iter().find(|name| !is_dns_name(name)) {
+        return Err(format!("`{odd}` is no DNS name in lower case"));
     }
     let files = |pair: &resources::Certificate| CertificateFiles {
         chain: folder.join(&pair.chain),
         key: folder.join(&pair.key),
+        ocsp: pair.ocsp.as_ref().map(|file| folder.join(file)),
     };
+    let clients = settings.clients.as_ref().map(|clients| ClientCertificates {
+        authorities: folder.join(&clients.authorities),
+        revocations: clients
+            .revocations
+            .iter()
+            .map(|file| folder.join(file))
+            .collect(),
+        required: clients.required,
+    });
     let min_version = match settings.minimum {
         TlsVersion::Tls12 => MinVersion::Tls12,
         TlsVersion::Tls13 => MinVersion::Tls13,
@@ -174,9 +206,18 @@ pub fn load_tls(
         certificates: settings.certificates.iter().map(files).collect(),
         min_version,
         http2,
-        client_authorities: None,
+        clients,
+        managed,
     })
     .map_err(|error| error.to_string())
+}
+
+/// Whether a text is a DNS name as certificates have it, with `*.` before it or not.
+fn is_dns_name(name: &str) -> bool {
+    let name = name.strip_prefix("*.").unwrap_or(name);
+    let fine = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let label = |label: &str| (1..=63).contains(&label.len()) && label.bytes().all(fine);
+    name.len() <= 253 && name.contains('.') && name.split('.').all(label)
 }
 
 /// Reads a listener's address.

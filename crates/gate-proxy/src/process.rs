@@ -9,7 +9,7 @@ use crate::money::metrics;
 use crate::money::store::open_books;
 use crate::record::Readers;
 use crate::record::admin::Health;
-use crate::record::metrics::{Exposition, Format, cache};
+use crate::record::metrics::{Exposition, Format, cache, certificates, contract};
 use crate::secret_files::SecretFiles;
 use crate::target::mcp::stdio::Host;
 use crate::target::model::Models;
@@ -220,6 +220,9 @@ impl Process {
             open: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             draining: AtomicBool::new(false),
         });
+        if let Some(books) = &shared.books {
+            books.watch_callers(shared.readers.caller_source());
+        }
         let checks = start_checks();
         let (commands, threads) = start_workers(&shared).map_err(other)?;
         let process = Arc::new(Self {
@@ -327,9 +330,13 @@ impl Process {
     #[must_use]
     pub fn metrics_page(&self, format: Format) -> String {
         let caches = self.shared.state.all::<gate_flow::CacheCounts>();
+        let contracts = self.shared.state.all::<gate_flow::ContractCounts>();
+        let managed = self.shared.state.all::<gate_net::tls::Managed>();
         let more = |page: &mut Exposition| {
             metrics::page(page, self.shared.books.as_deref());
             cache::page(page, &caches);
+            certificates::page(page, &managed);
+            contract::page(page, &contracts);
             self.shared.trials.page(page);
         };
         self.shared.readers.metrics_page(format, more)

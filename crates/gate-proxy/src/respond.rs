@@ -4,7 +4,7 @@
 //! error shape where the target says so, problem+json (RFC 9457) for everybody else. The caller
 //! sees the code, its title and the words meant for it; the cause stays in the record.
 
-use gate_flow::{Exchange, Fault};
+use gate_flow::{Exchange, Fault, FaultError};
 use gate_kit::http::{Body, Chunk, HeaderId, Headers, RequestHead, Response, ResponseHead};
 use gate_model::fault::FaultCode;
 use serde::Serialize;
@@ -18,6 +18,8 @@ struct Problem<'a> {
     code: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<&'a [FaultError]>,
 }
 
 /// Answers an exchange with a fault, and notes it in the record.
@@ -58,6 +60,7 @@ pub fn problem(fault: &Fault) -> Response {
         status: fault.code.status(),
         code: fault.code.as_str(),
         detail: &fault.message,
+        errors: fault.errors.as_ref().map(|errors| errors.as_slice()),
     };
     let body = serde_json::to_vec(&problem).expect("strings and numbers always serialise");
     Response::full(

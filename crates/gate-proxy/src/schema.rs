@@ -52,7 +52,9 @@ pub fn configuration(policies: &[PolicyDescriptor]) -> Value {
     let definitions = root["$defs"]
         .as_object_mut()
         .expect("a configuration has types with names");
-    definitions["Route"]["properties"]["policies"]["items"] = reference("Policy");
+    for kind in ["Api", "Route"] {
+        definitions[kind]["properties"]["policies"]["items"] = reference("Policy");
+    }
     definitions.insert("Policy".into(), policy);
     definitions.insert("Provider".into(), provider);
     definitions.remove("Component");

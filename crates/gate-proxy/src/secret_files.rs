@@ -65,6 +65,10 @@ impl SecretSource for Watching<'_> {
         Ok(secret)
     }
 
+    fn placeholder(&self) -> Option<&str> {
+        self.source.placeholder()
+    }
+
     fn public_file(&self, path: &Path) -> Result<String, String> {
         self.source.public_file(path)
     }

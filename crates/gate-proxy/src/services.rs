@@ -26,6 +26,7 @@ use std::time::Duration;
 const TASKS_MAX: usize = 1024;
 
 /// The services of one worker.
+#[derive(Clone)]
 pub(crate) struct WorkerServices {
     shared: Arc<Shared>,
     tasks: Rc<Cell<usize>>,
@@ -91,8 +92,9 @@ impl Services for WorkerServices {
     fn send(
         &self,
         upstream: &str,
-        request: Request,
+        mut request: Request,
     ) -> LocalFuture<'static, Result<Response, Fault>> {
+        let services: Rc<dyn Services> = Rc::new(self.clone());
         let known = self.shared.upstreams.load().get(upstream).cloned();
         let upstream = known.or_else(|| self.shared.trials.upstream(upstream));
         Box::pin(async move {
@@ -100,6 +102,9 @@ impl Services for WorkerServices {
                 return Err(Fault::new(FaultCode::NoEndpoint).detail("no such upstream"));
             };
             let permit = upstream.admit()?;
+            if let Some(credential) = &upstream.credential {
+                credential.show(&services, &mut request).await?;
+            }
             let started = upstream.clock.now();
             let endpoint = upstream.pick(started, None, &[])?;
             let timeouts = &upstream.settings.timeouts;

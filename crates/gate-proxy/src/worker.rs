@@ -8,7 +8,7 @@ use crate::caller::caller_address;
 use crate::connection;
 use crate::listener::ListenerState;
 use crate::process::Shared;
-use crate::record::{time, trace};
+use crate::record::trace;
 use crate::services::WorkerServices;
 use crate::upstream::pool;
 use gate_flow::{
@@ -16,6 +16,7 @@ use gate_flow::{
     Services, TrialPlace,
 };
 use gate_kit::clock::Moment;
+use gate_kit::date::http_date;
 use gate_kit::http::{Body, BodyError, BodyStream, Frame, Headers, Request};
 use std::cell::{Cell, Ref, RefCell};
 use std::future::{Future, poll_fn};
@@ -169,7 +170,7 @@ impl Worker {
     fn set_time(&self) {
         let unix = self.shared.clock.unix();
         self.anchor.set((self.shared.clock.now(), unix));
-        *self.date.borrow_mut() = time::http_date(unix);
+        *self.date.borrow_mut() = http_date(unix);
     }
 
     /// Now, as the Date field has it.

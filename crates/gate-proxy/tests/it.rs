@@ -12,6 +12,8 @@ mod cached;
 mod cassettes;
 #[path = "it/certificates.rs"]
 mod certificates;
+#[path = "it/contract.rs"]
+mod contract;
 #[path = "it/counted.rs"]
 mod counted;
 #[path = "it/desync.rs"]
@@ -22,10 +24,16 @@ mod failures;
 mod fallback;
 #[path = "it/faults.rs"]
 mod faults;
+#[path = "it/firewall.rs"]
+mod firewall;
+#[path = "it/floods.rs"]
+mod floods;
 #[path = "it/google.rs"]
 mod google;
 #[path = "it/grpc.rs"]
 mod grpc;
+#[path = "it/grpc_json.rs"]
+mod grpc_json;
 #[path = "it/guarded.rs"]
 mod guarded;
 #[path = "it/hedging.rs"]
@@ -54,6 +62,8 @@ mod peers;
 mod pieces;
 #[path = "it/prompts.rs"]
 mod prompts;
+#[path = "it/raw2.rs"]
+mod raw2;
 #[path = "it/recorded.rs"]
 mod recorded;
 #[path = "it/replay/mod.rs"]
@@ -78,6 +88,8 @@ mod support;
 mod swapped;
 #[path = "it/telemetry.rs"]
 mod telemetry;
+#[path = "it/testssl.rs"]
+mod testssl;
 #[path = "it/tiers.rs"]
 mod tiers;
 #[path = "it/tls.rs"]

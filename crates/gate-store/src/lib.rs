@@ -17,7 +17,7 @@ pub mod postgres;
 pub mod schema;
 pub mod sqlite;
 
-pub use books::{Account, Books, BooksOptions, Hold, Refusal, WhenDown};
+pub use books::{Account, Books, BooksOptions, CallerSource, Hold, Refusal, WhenDown};
 pub use control::{ControlError, ControlStore};
 pub use database::Database;
 pub use error::StoreError;

@@ -283,7 +283,9 @@ fn secrets(folder: &Path) -> ReadSecret {
 /// One sentence that names the file that is wrong.
 pub(crate) fn tls(settings: &Settings, folder: &Path) -> Result<Option<Arc<ServerTls>>, String> {
     let tls = settings.tls.as_ref();
-    let loaded = tls.map(|tls| load_tls(tls, folder, false)).transpose();
+    let loaded = tls
+        .map(|tls| load_tls(tls, folder, false, None))
+        .transpose();
     loaded.map_err(|error| format!("`gateway.admin.tls`: {error}"))
 }
 

@@ -91,6 +91,9 @@ fn admin(document: &Document, folder: &Path) -> Option<Finding> {
     Some(Finding::error("invalid_listener", path, message).locate(document))
 }
 
+/// What stands in for an absent secret.
+const PLACEHOLDER: &str = "placeholder";
+
 /// Secrets that may be absent: a placeholder stands in, and the absence is told. Nobody is asked for
 /// those that are kept elsewhere.
 #[derive(Default)]
@@ -105,7 +108,7 @@ impl Lenient {
             if !missing.contains(&sentence) {
                 missing.push(sentence);
             }
-            Ok("placeholder".to_owned())
+            Ok(PLACEHOLDER.to_owned())
         })
     }
 }
@@ -120,11 +123,15 @@ impl SecretSource for Lenient {
     }
 
     fn stored(&self, _: &str) -> Result<String, String> {
-        Ok("placeholder".to_owned())
+        Ok(PLACEHOLDER.to_owned())
     }
 
     fn ask(&self, _: &Ask<'_>) -> Result<String, String> {
-        Ok("placeholder".to_owned())
+        Ok(PLACEHOLDER.to_owned())
+    }
+
+    fn placeholder(&self) -> Option<&str> {
+        Some(PLACEHOLDER)
     }
 
     fn public_file(&self, path: &Path) -> Result<String, String> {

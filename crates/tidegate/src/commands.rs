@@ -2,9 +2,12 @@
 //!
 //! A new command is a line in [`Command`], a line in [`Command::run`], and its file.
 
+use crate::api::{self, ApiCommand};
+use crate::authz::{self, AuthzCommand};
 use crate::check::{self, CheckOptions};
 use crate::control::apply::{self, ApplyOptions};
 use crate::control::audit::{self, AuditOptions};
+use crate::control::cache::{self, CacheCommand};
 use crate::control::environment::{self, ConfirmOptions, EnvCommand, LockOptions, UnlockOptions};
 use crate::control::plan::{self, PlanOptions};
 use crate::control::revisions::{
@@ -22,6 +25,7 @@ use crate::run::{self, RunOptions};
 use crate::stored::{self, SecretsCommand};
 use crate::terraform::{self, ProviderOptions};
 use crate::usage::{self, UsageCommand};
+use crate::waf::{self, WafCommand};
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
@@ -48,6 +52,9 @@ pub(crate) enum Command {
     Check(CheckOptions),
     /// Hold configurations and Terraform files against rules of good practice.
     Lint(LintOptions),
+    /// Compare the documents of APIs, and show who calls which version of them.
+    #[command(subcommand)]
+    Api(ApiCommand),
     /// Ask a running gateway whether it is ready; exit code 0 or 1.
     Health(HealthOptions),
     /// Start a gateway with sample services on this machine, to try it out.
@@ -56,6 +63,9 @@ pub(crate) enum Command {
     Schema,
     /// Print the reference of one field of the configuration.
     Explain(ExplainOptions),
+    /// Say what the policies of a route decide about a caller, and why.
+    #[command(subcommand)]
+    Authz(AuthzCommand),
     /// Make keys for consumers.
     #[command(subcommand)]
     Keys(KeysCommand),
@@ -64,6 +74,9 @@ pub(crate) enum Command {
     Secrets(SecretsCommand),
     /// Show what calls to models cost, from the ledger of a configuration's store.
     Usage(Box<UsageCommand>),
+    /// Check firewall rules, and learn exclusions from what was noted.
+    #[command(subcommand)]
+    Waf(WafCommand),
     /// Write a configuration from another gateway's, and list what it could not carry over; exit
     /// code 3 when there is something in that list.
     Import(ImportOptions),
@@ -93,6 +106,9 @@ pub(crate) enum Command {
     Unlock(UnlockOptions),
     /// Show who did what, or verify that the log is whole.
     Audit(AuditOptions),
+    /// Show caches of answers and purge them.
+    #[command(subcommand)]
+    Cache(CacheCommand),
     /// Show and mend Terraform states that a gateway keeps.
     #[command(subcommand)]
     State(StateCommand),
@@ -114,13 +130,16 @@ impl Command {
             Command::Run(options) => run::run(&options),
             Command::Check(options) => check::check(&options),
             Command::Lint(options) => lint::lint(&options),
+            Command::Api(command) => api::api(&command),
             Command::Health(options) => health::health(&options),
             Command::Demo(options) => demo::demo(&options),
             Command::Schema => reference::schema(),
             Command::Explain(options) => reference::explain(&options),
+            Command::Authz(AuthzCommand::Explain(options)) => authz::explain(&options),
             Command::Keys(KeysCommand::New(options)) => keys::new(&options),
             Command::Secrets(command) => stored::secrets(&command),
             Command::Usage(command) => usage::usage(&command),
+            Command::Waf(command) => waf::waf(&command),
             Command::Import(options) => import::import(&options),
             Command::Plan(options) => plan::plan(&options),
             Command::Apply(options) => apply::apply(&options),
@@ -134,6 +153,7 @@ impl Command {
             Command::Lock(options) => environment::lock(&options),
             Command::Unlock(options) => environment::unlock(&options),
             Command::Audit(options) => audit::audit(&options),
+            Command::Cache(command) => cache::run(&command),
             Command::State(command) => state::run(&command),
             Command::TerraformProvider(options) => terraform::provider(&options),
             Command::Version(options) => reference::version(&options),

@@ -3,6 +3,7 @@
 //! Every call comes from one of the API's own threads and may take its time; nothing here touches a
 //! worker. What is judged is compiled exactly as it would be to be served, aside.
 
+pub(crate) mod caches;
 mod judge;
 mod money;
 mod records;
@@ -14,8 +15,9 @@ use crate::{output, playground, rollouts};
 use gate_admin::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery};
 use gate_api::problem::Problem;
 use gate_api::types::{
-    BudgetState, Canary, Document, Finding, Live, Page, PlaygroundInput, PlaygroundReply,
-    ProviderHealth, RecordDetail, RecordSummary, Rollout, UsageRow,
+    BudgetState, CacheState, Canary, Document, Finding, Live, Page, PlaygroundInput,
+    PlaygroundReply, ProviderHealth, PurgeInput, RecordDetail, RecordSummary, Rollout, UsageRow,
+    VersionState,
 };
 use gate_model::document::Document as Located;
 use gate_model::environment;
@@ -101,6 +103,15 @@ impl Host for Gateway {
         self.process.providers()
     }
 
+    fn caches(&self) -> Vec<CacheState> {
+        caches::states(&self.process)
+    }
+
+    fn purge(&self, input: &PurgeInput) -> u64 {
+        let now = self.process.shared().clock.unix();
+        caches::purge(&self.process, input, now)
+    }
+
     fn playground(&self, input: &PlaygroundInput) -> Result<PlaygroundReply, Problem> {
         playground::ask(&self.process, input)
     }
@@ -120,6 +131,22 @@ impl Host for Gateway {
     fn usage(&self, query: &UsageQuery) -> Result<Vec<UsageRow>, Problem> {
         let snapshot = self.process.shared().snapshot.load_full();
         money::usage(&snapshot.resources, &self.folder(), query)
+    }
+
+    fn versions(
+        &self,
+        api: Option<&str>,
+        from: Option<&str>,
+    ) -> Result<Vec<VersionState>, Problem> {
+        let shared = self.process.shared();
+        let snapshot = shared.snapshot.load_full();
+        money::versions(
+            &snapshot.resources,
+            &self.folder(),
+            &shared.readers,
+            api,
+            from,
+        )
     }
 
     fn budgets(&self) -> Result<Vec<BudgetState>, Problem> {

@@ -8,6 +8,9 @@
 mod accept;
 mod admin;
 mod allocator;
+mod api;
+mod authz;
+mod certificates;
 mod check;
 mod commands;
 mod config;
@@ -30,6 +33,7 @@ mod stored;
 mod table;
 mod terraform;
 mod usage;
+mod waf;
 mod watch;
 
 use clap::Parser;

@@ -5,6 +5,7 @@
 //! from here to go on.
 
 use crate::admin::{Admin, Desk};
+use crate::certificates;
 use crate::config;
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
@@ -64,7 +65,9 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         process,
         environment,
         document,
+        kept,
     } = start(options, &bytes)?;
+    certificates::start(&process, kept, config::folder(&options.file))?;
     let follower = match &environment {
         Some((followed, store)) => Some(Follower::start(&process, followed, store.clone())?),
         None => None,
@@ -97,6 +100,8 @@ struct Started {
     environment: Option<(Arc<Followed>, OpenStore)>,
     /// Its own file.
     document: Document,
+    /// Its secrets.
+    kept: Kept,
 }
 
 fn start(options: &RunOptions, bytes: &[u8]) -> Result<Started, String> {
@@ -121,6 +126,7 @@ fn start(options: &RunOptions, bytes: &[u8]) -> Result<Started, String> {
             process: booted.process,
             environment: Some((booted.followed, booted.store)),
             document: file,
+            kept,
         });
     }
     let process = Process::start(&document, setup(inheritance));
@@ -128,6 +134,7 @@ fn start(options: &RunOptions, bytes: &[u8]) -> Result<Started, String> {
         process: process.map_err(|error| error.to_string())?,
         environment: None,
         document,
+        kept,
     })
 }
 

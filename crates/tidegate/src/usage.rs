@@ -34,7 +34,7 @@ pub(crate) fn usage(command: &UsageCommand) -> Result<ExitCode, String> {
 }
 
 /// The resources of a file, and its store.
-fn open(file: &Path) -> Result<(Resources, Box<dyn Store>), String> {
+pub(crate) fn open(file: &Path) -> Result<(Resources, Box<dyn Store>), String> {
     let bytes = config::read(file)?;
     let told = |findings: Vec<gate_model::finding::Finding>| {
         let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();

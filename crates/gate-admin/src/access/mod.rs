@@ -15,12 +15,12 @@ mod rate;
 mod session;
 mod sign_in;
 
+pub(crate) use gate_identity::oidc::{Returned, SIGN_IN_S};
 pub(crate) use identity::Identity;
 pub use origin::Peer;
 pub(crate) use origin::check as check_origin;
 pub(crate) use rate::Rates;
 pub use sign_in::ReadSecret;
-pub(crate) use sign_in::{Returned, SIGN_IN_S};
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
@@ -28,13 +28,13 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gate_api::problem::{Code, Problem};
 use gate_api::types::Authentication;
+use gate_identity::oidc::SignInSeal;
 use gate_kit::clock::Clock;
 use gate_kit::http::{HeaderId, Headers};
 use gate_model::resources::Admin;
 use identity::Proof;
 use oidc::{Issuer, Refusal};
 use session::Sessions;
-use sign_in::Seal;
 use std::time::Duration;
 
 /// The name of the console's cookie.
@@ -59,7 +59,7 @@ pub(crate) struct Access {
     settings: Admin,
     issuer: Option<Issuer>,
     sessions: Sessions,
-    seal: Seal,
+    seal: SignInSeal,
     secrets: ReadSecret,
     clock: Clock,
 }
@@ -76,7 +76,7 @@ impl Access {
             settings,
             issuer,
             sessions,
-            seal: Seal::new()?,
+            seal: SignInSeal::random()?,
             secrets,
             clock,
         })

@@ -5,21 +5,20 @@
 
 use super::Identity;
 use super::ask::Asker;
-use super::discovery::{Discovery, Provider, is_safe};
+use super::discovery::Discovery;
 use super::identity::{Proof, role};
-use super::key_set::{KeySet, algorithms};
+use super::key_set::KeySet;
+use gate_identity::claims::Claims;
+use gate_identity::jose::{JwtAlgorithm, KeySet as Set, Token};
+use gate_identity::oidc::{Provider, is_safe};
 use gate_kit::clock::Clock;
 use gate_model::resources::{AdminGrant, AdminOidc, AdminOidcKeys, AdminSignIn};
-use jsonwebtoken::{DecodingKey, Validation};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Longest token in bytes.
-const TOKEN_BYTES_MAX: usize = 16 * 1024;
 /// How far clocks may be apart.
-const SKEW_S: u64 = 30;
-
-/// What a token or the provider says of somebody.
-pub(super) type Claims = Map<String, Value>;
+const SKEW: Duration = Duration::from_secs(30);
 
 /// Why somebody is not let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,41 +102,31 @@ impl Issuer {
     pub(super) fn verify(
         &self,
         token: &str,
-        audiences: &[impl ToString],
+        audiences: &[impl AsRef<str>],
         clock: &Clock,
     ) -> Result<(Claims, u64), String> {
-        if token.len() > TOKEN_BYTES_MAX {
-            return Err("the token is too long".to_owned());
+        let parsed = Token::parse(token.as_bytes(), &JwtAlgorithm::ASYMMETRIC)?;
+        let keys = self.keys(parsed.key_id.as_deref(), clock)?;
+        let claims = Claims::parse(&parsed.verify(&keys)?)?;
+        claims.check_times(clock.unix(), SKEW, true)?;
+        if claims.str("iss") != Some(&self.settings.issuer) {
+            return Err("the token is from another issuer".to_owned());
         }
-        let header = jsonwebtoken::decode_header(token)
-            .map_err(|_| "the token's header is not valid".to_owned())?;
-        let key = self.key(header.kid.as_deref(), clock)?;
-        if !algorithms(&key).contains(&header.alg) {
-            return Err("the token's algorithm does not fit its key".to_owned());
+        if !claims.is_for(audiences) {
+            return Err("the token is for another audience".to_owned());
         }
-        let mut validation = Validation::new(header.alg);
-        validation.algorithms = vec![header.alg];
-        validation.set_issuer(&[&self.settings.issuer]);
-        validation.set_audience(audiences);
-        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        // The times are checked below, by the clock that tests can move.
-        validation.validate_exp = false;
-        let key = DecodingKey::from_jwk(&key).map_err(|_| "the key cannot be used".to_owned())?;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key, &validation)
-            .map_err(|error| format!("the token is not valid: {error}"))?
-            .claims;
-        let expires_s = times(&claims, clock.unix().as_secs())?;
+        let expires_s = claims.expires_s().ok_or("the token never expires")?;
         Ok((claims, expires_s))
     }
 
-    fn key(&self, id: Option<&str>, clock: &Clock) -> Result<jsonwebtoken::jwk::Jwk, String> {
+    fn keys(&self, id: Option<&str>, clock: &Clock) -> Result<Arc<Set>, String> {
         let url = || match &self.settings.keys {
             Some(AdminOidcKeys::Url(url)) => Ok(url.clone()),
             _ => Ok(self.provider(clock)?.jwks_uri),
         };
         match &self.settings.keys {
-            Some(AdminOidcKeys::File(_)) => self.keys.key(id),
-            _ => self.keys.key_from(url, &self.asker, id, clock.now()),
+            Some(AdminOidcKeys::File(_)) => self.keys.keys(),
+            _ => self.keys.keys_from(url, &self.asker, id, clock.now()),
         }
     }
 
@@ -147,8 +136,8 @@ impl Issuer {
     /// Why they are not enough, for the caller.
     pub(super) fn holder(&self, claims: &Claims, expires_s: u64) -> Result<Identity, Refusal> {
         let name = &self.settings.name_claim;
-        let actor = get(claims, name)
-            .and_then(Value::as_str)
+        let actor = claims
+            .str(name)
             .filter(|name| !name.is_empty() && name.len() <= 256)
             .filter(|name| !name.chars().any(char::is_control))
             .ok_or_else(|| Refusal::Unproven(format!("the token has no claim `{name}`")))?;
@@ -161,12 +150,12 @@ impl Issuer {
 
     /// Whether the claims say anything of groups.
     pub(super) fn names_groups(&self, claims: &Claims) -> bool {
-        get(claims, &self.settings.groups_claim).is_some()
+        claims.get(&self.settings.groups_claim).is_some()
     }
 
     /// Groups among the claims that are granted something.
     fn groups(&self, claims: &Claims) -> Vec<String> {
-        let groups: Vec<&str> = match get(claims, &self.settings.groups_claim) {
+        let groups: Vec<&str> = match claims.get(&self.settings.groups_claim) {
             Some(Value::String(one)) => one.split(' ').collect(),
             Some(Value::Array(groups)) => groups.iter().filter_map(Value::as_str).collect(),
             _ => Vec::new(),
@@ -196,32 +185,4 @@ impl Issuer {
         };
         Some(Identity::of_grant(actor, grant, expires_s, proof))
     }
-}
-
-/// Until when claims are valid, in UNIX seconds, when they are valid now.
-fn times(claims: &Claims, now_s: u64) -> Result<u64, String> {
-    let time = |name: &str| claims.get(name).and_then(Value::as_f64);
-    let expires = time("exp").ok_or("the token never expires")?;
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let expires_s = expires.clamp(0.0, 253_402_300_799.0) as u64;
-    if expires_s + SKEW_S <= now_s {
-        return Err("the token has expired".to_owned());
-    }
-    #[allow(clippy::cast_precision_loss)]
-    if time("nbf").is_some_and(|from| from > (now_s + SKEW_S) as f64) {
-        return Err("the token is not valid yet".to_owned());
-    }
-    Ok(expires_s)
-}
-
-/// A claim by its name, or by a JSON pointer (RFC 6901).
-pub(super) fn get<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
-    let Some(pointer) = name.strip_prefix('/') else {
-        return claims.get(name);
-    };
-    let mut steps = pointer
-        .split('/')
-        .map(|step| step.replace("~1", "/").replace("~0", "~"));
-    let first = claims.get(&steps.next()?)?;
-    steps.try_fold(first, |value, step| value.get(step))
 }

@@ -3,6 +3,7 @@
 //! A handler runs on one of the API's own threads, with a caller whose role is enough for the
 //! operation. Limits to environments, teams and states are the handlers' to keep.
 
+pub(crate) mod caches;
 mod changes;
 mod environments;
 mod history;
@@ -60,8 +61,11 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "listRecords" => traffic::records(inner, call),
         "getRecord" => traffic::record(inner, call),
         "listUsage" => traffic::usage(inner, call),
+        "listVersions" => traffic::versions(inner, call),
         "listBudgets" => traffic::budgets(inner, call),
         "listProviders" => traffic::providers(inner, call),
+        "listCaches" => caches::list(inner, call),
+        "purgeCaches" => caches::purge(inner, call),
         "playground" => traffic::playground(inner, call),
         "schema" => Reply::json(&inner.host.schema()),
         "openapi" => Reply::json(&gate_api::openapi::openapi()),

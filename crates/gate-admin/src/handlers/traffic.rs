@@ -72,6 +72,16 @@ pub(super) fn usage(inner: &Inner, call: &Call) -> Answer {
     Reply::json(&page(rows, limit, |_| next.clone()))
 }
 
+pub(super) fn versions(inner: &Inner, call: &Call) -> Answer {
+    let (api, from) = (call.owned("api"), call.owned("from"));
+    let mut states = inner.host.versions(api.as_deref(), from.as_deref())?;
+    if call.who.teams.is_some() {
+        // Which consumers are of which team is not known here; then none of them is shown.
+        states.iter_mut().for_each(|state| state.callers.clear());
+    }
+    Reply::json(&page_of(call, states)?)
+}
+
 pub(super) fn budgets(inner: &Inner, call: &Call) -> Answer {
     let mut budgets = inner.host.budgets()?;
     if let Some(teams) = &call.who.teams {

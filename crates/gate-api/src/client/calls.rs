@@ -2,10 +2,10 @@
 
 use super::{Client, ClientError};
 use crate::types::{
-    Ack, Applied, AuditEntry, AuditVerification, Diff, DocumentInput, Environment,
-    EnvironmentInput, LockInput, Me, Page, Plan, PromoteInput, ReasonInput, RecordSummary,
-    Resource, Revision, RevisionDocument, RollbackInput, Rollout, State, StateRestore, StateUnlock,
-    StateVersion,
+    Ack, Applied, AuditEntry, AuditVerification, CacheState, Diff, DocumentInput, Environment,
+    EnvironmentInput, LockInput, Me, Page, Plan, PromoteInput, PurgeInput, Purged, ReasonInput,
+    RecordSummary, Resource, Revision, RevisionDocument, RollbackInput, Rollout, State,
+    StateRestore, StateUnlock, StateVersion,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -378,6 +378,23 @@ impl Client {
     pub fn audit(&self, limit: usize) -> Result<Vec<AuditEntry>, ClientError> {
         let page: Page<AuditEntry> = self.get(&format!("/api/v1/audit?limit={limit}"))?;
         Ok(page.items)
+    }
+
+    /// How caches of answers do.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn caches(&self) -> Result<Vec<CacheState>, ClientError> {
+        let page: Page<CacheState> = self.get(&format!("/api/v1/caches?limit={PAGE}"))?;
+        Ok(page.items)
+    }
+
+    /// Has caches of answers forget.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn purge_caches(&self, input: &PurgeInput) -> Result<Purged, ClientError> {
+        self.call("POST", "/api/v1/caches/purge", &[], Some(input))
     }
 
     /// Checks the chain of the audit log.

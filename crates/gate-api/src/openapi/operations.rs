@@ -419,6 +419,24 @@ pub const OPERATIONS: &[Operation] = &[
         LIMIT,
     ]),
     Operation::new(
+        "listVersions",
+        "GET",
+        "/versions",
+        "Versions of APIs, and who calls them",
+        Json(shape::<Page<VersionState>>),
+    )
+    .tag("traffic")
+    .query(&[
+        Query::new("api", Text, "Of this API"),
+        Query::new(
+            "from",
+            Day,
+            "Calls from this day on, in UTC; the last 30 days when left out",
+        ),
+        CURSOR,
+        LIMIT,
+    ]),
+    Operation::new(
         "listBudgets",
         "GET",
         "/budgets",
@@ -446,6 +464,25 @@ pub const OPERATIONS: &[Operation] = &[
     .tag("traffic")
     .role(Role::Operator)
     .takes(Body(shape::<PlaygroundInput>)),
+    Operation::new(
+        "listCaches",
+        "GET",
+        "/caches",
+        "How caches of answers do",
+        Json(shape::<Page<CacheState>>),
+    )
+    .tag("traffic")
+    .query(PAGED),
+    Operation::new(
+        "purgeCaches",
+        "POST",
+        "/caches/purge",
+        "Forget kept answers, on every gateway of the environment",
+        Json(shape::<Purged>),
+    )
+    .tag("traffic")
+    .role(Role::Operator)
+    .takes(Body(shape::<PurgeInput>)),
     // --- descriptions -------------------------------------------------------------------------
     Operation::new(
         "schema",

@@ -5,6 +5,7 @@
 //! Choices are externally tagged or plain words, so that every face can be generated from them.
 
 mod audit;
+mod cache;
 mod environment;
 mod health;
 mod identity;
@@ -17,9 +18,11 @@ mod rollout;
 mod shown;
 mod state;
 mod usage;
+mod version;
 mod write;
 
 pub use audit::{AuditEntry, AuditOutcome, AuditVerification};
+pub use cache::{CacheState, PurgeInput, Purged};
 pub use environment::{
     Ack, AckState, Candidate, Environment, EnvironmentInput, Event, Lock, LockInput,
 };
@@ -39,6 +42,7 @@ pub use rollout::{Counts, Evidence, Rollout, RolloutState};
 pub use shown::one_line;
 pub use state::{State, StateLock, StateRestore, StateUnlock, StateVersion};
 pub use usage::{BudgetState, UsageRow};
+pub use version::{VersionCaller, VersionState};
 pub use write::{Applied, Canary, DocumentInput, Mode, PromoteInput, ReasonInput, RollbackInput};
 
 pub use crate::document::Document;

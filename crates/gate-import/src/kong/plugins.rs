@@ -288,5 +288,5 @@ fn restriction(config: &Node) -> Value {
             policy.insert(ours.into(), json!(list));
         }
     }
-    json!({ "ip": policy })
+    json!({ "access": policy })
 }

@@ -273,7 +273,7 @@ fn unread(key: &str) -> Told {
             Outcome::Dropped,
             "gateways share budgets by `gateway.store`, answers by `cache.redis`",
         ),
-        "cache" | "cache_params" => (Outcome::Dropped, "write it as the policy `cache`"),
+        "cache" | "cache_params" => (Outcome::Dropped, "write it as the policy `model_cache`"),
         "callbacks"
         | "success_callback"
         | "failure_callback"

@@ -30,7 +30,7 @@ pub(super) fn access(
         match addresses(&rules) {
             Some(policy) => to.extend(policy),
             None => {
-                let why = "`ip` refuses what is denied before it looks at what is allowed; write the blocks apart";
+                let why = "`access` refuses what is denied before it looks at what is allowed; write the blocks apart";
                 draft
                     .notes
                     .add(first.line, first.shown(), Outcome::Closed, why);
@@ -168,7 +168,7 @@ fn limit_notes(draft: &mut Draft, scope: &Scope<'_>, directive: &Directive, burs
     }
 }
 
-/// The policy `ip` for rules of which the first that fits decides; nothing where there is none.
+/// The policy `access` for rules of which the first that fits decides; nothing where there is none.
 fn addresses(rules: &[&Directive]) -> Option<Option<Value>> {
     let (mut allow, mut deny) = (Vec::new(), Vec::new());
     for rule in rules {
@@ -179,7 +179,7 @@ fn addresses(rules: &[&Directive]) -> Option<Option<Value>> {
                     // Nobody: the blocks of the documentation (RFC 5737) call no one.
                     allow.push("192.0.2.0/32".to_owned());
                 }
-                return Some(Some(json!({ "ip": { "allow": allow, "deny": deny } })));
+                return Some(Some(json!({ "access": { "allow": allow, "deny": deny } })));
             }
             ("allow", "all") => {
                 // What is allowed by name in front of it may be denied by nothing.
@@ -191,12 +191,12 @@ fn addresses(rules: &[&Directive]) -> Option<Option<Value>> {
             (_, "unix:") => return None,
             ("allow", block) => allow.push(block.to_owned()),
             (_, block) if allow.is_empty() => deny.push(block.to_owned()),
-            // Denied behind what is allowed: a hole in a denied block, which `ip` has not.
+            // Denied behind what is allowed: a hole in a denied block, which `access` has not.
             _ => return None,
         }
     }
     // Without `deny all` nobody is refused for not being allowed.
-    Some((!deny.is_empty()).then(|| json!({ "ip": { "deny": deny } })))
+    Some((!deny.is_empty()).then(|| json!({ "access": { "deny": deny } })))
 }
 
 /// `add_header` and `proxy_hide_header` as changes of the answer.
@@ -353,7 +353,7 @@ mod tests {
     #[test]
     fn access_is_expressed_exactly_or_not_at_all() {
         let policy = |allow: &[&str], deny: &[&str]| {
-            Some(Some(json!({ "ip": { "allow": allow, "deny": deny } })))
+            Some(Some(json!({ "access": { "allow": allow, "deny": deny } })))
         };
         assert_eq!(
             ip("allow 10.0.0.0/8; deny all;"),
@@ -365,7 +365,7 @@ mod tests {
         );
         assert_eq!(
             ip("deny 10.0.0.0/8;"),
-            Some(Some(json!({ "ip": { "deny": ["10.0.0.0/8"] } })))
+            Some(Some(json!({ "access": { "deny": ["10.0.0.0/8"] } })))
         );
         assert_eq!(ip("deny all;"), policy(&["192.0.2.0/32"], &[]));
         assert_eq!(ip("allow all;"), Some(None));

@@ -69,7 +69,7 @@ fn nginx_becomes_listeners_routes_and_upstreams() {
     assert!(
         with("/internal/{*rest}")
             .to_string()
-            .contains(r#""ip":{"allow":["10.0.0.0/8"]"#)
+            .contains(r#""access":{"allow":["10.0.0.0/8"]"#)
     );
     let redirect = routes
         .values()

@@ -6,12 +6,16 @@
 //! at outside the codecs: a head in this shape describes the message, not its transport.
 
 mod body;
+mod growing;
 mod head;
 mod header_id;
 mod headers;
+mod limited;
 mod tee;
 
 pub use body::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, frame};
+pub use growing::{Grower, Growing};
 pub use head::{Method, Request, RequestHead, Response, ResponseHead, Scheme, Version, reason};
 pub use header_id::HeaderId;
 pub use headers::{Headers, InvalidHeader};
+pub use limited::Limited;

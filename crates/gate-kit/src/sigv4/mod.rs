@@ -68,7 +68,12 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The canonical request with these fields, which are in lower case and sorted; `None` when one of
 /// them is absent.
-fn canonical_request(request: &Signable<'_>, signed: &[&str], body_hash: &str) -> Option<String> {
+fn canonical_request(
+    request: &Signable<'_>,
+    scope: &Scope<'_>,
+    signed: &[&str],
+    body_hash: &str,
+) -> Option<String> {
     let (path, query) = match request.target.split_once('?') {
         Some((path, query)) => (path, query),
         None => (request.target, ""),
@@ -76,7 +81,10 @@ fn canonical_request(request: &Signable<'_>, signed: &[&str], body_hash: &str) -
     let mut out = String::with_capacity(256 + request.target.len());
     out.push_str(request.method);
     out.push('\n');
-    encode_again(path, &mut out);
+    match scope.service {
+        "s3" => out.push_str(path),
+        _ => encode_again(path, &mut out),
+    }
     out.push('\n');
     canonical_query(query, &mut out);
     out.push('\n');

@@ -87,7 +87,8 @@ pub fn sign(
         content_length: None,
     };
     // All of these fields are there; a value that is no text cannot be signed.
-    let canonical = canonical_request(&request, &signed, body_hash).ok_or(InvalidCredentials)?;
+    let canonical =
+        canonical_request(&request, scope, &signed, body_hash).ok_or(InvalidCredentials)?;
     let tag = signature(credentials.secret, &stamp, scope, &canonical);
     let value = format!(
         "{ALGORITHM} Credential={}/{}, SignedHeaders={}, Signature={}",

@@ -148,8 +148,8 @@ impl<'a> Authorization<'a> {
         secret: &str,
     ) -> Result<(), Refusal> {
         let stamp = stamp_of(request)?;
-        let canonical =
-            canonical_request(request, &self.signed, body_hash).ok_or(Refusal::FieldMissing)?;
+        let canonical = canonical_request(request, &self.scope, &self.signed, body_hash)
+            .ok_or(Refusal::FieldMissing)?;
         let expected = signature(secret, stamp, &self.scope, &canonical);
         verify_slices_are_equal(expected.as_ref(), &self.signature).map_err(|_| Refusal::Signature)
     }

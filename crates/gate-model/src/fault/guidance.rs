@@ -49,7 +49,7 @@ guidance! {
          "Transfer-Encoding is something else than one `chunked` at the end."];
         ["Let the client send either Content-Length or `Transfer-Encoding: chunked`, once.",
          "If a proxy stands in front of the gateway, look whether it adds one of the two fields.",
-         "Many of these from one address are an attack: deny the address with policy `ip`."];
+         "Many of these from one address are an attack: deny the address with policy `access`."];
     InvalidPath:
         "The path has no single spelling that every server would read in the same way, so no route can be matched safely.";
         ["Dot segments that lead above the root, or that are hidden by escapes (`..%2F`).",
@@ -66,6 +66,15 @@ guidance! {
          "The body of one dialect posted to the path of the other (`/v1/messages`, `/v1/chat/completions`)."];
         ["Read the message: it names the field and the rule.",
          "Send the body that the vendor's SDK sends."];
+    ContractViolated:
+        "The request's path is served, but its parameters or its body are not what the API's OpenAPI document (or the schema of a gRPC or GraphQL service) describes, or cost more than the route allows. The answer's `errors` name every place: `in` says which part of the request, `name` which parameter, `pointer` (a JSON pointer) which value within it.";
+        ["A required parameter or member is missing, or a value has another type, range or format.",
+         "The body is no JSON, has a member twice in one object, or comes in a content type or content coding that the contract does not know.",
+         "A GraphQL operation that is too deep, costs too much, or has too many aliases.",
+         "The service has moved on and its contract in the gateway has not."];
+        ["Read `errors` in the answer: each names its place and what is expected there.",
+         "Compare with the contract; the API's page in the developer portal shows it.",
+         "Where the contract is wrong, correct it; set `requests: observe` for the API meanwhile, which lets such requests pass and counts them in `tidegate_contract_messages_total`."];
     GuardBlocked:
         "A rule of the route's `guard` whose action is `block` found something in the request, in a tool's result or in the model's answer. An answer that is being streamed ends with this error as its last event.";
         ["The text holds what the rule looks for: a secret, personal data, a listed word, too much text.",
@@ -74,6 +83,15 @@ guidance! {
         ["Look at `guard` in the access log: it names the rule, the point (`request`, `response`, `tool_call`, `tool_result`) and how often it found something.",
          "Set the policy's `mode` to `observe` and look at `tidegate_guard_findings_total` before the rule blocks again.",
          "Give the rule `action: redact` where the model needs no more than a placeholder."];
+    WafBlocked:
+        "The rules of the route's `waf` refuse the request, or the answer: what they found adds up to the threshold, or a rule that refuses by itself matched.";
+        ["The request carries what attacks carry: SQL, markup, commands, paths out of the root.",
+         "A request that is in order looks like one to a rule that is too broad for this route.",
+         "The body cannot be parsed as what its type says it is.",
+         "The answer holds an error message or source code that should not leave."];
+        ["Look at `waf` in the access log: it names the rules, what they looked at, and the shape of what they saw.",
+         "Run `tidegate waf tune` over the log: it suggests the narrowest exclusion for requests that are in order.",
+         "Set the policy's `mode` to `detect` while you find out; matches are counted and noted all the same."];
     LossyTranslation:
         "The request is in another dialect than the provider's, the model says `lossy: refuse`, and something in the request has no counterpart in the provider's dialect. Nothing was sent. The message lists what would have been lost, by the names of the page of losses in the reference.";
         ["The request uses a member that only one vendor has, such as a seed, a cache marker or a tool that runs at the vendor.",
@@ -81,6 +99,23 @@ guidance! {
         ["Leave out what the message lists, or ask a model whose provider speaks the caller's dialect.",
          "Add a target of the caller's own dialect to the model.",
          "Set `lossy: report` on the model: the request is then sent without what is lost, and the answer says so in `x-tidegate-losses`."];
+    ApiVersionUnknown:
+        "The request names a version that the API does not have, something that is no version, or none where it has to name one. The message lists the versions that are offered.";
+        ["A caller that was written for a version that is not offered here.",
+         "A range that no version lies within, such as `^3` where 2.1.0 is the newest.",
+         "A preview, which only who names it in full gets."];
+        ["Send one of the versions that the message lists.",
+         "To serve callers that name none, set `unnamed` of the API's `versions`."];
+    ApiVersionRetired:
+        "The request asks for a version whose time is over: its `stage` is `retired`, or its `sunset_at` has passed. Sunset and Link in the answer say since when, and what to use instead.";
+        ["A caller that has not moved to the next version."];
+        ["Move the caller; `tidegate api callers` says who still calls what.",
+         "To give callers more time, set `sunset_at` to a later day and apply."];
+    ApiVersionPaused:
+        "The version lies in a window of its `brownouts`, in which it refuses so that whoever still depends on it notices before it is retired. Retry-After says when the window ends.";
+        ["A caller that has not moved to the next version."];
+        ["Try again after Retry-After, and move the caller to the version that Link names.",
+         "To end the window at once, take it out of `brownouts` and apply."];
     CredentialMissing:
         "The route asks for a credential and the request carries none where the policy looks.";
         ["The client sends no key or token.",
@@ -99,15 +134,25 @@ guidance! {
          "Check the clock of whoever issues tokens."];
     Forbidden:
         "The caller is known, and may not do this.";
-        ["A claim that the route's `auth_jwt` requires is missing or has another value."];
-        ["Look at `fault_detail` in the access log: it names the claim.",
-         "Give the caller the claim, or relax `claims` of the route."];
+        ["A claim that the route's `auth_jwt` requires is missing or has another value.",
+         "No policy of the set that the route's `authorize` names permits it, or one forbids it.",
+         "The consumer has no plan, and the route's `plan` has no `default`."];
+        ["Look at `fault_detail` in the access log: it names the claim, or the policies that decided.",
+         "Ask `tidegate authz explain` which policies decide about the caller, and why.",
+         "Give the caller the claim, the role or the plan, or relax `claims` of the route."];
     AddressForbidden:
-        "The caller's address is denied by a policy `ip` of the route, or is not among the allowed ones.";
+        "The caller's address is denied by a policy `access` of the route, or is not among the allowed ones.";
         ["The address is in a denied block, or outside of all allowed ones.",
          "A balancer stands in front of the gateway, so that every caller has its address."];
-        ["Compare the address in the access log with the route's `ip`.",
+        ["Compare the address in the access log with the route's `access`.",
          "Name the balancer in `gateway.trusted_proxies`, so that its X-Forwarded-For is believed."];
+    AccessBlocked:
+        "A rule of a policy `access` with `then: block` fits the request, or none fits and the policy says `otherwise: block`.";
+        ["The rule does what it is for.",
+         "The rule is wider than it was meant to be: it fits a whole network, or callers behind a balancer that is not in `gateway.trusted_proxies`."];
+        ["Look at `fault_detail` and `access` in the access log: they name the rule.",
+         "Set the rule to `then: count` and watch `tidegate_access_matches_total` to see what it would refuse.",
+         "Put a narrower rule with `then: allow` in front of it."];
     RouteNotFound:
         "Nothing in the configuration matches host, path, headers and query of the request on this listener.";
         ["A typing error in the path, or a path that the route spells without `{*rest}`.",
@@ -180,6 +225,14 @@ guidance! {
          "More calls wait to be written down than the gateway keeps (65,536)."];
         ["Bring the store back: the gateway tries again by itself, and writes down what it kept.",
          "Set `gateway.store.fail: open_local` where being refused is worse than a bounded overspend."];
+    QuotaExceeded:
+        "The caller has asked as often as its plan allows in a day, a week or a month. The request was not sent on and was not counted.";
+        ["The plan's quota is too small for what the consumer does.",
+         "Several clients share the keys of one consumer.",
+         "A loop in a client that asks again and again."];
+        ["Wait as long as Retry-After says: the period has ended by then.",
+         "Look at `fault_detail` in the access log: it names the limit of the plan and the period.",
+         "Give the consumer another plan, or raise `quota` of the limit in `plans`."];
     RateLimited:
         "The caller has used up what a policy `limit` of the route grants. The request was not sent on and was not counted.";
         ["More requests than the rate and its burst allow.",
@@ -249,6 +302,14 @@ guidance! {
          "`model` of a target is spelled wrongly."];
         ["Look at `fault_detail` in the access log: it has the provider's own words.",
          "Try the credential against the provider directly."];
+    AnswerViolatesContract:
+        "The upstream answered, but not as the API's OpenAPI document describes, and the API says `responses: enforce`. The caller does not see the answer; the gateway's log names the places.";
+        ["The service was changed without its contract.",
+         "The service reports a failure in a form that the contract does not describe, such as a page in HTML with status 500.",
+         "The answer is larger than the API's `body` limit, or is compressed, so that it cannot be read."];
+        ["Read the gateway's log: `fault_detail` names the places.",
+         "Add the response to the contract, or correct the service.",
+         "Set `responses: observe` to let such answers pass and count them."];
     NoEndpoint:
         "Every endpoint of the upstream is out of use at the moment.";
         ["Health checks fail on all of them.",

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub struct Consumer {
     /// The team that pays for this consumer's calls.
     pub team: Option<String>,
+    /// What this consumer may ask for; held to it by the policy `plan`.
+    pub plan: Option<String>,
     /// Keys that prove this consumer; only their SHA-256 is stored (`tidegate keys new` prints both).
     /// To change a key, add the new one, let the old one expire, and remove it later.
     pub keys: Vec<Key>,

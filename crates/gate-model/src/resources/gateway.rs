@@ -34,6 +34,9 @@ pub struct Gateway {
     /// store cannot be reached; `last-good.json` beside the SQLite file when left out. Needs a
     /// restart to change.
     pub last_good: Option<PathBuf>,
+    /// An authority that certificates for `listeners.*.tls.names` are ordered from; none when left
+    /// out.
+    pub acme: Option<super::Acme>,
     /// Vocabularies for exact token counts, by their encoding (`o200k_base`, `cl100k_base`): files in
     /// tiktoken's format.
     pub tokenizers: BTreeMap<String, PathBuf>,
@@ -52,6 +55,7 @@ impl Default for Gateway {
             store: None,
             environment: None,
             last_good: None,
+            acme: None,
             tokenizers: BTreeMap::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Addresses to listen on, with their TLS and their limits.
 
-use crate::units::{ByteSize, Period};
+use crate::units::{ByteSize, Period, Rate};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -55,10 +55,40 @@ pub enum ProxyProtocol {
 #[serde(deny_unknown_fields)]
 pub struct ListenerTls {
     /// Certificates; the one whose names fit the caller's server name is used, else the first.
+    #[serde(default)]
     pub certificates: Vec<Certificate>,
+    /// DNS names whose certificates are ordered by `gateway.acme` and renewed in time; `*.` stands
+    /// for one label and needs the DNS challenge. Certificates above answer for their own names
+    /// first. Until a certificate has come, handshakes for its name fail, unless there is one above.
+    #[serde(default)]
+    pub names: Vec<String>,
     /// The oldest version accepted.
     #[serde(default)]
     pub minimum: TlsVersion,
+    /// Whose certificates callers may show (mTLS); nobody is asked for one when left out. The policy
+    /// `auth_mtls` says what they may do.
+    #[serde(default)]
+    pub clients: Option<ListenerClients>,
+}
+
+/// Certificates of callers.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListenerClients {
+    /// PEM file with the authorities that may have signed them.
+    pub authorities: PathBuf,
+    /// PEM files with revocation lists (RFC 5280). With any, each caller's certificate needs a list
+    /// of its issuer that is not out of date, and must not be on it.
+    #[serde(default)]
+    pub revocations: Vec<PathBuf>,
+    /// Whether callers without a certificate are turned away by the handshake; else the policies of
+    /// routes decide.
+    #[serde(default = "yes")]
+    pub required: bool,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// A certificate chain and its key, read again when the files change.
@@ -69,6 +99,10 @@ pub struct Certificate {
     pub chain: PathBuf,
     /// PEM file with the private key.
     pub key: PathBuf,
+    /// File with an OCSP answer (DER, RFC 6960) that callers are sent along; whoever renews it writes
+    /// the file anew.
+    #[serde(default)]
+    pub ocsp: Option<PathBuf>,
 }
 
 /// A version of TLS.
@@ -95,6 +129,16 @@ pub struct Limits {
     pub body: ByteSize,
     /// Open connections of this listener, over the whole process.
     pub connections: u32,
+    /// Open connections of one client, over the whole process; no limit of its own when left out.
+    /// A client is an address, or the first `client_prefix` bits of an IPv6 address. Proxies that
+    /// `gateway.trusted_proxies` names are never held to it; where they speak the PROXY protocol,
+    /// the client is the one they name.
+    pub client_connections: Option<u32>,
+    /// New connections of one client per time, which with TLS is handshakes: so many at once, then
+    /// evenly; no limit when left out.
+    pub client_rate: Option<Rate>,
+    /// Bits of an IPv6 address that are one client's, from 32 to 128.
+    pub client_prefix: u8,
     /// Concurrent HTTP/2 streams of one connection.
     pub streams: u32,
     /// How long a kept-alive connection may stay idle.
@@ -114,6 +158,9 @@ impl Default for Limits {
             headers: 100,
             body: ByteSize::from_kibibytes(100 * 1024),
             connections: 100_000,
+            client_connections: None,
+            client_rate: None,
+            client_prefix: 64,
             streams: 100,
             idle: Period::from_seconds(75),
             head_time: Period::from_seconds(10),

@@ -5,29 +5,39 @@
 //! (policies, providers) are kept as located trees here and parsed by their own files, so that a
 //! new component edits nothing in this crate.
 
+mod acme;
 mod admin;
+mod api;
 mod budget;
 mod component;
 mod consumer;
+mod credential;
 mod gateway;
 mod hedge_after;
 mod listener;
 mod mcp;
 mod model;
+mod plan;
+mod policy_set;
 mod prompt;
 mod rollout;
 mod route;
 mod rule;
 mod secret;
+mod shape;
 mod store;
 mod upstream;
+mod version;
 
+pub use acme::{Acme, AcmeChallenge, ExternalAccount};
 pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole, AdminSignIn};
+pub use api::{Api, ApiDocument, ApiMatch, Holding, UnknownQuery};
 pub use budget::{
     Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, ServiceTier, Team, TokenKind,
 };
-pub use component::Component;
+pub use component::{AUTHENTICATING, Component};
 pub use consumer::{Consumer, Key, KeyLimits};
+pub use credential::{OauthClientAuth, UpstreamCredential};
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
 pub use listener::{
@@ -42,6 +52,8 @@ pub use model::{
     Capability, Lossy, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget,
     OnContentFilter, Strategy, TokenPrice,
 };
+pub use plan::{Plan, PlanLimit, QuotaPeriod};
+pub use policy_set::{CedarSource, CedarType, PolicySet};
 pub use prompt::{
     Prompt, PromptMessage, PromptParameters, PromptRole, PromptVariable, PromptVariableType,
     PromptVersion,
@@ -52,10 +64,17 @@ pub use rule::{Rule, RuleLevel};
 pub use secret::{
     AwsStore, KubernetesStore, SecretFrom, SecretPlace, SecretStore, VaultAuth, VaultStore,
 };
+pub use shape::{
+    CastTo, FieldCast, FieldChange, FieldMove, FieldValue, FieldValues, Shape, ShapeOperation,
+};
 pub use store::{AwsKms, History, Kept, Store, StoreEngine, StoreFail, StoreKey, StorePlace};
 pub use upstream::{
     Backoff, Balance, HashBy, Health, Hedge, HostHeader, Outlier, Pool, Retry, RetryOn, Timeouts,
     Upstream, UpstreamProtocol, UpstreamTls,
+};
+pub use version::{
+    ApiVersion, ApiVersions, Brownout, Stage, Unnamed, VersionLinks, VersionMediaType,
+    VersionPlace, VersionSegment,
 };
 
 use schemars::JsonSchema;
@@ -76,6 +95,10 @@ pub struct Resources {
     pub secret_stores: BTreeMap<String, SecretStore>,
     /// Who may call, by name.
     pub consumers: BTreeMap<String, Consumer>,
+    /// What consumers may ask for, by name.
+    pub plans: BTreeMap<String, Plan>,
+    /// Who may do what, in Cedar, by name.
+    pub policy_sets: BTreeMap<String, PolicySet>,
     /// What calls to models may cost, by name. Needs `gateway.store`.
     pub budgets: BTreeMap<String, Budget>,
     /// What models cost, as `PROVIDER/MODEL` or `PROVIDER/*` by the names used here, where the
@@ -94,6 +117,8 @@ pub struct Resources {
     /// Texts that stand in front of what callers say, by name; routes use them by the policy
     /// `prompt`.
     pub prompts: BTreeMap<String, Prompt>,
+    /// Services that are described by an OpenAPI document, by name; their routes follow from it.
+    pub apis: BTreeMap<String, Api>,
     /// Rules that every plan and every apply is held against, by name.
     pub rules: BTreeMap<String, Rule>,
     /// Ways to roll a revision out, by name.

@@ -71,8 +71,14 @@ pub enum Target {
     /// An agent, by name. The route's path ends in a parameter for any rest, as in
     /// `/agents/travel/{*rest}`.
     Agent(String),
+    /// The upstream of the version that the policy `version` has chosen, of this API.
+    Api(String),
     /// An answer given here.
     Fixed(FixedReply),
+    /// The developer portal of these APIs, by name, which the gateway serves itself: a page with
+    /// their operations, a form to try them, and the caller's own keys and usage. The route's path
+    /// ends in a parameter for any rest, as in `/developers/{*rest}`.
+    Portal(Vec<String>),
 }
 
 /// An answer that needs nobody else.

@@ -24,6 +24,9 @@ pub struct Upstream {
     /// TLS to the endpoints; plain text when left out.
     #[serde(default)]
     pub tls: Option<UpstreamTls>,
+    /// How the gateway proves itself to the endpoints; not at all when left out.
+    #[serde(default)]
+    pub credential: Option<super::UpstreamCredential>,
     /// Which Host the endpoints see.
     #[serde(default)]
     pub host_header: HostHeader,

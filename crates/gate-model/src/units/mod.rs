@@ -13,6 +13,7 @@ mod period;
 mod pieces;
 mod rate;
 mod sha256;
+mod time_zone;
 mod timestamp;
 
 pub use self::byte_size::ByteSize;
@@ -22,6 +23,7 @@ pub use self::period::Period;
 pub use self::pieces::Pieces;
 pub use self::rate::Rate;
 pub use self::sha256::Sha256Text;
+pub use self::time_zone::TimeZone;
 pub use self::timestamp::Timestamp;
 
 /// Why a text is no such quantity. Shown as `found ..., expected ...`.

@@ -4,6 +4,7 @@
 //! A state machine that may stop and go on at any byte. Stricter than RFC 9112 section 7.1 asks:
 //! no space around sizes, exact CR LF everywhere, extensions and trailers bounded.
 
+use super::fields::is_disguised;
 use super::{BodyFraming, ParseError};
 use gate_kit::http::{HeaderId, Headers};
 
@@ -302,7 +303,8 @@ fn add_trailer(headers: &mut Headers, line: &[u8]) -> Result<(), ParseError> {
     if matches!(
         id,
         HeaderId::ContentLength | HeaderId::TransferEncoding | HeaderId::Host
-    ) {
+    ) || is_disguised(name)
+    {
         return Err(ParseError::InvalidTrailer);
     }
     if !may_trail(id) {

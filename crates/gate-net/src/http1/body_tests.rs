@@ -99,6 +99,7 @@ fn trailers_are_kept_dropped_or_refused() {
         "Content-Length: 1\r\n",
         "transfer-encoding: chunked\r\n",
         "HOST: a\r\n",
+        "content_length: 1\r\n",
         "a b: c\r\n",
         "a\r\n",
         ": b\r\n",

@@ -66,6 +66,9 @@ parse_errors! {
     RepeatedHost = "repeated_host", 400, "there is more than one Host header";
     /// An authority that is no host with an optional port.
     InvalidHost = "invalid_host", 400, "the host is empty or malformed";
+    /// An expectation other than `100-continue`, or a repeated one: peers that read it differently
+    /// disagree about where the body begins (RFC 9110 section 10.1.1 allows to refuse it).
+    UnknownExpectation = "unknown_expectation", 417, "only the expectation 100-continue is understood";
     /// Both Content-Length and Transfer-Encoding, either repeated, or both where neither may be.
     AmbiguousFraming = "ambiguous_framing", 400, "the length of the body can be read in two ways";
     /// Anything but one number of digits that fits 63 bits.

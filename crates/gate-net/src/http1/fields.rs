@@ -20,9 +20,13 @@ pub(super) struct Fields<'b> {
     pub(super) host: Option<&'b [u8]>,
     pub(super) content_length: Option<u64>,
     pub(super) chunked: bool,
+    /// Whether Transfer-Encoding names something that nobody has registered.
+    pub(super) made_up_coding: bool,
     pub(super) close: bool,
     pub(super) keep_alive: bool,
     pub(super) expect_continue: bool,
+    /// An expectation that is not, or not only, `100-continue`.
+    pub(super) expect_other: bool,
     upgrade: Option<&'b [u8]>,
     upgrade_named: bool,
     te_trailers: bool,
@@ -71,7 +75,7 @@ impl<'b> Field<'b> {
         let id = HeaderId::of(name);
         // A known name is a token; others are looked at byte by byte. That refuses an empty name,
         // a space before the colon and a folded line as well.
-        if id == HeaderId::Other && !is_token(name) {
+        if id == HeaderId::Other && (!is_token(name) || is_disguised(name)) {
             return Err(ParseError::InvalidHeaderName);
         }
         let value = match line[colon + 1..] {
@@ -133,7 +137,9 @@ impl<'b> Fields<'b> {
             HeaderId::Upgrade => self.upgrade = Some(self.upgrade.map_or(value, |_| b"")),
             HeaderId::Te => self.te_trailers |= has_token(value, b"trailers"),
             HeaderId::Expect => {
-                self.expect_continue |= value.eq_ignore_ascii_case(b"100-continue");
+                let is_continue = value.eq_ignore_ascii_case(b"100-continue");
+                self.expect_other |= !is_continue || self.expect_continue;
+                self.expect_continue |= is_continue;
                 let name_and_value = field.value.clone();
                 self.headers
                     .append_line(field.id, field.line, field.name_len, name_and_value);
@@ -150,8 +156,15 @@ impl<'b> Fields<'b> {
         if self.chunked {
             return Err(ParseError::AmbiguousFraming);
         }
+        if self.made_up_coding {
+            return Err(ParseError::UnsupportedTransferCoding);
+        }
         if value.eq_ignore_ascii_case(b"chunked") {
             self.chunked = true;
+            return Ok(());
+        }
+        if is_token(value) && !is_registered(value) {
+            self.made_up_coding = true;
             return Ok(());
         }
         let is_coding = |member: &[u8]| is_token(member.trim_ascii());
@@ -220,6 +233,9 @@ impl<'b> Fields<'b> {
 
     /// Framing by the fields alone; `None` when they say nothing.
     pub(super) fn framing(&self, is_http10: bool) -> Result<Option<BodyFraming>, ParseError> {
+        if self.made_up_coding {
+            return Err(ParseError::UnsupportedTransferCoding);
+        }
         match (self.chunked, self.content_length) {
             (true, _) if is_http10 => Err(ParseError::InvalidTransferEncoding),
             (true, _) => Ok(Some(BodyFraming::Chunked)),
@@ -232,6 +248,23 @@ impl<'b> Fields<'b> {
     pub(super) fn persists(&self, is_http10: bool) -> bool {
         !self.close && (!is_http10 || self.keep_alive)
     }
+}
+
+/// Whether a transfer coding is one of the registered ones (RFC 9112 section 7.2, and `identity` of
+/// its predecessors): bytes in it would be something else than they seem.
+fn is_registered(coding: &[u8]) -> bool {
+    let registered = [
+        "chunked",
+        "gzip",
+        "x-gzip",
+        "deflate",
+        "compress",
+        "x-compress",
+        "identity",
+    ];
+    registered
+        .iter()
+        .any(|known| coding.eq_ignore_ascii_case(known.as_bytes()))
 }
 
 /// Refuses the second of a field that may come once.
@@ -288,6 +321,14 @@ fn has_odd_edge(value: &[u8]) -> bool {
         return false;
     }
     [first, last].iter().any(|b| matches!(b, 0x85 | 0xa0)) && std::str::from_utf8(value).is_err()
+}
+
+/// Framing under a name with an underscore: CGI and what descends from it (RFC 3875 section 4.1.18)
+/// cannot tell it from the real one.
+pub(crate) fn is_disguised(name: &[u8]) -> bool {
+    matches!(name.len(), 14 | 17)
+        && (name.eq_ignore_ascii_case(b"content_length")
+            || name.eq_ignore_ascii_case(b"transfer_encoding"))
 }
 
 /// RFC 9110 section 5.6.2.

@@ -21,6 +21,7 @@ pub use encode::{
     encode_last_chunk, encode_request_head, encode_response_head,
 };
 pub use error::ParseError;
+pub(crate) use fields::is_disguised;
 pub use request::{ParsedRequest, parse_request};
 pub use response::{ParsedResponse, parse_response};
 pub use target::is_valid_authority;

@@ -106,6 +106,9 @@ fn assemble(
         None if is_http10 => "",
         None => return Err(ParseError::MissingHost),
     };
+    if fields.expect_other {
+        return Err(ParseError::UnknownExpectation);
+    }
     let framing = fields.framing(is_http10)?;
     if method == Method::Connect && framing.is_some() {
         // RFC 9110 section 9.3.6 gives such a body no meaning; its bytes could be tunnel bytes.

@@ -140,12 +140,25 @@ fn expectations() {
     for (version, value, expected) in [
         ("1.1", "100-Continue", true),
         ("1.0", "100-continue", false),
-        ("1.1", "something", false),
     ] {
         let parsed = read(&format!(
             "POST / HTTP/{version}\r\nHost: a\r\nExpect: {value}\r\n\r\n"
         ));
         assert_eq!(parsed.expect_continue, expected, "{version} {value}");
+    }
+    for value in [
+        "something",
+        "y 100-continue",
+        "100-continue, x",
+        "100-continue\r\nExpect: 100-continue",
+    ] {
+        let text = format!("POST / HTTP/1.1\r\nHost: a\r\nExpect: {value}\r\n\r\n");
+        let error = parse(text.as_bytes()).err();
+        assert_eq!(error, Some(ParseError::UnknownExpectation), "{value}");
+        // Found by fuzzing: HTTP/1.0 may be passed on as HTTP/1.1, where it would mean something.
+        let text = text.replace("HTTP/1.1", "HTTP/1.0");
+        let error = parse(text.as_bytes()).err();
+        assert_eq!(error, Some(ParseError::UnknownExpectation), "{value}");
     }
 }
 
@@ -205,6 +218,11 @@ fn refused_fields() {
         ("Host: a\r\nX\r\n", E::InvalidHeaderName),
         ("Host: a\r\nX(: a\r\n", E::InvalidHeaderName),
         ("Host: a\r\n\u{e9}: a\r\n", E::InvalidHeaderName),
+        ("Host: a\r\nContent_Length: 1\r\n", E::InvalidHeaderName),
+        (
+            "Host: a\r\nTRANSFER_ENCODING: chunked\r\n",
+            E::InvalidHeaderName,
+        ),
     ] {
         let text = format!("GET / HTTP/1.1\r\n{fields}\r\n");
         assert_eq!(parse(text.as_bytes()).err(), Some(error), "{fields:?}");

@@ -43,7 +43,12 @@ pub fn parse_response(
     let head = &bytes[..length];
     let (status, is_http10) = status_line(lines.first(head))?;
     let mut fields = fields::read(head, &lines)?;
-    let named = fields.framing(is_http10)?;
+    // A name that is no coding codes nothing; what remains of it is that the body ends with the
+    // connection (RFC 9112 section 6.3), which then carries nothing else.
+    let named = match fields.made_up_coding && fields.content_length.is_none() {
+        true => Some(BodyFraming::UntilClose),
+        false => fields.framing(is_http10)?,
+    };
     let framing = framing(status, request_method, named);
     if let (BodyFraming::None, Some(length)) = (framing, fields.content_length)
         && !matches!(status, 100..=199 | 204)
@@ -169,6 +174,12 @@ mod tests {
                 true,
             ),
             ("1.1 200 OK\r\n\r\n", &get, UntilClose, false),
+            (
+                "1.1 200 OK\r\nTransfer-Encoding: made-up\r\n\r\n",
+                &get,
+                UntilClose,
+                false,
+            ),
             (
                 "1.0 200 OK\r\nContent-Length: 5\r\n\r\n",
                 &get,

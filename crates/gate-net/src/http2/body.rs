@@ -2,13 +2,18 @@
 //!
 //! Receiving: a chunk's flow-control credit returns to the peer when the next chunk is asked for,
 //! that is, when the reader has dealt with it. Sending: a chunk is taken from a body only after
-//! the one before it has found room in the stream's window and buffer.
+//! the one before it has found room in the stream's window and buffer. A caller's body has to come
+//! in time, and a caller has to make room in time: a peer that answers pings and does nothing else
+//! would hold its streams for ever.
 
 use super::{SendStream, convert};
+use crate::connection::Timer;
 use bytes::Bytes;
 use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Frame};
 use h2::{Reason, RecvStream};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// A received body.
 pub(super) struct Received {
@@ -18,23 +23,45 @@ pub(super) struct Received {
     /// Bytes handed out whose credit has not been returned.
     lent: usize,
     data_ended: bool,
+    /// When all of it must have come.
+    deadline: Option<Instant>,
+    timer: Timer,
 }
 
 impl Received {
-    /// The body of a message with this Content-Length.
-    pub(super) fn body(stream: RecvStream, content_length: Option<u64>) -> Body {
+    /// The body of a request with this Content-Length, all of which must come within `patience`.
+    pub(super) fn body(
+        stream: RecvStream,
+        content_length: Option<u64>,
+        patience: Option<Duration>,
+    ) -> Body {
         if stream.is_end_stream() {
             return Body::Empty;
         }
-        Body::Stream(Box::new(Self::new(stream, content_length)))
+        let mut received = Self::new(stream, content_length);
+        received.deadline = patience.map(|patience| Instant::now() + patience);
+        Body::Stream(Box::new(received))
     }
 
-    pub(super) const fn new(stream: RecvStream, content_length: Option<u64>) -> Self {
+    pub(super) fn new(stream: RecvStream, content_length: Option<u64>) -> Self {
         Self {
             stream,
             left: content_length,
             lent: 0,
             data_ended: false,
+            deadline: None,
+            timer: Timer::default(),
+        }
+    }
+
+    /// What a wait for the peer comes to: more patience, or its end.
+    fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, BodyError>>> {
+        match self.deadline {
+            Some(deadline) if self.timer.poll(cx, deadline).is_ready() => {
+                let error = BodyError::new(BodyErrorKind::TimedOut, "the request body was slow");
+                Poll::Ready(Some(Err(error)))
+            }
+            _ => Poll::Pending,
         }
     }
 }
@@ -47,7 +74,10 @@ impl BodyStream for Received {
             self.lent = 0;
         }
         while !self.data_ended {
-            match ready!(self.stream.poll_data(cx)) {
+            let Poll::Ready(data) = self.stream.poll_data(cx) else {
+                return self.wait(cx);
+            };
+            match data {
                 None => self.data_ended = true,
                 Some(Err(error)) => return Poll::Ready(Some(Err(body_error(&error)))),
                 // h2 bounds how many empty frames a peer may send.
@@ -61,7 +91,10 @@ impl BodyStream for Received {
                 }
             }
         }
-        Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
+        let Poll::Ready(trailers) = self.stream.poll_trailers(cx) else {
+            return self.wait(cx);
+        };
+        Poll::Ready(match trailers {
             Ok(None) => None,
             Ok(Some(trailers)) => Some(Ok(Frame::Trailers(convert::trailers_in(&trailers)))),
             Err(error) => Some(Err(body_error(&error))),
@@ -112,6 +145,10 @@ pub(super) struct Pump {
     bytes: u64,
     /// What the peer is told when the body fails.
     on_cut: Reason,
+    /// How long the peer may make no room at all.
+    patience: Option<Duration>,
+    stalled_since: Option<Instant>,
+    timer: Timer,
 }
 
 /// Whether certainly nothing follows, trailers included.
@@ -120,14 +157,34 @@ pub(super) fn is_over(body: &Body) -> bool {
 }
 
 impl Pump {
-    pub(super) const fn new(body: Body, stream: SendStream, on_cut: Reason) -> Self {
+    pub(super) fn new(body: Body, stream: SendStream, on_cut: Reason) -> Self {
         Self {
             body,
             stream,
             chunk: Bytes::new(),
             bytes: 0,
             on_cut,
+            patience: None,
+            stalled_since: None,
+            timer: Timer::default(),
         }
+    }
+
+    /// Gives the peer so long to make room, each time.
+    pub(super) fn patient(mut self, patience: Option<Duration>) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// What a wait for room comes to: more patience, or the stream's end.
+    fn stalled(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, String>> {
+        let Some(patience) = self.patience else {
+            return Poll::Pending;
+        };
+        let since = *self.stalled_since.get_or_insert_with(Instant::now);
+        ready!(self.timer.poll(cx, since + patience));
+        self.stream.send_reset(Reason::CANCEL);
+        Poll::Ready(Err("the peer reads too slowly".to_owned()))
     }
 
     pub(super) const fn bytes(&self) -> u64 {
@@ -173,12 +230,16 @@ impl Pump {
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, String>> {
         self.stream.reserve_capacity(self.chunk.len());
         while self.stream.capacity() == 0 {
-            match ready!(self.stream.poll_capacity(cx)) {
+            let Poll::Ready(room) = self.stream.poll_capacity(cx) else {
+                return self.stalled(cx);
+            };
+            match room {
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Poll::Ready(Err(error.to_string())),
                 None => return Poll::Ready(Err("the stream is closed".to_owned())),
             }
         }
+        self.stalled_since = None;
         let room = self.stream.capacity().min(self.chunk.len());
         let piece = self.chunk.split_to(room);
         let last = self.chunk.is_empty() && is_over(&self.body);

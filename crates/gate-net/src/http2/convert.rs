@@ -4,6 +4,7 @@
 //! fields (RFC 9113 section 8.2); what it lets through and an HTTP/1.1 peer could read differently
 //! is refused here.
 
+use crate::http1::is_disguised;
 use base64::Engine as _;
 use gate_kit::http::{
     Body, HeaderId, Headers, Method, Request, RequestHead, ResponseHead, Scheme, Version,
@@ -153,6 +154,9 @@ fn headers_in(map: &HeaderMap) -> Result<(Headers, Option<u64>), Refusal> {
             | HeaderId::TransferEncoding
             | HeaderId::Upgrade => return Err(Refusal::ConnectionField),
             id if id.is_hop_by_hop() => {}
+            HeaderId::Other if is_disguised(name.as_str().as_bytes()) => {
+                return Err(Refusal::ConnectionField);
+            }
             _ => headers.append(name.as_str().as_bytes(), value.as_bytes()),
         }
     }
@@ -205,7 +209,8 @@ pub(super) fn trailers_in(map: &HeaderMap) -> Headers {
     let mut headers = Headers::with_capacity(map.len(), map.len() * 32);
     for (name, value) in map {
         let id = HeaderId::of(name.as_str().as_bytes());
-        let is_framing = matches!(id, HeaderId::ContentLength | HeaderId::Host);
+        let is_framing = matches!(id, HeaderId::ContentLength | HeaderId::Host)
+            || is_disguised(name.as_str().as_bytes());
         if !is_framing && !id.is_hop_by_hop() {
             headers.append(name.as_str().as_bytes(), value.as_bytes());
         }

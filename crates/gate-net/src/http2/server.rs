@@ -8,6 +8,7 @@ use super::body::{Pump, Received, is_over};
 use super::convert::{self, Refusal};
 use super::keepalive::Keepalive;
 use super::{Http2Error, SEND_BUFFER, SendEnd, Sent};
+use crate::connection::limit;
 use crate::io::Io;
 use bytes::Bytes;
 use gate_kit::http::{Body, Method, Request, Response, ResponseHead};
@@ -42,6 +43,10 @@ pub struct Http2Limits {
     pub keepalive: Duration,
     /// Time a ping may stay unanswered.
     pub keepalive_timeout: Duration,
+    /// Time for all of a request's body; zero for as long as it takes.
+    pub body_time: Duration,
+    /// Time that a caller may make no room for more of an answer; zero for any.
+    pub write_time: Duration,
     /// Streams the caller may reset before more resets than half of all its streams end the
     /// connection.
     pub resets: u32,
@@ -59,6 +64,8 @@ impl Default for Http2Limits {
             idle: Duration::from_secs(75),
             keepalive: Duration::from_secs(30),
             keepalive_timeout: Duration::from_secs(20),
+            body_time: Duration::from_secs(300),
+            write_time: Duration::from_secs(60),
             resets: 100,
         }
     }
@@ -88,6 +95,7 @@ pub struct Incoming {
 pub struct Http2Responder {
     send: SendResponse<Bytes>,
     answers_head: bool,
+    write_time: Option<Duration>,
     resets: Arc<AtomicU32>,
 }
 
@@ -214,7 +222,9 @@ impl Http2Server {
                     // Only a courtesy: a caller that cannot get it sends its body anyway.
                     let _ = send.send_informational(go_on);
                 }
-                let body = Received::body(stream, length);
+                // A WebSocket's bytes come for as long as it is open.
+                let patience = limit(self.limits.body_time).filter(|_| head.upgrade.is_none());
+                let body = Received::body(stream, length, patience);
                 Request { head, body }
             });
         let responder = Http2Responder {
@@ -222,6 +232,7 @@ impl Http2Server {
                 .as_ref()
                 .is_ok_and(|r| r.head.method == Method::Head),
             send,
+            write_time: limit(self.limits.write_time),
             resets: self.resets.clone(),
         };
         Incoming { request, responder }
@@ -261,7 +272,8 @@ impl Http2Responder {
             let end = SendEnd::Complete;
             return Sent { bytes: 0, end };
         }
-        let mut pump = Pump::new(body, stream, Reason::INTERNAL_ERROR);
+        let pump = Pump::new(body, stream, Reason::INTERNAL_ERROR);
+        let mut pump = pump.patient(self.write_time);
         let end = poll_fn(|cx| pump.poll(cx)).await;
         if matches!(end, SendEnd::Cancelled(_)) {
             self.count_reset();

@@ -3,7 +3,7 @@
 use rustls::RootCertStore;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -20,6 +20,8 @@ pub struct CertificateFiles {
     pub chain: PathBuf,
     /// The private key: PKCS#8, PKCS#1 or SEC1.
     pub key: PathBuf,
+    /// An OCSP answer in DER that goes along with the chain (RFC 6066 section 8).
+    pub ocsp: Option<PathBuf>,
 }
 
 /// The oldest TLS version accepted. Older ones than these do not exist here (RFC 8996).
@@ -91,8 +93,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let bytes = read(path)?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
+    certificates_in(&read(path)?, path)
+}
+
+/// The certificates in PEM text that came from `path`.
+fn certificates_in(bytes: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found: Vec<_> = CertificateDer::pem_slice_iter(bytes)
         .collect::<Result<_, _>>()
         .map_err(|error| invalid(path, error))?;
     if found.is_empty() {
@@ -104,9 +110,8 @@ pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found)
 }
 
-fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let bytes = read(path)?;
-    PrivateKeyDer::from_pem_slice(&bytes).map_err(|error| match error {
+fn key_in(bytes: &[u8], path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+    PrivateKeyDer::from_pem_slice(bytes).map_err(|error| match error {
         rustls::pki_types::pem::Error::NoItemsFound => TlsError::Missing {
             path: path.into(),
             expected: "private key",
@@ -117,20 +122,42 @@ fn key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
 
 /// A chain with its key, checked to belong together.
 pub(crate) fn certified(files: &CertificateFiles) -> Result<CertifiedKey, TlsError> {
-    let chain = certificates(&files.chain)?;
-    let key = key(&files.key)?;
+    let (chain, key) = (read(&files.chain)?, read(&files.key)?);
+    let mut certified = certified_from(&chain, &key, &files.chain, &files.key)?;
+    certified.ocsp = files.ocsp.as_deref().map(read).transpose()?;
+    Ok(certified)
+}
+
+/// A chain and a key that are taken to belong together.
+pub(crate) fn paired(
+    chain: &[u8],
+    key: &[u8],
+    chain_place: &Path,
+    key_place: &Path,
+) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates_in(chain, chain_place)?;
     let signing = provider()
         .key_provider
-        .load_private_key(key)
-        .map_err(|error| invalid(&files.key, error))?;
-    let certified = CertifiedKey::new(chain, signing);
+        .load_private_key(key_in(key, key_place)?)
+        .map_err(|error| invalid(key_place, error))?;
+    Ok(CertifiedKey::new(chain, signing))
+}
+
+/// The same from PEM text; errors name where it came from.
+pub(crate) fn certified_from(
+    chain: &[u8],
+    key: &[u8],
+    chain_place: &Path,
+    key_place: &Path,
+) -> Result<CertifiedKey, TlsError> {
+    let certified = paired(chain, key, chain_place, key_place)?;
     match certified.keys_match() {
         Ok(()) => Ok(certified),
         Err(rustls::Error::InconsistentKeys(_)) => Err(TlsError::Mismatch {
-            chain: files.chain.clone(),
-            key: files.key.clone(),
+            chain: chain_place.into(),
+            key: key_place.into(),
         }),
-        Err(error) => Err(invalid(&files.chain, error)),
+        Err(error) => Err(invalid(chain_place, error)),
     }
 }
 
@@ -143,6 +170,23 @@ pub(crate) fn anchors(path: &Path) -> Result<RootCertStore, TlsError> {
             .map_err(|error| invalid(path, error))?;
     }
     Ok(store)
+}
+
+/// Revocation lists of a PEM file.
+pub(crate) fn revocations(
+    path: &Path,
+) -> Result<Vec<CertificateRevocationListDer<'static>>, TlsError> {
+    let bytes = read(path)?;
+    let found: Vec<_> = CertificateRevocationListDer::pem_slice_iter(&bytes)
+        .collect::<Result<_, _>>()
+        .map_err(|error| invalid(path, error))?;
+    if found.is_empty() {
+        return Err(TlsError::Missing {
+            path: path.into(),
+            expected: "revocation list",
+        });
+    }
+    Ok(found)
 }
 
 pub(crate) fn invalid(path: &Path, error: impl std::fmt::Display) -> TlsError {

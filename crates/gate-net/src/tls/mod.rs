@@ -5,12 +5,14 @@
 
 mod client;
 mod files;
+mod managed;
 mod server;
 pub(crate) mod session;
 
 pub use client::{ClientTls, ClientTlsOptions};
 pub use files::{CertificateFiles, MinVersion, PEM_BYTES_MAX, TlsError};
-pub use server::{Reloaded, ServerTls, ServerTlsOptions};
+pub use managed::{ACME_TLS, Managed, ManagedCertificate, sha256};
+pub use server::{ClientCertificates, Reloaded, ServerTls, ServerTlsOptions};
 
 /// The protocols offered by ALPN, in order of preference.
 fn alpn(http2: bool) -> Vec<Vec<u8>> {
@@ -34,6 +36,8 @@ pub struct TlsFacts {
     pub alpn: Option<Box<[u8]>>,
     /// Whether the peer proved itself with a certificate that was verified.
     pub peer_verified: bool,
+    /// The client's verified certificate in DER; always `None` on the client side.
+    pub peer_certificate: Option<std::sync::Arc<[u8]>>,
     /// Whether an earlier session was resumed instead of a full handshake.
     pub resumed: bool,
 }
@@ -43,5 +47,12 @@ impl TlsFacts {
     #[must_use]
     pub fn is_http2(&self) -> bool {
         self.alpn.as_deref() == Some(b"h2")
+    }
+
+    /// Whether an authority only wanted to see the certificate (RFC 8737 section 4): nothing is
+    /// spoken over such a connection.
+    #[must_use]
+    pub fn is_acme(&self) -> bool {
+        self.alpn.as_deref() == Some(ACME_TLS)
     }
 }

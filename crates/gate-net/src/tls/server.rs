@@ -4,11 +4,14 @@
 //! handshake without touching live sessions. Which listener uses what is not known here.
 
 use super::files::{
-    CertificateFiles, MinVersion, TlsError, anchors, certified, invalid, provider, read, versions,
+    CertificateFiles, MinVersion, TlsError, anchors, certified, invalid, provider, read,
+    revocations, versions,
 };
+use super::managed::{ACME_TLS, Managed};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::Ticketer;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier,
 };
@@ -28,8 +31,21 @@ pub struct ServerTlsOptions {
     pub min_version: MinVersion,
     /// Whether ALPN offers `h2` before `http/1.1`.
     pub http2: bool,
-    /// A bundle of authorities; when set, callers must present a certificate signed by one (mTLS).
-    pub client_authorities: Option<PathBuf>,
+    /// Whose certificates callers may present (mTLS); nobody is asked for one without.
+    pub clients: Option<ClientCertificates>,
+    /// Certificates that are ordered while the process runs, for names that no file answers.
+    pub managed: Option<Arc<Managed>>,
+}
+
+/// Certificates of callers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// A bundle of authorities; certificates have to be signed by one.
+    pub authorities: PathBuf,
+    /// Revocation lists. With any, a certificate's issuer has to have one that is not out of date.
+    pub revocations: Vec<PathBuf>,
+    /// Whether a caller without a certificate is turned away.
+    pub required: bool,
 }
 
 /// A listener's TLS settings, loaded. Cheap to share between workers.
@@ -87,7 +103,7 @@ impl ServerTls {
         }
         // A ticket carries the client's verified certificate past the authorities that verified
         // it, so changed authorities must not honour old tickets.
-        let tickets = match &self.options.client_authorities {
+        let tickets = match &self.options.clients {
             Some(_) => Ticketer::new().map_err(TlsError::Settings)?,
             None => self.tickets.clone(),
         };
@@ -110,8 +126,10 @@ impl std::fmt::Debug for ServerTls {
 fn digest(options: &ServerTlsOptions) -> Result<u64, TlsError> {
     let mut hasher = DefaultHasher::new();
     let pairs = options.certificates.iter();
-    let files = pairs.flat_map(|files| [&files.chain, &files.key]);
-    for path in files.chain(&options.client_authorities) {
+    let files = pairs.flat_map(|files| [&files.chain, &files.key].into_iter().chain(&files.ocsp));
+    let clients = options.clients.iter();
+    let clients = clients.flat_map(|one| one.revocations.iter().chain([&one.authorities]));
+    for path in files.chain(clients) {
         read(path)?.hash(&mut hasher);
     }
     Ok(hasher.finish())
@@ -121,27 +139,48 @@ fn build(
     options: &ServerTlsOptions,
     tickets: &Arc<dyn ProducesTickets>,
 ) -> Result<ServerConfig, TlsError> {
-    let names = ByName::load(&options.certificates)?;
+    let names = ByName::load(&options.certificates, options.managed.clone())?;
     let builder = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(versions(options.min_version))
         .map_err(TlsError::Settings)?;
-    let builder = match &options.client_authorities {
+    let builder = match &options.clients {
         None => builder.with_no_client_auth(),
-        Some(path) => {
-            let anchors = Arc::new(anchors(path)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(anchors, provider())
-                .build()
-                .map_err(|error| invalid(path, error))?;
-            builder.with_client_cert_verifier(verifier)
-        }
+        Some(clients) => builder.with_client_cert_verifier(verifier(clients)?),
     };
     let mut config = builder.with_cert_resolver(Arc::new(names));
     config.alpn_protocols = super::alpn(options.http2);
+    if options.managed.is_some() {
+        // The last of all: whoever offers anything else gets that.
+        config.alpn_protocols.push(ACME_TLS.to_vec());
+    }
+    // The strongest suite that both know, whatever the client lists first: what testssl.sh asks for.
+    config.ignore_client_order = true;
     // Tickets keep sessions with the clients, so that idle ones cost no memory here.
     config.ticketer = tickets.clone();
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 1;
     Ok(config)
+}
+
+/// What verifies callers' certificates. Revocation is looked up for the caller's own certificate;
+/// authorities that are in the bundle are trusted by being there.
+fn verifier(clients: &ClientCertificates) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let anchors = Arc::new(anchors(&clients.authorities)?);
+    let mut builder = WebPkiClientVerifier::builder_with_provider(anchors, provider());
+    for path in &clients.revocations {
+        builder = builder.with_crls(revocations(path)?);
+    }
+    if !clients.revocations.is_empty() {
+        builder = builder
+            .only_check_end_entity_revocation()
+            .enforce_revocation_expiration();
+    }
+    if !clients.required {
+        builder = builder.allow_unauthenticated();
+    }
+    builder
+        .build()
+        .map_err(|error| invalid(&clients.authorities, error))
 }
 
 /// Certificates by the names in them: exact, then wildcard for one label, then the first.
@@ -150,11 +189,13 @@ struct ByName {
     exact: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
     /// Keyed by what follows `*.`.
     wildcard: HashMap<Box<str>, Vec<Arc<CertifiedKey>>>,
-    default: Arc<CertifiedKey>,
+    /// None only where all certificates are ordered.
+    default: Option<Arc<CertifiedKey>>,
+    managed: Option<Arc<Managed>>,
 }
 
 impl ByName {
-    fn load(files: &[CertificateFiles]) -> Result<Self, TlsError> {
+    fn load(files: &[CertificateFiles], managed: Option<Arc<Managed>>) -> Result<Self, TlsError> {
         let mut exact: HashMap<Box<str>, Vec<_>> = HashMap::new();
         let mut wildcard: HashMap<Box<str>, Vec<_>> = HashMap::new();
         let mut default = None;
@@ -174,11 +215,14 @@ impl ByName {
                 }
             }
         }
-        let default = default.ok_or(TlsError::NoCertificate)?;
+        if default.is_none() && managed.is_none() {
+            return Err(TlsError::NoCertificate);
+        }
         Ok(Self {
             exact,
             wildcard,
             default,
+            managed,
         })
     }
 
@@ -197,11 +241,24 @@ impl ByName {
 
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if let (Some(managed), Some(name)) = (&self.managed, hello.server_name()) {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            // RFC 8737 section 3: the only protocol that is offered.
+            let mut offered = hello.alpn().into_iter().flatten();
+            if offered.next() == Some(ACME_TLS) && offered.next().is_none() {
+                return managed.shown(&name);
+            }
+            if self.candidates(&name).is_none()
+                && let Some(ordered) = managed.certificate(&name)
+            {
+                return Some(ordered);
+            }
+        }
         let candidates = hello.server_name().and_then(|name| self.candidates(name));
         // An RSA and an ECDSA certificate may share a name: the client's algorithms decide.
         let usable =
             |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
         let chosen = candidates.and_then(|keys| keys.iter().find(usable).or(keys.first()));
-        Some(chosen.unwrap_or(&self.default).clone())
+        chosen.or(self.default.as_ref()).cloned()
     }
 }

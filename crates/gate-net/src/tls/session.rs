@@ -63,6 +63,9 @@ impl Session {
             Connection::Server(server) => server.server_name().map(Into::into),
             Connection::Client(_) => None,
         };
+        let peer = self.connection.peer_certificates();
+        let is_server = matches!(self.connection, Connection::Server(_));
+        let leaf = peer.filter(|_| is_server).and_then(|chain| chain.first());
         TlsFacts {
             server_name,
             version: match self.connection.protocol_version() {
@@ -70,7 +73,8 @@ impl Session {
                 _ => "1.3",
             },
             alpn: self.connection.alpn_protocol().map(Into::into),
-            peer_verified: self.connection.peer_certificates().is_some(),
+            peer_verified: peer.is_some(),
+            peer_certificate: leaf.map(|leaf| leaf.as_ref().into()),
             resumed: self.connection.handshake_kind() == Some(HandshakeKind::Resumed),
         }
     }

@@ -187,7 +187,7 @@ pub const RULES: &[Rule] = &[
         code: "ai_route_without_auth",
         level: Level::Error,
         title: "A route to models lets anybody in",
-        doc: "Whoever finds it spends your money. Add `auth_key`, `auth_jwt` or `auth_sigv4` in front.",
+        doc: "Whoever finds it spends your money. Add `auth_key`, `auth_jwt` or another policy that authenticates in front.",
         check: rules::access::ai_without_auth,
     },
     Rule {
@@ -208,7 +208,7 @@ pub const RULES: &[Rule] = &[
         code: "cache_before_auth",
         level: Level::Error,
         title: "Answers are given from a cache before the caller is known",
-        doc: "A policy in front of `auth_*` answers whoever asks. Put `cache` behind it.",
+        doc: "A policy in front of `auth_*` answers whoever asks. Put `cache` and `model_cache` behind it.",
         check: rules::access::cache_before_auth,
     },
     Rule {
@@ -355,7 +355,7 @@ pub const RULES: &[Rule] = &[
         code: "route_without_auth",
         level: Level::Warning,
         title: "A route to an upstream lets anybody in",
-        doc: "Right for public pages only. Add `auth_key`, `auth_jwt`, `auth_sigv4` or `ip`, or silence this rule for the file.",
+        doc: "Right for public pages only. Add `auth_key`, `auth_jwt`, another policy that authenticates, or `access`, or silence this rule for the file.",
         check: rules::access::without_auth,
     },
     Rule {
@@ -383,7 +383,7 @@ pub const RULES: &[Rule] = &[
         code: "trusted_proxies_everyone",
         level: Level::Error,
         title: "Everybody may say which address a request came from",
-        doc: "With `0.0.0.0/0` or `::/0` in `gateway.trusted_proxies`, any caller passes `ip` and any limit by address. Name the proxies.",
+        doc: "With `0.0.0.0/0` or `::/0` in `gateway.trusted_proxies`, any caller passes `access` and any limit by address. Name the proxies.",
         check: rules::exposure::proxies_everyone,
     },
 ];

@@ -4,11 +4,13 @@ use gate_model::document::{Document, Node, NodeKind, Path};
 use std::sync::Arc;
 
 /// Kinds of resources in the order of the reference; `gateway` is none of them.
-pub const KINDS: [&str; 15] = [
+pub const KINDS: [&str; 18] = [
     "listeners",
     "teams",
     "secret_stores",
     "consumers",
+    "plans",
+    "policy_sets",
     "budgets",
     "prices",
     "upstreams",
@@ -17,6 +19,7 @@ pub const KINDS: [&str; 15] = [
     "mcp_servers",
     "agents",
     "prompts",
+    "apis",
     "rollouts",
     "rules",
     "routes",

@@ -42,10 +42,10 @@ routes:
       - limit: { rate: 1/s }
     target: { upstream: orders }
   ai:
-    policies: [{ auth_key: {} }, { limit: { rate: 1/s } }, { cache: {} }, { guard: { mode: act, rules: [] } }]
+    policies: [{ auth_key: {} }, { limit: { rate: 1/s } }, { model_cache: {} }, { guard: { mode: act, rules: [] } }]
     target: { models: [chat] }
   office:
-    policies: [{ ip: { allow: [10.0.0.0/8] } }]
+    policies: [{ access: { allow: [10.0.0.0/8] } }]
     target: { upstream: orders }
   page: { target: { fixed: { status: 200 } } }
 ";
@@ -72,7 +72,7 @@ const CASES: &[(&str, &str, &str)] = &[
     (
         "cache_before_auth",
         "{ auth_key: {} }, { limit",
-        "{ cache: {} }, { auth_key: {} }, { limit",
+        "{ model_cache: {} }, { auth_key: {} }, { limit",
     ),
     (
         "cors_any_origin",
@@ -144,7 +144,7 @@ const CASES: &[(&str, &str, &str)] = &[
     ),
     (
         "route_without_auth",
-        "    policies: [{ ip: { allow: [10.0.0.0/8] } }]\n",
+        "    policies: [{ access: { allow: [10.0.0.0/8] } }]\n",
         "",
     ),
     (

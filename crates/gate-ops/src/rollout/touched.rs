@@ -16,6 +16,7 @@ const NAMED: &[&str] = &[
     "mcp_servers",
     "agents",
     "prompts",
+    "policy_sets",
 ];
 /// Kinds whose change touches no exchange.
 const SILENT: &[&str] = &["rollouts", "objectives"];

@@ -2,46 +2,17 @@
 
 use super::*;
 use crate::testing::{Harness, VerdictExt};
+use crate::testing_tokens::{encode, jwk, pair, signed, token};
 use aws_lc_rs::hmac;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use aws_lc_rs::signature::KeyPair;
 use gate_flow::{FetchError, Fetched};
+use gate_kit::http::HeaderId;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 const URL: &str = "https://id.example.com/jwks";
 /// The harness' clock starts here.
 const NOW: u64 = 86_400;
-
-fn encode(bytes: impl AsRef<[u8]>) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn pair(seed: u8) -> Ed25519KeyPair {
-    Ed25519KeyPair::from_seed_unchecked(&[seed; 32]).unwrap()
-}
-
-fn jwk(seed: u8, id: &str) -> Value {
-    let x = encode(pair(seed).public_key());
-    json!({ "kty": "OKP", "crv": "Ed25519", "kid": id, "x": x, "use": "sig" })
-}
-
-fn signed(header: &Value, claims: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
-    let message = format!(
-        "{}.{}",
-        encode(header.to_string()),
-        encode(claims.to_string())
-    );
-    format!("{message}.{}", encode(sign(message.as_bytes())))
-}
-
-/// A token signed with the Ed25519 key of this seed.
-fn token(seed: u8, id: &str, claims: &Value) -> String {
-    let header = json!({ "alg": "EdDSA", "kid": id });
-    signed(&header, claims, |message| {
-        pair(seed).sign(message).as_ref().to_vec()
-    })
-}
 
 fn good() -> Value {
     json!({ "iss": "me", "aud": ["a", "orders"], "exp": NOW + 60, "sub": "u1", "scope": "x read" })
@@ -238,7 +209,7 @@ fn bad_tokens_are_refused() {
         );
     }
 }
-const TOKEN_TOO_LONG: usize = token::TOKEN_BYTES_MAX + 1;
+const TOKEN_TOO_LONG: usize = gate_identity::jose::TOKEN_BYTES_MAX + 1;
 
 #[test]
 fn a_good_token_passes_and_is_removed() {
@@ -583,57 +554,5 @@ fn bad_sources_fail_closed() {
     assert!(fault.detail.contains("cut short"), "{}", fault.detail);
 }
 
-/// Project Wycheproof's JWS vectors, where the folder of shared vectors is present: every invalid
-/// one must be refused. Two "invalid" ones (367, 370) are byte for byte the valid 357 and so cannot
-/// be; two "valid" ones (372, 373) hold a `?`, which RFC 7515 section 2 has us refuse.
-#[test]
-fn wycheproof_vectors() {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-    let relative = "shared/vectors/jose/json_web_signature_test.json";
-    let above = root.ancestors().skip(2).map(|folder| folder.join(relative));
-    let Some(text) = above
-        .take(2)
-        .find_map(|path| std::fs::read_to_string(path).ok())
-    else {
-        eprintln!("skipped: no {relative} beside or in the checkout");
-        return;
-    };
-    let vectors: Value = serde_json::from_str(&text).expect("the vectors are JSON");
-    let (mut refused, mut accepted, mut others) = (0, 0, Vec::new());
-    for group in vectors["testGroups"].as_array().expect("groups") {
-        let jwk = group.get("public").or(group.get("private")).expect("a key");
-        let keys = KeySet::parse(&json!({ "keys": [jwk] }), true);
-        let secret = jwk["kty"] == "oct";
-        let allowed: Vec<_> = JwtAlgorithm::ASYMMETRIC
-            .into_iter()
-            .chain([
-                JwtAlgorithm::HS256,
-                JwtAlgorithm::HS384,
-                JwtAlgorithm::HS512,
-            ])
-            .filter(|algorithm| algorithm.is_symmetric() == secret)
-            .collect();
-        for test in group["tests"].as_array().expect("tests") {
-            let token = test["jws"].as_str().expect("a token");
-            let good = keys.as_ref().is_ok_and(|keys| {
-                Token::parse(token.as_bytes(), &allowed).is_ok_and(|t| t.verify(keys).is_ok())
-            });
-            let id = test["tcId"].as_u64().expect("an id");
-            match (test["result"].as_str(), good) {
-                (Some("valid"), true) => accepted += 1,
-                (Some("valid"), false) => others.push(id),
-                (Some("invalid"), false) => refused += 1,
-                _ => assert!(
-                    [367, 370].contains(&id),
-                    "accepted {id}: {}",
-                    test["comment"]
-                ),
-            }
-        }
-    }
-    eprintln!("refused {refused} invalid, accepted {accepted} valid, not {others:?}");
-    // 346 and 350 are signed with PS384 by a key that is for PS256 only; 347 and 351 use ES512,
-    // which is not supported.
-    assert_eq!((refused, accepted), (353, 40));
-    assert_eq!(others, [346, 347, 350, 351, 372, 373]);
-}
+#[path = "attack_tests.rs"]
+mod attacks;

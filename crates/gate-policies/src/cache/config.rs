@@ -1,252 +1,228 @@
 //! The cache's settings, and what they become.
 
-use super::flight::Flights;
-use super::key::{CacheAnonymous, CacheTenant, Key, KeyWriter};
-use super::memory::{Memory, SHARDS};
-use super::semantic::{Semantic, SemanticConfig};
-use super::store::{Health, Shared, Store};
-use super::{Cache, Rules};
+use super::disk::Disk;
+use super::key::KeyMaker;
+use super::store::{LOCKS, Store};
+use super::{Cache, Inner, Settings};
 use crate::places::HeaderName;
-use gate_flow::{CacheCounts, CompileContext, KeyValueServer, Policy};
-use gate_model::resources::{SecretPlace, Target};
-use gate_model::units::{ByteSize, Period};
+use gate_cache::Rules;
+use gate_flow::{CacheCounts, CompileContext, Policy, Purges, Sweep};
+use gate_kit::random;
+use gate_model::units::{ByteSize, Percent, Period};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// Settings of `cache`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheConfig {
-    /// How long an answer may be given again.
-    pub ttl: Period,
-    /// Bytes of memory for this route's answers. With `redis` none is used.
-    pub size: ByteSize,
-    /// Most bytes of one answer; larger ones pass and are not kept.
+    /// Bytes of memory for this route's answers.
+    pub memory: ByteSize,
+    /// Most bytes of one answer; larger ones pass and are not kept. At most a sixteenth of `memory`.
     pub entry: ByteSize,
-    /// Who shares answers.
-    pub tenant: CacheTenant,
-    /// What callers get whom no policy has authenticated.
-    pub anonymous: CacheAnonymous,
-    /// Requests that state a higher sampling temperature pass the cache by: they want another
-    /// answer each time. A request that states none counts as repeatable.
-    pub temperature_max: f64,
-    /// Whether requests that declare tools are answered from the cache. What a tool call found may
-    /// have changed since.
-    pub tools: bool,
-    /// How long a request waits for the answer to the same one when that is under way on this
-    /// gateway; `0s` asks beside it.
+    /// Keeps answers on disk as well, where a restart finds them.
+    pub disk: Option<CacheDisk>,
+    /// Gives each consumer answers of its own; nothing is then shared between two of them.
+    pub by_consumer: bool,
+    /// Names of request headers that tell answers apart, whatever their Vary says.
+    pub by_headers: Vec<String>,
+    /// Names of query parameters that make no difference; a `*` at the end stands for anything.
+    pub ignore_query: Vec<String>,
+    /// How long answers are fresh that say nothing of it, by status (`"404"`) or class (`"5xx"`).
+    pub lifetimes: BTreeMap<String, Period>,
+    /// Part of the time since its last change for which an answer that says nothing else is fresh
+    /// (RFC 9111 section 4.2.2).
+    pub heuristic: Percent,
+    /// Most that comes of `heuristic`.
+    pub heuristic_max: Period,
+    /// How long stale answers are given while they are asked for again, where they do not say.
+    pub stale_while_revalidate: Period,
+    /// How long stale answers are given instead of an error (500, 502, 503, 504), where they do not
+    /// say.
+    pub stale_if_error: Period,
+    /// How long stale answers are given while the target cannot be reached at all, unless they
+    /// forbid it (RFC 9111 section 4.2.4).
+    pub stale_if_unreachable: Period,
+    /// Whether callers decide too.
+    pub callers: CacheCallers,
+    /// How long a request waits for the answer to the same one that is under way; `0s` asks beside
+    /// it.
     pub collapse: Period,
-    /// Names of further request headers that decide an answer, such as one that a model's
-    /// conditions look at.
-    pub vary: Vec<String>,
-    /// Gives answers to similar questions, too; only to the same ones when left out.
-    pub semantic: Option<SemanticConfig>,
-    /// Keeps answers in a Redis or Valkey server that several gateways share.
-    pub redis: Option<RedisConfig>,
+    /// Names of the fields in which answers carry their tags, for purges.
+    pub tags: Vec<String>,
+}
+
+/// What a caller's Cache-Control and Pragma count for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CacheCallers {
+    /// They are obeyed (RFC 9111 section 5.2.1).
+    #[default]
+    Obey,
+    /// Nothing: no caller can have the target asked.
+    Ignore,
+}
+
+/// Answers on disk.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CacheDisk {
+    /// A folder of the cache's own, made if it is not there. Answers lie there as they are.
+    pub folder: PathBuf,
+    /// Bytes of disk.
+    #[serde(default = "gibibyte")]
+    pub size: ByteSize,
+}
+
+fn gibibyte() -> ByteSize {
+    ByteSize::from_kibibytes(1024 * 1024)
 }
 
 impl Default for CacheConfig {
     fn default() -> Self {
         Self {
-            ttl: Period::from_seconds(600),
-            size: ByteSize::from_kibibytes(32 * 1024),
-            entry: ByteSize::from_kibibytes(256),
-            tenant: CacheTenant::default(),
-            anonymous: CacheAnonymous::default(),
-            temperature_max: 0.0,
-            tools: false,
-            collapse: Period::default(),
-            vary: Vec::new(),
-            semantic: None,
-            redis: None,
+            memory: ByteSize::from_kibibytes(64 * 1024),
+            entry: ByteSize::from_kibibytes(1024),
+            disk: None,
+            by_consumer: false,
+            by_headers: Vec::new(),
+            ignore_query: Vec::new(),
+            lifetimes: BTreeMap::new(),
+            heuristic: Percent::from_percents(10),
+            heuristic_max: Period::from_seconds(86_400),
+            stale_while_revalidate: Period::ZERO,
+            stale_if_error: Period::ZERO,
+            stale_if_unreachable: Period::from_seconds(600),
+            callers: CacheCallers::default(),
+            collapse: Period::from_seconds(10),
+            tags: vec!["cache-tag".into(), "surrogate-key".into()],
         }
     }
 }
 
-/// A Redis or Valkey server.
-///
-/// Answers lie there as they are, so that whoever may read the server may read them. A server that
-/// does not answer costs a miss, and is not asked again for 1 s, then 2 s, up to 32 s.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RedisConfig {
-    /// `host:port`, or `unix:/path`.
-    pub address: String,
-    /// Whether TLS is spoken; the server's certificate is verified.
-    #[serde(default)]
-    pub tls: bool,
-    /// A file with the authorities that its certificate may be from, instead of Mozilla's set.
-    #[serde(default)]
-    pub authorities: Option<PathBuf>,
-    /// User of its access control list; the default user when left out.
-    #[serde(default)]
-    pub username: String,
-    /// Where its password is kept.
-    #[serde(default)]
-    pub password: Option<SecretPlace>,
-    /// Number of the database.
-    #[serde(default)]
-    pub database: u32,
-    /// How long a question may take, connecting included.
-    #[serde(default = "fifty_milliseconds")]
-    pub timeout: Period,
-    /// How its keys begin.
-    #[serde(default = "prefix")]
-    pub prefix: String,
-}
-
-fn fifty_milliseconds() -> Period {
-    Period::from_millis(50)
-}
-
-fn prefix() -> String {
-    "tidegate:".into()
-}
-
 type Wrong = (Option<&'static str>, String);
+
+/// Where a policy's store lies between snapshots; opening one may fail, which state cannot.
+#[derive(Default)]
+struct Place(Mutex<Weak<Store>>);
 
 /// Makes the policy.
 pub(super) fn compile(
     config: CacheConfig,
     context: &CompileContext<'_>,
 ) -> Result<Arc<dyn Policy>, Wrong> {
-    if config.ttl.is_zero() {
-        return Err((Some("ttl"), "`ttl: 0s` would keep nothing".into()));
-    }
-    if config.entry.len() > config.size.len() / SHARDS {
-        let message = format!("an entry may be at most 1/{SHARDS} of `size`");
+    if config.entry.len() > config.memory.len() / LOCKS {
+        let message = format!("an entry may be at most 1/{LOCKS} of `memory`");
         return Err((Some("entry"), message));
     }
-    if !config.temperature_max.is_finite() || config.temperature_max < 0.0 {
-        return Err((Some("temperature_max"), "a temperature is 0 or more".into()));
-    }
-    let vary: Result<Vec<_>, _> = config
-        .vary
-        .iter()
-        .map(|name| HeaderName::parse(name))
-        .collect();
-    let vary = vary.map_err(|message| (Some("vary"), message))?;
-    let models = models(context)?;
-    let identity = format!("{}/{}", context.identity("cache"), config.size.len());
-    let counts = context
-        .state
-        .get_or_insert(&context.identity("cache"), CacheCounts::default);
-    let store = match &config.redis {
-        Some(redis) => {
-            shared(redis, &config, &counts, context).map_err(|message| (Some("redis"), message))?
-        }
-        None => {
-            let make = || Memory::new(config.size.len(), counts.clone());
-            Store::Memory(context.state.get_or_insert(&identity, make))
-        }
+    let rules = Rules {
+        heuristic: config.heuristic.fraction(),
+        heuristic_max: seconds(config.heuristic_max),
+        lifetimes: lifetimes(&config.lifetimes).map_err(|wrong| (Some("lifetimes"), wrong))?,
+        disconnected: seconds(config.stale_if_unreachable),
+        while_revalidate: seconds(config.stale_while_revalidate),
+        if_error: seconds(config.stale_if_error),
     };
-    let semantic = config.semantic.as_ref();
-    let semantic = semantic.map(|semantic| Semantic::new(semantic, &counts, context));
-    let semantic = semantic
-        .transpose()
-        .map_err(|message| (Some("semantic"), message))?;
-    Ok(Arc::new(Cache {
-        semantic: semantic.map(Arc::new),
-        flights: context.state.get_or_insert(&identity, Flights::default),
-        rules: Rules {
-            ttl: config.ttl.duration(),
-            most: config.entry.len(),
-            tenant: config.tenant,
-            anonymous: config.anonymous,
-            temperature_max: config.temperature_max,
-            tools: config.tools,
-            collapse: config.collapse.duration(),
-            vary,
-        },
-        models,
+    let settings = Settings {
+        rules,
+        entry: config.entry.len(),
+        by_consumer: config.by_consumer,
+        by_headers: names(&config.by_headers).map_err(|wrong| (Some("by_headers"), wrong))?,
+        tags: names(&config.tags).map_err(|wrong| (Some("tags"), wrong))?,
+        ignore_query: config.ignore_query.clone(),
+        obeys_callers: config.callers == CacheCallers::Obey,
+        collapse: config.collapse.duration(),
+    };
+    let store = store(&config, context).map_err(|wrong| (Some("disk"), wrong))?;
+    Ok(Arc::new(Cache(Arc::new(Inner {
+        settings,
         store,
+        position: context.position,
+    }))))
+}
+
+/// The store of this place on its route, as long as its bounds stay; another one once what is kept
+/// would have another key.
+fn store(config: &CacheConfig, context: &CompileContext<'_>) -> Result<Arc<Store>, String> {
+    let disk = config.disk.as_ref();
+    let written = disk.map(|disk| (context.resolve(&disk.folder), disk.size.len()));
+    let what = (config.by_consumer, &config.by_headers, &config.ignore_query);
+    let name = context.identity("cache");
+    let identity = format!("{name}/{}/{written:?}/{what:?}", config.memory.len());
+    let place = context.state.get_or_insert(&identity, Place::default);
+    let mut place = place.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(store) = place.upgrade() {
+        return Ok(store);
+    }
+    let (disk, secret) = match written {
+        None => {
+            let secret = random::secret().map_err(|error| error.to_string())?;
+            (None, secret)
+        }
+        Some((folder, bytes)) => {
+            // What is kept under other keys is no use to this one.
+            let folder = folder.join(folder_name(&name, &what));
+            let opened = Disk::open(&folder, bytes);
+            let (disk, secret) =
+                opened.map_err(|error| format!("`{}`: {error}", folder.display()))?;
+            (Some(disk), secret)
+        }
+    };
+    let purges = context.state.get_or_insert("", Purges::default);
+    let counts = context.state.get_or_insert(&name, CacheCounts::default);
+    let keys = KeyMaker::new(&secret);
+    let store = Store::new(
+        config.memory.len(),
+        disk,
+        keys,
+        purges.clone(),
         counts,
-    }))
+        context.route,
+    );
+    let store = Arc::new(store);
+    let sweeper: Arc<dyn Sweep> = store.clone();
+    purges.join(Arc::downgrade(&sweeper));
+    *place = Arc::downgrade(&store);
+    Ok(store)
 }
 
-/// The route's models, each with a hash of what decides its answers besides the request: how the
-/// model and its providers are configured, and which policies stand behind the cache. A change of
-/// any of these is a new key, so that no answer outlives what it was made by.
-pub(super) fn models(context: &CompileContext<'_>) -> Result<HashMap<String, Key>, Wrong> {
-    let route = context.resources.routes.get(context.route);
-    let (names, behind) = match route {
-        Some(route) => match &route.target {
-            Target::Models(names) => {
-                let behind = route.policies.get(context.position + 1..);
-                (names.clone(), behind.unwrap_or_default())
-            }
-            _ => return Err((None, "only routes to models have answers to keep".into())),
-        },
-        // A policy that is checked by itself, without a document around it.
-        None => (context.resources.models.keys().cloned().collect(), &[][..]),
-    };
-    let written = |name: &String| -> Result<(String, Key), serde_json::Error> {
-        let mut writer = KeyWriter::new("tidegate cache: model");
-        writer.part(name.as_bytes());
-        writer.part(&serde_json::to_vec(behind)?);
-        let model = context.resources.models.get(name);
-        writer.part(&serde_json::to_vec(&model)?);
-        let targets = model
-            .into_iter()
-            .flat_map(|model| model.targets.iter().chain(&model.fallback));
-        for target in targets {
-            let provider = context.resources.providers.get(&target.provider);
-            writer.part(&serde_json::to_vec(&provider)?);
-        }
-        Ok((name.clone(), writer.finish()))
-    };
-    let all: Result<_, _> = names.iter().map(written).collect();
-    all.map_err(|error| (None, format!("a model cannot be written down: {error}")))
+/// The folder of one place on a route with one form of keys.
+fn folder_name(name: &str, what: &impl std::fmt::Debug) -> String {
+    let written = format!("{name} {what:?}");
+    format!("{:016x}", KeyMaker::checksum(&[written.as_bytes()]))
 }
 
-fn shared(
-    redis: &RedisConfig,
-    config: &CacheConfig,
-    counts: &Arc<CacheCounts>,
-    context: &CompileContext<'_>,
-) -> Result<Store, String> {
-    if redis.timeout.is_zero() {
-        return Err("`timeout: 0s` would let no server answer".into());
+fn seconds(period: Period) -> u32 {
+    u32::try_from(period.duration().as_secs()).unwrap_or(u32::MAX)
+}
+
+fn names(written: &[String]) -> Result<Vec<HeaderName>, String> {
+    written.iter().map(|name| HeaderName::parse(name)).collect()
+}
+
+/// Statuses in front of classes, so that the nearer rule is found first.
+fn lifetimes(
+    written: &BTreeMap<String, Period>,
+) -> Result<Vec<(RangeInclusive<u16>, u32)>, String> {
+    let mut rules = Vec::new();
+    for (statuses, period) in written {
+        let rule = range(statuses)
+            .ok_or_else(|| format!("`{statuses}` is neither a status nor a class such as `5xx`"))?;
+        rules.push((rule, seconds(*period)));
     }
-    if !redis.address.contains(':') {
-        return Err(format!("`{}` names no port", redis.address));
+    rules.sort_by_key(|(range, _)| range.end() - range.start());
+    Ok(rules)
+}
+
+fn range(statuses: &str) -> Option<RangeInclusive<u16>> {
+    if let Some(class) = statuses.strip_suffix("xx") {
+        let first: u16 = class.parse().ok().filter(|class| (2..=5).contains(class))?;
+        return Some(first * 100..=first * 100 + 99);
     }
-    if redis.prefix.len() > 128 {
-        return Err("a prefix has at most 128 bytes".into());
-    }
-    let password = match &redis.password {
-        None => String::new(),
-        Some(place) => context.secret(place)?,
-    };
-    let authorities = redis.authorities.as_ref();
-    let authorities = authorities.map(|file| context.resolve(file));
-    if let Some(file) = &authorities {
-        if !redis.tls {
-            return Err("`authorities` without `tls: true` would verify nothing".into());
-        }
-        context.secrets.public_file(file)?;
-    }
-    let server = KeyValueServer {
-        address: redis.address.clone(),
-        tls: redis.tls,
-        authorities,
-        username: redis.username.clone(),
-        password,
-        database: redis.database,
-        timeout: redis.timeout.duration(),
-        // Beside its body, an entry has a short header.
-        value_max: config.entry.len().saturating_add(8 * 1024),
-    };
-    let health = context
-        .state
-        .get_or_insert(&format!("redis/{}", redis.address), Health::default);
-    Ok(Store::Shared(Arc::new(Shared {
-        server: Arc::new(server),
-        prefix: redis.prefix.clone(),
-        counts: counts.clone(),
-        health,
-    })))
+    let status: u16 = statuses.parse().ok()?;
+    (200..600).contains(&status).then_some(status..=status)
 }

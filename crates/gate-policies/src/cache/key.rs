@@ -1,115 +1,153 @@
-//! Who shares answers, and the key of an answer.
+//! The key of what is kept: a keyed hash of everything that a request's place is made of.
 //!
-//! A key is SHA-256 over everything that decides an answer, each part behind its length: tenant,
-//! model with how it is configured, address, fields that providers obey, and the request's form.
-//! Whoever finds two requests with one key has broken SHA-256, so that keys need no secret and
-//! several gateways can share a store.
+//! SipHash with 128 bits, keyed at random: whoever chooses addresses cannot make two of them meet,
+//! so that keys are compared instead of places. A folder on disk remembers its key, since the names
+//! of its files are hashes too.
 
-use crate::places::HeaderName;
-use aws_lc_rs::digest::{Context, SHA256};
+use super::Settings;
+use gate_cache::Shelved;
 use gate_flow::Exchange;
-use gate_kit::http::{HeaderId, Headers};
-use schemars::JsonSchema;
-use serde::Deserialize;
+use gate_kit::http::RequestHead;
+use siphasher::sip128::{Hasher128, SipHasher13};
+use std::hash::Hasher;
 
-/// Fields of a request that providers obey, whatever `vary` says.
-const OBEYED: [&str; 3] = ["anthropic-version", "anthropic-beta", "openai-beta"];
+/// The key of what is kept of a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key(pub(super) [u64; 2]);
 
-/// Who shares kept answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CacheTenant {
-    /// Each consumer has its own.
-    #[default]
-    Consumer,
-    /// The consumers of a team share theirs; a consumer without a team has its own.
-    Team,
-    /// Everybody who is authenticated shares them.
-    Everyone,
-}
-
-/// What callers get whom no policy has authenticated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CacheAnonymous {
-    /// Their requests pass the cache by.
-    #[default]
-    Bypass,
-    /// They share answers among themselves, and with nobody else.
-    Share,
-}
-
-/// The key of an answer.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Key(pub(super) [u8; 32]);
-
-impl Key {
-    /// A shorter hash, for what may be wrong once in a while.
-    pub(super) fn short(&self) -> u64 {
-        let mut bytes = [0; 8];
-        bytes.copy_from_slice(&self.0[..8]);
-        u64::from_le_bytes(bytes)
+impl Shelved for Key {
+    fn bits(&self) -> u64 {
+        self.0[0]
     }
 }
 
-/// Collects the parts of a key.
-#[derive(Clone)]
-pub(super) struct KeyWriter(Context);
+/// Makes keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyMaker(SipHasher13);
 
-impl KeyWriter {
-    pub(super) fn new(purpose: &str) -> Self {
-        let mut writer = Self(Context::new(&SHA256));
-        writer.part(purpose.as_bytes());
-        writer
+impl KeyMaker {
+    pub(super) fn new(secret: &[u8; 16]) -> Self {
+        Self(SipHasher13::new_with_key(secret))
     }
 
-    pub(super) fn part(&mut self, bytes: &[u8]) {
-        self.0.update(&(bytes.len() as u64).to_le_bytes());
-        self.0.update(bytes);
+    /// The key of a request's place, and of whom it is kept for.
+    pub(super) fn of(&self, exchange: &Exchange, settings: &Settings) -> Key {
+        let head = &exchange.request.head;
+        let mut hasher = self.0;
+        hasher.write_u8(exchange.client.scheme as u8);
+        self.place(&mut hasher, head, &head.target, settings);
+        if settings.by_consumer {
+            let name = exchange.caller.as_ref().map_or("", |caller| &*caller.name);
+            hasher.write_u8(u8::from(exchange.caller.is_some()));
+            hasher.write(name.as_bytes());
+        }
+        for name in &settings.by_headers {
+            for value in name.all(&head.headers) {
+                hasher.write_u64(value.len() as u64);
+                hasher.write(value);
+            }
+            hasher.write_u8(0xff);
+        }
+        finish(&hasher)
     }
 
-    pub(super) fn finish(self) -> Key {
-        let mut key = [0; 32];
-        key.copy_from_slice(self.0.finish().as_ref());
-        Key(key)
+    /// The key of another target on the host of a request that nothing else sets apart.
+    pub(super) fn of_target(
+        &self,
+        exchange: &Exchange,
+        head: &RequestHead,
+        target: &str,
+        settings: &Settings,
+    ) -> Key {
+        let mut hasher = self.0;
+        hasher.write_u8(exchange.client.scheme as u8);
+        self.place(&mut hasher, head, target, settings);
+        finish(&hasher)
+    }
+
+    fn place(&self, to: &mut SipHasher13, head: &RequestHead, target: &str, settings: &Settings) {
+        let authority = head.authority.as_bytes();
+        match authority.iter().any(u8::is_ascii_uppercase) {
+            true => to.write(&authority.to_ascii_lowercase()),
+            false => to.write(authority),
+        }
+        // No host holds a space, so that host and target cannot run into each other.
+        to.write_u8(b' ');
+        match settings.ignore_query.is_empty() {
+            true => to.write(target.as_bytes()),
+            false => to.write(counted(target, &settings.ignore_query).as_bytes()),
+        }
+    }
+
+    /// The key of a variant of what `primary` names: of what these bytes select.
+    pub(super) fn variant(
+        &self,
+        primary: Key,
+        family: u64,
+        write: impl FnOnce(&mut dyn FnMut(&[u8])),
+    ) -> Key {
+        let mut hasher = self.0;
+        hasher.write_u64(primary.0[0]);
+        hasher.write_u64(primary.0[1]);
+        hasher.write_u64(family);
+        write(&mut |bytes| hasher.write(bytes));
+        finish(&hasher)
+    }
+
+    /// The key of the part of an answer that is kept without the rest.
+    pub(super) fn part(&self, primary: Key) -> Key {
+        self.variant(primary, u64::MAX, |write| write(b"part"))
+    }
+
+    /// A hash for checking that a file is whole.
+    pub(super) fn checksum(bytes: &[&[u8]]) -> u64 {
+        let mut hasher = SipHasher13::new();
+        bytes.iter().for_each(|bytes| hasher.write(bytes));
+        hasher.finish128().h1
     }
 }
 
-/// Writes who asks; false where nothing may be shared with whoever that is.
-pub(super) fn write_tenant(
-    writer: &mut KeyWriter,
-    exchange: &Exchange,
-    tenant: CacheTenant,
-    anonymous: CacheAnonymous,
-) -> bool {
-    let Some(caller) = &exchange.caller else {
-        writer.part(b"anonymous");
-        return anonymous == CacheAnonymous::Share;
+fn finish(hasher: &SipHasher13) -> Key {
+    let hash = hasher.finish128();
+    Key([hash.h1, hash.h2])
+}
+
+/// A target without the parameters that make no difference; a `*` at the end of a name stands for
+/// anything.
+fn counted(target: &str, ignored: &[String]) -> String {
+    let Some((path, query)) = target.split_once('?') else {
+        return target.to_owned();
     };
-    match (tenant, &caller.team) {
-        (CacheTenant::Everyone, _) => writer.part(b"everyone"),
-        (CacheTenant::Team, Some(team)) => {
-            writer.part(b"team");
-            writer.part(team.as_bytes());
-        }
-        _ => {
-            writer.part(b"consumer");
-            writer.part(caller.name.as_bytes());
-        }
+    let is_ignored = |parameter: &&str| {
+        let name = parameter.split('=').next().unwrap_or_default();
+        !ignored
+            .iter()
+            .any(|pattern| match pattern.strip_suffix('*') {
+                Some(prefix) => name.starts_with(prefix),
+                None => name == pattern,
+            })
+    };
+    let left: Vec<&str> = query.split('&').filter(is_ignored).collect();
+    match left.is_empty() {
+        true => path.to_owned(),
+        false => format!("{path}?{}", left.join("&")),
     }
-    true
 }
 
-/// Writes the fields that decide an answer.
-pub(super) fn write_fields(writer: &mut KeyWriter, headers: &Headers, vary: &[HeaderName]) {
-    for name in OBEYED {
-        headers.all_named(name).for_each(|value| writer.part(value));
-        writer.part(name.as_bytes());
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ignored_parameters_make_no_difference() {
+        let ignored = ["utm_*".to_owned(), "ref".to_owned()];
+        for (target, expected) in [
+            ("/a", "/a"),
+            ("/a?utm_x=1&b=2&ref=3&referer=4", "/a?b=2&referer=4"),
+            ("/a?utm_x", "/a"),
+            ("/a?", "/a?"),
+        ] {
+            assert_eq!(counted(target, &ignored), expected);
+        }
     }
-    for name in vary {
-        name.all(headers).for_each(|value| writer.part(value));
-        writer.part(name.as_str().as_bytes());
-    }
-    // The only thing that providers' addresses leave to it is the form of the answer.
-    writer.part(headers.get(HeaderId::Accept).unwrap_or_default());
 }

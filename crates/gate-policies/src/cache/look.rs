@@ -1,360 +1,323 @@
-//! Whether a request may be answered from the cache, and whether it can be.
+//! The request's side: what is kept, whether it may be given, and who else is asking.
 
-use super::control::Control;
-use super::entry::Entry;
-use super::flight::{Flight, STEP};
-use super::key::{Key, KeyWriter, write_fields, write_tenant};
-use super::semantic::{Compared, Turn};
-use super::store::Looked;
-use super::{Asked, Cache, Pending};
-use crate::heavy;
-use bytes::Bytes;
-use gate_ai::Operation;
-use gate_ai::repeat::{Repeatable, last_turn, repeatable};
-use gate_flow::{CacheFacts, CacheStatus, Exchange, Fault, Verdict};
-use gate_kit::http::{Body, Chunk, Response};
+use super::store::{Flown, Peek};
+use super::stored::{Stored, Wishes};
+use super::{Cache, Key, Pending, Unsafe};
+use gate_cache::{Asked, Forwarded, Use, is_safe, miss, validators};
+use gate_flow::{CacheFacts, CacheStatus, Exchange, Landed, Verdict};
+use gate_kit::http::{Method, Response};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Most bytes of a request, as the models' own limit.
-const BODY_MAX: usize = 64 * 1024 * 1024;
-/// Requests up to this size are read on the worker, in well under 200 us.
-const INLINE_MAX: usize = 16 * 1024;
+/// Answers of a place that are read from disk for one request at most: the one that names what
+/// selects among them, and the one that this request selects.
+const LOADS_MAX: usize = 2;
 
-/// What is known of a request that may be answered from the cache.
-struct Read {
+/// A request, looked at once.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
     key: Key,
-    stream: bool,
-    /// The question, where similar ones may have its answer.
-    turn: Option<Turn>,
+    wishes: Wishes,
+    asked: Asked,
 }
 
-/// A request as it is read, and its last turn with the form of the rest, where that is compared.
-type Understood = (Repeatable, Option<(String, Vec<u8>)>);
+/// What becomes of a request.
+enum Step {
+    /// This.
+    Done(Verdict<'static>),
+    /// Another one like it is under way: it waits, and asks about what is kept otherwise.
+    Join(Option<Arc<Stored>>, Forwarded),
+}
 
-/// Why a request passes the cache by, in one word.
-type Reason = &'static str;
+/// UNIX time in milliseconds as of the exchange's last wait, without asking the clock.
+fn now_ms(exchange: &Exchange) -> u64 {
+    let record = &exchange.record;
+    millis(record.started_unix + exchange.moment.since(record.started))
+}
+
+/// Milliseconds of a time.
+pub(super) fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
 
 impl Cache {
-    /// Answers from the cache, or lets the request go on.
-    pub(super) async fn look(&self, exchange: &mut Exchange, asked: Asked) -> Verdict<'static> {
-        let mut facts = CacheFacts::default();
-        let found = self.found(exchange, &asked, &mut facts).await;
-        let verdict = match found {
-            Ok(Some(entry)) => {
-                let response = self.replay(exchange, &entry, &mut facts);
-                Verdict::Reply(Box::new(response))
-            }
-            Ok(None) => Verdict::Next,
-            Err(fault) => return Verdict::refuse(fault),
-        };
-        announce(exchange, &facts, self.rules.ttl);
-        exchange.record.cache = Some(Box::new(facts));
-        verdict
-    }
-
-    async fn found(
-        &self,
-        exchange: &mut Exchange,
-        asked: &Asked,
-        facts: &mut CacheFacts,
-    ) -> Result<Option<Arc<Entry>>, Fault> {
-        let control = Control::of(&exchange.request.head.headers);
-        let read = match control.no_store {
-            true => Err("no_store"),
-            false => self.read(exchange, asked, facts).await?,
-        };
-        let read = match read {
-            Ok(read) => read,
-            Err(reason) => {
-                facts.reason = reason;
-                return Ok(None);
-            }
-        };
-        let mut pending = Pending {
-            key: read.key,
-            operation: asked.operation,
-            stream: read.stream,
-            learning: None,
-            flight: None,
-        };
-        let mut entry = match control.no_cache {
-            true => {
-                facts.status = CacheStatus::Refresh;
-                None
-            }
-            false => self.exact(exchange, &read.key, control, facts).await,
-        };
-        if entry.is_none() && facts.status != CacheStatus::Failed && !self.rules.collapse.is_zero()
-        {
-            (entry, pending.flight) = self.collapsed(exchange, &read.key, control, facts).await;
-        }
-        let is_open = matches!(facts.status, CacheStatus::Miss | CacheStatus::Stale);
-        if let Some(turn) = read.turn.filter(|_| is_open) {
-            entry = self
-                .similar(exchange, turn, control, &mut pending, facts)
-                .await;
-        }
-        if entry.is_none() {
-            exchange.memory.keep(self, pending);
-        }
-        Ok(entry)
-    }
-
-    /// Waits for the answer to the same request where that is under way; otherwise this one is, and
-    /// others wait for it.
-    async fn collapsed(
-        &self,
-        exchange: &Exchange,
-        key: &Key,
-        control: Control,
-        facts: &mut CacheFacts,
-    ) -> (Option<Arc<Entry>>, Option<Flight>) {
-        let flight = self.flights.begin(*key);
-        if flight.is_some() || control.no_cache {
-            return (None, flight);
-        }
-        let clock = exchange.services.clock();
-        let until = clock.now().plus(self.rules.collapse);
-        while clock.now() < until {
-            exchange.services.sleep(STEP).await;
-            if self.flights.has(key) {
-                continue;
-            }
-            let entry = self.exact(exchange, key, control, facts).await;
-            if entry.is_some() {
-                facts.status = CacheStatus::Collapsed;
-                return (entry, None);
-            }
-            // The other one came to nothing; this one asks, or waits for another that does.
-            let flight = self.flights.begin(*key);
-            if flight.is_some() {
-                return (None, flight);
-            }
-        }
-        (None, None)
-    }
-
-    /// The answer to a similar question, if it may be given.
-    async fn similar(
-        &self,
-        exchange: &Exchange,
-        turn: Turn,
-        control: Control,
-        pending: &mut Pending,
-        facts: &mut CacheFacts,
-    ) -> Option<Arc<Entry>> {
-        let (Some(semantic), Operation::Conversation(dialect)) =
-            (&self.semantic, pending.operation)
-        else {
-            return None;
-        };
-        let now = exchange.services.clock().unix();
-        let is_fresh = |entry: &Entry| entry.age(now) < self.most_age(control);
-        let asked = (turn, &pending.key);
-        let tokens = &mut facts.embedding_tokens;
-        let compared = semantic
-            .compare(
-                exchange.beside(),
-                &self.store,
-                dialect,
-                asked,
-                is_fresh,
-                tokens,
-            )
-            .await;
-        match compared {
-            Compared::Given(entry, similarity) => {
-                facts.status = CacheStatus::SimilarHit;
-                facts.similarity = Some(similarity);
-                Some(entry)
-            }
-            Compared::Asked(learning, similarity) => {
-                if similarity.is_some() {
-                    facts.status = CacheStatus::Explored;
-                    facts.similarity = similarity;
-                }
-                pending.learning = learning;
-                None
-            }
-        }
-    }
-
-    /// How old an answer may be.
-    fn most_age(&self, control: Control) -> Duration {
-        let ttl = self.rules.ttl;
-        control.max_age.map_or(ttl, |age| age.min(ttl))
-    }
-
-    /// The answer to the same request, if it is young enough.
-    async fn exact(
-        &self,
-        exchange: &Exchange,
-        key: &Key,
-        control: Control,
-        facts: &mut CacheFacts,
-    ) -> Option<Arc<Entry>> {
-        facts.status = CacheStatus::Miss;
-        match self.store.get(&exchange.services, key).await {
-            Looked::Found(entry) => {
-                let age = entry.age(exchange.services.clock().unix());
-                facts.status = CacheStatus::Stale;
-                if age < self.most_age(control) {
-                    facts.status = CacheStatus::Hit;
-                    return Some(entry);
-                }
-            }
-            Looked::Nothing => {}
-            Looked::Failed => facts.status = CacheStatus::Failed,
-        }
-        None
-    }
-
-    /// Reads a request; the reason where it may not be answered from the cache.
-    async fn read(
-        &self,
-        exchange: &mut Exchange,
-        asked: &Asked,
-        facts: &mut CacheFacts,
-    ) -> Result<Result<Read, Reason>, Fault> {
-        let mut writer = KeyWriter::new("tidegate cache: answer");
-        let rules = &self.rules;
-        if !write_tenant(&mut writer, exchange, rules.tenant, rules.anonymous) {
-            return Ok(Err("anonymous"));
-        }
-        let limit = exchange.overrides.body;
-        let limit = limit.map_or(BODY_MAX, |bytes| bytes as usize);
-        let body = exchange.request.body.collect(limit).await;
-        let body = body
-            .map_err(|error| Fault::from_request_body(&error))?
-            .into_bytes();
-        exchange.request.body = Body::from(Chunk::Shared(body.clone()));
-        let compares = self.semantic.is_some();
-        let Some((mut request, turn)) = understood(exchange, asked, body, compares).await else {
-            return Ok(Err("unreadable"));
-        };
-        if let Some(model) = &asked.model {
-            request.model.clone_from(model);
-        }
-        let Some((model, configured)) = self.models.get_key_value(&request.model) else {
-            return Ok(Err("model"));
-        };
-        if !may_use(exchange, model) {
-            return Ok(Err("model"));
-        }
-        facts.model = Some(model.as_str().into());
-        if let Some(reason) = self.refusal(&request) {
-            return Ok(Err(reason));
-        }
-        let stream = asked.streams.unwrap_or(request.stream);
+    /// Answers from what is kept, or lets the request go on.
+    pub(super) fn look<'a>(&'a self, exchange: &'a mut Exchange) -> Verdict<'a> {
         let head = &exchange.request.head;
-        writer.part(&configured.0);
-        writer.part(asked.operation.as_str().as_bytes());
-        writer.part(asked.operation.format().unwrap_or_default().as_bytes());
-        writer.part(head.target.as_bytes());
-        writer.part(&[u8::from(stream)]);
-        write_fields(&mut writer, &head.headers, &rules.vary);
-        let turn = self.turn(&request, turn, &writer);
-        writer.part(&request.canonical);
-        let key = writer.finish();
-        Ok(Ok(Read { key, stream, turn }))
-    }
-
-    /// The question as it is compared, where it may be.
-    fn turn(
-        &self,
-        request: &Repeatable,
-        turn: Option<(String, Vec<u8>)>,
-        writer: &KeyWriter,
-    ) -> Option<Turn> {
-        let semantic = self.semantic.as_ref()?;
-        let (text, rest) = turn?;
-        let kept_out =
-            request.has_tools && !semantic.tools || request.has_images && !semantic.images;
-        if kept_out || !semantic.takes(text.len()) {
-            return None;
+        // A copy is asked for the candidate's own answer, which nobody may be served.
+        if head.upgrade.is_some() || exchange.trial.is_copied() {
+            return Verdict::Next;
         }
-        let mut writer = writer.clone();
-        writer.part(&rest);
-        let rest = writer.finish();
-        Some(Turn { text, rest })
-    }
-
-    /// Why this request passes by.
-    fn refusal(&self, request: &Repeatable) -> Option<Reason> {
-        let rules = &self.rules;
-        let is_hot = |temperature: f64| temperature > rules.temperature_max;
-        if request.has_tools && !rules.tools {
-            Some("tools")
-        } else if request.leaves_traces {
-            Some("state")
-        } else if request.temperature.is_some_and(is_hot) {
-            Some("temperature")
-        } else {
-            None
+        if !matches!(head.method, Method::Get | Method::Head) {
+            if !is_safe(&head.method) {
+                let key = self.0.store.keys.of(exchange, &self.0.settings);
+                let head = head.clone();
+                exchange.memory.keep(self, Unsafe { head, key });
+            }
+            return Verdict::Next;
         }
-    }
-
-    /// The answer that is given, and what the record says of it.
-    fn replay(&self, exchange: &Exchange, entry: &Entry, facts: &mut CacheFacts) -> Response {
-        facts.age = entry.age(exchange.services.clock().unix());
-        facts.saved_input_tokens = entry.about.input_tokens;
-        facts.saved_output_tokens = entry.about.output_tokens;
-        entry.response()
-    }
-}
-
-/// Reads a request, a large one off the worker; nothing where it cannot be read, which the model's
-/// own reader will say better.
-async fn understood(
-    exchange: &Exchange,
-    asked: &Asked,
-    body: Bytes,
-    compares: bool,
-) -> Option<Understood> {
-    let (operation, inline) = (asked.operation, body.len() <= INLINE_MAX);
-    let work = move || {
-        let request = repeatable(operation, &body, None).ok()?;
-        let turn = match operation {
-            Operation::Conversation(dialect) if compares => last_turn(dialect, &body),
-            _ => None,
+        let wishes = Wishes::of(&head.headers);
+        let asked = match wishes.control && self.0.settings.obeys_callers {
+            true => Asked::of(&head.headers),
+            false => Asked::default(),
         };
-        let turn = turn.and_then(|(text, at)| {
-            let rest = repeatable(operation, &body, Some(at)).ok()?;
-            Some((text, rest.canonical))
-        });
-        Some((request, turn))
-    };
-    heavy::done(&*exchange.services, inline, work).await.ok()?
-}
+        // A body of GET means nothing to HTTP (RFC 9110 section 9.3.1), but may to the target.
+        let has_body = !exchange.request.body.is_empty();
+        if wishes.servers || asked.no_store || has_body {
+            return self.bypass(exchange, wishes, asked);
+        }
+        let key = self.0.store.keys.of(exchange, &self.0.settings);
+        let seen = Seen { key, wishes, asked };
+        let peeked = self.peek(exchange, &seen);
+        if let Peek::OnDisk(at) = peeked {
+            return Verdict::Wait(Box::pin(self.look_on_disk(exchange, seen, at)));
+        }
+        match self.decide(exchange, seen, peeked) {
+            Step::Done(verdict) => verdict,
+            Step::Join(stale, reason) => {
+                Verdict::Wait(Box::pin(self.join(exchange, seen, stale, reason)))
+            }
+        }
+    }
 
-/// Whether the caller may use this model: who may not is told so by the target.
-fn may_use(exchange: &Exchange, model: &str) -> bool {
-    let caller = exchange.caller.as_ref();
-    let models = caller.and_then(|caller| caller.models.as_ref());
-    models.is_none_or(|models| models.iter().any(|allowed| allowed == model))
-}
+    fn peek(&self, exchange: &Exchange, seen: &Seen) -> Peek {
+        let headers = &exchange.request.head.headers;
+        self.0.store.peek(seen.key, headers, seen.wishes.range)
+    }
 
-/// Says in the answer's head what the cache did (RFC 9211, RFC 9111 section 5.1).
-fn announce(exchange: &mut Exchange, facts: &CacheFacts, ttl: Duration) {
-    let left = ttl.saturating_sub(facts.age).as_secs();
-    let status = match facts.status {
-        CacheStatus::Hit => format!("tidegate; hit; ttl={left}"),
-        CacheStatus::Collapsed => format!("tidegate; hit; ttl={left}; detail=collapsed"),
-        CacheStatus::SimilarHit => format!("tidegate; hit; ttl={left}; detail=similar"),
-        CacheStatus::Miss => "tidegate; fwd=miss".into(),
-        CacheStatus::Stale => "tidegate; fwd=stale".into(),
-        CacheStatus::Explored => "tidegate; fwd=miss; detail=explored".into(),
-        CacheStatus::Refresh => "tidegate; fwd=request".into(),
-        CacheStatus::Failed => "tidegate; fwd=miss; detail=store".into(),
-        CacheStatus::Bypass => format!("tidegate; fwd=bypass; detail={}", facts.reason),
-    };
-    let headers = &mut exchange.response_headers;
-    headers.append(b"cache-status", status.as_bytes());
-    if facts.status.is_hit() {
-        let age = facts.age.as_secs();
-        headers.append_written(b"age", |value| {
-            value.extend_from_slice(itoa::Buffer::new().format(age).as_bytes());
-        });
+    /// Decides by what is in memory.
+    fn decide(&self, exchange: &mut Exchange, seen: Seen, peeked: Peek) -> Step {
+        let (stale, reason) = match peeked {
+            Peek::Found(stored) => match self.given(exchange, &seen, &stored) {
+                Ok(response) => return Step::Done(Verdict::Reply(Box::new(response))),
+                // A part is not asked about: the next answer takes its place.
+                Err(reason) => (Some(stored).filter(|stored| stored.part.is_none()), reason),
+            },
+            Peek::OnDisk(_) | Peek::Nothing(false) => (None, Forwarded::UriMiss),
+            Peek::Nothing(true) => (None, Forwarded::VaryMiss),
+        };
+        if seen.asked.only_if_cached {
+            // RFC 9111 section 5.2.1.7.
+            return Step::Done(Verdict::Reply(Box::new(Response::empty(504))));
+        }
+        let settings = &self.0.settings;
+        let collapses = !settings.collapse.is_zero()
+            && !seen.wishes.range
+            && exchange.request.head.method == Method::Get;
+        if !collapses {
+            return Step::Done(self.go(exchange, seen, stale, reason, None));
+        }
+        match self.0.store.flights.begin(seen.key) {
+            Some(flight) => Step::Done(self.go(exchange, seen, stale, reason, Some(flight))),
+            None if seen.asked.no_cache || self.0.store.passes(&seen.key, exchange.moment) => {
+                Step::Done(self.go(exchange, seen, stale, reason, None))
+            }
+            None => Step::Join(stale, reason),
+        }
+    }
+
+    /// The answer from what is kept, if it may be given without the target; why not otherwise.
+    fn given(
+        &self,
+        exchange: &mut Exchange,
+        seen: &Seen,
+        stored: &Arc<Stored>,
+    ) -> Result<Response, Forwarded> {
+        let now = now_ms(exchange);
+        let terms = &stored.terms;
+        let used = match terms.use_at(now, &seen.asked) {
+            used if !stored.is_soft.load(Ordering::Relaxed) => used,
+            Use::Validate => Use::Validate,
+            // A soft purge: stale from then on.
+            _ if terms.while_revalidate > 0 => Use::Stale { revalidate: true },
+            _ => Use::Validate,
+        };
+        let (status, detail) = match used {
+            Use::Fresh => (CacheStatus::Hit, ""),
+            Use::Stale { .. } => (CacheStatus::StaleHit, "stale"),
+            Use::Validate if seen.asked.no_cache => return Err(Forwarded::Request),
+            Use::Validate => return Err(Forwarded::Stale),
+        };
+        let head = &exchange.request.head;
+        let mut response = stored
+            .answer(head, seen.wishes, now, None)
+            .ok_or(Forwarded::Partial)?;
+        stored.announce(&mut response.head.headers, now, detail);
+        if used == (Use::Stale { revalidate: true }) {
+            self.again(exchange, seen.key, stored);
+        }
+        self.note_hit(exchange, status, stored.terms.age(now));
+        Ok(response)
+    }
+
+    fn note_hit(&self, exchange: &mut Exchange, status: CacheStatus, age: u32) {
+        self.0.store.counts.hits.add(1);
+        exchange.record.cache = Some(Box::new(CacheFacts {
+            status,
+            age: Duration::from_secs(u64::from(age)),
+            ..CacheFacts::default()
+        }));
+    }
+
+    fn bypass(&self, exchange: &mut Exchange, wishes: Wishes, asked: Asked) -> Verdict<'static> {
+        let reason = match (wishes.servers, asked.no_store) {
+            (true, _) => "condition",
+            (_, true) => "no_store",
+            _ => "body",
+        };
+        exchange.record.cache = Some(Box::new(CacheFacts {
+            reason,
+            ..CacheFacts::default()
+        }));
+        exchange
+            .response_headers
+            .append_written(b"cache-status", |to| {
+                miss(to, Forwarded::Bypass, None, false, reason);
+            });
+        Verdict::Next
+    }
+
+    /// Lets a request go on, with the question about what is kept where there is something.
+    fn go(
+        &self,
+        exchange: &mut Exchange,
+        seen: Seen,
+        stale: Option<Arc<Stored>>,
+        reason: Forwarded,
+        flight: Option<Flown>,
+    ) -> Verdict<'static> {
+        self.0.store.counts.misses.add(1);
+        let status = match reason {
+            Forwarded::Stale => CacheStatus::Stale,
+            Forwarded::Request => CacheStatus::Refresh,
+            _ => CacheStatus::Miss,
+        };
+        exchange.record.cache = Some(Box::new(CacheFacts {
+            status,
+            ..CacheFacts::default()
+        }));
+        let mut pending = self.pending(exchange, seen.key, stale, flight);
+        pending.asked = seen.asked;
+        pending.reason = reason;
+        let head = &mut exchange.request.head;
+        // A question about HEAD would be about a head: it goes as it came.
+        if let Some(stale) = pending
+            .stale
+            .as_ref()
+            .filter(|_| head.method == Method::Get)
+        {
+            pending.validates = validators(&mut head.headers, &stale.headers);
+        }
+        exchange.memory.keep(self, pending);
+        Verdict::Next
+    }
+
+    fn pending(
+        &self,
+        exchange: &Exchange,
+        key: Key,
+        stale: Option<Arc<Stored>>,
+        flight: Option<Flown>,
+    ) -> Pending {
+        let head = exchange.request.head.clone();
+        let wishes = Wishes::of(&head.headers);
+        Pending {
+            key,
+            asked: Asked::default(),
+            authorized: wishes.authorization || exchange.caller.is_some(),
+            wishes,
+            head,
+            request_ms: millis(exchange.services.clock().unix()),
+            purges: self.0.store.purges.newest(),
+            stale,
+            flight,
+            validates: false,
+            reason: Forwarded::Stale,
+        }
+    }
+
+    /// Waits for the answer to the same request, and takes it where it may.
+    async fn join(
+        &self,
+        exchange: &mut Exchange,
+        seen: Seen,
+        stale: Option<Arc<Stored>>,
+        reason: Forwarded,
+    ) -> Verdict<'static> {
+        let store = &self.0.store;
+        let patience = self.0.settings.collapse;
+        let landed = store
+            .flights
+            .wait(&exchange.services, &seen.key, patience)
+            .await;
+        exchange.moment = exchange.services.clock().now();
+        let now = now_ms(exchange);
+        let head = &exchange.request.head;
+        if let Landed::Published(coming) = landed
+            // A purge means what was asked for before it.
+            && coming.stored.seen.load(Ordering::Relaxed) == store.purges.newest()
+            && coming.stored.selects(&head.headers)
+            && let Some(mut response) =
+                coming
+                    .stored
+                    .answer(head, seen.wishes, now, Some(coming.body.reader()))
+        {
+            coming
+                .stored
+                .announce(&mut response.head.headers, now, "collapsed");
+            self.note_hit(exchange, CacheStatus::Collapsed, 0);
+            return Verdict::Reply(Box::new(response));
+        }
+        let stale = match self.peek(exchange, &seen) {
+            Peek::Found(stored) => match self.given(exchange, &seen, &stored) {
+                Ok(response) => {
+                    if let Some(facts) = &mut exchange.record.cache {
+                        facts.status = CacheStatus::Collapsed;
+                    }
+                    return Verdict::Reply(Box::new(response));
+                }
+                Err(_) => Some(stored).filter(|stored| stored.part.is_none()),
+            },
+            Peek::OnDisk(_) | Peek::Nothing(_) => stale,
+        };
+        self.go(exchange, seen, stale, reason, None)
+    }
+
+    /// Brings what lies on disk into memory, and decides then.
+    async fn look_on_disk(&self, exchange: &mut Exchange, seen: Seen, at: Key) -> Verdict<'static> {
+        let services = exchange.services.clone();
+        let mut peeked = Peek::OnDisk(at);
+        for _ in 0..LOADS_MAX {
+            let Peek::OnDisk(at) = peeked else { break };
+            if self.0.store.load(&services, at).await.is_none() {
+                peeked = Peek::Nothing(false);
+                break;
+            }
+            peeked = self.peek(exchange, &seen);
+        }
+        exchange.moment = services.clock().now();
+        match self.decide(exchange, seen, peeked) {
+            Step::Done(verdict) => verdict,
+            Step::Join(stale, reason) => self.join(exchange, seen, stale, reason).await,
+        }
+    }
+
+    /// Asks for an answer again beside the exchange, unless that is under way.
+    fn again(&self, exchange: &Exchange, key: Key, stored: &Arc<Stored>) {
+        let Some(behind) = exchange.behind(self.0.position) else {
+            return;
+        };
+        let Some(flight) = self.0.store.flights.begin(key) else {
+            return;
+        };
+        let mut pending = self.pending(exchange, key, Some(stored.clone()), Some(flight));
+        let mut head = pending.head.clone();
+        head.method = Method::Get;
+        pending.validates = validators(&mut head.headers, &stored.headers);
+        let (inner, services) = (self.0.clone(), exchange.services.clone());
+        let task = async move { inner.refresh(services, behind, head, pending).await };
+        // Without a place for it the answer stays stale, and the next request tries again.
+        let _ = exchange.services.spawn(Box::pin(task));
     }
 }

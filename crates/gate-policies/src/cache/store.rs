@@ -1,182 +1,261 @@
-//! Where answers are kept: in this process, or in a key-value server that several gateways share.
-//!
-//! A server that fails costs a miss: the call that noticed waits no longer than the timeout, later
-//! ones do not ask at all until a while has passed, and then one of them tries.
+//! What a cache keeps: a shelf in memory, a folder on disk behind it, what is under way, and what
+//! is not worth waiting for. Outlives snapshots.
 
-use super::entry::Entry;
-use super::flight::Flight;
-use super::key::Key;
-use super::memory::Memory;
-use gate_flow::{CacheCounts, KeyValueQuestion, Services, SharedKeyValueServer};
+use super::disk::Disk;
+use super::key::{Key, KeyMaker};
+use super::stored::Stored;
+use gate_cache::{Kept, Shelf};
+use gate_flow::{CacheCounts, Flights, Purge, Purges, Services, Sweep};
 use gate_kit::clock::Moment;
+use gate_kit::http::{Growing, Headers};
+use gate_kit::random;
+use rustc_hash::FxHashMap;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// First rest of a server that failed; doubled with each further failure.
-const REST: Duration = Duration::from_secs(1);
-/// Most doublings: a rest of 32 seconds.
-const DOUBLINGS_MAX: u32 = 5;
+/// Locks of the shelf; more than workers, so that two rarely meet.
+pub(super) const LOCKS: usize = 16;
+/// Places whose answers are not kept that are remembered.
+const PASSING_MAX: usize = 4_096;
+/// How long they are: their requests do not wait for each other meanwhile.
+const PASSING: Duration = Duration::from_secs(10);
 
-/// A place for answers.
-#[derive(Clone)]
-pub(super) enum Store {
-    Memory(Arc<Memory>),
-    Shared(Arc<Shared>),
+/// A request that others wait for.
+pub(super) type Flown = gate_flow::Flown<Key, Arc<Coming>>;
+
+/// An answer whose body still comes.
+#[derive(Debug)]
+pub(super) struct Coming {
+    /// Its head.
+    pub(super) stored: Stored,
+    pub(super) body: Arc<Growing>,
 }
 
-/// What looking for an answer comes to.
-pub(super) enum Looked {
-    Found(Arc<Entry>),
-    Nothing,
-    Failed,
-}
-
-/// A key-value server, and how it does.
-pub(super) struct Shared {
-    pub(super) server: SharedKeyValueServer,
-    pub(super) prefix: String,
+/// What a cache keeps.
+pub(super) struct Store {
+    shelf: Shelf<Key, Arc<Stored>>,
+    pub(super) disk: Option<Disk>,
+    pub(super) keys: KeyMaker,
+    pub(super) flights: Arc<Flights<Key, Arc<Coming>>>,
+    pub(super) purges: Arc<Purges>,
     pub(super) counts: Arc<CacheCounts>,
-    pub(super) health: Arc<Health>,
+    route: String,
+    passing: Mutex<FxHashMap<Key, Moment>>,
 }
 
-/// Whether a server may be asked. Outlives snapshots.
-#[derive(Default)]
-pub(super) struct Health {
-    failures: AtomicU32,
-    /// Until when it rests, in nanoseconds of the process's clock.
-    rests_until: AtomicU64,
-}
-
-impl Health {
-    /// Whether to ask now; after a rest, one caller may, and the others wait for what it learns.
-    fn may_ask(&self, now: Moment) -> bool {
-        if self.failures.load(Ordering::Relaxed) == 0 {
-            return true;
-        }
-        let until = self.rests_until.load(Ordering::Relaxed);
-        let next = now.plus(REST).0;
-        let order = Ordering::Relaxed;
-        now.0 >= until
-            && self
-                .rests_until
-                .compare_exchange(until, next, order, order)
-                .is_ok()
-    }
-
-    fn note(&self, failed: bool, now: Moment) {
-        if !failed {
-            self.failures.store(0, Ordering::Relaxed);
-            return;
-        }
-        let failures = self.failures.fetch_add(1, Ordering::Relaxed);
-        let rest = REST * (1 << failures.min(DOUBLINGS_MAX));
-        self.rests_until.store(now.plus(rest).0, Ordering::Relaxed);
-    }
+/// What looking comes to.
+pub(super) enum Peek {
+    /// This is kept.
+    Found(Arc<Stored>),
+    /// Something is, on disk under this key.
+    OnDisk(Key),
+    /// Nothing is that this request selects; something of its place where that is said.
+    Nothing(bool),
 }
 
 impl Store {
-    /// The answer under a key, of whatever age.
-    pub(super) async fn get(&self, services: &Rc<dyn Services>, key: &Key) -> Looked {
-        match self {
-            Store::Memory(memory) => memory.get(key).map_or(Looked::Nothing, Looked::Found),
-            Store::Shared(shared) => {
-                let asked = KeyValueQuestion::Get(shared.name(key));
-                match shared.ask(services, asked).await {
-                    Some(Some(value)) => {
-                        Entry::from_value(value).map_or(Looked::Nothing, Looked::Found)
-                    }
-                    Some(None) => Looked::Nothing,
-                    None => Looked::Failed,
+    /// Room for so many bytes in memory. A route's purges reach it once it has joined them.
+    pub(super) fn new(
+        bytes: usize,
+        disk: Option<Disk>,
+        keys: KeyMaker,
+        purges: Arc<Purges>,
+        counts: Arc<CacheCounts>,
+        route: &str,
+    ) -> Self {
+        Self {
+            shelf: Shelf::new(bytes, LOCKS),
+            disk,
+            keys,
+            flights: Arc::default(),
+            purges,
+            counts,
+            route: route.to_owned(),
+            passing: Mutex::default(),
+        }
+    }
+
+    /// What is kept for a request; with `part`, a part of an answer counts as well.
+    pub(super) fn peek(&self, key: Key, request: &Headers, part: bool) -> Peek {
+        let mut is_other = false;
+        match self.get(&key) {
+            Some(stored) if stored.selects(request) => return Peek::Found(stored),
+            Some(stored) => {
+                is_other = true;
+                let variant = self.variant(key, &stored, request);
+                match self.get(&variant).filter(|stored| stored.selects(request)) {
+                    Some(stored) => return Peek::Found(stored),
+                    None if self.is_on_disk(&variant) => return Peek::OnDisk(variant),
+                    None => {}
                 }
             }
+            None if self.is_on_disk(&key) => return Peek::OnDisk(key),
+            None => {}
         }
-    }
-
-    /// Keeps an answer; in a server, beside the exchange.
-    pub(super) fn put(
-        &self,
-        services: &Rc<dyn Services>,
-        key: Key,
-        entry: Arc<Entry>,
-        ttl: Duration,
-        flight: Option<Flight>,
-    ) {
-        match self {
-            Store::Memory(memory) => memory.put(key, entry, services.clock().unix(), ttl),
-            Store::Shared(shared) => {
-                let (shared, worker) = (shared.clone(), services.clone());
-                let counts = shared.counts.clone();
-                let keep = async move {
-                    let value = entry.to_value();
-                    let question = KeyValueQuestion::Set(shared.name(&key), value, ttl);
-                    if shared.ask(&worker, question).await.is_some() {
-                        shared.counts.stored.add(1);
-                    }
-                    drop(flight);
-                };
-                if !services.spawn(Box::pin(keep)) {
-                    counts.store_errors.add(1);
-                }
+        if part {
+            let part = self.keys.part(key);
+            if let Some(stored) = self.get(&part).filter(|stored| stored.selects(request)) {
+                return Peek::Found(stored);
             }
         }
+        Peek::Nothing(is_other)
     }
-}
 
-impl Shared {
-    fn name(&self, key: &Key) -> Vec<u8> {
-        use std::io::Write;
-        let mut name = self.prefix.clone().into_bytes();
-        for byte in key.0 {
-            let _ = write!(name, "{byte:02x}");
+    /// What is under a key, unless it was purged.
+    fn get(&self, key: &Key) -> Option<Arc<Stored>> {
+        let stored = self.shelf.get(key)?;
+        let newest = self.purges.newest();
+        if stored.seen.load(Ordering::Relaxed) == newest || self.outlives(&stored, newest) {
+            return Some(stored);
         }
-        name
+        self.moved(&self.shelf.remove(key));
+        self.counts.purged.add(1);
+        None
     }
 
-    /// Asks the server; nothing where it rests or fails.
-    async fn ask(
-        &self,
-        services: &Rc<dyn Services>,
-        question: KeyValueQuestion,
-    ) -> Option<Option<Vec<u8>>> {
-        if !self.health.may_ask(services.clock().now()) {
-            self.counts.store_errors.add(1);
+    /// Holds an entry against the purges since it was last; false where one took it away.
+    #[cold]
+    fn outlives(&self, stored: &Stored, newest: u64) -> bool {
+        let seen = stored.seen.load(Ordering::Relaxed);
+        let entry = stored.purged(&self.route);
+        match self
+            .purges
+            .hits(&entry, seen, stored.from_disk && seen == 0)
+        {
+            Some(true) => return false,
+            Some(false) => stored.is_soft.store(true, Ordering::Relaxed),
+            None => {}
+        }
+        stored.seen.store(newest, Ordering::Relaxed);
+        true
+    }
+
+    fn is_on_disk(&self, key: &Key) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.has(key))
+    }
+
+    /// Reads what lies on disk under a key into memory; nothing where it cannot be read any more.
+    pub(super) async fn load(&self, services: &Rc<dyn Services>, key: Key) -> Option<Arc<Stored>> {
+        let stored = self.disk.as_ref()?.read(services, key).await?;
+        let stored = Arc::new(stored);
+        let newest = self.purges.newest();
+        if !self.outlives(&stored, newest) {
             return None;
         }
-        let answer = services.key_value(&self.server, question).await;
-        self.health.note(answer.is_err(), services.clock().now());
-        match answer {
-            Ok(value) => Some(value),
-            Err(error) => {
-                self.counts.store_errors.add(1);
-                tracing::warn!(server = self.server.address, %error, "the cache's store failed");
-                None
+        self.put(key, stored.clone());
+        Some(stored)
+    }
+
+    fn variant(&self, key: Key, stored: &Stored, request: &Headers) -> Key {
+        self.keys.variant(key, stored.family, |write| {
+            if let Some(varied) = &stored.varied {
+                varied.write_values(request, write);
+            }
+        })
+    }
+
+    /// Keeps an answer to this request, beside the other answers of its place that other requests
+    /// select, or in place of the one that this request selected.
+    pub(super) fn keep(&self, mut stored: Stored, request: &Headers) -> Arc<Stored> {
+        let primary = stored.primary;
+        let mut key = primary;
+        stored.family = random::bits();
+        if stored.part.is_some() {
+            key = self.keys.part(primary);
+        } else if let Some(other) = self.get(&primary) {
+            let same_names = match (&stored.varied, &other.varied) {
+                (Some(new), Some(old)) => new.has_names_of(old),
+                _ => false,
+            };
+            if same_names {
+                stored.family = other.family;
+                if !other.selects(request) {
+                    key = self.variant(primary, &other, request);
+                }
+            }
+        }
+        let stored = Arc::new(stored);
+        self.put(key, stored.clone());
+        self.counts.stored.add(1);
+        if let Some(disk) = &self.disk {
+            disk.write(key, stored.clone());
+        }
+        stored
+    }
+
+    fn put(&self, key: Key, stored: Arc<Stored>) {
+        let weight = stored.weight();
+        let kept = self.shelf.put(key, stored, weight, |_| false);
+        if kept.oversized {
+            self.counts.oversized.add(1);
+        }
+        if !kept.gone.is_empty() {
+            self.counts.evicted.add(kept.gone.len() as u64);
+        }
+        self.moved(&kept);
+    }
+
+    /// Forgets what is kept of a place, whatever selects among it.
+    pub(super) fn forget(&self, primary: Key) {
+        for key in [primary, self.keys.part(primary)] {
+            self.moved(&self.shelf.remove(&key));
+            if let Some(disk) = &self.disk {
+                disk.remove(key);
             }
         }
     }
+
+    fn moved(&self, kept: &Kept<Arc<Stored>>) {
+        self.counts.bytes.fetch_add(kept.bytes, Ordering::Relaxed);
+        self.counts
+            .entries
+            .fetch_add(kept.entries, Ordering::Relaxed);
+    }
+
+    /// Remembers that the answers of a place are not kept, so that nobody waits for one.
+    pub(super) fn pass(&self, key: Key, now: Moment) {
+        let mut passing = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
+        if passing.len() >= PASSING_MAX {
+            passing.clear();
+        }
+        passing.insert(key, now.plus(PASSING));
+    }
+
+    /// Whether the answers of a place were not kept lately.
+    pub(super) fn passes(&self, key: &Key, now: Moment) -> bool {
+        let passing = self.passing.lock().unwrap_or_else(PoisonError::into_inner);
+        passing.get(key).is_some_and(|until| now < *until)
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_failed_server_rests_longer_each_time_and_one_caller_tries() {
-        let health = Health::default();
-        let at = |seconds: u64| Moment(seconds * 1_000_000_000);
-        assert!(health.may_ask(at(0)) && health.may_ask(at(0)));
-        health.note(true, at(0));
-        assert!(!health.may_ask(Moment(1)));
-        assert!(health.may_ask(at(1)), "one tries");
-        assert!(!health.may_ask(at(1)), "the others do not");
-        health.note(true, at(1));
-        assert!(!health.may_ask(at(2)) && health.may_ask(at(3)));
-        health.note(false, at(3));
-        assert!(health.may_ask(at(3)) && health.may_ask(at(3)));
-        for _ in 0..40 {
-            health.note(true, at(3));
+impl Sweep for Store {
+    fn sweep(&self, purge: &Purge) -> u64 {
+        let mut softened = 0;
+        let kept = self.shelf.retain(|_, stored| {
+            let meant = purge.means(&stored.purged(&self.route));
+            if meant && purge.soft {
+                stored.is_soft.store(true, Ordering::Relaxed);
+                softened += 1;
+            }
+            !meant || purge.soft
+        });
+        self.moved(&kept);
+        let mut swept = kept.gone.len() as u64;
+        // On disk a soft purge is a hard one: what lies there could not say that it is stale.
+        if let Some(disk) = &self.disk {
+            let gone = disk.sweep(purge, &self.route);
+            swept = swept.max(gone);
         }
-        assert!(!health.may_ask(at(34)) && health.may_ask(at(35)));
+        self.counts.purged.add(swept + softened);
+        swept + softened
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        let left = self.shelf.retain(|_, _| false);
+        self.moved(&left);
     }
 }

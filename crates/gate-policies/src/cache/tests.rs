@@ -1,304 +1,406 @@
-//! The policy on exchanges: who gets whose answer, what is kept, and what is not.
+//! The policy on exchanges without sockets: what is given, asked about, kept and forgotten.
 
 use super::*;
 use crate::testing::{Harness, Script, VerdictExt, response};
-use gate_flow::{CacheFacts, CacheStatus};
-use gate_kit::http::{BodyError, BodyErrorKind, Chunk, Frame, frame};
+use gate_flow::{CacheStatus, Exchange, Purge, PurgeWhat, Purges, Services};
+use gate_kit::http::{Body, Response};
+use gate_model::fault::FaultCode;
+use std::time::Duration;
 
-pub(super) const MODELS: &str = "providers: { p: { openai: { credentials: [] } } }\n\
-    models: { m: { targets: [{ provider: p, model: x }] }, e: { targets: [{ provider: p, model: y }] } }\n\
-    routes: { r: { target: { models: [m, e] } } }";
-const JSON: (&str, &str) = ("content-type", "application/json");
-const SSE: (&str, &str) = ("content-type", "text/event-stream");
-pub(super) const CHAT: &str = "POST /v1/chat/completions";
-const SHARE: &str = "anonymous: share";
-
-pub(super) struct Bench {
-    pub(super) harness: Harness,
-    pub(super) policy: Arc<dyn Policy>,
-}
-
-/// What came of one request.
-pub(super) struct Came {
-    pub(super) facts: CacheFacts,
-    /// What the cache answered.
-    answer: Option<(String, Vec<(String, String)>)>,
-}
-
-impl Came {
-    pub(super) fn status(&self) -> CacheStatus {
-        self.facts.status
-    }
-
-    pub(super) fn text(&self) -> &str {
-        self.answer.as_ref().map_or("", |(text, _)| text)
-    }
+/// A cache and what it runs in.
+struct Bench {
+    harness: Harness,
+    policy: Arc<dyn Policy>,
 }
 
 impl Bench {
-    pub(super) fn new(yaml: &str) -> Self {
-        let harness = Harness::new().resources(MODELS);
+    fn new(yaml: &str) -> Self {
+        let harness = Harness::new();
         let policy = harness.policy::<Cache>(yaml);
         Self { harness, policy }
     }
 
-    pub(super) fn exchange(
+    /// What the cache says to a request: an answer, or nothing when it goes on.
+    fn ask(&self, head: &str) -> Result<Response, Box<Exchange>> {
+        let mut exchange = self.harness.exchange(head);
+        let verdict = self.harness.request(&self.policy, &mut exchange);
+        match verdict.is_next() {
+            true => Err(Box::new(exchange)),
+            false => Ok(verdict.reply()),
+        }
+    }
+
+    /// A request that goes on, and what the target answers; what the caller gets of it.
+    fn answered(
         &self,
         head: &str,
-        caller: Option<(&str, Option<&str>)>,
-        body: &str,
-    ) -> Exchange {
-        let mut exchange = self.harness.exchange(head);
-        exchange.caller = caller.map(|(name, team)| {
-            Arc::new(gate_flow::Caller {
-                name: name.into(),
-                team: team.map(Into::into),
-                ..Default::default()
-            })
-        });
-        exchange.request.body = Body::from(Chunk::from(body.to_owned()));
-        exchange
+        status: u16,
+        fields: &[(&str, &str)],
+        body: &'static str,
+    ) -> Response {
+        let mut exchange = self
+            .ask(head)
+            .err()
+            .unwrap_or_else(|| panic!("{head} goes on"));
+        self.end(
+            &mut exchange,
+            response(
+                status,
+                fields,
+                Body::from(gate_kit::http::Chunk::from(body)),
+            ),
+        )
     }
 
-    /// Asks; where the cache does not answer, the target does with `answer`.
-    pub(super) fn ask(&self, mut exchange: Exchange, answer: impl FnOnce() -> Response) -> Came {
-        let verdict = self.harness.request(&self.policy, &mut exchange);
-        let facts = exchange.record.cache.take().map(|facts| *facts);
-        let facts = facts.unwrap_or_default();
-        if verdict.is_next() {
-            let mut out = self.harness.respond(&self.policy, &mut exchange, answer());
-            self.read(&mut out);
-            self.harness.settle();
-            return Came {
-                facts,
-                answer: None,
-            };
-        }
-        let mut reply = self
+    fn end(&self, exchange: &mut Exchange, answer: Response) -> Response {
+        self.harness.respond(&self.policy, exchange, answer)
+    }
+
+    /// The text of an answer from the cache.
+    fn given(&self, head: &str) -> String {
+        let answer = self
+            .ask(head)
+            .unwrap_or_else(|_| panic!("{head} is answered here"));
+        self.text(answer)
+    }
+
+    fn text(&self, mut answer: Response) -> String {
+        let body = self
             .harness
-            .respond(&self.policy, &mut exchange, verdict.reply());
-        let text = self.read(&mut reply).0;
-        let fields = reply.head.headers.iter();
-        let word = |bytes: &[u8]| String::from_utf8_lossy(bytes).to_ascii_lowercase();
-        let fields = fields
-            .map(|(_, name, value)| (word(name), word(value)))
-            .collect();
-        let answer = Some((text, fields));
-        Came { facts, answer }
+            .block_on(async { answer.body.collect(1 << 20).await });
+        String::from_utf8(body.expect("whole").to_vec()).expect("text")
     }
 
-    /// Reads a body as a connection does: no further than its known length.
-    fn read(&self, response: &mut Response) -> (String, Option<BodyErrorKind>) {
-        self.harness.block_on(async {
-            let mut text = String::new();
-            loop {
-                if response.body.length() == Some(0) {
-                    return (text, None);
-                }
-                match frame(&mut response.body).await {
-                    Some(Ok(Frame::Data(chunk))) => {
-                        text.push_str(std::str::from_utf8(&chunk).unwrap());
-                    }
-                    Some(Err(error)) => return (text, Some(error.kind)),
-                    _ => return (text, None),
-                }
-            }
+    fn wait(&self, seconds: u64) {
+        self.harness.hands.advance(Duration::from_secs(seconds));
+    }
+
+    fn purge(&self, what: PurgeWhat, soft: bool) -> u64 {
+        let purges = self.harness.state.get_or_insert("", Purges::default);
+        let at_ms = look::millis(self.harness.services.clock().unix());
+        purges.purge(Purge {
+            what,
+            route: None,
+            soft,
+            at_ms,
         })
     }
-
-    /// A chat with this text by nobody in particular.
-    pub(super) fn chat(&self, text: &str) -> Came {
-        self.ask(self.exchange(CHAT, None, &chat(text)), || whole("ok"))
-    }
 }
 
-pub(super) fn chat(text: &str) -> String {
-    format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{text}"}}]}}"#)
-}
+const HOUR: (&str, &str) = ("cache-control", "max-age=3600");
+const TAG: (&str, &str) = ("etag", "\"a\"");
 
-pub(super) fn said(text: &str) -> String {
-    format!(
-        r#"{{"choices":[{{"index":0,"message":{{"content":"{text}"}}}}],"usage":{{"prompt_tokens":7,"completion_tokens":2}}}}"#
-    )
-}
-
-pub(super) fn whole(text: &str) -> Response {
-    response(200, &[JSON], Body::Full(said(text).into()))
-}
-
-fn stream() -> String {
-    let delta = |text: &str| {
-        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{text}\"}}}}]}}\n\n")
-    };
-    format!("{}{}data: [DONE]\n\n", delta("Hel"), delta("lo"))
-}
-
-fn status(came: &[Came]) -> Vec<CacheStatus> {
-    came.iter().map(Came::status).collect()
+fn field<'a>(answer: &'a Response, name: &str) -> &'a str {
+    let value = answer.head.headers.get_named(name).unwrap_or_default();
+    std::str::from_utf8(value).expect("text")
 }
 
 #[test]
-fn the_same_request_is_answered_once_and_says_so() {
-    let bench = Bench::new(SHARE);
-    assert_eq!(bench.chat("a").status(), CacheStatus::Miss);
-    bench.harness.hands.advance(Duration::from_secs(7));
-    let spelt = " { \"user\": \"u\", \"messages\" : [{\"content\":\"\\u0061\",\"role\":\"user\"}], \"model\":\"m\", \"stream\": false }";
-    let hit = bench.ask(bench.exchange(CHAT, None, spelt), || {
-        unreachable!("it is kept")
-    });
+fn what_is_fresh_is_given_whole_in_parts_and_as_not_modified() {
+    let bench = Bench::new("{}");
+    let first = bench.answered("GET /a", 200, &[HOUR, TAG], "hello world");
     assert_eq!(
-        (hit.status(), hit.text()),
-        (CacheStatus::Hit, said("ok").as_str())
+        field(&first, "cache-status"),
+        "tidegate; fwd=uri-miss; stored"
     );
-    assert_eq!(hit.facts.age, Duration::from_secs(7));
-    let saved = (hit.facts.saved_input_tokens, hit.facts.saved_output_tokens);
-    assert_eq!(saved, (7, 2));
-    let (_, fields) = hit.answer.as_ref().unwrap();
-    for (name, value) in [
-        ("cache-status", "tidegate; hit; ttl=593"),
-        ("age", "7"),
-        ("content-type", "application/json"),
-    ] {
-        assert!(fields.contains(&(name.into(), value.into())), "{fields:?}");
-    }
-    for other in [
-        chat("b"),
-        chat("a").replace("\"m\"", "\"e\""),
-        chat("a").replace("]}", "],\"max_tokens\":5}"),
-        chat("a").replace("]}", "],\"stream\":true}"),
-    ] {
-        let came = bench.ask(bench.exchange(CHAT, None, &other), || whole("x"));
-        assert_eq!(came.status(), CacheStatus::Miss, "{other}");
-    }
-}
-
-#[test]
-fn tenants_share_what_they_may_and_nothing_else() {
-    let (ann, bob) = (Some(("ann", Some("red"))), Some(("bob", Some("red"))));
-    let (eve, joe) = (Some(("eve", Some("blue"))), Some(("red", None)));
-    let (hit, miss) = (CacheStatus::Hit, CacheStatus::Miss);
-    for (yaml, expected) in [
-        ("{}", [miss, miss, miss, miss, CacheStatus::Bypass]),
-        (SHARE, [miss, miss, miss, miss, miss]),
-        ("tenant: team", [miss, hit, miss, miss, CacheStatus::Bypass]),
-        (
-            "tenant: everyone\nanonymous: share",
-            [miss, hit, hit, hit, miss],
-        ),
-    ] {
-        let bench = Bench::new(yaml);
-        let ask = |who| bench.ask(bench.exchange(CHAT, who, &chat("a")), || whole("ok"));
-        let came = [ann, bob, eve, joe, None].map(ask);
-        assert_eq!(status(&came), expected, "{yaml}");
-        assert_eq!(ask(ann).status(), hit, "{yaml}: one's own");
-    }
-}
-
-#[test]
-fn a_caller_who_may_not_use_a_model_gets_no_kept_answer_of_it() {
-    let bench = Bench::new("tenant: everyone");
-    let ann = || bench.exchange(CHAT, Some(("ann", None)), &chat("a"));
-    bench.ask(ann(), || whole("ok"));
-    let mut exchange = ann();
-    exchange.caller = Some(Arc::new(gate_flow::Caller {
-        name: "ann".into(),
-        models: Some(vec!["e".into()]),
-        ..Default::default()
-    }));
-    let came = bench.ask(exchange, || response(404, &[JSON], Body::Empty));
+    bench.wait(5);
+    let hit = bench.ask("GET /a").ok().expect("kept");
     assert_eq!(
-        (came.status(), came.facts.reason),
-        (CacheStatus::Bypass, "model")
+        (field(&hit, "age"), field(&hit, "cache-status")),
+        ("5", "tidegate; hit; ttl=3595")
     );
-    assert_eq!(bench.ask(ann(), || whole("x")).status(), CacheStatus::Hit);
-}
-
-#[test]
-fn a_stream_is_given_again_byte_by_byte_wherever_it_was_cut() {
-    let (stream, body) = (stream(), chat("a").replace("]}", "],\"stream\":true}"));
-    for at in 1..stream.len() {
-        let bench = Bench::new(SHARE);
-        let ask = |answer| bench.ask(bench.exchange(CHAT, None, &body), || answer);
-        let live = response(
-            200,
-            &[SSE],
-            Script::of(&[&stream[..at], "", &stream[at..]]).body(),
-        );
-        assert_eq!(ask(live).status(), CacheStatus::Miss);
-        let hit = ask(whole("not asked"));
-        assert_eq!(
-            (hit.status(), hit.text()),
-            (CacheStatus::Hit, &*stream),
-            "cut at {at}"
-        );
-    }
-}
-
-#[test]
-fn what_did_not_come_whole_is_not_kept() {
-    let streaming = chat("a").replace("]}", "],\"stream\":true}");
-    let cut = || {
-        let mut script = Script::of(&[&stream()]);
-        let error = BodyError::new(BodyErrorKind::Disconnected, "gone");
-        script.steps.push_back(Some(Err(error)));
-        response(200, &[SSE], script.body())
-    };
-    let events = |text: &str| response(200, &[SSE], Script::of(&[text]).body());
-    let json = |text: &str| response(200, &[JSON], Script::of(&[text]).body());
-    let gzip = ("content-encoding", "gzip");
-    let half = stream().replace("data: [DONE]\n\n", "");
-    let failed = format!("data: {{\"error\":{{\"message\":\"x\"}}}}\n\n{}", stream());
-    let bad: [(&str, &dyn Fn() -> Response); 8] = [
-        (&streaming, &cut),
-        (&streaming, &|| events(&half)),
-        (&streaming, &|| events(&failed)),
-        (&chat("a"), &|| json("{\"choices\":[")),
-        (&chat("a"), &|| json("{\"error\":{\"message\":\"x\"}}")),
-        (&chat("a"), &|| {
-            response(500, &[JSON], Body::Full(said("x").into()))
-        }),
-        (&chat("a"), &|| {
-            response(200, &[JSON, gzip], Body::Full(said("x").into()))
-        }),
-        (&chat("a"), &|| {
-            response(
-                200,
-                &[("content-type", "text/html")],
-                Body::Full("x".into()),
-            )
-        }),
-    ];
-    for (index, (body, answer)) in bad.iter().enumerate() {
-        let bench = Bench::new(SHARE);
-        for _ in 0..2 {
-            let came = bench.ask(bench.exchange(CHAT, None, body), answer);
-            assert_eq!(came.status(), CacheStatus::Miss, "{index}");
-        }
-    }
-}
-
-#[test]
-fn a_caller_who_leaves_behind_the_last_event_leaves_a_whole_answer() {
-    let body = chat("a").replace("]}", "],\"stream\":true}");
-    for (text, expected) in [
-        (stream(), CacheStatus::Hit),
-        (stream().replace("data: [DONE]\n\n", ""), CacheStatus::Miss),
-    ] {
-        let bench = Bench::new(SHARE);
-        let mut exchange = bench.exchange(CHAT, None, &body);
-        assert!(
-            bench
-                .harness
-                .request(&bench.policy, &mut exchange)
-                .is_next()
-        );
-        let live = response(200, &[SSE], Script::of(&[&text, "", ": more"]).body());
-        let mut out = bench.harness.respond(&bench.policy, &mut exchange, live);
+    assert_eq!(bench.text(hit), "hello world");
+    let part = bench.ask("GET /a\nrange: bytes=0-4").ok().expect("kept");
+    assert_eq!(
+        (part.head.status, field(&part, "content-range")),
+        (206, "bytes 0-4/11")
+    );
+    assert_eq!(bench.text(part), "hello");
+    let none = bench.ask("GET /a\nrange: bytes=99-").ok().expect("kept");
+    assert_eq!(
+        (none.head.status, field(&none, "content-range")),
+        (416, "bytes */11")
+    );
+    let known = bench
+        .ask("GET /a\nif-none-match: \"a\"")
+        .ok()
+        .expect("kept");
+    assert_eq!((known.head.status, field(&known, "etag")), (304, "\"a\""));
+    let head = bench.ask("HEAD /a").ok().expect("kept");
+    assert_eq!(
+        (field(&head, "content-length"), head.body.is_empty()),
+        ("11", true)
+    );
+    assert!(bench.ask("GET /a?b").is_err() && bench.ask("GET /a\nhost: b.example").is_err());
+    assert!(bench.ask("GET /a\nif-match: \"a\"").is_err());
+    let mut with_body = bench.harness.exchange("GET /a");
+    with_body.request.body = Body::Full("x".into());
+    assert!(
         bench
             .harness
-            .block_on(async { drop(frame(&mut out.body).await) });
-        drop((out, exchange));
-        let came = bench.ask(bench.exchange(CHAT, None, &body), || whole("x"));
-        assert_eq!(came.status(), expected, "{text}");
+            .request(&bench.policy, &mut with_body)
+            .is_next()
+    );
+    assert!(bench.ask("GET /a\ncache-control: no-cache").is_err());
+}
+
+#[test]
+fn what_selects_tells_answers_apart_and_writers_make_all_doubtful() {
+    let bench = Bench::new("{}");
+    let vary = ("vary", "Foo");
+    bench.answered("GET /a\nfoo: 1", 200, &[HOUR, vary], "one");
+    bench.answered("GET /a\nfoo: 2", 200, &[HOUR, vary], "two");
+    assert_eq!(bench.given("GET /a\nfoo: 1"), "one");
+    assert_eq!(bench.given("GET /a\nfoo: 2"), "two");
+    assert!(bench.ask("GET /a").is_err());
+    bench.answered("POST /a", 500, &[], "");
+    assert_eq!(bench.given("GET /a\nfoo: 1"), "one");
+    bench.answered(
+        "M-SEARCH /b",
+        200,
+        &[("location", "https://example.com/a")],
+        "",
+    );
+    assert!(bench.ask("GET /a\nfoo: 1").is_err() && bench.ask("GET /a\nfoo: 2").is_err());
+    // What was kept before stays forgotten once there is something new.
+    bench.answered("GET /a\nfoo: 1", 200, &[HOUR, vary], "new");
+    assert!(bench.ask("GET /a\nfoo: 2").is_err());
+}
+
+#[test]
+fn what_is_stale_is_asked_about_and_takes_newer_fields() {
+    let bench = Bench::new("{}");
+    let short = ("cache-control", "max-age=1");
+    bench.answered("GET /a", 200, &[short, TAG, ("x", "1")], "body");
+    bench.wait(2);
+    let head = "GET /a\nif-none-match: \"caller's\"";
+    let mut exchange = bench.ask(head).expect_err("stale");
+    let asked = exchange.request.head.headers.get_named("if-none-match");
+    assert_eq!(asked, Some(&b"\"a\""[..]));
+    let answer = response(304, &[TAG, HOUR, ("x", "2")], Body::Empty);
+    let given = bench.end(&mut exchange, answer);
+    assert_eq!((given.head.status, field(&given, "x")), (200, "2"));
+    assert_eq!(bench.text(given), "body");
+    let facts = exchange.record.cache.as_ref().map(|facts| facts.status);
+    assert_eq!(facts, Some(CacheStatus::Revalidated));
+    bench.wait(60);
+    assert_eq!(bench.given("GET /a"), "body");
+}
+
+#[test]
+fn errors_are_replaced_where_that_is_allowed() {
+    for (control, fault, expected) in [
+        ("max-age=1, stale-if-error=60", None, 200),
+        ("max-age=1, must-revalidate, stale-if-error=60", None, 503),
+        ("max-age=1", None, 503),
+        ("max-age=1", Some(FaultCode::UpstreamUnreachable), 200),
+        (
+            "max-age=1, proxy-revalidate",
+            Some(FaultCode::UpstreamReset),
+            503,
+        ),
+        ("s-maxage=1", Some(FaultCode::UpstreamTimeout), 503),
+        ("max-age=1", Some(FaultCode::RateLimited), 503),
+    ] {
+        let bench = Bench::new("{}");
+        bench.answered("GET /a", 200, &[("cache-control", control), TAG], "kept");
+        bench.wait(5);
+        let mut exchange = bench.ask("GET /a").expect_err("stale");
+        exchange.record.fault = fault;
+        let given = bench.end(&mut exchange, response(503, &[], Body::Empty));
+        assert_eq!(given.head.status, expected, "{control} {fault:?}");
+        assert_eq!(
+            exchange.record.fault.is_some(),
+            fault.is_some() && expected == 503
+        );
     }
+}
+
+#[test]
+fn stale_answers_are_asked_for_again_beside() {
+    let bench = Bench::new("{}");
+    let control = ("cache-control", "max-age=1, stale-while-revalidate=60");
+    bench.answered("GET /a", 200, &[control, TAG], "old");
+    bench.wait(5);
+    assert_eq!(bench.given("GET /a"), "old");
+    assert_eq!(bench.harness.services.tasks(), 1);
+    // Meanwhile nobody else asks.
+    assert_eq!(bench.given("GET /a"), "old");
+    assert_eq!(bench.harness.services.tasks(), 1);
+    // The target has 204 without a lifetime: what was kept is no more.
+    bench.harness.settle();
+    assert!(bench.ask("GET /a").is_err());
+}
+
+#[test]
+fn somebodys_answers_stay_theirs() {
+    let bench = Bench::new("{}");
+    bench.answered("GET /a\nauthorization: x", 200, &[HOUR], "mine");
+    assert!(bench.ask("GET /a\nauthorization: x").is_err());
+    let public = ("cache-control", "public, max-age=60");
+    bench.answered("GET /b\nauthorization: x", 200, &[public], "ours");
+    assert_eq!(bench.given("GET /b"), "ours");
+    let own = Bench::new("by_consumer: true");
+    own.answered("GET /a\nauthorization: x", 200, &[HOUR], "mine");
+    assert_eq!(own.given("GET /a\nauthorization: x"), "mine");
+}
+
+#[test]
+fn the_same_request_gets_the_bytes_as_they_come() {
+    let bench = Bench::new("{}");
+    let mut first = bench.ask("GET /a").expect_err("nothing is kept");
+    let mut body = Script::of(&["ab", "", "cd"]);
+    body.remaining = Some(4);
+    let answer = bench.end(&mut first, response(200, &[HOUR], body.body()));
+    let second = bench.ask("GET /a").ok().expect("it is on its way");
+    assert!(field(&second, "cache-status").ends_with("detail=collapsed"));
+    assert_eq!(bench.text(second), "abcd");
+    // The first caller leaves, and the answer is kept all the same.
+    drop(answer);
+    bench.harness.settle();
+    assert_eq!(bench.given("GET /a"), "abcd");
+}
+
+#[test]
+fn who_waits_for_nothing_asks_alone() {
+    let bench = Bench::new("collapse: 1s");
+    let mut first = bench.ask("GET /a").expect_err("nothing is kept");
+    assert!(bench.ask("GET /a").is_err(), "patience ends");
+    bench.end(
+        &mut first,
+        response(200, &[("cache-control", "no-store")], Body::Empty),
+    );
+    let before = bench.harness.services.clock().now();
+    let both = (bench.ask("GET /a"), bench.ask("GET /a"));
+    assert!(both.0.is_err() && both.1.is_err());
+    assert_eq!(
+        bench.harness.services.clock().now(),
+        before,
+        "nobody waits for what is not kept"
+    );
+}
+
+#[test]
+fn purges_are_in_force_at_once() {
+    let bench = Bench::new("stale_while_revalidate: 1m");
+    let tagged = ("surrogate-key", "x y");
+    for path in ["/a", "/b/1", "/b/2"] {
+        bench.answered(&format!("GET {path}"), 200, &[HOUR, tagged], "kept");
+    }
+    assert_eq!(
+        bench.purge(PurgeWhat::Prefix("example.com/b/".into()), false),
+        2
+    );
+    assert!(bench.ask("GET /b/1").is_err() && bench.ask("GET /a").is_ok());
+    assert_eq!(bench.purge(PurgeWhat::Tag("y".into()), true), 1);
+    let soft = bench
+        .ask("GET /a")
+        .ok()
+        .expect("stale, and asked for again");
+    assert_eq!(
+        field(&soft, "cache-status"),
+        "tidegate; hit; ttl=-1; detail=stale"
+    );
+    // What was asked for before a purge is not kept behind it.
+    let bench = Bench::new("{}");
+    let mut early = bench.ask("GET /c").expect_err("nothing is kept");
+    bench.purge(PurgeWhat::Key("example.com/c".into()), false);
+    bench.end(&mut early, response(200, &[HOUR], Body::Full("old".into())));
+    assert!(bench.ask("GET /c").is_err());
+}
+
+#[test]
+fn a_restart_finds_what_lay_on_disk() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let yaml = format!("disk: {{ folder: {} }}", folder.path().display());
+    let kept = |bench: &Bench| {
+        // The folder is read, and written to, by a thread of its own.
+        (0..3_000).any(|_| {
+            std::thread::sleep(Duration::from_millis(10));
+            bench.ask("GET /a\nfoo: 1").is_ok()
+        })
+    };
+    let bench = Bench::new(&yaml);
+    // Until the folder is locked nothing is written.
+    let vary = ("vary", "foo");
+    let written = || walk(folder.path()) > 0;
+    let until = (0..3_000).any(|_| {
+        bench.purge(PurgeWhat::All, false);
+        bench.harness.hands.advance(Duration::from_millis(1));
+        bench.answered("GET /a\nfoo: 1", 200, &[HOUR, vary, TAG], "kept");
+        std::thread::sleep(Duration::from_millis(10));
+        written()
+    });
+    assert!(until, "it is written");
+    drop(bench);
+    let again = Bench::new(&yaml);
+    assert!(kept(&again));
+    assert_eq!(again.given("GET /a\nfoo: 1"), "kept");
+    assert!(again.ask("GET /a\nfoo: 2").is_err());
+    assert_eq!(again.purge(PurgeWhat::All, false), 1);
+    assert_eq!(
+        walk(folder.path()),
+        0,
+        "a purge reaches the disk before it returns"
+    );
+}
+
+/// Files of answers below a folder.
+fn walk(folder: &std::path::Path) -> usize {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let count = |entry: std::fs::DirEntry| match entry.path().is_dir() {
+        true => walk(&entry.path()),
+        false => usize::from(entry.file_name().len() == 32),
+    };
+    entries.map(count).sum()
+}
+
+#[test]
+fn settings_that_cannot_act_are_refused() {
+    for (yaml, expected) in [
+        ("{ memory: 1MiB, entry: 1MiB }", "1/16 of `memory`"),
+        ("lifetimes: { '6xx': 1s }", "neither a status nor a class"),
+        ("by_headers: ['a b']", "cannot be the name"),
+        ("disk: { folder: /dev/null/x }", "/dev/null/x"),
+        ("unknown: 1", "unknown"),
+    ] {
+        let error = Harness::new().compile::<Cache>(yaml).err();
+        let error = error
+            .unwrap_or_else(|| panic!("accepted {yaml}"))
+            .to_string();
+        assert!(error.contains(expected), "{yaml}: {error}");
+    }
+}
+
+/// Prints what a million entries take besides their bodies: the bar is 400 MiB.
+#[test]
+#[ignore = "takes a gigabyte"]
+fn a_million_entries_are_small() {
+    const ENTRIES: usize = 1_000_000;
+    let resident = || -> usize {
+        let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
+        let pages = text.split(' ').nth(1).expect("resident pages");
+        pages.parse::<usize>().expect("a number") * 4096
+    };
+    let bench = Bench::new("{ memory: 4GiB }");
+    let before = resident();
+    for number in 0..ENTRIES {
+        let path = format!("GET /shop/items/{number:08}.html");
+        let tag = format!("\"{number:016x}\"");
+        let fields = [
+            ("content-type", "text/html; charset=utf-8"),
+            ("cache-control", "public, max-age=86400"),
+            ("date", "Sun, 22 Nov 2026 00:00:00 GMT"),
+            ("etag", tag.as_str()),
+        ];
+        bench.answered(&path, 200, &fields, "");
+    }
+    let counts = bench.harness.state.all::<gate_flow::CacheCounts>();
+    let held = counts[0]
+        .1
+        .entries
+        .load(std::sync::atomic::Ordering::Relaxed);
+    let mebibytes = (resident() - before) >> 20;
+    eprintln!("{held} entries take {mebibytes} MiB besides bodies");
+    assert!(held > 990_000 && mebibytes < 400);
 }

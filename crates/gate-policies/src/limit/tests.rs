@@ -3,6 +3,7 @@
 use super::*;
 use crate::testing::{Harness, VerdictExt};
 use gate_flow::Caller;
+use std::time::Duration;
 
 fn refusal(settings: &str) -> String {
     let finding = Harness::new().compile::<Limit>(settings).err();
@@ -76,7 +77,7 @@ fn a_refusal_says_when_to_come_back() {
 #[test]
 fn burst_bounds_the_shortest_window_only() {
     let harness = Harness::new();
-    let policy = harness.policy::<Limit>("{ rates: [5000/h, 100/s], burst: 2, headers: false }");
+    let policy = harness.policy::<Limit>("{ rates: [5000/h, 100/s], burst: 2, fields: none }");
     let mut exchange = harness.exchange("GET /");
     assert!(pass(&harness, &policy, &mut exchange) && pass(&harness, &policy, &mut exchange));
     assert!(exchange.response_headers.is_empty());

@@ -6,6 +6,7 @@ use crate::target::agent::to_agent;
 use crate::target::fixed::Fixed;
 use crate::target::mcp::{self, Servers};
 use crate::target::model::{Models, ToModels};
+use crate::target::portal::to_portal;
 use crate::target::upstream::ToUpstream;
 use gate_flow::Target;
 use gate_model::document::Path;
@@ -64,7 +65,14 @@ impl Work<'_> {
                 let target = to_agent(self, name, route, &path.key("agent"))?;
                 Some(Box::new(target))
             }
+            resources::Target::Api(api) => {
+                self.versions_target(api, &path.key("api"), called.upstreams)
+            }
             resources::Target::Fixed(reply) => self.fixed(reply, &path.key("fixed")),
+            resources::Target::Portal(names) => {
+                let target = to_portal(self, route, names, &path.key("portal"))?;
+                Some(Box::new(target))
+            }
         }
     }
 

@@ -21,6 +21,7 @@ use std::future::poll_fn;
 use std::io::IoSlice;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 use wire::{Reply, command, reply};
 
 /// Questions to one server at a time, per worker; further ones fail at once.
@@ -29,6 +30,10 @@ const FLIGHT_MAX: usize = 64;
 const IDLE_MAX: usize = 8;
 /// Servers that connections are kept for. A configuration has one or two.
 const SERVERS_MAX: usize = 32;
+/// Appends and renews the time to live as one command: two could be parted by a failure, which would
+/// leave a key without an end, and a cluster answers each with where its key has moved.
+const APPEND: &[u8] = b"redis.call('APPEND',KEYS[1],ARGV[1]) \
+    return redis.call('PEXPIRE',KEYS[1],ARGV[2])";
 /// Bytes read at a time.
 const READ: usize = 16 * 1024;
 
@@ -267,7 +272,10 @@ fn late(server: &KeyValueServer) -> KeyValueError {
 
 fn key_of(question: &KeyValueQuestion) -> &[u8] {
     match question {
-        KeyValueQuestion::Get(key) | KeyValueQuestion::Set(key, ..) => key,
+        KeyValueQuestion::Get(key)
+        | KeyValueQuestion::Set(key, ..)
+        | KeyValueQuestion::Append(key, ..)
+        | KeyValueQuestion::Range(key, ..) => key,
     }
 }
 
@@ -275,11 +283,24 @@ fn write_question(question: &KeyValueQuestion, bytes: &mut Vec<u8>) {
     match question {
         KeyValueQuestion::Get(key) => command(&[b"GET", key], bytes),
         KeyValueQuestion::Set(key, value, ttl) => {
-            let milliseconds = ttl.as_millis().max(1).to_string();
-            let parts: [&[u8]; 5] = [b"SET", key, value, b"PX", milliseconds.as_bytes()];
+            let ttl = milliseconds(ttl);
+            command(&[b"SET", key, value, b"PX", ttl.as_bytes()], bytes);
+        }
+        KeyValueQuestion::Append(key, value, ttl) => {
+            let ttl = milliseconds(ttl);
+            let parts: [&[u8]; 6] = [b"EVAL", APPEND, b"1", key, value, ttl.as_bytes()];
             command(&parts, bytes);
         }
+        KeyValueQuestion::Range(key, from, count) => {
+            let last = from.saturating_add(u64::from(*count)).saturating_sub(1);
+            let (from, last) = (from.to_string(), last.to_string());
+            command(&[b"GETRANGE", key, from.as_bytes(), last.as_bytes()], bytes);
+        }
     }
+}
+
+fn milliseconds(time: &Duration) -> String {
+    time.as_millis().max(1).to_string()
 }
 
 async fn send(io: &Io, bytes: &[u8]) -> Result<(), KeyValueError> {

@@ -11,6 +11,7 @@ use gate_model::finding::Finding;
 use gate_model::resources::{
     Budget, BudgetLimit, BudgetOf, Component, Consumer, Key, Resources, StoreEngine, StorePlace,
 };
+use gate_model::units::TimeZone;
 use gate_store::Account;
 use gate_store::books::{BudgetSpec, Unit};
 use rustc_hash::FxHashMap;
@@ -247,6 +248,7 @@ fn spec(name: &str, budget: &Budget) -> Option<BudgetSpec> {
         unit,
         limit,
         period: budget.per,
+        zone: TimeZone::utc(),
         thresholds: budget.warn.iter().map(share).collect(),
     })
 }

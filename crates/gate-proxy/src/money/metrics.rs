@@ -77,6 +77,7 @@ fn write(page: &mut Exposition, facts: &Facts) {
             let (unit, text) = match account.unit {
                 Unit::Money => ("usd", Money::from_picodollars(amount).to_string()),
                 Unit::Tokens => ("tokens", amount.to_string()),
+                Unit::Requests => ("requests", amount.to_string()),
             };
             page.sample(&[("budget", &account.name), ("unit", unit)], text);
         }

@@ -15,6 +15,7 @@ pub(crate) mod count;
 mod facts;
 pub mod limits;
 pub mod metrics;
+pub(crate) mod quota;
 pub(crate) mod reserve;
 mod settle;
 pub mod store;

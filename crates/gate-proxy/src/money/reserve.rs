@@ -295,6 +295,7 @@ impl Most {
         match unit {
             Unit::Money => self.cost.picodollars(),
             Unit::Tokens => self.tokens,
+            Unit::Requests => 1,
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod access_log;
 pub mod admin;
+mod callers;
 pub mod live;
 pub mod metrics;
 mod otlp;
@@ -20,6 +21,7 @@ pub(crate) mod time;
 pub mod trace;
 
 use access_log::{LogTarget, LogWriter};
+use callers::Callers;
 use gate_flow::{Client, Exchange, KeptRequest, Record};
 use gate_kit::clock::Clock;
 use gate_kit::http::RequestHead;
@@ -46,6 +48,7 @@ pub struct Readers {
     otlp: Exporter,
     recent: RecordsWriter,
     live: Live,
+    callers: Arc<Callers>,
     tls: Arc<ClientConfig>,
 }
 
@@ -92,6 +95,7 @@ impl Readers {
             otlp: Exporter::new(clock.clone()),
             live: Live::new(clock.clone()),
             recent: RecordsWriter::new(clock),
+            callers: Arc::default(),
             tls,
         }
     }
@@ -165,6 +169,9 @@ impl Readers {
             kept,
         } = finished;
         self.metrics.observe(record, &head.method, head.version);
+        if record.api.is_some() {
+            self.callers.add(record);
+        }
         let log = gateway.access_log.as_ref();
         let logged = has_failed(record) || log.is_none_or(|log| is_sampled(log.sample));
         let to_log = logged && log.is_some();
@@ -219,6 +226,19 @@ impl Readers {
     #[must_use]
     pub fn look(&self) -> gate_api::types::Live {
         self.live.look()
+    }
+
+    /// What has been counted of callers since this source was asked last, for the books.
+    #[must_use]
+    pub fn caller_source(&self) -> gate_store::books::CallerSource {
+        let callers = self.callers.clone();
+        Box::new(move || callers.take_new())
+    }
+
+    /// Who called which version of which API today and yesterday, as far as this process knows.
+    #[must_use]
+    pub fn callers(&self) -> Vec<gate_store::ledger::CallerRow> {
+        self.callers.all()
     }
 
     /// The counters and gauges.

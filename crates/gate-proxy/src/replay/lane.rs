@@ -9,6 +9,7 @@ use super::prompts::Prompts;
 use super::side::Side;
 use crate::record::recent::line::Basis;
 use gate_flow::{Found, Replay};
+use gate_model::resources::AUTHENTICATING;
 use gate_model::resources::Target;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -17,11 +18,9 @@ use std::collections::BTreeMap;
 const ALTERING: [&str; 3] = ["rewrite", "headers", "prompt"];
 
 /// Kinds of policies of which all that a request meets is their verdict.
-const VERDICT_ONLY: [&str; 2] = ["ip", "limit"];
+const VERDICT_ONLY: [&str; 2] = ["access", "limit"];
 /// Kinds of policies that also change answers, which no row keeps.
 const ANSWERING: [&str; 2] = ["headers", "cors"];
-/// Kinds of policies that tell who calls.
-const TELLING: [&str; 3] = ["auth_key", "auth_jwt", "auth_sigv4"];
 
 /// A step of one of the two routes.
 #[derive(Debug)]
@@ -151,7 +150,7 @@ fn plan(
     };
     StepPlan {
         kept,
-        callers: step.is_some_and(|step| TELLING.contains(&step.name)),
+        callers: step.is_some_and(|step| AUTHENTICATING.contains(&step.name)),
         how,
     }
 }
@@ -159,8 +158,10 @@ fn plan(
 /// Whether steps that stand in one route only may send on another request.
 fn alters(texts: &[(String, &'static str)], of: &Kinds) -> bool {
     of.iter().any(|(position, kind)| {
-        // Whether a limit tells callers what is left of it is more than its verdict.
-        !VERDICT_ONLY.contains(kind) || texts[*position].0.contains("\"headers\":false")
+        // Whether a limit tells callers what is left of it is more than its verdict, and so are
+        // fields that tell the target who calls.
+        let more = ["\"fields\":", "\"hints\":"];
+        !VERDICT_ONLY.contains(kind) || more.iter().any(|more| texts[*position].0.contains(more))
     })
 }
 
@@ -259,15 +260,18 @@ fn touches(changes: &Changes, text: &str, kind: &str) -> bool {
             .any(|(name, _)| text.contains(&format!("\"{name}\"")))
     };
     match kind {
-        "guard" | "cache" => named("models") || named("providers"),
+        "guard" | "model_cache" => named("models") || named("providers"),
         "prompt" => named("prompts"),
+        "contract" => named("apis"),
         // What it takes from an upstream is the upstream's matter.
-        "auth_key" | "auth_jwt" | "auth_sigv4" | "timeout" | "ip" | "cors" | "headers"
+        "auth_key" | "auth_jwt" | "auth_sigv4" | "timeout" | "access" | "cors" | "headers"
         | "rewrite" | "redirect" | "request_id" | "compress" | "mirror" | "record_bodies"
-        | "limit" => false,
+        | "limit" | "graphql" | "grpc_json" => false,
         // A kind that nobody described here may read anything.
         _ => [
             "consumers",
+            "plans",
+            "policy_sets",
             "teams",
             "models",
             "providers",
@@ -296,8 +300,10 @@ fn is_same(
     same(was, is)
         && match is {
             Target::Fixed(_) => true,
+            Target::Portal(names) => !names.iter().any(|name| changes.has("apis", name)),
             Target::Upstream(name) => !changes.has("upstreams", name),
             Target::Agent(name) => !changes.has("agents", name),
+            Target::Api(name) => !changes.has("apis", name) && !changes.any("upstreams"),
             Target::Mcp(uses) => !uses
                 .iter()
                 .any(|one| changes.has("mcp_servers", &one.server)),

@@ -379,6 +379,8 @@ fn named(target: &Target) -> String {
         Target::Models(names) => format!("models {}", names.join(", ")),
         Target::Mcp(_) => "servers of tools".to_owned(),
         Target::Agent(name) => format!("agent {name}"),
+        Target::Api(name) => format!("versions of {name}"),
         Target::Fixed(reply) => format!("fixed answer {}", reply.status),
+        Target::Portal(names) => format!("portal of {}", names.join(", ")),
     }
 }

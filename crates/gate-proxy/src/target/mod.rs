@@ -3,10 +3,12 @@
 
 pub(crate) mod address;
 pub(crate) mod agent;
+pub(crate) mod api;
 pub(crate) mod around;
 pub mod fixed;
 pub(crate) mod mcp;
 pub mod model;
 pub(crate) mod peer;
 pub(crate) mod place;
+pub(crate) mod portal;
 pub mod upstream;

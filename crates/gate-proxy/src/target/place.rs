@@ -47,6 +47,7 @@ impl Place {
             balance: resources::Balance::default(),
             protocol: resources::UpstreamProtocol::Http1,
             tls: self.tls.then(UpstreamTls::default),
+            credential: None,
             host_header: HostHeader::Preserve,
             health: None,
             outlier: resources::Outlier {

@@ -29,6 +29,7 @@ impl Connector {
             let certificate = tls.certificate.as_ref().map(|files| CertificateFiles {
                 chain: folder.join(&files.chain),
                 key: folder.join(&files.key),
+                ocsp: None,
             });
             ClientTls::load(&ClientTlsOptions {
                 authorities: tls.authorities.as_ref().map(|path| folder.join(path)),

@@ -7,7 +7,9 @@
 
 pub mod attempt;
 pub mod budget;
+mod cloud;
 pub mod connector;
+pub(crate) mod credential;
 pub mod endpoint;
 pub mod health;
 pub mod pick;
@@ -18,7 +20,9 @@ pub mod trouble;
 use attempt::{Answered, Failure, attempt, row};
 use budget::RetryBudget;
 use bytes::Bytes;
+use cloud::{Advice, CloudError};
 use connector::Connector;
+use credential::{Credential, Shown};
 use endpoint::Endpoint;
 use gate_flow::{Exchange, Fault};
 use gate_kit::clock::{Clock, Moment};
@@ -43,6 +47,8 @@ pub struct Upstream {
     pub settings: Settings,
     /// Its endpoints.
     pub picker: Picker,
+    /// How the gateway proves itself to them.
+    pub(crate) credential: Option<Arc<Credential>>,
     /// How connections to its endpoints are opened.
     pub connector: Connector,
     /// State that outlives revisions.
@@ -112,6 +118,14 @@ impl Upstream {
         exchange.record.target = Some(self.name.clone());
         let mut now = exchange.moment;
         let mut deadlines = self.deadlines(exchange);
+        let mut shown = match &self.credential {
+            Some(credential) => {
+                let services = exchange.services.clone();
+                let show = credential.show(&services, &mut exchange.request);
+                Some(Box::new(Box::pin(show).await?))
+            }
+            None => None,
+        };
         let mut body = Some(std::mem::take(&mut exchange.request.body));
         let replay = self.replay(&exchange.request.head, &mut body);
         self.state.budget.request(now);
@@ -125,8 +139,9 @@ impl Upstream {
                 .settings
                 .hedge
                 .as_ref()
-                .filter(|_| number == 0 && replay.is_some());
-            let outcome = match hedged {
+                .filter(|_| number == 0 && replay.is_some())
+                .filter(|_| exchange.request.head.method.is_idempotent());
+            let mut outcome = match hedged {
                 Some(hedge) => {
                     let after = hedge.after.duration();
                     let both = self.hedged(
@@ -152,13 +167,26 @@ impl Upstream {
                     }
                 }
             };
-            let wait = match self.judge(
-                exchange,
-                outcome,
-                &permit,
-                number,
-                body.is_some() || replay.is_some(),
-            ) {
+            let repeatable = body.is_some() || replay.is_some();
+            let said = match (&self.credential, &mut outcome.result) {
+                (Some(credential), Ok(answered)) => {
+                    let said = Box::pin(cloud::read(answered)).await;
+                    said.or_else(|| credential.refusal(answered.head.status))
+                        .map(Box::new)
+                }
+                _ => None,
+            };
+            if let Some(error) = said.as_ref().filter(|error| error.advice == Advice::Renew) {
+                let renewing = self.renewed(exchange, outcome, &mut shown, error, repeatable);
+                Box::pin(renewing).await?;
+                body = body.or_else(|| replay.as_ref().map(Replay::body));
+                now = self.clock.now();
+                deadlines.started = now;
+                // The endpoint is not to blame and may be asked again.
+                tried.clear();
+                continue;
+            }
+            let wait = match self.judge(exchange, outcome, &permit, number, repeatable, said) {
                 Judgement::Answer(answered) => return Ok(self.response(answered, permit)),
                 Judgement::Fault(fault) => return Err(fault),
                 Judgement::Retry(wait) => wait,
@@ -255,7 +283,9 @@ impl Upstream {
     /// What is needed to send a request again: kept only where repeating is allowed at all.
     fn replay(&self, head: &RequestHead, body: &mut Option<Body>) -> Option<Replay> {
         let retrying = self.settings.retry.attempts > 0 || self.settings.hedge.is_some();
-        if !retrying || !head.method.is_idempotent() || head.upgrade.is_some() {
+        // What was refused for its credential was not done, whatever its method.
+        let repeats = (retrying && head.method.is_idempotent()) || self.credential.is_some();
+        if !repeats || head.upgrade.is_some() {
             return None;
         }
         match body.take()? {
@@ -371,6 +401,7 @@ impl Upstream {
         _permit: &Permit,
         number: u32,
         repeatable: bool,
+        said: Option<Box<CloudError>>,
     ) -> Judgement {
         let Judged {
             endpoint,
@@ -395,6 +426,14 @@ impl Upstream {
             },
             Err(failure) => failure.reason,
         };
+        let reason = match &said {
+            Some(error) => match error.advice {
+                Advice::Retry => Some(RetryOn::Unavailable),
+                Advice::Throttle => Some(RetryOn::TooMany),
+                Advice::GiveUp | Advice::Renew => None,
+            },
+            None => reason,
+        };
         // Nothing was sent when no connection was made; otherwise only what can be repeated is.
         let safe = match reason {
             Some(RetryOn::Connect) => true,
@@ -407,21 +446,69 @@ impl Upstream {
             && reason.is_some_and(|reason| self.settings.retry.on.contains(&reason))
             && self.may_retry();
         match result {
-            _ if again => Judgement::Retry(self.backoff(number, result.as_ref().ok())),
+            _ if again => {
+                let after = said.and_then(|error| error.after);
+                Judgement::Retry(self.backoff(number, result.as_ref().ok(), after))
+            }
             Ok(answered) => Judgement::Answer(answered),
             Err(failure) => Judgement::Fault(failure.fault),
         }
     }
 
+    /// Shows a fresh credential in place of one that was refused, once for each call.
+    async fn renewed(
+        &self,
+        exchange: &mut Exchange,
+        judged: Judged,
+        shown: &mut Option<Box<Shown>>,
+        error: &CloudError,
+        repeatable: bool,
+    ) -> Result<(), Fault> {
+        let Judged {
+            endpoint,
+            started,
+            result,
+        } = judged;
+        let now = self.clock.now();
+        let row = row(&endpoint, &result, started..now, exchange.record.started);
+        self.note(&endpoint, false);
+        exchange.record.attempts.push(row);
+        let fault = || {
+            let detail = format!(
+                "`{}` refused the gateway's credential: {}",
+                self.name, error.code
+            );
+            Fault::new(FaultCode::UpstreamRejected).detail(detail)
+        };
+        let credential = self
+            .credential
+            .as_ref()
+            .filter(|credential| credential.can_renew());
+        // What was shown is taken, so that a second refusal ends the call.
+        match (credential, shown.take()) {
+            (Some(credential), Some(mut refused)) if repeatable => {
+                let services = exchange.services.clone();
+                let request = &mut exchange.request;
+                credential.renew(&services, request, &mut refused).await
+            }
+            _ => Err(fault()),
+        }
+    }
+
     /// Time before a retry: half to all of the doubled base, or what the endpoint asked for.
-    fn backoff(&self, number: u32, answered: Option<&Answered>) -> Duration {
+    fn backoff(
+        &self,
+        number: u32,
+        answered: Option<&Answered>,
+        said: Option<Duration>,
+    ) -> Duration {
         let backoff = &self.settings.retry.backoff;
         let most = backoff.most.duration();
         let asked = answered
             .and_then(|answered| answered.head.headers.get_str(HeaderId::RetryAfter))
             .and_then(|text| text.trim().parse().ok())
             .map(Duration::from_secs);
-        if let Some(asked) = asked {
+        if let Some(asked) = said.or(asked) {
             return asked.min(most);
         }
         let full = backoff

@@ -75,7 +75,7 @@ fn questions_go_to_the_node_that_has_the_key() {
     let provider = Provider::with(reply("one", ""));
     let text = document("compatible", provider.address, &["m"]);
     let policies = format!(
-        "policies: [{{ cache: {{ anonymous: share, redis: {{ address: '{}', timeout: 20s }} }} }}], target: {{ models:",
+        "policies: [{{ model_cache: {{ anonymous: share, redis: {{ address: '{}', timeout: 20s }} }} }}], target: {{ models:",
         first.address
     );
     let gateway = Gateway::start(&text.replace("target: { models:", &policies));
@@ -113,7 +113,7 @@ fn a_model_that_compares_answers_is_counted_under_its_own_name() {
     });
     let provider = Provider::start();
     let text = document("compatible", provider.address, &["m"]);
-    let policies = "policies: [{ cache: { anonymous: share, semantic: { judge: judge, error: 20% } } }], target: { models:";
+    let policies = "policies: [{ model_cache: { anonymous: share, semantic: { judge: judge, error: 20% } } }], target: { models:";
     let text = text
         .replace("target: { models:", policies)
         .replace(

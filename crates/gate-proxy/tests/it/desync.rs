@@ -1,6 +1,13 @@
-//! Payloads that have desynchronised some pair of servers (the HTTP Garden's trophies), sent through
-//! the running gateway: most are refused, and what goes on can be read in one way only.
+//! Payloads that have desynchronised some pair of servers (the HTTP Garden's trophies), mutations of
+//! our own and HTTP/2 requests that do not fit HTTP/1.1, sent through the running gateway: most are
+//! refused, and what goes on can be read in one way only.
 
+#[path = "desync/downgrade.rs"]
+mod downgrade;
+#[path = "desync/permutations.rs"]
+mod permutations;
+
+use crate::raw2;
 use crate::support::{Gateway, Upstream, ok, plain};
 use base64::Engine;
 use std::io::{Read, Write};
@@ -79,6 +86,9 @@ fn framing(head: &str) -> Result<Framing, String> {
         if value.bytes().any(|byte| byte < b' ' && byte != b'\t') {
             return odd("a control character");
         }
+        if name == "content_length" || name == "transfer_encoding" {
+            return odd("framing that CGI takes for real");
+        }
         hosts += usize::from(name == "host");
         if name == "content-length" || name == "transfer-encoding" {
             framings.push((name, value.trim()));
@@ -122,18 +132,20 @@ fn after_chunks(mut bytes: &[u8]) -> Result<Option<&[u8]>, String> {
     }
 }
 
-/// Every status that comes until the gateway closes.
-fn statuses(stream: &mut TcpStream) -> Vec<u16> {
+/// Everything that comes until the gateway closes, and every status in it.
+fn answers(stream: &mut TcpStream) -> (Vec<u8>, Vec<u16>) {
     let mut bytes = Vec::new();
     // A reset after a refusal is a close, too.
     let _ = stream.read_to_end(&mut bytes);
     let text = String::from_utf8_lossy(&bytes);
-    text.match_indices("HTTP/1.1 ")
+    let statuses = text
+        .match_indices("HTTP/1.1 ")
         .filter_map(|(at, _)| text.get(at + 9..at + 12)?.parse().ok())
-        .collect()
+        .collect();
+    (bytes, statuses)
 }
 
-fn payloads() -> Vec<(String, Vec<u8>)> {
+fn trophies() -> Vec<permutations::Payload> {
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/vectors/desync/payloads.json");
     let Ok(text) = std::fs::read_to_string(&file) else {
@@ -145,69 +157,156 @@ fn payloads() -> Vec<(String, Vec<u8>)> {
     let engine = base64::engine::general_purpose::STANDARD;
     let decode = |value: &serde_json::Value| {
         let payload = value["payload_base64"].as_str().unwrap();
-        (value["id"].to_string(), engine.decode(payload).unwrap())
+        (
+            format!("trophy {}", value["id"]),
+            engine.decode(payload).unwrap(),
+        )
     };
     values.iter().map(decode).collect()
 }
 
-#[test]
-fn payloads_that_desynchronise_are_refused_or_forwarded_in_one_reading() {
-    let payloads = payloads();
-    // What is incomplete, and what is served, ends by the limits on idleness.
-    let limits = "'127.0.0.1:0', limits: { head_time: 500ms, body_time: 500ms, idle: 500ms }";
-    let sent: Vec<_> = payloads
-        .iter()
-        .map(|(id, bytes)| {
-            let (upstream, seen) = recorder();
-            let yaml = plain(upstream.address, "").replace("'127.0.0.1:0'", limits);
-            let gateway = Gateway::start(&yaml);
-            let mut stream = gateway.connect();
-            stream.write_all(bytes).unwrap();
-            (id, gateway, stream, seen)
-        })
-        .collect();
-    let (mut refused, mut incomplete, mut forwarded) = (0, 0, Vec::new());
-    for (id, gateway, mut stream, seen) in sent {
-        let mut statuses = statuses(&mut stream);
+/// What became of payloads.
+#[derive(Default)]
+struct Score {
+    refused: usize,
+    /// They end where more is to come, and nothing of them was forwarded.
+    incomplete: usize,
+    forwarded: Vec<String>,
+}
+
+/// A gateway whose upstream keeps what it gets.
+struct Bench {
+    gateway: Gateway,
+    seen: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Bench {
+    fn start() -> Self {
+        let (upstream, seen) = recorder();
+        // What is incomplete, and what is served, ends by the limits on idleness.
+        let limits = "'127.0.0.1:0', limits: { head_time: 500ms, body_time: 500ms, idle: 500ms }";
+        let yaml = plain(upstream.address, "").replace("'127.0.0.1:0'", limits);
+        let gateway = Gateway::start(&yaml);
+        Self { gateway, seen }
+    }
+
+    /// Whole requests that the upstream has got; ambiguous ones fail the test.
+    fn requests(&self, id: &str) -> usize {
         let whole = |bytes: &Vec<u8>| {
             whole_requests(bytes).unwrap_or_else(|odd| panic!("{id} was forwarded with {odd}"))
         };
-        let requests: usize = seen.lock().unwrap().iter().map(whole).sum();
+        self.seen.lock().unwrap().iter().map(whole).sum()
+    }
+
+    /// Sends one payload and adds what becomes of it.
+    fn judge(&self, id: &str, bytes: &[u8], score: &mut Score) {
+        let before = self.requests(id);
+        let mut stream = self.gateway.connect();
+        stream.write_all(bytes).unwrap();
+        let (said, statuses) = answers(&mut stream);
+        let requests = self.requests(id) - before;
         if statuses.is_empty() {
-            // HTTP/2 answers in frames; what it refused is in the metrics.
-            let refused = gateway.metrics().contains("malformed_request");
-            statuses = if refused {
-                vec![400]
-            } else {
-                vec![200; requests]
-            };
+            // HTTP/2 says no in frames.
+            match (said.is_empty(), requests) {
+                (true, 0) => score.incomplete += 1,
+                (false, 0) => score.refused += 1,
+                _ => score.forwarded.push(id.to_owned()),
+            }
+            return;
         }
         let first = statuses.iter().position(|status| *status >= 400);
         let served = first.unwrap_or(statuses.len());
         match first.map(|at| statuses[at]) {
-            None => forwarded.push(id.clone()),
-            Some(408) => incomplete += 1,
-            Some(400..=505) => refused += 1,
+            None => score.forwarded.push(id.to_owned()),
+            Some(408) => score.incomplete += 1,
+            Some(400..=505) => score.refused += 1,
             Some(other) => panic!("{id}: {other}"),
         }
-        assert!(
-            first.is_none_or(|at| at + 1 == statuses.len()),
-            "{id}: nothing is read after a refusal: {statuses:?}"
-        );
+        let ends = first.is_none_or(|at| at + 1 == statuses.len());
+        assert!(ends, "{id}: nothing is read after a refusal: {statuses:?}");
         assert_eq!(
             requests, served,
             "{id}: what was served was answered: {statuses:?}"
         );
     }
-    if payloads.is_empty() {
-        return;
+}
+
+/// Sends payloads by several callers at once, each to a gateway of its own.
+fn replay(payloads: &[permutations::Payload]) -> Score {
+    let scores = std::thread::scope(|scope| {
+        let callers: Vec<_> = payloads
+            .chunks(payloads.len().div_ceil(CALLERS).max(1))
+            .map(|payloads| {
+                scope.spawn(move || {
+                    let (bench, mut score) = (Bench::start(), Score::default());
+                    for (id, bytes) in payloads {
+                        bench.judge(id, bytes, &mut score);
+                    }
+                    score
+                })
+            })
+            .collect();
+        let joined = callers
+            .into_iter()
+            .map(|caller| caller.join().expect("judged"));
+        joined.collect::<Vec<_>>()
+    });
+    let mut sum = Score::default();
+    for score in scores {
+        sum.refused += score.refused;
+        sum.incomplete += score.incomplete;
+        sum.forwarded.extend(score.forwarded);
     }
-    let share = f64::from(refused) / payloads.len() as f64;
+    sum
+}
+
+/// Callers at once.
+const CALLERS: usize = 12;
+
+fn report(area: &str, count: usize, score: &Score) {
+    let share = score.refused as f64 / count as f64;
     eprintln!(
-        "SCORE desync, gateway: {} payloads: {refused} refused ({:.1} %), {incomplete} more incomplete with nothing to \
-         forward, forwarded: {forwarded:?}",
-        payloads.len(),
-        share * 100.0
+        "SCORE desync, {area}: {count} payloads: {} refused ({:.1} %), {} more incomplete with nothing to forward, \
+         0 forwarded ambiguously, forwarded: {:?}",
+        score.refused,
+        share * 100.0,
+        score.incomplete,
+        score.forwarded
     );
-    assert!(share >= REFUSED_SHARE_MIN, "only {share:.3} refused");
+    assert!(
+        share >= REFUSED_SHARE_MIN,
+        "{area}: only {share:.3} refused"
+    );
+}
+
+#[test]
+fn payloads_that_desynchronise_are_refused_or_forwarded_in_one_reading() {
+    let payloads = trophies();
+    if !payloads.is_empty() {
+        report("gateway", payloads.len(), &replay(&payloads));
+    }
+}
+
+#[test]
+fn mutations_of_framing_are_refused_or_forwarded_in_one_reading() {
+    let payloads = permutations::all();
+    report("mutations", payloads.len(), &replay(&payloads));
+}
+
+#[test]
+fn http2_requests_that_do_not_fit_http1_are_refused_or_forwarded_in_one_reading() {
+    let cases = downgrade::all();
+    let (bench, mut score) = (Bench::start(), Score::default());
+    for case in &cases {
+        let before = bench.requests(&case.name);
+        let mut stream = raw2::open(&bench.gateway);
+        stream.write_all(&case.frames).unwrap();
+        downgrade::settled(&mut stream);
+        match bench.requests(&case.name) - before {
+            0 => score.refused += 1,
+            1 => score.forwarded.push(case.name.clone()),
+            more => panic!("{}: {more} requests came of one", case.name),
+        }
+    }
+    report("downgrade", cases.len(), &score);
 }

@@ -109,10 +109,11 @@ fn echo(request: Request<Note>) -> Result<Response<Note>, Status> {
 
 fn count(request: Request<Note>) -> Result<Response<Notes>, Status> {
     let Note { text, number } = request.into_inner();
-    let notes = (0..number).map(move |n| Ok(note(&text, n)));
-    let last = Err(Status::out_of_range("no more"));
+    let name = text.clone();
+    let notes = (0..number).map(move |n| Ok(note(&name, n)));
+    let last = (text != "whole").then(|| Err(Status::out_of_range("no more")));
     Ok(Response::new(Box::pin(tokio_stream::iter(
-        notes.chain([last]),
+        notes.chain(last),
     ))))
 }
 
@@ -152,7 +153,7 @@ impl Service<http::Request<tonic::body::Body>> for Server {
     }
 }
 
-fn serve() -> SocketAddr {
+pub(crate) fn serve() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
@@ -307,7 +308,7 @@ fn faults_of_the_gateway_are_grpc_statuses() {
         "routes:\n  down: { match: { path: /down/Call }, target: { upstream: up } }\n  \
          locked: { match: { path: /locked/Call }, policies: [{ auth_key: {} }], target: { upstream: up } }\n  \
          limited: { match: { path: /limited/Call }, policies: [{ limit: { by: address, rates: [1/h] } }], target: { upstream: up } }\n  \
-         barred: { match: { path: /barred/Call }, policies: [{ ip: { deny: [127.0.0.0/8] } }], target: { upstream: up } }",
+         barred: { match: { path: /barred/Call }, policies: [{ access: { deny: [127.0.0.0/8] } }], target: { upstream: up } }",
     );
     let gateway = Gateway::start(&yaml);
     run(async {

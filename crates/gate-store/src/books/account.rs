@@ -5,6 +5,7 @@ use super::period::{period_end, period_start};
 use crate::ledger::{Granted, LeaseRequest};
 use gate_kit::clock::Moment;
 use gate_model::resources::BudgetPeriod;
+use gate_model::units::TimeZone;
 use smallvec::SmallVec;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,8 @@ pub enum Unit {
     Money,
     /// Tokens, input and output together.
     Tokens,
+    /// Requests, which are counted when they are let in ([`super::Books::count`]).
+    Requests,
 }
 
 /// What a budget allows.
@@ -38,8 +41,33 @@ pub struct BudgetSpec {
     pub limit: i64,
     /// For how long.
     pub period: BudgetPeriod,
+    /// The time zone in which periods begin.
+    pub zone: TimeZone,
     /// Amounts whose crossing is an event.
     pub thresholds: SmallVec<[i64; 2]>,
+}
+
+impl BudgetSpec {
+    /// When the period began that a UNIX second lies in.
+    fn start(&self, unix_s: i64) -> i64 {
+        period_start(self.period, &self.zone, unix_s)
+    }
+
+    /// When the period ends that began then.
+    fn end(&self, start: i64) -> Option<i64> {
+        period_end(self.period, &self.zone, start)
+    }
+}
+
+/// What is left of an account, as far as is known in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// In its unit; what other processes have spent since the last commit is not known.
+    pub remaining: i64,
+    /// When the period began, in UNIX seconds.
+    pub since_unix_s: i64,
+    /// When it ends, in UNIX seconds; never for `None`.
+    pub until_unix_s: Option<i64>,
 }
 
 /// What is known about a budget's current period.
@@ -89,6 +117,8 @@ struct Period {
     reserved: i64,
     /// Taken from it by calls that have ended and are not written yet.
     used: i64,
+    /// The part of `used` that no entry says, and that the writer has not taken up.
+    counted: i64,
     /// What calls went short of since the writer looked last.
     demand: i64,
     /// When a call reserved or settled last.
@@ -166,7 +196,7 @@ impl Account {
     ) -> Result<i64, bool> {
         let mut state = self.lock();
         let limit = state.spec.limit;
-        let start = period_start(state.spec.period, unix_s);
+        let start = state.spec.start(unix_s);
         let period = state.period(start);
         period.last = Some(now);
         let rest = match free {
@@ -204,11 +234,46 @@ impl Account {
         period.last = Some(now);
     }
 
+    /// Ends a reservation of a request that is let in, of which no entry is written.
+    pub(super) fn count(&self, start: i64, amount: i64, now: Moment) {
+        let mut state = self.lock();
+        let period = state.period(start);
+        period.reserved -= amount;
+        period.used = period.used.saturating_add(amount);
+        period.counted = period.counted.saturating_add(amount);
+        period.last = Some(now);
+    }
+
+    /// What was counted since this was asked last, by period.
+    pub(super) fn take_counted(&self) -> SmallVec<[(i64, i64); 1]> {
+        let mut state = self.lock();
+        let counted = state
+            .periods
+            .iter_mut()
+            .filter(|period| period.counted != 0);
+        let take = |period: &mut Period| (period.start, std::mem::take(&mut period.counted));
+        counted.map(take).collect()
+    }
+
+    /// What is left of the period that a UNIX second lies in.
+    pub(super) fn standing(&self, unix_s: i64) -> Standing {
+        let mut state = self.lock();
+        let (limit, start) = (state.spec.limit, state.spec.start(unix_s));
+        let until_unix_s = state.spec.end(start);
+        let period = state.period(start);
+        let spent = period.settled + period.unsettled + period.reserved + period.used;
+        Standing {
+            remaining: (limit - spent).max(0),
+            since_unix_s: start,
+            until_unix_s,
+        }
+    }
+
     /// Takes what was spent without a reservation; the period it falls into.
     pub(super) fn charge(&self, amount: i64, unix_s: i64, now: Moment) -> i64 {
         let start = {
             let state = self.lock();
-            period_start(state.spec.period, unix_s)
+            state.spec.start(unix_s)
         };
         self.settle(start, 0, amount, now);
         start
@@ -216,17 +281,16 @@ impl Account {
 
     pub(super) fn exhausted(&self, unix_s: i64) -> Refusal {
         let state = self.lock();
-        let period = state.spec.period;
         Refusal::Exhausted {
             budget: self.name.clone(),
-            until_unix_s: period_end(period, period_start(period, unix_s)),
+            until_unix_s: state.spec.end(state.spec.start(unix_s)),
         }
     }
 
     pub(super) fn state(&self, unix_s: i64) -> AccountState {
         let mut state = self.lock();
         let spec = state.spec.clone();
-        let start = period_start(spec.period, unix_s);
+        let start = spec.start(unix_s);
         let period = state.period(start);
         AccountState {
             name: spec.name,
@@ -248,7 +312,7 @@ impl Account {
     ) -> SmallVec<[LeaseRequest; 1]> {
         let mut state = self.lock();
         let spec = state.spec.clone();
-        let current = period_start(spec.period, unix_s);
+        let current = spec.start(unix_s);
         state.period(current);
         state.periods.retain(|period| {
             period.start == current || period.leased + period.reserved + period.used != 0

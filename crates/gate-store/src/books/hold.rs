@@ -209,6 +209,7 @@ impl Hold {
                 (None, _) => *reserved,
                 (Some(share), Unit::Money) => share.cost.map_or(*reserved, Money::picodollars),
                 (Some(share), Unit::Tokens) => share.tokens,
+                (Some(_), Unit::Requests) => 1,
             };
             account.settle(*period, *reserved, used, now);
             entry.charges.push(Charge {

@@ -12,16 +12,18 @@
 //! died holds at most one slice per budget for 20 s at most.
 
 mod account;
+mod count;
 mod hold;
 mod period;
 mod writer;
 
-pub use account::{Account, AccountState, BudgetSpec, Unit};
+pub use account::{Account, AccountState, BudgetSpec, Standing, Unit};
+pub use count::{Counted, quota_name};
 pub use hold::{Hold, Leg, Settlement, Share};
 pub use period::{period_end, period_start};
 
 use crate::StoreError;
-use crate::ledger::{Entry, ExchangeId, Facts, HoldRow, Store};
+use crate::ledger::{CallerRow, Entry, ExchangeId, Facts, HoldRow, Store};
 use account::Free;
 use gate_kit::clock::{Clock, Moment};
 use gate_model::units::Money;
@@ -79,6 +81,9 @@ pub enum Refusal {
 /// Makes the store; called again after it has been lost.
 pub type Connect = Box<dyn FnMut() -> Result<Box<dyn Store>, StoreError> + Send>;
 
+/// Counts that are written down with the books: what has changed since it was asked last.
+pub type CallerSource = Box<dyn Fn() -> Vec<CallerRow> + Send>;
+
 /// The books of a process. Workers share them.
 pub struct Books {
     shared: Arc<Shared>,
@@ -89,6 +94,7 @@ struct Shared {
     clock: Clock,
     options: BooksOptions,
     queue: Mutex<Queue>,
+    callers: Mutex<Option<CallerSource>>,
     arrived: Condvar,
     accounts: Mutex<HashMap<Arc<str>, Arc<Account>>>,
     /// Calls that are open or not yet written.
@@ -121,6 +127,9 @@ enum Short {
     Wait(Arc<Account>),
 }
 
+/// What was reserved where: account, period, amount.
+type Reserved = SmallVec<[(Arc<Account>, i64, i64); 2]>;
+
 /// One budget that a call falls under, with the most it can cost there.
 pub type Part = (Arc<Account>, i64);
 
@@ -146,6 +155,7 @@ impl Books {
             clock,
             options,
             queue: Mutex::default(),
+            callers: Mutex::default(),
             arrived: Condvar::new(),
             accounts: Mutex::default(),
             places: AtomicUsize::new(0),
@@ -166,6 +176,16 @@ impl Books {
             shared,
             thread: Mutex::new(Some(thread)),
         }))
+    }
+
+    /// Writes down from now on, every few seconds and at the end, what `source` has counted.
+    pub fn watch_callers(&self, source: CallerSource) {
+        let mut callers = self
+            .shared
+            .callers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *callers = Some(source);
     }
 
     /// The account of a budget; what the budget allows may change over time.
@@ -189,12 +209,18 @@ impl Books {
         cost: Option<Money>,
         parts: &[Part],
     ) -> Result<Hold, Refusal> {
+        self.patiently(|asks| self.try_hold(facts, cost, parts, asks))
+            .await
+    }
+
+    /// Tries until there is an outcome; while a slice is too small, waits for the writer.
+    async fn patiently<T>(&self, attempt: impl Fn(bool) -> Result<T, Short>) -> Result<T, Refusal> {
         let mut until = None;
         // What a call is short of is asked for once; again when the writer has taken that up.
         let mut asks = true;
         loop {
-            let account = match self.try_hold(facts, cost, parts, asks) {
-                Ok(hold) => return Ok(hold),
+            let account = match attempt(asks) {
+                Ok(outcome) => return Ok(outcome),
                 Err(Short::Refused(refusal)) => return Err(refusal),
                 Err(Short::Wait(account)) => account,
             };
@@ -202,8 +228,8 @@ impl Books {
             let mut changed = pin!(account.changed());
             changed.as_mut().enable();
             // What came between the two looks is not missed.
-            match self.try_hold(facts, cost, parts, false) {
-                Ok(hold) => return Ok(hold),
+            match attempt(false) {
+                Ok(outcome) => return Ok(outcome),
                 Err(Short::Refused(refusal)) => return Err(refusal),
                 Err(Short::Wait(_)) => {}
             }
@@ -229,34 +255,20 @@ impl Books {
         if !shared.take_place() {
             return Err(Short::Refused(Refusal::Full));
         }
-        let now = shared.clock.now();
-        let unix_ms = shared.unix_ms(now);
-        let unix_s = unix_ms.div_euclid(1000);
-        let free = shared.free(now);
-        let mut taken: SmallVec<[(Arc<Account>, i64, i64); 2]> = SmallVec::new();
-        for (account, amount) in parts {
-            match account.reserve(*amount, unix_s, now, free, asks) {
-                Ok(period) => taken.push((account.clone(), period, *amount)),
-                Err(exhausted) => {
-                    for (account, period, amount) in &taken {
-                        account.settle(*period, *amount, 0, now);
-                    }
-                    shared.places.fetch_sub(1, Ordering::Relaxed);
-                    return Err(match (exhausted, free) {
-                        (true, _) => Short::Refused(account.exhausted(unix_s)),
-                        (false, Free::Leased) => Short::Wait(account.clone()),
-                        (false, _) => Short::Refused(Refusal::Unavailable),
-                    });
-                }
+        let parts = parts.iter().map(|(account, amount)| (account, *amount));
+        match shared.reserve(parts, asks) {
+            Ok((taken, unix_ms)) => Ok(Hold::new(
+                shared.clone(),
+                facts.clone(),
+                cost,
+                taken,
+                unix_ms,
+            )),
+            Err(short) => {
+                shared.places.fetch_sub(1, Ordering::Relaxed);
+                Err(short)
             }
         }
-        Ok(Hold::new(
-            shared.clone(),
-            facts.clone(),
-            cost,
-            taken,
-            unix_ms,
-        ))
     }
 
     /// A call that falls under no budget but is written down; none, and counted, when too many
@@ -338,14 +350,14 @@ impl Books {
         self.shared.places.load(Ordering::Relaxed)
     }
 
-    /// What is known here about every budget in use, by name.
+    /// What is known here about every budget in use, by name; quotas of requests are none.
     #[must_use]
     pub fn accounts(&self) -> Vec<AccountState> {
         let accounts = self.shared.accounts();
         let unix_s = self.shared.unix_s();
-        let mut states: Vec<_> = accounts
-            .values()
-            .map(|account| account.state(unix_s))
+        let states = accounts.values().map(|account| account.state(unix_s));
+        let mut states: Vec<_> = states
+            .filter(|state| state.unit != Unit::Requests)
             .collect();
         states.sort_by(|a, b| a.name.cmp(&b.name));
         states
@@ -398,6 +410,35 @@ impl Shared {
         let now_ms = i64::try_from(self.clock.now().0 / 1_000_000).unwrap_or(i64::MAX);
         let offset = unix_ms.saturating_sub(now_ms);
         self.offset_ms.store(offset, Ordering::Relaxed);
+    }
+
+    /// Reserves in all of these or in none; what was taken, and when in UNIX milliseconds.
+    fn reserve<'a>(
+        &self,
+        parts: impl Iterator<Item = (&'a Arc<Account>, i64)>,
+        asks: bool,
+    ) -> Result<(Reserved, i64), Short> {
+        let now = self.clock.now();
+        let unix_ms = self.unix_ms(now);
+        let unix_s = unix_ms.div_euclid(1000);
+        let free = self.free(now);
+        let mut taken = Reserved::new();
+        for (account, amount) in parts {
+            match account.reserve(amount, unix_s, now, free, asks) {
+                Ok(period) => taken.push((account.clone(), period, amount)),
+                Err(exhausted) => {
+                    for (account, period, amount) in &taken {
+                        account.settle(*period, *amount, 0, now);
+                    }
+                    return Err(match (exhausted, free) {
+                        (true, _) => Short::Refused(account.exhausted(unix_s)),
+                        (false, Free::Leased) => Short::Wait(account.clone()),
+                        (false, _) => Short::Refused(Refusal::Unavailable),
+                    });
+                }
+            }
+        }
+        Ok((taken, unix_ms))
     }
 
     fn take_place(&self) -> bool {

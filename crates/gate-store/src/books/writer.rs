@@ -8,11 +8,11 @@
 use super::{Connect, Shared};
 use crate::StoreError;
 use crate::instance::EXPIRY_MS;
-use crate::ledger::{Batch, Charge, Granted, LeaseRequest, Store};
+use crate::ledger::{Batch, CallerRow, Charge, Granted, LeaseRequest, Store};
 use gate_kit::clock::Moment;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -27,6 +27,8 @@ const BEAT: Duration = Duration::from_secs(4);
 const PAUSE: Duration = Duration::from_millis(200);
 /// How often old entries are forgotten.
 const PRUNE: Duration = Duration::from_secs(3600);
+/// How long quotas are kept after their period began, in seconds: longer than any month.
+const QUOTAS_S: i64 = 40 * 86_400;
 /// Before others take leases for lost, this process stops using them.
 const MARGIN: Duration = Duration::from_secs(5);
 
@@ -35,10 +37,13 @@ pub(super) struct Writer {
     connect: Connect,
     store: Option<Box<dyn Store>>,
     batch: Batch,
+    /// Number of the last sums of counts.
+    counts: i64,
     /// When dead processes were looked for last, and so on.
     recovered: Option<Moment>,
     pruned: Option<Moment>,
     beaten: Option<Moment>,
+    callers: Callers,
 }
 
 impl Writer {
@@ -52,9 +57,11 @@ impl Writer {
             connect,
             store,
             batch: Batch::default(),
+            counts: 0,
             recovered: None,
             pruned: None,
             beaten: None,
+            callers: Callers::default(),
         }
     }
 
@@ -63,6 +70,7 @@ impl Writer {
             let closed = self.gather();
             match self.write(closed) {
                 Ok(()) if closed => {
+                    self.note_callers();
                     self.leave();
                     return;
                 }
@@ -122,11 +130,13 @@ impl Writer {
         }
         self.shared.compare_clocks();
         self.batch.now_ms = self.shared.unix_ms(now);
+        self.collect();
         let used = used(&self.batch);
         let targets = self.ask(&used, now, closed);
         let empty = self.batch.entries.is_empty()
             && self.batch.holds.is_empty()
             && self.batch.cancelled.is_empty()
+            && self.batch.counts.is_empty()
             && self.batch.leases.is_empty();
         let beaten = self.beaten.is_some_and(|at| now.since(at) < BEAT);
         if empty && beaten && !self.shared.down.load(Ordering::Acquire) {
@@ -159,6 +169,20 @@ impl Writer {
         self.batch.empty();
         self.take(&granted, &targets, &used);
         Ok(())
+    }
+
+    /// Takes up what accounts have counted since the last time, under a number of its own.
+    fn collect(&mut self) {
+        let mut counted = BTreeMap::new();
+        for (name, account) in self.shared.accounts().iter() {
+            for (period, amount) in account.take_counted() {
+                counted.insert((name.clone(), period), amount);
+            }
+        }
+        if !counted.is_empty() {
+            self.counts += 1;
+            self.batch.counts.push((self.counts, counted));
+        }
     }
 
     /// Fills in what is asked of the store; returns the targets.
@@ -218,6 +242,10 @@ impl Writer {
         let now = self.shared.clock.now();
         let due = |last: Option<Moment>, every| last.is_none_or(|at| now.since(at) >= every);
         let now_ms = self.shared.unix_ms(now);
+        if due(self.callers.noted, BEAT) {
+            self.callers.noted = Some(now);
+            self.note_callers();
+        }
         let Some(store) = &mut self.store else { return };
         if due(self.recovered, BEAT) {
             self.recovered = Some(now);
@@ -232,14 +260,39 @@ impl Writer {
                 Err(error) => tracing::error!(%error, "dead gateways could not be looked for"),
             }
         }
-        if let Some(retention) = self.shared.options.retention
-            && due(self.pruned, PRUNE)
-        {
-            self.pruned = Some(now);
+        if !due(self.pruned, PRUNE) {
+            return;
+        }
+        self.pruned = Some(now);
+        if let Err(error) = store.forget_quotas(now_ms.div_euclid(1000).saturating_sub(QUOTAS_S)) {
+            tracing::error!(%error, "quotas of the past could not be forgotten");
+        }
+        if let Some(retention) = self.shared.options.retention {
             let kept = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
             if let Err(error) = store.prune(now_ms.saturating_sub(kept)) {
                 tracing::error!(%error, "old entries could not be forgotten");
             }
+        }
+    }
+
+    /// Writes down what was counted of callers. What fails is written the next time.
+    fn note_callers(&mut self) {
+        let source = self
+            .shared
+            .callers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let rows = source.as_ref().map(|source| source()).unwrap_or_default();
+        drop(source);
+        self.callers.waiting.add(rows);
+        let Some(store) = &mut self.store else { return };
+        let rows: Vec<_> = self.callers.waiting.0.values().cloned().collect();
+        if rows.is_empty() {
+            return;
+        }
+        match store.note_callers(&rows) {
+            Ok(()) => self.callers.waiting.0.clear(),
+            Err(error) => tracing::error!(%error, "who called which version could not be written"),
         }
     }
 
@@ -248,6 +301,37 @@ impl Writer {
             && let Err(error) = store.leave()
         {
             tracing::error!(%error, "leases were not given back; they expire");
+        }
+    }
+}
+
+/// Counts of callers on their way to the store.
+#[derive(Default)]
+struct Callers {
+    noted: Option<Moment>,
+    waiting: Waiting,
+}
+
+/// Rows that are not written yet, the newest count of each.
+#[derive(Default)]
+struct Waiting(HashMap<CallerKey, CallerRow>);
+
+/// Day, API, version, consumer, route.
+type CallerKey = (i64, Arc<str>, Arc<str>, Arc<str>, Arc<str>);
+
+impl Waiting {
+    fn add(&mut self, rows: Vec<CallerRow>) {
+        for row in rows {
+            let (api, version) = (row.api.clone(), row.version.clone());
+            let key = (
+                row.day,
+                api,
+                version,
+                row.consumer.clone(),
+                row.route.clone(),
+            );
+            // Counts only grow, and the source bounds how many rows a day has.
+            self.0.insert(key, row);
         }
     }
 }
@@ -283,6 +367,10 @@ fn used(batch: &Batch) -> Used {
         }
     }
     runs.iter().for_each(|(first, sum)| add(first, *sum));
+    for (key, amount) in batch.counts.iter().flat_map(|(_, sums)| sums) {
+        let sum = used.entry(key.clone()).or_default();
+        *sum = sum.saturating_add(*amount);
+    }
     used
 }
 

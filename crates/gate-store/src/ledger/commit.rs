@@ -88,7 +88,8 @@ impl<D: Database> Ledger<'_, D> {
     }
 
     fn commit(&mut self, batch: &Batch, was_lost: bool) -> Result<Vec<Granted>, StoreError> {
-        let used = self.entries(batch, was_lost)?;
+        let mut used = self.entries(batch, was_lost)?;
+        self.counts(batch, &mut used)?;
         let entries = batch.entries.iter().filter(|entry| entry.held);
         let entries = entries.map(|entry| &entry.exchange);
         // Their ids are random numbers of ours, which nobody can make collide.
@@ -117,6 +118,25 @@ impl<D: Database> Ledger<'_, D> {
             }
         }
         Ok(granted)
+    }
+
+    /// Adds the counts that are new to what the batch charges. The process's row remembers the
+    /// number of the last, so that a batch may be repeated.
+    fn counts(&mut self, batch: &Batch, used: &mut Sums) -> Result<(), StoreError> {
+        for (number, sums) in &batch.counts {
+            let new = self.database.execute(
+                "UPDATE instance SET counted = $1 WHERE id = $2 AND counted < $1",
+                &[(*number).into(), self.instance.id.as_str().into()],
+            )?;
+            if new == 0 {
+                continue;
+            }
+            for (key, amount) in sums {
+                let sum = used.entry(key.clone()).or_default();
+                *sum = sum.saturating_add(*amount);
+            }
+        }
+        Ok(())
     }
 
     /// Adds entries; returns what those that are new charge.

@@ -7,6 +7,7 @@
 //! leases are set, not changed. Writing is in [`commit`](self), after crashes in `recover.rs`,
 //! reading in [`usage`].
 
+mod callers;
 mod commit;
 mod group;
 mod id;
@@ -14,6 +15,7 @@ mod recover;
 mod rows;
 pub mod usage;
 
+pub use callers::CallerRow;
 pub use id::ExchangeId;
 pub use recover::Recovered;
 pub use usage::{BalanceRow, UnsettledRow, UsageBy, UsageQuery, UsageRow};
@@ -22,6 +24,7 @@ use crate::database::Database;
 use crate::{Instance, StoreError};
 use gate_model::units::Money;
 use smallvec::SmallVec;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The outcome of what has an id of its own and is never summed with others: a batch, which may be
@@ -171,6 +174,9 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// Calls that ended without a cost, whose reservations may have been written.
     pub cancelled: Vec<ExchangeId>,
+    /// Requests that were counted by quota and period, each time under the next number of this
+    /// process.
+    pub counts: Vec<(i64, BTreeMap<(Arc<str>, i64), i64>)>,
     /// Leases to set; one for each budget that the entries charge, and those that need more.
     pub leases: Vec<LeaseRequest>,
     /// What of it was handed over before, once for each time that this may have taken effect.
@@ -207,6 +213,7 @@ impl Batch {
         emptied(&mut self.holds);
         emptied(&mut self.entries);
         emptied(&mut self.cancelled);
+        emptied(&mut self.counts);
         self.leases.clear();
         self.tried.clear();
     }
@@ -258,11 +265,31 @@ pub trait Store: Send {
     /// [`StoreError`]; nothing has happened then.
     fn release(&mut self, exchange: &str, now_ms: i64) -> Result<bool, StoreError>;
 
+    /// Writes how often versions of APIs were called on a day, as far as this process has counted:
+    /// in place of what it wrote of that day before.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing has happened then.
+    fn note_callers(&mut self, rows: &[CallerRow]) -> Result<(), StoreError>;
+
+    /// Who called which version of an API (of all when empty) since a day, counted in days since
+    /// 1970; at most 10,000 rows.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn callers(&mut self, api: &str, since_day: i64) -> Result<Vec<CallerRow>, StoreError>;
+
     /// Forgets settled entries from before a time, in UNIX milliseconds; balances stay.
     ///
     /// # Errors
     /// [`StoreError`]; nothing has happened then.
     fn prune(&mut self, before_ms: i64) -> Result<u64, StoreError>;
+
+    /// Forgets quotas of periods that began before a time, in UNIX seconds, and that nobody holds.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing has happened then.
+    fn forget_quotas(&mut self, before_s: i64) -> Result<u64, StoreError>;
 }
 
 /// The one implementation, over whichever database.

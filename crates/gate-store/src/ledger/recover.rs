@@ -7,8 +7,8 @@
 
 use super::commit::{Ledger, Sums, add};
 use super::{
-    BalanceRow, Batch, Charge, Entry, ExchangeId, Facts, Granted, SqlStore, Store, Tokens,
-    UnsettledRow, UsageQuery, UsageRow, read_charges,
+    BalanceRow, Batch, CallerRow, Charge, Entry, ExchangeId, Facts, Granted, SqlStore, Store,
+    Tokens, UnsettledRow, UsageQuery, UsageRow, read_charges,
 };
 use crate::database::{Database, Value, transaction};
 use crate::{Instance, StoreError};
@@ -92,11 +92,33 @@ impl<D: Database> Store for SqlStore<D> {
         })
     }
 
+    fn note_callers(&mut self, rows: &[CallerRow]) -> Result<(), StoreError> {
+        super::callers::write(&mut self.database, &self.instance.id, rows)
+    }
+
+    fn callers(&mut self, api: &str, since_day: i64) -> Result<Vec<CallerRow>, StoreError> {
+        super::callers::read(&mut self.database, api, since_day)
+    }
+
     fn prune(&mut self, before_ms: i64) -> Result<u64, StoreError> {
+        self.database.execute(
+            "DELETE FROM api_caller WHERE day < $1",
+            &[(before_ms / 86_400_000).into()],
+        )?;
         self.database.execute(
             "DELETE FROM entry WHERE kind = 'settle' AND at_ms < $1",
             &[before_ms.into()],
         )
+    }
+
+    fn forget_quotas(&mut self, before_s: i64) -> Result<u64, StoreError> {
+        let those = "budget LIKE 'quota:%' AND period < $1 AND period <> 0";
+        transaction(&mut self.database, |database| {
+            let sql = format!("DELETE FROM lease WHERE {those} AND amount = 0");
+            database.execute(&sql, &[before_s.into()])?;
+            let sql = format!("DELETE FROM balance WHERE {those} AND leased = 0");
+            database.execute(&sql, &[before_s.into()])
+        })
     }
 }
 

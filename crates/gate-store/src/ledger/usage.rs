@@ -183,7 +183,9 @@ pub(super) fn usage<D: Database>(
 
 pub(super) fn balances<D: Database>(database: &mut D) -> Result<Vec<BalanceRow>, StoreError> {
     let rows = database.query(
-        "SELECT budget, period, settled, unsettled, leased FROM balance ORDER BY budget, period",
+        // Quotas of requests (books/count.rs) are no budgets.
+        "SELECT budget, period, settled, unsettled, leased FROM balance
+         WHERE budget NOT LIKE 'quota:%' ORDER BY budget, period",
         &[],
     )?;
     let row = |row: &Vec<Value>| BalanceRow {

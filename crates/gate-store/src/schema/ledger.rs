@@ -78,3 +78,21 @@ CREATE TABLE instance (
 
 /// A row of the ledger may stand for several calls.
 pub(super) const CALLS: &str = "ALTER TABLE entry ADD COLUMN calls BIGINT NOT NULL DEFAULT 1;";
+
+/// A process says which of its counts of requests was the last to be written.
+pub(super) const COUNTED: &str =
+    "ALTER TABLE instance ADD COLUMN counted BIGINT NOT NULL DEFAULT 0;";
+/// How often each consumer called each version of an API, by day and process.
+pub(super) const CALLERS: &str = "CREATE TABLE api_caller (
+    day BIGINT NOT NULL,
+    api TEXT NOT NULL,
+    version TEXT NOT NULL,
+    consumer TEXT NOT NULL,
+    route TEXT NOT NULL,
+    instance TEXT NOT NULL,
+    calls BIGINT NOT NULL,
+    failed BIGINT NOT NULL,
+    refused BIGINT NOT NULL,
+    last_ms BIGINT NOT NULL,
+    PRIMARY KEY (day, api, version, consumer, route, instance)
+);";

@@ -43,6 +43,14 @@ pub const FORMS: &[Form] = &[
         sql: control::DIGESTS,
         oldest: 2,
     },
+    Form {
+        sql: ledger::COUNTED,
+        oldest: 2,
+    },
+    Form {
+        sql: ledger::CALLERS,
+        oldest: 2,
+    },
 ];
 
 /// Brings a database to the newest form. Safe to run from several processes at once.

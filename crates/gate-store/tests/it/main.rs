@@ -4,8 +4,10 @@
 //! says that it was skipped.
 
 mod books;
+mod callers;
 mod control;
 mod crash;
 mod ledger;
+mod quotas;
 mod support;
 mod tls;

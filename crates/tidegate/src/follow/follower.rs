@@ -8,6 +8,7 @@
 
 use super::content::Followed;
 use super::lead::Lead;
+use super::purges::PurgesHeard;
 use super::retention::Sweeper;
 use super::silence::Silence;
 use super::{Content, OpenStore};
@@ -97,6 +98,7 @@ impl Follower {
             refused: None,
             clock: Clock::System,
             told: process.addresses(),
+            purges: PurgesHeard::default(),
         };
         let ends = signal.clone();
         let thread = std::thread::Builder::new()
@@ -130,6 +132,8 @@ struct Work {
     clock: Clock,
     /// Where listeners were when that was last told.
     told: Vec<(String, String)>,
+    /// Purges of caches that were heard of.
+    purges: PurgesHeard,
 }
 
 impl Work {
@@ -189,6 +193,8 @@ impl Work {
             let refused = self.arms.refused();
             self.lead.tick(&mut *store, row, refused, now_ms)?;
         }
+        let environment = &self.followed.environment;
+        self.purges.tick(&mut *store, &self.process, environment)?;
         self.sweeper.tick(&mut *store, &self.followed, now_ms)?;
         self.store = Some(store);
         Ok(())

@@ -11,6 +11,7 @@ mod content;
 mod follower;
 mod last_good;
 mod lead;
+mod purges;
 mod retention;
 mod rotate;
 mod silence;

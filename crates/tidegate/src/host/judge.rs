@@ -43,6 +43,7 @@ pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
     let mut doubts = gate_ops::plan::findings(&before, &after, now);
     doubts.retain(|finding| !known(finding));
     findings.append(&mut doubts);
+    findings.extend(broken(gateway, candidate, &whole, now));
     let effect = match candidate.with_effect {
         true => effect(gateway, candidate, &whole, &mut findings),
         false => None,
@@ -64,6 +65,26 @@ pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
         findings.extend(gate_ops::rules::evaluate(&resources.rules, &facts));
     }
     Judged { findings, effect }
+}
+
+/// What the candidate breaks of the APIs that the environment serves now.
+fn broken(
+    gateway: &Gateway,
+    candidate: &Candidate<'_>,
+    whole_candidate: &Located,
+    now: u64,
+) -> Vec<Finding> {
+    let Ok(current) = whole(gateway, candidate, &candidate.base.canonical()) else {
+        return Vec::new();
+    };
+    let read = gate_proxy::compile::read;
+    let (Ok(before), Ok(after)) = (read(&current), read(whole_candidate)) else {
+        return Vec::new();
+    };
+    let (before, after) = ((&current, &before), (whole_candidate, &after));
+    let folder = gateway.folder();
+    let found = gate_proxy::versions::between(&crate::config::Secrets, &folder, before, after, now);
+    found.iter().map(Finding::from).collect()
 }
 
 /// Resources with their variables, beside what this process's file says of the process.

@@ -5,15 +5,17 @@
     reason = "a problem is made once, for an answer; nothing here is hot"
 )]
 
+use crate::api::callers;
 use crate::config::Secrets;
 use crate::usage::day;
 use gate_admin::UsageQuery;
 use gate_api::problem::{Code, Problem};
-use gate_api::types::{BudgetState, UsageRow};
+use gate_api::types::{BudgetState, UsageRow, VersionState};
 use gate_kit::clock::Clock;
 use gate_model::resources::{BudgetLimit, BudgetOf, Resources};
 use gate_model::units::{Money, Timestamp};
 use gate_proxy::money::store;
+use gate_proxy::record::Readers;
 use gate_store::ledger::{self, UsageBy};
 use gate_store::{Store, StoreError};
 use std::path::Path;
@@ -73,6 +75,45 @@ pub(super) fn usage(
     };
     let rows = rows.into_iter().map(shown).filter(seen);
     Ok(rows.skip(query.offset).take(query.limit).collect())
+}
+
+/// Versions and their callers: from the store, or what this process knows where there is none.
+///
+/// # Errors
+/// The problem to answer with.
+pub(super) fn versions(
+    resources: &Resources,
+    folder: &Path,
+    readers: &Readers,
+    api: Option<&str>,
+    from: Option<&str>,
+) -> Result<Vec<VersionState>, Problem> {
+    const DAY_S: u64 = 86_400;
+    let now_s = Clock::System.unix().as_secs();
+    let since = match from {
+        None => now_s / DAY_S - callers::SPAN_DAYS,
+        Some(text) => {
+            let time: Result<Timestamp, _> = text.parse();
+            let wrong = |_| Problem::new(Code::BadParameter, format!("`{text}` is no day"));
+            time.map_err(wrong)?.unix_s() / DAY_S
+        }
+    };
+    let since = i64::try_from(since).unwrap_or(0);
+    let rows = match resources.gateway.store {
+        Some(_) => {
+            let mut store = open(resources, folder)?;
+            let rows = store.callers(api.unwrap_or_default(), since);
+            rows.map_err(|error| unavailable(&error))?
+        }
+        None => {
+            let mut rows = readers.callers();
+            rows.retain(|row| row.day >= since);
+            rows
+        }
+    };
+    let mut states = callers::states(resources, &rows, now_s);
+    states.retain(|state| api.is_none_or(|api| state.api == api));
+    Ok(states)
 }
 
 fn shown(row: ledger::UsageRow) -> UsageRow {

@@ -69,7 +69,7 @@ upstreams: { orders: { endpoints: [\"127.0.0.1:1\"] } }
 routes:
   a: { match: { path: /a }, target: { upstream: order } }
   b: { match: { path: /b }, policies: [{ limits: { rate: 1/s } }], target: { fixed: { status: 200 } } }
-  c: { match: { path: /c }, policies: [{ ip: {}, when: 'request.methd == 1' }], target: { fixed: { status: 200 } } }
+  c: { match: { path: /c }, policies: [{ access: {}, when: 'request.methd == 1' }], target: { fixed: { status: 200 } } }
 ";
     let (code, said) = check(wrong, &[]);
     assert_eq!(code, 1);
@@ -148,6 +148,7 @@ fn the_schema_knows_every_component() {
     };
     let policies = choices("Policy");
     for name in [
+        "access",
         "auth_jwt",
         "auth_key",
         "auth_sigv4",
@@ -155,7 +156,6 @@ fn the_schema_knows_every_component() {
         "cors",
         "guard",
         "headers",
-        "ip",
         "limit",
         "mirror",
         "redirect",

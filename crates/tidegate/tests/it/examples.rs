@@ -2,6 +2,8 @@
 //!
 //! Only addresses differ from the files: ports that the system chooses, and upstreams of the test.
 
+mod contract;
+mod identity;
 mod tools;
 
 use crate::support::{Answer, Gateway, Reply, Upstream, curl, eventually, tidegate};
@@ -15,23 +17,30 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 16] = [
+const CALLED: [&str; 23] = [
+    "authorize.yaml",
     "budgets.yaml",
     "cache.yaml",
+    "model-cache.yaml",
     "claude-and-gpt.yaml",
+    "contract.yaml",
     "edge-policies.yaml",
     "grpc.yaml",
     "guard.yaml",
     "http-api.yaml",
+    "identity.yaml",
     "models-fallback.yaml",
     "models-routing.yaml",
     "models.yaml",
     "observability.yaml",
+    "plans.yaml",
     "prompts.yaml",
     "rollouts.yaml",
     "tcp-sni.yaml",
     "tls.yaml",
     "tools.yaml",
+    "upstream-credentials.yaml",
+    "versions.yaml",
 ];
 
 pub(crate) const KEY: [&str; 2] = ["-H", "authorization: Bearer tg_example"];
@@ -433,7 +442,12 @@ fn edge_policies() {
         answer.header("access-control-allow-origin"),
         Some("https://app.example.com")
     );
+    assert_eq!(answer.header("x-frame-options"), Some("SAMEORIGIN"));
     gateway.curl("/admin", &[]).expect(200);
+    gateway.curl("/page", &["-A", "sqlmap/1.8"]).expect(403);
+    assert!(gateway.metrics().contains(
+        "tidegate_access_matches_total{route=\"site\",rule=\"scanners\",action=\"block\"} 1"
+    ));
     eventually("copies arrive", || next.seen().len() >= 2);
     let moved = gateway.curl("/blog/a/b", &[]).expect(301);
     let location = moved.header("location").unwrap();

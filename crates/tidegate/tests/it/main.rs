@@ -10,19 +10,25 @@
 )]
 
 mod admin;
-mod cache;
+mod authz;
+mod aws_edge;
 mod clients;
 mod commands;
 mod console;
+mod credentials;
 mod crowd;
 mod demo;
 mod examples;
 mod follow;
 mod handover;
+mod http_cache;
+mod identity;
 mod import;
 mod lifecycle;
 mod lint;
+mod model_cache;
 mod money;
+mod plans;
 mod policies;
 mod prompts;
 mod readme;
@@ -31,3 +37,4 @@ mod sdk;
 mod secrets;
 mod support;
 mod terraform;
+mod versions;

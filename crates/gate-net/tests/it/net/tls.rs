@@ -4,8 +4,11 @@ use super::certificates::Authority;
 use super::{on_a_worker, pair, read_exactly, read_some, write_all};
 use gate_net::io::Io;
 use gate_net::tls::{
-    ClientTls, ClientTlsOptions, MinVersion, Reloaded, ServerTls, ServerTlsOptions, TlsError,
+    CertificateFiles, ClientCertificates, ClientTls, ClientTlsOptions, MinVersion, Reloaded,
+    ServerTls, ServerTlsOptions, TlsError,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::future::poll_fn;
 use std::sync::Arc;
 
@@ -169,7 +172,7 @@ fn mutual_tls_needs_the_clients_certificate() {
     on_a_worker(async {
         let authority = Authority::new();
         let options = ServerTlsOptions {
-            client_authorities: Some(authority.path()),
+            clients: Some(clients(&authority)),
             ..server(&authority)
         };
         let tls = ServerTls::load(options).expect("loads");
@@ -185,6 +188,60 @@ fn mutual_tls_needs_the_clients_certificate() {
 
         let without = ClientTls::load(&client(&authority)).expect("loads");
         assert!(shake(&tls, &without, "a.example").await.is_err());
+    });
+}
+
+fn clients(authority: &Authority) -> ClientCertificates {
+    ClientCertificates {
+        authorities: authority.path(),
+        revocations: Vec::new(),
+        required: true,
+    }
+}
+
+/// The serial number of a certificate.
+fn serial(files: &CertificateFiles) -> Vec<u8> {
+    let der = CertificateDer::from_pem_file(&files.chain).expect("a certificate");
+    let certificate = webpki::EndEntityCert::try_from(&der).expect("a certificate");
+    certificate.serial().to_vec()
+}
+
+#[test]
+fn revoked_certificates_are_refused_from_the_next_handshake_on() {
+    on_a_worker(async {
+        let authority = Authority::new();
+        let [good, bad] = ["good", "bad"].map(|name| authority.sign(name, &[name]));
+        let list = authority.revoke("list.pem", &[]);
+        let options = ServerTlsOptions {
+            clients: Some(ClientCertificates {
+                revocations: vec![list],
+                required: false,
+                ..clients(&authority)
+            }),
+            ..server(&authority)
+        };
+        let tls = ServerTls::load(options).expect("loads");
+        let [good, bad] = [good, bad].map(|files| {
+            let serial = serial(&files);
+            let options = ClientTlsOptions {
+                certificate: Some(files),
+                ..client(&authority)
+            };
+            (ClientTls::load(&options).expect("loads"), serial)
+        });
+        for (client, _) in [&good, &bad] {
+            let (_, right) = shake(&tls, client, "a.example").await.expect("shakes");
+            let facts = right.tls().expect("TLS");
+            assert!(facts.peer_verified && facts.peer_certificate.is_some());
+        }
+        authority.revoke("list.pem", &[bad.1]);
+        assert_eq!(tls.reload().expect("reads"), Reloaded::Replaced);
+        assert!(shake(&tls, &good.0, "a.example").await.is_ok());
+        assert!(shake(&tls, &bad.0, "a.example").await.is_err());
+        // A caller without a certificate comes in, unproven.
+        let without = ClientTls::load(&client(&authority)).expect("loads");
+        let (_, right) = shake(&tls, &without, "a.example").await.expect("shakes");
+        assert!(right.tls().expect("TLS").peer_certificate.is_none());
     });
 }
 

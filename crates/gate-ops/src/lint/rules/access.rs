@@ -3,10 +3,8 @@
 use crate::lint::subject::{Entry, Step, is_true, is_untold, text};
 use crate::lint::{Found, View};
 use gate_model::document::{Node, NodeKind, Path};
+use gate_model::resources::AUTHENTICATING as AUTH;
 use gate_model::units::Timestamp;
-
-/// Kinds of policies that authenticate.
-pub(crate) const AUTH: [&str; 3] = ["auth_key", "auth_jwt", "auth_sigv4"];
 
 /// How long before its end a key is worth a warning.
 const SOON_S: u64 = 14 * 24 * 60 * 60;
@@ -38,7 +36,7 @@ pub(crate) fn without_auth(view: &View<'_>, found: &mut Found<'_>) {
         let upstream = route.field(&["target", "upstream"]).is_some()
             || route.field(&["target", "mcp"]).is_some()
             || route.field(&["target", "agent"]).is_some();
-        if upstream && !is_guarded(&route, &["ip"]) {
+        if upstream && !is_guarded(&route, &["access"]) {
             let message = format!("route `{}` asks nobody who they are", route.name);
             found.about(&route, message);
         }
@@ -155,9 +153,10 @@ pub(crate) fn cache_before_auth(view: &View<'_>, found: &mut Found<'_>) {
         let steps = route.policies();
         let auth = steps.iter().position(|step| AUTH.contains(&step.kind));
         let Some(auth) = auth else { continue };
-        for step in steps.iter().take(auth).filter(|step| step.kind == "cache") {
-            let message = "`cache` answers before the caller is known";
-            found.at(&route, step.path.clone(), step.settings, message.into());
+        let gives = |kind: &str| matches!(kind, "cache" | "model_cache");
+        for step in steps.iter().take(auth).filter(|step| gives(step.kind)) {
+            let message = format!("`{}` answers before the caller is known", step.kind);
+            found.at(&route, step.path.clone(), step.settings, message);
         }
     }
 }

@@ -107,7 +107,7 @@ fn everyone(block: &str) -> bool {
 pub(crate) fn ip_everyone(view: &View<'_>, found: &mut Found<'_>) {
     for route in view.each("routes") {
         for step in route.policies() {
-            let Some(allow) = step.settings.get("allow").filter(|_| step.kind == "ip") else {
+            let Some(allow) = step.settings.get("allow").filter(|_| step.kind == "access") else {
                 continue;
             };
             for (index, node, block) in texts(allow) {

@@ -4,7 +4,9 @@
 //! cursor, and redacted, so that no credential is written.
 
 use super::super::{redact, row::Row, time, trace};
-use gate_flow::{AiFacts, Attempt, Bodies, CacheFacts, Detours, GuardFacts, Record, RpcFacts};
+use gate_flow::{
+    AiFacts, Attempt, Bodies, CacheFacts, Detours, GuardFacts, Record, RpcFacts, WafFacts,
+};
 use gate_model::resources::ServiceTier;
 use gate_model::units::Money;
 use std::io::Write;
@@ -72,8 +74,17 @@ pub(super) fn write_json(to: &mut Vec<u8>, row: &Row) {
 
 /// What policies noted.
 fn of_policies(to: &mut Vec<u8>, record: &Record) {
+    if let Some(access) = &record.access {
+        list(to, "access", &access.matches, |to, fit| {
+            text(to, "rule", &fit.rule);
+            text(to, "action", fit.action.as_str());
+        });
+    }
     if let Some(guard) = &record.guard {
         verdicts(to, guard);
+    }
+    if let Some(facts) = record.waf.as_deref().filter(|facts| !facts.counted_only) {
+        waf(to, facts);
     }
     if let Some(rpc) = &record.rpc {
         call(to, rpc);
@@ -272,6 +283,34 @@ fn verdicts(to: &mut Vec<u8>, guard: &GuardFacts) {
         number(to, "judge_tokens", guard.judge_tokens);
         optional_money(to, "judge_cost_usd", guard.judge_cost);
     }
+}
+
+/// What the web application firewall found: its audit record.
+fn waf(to: &mut Vec<u8>, facts: &WafFacts) {
+    object(to, "waf", |to| {
+        text(to, "action", facts.action.as_str());
+        number(to, "inbound_score", facts.inbound_score.unsigned_abs());
+        number(to, "outbound_score", facts.outbound_score.unsigned_abs());
+        key(to, "matches");
+        to.push(b'[');
+        for (position, one) in facts.matches.iter().enumerate() {
+            if position > 0 {
+                to.push(b',');
+            }
+            to.push(b'{');
+            text(to, "rule", &one.rule.to_string());
+            number(to, "phase", one.phase.into());
+            text(to, "message", &one.message);
+            text(to, "variable", &one.variable);
+            text(to, "shape", &one.shape);
+            optional(to, "severity", one.severity);
+            to.push(b'}');
+        }
+        to.push(b']');
+        if facts.more > 0 {
+            number(to, "more", facts.more.into());
+        }
+    });
 }
 
 /// A call of a tool or an agent.

@@ -49,6 +49,8 @@ pub struct Gauges {
     pub upstream_connections: Gauge,
     /// Connections closed at once because a limit was reached.
     pub connections_refused: Counter,
+    /// Those among them that were over a client's own limit.
+    pub clients_refused: Counter,
     /// TLS handshakes of callers that failed.
     pub handshakes_failed: Counter,
     /// Exchanges that ended in a broken invariant of ours (a caught panic).

@@ -5,10 +5,13 @@
 //! is counted, [`render_traffic`] and its neighbours for how it is
 //! named, [`exposition`] for the two text formats.
 
+mod access;
 pub mod cache;
+pub mod certificates;
 #[cfg(test)]
 pub(in crate::record) mod checker;
 mod contact;
+pub mod contract;
 mod detours;
 mod exposition;
 mod gauges;
@@ -158,6 +161,7 @@ impl Metrics {
         }
         let mut page = Exposition::new(format);
         render_traffic::requests(&mut page, &sum);
+        access::routes(&mut page, &sum);
         cache::routes(&mut page, &sum);
         render_traffic::upstreams(&mut page, &sum);
         render_models::models(&mut page, &sum);

@@ -27,7 +27,7 @@ pub(super) fn gauges(page: &mut Exposition, gauges: &Gauges) {
     for (name, help, value) in open {
         page.single(name, Kind::Gauge, "", help, value);
     }
-    let counted: [(&'static str, &str, u64); 5] = [
+    let counted: [(&'static str, &str, u64); 6] = [
         (
             "tidegate_connections",
             "Connections accepted from callers.",
@@ -42,6 +42,11 @@ pub(super) fn gauges(page: &mut Exposition, gauges: &Gauges) {
             "tidegate_connections_refused",
             "Connections closed because a limit was reached.",
             gauges.connections_refused.sum(),
+        ),
+        (
+            "tidegate_clients_refused",
+            "Connections closed because one client had used up its own limit.",
+            gauges.clients_refused.sum(),
         ),
         (
             "tidegate_handshakes_failed",

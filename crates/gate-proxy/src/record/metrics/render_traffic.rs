@@ -19,7 +19,7 @@ type Counted = (
 pub(super) fn requests(page: &mut Exposition, sum: &Shard) {
     let mut rows = sum.routes.sorted();
     rows.retain(|(_, series)| series.duration.count() > 0);
-    let counters: [Counted; 6] = [
+    let counters: [Counted; 7] = [
         (
             "tidegate_requests",
             "Finished exchanges; status 0 when none was sent.",
@@ -44,6 +44,11 @@ pub(super) fn requests(page: &mut Exposition, sum: &Shard) {
             "tidegate_guard_findings",
             "What guards found, by rule, point and what was done about it.",
             guards,
+        ),
+        (
+            "tidegate_waf_matches",
+            "Rules of the web application firewall that matched, by what became of the exchange.",
+            waf,
         ),
         (
             "tidegate_bodies_dropped",
@@ -106,6 +111,22 @@ fn guards(page: &mut Exposition, route: &str, series: &RouteSeries) {
             ("action", OTHER),
         ];
         page.sample(&labels, series.guards_other);
+    }
+}
+
+fn waf(page: &mut Exposition, route: &str, series: &RouteSeries) {
+    for ((rule, action), count) in &series.waf {
+        let rule = rule.to_string();
+        let labels = [
+            ("route", route),
+            ("rule", rule.as_str()),
+            ("action", action.as_str()),
+        ];
+        page.sample(&labels, *count);
+    }
+    if series.waf_other > 0 {
+        let labels = [("route", route), ("rule", OTHER), ("action", OTHER)];
+        page.sample(&labels, series.waf_other);
     }
 }
 

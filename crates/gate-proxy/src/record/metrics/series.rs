@@ -4,12 +4,13 @@
 //! one row named `_other`, and how often that happened is counted. Nothing a caller controls is a
 //! key. Finding a known row allocates nothing and hashes one short name.
 
+use super::access::AccessSeries;
 use super::cache::CacheSeries;
 use super::detours;
 use super::histogram::{DURATION, FIRST_TOKEN, Histogram, OPERATION, SIZE, TOKENS};
 use super::rpc::ServerSeries;
 use super::table::{Counts, KEYS_MAX, OTHER, Table};
-use gate_flow::{AiFacts, Attempt, GuardVerdict, Outcome, Record};
+use gate_flow::{AiFacts, Attempt, GuardVerdict, Outcome, Record, WafAction};
 use gate_kit::http::{Method, Version};
 use gate_model::fault::FaultCode;
 use gate_model::units::Money;
@@ -70,6 +71,12 @@ pub(super) struct RouteSeries {
     pub(super) guards: Vec<(GuardVerdict, u64)>,
     /// Findings that did not fit.
     pub(super) guards_other: u64,
+    /// Rules of access that fitted.
+    pub(super) access: AccessSeries,
+    /// Rules of the firewall that matched, by what became of the exchange; at most [`WAF_MAX`].
+    pub(super) waf: Vec<((u32, WafAction), u64)>,
+    /// Matches of rules that did not fit.
+    pub(super) waf_other: u64,
     /// What a cache of answers had.
     pub(super) cache: CacheSeries,
     pub(super) duration: Histogram,
@@ -191,6 +198,13 @@ impl Shard {
                 .iter()
                 .for_each(|verdict| route.guarded(verdict, verdict.count.into()));
         }
+        if let Some(access) = &record.access {
+            route.access.observe(access);
+        }
+        if let Some(waf) = &record.waf {
+            let rules = waf.matches.iter();
+            rules.for_each(|one| route.matched((one.rule, waf.action), 1));
+        }
         if let Some(cache) = &record.cache {
             route.cache.observe(cache);
         }
@@ -267,7 +281,19 @@ impl Shard {
     }
 }
 
+/// Most combinations of rule and action that a route counts by themselves.
+const WAF_MAX: usize = 1500;
+
 impl RouteSeries {
+    fn matched(&mut self, key: (u32, WafAction), count: u64) {
+        let length = self.waf.len();
+        match self.waf.iter_mut().find(|known| known.0 == key) {
+            Some((_, sum)) => *sum += count,
+            None if length < WAF_MAX => self.waf.push((key, count)),
+            None => self.waf_other += count,
+        }
+    }
+
     fn guarded(&mut self, verdict: &GuardVerdict, count: u64) {
         let is_same = |known: &&mut (GuardVerdict, u64)| {
             (&known.0.rule, known.0.point, known.0.action)
@@ -287,6 +313,11 @@ impl RouteSeries {
             self.guarded(verdict, *count);
         }
         self.guards_other += other.guards_other;
+        self.access.absorb(&other.access);
+        for (key, count) in &other.waf {
+            self.matched(*key, *count);
+        }
+        self.waf_other += other.waf_other;
         self.cache.absorb(&other.cache);
         self.requests.absorb(&other.requests);
         self.outcomes.absorb(&other.outcomes);

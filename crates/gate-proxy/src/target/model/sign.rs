@@ -4,16 +4,12 @@
 //! worker.
 
 use super::Provider;
+use crate::hashing::body_hash;
 use bytes::Bytes;
 use gate_flow::{Fault, Services};
 use gate_kit::http::{Body, RequestHead};
-use gate_kit::sigv4::body_hash;
 use gate_model::fault::FaultCode;
 use std::rc::Rc;
-use std::sync::{Arc, OnceLock};
-
-/// Bodies up to this many bytes are hashed on the worker: about 100 µs.
-const HASHED_AT_ONCE: usize = 128 * 1024;
 
 /// Signs `head` with `secret` where the account asks for it. May be dropped midway.
 pub(super) async fn sign(
@@ -26,7 +22,7 @@ pub(super) async fn sign(
     let Some(secret) = secret.filter(|_| provider.config.signs(provider.kind)) else {
         return Ok(());
     };
-    let hash = hash(services, body).await?;
+    let hash = body_hash(services, body).await?;
     let now_unix_s = services.clock().unix().as_secs();
     provider
         .config
@@ -54,18 +50,4 @@ pub(super) async fn sign_body(
         }
     };
     sign(services, provider, secret, head, &bytes).await
-}
-
-async fn hash(services: &Rc<dyn Services>, body: &Bytes) -> Result<String, Fault> {
-    if body.len() <= HASHED_AT_ONCE {
-        return Ok(body_hash(body));
-    }
-    let slot = Arc::new(OnceLock::new());
-    let (filled, body) = (slot.clone(), body.clone());
-    let work = Box::new(move || {
-        let _ = filled.set(body_hash(&body));
-    });
-    services.offload(work).await?;
-    let hash = slot.get().cloned();
-    hash.ok_or_else(|| Fault::new(FaultCode::InternalError).detail("a hash was not made"))
 }

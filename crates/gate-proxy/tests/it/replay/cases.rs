@@ -213,12 +213,16 @@ pub(crate) const CASES: &[Case] = &[
     // Policies.
     (
         "api",
-        "      - auth_key: {}\n      - ip",
-        "      - auth_key: { forward: true }\n      - ip",
+        "      - auth_key: {}\n      - access",
+        "      - auth_key: { forward: true }\n      - access",
     ),
-    ("api", "      - auth_key: {}\n      - ip", "      - ip"),
+    (
+        "api",
+        "      - auth_key: {}\n      - access",
+        "      - access",
+    ),
     ("api", "192.0.2.0/24", "198.51.100.0/24"),
-    ("api", "rate: 1000/s", "rate: 1000/s, headers: false"),
+    ("api", "rate: 1000/s", "rate: 1000/s, fields: none"),
     ("api", "X-One: one", "X-One: two"),
     ("api", "X-Two: two", "X-Two: three"),
     ("api", "to: /v1", "to: /v2"),
@@ -234,12 +238,12 @@ pub(crate) const CASES: &[Case] = &[
     ),
     (
         "api",
-        "auth_key: {}\n      - ip",
-        "{ auth_key: {}, when: \"request.headers['x-new'] != ''\" }\n      - ip",
+        "auth_key: {}\n      - access",
+        "{ auth_key: {}, when: \"request.headers['x-new'] != ''\" }\n      - access",
     ),
     ("ai", "action: redact", "action: block"),
     ("ai", "ttl: 1h", "ttl: 2h"),
-    ("ai", "      - cache: { ttl: 1h }\n", ""),
+    ("ai", "      - model_cache: { ttl: 1h }\n", ""),
     (
         "ai",
         "      - guard: { rules: [{ find: { patterns: [email] }, at: [request], action: redact }] }\n",

@@ -54,7 +54,7 @@ routes:
     match: { path: '/api/{id}' }
     policies:
       - auth_key: {}
-      - ip: { allow: [192.0.2.0/24] }
+      - access: { allow: [192.0.2.0/24] }
       - limit: { rate: 1000/s }
       - headers: { request: { set: { X-One: one } }, response: { set: { X-Two: two } } }
       - rewrite: { prefix: { from: /api, to: /v1 } }
@@ -70,7 +70,7 @@ routes:
     policies:
       - auth_key: {}
       - guard: { rules: [{ find: { patterns: [email] }, at: [request], action: redact }] }
-      - cache: { ttl: 1h }
+      - model_cache: { ttl: 1h }
       - prompt: { name: support, label: production }
     target: { models: [chat, old] }
   tools: { match: { path: '/mcp' }, policies: [{ auth_key: {} }], target: { mcp: [{ server: files, prefix: files }] } }

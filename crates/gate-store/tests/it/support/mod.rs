@@ -5,7 +5,7 @@ pub(crate) mod server;
 
 use gate_kit::clock::Clock;
 use gate_model::resources::BudgetPeriod;
-use gate_model::units::Money;
+use gate_model::units::{Money, TimeZone};
 use gate_store::books::{BudgetSpec, Settlement, Unit};
 use gate_store::control::SqlControl;
 use gate_store::ledger::{Charge, Entry, Facts, HoldRow, LeaseRequest, Tokens};
@@ -257,6 +257,7 @@ pub(crate) fn spec(name: &str, unit: Unit, limit: i64) -> BudgetSpec {
         unit,
         limit,
         period: BudgetPeriod::Total,
+        zone: TimeZone::utc(),
         thresholds: [limit / 2].into_iter().collect(),
     }
 }

@@ -90,7 +90,7 @@ fn policies(dice: &mut Dice) -> Vec<Value> {
         json!({ "auth_key": { "query": "token" } }),
         json!({ "limit": { "rate": "100/s" }, "when": "request.method == 'GET'" }),
         json!({ "headers": { "request": { "set": { "x-a": PLAIN }, "remove": ["x-b"] } } }),
-        json!({ "ip": { "allow": ["10.0.0.0/8", "2001:db8::/32"] } }),
+        json!({ "access": { "allow": ["10.0.0.0/8", "2001:db8::/32"] } }),
         json!({ "cors": { "origins": ["https://app.example.com"], "credentials": true } }),
         json!({ "rewrite": { "prefix": { "from": "/v1", "to": "/" } } }),
         json!({ "compress": { "encodings": ["gzip"], "min_size": "2KiB" } }),

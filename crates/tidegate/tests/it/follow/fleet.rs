@@ -350,7 +350,7 @@ pub(super) fn admin(node: &Gateway, path: &str) -> Answer {
 }
 
 /// Asks the listener.
-fn ask(node: &Gateway, arguments: &[&str]) -> Answer {
+pub(super) fn ask(node: &Gateway, arguments: &[&str]) -> Answer {
     let url = format!("http://{}/", node.late_address("public"));
     curl(&[&[&*url], arguments].concat())
 }

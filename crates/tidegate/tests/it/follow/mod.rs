@@ -12,6 +12,7 @@ mod fleet;
 mod killed;
 mod large;
 pub(crate) mod load;
+mod purge;
 mod rollback;
 mod rollouts;
 mod sealed;

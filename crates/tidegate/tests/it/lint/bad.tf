@@ -26,7 +26,7 @@ resource "tidegate_route" "pages" {
     { auth_jwt = { keys = { file = "keys.json" } } },
     { auth_key = { query = "key" } },
     { cors = { origins = ["*"], credentials = true } },
-    { ip = { allow = ["0.0.0.0/0"] } },
+    { access = { allow = ["0.0.0.0/0"] } },
   ]
   target = { upstream = "orders" }
 }

@@ -42,6 +42,6 @@ resource "tidegate_route" "ai" {
 resource "tidegate_route" "office" {
   name     = "office"
   match    = { path = "/office/{*rest}" }
-  policies = [{ ip = { allow = ["10.0.0.0/8"] } }]
+  policies = [{ access = { allow = ["10.0.0.0/8"] } }]
   target   = { upstream = "office" }
 }

@@ -1,4 +1,4 @@
-//! Who gets in: `auth_key`, `auth_jwt`, `ip`.
+//! Who gets in: `auth_key`, `auth_jwt`, `access`.
 
 use super::{echoing, with};
 use crate::support::{Gateway, Reply, Upstream, eventually};
@@ -211,14 +211,14 @@ fn auth_jwt_does_not_fetch_from_this_machine_unless_told() {
 
 #[test]
 fn ip_allows_and_refuses_by_address() {
-    echoing("[{ ip: { allow: [127.0.0.0/8] } }]")
+    echoing("[{ access: { allow: [127.0.0.0/8] } }]")
         .curl("/", &[])
         .expect(200);
-    let refused = echoing("[{ ip: { deny: [127.0.0.1] } }]")
+    let refused = echoing("[{ access: { deny: [127.0.0.1] } }]")
         .curl("/", &[])
         .expect(403);
     assert_eq!(refused.json()["code"], "address_forbidden");
-    let other = echoing("[{ ip: { allow: [10.0.0.0/8] } }]");
+    let other = echoing("[{ access: { allow: [10.0.0.0/8] } }]");
     other.curl("/", &[]).expect(403);
     other
         .curl("/", &["-H", "x-forwarded-for: 10.1.2.3"])
@@ -228,7 +228,7 @@ fn ip_allows_and_refuses_by_address() {
 #[test]
 fn ip_believes_trusted_proxies_only() {
     let upstream = Upstream::echo();
-    let policies = "[{ ip: { allow: [10.0.0.0/8] } }]";
+    let policies = "[{ access: { allow: [10.0.0.0/8] } }]";
     let gateway = with(
         &upstream,
         policies,

@@ -115,7 +115,7 @@ fn request_id_is_shared_by_caller_and_upstream() {
 
     let gateway = behind(
         &upstream,
-        "[{ request_id: { trust: true } }, { ip: { deny: [127.0.0.1] } }]",
+        "[{ request_id: { trust: true } }, { access: { deny: [127.0.0.1] } }]",
     );
     let refused = gateway
         .curl("/", &["-H", "x-request-id: mine-42"])

@@ -145,8 +145,9 @@ fn when_decides_whether_a_policy_acts() {
 
 #[test]
 fn a_condition_can_guard_a_refusal() {
-    let gateway =
-        echoing("[{ ip: { deny: [127.0.0.0/8] }, when: 'request.path.startsWith(\"/admin\")' }]");
+    let gateway = echoing(
+        "[{ access: { deny: [127.0.0.0/8] }, when: 'request.path.startsWith(\"/admin\")' }]",
+    );
     gateway.curl("/open", &[]).expect(200);
     gateway.curl("/admin/users", &[]).expect(403);
     gateway

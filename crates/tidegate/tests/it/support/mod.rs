@@ -8,6 +8,7 @@ pub(crate) mod gateway;
 pub(crate) mod moto;
 #[path = "../../../../gate-store/tests/it/support/postgres.rs"]
 pub(crate) mod postgres;
+pub(crate) mod provider;
 pub(crate) mod upstream;
 
 pub(crate) use curl::{Answer, curl};

@@ -10,6 +10,7 @@
 use super::Bench;
 use crate::upstream::trouble::Trouble;
 use gate_kit::clock::Moment;
+use gate_kit::date::{days, parse_http_date};
 use gate_kit::http::{HeaderId, Headers};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -151,7 +152,8 @@ pub(in super::super) fn retry_after(headers: &Headers, unix: Duration) -> Option
         .filter(|s| s.is_finite() && *s >= 0.0);
     let time = match seconds {
         Some(seconds) => Duration::try_from_secs_f64(seconds).ok()?,
-        None => http_date(text)?.saturating_sub(unix),
+        None => Duration::from_secs(parse_http_date(text.as_bytes(), unix.as_secs())?)
+            .saturating_sub(unix),
     };
     Some(time.min(REST_MAX))
 }
@@ -196,21 +198,6 @@ fn rfc3339(text: &str) -> Option<Duration> {
     unix_time(year, month, day, time)
 }
 
-/// UNIX time of `Sat, 21 Nov 2026 18:00:00 GMT` (RFC 9110 section 5.6.7).
-fn http_date(text: &str) -> Option<Duration> {
-    const MONTHS: &str = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    let mut parts = text
-        .strip_suffix(" GMT")?
-        .split_once(", ")?
-        .1
-        .splitn(4, ' ');
-    let day = parts.next()?.parse().ok()?;
-    let name = parts.next().filter(|name| name.len() == 3)?;
-    let month = MONTHS.find(name).filter(|at| at.is_multiple_of(3))? / 3 + 1;
-    let year = parts.next()?.parse().ok()?;
-    unix_time(year, month as u64, day, parts.next()?)
-}
-
 fn unix_time(year: u64, month: u64, day: u64, time: &str) -> Option<Duration> {
     let mut parts = time.splitn(3, ':');
     let hour: u64 = parts.next()?.parse().ok()?;
@@ -225,12 +212,7 @@ fn unix_time(year: u64, month: u64, day: u64, time: &str) -> Option<Duration> {
     if !valid {
         return None;
     }
-    // Days since 1970 in the proleptic Gregorian calendar, years counted from March (Hinnant,
-    // "chrono-Compatible Low-Level Date Algorithms").
-    let shifted = if month <= 2 { year - 1 } else { year };
-    let (era, of_era) = (shifted / 400, shifted % 400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    let days = days(year, month, day);
     let whole = Duration::from_secs(days * 86_400 + hour * 3_600 + minute * 60);
     Some(whole + Duration::try_from_secs_f64(second).ok()?)
 }

@@ -1,0 +1,368 @@
+//! Versions of APIs in a configuration: where they live, and whether their numbers are honest.
+//!
+//! A version that is compatible by its number (semantic versioning) must not break those who call by
+//! an older one. Documents are compared by `gate-contract`; what breaks callers is an error, so that
+//! `check` and `plan` refuse it. A change that is meant all the same is named in `accepts`.
+
+use crate::compile::Work;
+use crate::process::Upstreams;
+use crate::target::api::ToVersions;
+use crate::target::upstream::ToUpstream;
+use gate_contract::diff::{Change, Diff, Options, Severity, Verdict, compare};
+use gate_contract::version::Versions;
+use gate_flow::{SecretSource, Target, read_api_document};
+use gate_model::document::{Document, NodeKind, Path};
+use gate_model::finding::Finding;
+use gate_model::resources::{Api, ApiVersion, Resources, Route, Stage};
+use semver::Version;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const DAY_S: u64 = 86_400;
+/// Most breaking changes that one finding lists.
+const LISTED_MAX: usize = 5;
+
+/// The document of a version, and what is accepted of it.
+struct Described {
+    document: Document,
+    accepts: Vec<String>,
+    path: Path,
+}
+
+/// Checks every API's versions; what is wrong goes into the findings.
+pub(crate) fn check(work: &mut Work<'_>) {
+    let today = work.compiler.clock.unix().as_secs() / DAY_S;
+    for (name, api) in &work.resources.apis {
+        let Some(listed) = &api.versions else {
+            continue;
+        };
+        let path = Path::root().key("apis").key(name);
+        if let Err((way, text)) = Versions::compile(listed) {
+            let at = way
+                .iter()
+                .fold(path.key("versions"), |path, step| path.key(step));
+            work.report(Finding::error("invalid_version", at, text));
+            continue;
+        }
+        let acts = listed.list.values().any(acts);
+        if acts
+            && !work
+                .resources
+                .routes
+                .values()
+                .any(|route| chooses(route, name))
+        {
+            let message = format!(
+                "no route has the policy `version` for `{name}`, so that nothing chooses, announces \
+                 or retires a version"
+            );
+            work.report(Finding::error(
+                "inert_versions",
+                path.key("versions"),
+                message,
+            ));
+        }
+        for consumer in listed.pinned.keys() {
+            if !work.resources.consumers.contains_key(consumer) {
+                let at = path.key("versions").key("pinned").key(consumer);
+                let message = format!("there is no consumer `{consumer}`");
+                work.report(Finding::warning("unknown_consumer", at, message));
+            }
+        }
+        let compiler = work.compiler;
+        let described = match documents(compiler.secrets, compiler.folder, work.document, name, api)
+        {
+            Ok(described) => described,
+            Err(found) => {
+                found.into_iter().for_each(|finding| work.report(finding));
+                continue;
+            }
+        };
+        let list: Vec<(&Version, &Described)> = described.iter().collect();
+        for pair in list.windows(2) {
+            let [(was, old), (is, new)] = pair else {
+                continue;
+            };
+            if let Some(finding) = refusal(name, (was, old), (is, new), today) {
+                work.report(finding);
+            }
+        }
+    }
+}
+
+/// Whether something of a version happens only where the policy chooses it.
+fn acts(version: &ApiVersion) -> bool {
+    let ends = version.stage != Stage::Active || version.sunset_at.is_some();
+    ends || version.deprecated_at.is_some()
+        || !version.brownouts.is_empty()
+        || version.shape.is_some()
+}
+
+/// Whether a route's policies choose a version of this API.
+fn chooses(route: &Route, api: &str) -> bool {
+    route.policies.iter().any(|policy| {
+        let named = policy
+            .0
+            .get("version")
+            .and_then(|settings| settings.get("api"));
+        named.is_some_and(|named| matches!(&named.kind, NodeKind::String(text) if text == api))
+    })
+}
+
+/// What a candidate breaks of what an environment holds now: an API's document that changed under a
+/// compatible number, or a version's under the same one.
+#[must_use]
+pub fn between(
+    secrets: &dyn SecretSource,
+    folder: &std::path::Path,
+    before: (&Document, &Resources),
+    after: (&Document, &Resources),
+    now_s: u64,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (name, api) in &after.1.apis {
+        let Some(known) = before.1.apis.get(name) else {
+            continue;
+        };
+        let read = |document: &Document, api: &Api| documents(secrets, folder, document, name, api);
+        // What cannot be read is found where the candidate is compiled.
+        let (Ok(old), Ok(new)) = (read(before.0, known), read(after.0, api)) else {
+            continue;
+        };
+        for (is, described) in &new {
+            // The nearest that callers know, and that is no part of the candidate as it was.
+            let Some((was, known)) = old.range(..=is.clone()).next_back() else {
+                continue;
+            };
+            if known.document.root != described.document.root {
+                let found = refusal(name, (was, known), (is, described), now_s / DAY_S);
+                findings.extend(found);
+            }
+        }
+    }
+    findings
+}
+
+/// The documents of an API by version: those of its versions, and its own under the number that the
+/// document gives itself.
+fn documents(
+    secrets: &dyn SecretSource,
+    folder: &std::path::Path,
+    document: &Document,
+    name: &str,
+    api: &Api,
+) -> Result<BTreeMap<Version, Described>, Vec<Finding>> {
+    let mut found = BTreeMap::new();
+    let base = Path::root().key("apis").key(name);
+    let read = |of: &gate_model::resources::ApiDocument, path: &Path| {
+        read_api_document(secrets, folder, &document.file, of).map_err(|findings| {
+            let located = |finding: Finding| match finding.line > 0 {
+                true => finding,
+                false => Finding {
+                    path: path.clone(),
+                    ..finding
+                },
+            };
+            findings.into_iter().map(located).collect::<Vec<_>>()
+        })
+    };
+    for (number, version) in api.versions.iter().flat_map(|versions| &versions.list) {
+        let path = base.key("versions").key("list").key(number).key("document");
+        if let (Some(of), Ok(number)) = (&version.document, Version::parse(number)) {
+            let described = Described {
+                document: read(of, &path)?,
+                accepts: version.accepts.clone(),
+                path,
+            };
+            found.insert(number, described);
+        }
+    }
+    let path = base.key("openapi");
+    if let Ok(own) = read(&api.openapi, &path)
+        && let Some(number) = gate_contract::diff::version_of(&own)
+    {
+        let accepts = api
+            .versions
+            .as_ref()
+            .and_then(|versions| versions.list.get(&number.to_string()));
+        let accepts = accepts
+            .map(|version| version.accepts.clone())
+            .unwrap_or_default();
+        found.entry(number).or_insert(Described {
+            document: own,
+            accepts,
+            path,
+        });
+    }
+    Ok(found)
+}
+
+/// The finding where a version promises what it does not keep.
+fn refusal(
+    api: &str,
+    (was, old): (&Version, &Described),
+    (is, new): (&Version, &Described),
+    today: u64,
+) -> Option<Finding> {
+    let options = Options {
+        today,
+        notice_days: 0,
+    };
+    let mut diff: Diff = compare(&old.document, &new.document, &options);
+    diff.changes
+        .retain(|change| !new.accepts.contains(&change.rule));
+    if diff.verdict(was, is) != Verdict::Breaks {
+        return None;
+    }
+    let breaking: Vec<&Change> = diff
+        .changes
+        .iter()
+        .filter(|change| change.severity == Severity::Breaking)
+        .collect();
+    let message = match was == is {
+        true => format!("version {is} of the API `{api}` breaks its callers, and keeps its number"),
+        false => format!(
+            "version {is} of the API `{api}` breaks callers of {was}, with which its number says it \
+             is compatible"
+        ),
+    };
+    let shown = breaking.iter().take(LISTED_MAX).map(|change| {
+        let at = change.operation.as_ref();
+        let at = at.map_or_else(String::new, |at| format!("{} {} ", at.method, at.path));
+        format!("[{}] {at}{}", change.rule, change.message)
+    });
+    let mut help: Vec<String> = shown.collect();
+    if breaking.len() > LISTED_MAX {
+        help.push(format!("and {} more", breaking.len() - LISTED_MAX));
+    }
+    let next = match (is.major, was.major) {
+        (0, 0) => format!("0.{}.0", was.minor + 1),
+        _ => format!("{}.0.0", was.major + 1),
+    };
+    help.push(format!(
+        "number it {next}, or list the rules in `accepts` if they are meant"
+    ));
+    Some(Finding::error("breaking_change", new.path.clone(), message).help(help.join("; ")))
+}
+
+impl Work<'_> {
+    /// Compiles a target whose upstream depends on the version.
+    pub(crate) fn versions_target(
+        &mut self,
+        api: &str,
+        path: &Path,
+        upstreams: &Upstreams,
+    ) -> Option<Box<dyn Target>> {
+        let Some(found) = self.resources.apis.get(api) else {
+            self.unknown(path.clone(), "API", api, self.resources.apis.keys());
+            return None;
+        };
+        let listed = found
+            .versions
+            .as_ref()
+            .and_then(|versions| Versions::compile(versions).ok());
+        let Some(listed) = listed else {
+            if found.versions.is_none() {
+                let message = format!("the API `{api}` lists no `versions` to choose from");
+                self.report(Finding::error("inert_target", path.clone(), message));
+            }
+            return None;
+        };
+        let mut versions = Vec::with_capacity(listed.list.len());
+        for version in &listed.list {
+            let at = Path::root()
+                .key("apis")
+                .key(api)
+                .key("versions")
+                .key("list");
+            let at = at.key(&*version.name).key("upstream");
+            let Some(name) = &version.upstream else {
+                let message = format!("nothing says where version {} lives", version.name);
+                self.report(Finding::error("missing_field", at, message));
+                continue;
+            };
+            match upstreams.get(&**name) {
+                Some(upstream) => {
+                    versions.push((version.name.clone(), ToUpstream(upstream.clone())));
+                }
+                None if self.resources.upstreams.contains_key(&**name) => {}
+                None => self.unknown(at, "upstream", name, self.resources.upstreams.keys()),
+            }
+        }
+        Some(Box::new(ToVersions {
+            api: Arc::from(api),
+            versions,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl SecretSource for Nothing {
+        fn env(&self, name: &str) -> Result<String, String> {
+            Err(name.to_owned())
+        }
+
+        fn file(&self, path: &std::path::Path) -> Result<String, String> {
+            Err(path.display().to_string())
+        }
+    }
+
+    fn document(version: &str, schema: &str, more: &str) -> Document {
+        let text = format!(
+            "apis: {{ orders: {{ target: {{ api: orders }}, {more} openapi: {{ inline: {{ openapi: 3.1.0, \
+             info: {{ version: {version} }}, paths: {{ /a: {{ post: {{ requestBody: {{ content: {{ \
+             application/json: {{ schema: {schema} }} }} }}, responses: {{}} }} }} }} }} }} }} }}"
+        );
+        Document::parse(text.as_bytes(), "g.yaml").expect("valid YAML")
+    }
+
+    fn found(before: &Document, after: &Document) -> Vec<String> {
+        let read = |document: &Document| {
+            crate::compile::read(document).unwrap_or_else(|findings| panic!("{}", findings[0]))
+        };
+        let (was, is) = (read(before), read(after));
+        let folder = std::path::Path::new("/nonexistent");
+        let findings = between(
+            &Nothing,
+            folder,
+            (before, &was),
+            (after, &is),
+            1_795_305_600,
+        );
+        findings
+            .iter()
+            .map(|finding| format!("{} {}", finding.path, finding.message))
+            .collect()
+    }
+
+    #[test]
+    fn a_document_that_changes_under_a_compatible_number_is_refused() {
+        let (loose, strict) = ("{ maxLength: 5 }", "{ maxLength: 4 }");
+        let now = document("2.0.0", loose, "");
+        for (version, schema, refused) in [
+            ("2.0.0", loose, None),
+            ("2.0.0", strict, Some("keeps its number")),
+            ("2.1.0", strict, Some("breaks callers of 2.0.0")),
+            ("3.0.0", strict, None),
+            ("2.1.0", "{ maxLength: 6 }", None),
+        ] {
+            let told = found(&now, &document(version, schema, ""));
+            let fits = match refused {
+                None => told.is_empty(),
+                Some(words) => told.len() == 1 && told[0].contains(words),
+            };
+            assert!(fits, "{version} {schema}: {told:?}");
+        }
+        let accepts = "versions: { by: [{ query: v }], list: { 2.1.0: { accepts: \
+                       [request-body-max-length-decreased] } } },";
+        assert_eq!(
+            found(&now, &document("2.1.0", strict, accepts)),
+            Vec::<String>::new()
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! Who called which version of an API, by day.
+//!
+//! A process writes what it has counted on a day so far, not what came since: writing the same twice
+//! does no harm, and rows of processes are added up when they are read.
+
+use crate::StoreError;
+use crate::database::{Database, Value, transaction};
+use std::sync::Arc;
+
+/// Most rows that are read at once.
+const ROWS_MAX: i64 = 10_000;
+
+/// Calls of one consumer to one version through one route on one day.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallerRow {
+    /// Days since 1970, in UTC.
+    pub day: i64,
+    /// The API.
+    pub api: Arc<str>,
+    /// The version that was chosen; empty where none was.
+    pub version: Arc<str>,
+    /// Who called; empty for nobody known.
+    pub consumer: Arc<str>,
+    /// The route.
+    pub route: Arc<str>,
+    /// Calls.
+    pub calls: i64,
+    /// Those of them that failed by the service's or the gateway's fault.
+    pub failed: i64,
+    /// Those of them that were refused because the version is retired, or for a while.
+    pub refused: i64,
+    /// The latest one, in UNIX milliseconds.
+    pub last_ms: i64,
+}
+
+/// Writes what a process has counted.
+pub(super) fn write<D: Database>(
+    database: &mut D,
+    instance: &str,
+    rows: &[CallerRow],
+) -> Result<(), StoreError> {
+    transaction(database, |database| {
+        for row in rows {
+            let text = |text: &str| -> Value { text.into() };
+            database.execute(
+                "INSERT INTO api_caller
+                 (day, api, version, consumer, route, instance, calls, failed, refused, last_ms)
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+                 ON CONFLICT (day, api, version, consumer, route, instance) DO UPDATE SET
+                 calls = excluded.calls, failed = excluded.failed, refused = excluded.refused,
+                 last_ms = excluded.last_ms",
+                &[
+                    row.day.into(),
+                    text(&row.api),
+                    text(&row.version),
+                    text(&row.consumer),
+                    text(&row.route),
+                    text(instance),
+                    row.calls.into(),
+                    row.failed.into(),
+                    row.refused.into(),
+                    row.last_ms.into(),
+                ],
+            )?;
+        }
+        Ok(())
+    })
+}
+
+/// What all processes have counted since a day, days put together: one row for each API, version,
+/// consumer and route, whose `day` is the first of them.
+pub(super) fn read<D: Database>(
+    database: &mut D,
+    api: &str,
+    since_day: i64,
+) -> Result<Vec<CallerRow>, StoreError> {
+    let name: Value = api.into();
+    let rows = database.query(
+        "SELECT MIN(day), api, version, consumer, route,
+                CAST(SUM(calls) AS BIGINT), CAST(SUM(failed) AS BIGINT),
+                CAST(SUM(refused) AS BIGINT), MAX(last_ms)
+         FROM api_caller WHERE day >= $1 AND ($2 = '' OR api = $3)
+         GROUP BY api, version, consumer, route
+         ORDER BY api, version, consumer, route LIMIT $4",
+        &[since_day.into(), name.clone(), name, ROWS_MAX.into()],
+    )?;
+    let row = |row: &Vec<Value>| CallerRow {
+        day: row[0].int(),
+        api: row[1].text().into(),
+        version: row[2].text().into(),
+        consumer: row[3].text().into(),
+        route: row[4].text().into(),
+        calls: row[5].int(),
+        failed: row[6].int(),
+        refused: row[7].int(),
+        last_ms: row[8].int(),
+    };
+    Ok(rows.iter().map(row).collect())
+}

@@ -1,0 +1,58 @@
+//! Who called which version of an API, as the store keeps it.
+
+use crate::support::Place;
+use gate_store::ledger::CallerRow;
+
+fn row(day: i64, version: &str, consumer: &str, calls: i64) -> CallerRow {
+    CallerRow {
+        day,
+        api: "orders".into(),
+        version: version.into(),
+        consumer: consumer.into(),
+        route: "r".into(),
+        calls,
+        failed: 1,
+        refused: 0,
+        last_ms: day * 86_400_000 + calls,
+    }
+}
+
+#[test]
+fn counts_of_a_process_replace_its_own_and_add_to_those_of_others() {
+    for place in Place::all() {
+        let (mut one, mut two) = (place.store("one"), place.store("two"));
+        one.note_callers(&[row(10, "1.0.0", "shop", 5), row(10, "2.0.0", "", 1)])
+            .unwrap();
+        // The same again after an answer that was lost, and more of the day later.
+        one.note_callers(&[row(10, "1.0.0", "shop", 5)]).unwrap();
+        one.note_callers(&[row(10, "1.0.0", "shop", 7)]).unwrap();
+        two.note_callers(&[row(10, "1.0.0", "shop", 2), row(11, "1.0.0", "shop", 3)])
+            .unwrap();
+        let mut shown = |api: &str, since: i64| {
+            let rows = two.callers(api, since).unwrap();
+            let cells = |row: &CallerRow| {
+                (
+                    row.version.to_string(),
+                    row.consumer.to_string(),
+                    row.day,
+                    row.calls,
+                    row.failed,
+                )
+            };
+            rows.iter().map(cells).collect::<Vec<_>>()
+        };
+        let shop = ("1.0.0".to_owned(), "shop".to_owned(), 10, 12, 3);
+        assert_eq!(
+            shown("", 0),
+            [shop.clone(), ("2.0.0".to_owned(), String::new(), 10, 1, 1)]
+        );
+        assert_eq!(
+            shown("orders", 11),
+            [("1.0.0".to_owned(), "shop".to_owned(), 11, 3, 1)]
+        );
+        assert_eq!(shown("bills", 0), []);
+        // They are forgotten with the entries of their time.
+        one.prune(11 * 86_400_000).unwrap();
+        assert_eq!(shown("", 0).len(), 1);
+    }
+}

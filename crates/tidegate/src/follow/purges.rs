@@ -1,0 +1,67 @@
+//! Purges of caches, heard from the audit log: whatever gateway was asked wrote one line, and every
+//! gateway of the environment that comes upon it forgets the same.
+
+use crate::host::caches;
+use gate_admin::PURGE;
+use gate_api::types::PurgeInput;
+use gate_proxy::process::Process;
+use gate_store::control::{AuditRow, ControlError, ControlStore};
+use std::time::Duration;
+
+/// Lines that are read at once.
+const PAGE: usize = 100;
+/// Most lines that are read back, at start or after a while without the store.
+const BACK: usize = 1_000;
+
+/// How far the log was read.
+#[derive(Debug, Default)]
+pub(super) struct PurgesHeard {
+    newest: Option<u64>,
+}
+
+impl PurgesHeard {
+    /// Reads what is new, and forgets what it says. At first that is what was purged before this
+    /// process started, for caches that were kept on disk.
+    pub(super) fn tick(
+        &mut self,
+        store: &mut dyn ControlStore,
+        process: &Process,
+        environment: &str,
+    ) -> Result<(), ControlError> {
+        let newest = store.audit_lines(None, 1)?;
+        let newest = newest.first().map_or(0, |line| line.sequence);
+        if self.newest == Some(newest) {
+            return Ok(());
+        }
+        let seen = self.newest.unwrap_or(0);
+        let mut before = None;
+        let mut lines = Vec::new();
+        loop {
+            let page = store.audit_lines(before, PAGE)?;
+            let full = page.len() == PAGE;
+            let fresh: Vec<AuditRow> = page
+                .into_iter()
+                .filter(|line| line.sequence > seen)
+                .collect();
+            let more = full && fresh.len() == PAGE;
+            before = fresh.last().map(|line| line.sequence);
+            lines.extend(fresh);
+            if !more || lines.len() >= BACK {
+                break;
+            }
+        }
+        let is_purge = |line: &&AuditRow| line.action == PURGE && line.outcome == "done";
+        let here = |line: &&AuditRow| line.subject == environment;
+        for line in lines.iter().rev().filter(is_purge).filter(here) {
+            let at = Duration::from_millis(u64::try_from(line.at_ms).unwrap_or(0));
+            match serde_json::from_str::<PurgeInput>(&line.detail) {
+                Ok(input) => drop(caches::purge(process, &input, at)),
+                Err(error) => {
+                    tracing::warn!(%error, line = line.sequence, "a purge cannot be read")
+                }
+            }
+        }
+        self.newest = Some(newest.max(lines.first().map_or(0, |line| line.sequence)));
+        Ok(())
+    }
+}

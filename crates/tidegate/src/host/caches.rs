@@ -1,0 +1,66 @@
+//! Caches of answers of this process: how they do, and what they are to forget.
+
+use gate_api::types::{CacheState, PurgeInput};
+use gate_flow::{CacheCounts, Purge, PurgeWhat, Purges};
+use gate_proxy::process::Process;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How each cache does, by its place.
+pub(super) fn states(process: &Process) -> Vec<CacheState> {
+    let caches = process.shared().state.all::<CacheCounts>();
+    let state = |(name, counts): (String, std::sync::Arc<CacheCounts>)| {
+        let (hits, misses) = (counts.hits.sum(), counts.misses.sum());
+        let asked = (hits + misses).max(1);
+        CacheState {
+            name,
+            entries: counts.entries.load(Ordering::Relaxed),
+            bytes: counts.bytes.load(Ordering::Relaxed),
+            hits,
+            misses,
+            hit_ratio: hits as f64 / asked as f64,
+            stored: counts.stored.sum(),
+            evicted: counts.evicted.sum(),
+            oversized: counts.oversized.sum(),
+            purged: counts.purged.sum(),
+        }
+    };
+    caches.into_iter().map(state).collect()
+}
+
+/// Has the caches forget what was asked for at this UNIX time; says how many entries went.
+pub(crate) fn purge(process: &Process, input: &PurgeInput, at: Duration) -> u64 {
+    let what = match (&input.key, &input.prefix, &input.tag) {
+        (Some(key), ..) => PurgeWhat::Key(place(key)),
+        (_, Some(prefix), _) => PurgeWhat::Prefix(place(prefix)),
+        (.., Some(tag)) => PurgeWhat::Tag(tag.clone()),
+        _ => PurgeWhat::All,
+    };
+    let purges = process.shared().state.get_or_insert("", Purges::default);
+    purges.purge(Purge {
+        what,
+        route: input.route.clone(),
+        soft: input.soft,
+        at_ms: u64::try_from(at.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+/// A place as caches name it, whether it was written as a URL or without a scheme: the host in
+/// lower case, no scheme.
+fn place(written: &str) -> String {
+    let rest = written.split_once("://").map_or(written, |(_, rest)| rest);
+    let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    format!("{}{path}", host.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_and_places_name_the_same() {
+        for written in ["https://Shop.example/A?b", "shop.EXAMPLE/A?b"] {
+            assert_eq!(place(written), "shop.example/A?b");
+        }
+    }
+}
