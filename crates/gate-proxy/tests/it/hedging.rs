@@ -98,9 +98,34 @@ fn a_first_call_that_is_quick_enough_is_not_raced() {
     );
     for _ in 0..5 {
         let answer = Caller::new(&gateway).post(CHAT, &stream_request());
-        assert!(answer.text().starts_with(&piece("first")));
+        let text = answer.text();
+        assert!(text.starts_with(&piece("first")), "{text}");
     }
     assert_eq!(second.accepted(), 0);
+}
+
+#[test]
+fn a_kept_connection_that_closes_is_no_reason_to_ask_the_other() {
+    // It takes the next request from the kept connection, and closes.
+    let first = streaming(|stream| {
+        let text = format!("{}{}0\r\n\r\n", chunk(&piece("first")), chunk(&ending()));
+        let _ = stream.write_all(text.as_bytes());
+        let _ = stream.read(&mut [0; 1]);
+    });
+    let second = quick("second");
+    let gateway = gateway(
+        &[first.address, second.address],
+        "strategy: { priority: {} }\nhedge: { after: 8s }\n\
+         targets: [{ provider: p0, model: a }, { provider: p1, model: b }]",
+    );
+    let mut caller = Caller::new(&gateway);
+    for _ in 0..3 {
+        let answer = caller.post(CHAT, &stream_request());
+        let text = answer.text();
+        assert!(text.starts_with(&piece("first")), "{text}");
+    }
+    assert_eq!(second.accepted(), 0);
+    assert_eq!(first.accepted(), 3);
 }
 
 #[test]

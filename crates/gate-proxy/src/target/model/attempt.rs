@@ -76,10 +76,15 @@ pub(super) fn conclude(
     index: usize,
     fetched: Fetched,
 ) -> Tried {
-    let Fetched { attempt, result } = fetched;
+    let Fetched {
+        attempt,
+        stale,
+        result,
+    } = fetched;
     let now = attempt.as_ref().map_or(exchange.record.started, |row| {
         exchange.record.started.plus(row.started + row.duration)
     });
+    exchange.record.attempts.extend(stale.map(|row| *row));
     exchange.record.attempts.extend(attempt);
     if learn::from(call, target, index, &result, now) {
         detour(exchange, |detours| detours.benched += 1);

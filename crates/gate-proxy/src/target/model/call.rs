@@ -316,17 +316,11 @@ async fn through_credentials(
     progress: &mut Progress,
 ) -> Tried {
     let mut used: SmallVec<[usize; 4]> = SmallVec::new();
-    let mut stale = false;
     let mut index = lane(exchange.moment, call, target, &used).unwrap_or(0);
     loop {
         let tried = attempt::one(exchange, call, target, index, &room).await;
         match &tried {
             Tried::Answer(_) => return tried,
-            // The connection had been idle and was closed: no sign of anything but that.
-            Tried::Bad(Bad::Failed { stale: true, .. }) if !stale => {
-                stale = true;
-                continue;
-            }
             Tried::Bad(Bad::Refused(refused)) if refused.is_the_credentials() => {
                 progress.note(&tried, target, call);
             }

@@ -63,6 +63,8 @@ impl<'a> Origin<'a> {
 pub(super) struct Fetched {
     /// Its row in the record; none when nothing was sent.
     pub(super) attempt: Option<Attempt>,
+    /// The row of a try before it, on a connection that turned out to be closed.
+    pub(super) stale: Option<Box<Attempt>>,
     pub(super) result: Result<Got, Bad>,
 }
 
@@ -70,6 +72,7 @@ impl Fetched {
     fn unsent(bad: Bad) -> Self {
         Self {
             attempt: None,
+            stale: None,
             result: Err(bad),
         }
     }
@@ -78,8 +81,31 @@ impl Fetched {
 /// Sends a call to a target and waits until its answer is known to be one: to the whole answer,
 /// or to the first token of a stream where somebody else could be asked instead.
 ///
-/// May be dropped midway, which cancels it.
+/// Once more when the connection had been idle and was closed: that is no sign of anything but
+/// that, and no reason to ask somebody else. May be dropped midway, which cancels it.
 pub(super) async fn fetch(
+    mut origin: Origin<'_>,
+    call: &Call<'_>,
+    target: &ProviderTarget,
+    index: usize,
+    room: &Room,
+) -> Fetched {
+    let mut stale = None;
+    loop {
+        let mut fetched = send(origin, call, target, index, room).await;
+        if stale.is_none() && matches!(fetched.result, Err(Bad::Failed { stale: true, .. })) {
+            stale = fetched.attempt.map(Box::new);
+            origin.attempts += 1;
+            origin.moment = None;
+            continue;
+        }
+        fetched.stale = stale;
+        return fetched;
+    }
+}
+
+/// One try, on whatever connection there is.
+async fn send(
     origin: Origin<'_>,
     call: &Call<'_>,
     target: &ProviderTarget,
@@ -171,6 +197,7 @@ pub(super) async fn fetch(
     };
     Fetched {
         attempt: Some(row),
+        stale: None,
         result,
     }
 }

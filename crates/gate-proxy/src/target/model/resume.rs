@@ -288,8 +288,10 @@ impl Kept {
             self.attempts += 1;
             let now = self.services.clock().now();
             learn::from(&call, target, index, &fetched.result, now);
-            if let (Some(facts), Some(row)) = (&self.facts_of_exchange, fetched.attempt) {
-                facts.borrow_mut().detours().later_attempts.push(row);
+            if let Some(facts) = &self.facts_of_exchange {
+                let rows = fetched.stale.map(|row| *row).into_iter();
+                let rows = rows.chain(fetched.attempt);
+                facts.borrow_mut().detours().later_attempts.extend(rows);
             }
             if let Ok(got) = fetched.result
                 && got.is_stream
