@@ -1,6 +1,7 @@
 //! When a certificate holds, out of its DER (RFC 5280 section 4.1.2.5): five elements are stepped
 //! over, nothing else is understood. What is verified is the chain's matter elsewhere.
 
+use gate_kit::date::days;
 use std::time::Duration;
 
 /// When a certificate holds, as UNIX time.
@@ -58,7 +59,7 @@ fn time(bytes: &[u8]) -> Option<(Duration, &[u8])> {
         0x17 => element(bytes, 0x17).map(|(text, rest)| (text, rest, 2))?,
         _ => element(bytes, 0x18).map(|(text, rest)| (text, rest, 4))?,
     };
-    let number = |from: usize, digits: usize| -> Option<i64> {
+    let number = |from: usize, digits: usize| -> Option<u64> {
         let text = std::str::from_utf8(text.get(from..from + digits)?).ok()?;
         text.bytes()
             .all(|byte| byte.is_ascii_digit())
@@ -70,20 +71,18 @@ fn time(bytes: &[u8]) -> Option<(Duration, &[u8])> {
     }
     let at = |index: usize| number(year_digits + 2 * index, 2);
     let (month, day, hour, minute, second) = (at(0)?, at(1)?, at(2)?, at(3)?, at(4)?);
-    if text.len() != year_digits + 11 || text.last() != Some(&b'Z') || !(1..=12).contains(&month) {
-        return None;
-    }
-    let seconds = days(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second;
-    Some((Duration::from_secs(u64::try_from(seconds).ok()?), rest))
-}
-
-/// Days since 1970 of a date of the Gregorian calendar (Howard Hinnant, "days_from_civil").
-const fn days(year: i64, month: i64, day: i64) -> i64 {
-    let year = if month <= 2 { year - 1 } else { year };
-    let era = year.div_euclid(400);
-    let of_era = year.rem_euclid(400);
-    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+    let valid = text.len() == year_digits + 11
+        && text.last() == Some(&b'Z')
+        && year >= 1970
+        && (1..=12).contains(&month)
+        && (1..=31).contains(&day);
+    let time = hour * 3600 + minute * 60 + second;
+    valid.then(|| {
+        (
+            Duration::from_secs(days(year, month, day) * 86_400 + time),
+            rest,
+        )
+    })
 }
 
 #[cfg(test)]
