@@ -25,6 +25,8 @@ fn main() {
         order.display()
     );
     println!("cargo::rustc-link-arg-bins=-Wl,--no-warn-symbol-ordering");
+    // One copy of functions that are the same machine code, of which generics make many.
+    println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
     if env::var_os("TIDEGATE_KEEP_SYMBOLS").is_some() {
         // Comes behind the profile's `--strip-all`; the last one counts.
         println!("cargo::rustc-link-arg-bins=-Wl,--strip-debug");
