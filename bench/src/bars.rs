@@ -56,6 +56,12 @@ const BARS: &[Bar] = &[
     bar("stream-burst", "cpu_us", Measure::RatioMax, 1.1),
     bar("stream-paced", "cpu_us_per_event", Measure::RatioMax, 1.0),
     bar("stream-paced", "first_event_p50_us", Measure::RatioMax, 1.0),
+    bar(
+        "waf",
+        "cpu_us",
+        Measure::TimesLess(Kind::NginxModsecurity),
+        5.0,
+    ),
     bar("latency-2k", "added_p50_us", Measure::RatioMax, 1.1),
     bar("idle-10k", "memory_mib", Measure::Max, 60.0),
     bar("memory", "idle_mib", Measure::Max, 15.0),

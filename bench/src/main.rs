@@ -47,6 +47,9 @@ struct Options {
     /// A folder for rendered configurations and logs.
     #[arg(long, default_value = "target/bench")]
     scratch: PathBuf,
+    /// The folder of the OWASP Core Rule Set, for scenarios about firewalls.
+    #[arg(long, default_value = "../shared/crs")]
+    crs: PathBuf,
     /// Prints the table without writing it to results.
     #[arg(long)]
     dry: bool,
@@ -150,7 +153,9 @@ fn open_session(options: &Options) -> Result<Session, String> {
             (peer == name).then(|| PathBuf::from(path))
         };
         let given = options.program.iter().find_map(of_peer);
-        if let Some(program) = given.or_else(|| find_program(name)) {
+        let found = given.or_else(|| find_program(kind.program()));
+        let found = found.filter(|_| kind.module().is_none_or(Path::is_file));
+        if let Some(program) = found {
             programs.insert(kind, absolute(&program)?);
         } else {
             say(&format!(
@@ -172,6 +177,7 @@ fn open_session(options: &Options) -> Result<Session, String> {
             bench: absolute(&options.folder)?,
             scratch,
             programs,
+            crs: absolute(&options.crs).unwrap_or_else(|_| options.crs.clone()),
         },
         kinds,
         upstream,
@@ -182,8 +188,9 @@ fn open_session(options: &Options) -> Result<Session, String> {
 }
 
 fn peer(name: &str) -> Result<Kind, String> {
-    const PEERS: [Kind; 5] = [
+    const PEERS: [Kind; 6] = [
         Kind::Nginx,
+        Kind::NginxModsecurity,
         Kind::Haproxy,
         Kind::Envoy,
         Kind::Litellm,
@@ -215,7 +222,7 @@ fn versions(places: &Places) -> Vec<(Kind, String)> {
                 serde_json::from_slice(&fs::read(package).ok()?).ok()?;
             return Some((*kind, package["version"].as_str()?.to_owned()));
         }
-        let argument = if *kind == Kind::Nginx || *kind == Kind::Haproxy {
+        let argument = if kind.is_nginx() || *kind == Kind::Haproxy {
             "-v"
         } else {
             "--version"

@@ -9,6 +9,14 @@ use crate::upstream::{EVENTS_PER_STREAM, Parsed, Replies, parse};
 /// The key of the committed scenario documents; public on purpose.
 const KEY: &str = "tg-bench-key-not-a-secret";
 
+/// An ordinary order of 1 KiB; the firewall's own tests look at the same.
+const ORDER: &str = include_str!("../scenarios/order.json");
+/// What a browser sends beside it. No rule of the first paranoia level matches any of it.
+const BROWSER: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like \
+Gecko) Chrome/130.0.0.0 Safari/537.36\r\nAccept: application/json, text/plain, */*\r\n\
+Accept-Encoding: gzip, deflate, br\r\nAccept-Language: en-GB,en;q=0.9\r\n\
+Cookie: session=c2Vzc2lvbi10b2tlbi0wMTIzNDU2Nzg5; theme=light\r\n";
+
 /// How a scenario measures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
@@ -58,6 +66,8 @@ pub enum Ask {
     LongMessage,
     /// A stream of 203 events and some 60 KB.
     Stream,
+    /// An ordinary order: a POST of 1 KiB of JSON with a browser's fields, answered with 1 KiB.
+    Order,
 }
 
 impl Ask {
@@ -182,6 +192,21 @@ pub const SCENARIOS: &[Scenario] = &[
         ..BASE
     },
     Scenario {
+        name: "waf",
+        about: "An order of 1 KiB of JSON past the OWASP CRS at paranoia 1, blocking; the yardstick is \
+                nginx with libmodsecurity.",
+        ask: Ask::Order,
+        variant: Variant::Guarded,
+        document: "waf.yaml",
+        ..BASE
+    },
+    Scenario {
+        name: "waf-without",
+        about: "The same order without any firewall: what to subtract.",
+        ask: Ask::Order,
+        ..BASE
+    },
+    Scenario {
         name: "latency-2k",
         about: "Chat completion at 2,000 requests/s over 64 connections; figures above direct.",
         method: Method::Latency { rate: 2000 },
@@ -261,12 +286,14 @@ impl Scenario {
     pub(crate) fn request_with(&self, kind: Kind, fields: &str) -> Request {
         let key = format!("Authorization: Bearer {KEY}\r\n{fields}");
         let anthropic = format!("{key}anthropic-version: 2023-06-01\r\n");
+        let browser = format!("{BROWSER}{fields}");
         let (method, path, headers, body) = match self.ask {
             Ask::Json1k => ("GET", "/json/1k", &key, String::new()),
             Ask::Json16k => ("GET", "/json/16k", &key, String::new()),
             Ask::Chat => ("POST", "/v1/chat/completions", &key, conversation("", 1)),
             Ask::Message => ("POST", "/v1/messages", &anthropic, conversation("", 1)),
             Ask::LongMessage => ("POST", "/v1/messages", &anthropic, conversation("", 9)),
+            Ask::Order => ("POST", "/v1/orders", &browser, ORDER.to_owned()),
             Ask::Stream => (
                 "POST",
                 "/v1/chat/completions",
@@ -297,6 +324,19 @@ impl Scenario {
         };
         Request::new(method, &format!("{prefix}{path}"), headers, &body, expect)
     }
+}
+
+/// A request that every firewall with the OWASP CRS refuses: SQL and script in an order.
+#[must_use]
+pub fn attack() -> Request {
+    let expect = Expectation {
+        status: 403,
+        body_bytes: None,
+        events: None,
+    };
+    let bad = "<script>alert(document.cookie)</script>' UNION SELECT password FROM users--";
+    let body = ORDER.replace("autumn-sale", bad);
+    Request::new("POST", "/v1/orders", BROWSER, &body, expect)
 }
 
 /// Bytes that the mock answers to a request, by asking its own table.
@@ -346,6 +386,17 @@ mod tests {
             }
         }
         assert_eq!(find("instructions").len(), 2);
+    }
+
+    #[test]
+    fn an_order_is_a_kibibyte_of_json_and_an_attack_differs_from_it() {
+        let order = serde_json::from_str::<serde_json::Value>(ORDER).expect("JSON");
+        assert!((1000..1060).contains(&ORDER.len()), "{}", ORDER.len());
+        assert_eq!(order["order"]["tags"][2], "autumn-sale");
+        let attack = attack();
+        let text = String::from_utf8_lossy(&attack.bytes);
+        assert!(text.contains("<script>"));
+        assert_eq!(attack.expect.status, 403);
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub enum Kind {
     Direct,
     /// nginx, the yardstick of every ratio.
     Nginx,
+    /// nginx with libmodsecurity, where a scenario is about a firewall; elsewhere it is nginx.
+    NginxModsecurity,
     /// HAProxy.
     Haproxy,
     /// Envoy.
@@ -43,12 +45,42 @@ impl Kind {
         match self {
             Kind::Direct => "direct",
             Kind::Nginx => "nginx",
+            Kind::NginxModsecurity => "nginx-modsecurity",
             Kind::Haproxy => "haproxy",
             Kind::Envoy => "envoy",
             Kind::Litellm => "litellm",
             Kind::Portkey => "portkey",
             Kind::Tidegate => "tidegate",
         }
+    }
+
+    /// The program that it is a configuration of.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Kind::NginxModsecurity => "nginx",
+            _ => self.name(),
+        }
+    }
+
+    /// A file without which it cannot run, besides its program: Debian's
+    /// `libnginx-mod-http-modsecurity` brings the module.
+    #[must_use]
+    pub fn module(self) -> Option<&'static Path> {
+        let modsecurity = "/usr/lib/nginx/modules/ngx_http_modsecurity_module.so";
+        (self == Kind::NginxModsecurity).then(|| Path::new(modsecurity))
+    }
+
+    /// Whether it is nginx, with or without modules.
+    #[must_use]
+    pub fn is_nginx(self) -> bool {
+        matches!(self, Kind::Nginx | Kind::NginxModsecurity)
+    }
+
+    /// Whether it refuses attacks in a scenario of [`Variant::Guarded`].
+    #[must_use]
+    pub fn is_guard(self) -> bool {
+        matches!(self, Kind::NginxModsecurity | Kind::Tidegate)
     }
 
     /// Whether it serves nothing but models, and writes their answers anew.
@@ -73,6 +105,8 @@ pub enum Variant {
     Stream,
     /// With TLS towards the caller.
     Tls,
+    /// With a firewall, where the peer has one.
+    Guarded,
 }
 
 /// Where programs, configurations and scratch space are.
@@ -84,6 +118,8 @@ pub struct Places {
     pub scratch: PathBuf,
     /// Installed programs by subject.
     pub programs: BTreeMap<Kind, PathBuf>,
+    /// The folder of the OWASP Core Rule Set, which scenarios about firewalls need.
+    pub crs: PathBuf,
 }
 
 /// What a scenario asks of a subject.
@@ -101,6 +137,8 @@ pub struct Setup<'a> {
     pub certificate: &'a Certificate,
     /// A tool to run the proxy under, such as valgrind.
     pub under: &'a [String],
+    /// The folder of the OWASP Core Rule Set.
+    pub crs: &'a Path,
 }
 
 /// A subject that serves.
@@ -212,7 +250,10 @@ impl Subject {
 fn configuration(kind: Kind, setup: &Setup<'_>) -> String {
     let (name, ending, has_stream) = match kind {
         Kind::Tidegate | Kind::Direct => return format!("scenarios/{}", setup.document),
-        Kind::Nginx => ("nginx", "conf", true),
+        Kind::NginxModsecurity if setup.variant == Variant::Guarded => {
+            return "peers/nginx-modsecurity.conf".to_owned();
+        }
+        Kind::Nginx | Kind::NginxModsecurity => ("nginx", "conf", true),
         Kind::Haproxy => ("haproxy", "cfg", true),
         // Envoy holds nothing back in its ordinary configuration.
         Kind::Envoy => ("envoy", "yaml", false),
@@ -221,7 +262,7 @@ fn configuration(kind: Kind, setup: &Setup<'_>) -> String {
     };
     let variant = match setup.variant {
         Variant::Stream if has_stream => "-stream",
-        Variant::Plain | Variant::Stream => "",
+        Variant::Plain | Variant::Stream | Variant::Guarded => "",
         Variant::Tls => "-tls",
     };
     format!("peers/{name}{variant}.{ending}")
@@ -246,6 +287,7 @@ fn values(
         ("chain", path(&setup.certificate.chain)),
         ("key", path(&setup.certificate.key)),
         ("pem", path(&setup.certificate.both)),
+        ("crs", path(setup.crs)),
     ]))
 }
 
@@ -274,8 +316,10 @@ fn start_command(
     let arguments: &[&str] = match kind {
         Kind::Direct => &[],
         // One process is what an instruction count needs.
-        Kind::Nginx if traced => &["-g", "master_process off;", "-c", &file],
-        Kind::Nginx => &["-c", &file],
+        Kind::Nginx | Kind::NginxModsecurity if traced => {
+            &["-g", "master_process off;", "-c", &file]
+        }
+        Kind::Nginx | Kind::NginxModsecurity => &["-c", &file],
         Kind::Haproxy => &["-db", "-f", &file],
         Kind::Envoy => &[
             "--concurrency",

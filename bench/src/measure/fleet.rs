@@ -6,8 +6,8 @@ use super::Session;
 use crate::load::{Mark, Outcome, Pace, Plan, Request, Stop, run};
 use crate::process;
 use crate::results::Row;
-use crate::scenario::Scenario;
-use crate::subject::{Kind, Setup, Subject};
+use crate::scenario::{self, Scenario};
+use crate::subject::{Kind, Setup, Subject, Variant};
 
 /// Running subjects and their rows, in the same order.
 #[derive(Debug)]
@@ -69,6 +69,10 @@ impl Fleet {
         let mut subject = Subject::start(kind, &session.places, &setup(session, scenario, &[]))?;
         let body = subject.await_serving(&subject.request(scenario), kind.start_deadline())?;
         check_body(session, scenario, kind, &body)?;
+        if scenario.variant == Variant::Guarded && kind.is_guard() {
+            // A firewall that lets everything through is cheap.
+            subject.await_serving(&scenario::attack(), kind.start_deadline())?;
+        }
         Ok(subject)
     }
 
@@ -104,6 +108,7 @@ pub(super) fn setup<'a>(
         upstream: session.upstream.address(),
         certificate: &session.certificate,
         under,
+        crs: &session.places.crs,
     }
 }
 

@@ -75,6 +75,7 @@ impl Replies {
         match (question.method, path) {
             ("GET", "/json/1k") => &self.json_1k,
             ("GET", "/json/16k") => &self.json_16k,
+            ("POST", "/v1/orders") => &self.json_1k,
             ("POST", "/v1/chat/completions") if wants_stream(question.body) => match mode {
                 "burst" => &self.burst,
                 "paced" => &self.paced,

@@ -167,6 +167,11 @@ impl RuleSet {
         &self.settings.limits
     }
 
+    /// Whether there are rules about bodies of responses, of whatever media type.
+    pub fn looks_at_responses(&self) -> bool {
+        self.settings.response_body && !self.phases[4].is_empty()
+    }
+
     /// Whether rules want to see bodies of responses of this media type (without parameters).
     pub fn looks_at_response(&self, media_type: &[u8]) -> bool {
         let types = &self.settings.response_types;

@@ -43,6 +43,8 @@ pub struct Transaction {
     pub(crate) rules: Arc<RuleSet>,
     pub(crate) exclusions: Option<Arc<Exclusions>>,
     pub(crate) engine: Engine,
+    /// Whether whoever began this only wants to know: no rule may switch the engine on.
+    pub(crate) detects_only: bool,
     pub(crate) store: Store,
     pub(crate) written: Written,
     pub(crate) scan: Scan,
@@ -68,7 +70,8 @@ pub struct Transaction {
 }
 
 impl Transaction {
-    /// Begins. `engine` overrules what the rules say about it.
+    /// Begins. `engine` overrules what the rules say about it; with [`Engine::DetectionOnly`] no rule
+    /// switches it on either.
     pub fn new(
         rules: Arc<RuleSet>,
         exclusions: Option<Arc<Exclusions>>,
@@ -77,6 +80,7 @@ impl Transaction {
         let settings = &rules.settings;
         Transaction {
             engine: engine.unwrap_or(settings.engine),
+            detects_only: engine == Some(Engine::DetectionOnly),
             request_body: settings.request_body,
             response_body: settings.response_body,
             written: Written::new(rules.names.count()),

@@ -81,6 +81,7 @@ impl Transaction {
                     self.left_out.push((at, number));
                 }
             }
+            Effect::Engine(Engine::On) if self.detects_only => self.engine = Engine::DetectionOnly,
             Effect::Engine(engine) => self.engine = *engine,
             Effect::Processor(processor) => self.set_processor(*processor),
             Effect::ForceBody(on) => self.force_body = *on,

@@ -115,6 +115,104 @@ SecRule ARGS "@rx ." "id:4,phase:2,pass,log,tag:'u'"
 }
 
 #[test]
+fn ctl_leaves_out_by_id_tag_and_message() {
+    let text = |ctl: &str| {
+        format!(
+            r#"
+SecAction "id:1,phase:1,pass,nolog,ctl:{ctl}"
+SecRule ARGS|REQUEST_HEADERS:Host "@rx ." "id:10,phase:2,pass,log,tag:'t',msg:'one'"
+SecRule ARGS:b "@rx ." "id:11,phase:2,pass,log,tag:'u/v',msg:'two'"
+"#
+        )
+    };
+    for (ctl, found) in [
+        ("ruleRemoveById=10", &[11][..]),
+        ("ruleRemoveById=10-11", &[]),
+        ("ruleRemoveByTag=u/v", &[10]),
+        ("ruleRemoveByMsg=two", &[10]),
+        // The header is still looked at.
+        ("ruleRemoveTargetById=10;ARGS", &[10, 11]),
+        ("ruleRemoveTargetById=11;ARGS:b", &[10]),
+        ("ruleRemoveTargetByTag=u/v;ARGS", &[10]),
+        ("ruleRemoveTargetByMsg=two;ARGS:/^b/", &[10]),
+        ("auditEngine=Off", &[10, 11]),
+    ] {
+        assert_eq!(ids(&text(ctl), "/?b=1"), found, "{ctl}");
+    }
+    let problem = load(&text("ruleRemoveTargetById=10")).err();
+    assert!(problem.expect("refused").contains("names no variable"));
+    assert!(load(&text("somethingElse=1")).is_err());
+}
+
+#[test]
+fn ctl_switches_the_engine_and_never_against_whoever_only_detects() {
+    let text = r#"
+SecRule ARGS:mode "@streq off" "id:1,phase:1,pass,nolog,ctl:ruleEngine=Off"
+SecRule ARGS:mode "@streq detect" "id:2,phase:1,pass,nolog,ctl:ruleEngine=DetectionOnly"
+SecRule ARGS:mode "@streq on" "id:3,phase:1,pass,nolog,ctl:ruleEngine=On"
+SecRule ARGS:a "@streq bad" "id:4,phase:2,deny,log"
+"#;
+    let rules = load(text).expect("rules load");
+    for (engine, mode, noted, passes) in [
+        (Engine::On, "x", 1, false),
+        (Engine::On, "off", 0, true),
+        (Engine::On, "detect", 1, true),
+        (Engine::DetectionOnly, "on", 1, true),
+    ] {
+        let uri = format!("/?mode={mode}&a=bad");
+        let transaction = send(&rules, None, engine, &uri, &[("Host", "h")]);
+        let seen = (
+            transaction.matches().len(),
+            transaction.decision().is_pass(),
+        );
+        assert_eq!(seen, (noted, passes), "{engine:?}, {mode}");
+    }
+}
+
+#[test]
+fn ctl_says_how_bodies_are_read() {
+    let text = r#"
+SecRule REQUEST_HEADERS:X-As "@streq json" "id:1,phase:1,pass,nolog,ctl:requestBodyProcessor=JSON"
+SecRule REQUEST_HEADERS:X-As "@streq xml" "id:2,phase:1,pass,nolog,ctl:requestBodyProcessor=XML,ctl:forceRequestBodyVariable=On"
+SecRule REQUEST_HEADERS:X-As "@streq none" "id:3,phase:1,pass,nolog,ctl:requestBodyAccess=Off"
+SecRule ARGS:json.q "@streq bad" "id:10,phase:2,pass,log"
+SecRule XML:/* "@streq bad" "id:11,phase:2,pass,log"
+SecRule XML://@* "@streq worse" "id:12,phase:2,pass,log"
+SecRule REQUEST_BODY "@contains bad" "id:13,phase:2,pass,log"
+SecRule RESPONSE_BODY "@contains secret" "id:14,phase:4,pass,log"
+SecRule REQUEST_HEADERS:X-As "@streq closed" "id:15,phase:3,pass,nolog,ctl:responseBodyAccess=Off"
+"#;
+    let rules = load(text).expect("rules load");
+    let found = |kind: &'static str, body: &str| {
+        let mut transaction = Transaction::new(rules.clone(), None, Some(Engine::On));
+        let local = (IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
+        let request = Request {
+            client: local,
+            server: local,
+            method: b"POST",
+            uri: b"/",
+            protocol: b"HTTP/1.1",
+            id: b"1",
+        };
+        let headers = [(&b"X-As"[..], kind.as_bytes())];
+        transaction.request_headers(&request, headers.into_iter());
+        transaction.request_body(body.as_bytes(), false);
+        let html = [(&b"Content-Type"[..], &b"text/html"[..])];
+        transaction.response_headers(200, b"HTTP/1.1", html.into_iter());
+        if transaction.wants_response_body() {
+            transaction.response_body(b"a secret", false);
+        }
+        transaction.finish();
+        let matches = transaction.matches().iter();
+        matches.map(|one| one.id).collect::<Vec<_>>()
+    };
+    assert_eq!(found("json", r#"{"q": "bad"}"#), [10, 13, 14]);
+    assert_eq!(found("xml", "<a b='worse'>bad</a>"), [11, 12, 13, 14]);
+    assert_eq!(found("none", "bad"), [14]);
+    assert_eq!(found("closed", "bad"), [13]);
+}
+
+#[test]
 fn variables_are_written_and_read() {
     let text = r#"
 SecAction "id:1,phase:1,pass,nolog,setvar:tx.limit=5,setvar:'tx.name_%{request_method}=%{tx.limit}'"
