@@ -10,3 +10,4 @@ pub mod lint;
 pub mod plan;
 pub mod rollout;
 pub mod rules;
+pub mod slo;
