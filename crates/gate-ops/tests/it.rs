@@ -3,6 +3,8 @@
 
 #![allow(clippy::print_stdout, reason = "what is measured is printed")]
 
+#[path = "it/attribution.rs"]
+mod attribution;
 #[path = "it/bars.rs"]
 mod bars;
 #[path = "it/behaviour.rs"]
