@@ -6,7 +6,9 @@
 //! takes away. Nothing here does I/O, asks a clock or knows a socket; whoever calls brings what was
 //! counted or read and carries out what is decided.
 
+pub mod attribution;
 pub mod lint;
 pub mod plan;
 pub mod rollout;
 pub mod rules;
+pub mod slo;

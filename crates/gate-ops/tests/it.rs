@@ -1,11 +1,17 @@
-//! The engine of rollouts: on traffic that is made up, with the data plane's own counters and a
-//! clock that only the simulation moves.
+//! The engines of rollouts and objectives: on traffic that is made up, with the data plane's own
+//! counters and a clock that only the simulation moves; and on public data where it is present.
 
 #![allow(clippy::print_stdout, reason = "what is measured is printed")]
 
+#[path = "it/attribution.rs"]
+mod attribution;
 #[path = "it/bars.rs"]
 mod bars;
 #[path = "it/behaviour.rs"]
 mod behaviour;
+#[path = "it/objectives.rs"]
+mod objectives;
+#[path = "it/promtool.rs"]
+mod promtool;
 #[path = "it/traffic.rs"]
 mod traffic;

@@ -1,0 +1,454 @@
+//! Exact counts of events over time, at six resolutions, and their transport form.
+//!
+//! A [`Rings`] holds what one node counted for one objective. Slots take 4, 8 or 16 bytes, as large
+//! as what they have held needs: 10,000 objectives must fit into 200 MiB. Sums over windows are not
+//! kept here; see `window.rs`. Nothing here asks a clock.
+
+use serde::{Deserialize, Serialize};
+
+/// Events of an objective.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Count {
+    /// All of them.
+    pub total: u64,
+    /// Those that broke the promise; at most `total`.
+    pub bad: u64,
+}
+
+impl Count {
+    /// `bad` of `total` events; never more bad ones than there were.
+    #[must_use]
+    pub fn new(total: u64, bad: u64) -> Self {
+        Self {
+            total,
+            bad: bad.min(total),
+        }
+    }
+
+    /// Those that kept the promise.
+    #[must_use]
+    pub const fn good(self) -> u64 {
+        self.total.saturating_sub(self.bad)
+    }
+
+    /// Share of bad events; none without events.
+    #[must_use]
+    pub fn ratio(self) -> Option<f64> {
+        (self.total > 0).then(|| self.bad as f64 / self.total as f64)
+    }
+
+    pub(super) fn add(&mut self, other: Count) {
+        self.total = self.total.saturating_add(other.total);
+        self.bad = self.bad.saturating_add(other.bad);
+    }
+
+    pub(super) fn take(&mut self, other: Count) {
+        self.total = self.total.saturating_sub(other.total);
+        self.bad = self.bad.saturating_sub(other.bad);
+    }
+
+    /// The greater of both: two readings of a count that only grows.
+    fn later(self, other: Count) -> Count {
+        Count {
+            total: self.total.max(other.total),
+            bad: self.bad.max(other.bad),
+        }
+    }
+
+    const fn is_empty(self) -> bool {
+        self.total == 0
+    }
+}
+
+/// Seconds per slot and slots of each ring, the finest first.
+pub const TIERS: [(u64, usize); 6] = [
+    (1, 120),
+    (10, 360),
+    (60, 360),
+    (600, 432),
+    (3600, 768),
+    (86_400, 400),
+];
+
+/// Slots of one ring, as wide as needed. Nothing is allocated before the first event.
+#[derive(Debug, Clone, Default)]
+enum Slots {
+    #[default]
+    Empty,
+    Narrow(Box<[[u16; 2]]>),
+    Middle(Box<[[u32; 2]]>),
+    Wide(Box<[[u64; 2]]>),
+}
+
+impl Slots {
+    fn get(&self, index: usize) -> Count {
+        let [total, bad] = match self {
+            Slots::Empty => [0, 0],
+            Slots::Narrow(slots) => slots[index].map(u64::from),
+            Slots::Middle(slots) => slots[index].map(u64::from),
+            Slots::Wide(slots) => slots[index],
+        };
+        Count { total, bad }
+    }
+
+    fn set(&mut self, index: usize, count: Count, length: usize) {
+        loop {
+            match self {
+                Slots::Empty if count.is_empty() => return,
+                Slots::Narrow(slots) => {
+                    if let (Ok(total), Ok(bad)) = (count.total.try_into(), count.bad.try_into()) {
+                        slots[index] = [total, bad];
+                        return;
+                    }
+                }
+                Slots::Middle(slots) => {
+                    if let (Ok(total), Ok(bad)) = (count.total.try_into(), count.bad.try_into()) {
+                        slots[index] = [total, bad];
+                        return;
+                    }
+                }
+                Slots::Wide(slots) => {
+                    slots[index] = [count.total, count.bad];
+                    return;
+                }
+                Slots::Empty => {}
+            }
+            self.widen(length);
+        }
+    }
+
+    fn widen(&mut self, length: usize) {
+        *self = match std::mem::take(self) {
+            Slots::Empty => Slots::Narrow(vec![[0; 2]; length].into()),
+            Slots::Narrow(slots) => {
+                Slots::Middle(slots.iter().map(|slot| slot.map(u32::from)).collect())
+            }
+            Slots::Middle(slots) => {
+                Slots::Wide(slots.iter().map(|slot| slot.map(u64::from)).collect())
+            }
+            wide @ Slots::Wide(_) => wide,
+        };
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Slots::Empty => 0,
+            Slots::Narrow(slots) => slots.len() * 4,
+            Slots::Middle(slots) => slots.len() * 8,
+            Slots::Wide(slots) => slots.len() * 16,
+        }
+    }
+}
+
+/// One resolution: the slot that is being filled, and those before it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Ring {
+    /// Number of the open slot: UNIX seconds divided by its length.
+    pub(super) number: u64,
+    pub(super) open: Count,
+    slots: Slots,
+}
+
+impl Ring {
+    /// The slot that is so many older than the open one; `age` is from 1 to `length`.
+    pub(super) fn closed(&self, age: u64, length: usize) -> Count {
+        match self.number.checked_sub(age) {
+            Some(number) => self.slots.get(place(number, length)),
+            None => Count::default(),
+        }
+    }
+
+    fn set_closed(&mut self, age: u64, count: Count, length: usize) {
+        if let Some(number) = self.number.checked_sub(age) {
+            self.slots.set(place(number, length), count, length);
+        }
+    }
+
+    /// Closes the open slot and opens the next one.
+    pub(super) fn roll(&mut self, length: usize) {
+        let open = std::mem::take(&mut self.open);
+        self.slots.set(place(self.number, length), open, length);
+        self.number += 1;
+    }
+
+    /// Forgets everything and goes on at `number`.
+    pub(super) fn restart(&mut self, number: u64) {
+        *self = Ring {
+            number,
+            ..Ring::default()
+        };
+    }
+}
+
+fn place(number: u64, length: usize) -> usize {
+    (number % length as u64) as usize
+}
+
+/// What one node counted for one objective.
+#[derive(Debug, Clone, Default)]
+pub struct Rings {
+    pub(super) rings: [Ring; TIERS.len()],
+    is_started: bool,
+}
+
+/// A transport form that cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
+
+impl std::fmt::Display for Malformed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the stored counts are damaged or of another version")
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+/// First byte of the transport form.
+const VERSION: u8 = 1;
+
+impl Rings {
+    /// The latest second that [`Rings::advance`] was told, or zero.
+    #[must_use]
+    pub fn now_s(&self) -> u64 {
+        self.rings[0].number
+    }
+
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.rings.iter().map(|ring| ring.slots.bytes()).sum()
+    }
+
+    /// Goes on to `now_s` (UNIX seconds); time that goes back changes nothing. `rolled` hears of
+    /// each slot that is about to close: its ring, and the ring's number.
+    pub(super) fn advance_with(
+        &mut self,
+        now_s: u64,
+        mut rolled: impl FnMut(usize, Option<&Ring>),
+    ) {
+        let starts = !std::mem::replace(&mut self.is_started, true);
+        for (tier, (step, length)) in TIERS.into_iter().enumerate() {
+            let ring = &mut self.rings[tier];
+            let number = now_s / step;
+            if starts || number.saturating_sub(ring.number) > length as u64 + 1 {
+                ring.restart(number);
+                rolled(tier, None);
+                continue;
+            }
+            while ring.number < number {
+                rolled(tier, Some(ring));
+                ring.roll(length);
+            }
+        }
+    }
+
+    /// Goes on to `now_s`.
+    pub fn advance(&mut self, now_s: u64) {
+        self.advance_with(now_s, |_, _| {});
+    }
+
+    /// Counts events of the second `at_s`, which may lie in the past: then they go where they
+    /// belong, into every ring that reaches that far. `counted` hears the ring and the age of the
+    /// slot, 0 for the open one.
+    pub(super) fn record_with(
+        &mut self,
+        at_s: u64,
+        count: Count,
+        mut counted: impl FnMut(usize, u64),
+    ) {
+        for (tier, (step, length)) in TIERS.into_iter().enumerate() {
+            let ring = &mut self.rings[tier];
+            let age = ring.number.saturating_sub(at_s / step);
+            if age == 0 {
+                ring.open.add(count);
+            } else if age <= length as u64 {
+                let mut closed = ring.closed(age, length);
+                closed.add(count);
+                ring.set_closed(age, closed, length);
+            } else {
+                continue;
+            }
+            counted(tier, age);
+        }
+    }
+
+    /// Counts events of the second `at_s`.
+    pub fn record(&mut self, at_s: u64, count: Count) {
+        if at_s > self.now_s() || !self.is_started {
+            self.advance(at_s);
+        }
+        self.record_with(at_s, count, |_, _| {});
+    }
+
+    /// The sum of the last `slots` slots of a ring, the open one included.
+    #[must_use]
+    pub fn sum(&self, tier: usize, slots: u64) -> Count {
+        let Some(((_, length), ring)) = TIERS.get(tier).zip(self.rings.get(tier)) else {
+            return Count::default();
+        };
+        let mut sum = ring.open;
+        for age in 1..slots.min(*length as u64 + 1) {
+            sum.add(ring.closed(age, *length));
+        }
+        sum
+    }
+
+    /// Adds what another node counted. Commutative and associative, not idempotent: each node's
+    /// counts are added once.
+    pub fn add(&mut self, other: &Rings) {
+        self.combine(other, |mut own, other| {
+            own.add(other);
+            own
+        });
+    }
+
+    /// Takes another reading of the same node's counts: of each slot the later one. Commutative,
+    /// associative and idempotent.
+    pub fn join(&mut self, other: &Rings) {
+        self.combine(other, Count::later);
+    }
+
+    fn combine(&mut self, other: &Rings, how: impl Fn(Count, Count) -> Count) {
+        if !other.is_started {
+            return;
+        }
+        if !self.is_started {
+            *self = other.clone();
+            return;
+        }
+        for (tier, (_, length)) in TIERS.into_iter().enumerate() {
+            let (own, other) = (&mut self.rings[tier], &other.rings[tier]);
+            if other.number.saturating_sub(own.number) > length as u64 {
+                own.restart(other.number);
+            }
+            while own.number < other.number {
+                own.roll(length);
+            }
+            let apart = own.number - other.number;
+            if apart == 0 {
+                own.open = how(own.open, other.open);
+            } else if apart <= length as u64 {
+                own.set_closed(apart, how(own.closed(apart, length), other.open), length);
+            }
+            for age in apart + 1..=length as u64 {
+                let theirs = other.closed(age - apart, length);
+                own.set_closed(age, how(own.closed(age, length), theirs), length);
+            }
+        }
+    }
+
+    /// The form in which counts are stored and sent: small where little happened.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut out = vec![VERSION, u8::from(self.is_started)];
+        if !self.is_started {
+            return out;
+        }
+        for ((_, length), ring) in TIERS.iter().zip(&self.rings) {
+            put(&mut out, ring.number);
+            put(&mut out, ring.open.total);
+            put(&mut out, ring.open.bad);
+            let mut empty = 0;
+            for age in 1..=*length as u64 {
+                let count = ring.closed(age, *length);
+                if count.is_empty() {
+                    empty += 1;
+                    continue;
+                }
+                flush(&mut out, &mut empty);
+                put(&mut out, count.total);
+                put(&mut out, count.bad);
+            }
+            flush(&mut out, &mut empty);
+        }
+        out
+    }
+
+    /// Reads what [`Rings::encode`] wrote.
+    ///
+    /// # Errors
+    /// When it was not that.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Malformed> {
+        let (&[version, started], mut rest) = bytes.split_first_chunk().ok_or(Malformed)?;
+        if version != VERSION || started > 1 {
+            return Err(Malformed);
+        }
+        let mut rings = Rings {
+            is_started: started == 1,
+            ..Rings::default()
+        };
+        if rings.is_started {
+            for ((step, length), ring) in TIERS.iter().zip(&mut rings.rings) {
+                ring.number = get(&mut rest)?;
+                // What is read must be within time that can be counted in seconds.
+                ring.number.checked_mul(*step).ok_or(Malformed)?;
+                ring.open = get_count(&mut rest, None)?;
+                let mut age = 1;
+                while age <= *length as u64 {
+                    match get(&mut rest)? {
+                        0 => {
+                            let run = get(&mut rest)?;
+                            age = age.checked_add(run.max(1)).ok_or(Malformed)?;
+                            if age > *length as u64 + 1 {
+                                return Err(Malformed);
+                            }
+                        }
+                        total => {
+                            let count = get_count(&mut rest, Some(total))?;
+                            ring.set_closed(age, count, *length);
+                            age += 1;
+                        }
+                    }
+                }
+            }
+        }
+        match rest {
+            [] => Ok(rings),
+            _ => Err(Malformed),
+        }
+    }
+}
+
+fn flush(out: &mut Vec<u8>, empty: &mut u64) {
+    if *empty > 0 {
+        out.push(0);
+        put(out, std::mem::take(empty));
+    }
+}
+
+fn put(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn get(rest: &mut &[u8]) -> Result<u64, Malformed> {
+    let mut value = 0_u64;
+    for shift in (0..64).step_by(7) {
+        let (first, others) = rest.split_first().ok_or(Malformed)?;
+        *rest = others;
+        let bits = u64::from(first & 0x7f);
+        if shift == 63 && bits > 1 {
+            return Err(Malformed);
+        }
+        value |= bits << shift;
+        if first & 0x80 == 0 {
+            return Ok(value);
+        }
+    }
+    Err(Malformed)
+}
+
+fn get_count(rest: &mut &[u8], total: Option<u64>) -> Result<Count, Malformed> {
+    let total = match total {
+        Some(total) => total,
+        None => get(rest)?,
+    };
+    let bad = get(rest)?;
+    if bad > total {
+        return Err(Malformed);
+    }
+    Ok(Count { total, bad })
+}
