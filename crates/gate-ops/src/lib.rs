@@ -7,6 +7,7 @@
 //! counted or read and carries out what is decided.
 
 pub mod attribution;
+pub mod baseline;
 pub mod lint;
 pub mod plan;
 pub mod rollout;
