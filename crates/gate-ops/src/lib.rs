@@ -8,6 +8,7 @@
 
 pub mod attribution;
 pub mod baseline;
+pub mod dora;
 pub mod incident;
 pub mod lint;
 pub mod plan;
