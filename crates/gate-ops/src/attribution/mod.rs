@@ -47,6 +47,9 @@ impl Default for Settings {
     }
 }
 
+/// A cell's values, by their numbers.
+pub(crate) type Numbers = Box<[u32]>;
+
 /// Events of one cell.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Cell {
@@ -61,7 +64,7 @@ pub struct Cells {
     /// Per dimension its values; a cell holds their numbers.
     values: Vec<Vec<String>>,
     numbers: Vec<HashMap<String, u32>>,
-    cells: HashMap<Box<[u32]>, Cell>,
+    cells: HashMap<Numbers, Cell>,
 }
 
 impl Cells {

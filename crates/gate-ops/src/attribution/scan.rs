@@ -130,7 +130,7 @@ impl<'a> View<'a> {
             );
             places.push(place);
         }
-        let leaf = |(numbers, cell): (&Box<[u32]>, &super::Cell)| {
+        let leaf = |(numbers, cell): (&super::Numbers, &super::Cell)| {
             let (bad, total) = (cell.before.bad as f64, cell.before.total as f64);
             let own = (bad + settings.shrink * rate) / (total + settings.shrink).max(1e-9);
             let weight = Weight {

@@ -189,7 +189,7 @@ fn number(value: f64) -> String {
 }
 
 /// A string in PromQL.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for character in text.chars() {
         match character {
@@ -204,6 +204,6 @@ fn quoted(text: &str) -> String {
 
 /// A string in YAML, in single quotes: nothing in it is special there but the quote. Names have no
 /// line breaks in our configuration; one here becomes a space.
-pub(crate) fn yaml(text: &str) -> String {
+pub(super) fn yaml(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''").replace(['\n', '\r'], " "))
 }

@@ -7,19 +7,26 @@
 //! `export.rs`. Who counts, who is told and where state is stored are not known here.
 
 mod burn;
+mod definition;
 mod export;
+mod gate;
+pub mod openslo;
 mod ring;
 mod sizes;
 mod suspicion;
 #[cfg(test)]
 mod tests;
+mod transport;
 mod window;
 
 pub use burn::{PAIRS_MAX, Pair, Policy, Severity, burns, has_vanished, lower_bound};
+pub use definition::{Definition, Good, Scope};
 pub use export::{Metrics, prometheus, sloth};
-pub use ring::{Count, Malformed, Rings, TIERS};
+pub use gate::{Candidate, Freeze, Full, Gate, HELD_MAX, Override, Passage, Promise, Purpose};
+pub use ring::{Count, Rings, TIERS};
 pub use sizes::{ERROR, Native, Otlp, SCALE, Sizes, bucket, edge};
 pub use suspicion::{PATIENCE_S, Scales, Suspicion, Turn};
+pub use transport::Malformed;
 pub use window::{Calendar, Counts, Span, Sum, Unfit, WINDOWS_MAX, fit, zone_of};
 
 use burn::{PRESENT_S, USUAL_S};

@@ -4,7 +4,8 @@
 //! A rolling window lies on the finest ring that covers it. A calendar window (day, week, month,
 //! quarter, year in a time zone) is counted from its beginning. See `ring.rs` for the slots.
 
-use super::ring::{Count, Malformed, Rings, TIERS};
+use super::ring::{Count, Rings, TIERS};
+use super::transport::Malformed;
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan};

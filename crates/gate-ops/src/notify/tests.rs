@@ -1,0 +1,393 @@
+//! Notifications from alerts to receivers, with crashes between.
+
+use super::*;
+use gate_kit::random;
+use std::collections::{BTreeMap, BTreeSet};
+
+const S: u64 = 1000;
+
+fn labels(pairs: &[(&str, &str)]) -> Labels {
+    pairs
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn alert(pairs: &[(&str, &str)], is_on: bool) -> Alert {
+    Alert {
+        labels: labels(pairs),
+        text: format!("{pairs:?}"),
+        since_ms: 0,
+        is_on,
+    }
+}
+
+fn step(after_ms: u64, receiver: &str) -> Step {
+    Step {
+        after_ms,
+        receivers: vec![receiver.into()],
+        rotations: vec![],
+    }
+}
+
+fn policy() -> Policy {
+    Policy {
+        group_by: vec!["incident".into(), "severity".into()],
+        wait_ms: 10 * S,
+        interval_ms: 60 * S,
+        repeat_ms: 3600 * S,
+        inhibitions: vec![],
+        escalation: Escalation {
+            steps: vec![step(0, "first"), step(300 * S, "second")],
+        },
+    }
+}
+
+fn is(label: &str, value: &str) -> Matcher {
+    Matcher {
+        label: label.into(),
+        value: value.into(),
+        is_not: false,
+    }
+}
+
+/// Ticks every second and delivers at once; what arrives: second, receiver, alerts on and over.
+fn run(notifier: &mut Notifier, seconds: std::ops::Range<u64>) -> Vec<(u64, String, usize, usize)> {
+    let mut arrived = Vec::new();
+    for second in seconds {
+        notifier.tick(second * S);
+        for delivery in notifier.take(second * S) {
+            let on = delivery.alerts.iter().filter(|alert| alert.is_on).count();
+            arrived.push((second, delivery.to.clone(), on, delivery.alerts.len() - on));
+            notifier.settle(&delivery.key, Outcome::Delivered, second * S);
+        }
+    }
+    arrived
+}
+
+fn first(second: u64, on: usize, over: usize) -> (u64, String, usize, usize) {
+    (second, "first".into(), on, over)
+}
+
+#[test]
+fn alerts_of_a_group_are_said_together() {
+    let mut notifier = Notifier::new("prod", policy());
+    for route in ["a", "b", "c"] {
+        notifier.hear(alert(&[("incident", "7"), ("route", route)], true), 0);
+    }
+    assert_eq!(run(&mut notifier, 0..20), [first(10, 3, 0)]);
+    assert!(notifier.acknowledge("8:incident=1:7;"));
+    assert!(!notifier.acknowledge("nothing"));
+    // What joins is said at the interval, what says nothing new is not.
+    notifier.hear(alert(&[("incident", "7"), ("route", "d")], true), 20 * S);
+    notifier.hear(alert(&[("incident", "7"), ("route", "a")], true), 20 * S);
+    assert_eq!(run(&mut notifier, 20..200), [first(70, 4, 0)]);
+    assert!(notifier.acknowledge("8:incident=1:7;"));
+    // It is said again while it stays, and that it is over.
+    assert_eq!(run(&mut notifier, 200..3700), [first(3670, 4, 0)]);
+    for route in ["a", "b", "c", "d"] {
+        notifier.hear(
+            alert(&[("incident", "7"), ("route", route)], false),
+            3700 * S,
+        );
+    }
+    assert_eq!(run(&mut notifier, 3700..9000), [first(3730, 0, 4)]);
+    assert_eq!(
+        (notifier.groups.len(), notifier.waiting(), notifier.lost()),
+        (0, 0, 0)
+    );
+    assert_eq!(notifier.next_ms(), None);
+}
+
+#[test]
+fn who_does_not_answer_is_passed_over() {
+    let mut notifier = Notifier::new("prod", policy());
+    notifier.hear(alert(&[("incident", "7")], true), 0);
+    let second = (310, "second".to_owned(), 1, 0);
+    assert_eq!(run(&mut notifier, 0..400), [first(10, 1, 0), second]);
+    let mut answered = Notifier::new("prod", policy());
+    answered.hear(alert(&[("incident", "7")], true), 0);
+    run(&mut answered, 0..100);
+    answered.acknowledge("8:incident=1:7;");
+    assert_eq!(run(&mut answered, 100..1000), []);
+}
+
+#[test]
+fn silences_and_inhibitions_hide() {
+    let mut with = policy();
+    with.inhibitions = vec![Inhibition {
+        source: vec![is("kind", "down")],
+        target: vec![is("kind", "slow")],
+        equal: vec!["route".into()],
+    }];
+    let mut notifier = Notifier::new("prod", with);
+    notifier.hear(
+        alert(&[("incident", "1"), ("kind", "down"), ("route", "a")], true),
+        0,
+    );
+    notifier.hear(
+        alert(&[("incident", "2"), ("kind", "slow"), ("route", "a")], true),
+        0,
+    );
+    notifier.hear(
+        alert(&[("incident", "3"), ("kind", "slow"), ("route", "b")], true),
+        0,
+    );
+    let silence = |matchers| Silence {
+        matchers,
+        until_ms: 500 * S,
+        by: "ops".into(),
+        reason: "known".into(),
+    };
+    assert!(notifier.silence(silence(vec![]), 0).is_err());
+    notifier
+        .silence(silence(vec![is("route", "b")]), 0)
+        .unwrap();
+    assert_eq!(run(&mut notifier, 0..30), [first(10, 1, 0)]);
+    notifier.acknowledge("8:incident=1:1;");
+    // The silence ends: what it hid is said within an interval.
+    let arrived = run(&mut notifier, 30..700);
+    assert_eq!(arrived.len(), 1);
+    assert!((500..=560).contains(&arrived[0].0), "{arrived:?}");
+    notifier.acknowledge("8:incident=1:3;");
+    // What hid is over: both that, and what it hid, are said.
+    notifier.hear(
+        alert(
+            &[("incident", "1"), ("kind", "down"), ("route", "a")],
+            false,
+        ),
+        700 * S,
+    );
+    let arrived: Vec<(usize, usize)> = run(&mut notifier, 700..800)
+        .into_iter()
+        .map(|(.., on, over)| (on, over))
+        .collect();
+    assert_eq!(
+        arrived.iter().copied().collect::<BTreeSet<_>>(),
+        BTreeSet::from([(0, 1), (1, 0)])
+    );
+    for number in 0..SILENCES_MAX {
+        notifier
+            .silence(silence(vec![is("route", &number.to_string())]), 400 * S)
+            .unwrap_or_default();
+    }
+    assert!(
+        notifier
+            .silence(silence(vec![is("a", "b")]), 400 * S)
+            .is_err()
+    );
+}
+
+#[test]
+fn turns_are_taken() {
+    let rotation = Rotation {
+        receivers: vec!["x".into(), "y".into()],
+        begins_ms: 1000,
+        turn_ms: 100,
+        replacements: vec![(1110, 1120, "z".into())],
+    };
+    for (now_ms, expected) in [
+        (0, "x"),
+        (1000, "x"),
+        (1099, "x"),
+        (1100, "y"),
+        (1110, "z"),
+        (1120, "y"),
+        (1200, "x"),
+    ] {
+        assert_eq!(rotation.on_call(now_ms), Some(expected), "{now_ms}");
+    }
+    assert_eq!(
+        Rotation {
+            receivers: vec![],
+            replacements: vec![],
+            ..rotation.clone()
+        }
+        .on_call(0),
+        None
+    );
+    let escalation = Escalation {
+        steps: vec![Step {
+            after_ms: 0,
+            receivers: vec!["x".into()],
+            rotations: vec![rotation],
+        }],
+    };
+    assert_eq!(escalation.receivers(0, 1000), ["x"]);
+    assert_eq!(escalation.receivers(0, 1100), ["x", "y"]);
+    assert_eq!(escalation.receivers(9, 0), [] as [&str; 0]);
+}
+
+/// A world in which processes die between any two steps. What is stored is what is left of them.
+#[test]
+fn nothing_is_lost_over_crashes_and_duplicates_share_their_key() {
+    for seed in 0..200 {
+        random::seed(seed);
+        let mut stored = serde_json::to_string(&Notifier::new("prod", policy())).unwrap();
+        let mut received: BTreeMap<String, (u32, BTreeSet<String>)> = BTreeMap::new();
+        let (mut crashes, mut expected) = (0_u32, BTreeSet::new());
+        let mut notifier: Notifier = serde_json::from_str(&stored).unwrap();
+        for second in 0..1200_u64 {
+            let now_ms = second * S;
+            let dies = |notifier: &mut Notifier, stored: &str, crashes: &mut u32| {
+                let dies = random::below(40) == 0;
+                if dies {
+                    *notifier = serde_json::from_str(stored).unwrap();
+                    notifier.take_over(now_ms);
+                    *crashes += 1;
+                }
+                dies
+            };
+            if second < 600 && random::below(20) == 0 {
+                let name = format!("{}", random::below(15));
+                let heard = alert(&[("incident", &name)], true);
+                notifier.hear(heard.clone(), now_ms);
+                // Whoever heard it stores it before saying that it did.
+                stored = serde_json::to_string(&notifier).unwrap();
+                expected.insert(heard.text);
+            }
+            notifier.tick(now_ms);
+            if dies(&mut notifier, &stored, &mut crashes) {
+                continue;
+            }
+            stored = serde_json::to_string(&notifier).unwrap();
+            for delivery in notifier.take(now_ms) {
+                let outcome = match random::below(3) {
+                    0 => Outcome::Failed,
+                    _ => Outcome::Delivered,
+                };
+                // A failed attempt may have arrived all the same.
+                if outcome == Outcome::Delivered {
+                    let entry = received.entry(delivery.key.clone()).or_default();
+                    entry.0 += 1;
+                    entry.1.insert(render(&delivery, Receiver::Webhook));
+                }
+                if dies(&mut notifier, &stored, &mut crashes) {
+                    break;
+                }
+                notifier.settle(&delivery.key, outcome, now_ms);
+                stored = serde_json::to_string(&notifier).unwrap();
+            }
+        }
+        let said: BTreeSet<&String> = expected
+            .iter()
+            .filter(|text| {
+                let quoted = serde_json::to_string(text).unwrap();
+                received
+                    .values()
+                    .any(|(_, bodies)| bodies.iter().any(|body| body.contains(&quoted)))
+            })
+            .collect();
+        assert_eq!(said.len(), expected.len(), "seed {seed}");
+        assert_eq!((notifier.waiting(), notifier.lost()), (0, 0), "seed {seed}");
+        let duplicates: u32 = received.values().map(|(times, _)| times - 1).sum();
+        assert!(
+            duplicates <= crashes,
+            "seed {seed}: {duplicates} after {crashes} crashes"
+        );
+        // A key stands for one message, however often it comes.
+        assert!(
+            received.values().all(|(_, bodies)| bodies.len() == 1),
+            "seed {seed}"
+        );
+    }
+}
+
+#[test]
+fn failures_are_tried_again_later_and_in_order() {
+    let mut notifier = Notifier::new("prod", policy());
+    notifier.hear(alert(&[("incident", "7")], true), 0);
+    notifier.tick(10 * S);
+    let [one] = &notifier.take(10 * S)[..] else {
+        panic!()
+    };
+    assert_eq!(notifier.take(10 * S), []);
+    notifier.settle(&one.key, Outcome::Failed, 10 * S);
+    notifier.hear(alert(&[("incident", "7")], false), 11 * S);
+    assert_eq!(notifier.take(11 * S), []);
+    let again = notifier.take(12 * S);
+    assert_eq!((again.len(), &again[0].key), (1, &one.key));
+    notifier.tick(80 * S);
+    assert_eq!(notifier.waiting(), 2);
+    // The news that it is over waits for the news that it was on, which nobody answers for.
+    let later = notifier.take(80 * S);
+    assert_eq!((later.len(), &later[0].key), (1, &one.key));
+    notifier.settle(&one.key, Outcome::Delivered, 81 * S);
+    assert!(!notifier.take(81 * S)[0].is_on());
+    notifier.tick(81 * S + PATIENCE_MS);
+    assert_eq!((notifier.waiting(), notifier.lost()), (0, 1));
+}
+
+#[test]
+fn messages_have_the_shapes_that_receivers_want() {
+    let mut notifier = Notifier::new("prod", policy());
+    for number in 0..25 {
+        notifier.hear(
+            alert(
+                &[
+                    ("incident", "<7>"),
+                    ("severity", "page"),
+                    ("n", &number.to_string()),
+                ],
+                true,
+            ),
+            0,
+        );
+    }
+    notifier.tick(10 * S);
+    let delivery = notifier.take(10 * S).remove(0);
+    let pager: serde_json::Value =
+        serde_json::from_str(&render(&delivery, Receiver::PagerDuty)).unwrap();
+    assert_eq!(pager["event_action"], "trigger");
+    assert_eq!(pager["dedup_key"], "8:incident=3:<7>;8:severity=4:page;");
+    assert_eq!(
+        pager["payload"]["summary"],
+        "[25 on] incident=<7> severity=page"
+    );
+    assert_eq!(pager["payload"]["severity"], "critical");
+    assert_eq!(
+        pager["payload"]["custom_details"]["idempotency_key"],
+        "prod-1"
+    );
+    let slack: serde_json::Value =
+        serde_json::from_str(&render(&delivery, Receiver::Slack)).unwrap();
+    let text = slack["text"].as_str().unwrap();
+    assert!(
+        text.starts_with("*[25 on] incident=&lt;7&gt; severity=page*\n- on: "),
+        "{text}"
+    );
+    assert!(text.ends_with("\nand 5 further"), "{text}");
+    let mail = render(&delivery, Receiver::Mail);
+    assert!(
+        mail.starts_with("[25 on] incident=<7> severity=page\n\n- on: "),
+        "{mail}"
+    );
+    let webhook: serde_json::Value =
+        serde_json::from_str(&render(&delivery, Receiver::Webhook)).unwrap();
+    assert_eq!(
+        (
+            webhook["alerts"].as_array().unwrap().len(),
+            &webhook["idempotency_key"]
+        ),
+        (25, &serde_json::json!("prod-1"))
+    );
+}
+
+#[test]
+fn everything_is_bounded() {
+    let mut notifier = Notifier::new("prod", policy());
+    for number in 0..ALERTS_MAX + 5 {
+        notifier.hear(
+            alert(&[("incident", "7"), ("n", &number.to_string())], true),
+            0,
+        );
+    }
+    notifier.tick(10 * S);
+    let delivery = notifier.take(10 * S).remove(0);
+    assert_eq!((delivery.alerts.len(), delivery.left_out), (ALERTS_MAX, 5));
+    let mut notifier = Notifier::new("prod", policy());
+    for number in 0..GROUPS_MAX + 3 {
+        notifier.hear(alert(&[("incident", &number.to_string())], true), 0);
+    }
+    assert_eq!((notifier.groups.len(), notifier.lost()), (GROUPS_MAX, 3));
+}
