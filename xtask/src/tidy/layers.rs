@@ -8,6 +8,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("gate-kit", 0),
     ("gate-flow", 1),
     ("gate-net", 1),
+    ("gate-http3", 1),
     ("gate-ai", 1),
     ("gate-cache", 1),
     ("gate-identity", 1),

@@ -86,6 +86,7 @@ pub enum Version {
     Http10,
     Http11,
     Http2,
+    Http3,
 }
 
 impl Version {
@@ -96,6 +97,7 @@ impl Version {
             Version::Http10 => "1.0",
             Version::Http11 => "1.1",
             Version::Http2 => "2",
+            Version::Http3 => "3",
         }
     }
 }

@@ -227,6 +227,15 @@ impl HeaderId {
     }
 }
 
+/// Whether a name is framing's with underscores: CGI and what descends from it (RFC 3875 section
+/// 4.1.18) cannot tell it from the real one.
+#[must_use]
+pub fn is_disguised(name: &[u8]) -> bool {
+    matches!(name.len(), 14 | 17)
+        && (name.eq_ignore_ascii_case(b"content_length")
+            || name.eq_ignore_ascii_case(b"transfer_encoding"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

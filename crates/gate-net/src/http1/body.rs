@@ -4,9 +4,8 @@
 //! A state machine that may stop and go on at any byte. Stricter than RFC 9112 section 7.1 asks:
 //! no space around sizes, exact CR LF everywhere, extensions and trailers bounded.
 
-use super::fields::is_disguised;
 use super::{BodyFraming, ParseError};
-use gate_kit::http::{HeaderId, Headers};
+use gate_kit::http::{HeaderId, Headers, is_disguised};
 
 /// Bytes of extension on one chunk.
 const EXTENSION_LINE_MAX: u32 = 256;

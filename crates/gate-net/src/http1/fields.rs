@@ -5,7 +5,7 @@
 
 use super::lines::Lines;
 use super::{BodyFraming, ParseError};
-use gate_kit::http::{HeaderId, Headers};
+use gate_kit::http::{HeaderId, Headers, is_disguised};
 use std::ops::Range;
 
 /// Room for fields that a proxy adds to a head on its way, so that the list need not grow.
@@ -321,14 +321,6 @@ fn has_odd_edge(value: &[u8]) -> bool {
         return false;
     }
     [first, last].iter().any(|b| matches!(b, 0x85 | 0xa0)) && std::str::from_utf8(value).is_err()
-}
-
-/// Framing under a name with an underscore: CGI and what descends from it (RFC 3875 section 4.1.18)
-/// cannot tell it from the real one.
-pub(crate) fn is_disguised(name: &[u8]) -> bool {
-    matches!(name.len(), 14 | 17)
-        && (name.eq_ignore_ascii_case(b"content_length")
-            || name.eq_ignore_ascii_case(b"transfer_encoding"))
 }
 
 /// RFC 9110 section 5.6.2.

@@ -21,10 +21,9 @@ pub use encode::{
     encode_last_chunk, encode_request_head, encode_response_head,
 };
 pub use error::ParseError;
-pub(crate) use fields::is_disguised;
+pub use gate_kit::http::is_valid_authority;
 pub use request::{ParsedRequest, parse_request};
 pub use response::{ParsedResponse, parse_response};
-pub use target::is_valid_authority;
 
 /// Most header fields of one head, whatever [`Limits`] says: it sizes an array on the stack.
 pub const HEADER_COUNT_MAX: usize = 256;

@@ -102,7 +102,7 @@ fn assemble(
     let resolved = target::resolve(&method, target)?;
     let fields = fields::read(head, lines)?;
     let host = match fields.host {
-        Some(host) => target::authority(host, false).ok_or(ParseError::InvalidHost)?,
+        Some(host) => gate_kit::http::authority(host, false).ok_or(ParseError::InvalidHost)?,
         None if is_http10 => "",
         None => return Err(ParseError::MissingHost),
     };

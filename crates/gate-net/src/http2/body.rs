@@ -9,7 +9,7 @@
 use super::{SendStream, convert};
 use crate::connection::Timer;
 use bytes::Bytes;
-use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Frame};
+use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Frame, SendEnd};
 use h2::{Reason, RecvStream};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -117,25 +117,9 @@ pub(super) fn body_error(error: &h2::Error) -> BodyError {
     BodyError::new(kind, error.to_string())
 }
 
-/// How sending a message's body ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SendEnd {
-    /// Everything was handed to the connection.
-    Complete,
-    /// The peer reset the stream or left.
-    Cancelled(String),
-    /// The body itself failed, and the stream was reset so that nobody takes it for complete.
-    Cut(BodyError),
-}
-
-/// What was sent of a message.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Sent {
-    /// Body bytes handed to the connection.
-    pub bytes: u64,
-    /// How it ended.
-    pub end: SendEnd,
-}
+/// What a peer has to take of an answer in time. A window that is opened byte by byte would hold a
+/// stream for ever.
+const PROGRESS_BYTES: usize = 1024;
 
 /// Moves a body into a stream.
 pub(super) struct Pump {
@@ -145,9 +129,10 @@ pub(super) struct Pump {
     bytes: u64,
     /// What the peer is told when the body fails.
     on_cut: Reason,
-    /// How long the peer may make no room at all.
+    /// How long the peer may take for [`PROGRESS_BYTES`] more, or the rest of a chunk.
     patience: Option<Duration>,
-    stalled_since: Option<Instant>,
+    /// Since when it has not, and the bytes that it has taken since.
+    stalled: Option<(Instant, usize)>,
     timer: Timer,
 }
 
@@ -165,12 +150,12 @@ impl Pump {
             bytes: 0,
             on_cut,
             patience: None,
-            stalled_since: None,
+            stalled: None,
             timer: Timer::default(),
         }
     }
 
-    /// Gives the peer so long to make room, each time.
+    /// Gives the peer so long for each bit of progress.
     pub(super) fn patient(mut self, patience: Option<Duration>) -> Self {
         self.patience = patience;
         self
@@ -181,7 +166,7 @@ impl Pump {
         let Some(patience) = self.patience else {
             return Poll::Pending;
         };
-        let since = *self.stalled_since.get_or_insert_with(Instant::now);
+        let (since, _) = *self.stalled.get_or_insert_with(|| (Instant::now(), 0));
         ready!(self.timer.poll(cx, since + patience));
         self.stream.send_reset(Reason::CANCEL);
         Poll::Ready(Err("the peer reads too slowly".to_owned()))
@@ -239,9 +224,14 @@ impl Pump {
                 None => return Poll::Ready(Err("the stream is closed".to_owned())),
             }
         }
-        self.stalled_since = None;
         let room = self.stream.capacity().min(self.chunk.len());
         let piece = self.chunk.split_to(room);
+        if let Some((_, taken)) = &mut self.stalled {
+            *taken += room;
+            if *taken >= PROGRESS_BYTES || self.chunk.is_empty() {
+                self.stalled = None;
+            }
+        }
         let last = self.chunk.is_empty() && is_over(&self.body);
         let sent = self.stream.send_data(piece, last);
         self.bytes += room as u64;

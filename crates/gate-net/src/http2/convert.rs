@@ -4,173 +4,47 @@
 //! fields (RFC 9113 section 8.2); what it lets through and an HTTP/1.1 peer could read differently
 //! is refused here.
 
-use crate::http1::is_disguised;
 use base64::Engine as _;
+use gate_kit::http::multiplexed::{self, Pseudo, Refusal};
 use gate_kit::http::{
     Body, HeaderId, Headers, Method, Request, RequestHead, ResponseHead, Scheme, Version,
 };
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-
-/// Why a request over HTTP/2 is not served; answer it with [`Refusal::status`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum Refusal {
-    /// Neither `:authority` nor Host.
-    #[error("the request names no authority")]
-    NoAuthority,
-    /// `:authority` and Host differ (RFC 9113 section 8.3.1).
-    #[error("`:authority` and Host differ")]
-    AuthorityMismatch,
-    /// The authority is no host and port.
-    #[error("the authority is malformed")]
-    Authority,
-    /// `:path` is empty or holds what no URI may.
-    #[error("`:path` is malformed")]
-    Path,
-    /// A field that HTTP/2 forbids.
-    #[error("a connection-specific field was sent")]
-    ConnectionField,
-    /// A value begins or ends with white space (RFC 9113 section 8.2.1).
-    #[error("a field's value begins or ends with white space")]
-    PaddedValue,
-    /// Content-Length is no number.
-    #[error("Content-Length is malformed")]
-    ContentLength,
-    /// More fields than allowed.
-    #[error("the request has too many fields")]
-    TooManyFields,
-    /// A CONNECT without `:protocol`: this is no forward proxy.
-    #[error("plain CONNECT is not offered")]
-    Connect,
-    /// The method is no token.
-    #[error("the method is malformed")]
-    Method,
-}
-
-impl Refusal {
-    /// The status that says so.
-    #[must_use]
-    pub const fn status(self) -> u16 {
-        match self {
-            Refusal::TooManyFields => 431,
-            Refusal::Connect => 501,
-            _ => 400,
-        }
-    }
-}
 
 /// A received request's head and its Content-Length.
 pub(super) fn request_in(
     parts: &http::request::Parts,
     fields_max: usize,
 ) -> Result<(RequestHead, Option<u64>), Refusal> {
-    if parts.headers.len() > fields_max {
-        return Err(Refusal::TooManyFields);
-    }
-    // `h2` lets these through; HTTP/1.1 upstreams would drop the padding, which none may.
-    let is_padded = |value: &HeaderValue| value.as_bytes().trim_ascii() != value.as_bytes();
-    if parts.headers.values().any(is_padded) {
-        return Err(Refusal::PaddedValue);
-    }
-    let authority = authority_of(parts)?;
-    let target = target_of(&parts.uri)?;
-    let method = Method::from_bytes(parts.method.as_str().as_bytes()).ok_or(Refusal::Method)?;
     let protocol = parts.extensions.get::<h2::ext::Protocol>();
-    let (method, upgrade) = match (method, protocol) {
-        (Method::Connect, Some(protocol)) => (Method::Get, Some(protocol.as_str().into())),
-        (Method::Connect, None) => return Err(Refusal::Connect),
-        (method, _) => (method, None),
+    let pseudo = Pseudo {
+        method: parts.method.as_str().as_bytes(),
+        authority: parts.uri.authority().map(|a| a.as_str().as_bytes()),
+        path: parts.uri.path_and_query().map_or("/", |path| path.as_str()),
+        protocol: protocol.map(h2::ext::Protocol::as_str),
     };
-    let (mut headers, content_length) = headers_in(&parts.headers)?;
-    join_cookies(&mut headers, &parts.headers);
-    if upgrade.as_deref() == Some("websocket") && headers.get_named(WEBSOCKET_KEY).is_none() {
+    let fields = || fields_of(&parts.headers);
+    let (mut head, content_length) =
+        multiplexed::request(Version::Http2, pseudo, fields, fields_max)?;
+    if head.upgrade.as_deref() == Some("websocket")
+        && head.headers.get_named(WEBSOCKET_KEY).is_none()
+    {
         // HTTP/2 has no such key, and an HTTP/1.1 upstream wants one (RFC 8441 section 5).
         let nonce = gate_kit::random::bits().to_ne_bytes();
         let nonce = [nonce, gate_kit::random::bits().to_ne_bytes()].concat();
         let key = base64::engine::general_purpose::STANDARD.encode(nonce);
-        headers.append(WEBSOCKET_KEY.as_bytes(), key.as_bytes());
+        head.headers
+            .append(WEBSOCKET_KEY.as_bytes(), key.as_bytes());
     }
-    let head = RequestHead {
-        method,
-        authority,
-        target,
-        version: Version::Http2,
-        headers,
-        upgrade,
-    };
     Ok((head, content_length))
 }
 
 const WEBSOCKET_KEY: &str = "sec-websocket-key";
 const WEBSOCKET_ACCEPT: &str = "sec-websocket-accept";
 
-fn authority_of(parts: &http::request::Parts) -> Result<String, Refusal> {
-    let mut hosts = parts.headers.get_all(http::header::HOST).iter();
-    let host = hosts.next().map(HeaderValue::as_bytes);
-    if hosts.next().is_some() {
-        return Err(Refusal::AuthorityMismatch);
-    }
-    let named = parts.uri.authority().map(|a| a.as_str().as_bytes());
-    let authority = match (named, host) {
-        (Some(named), Some(host)) if !named.eq_ignore_ascii_case(host) => {
-            return Err(Refusal::AuthorityMismatch);
-        }
-        (Some(named), _) => named,
-        (None, Some(host)) => host,
-        (None, None) => return Err(Refusal::NoAuthority),
-    };
-    if !crate::http1::is_valid_authority(authority) {
-        return Err(Refusal::Authority);
-    }
-    String::from_utf8(authority.to_vec()).map_err(|_| Refusal::Authority)
-}
-
-fn target_of(uri: &http::Uri) -> Result<String, Refusal> {
-    let target = uri.path_and_query().map_or("/", |target| target.as_str());
-    let plausible = target.bytes().all(|byte| byte.is_ascii_graphic());
-    if plausible && (target.starts_with('/') || target == "*") {
-        Ok(target.to_owned())
-    } else {
-        Err(Refusal::Path)
-    }
-}
-
-/// Every end-to-end field, and Content-Length apart. Host and cookies are the caller's to add.
-fn headers_in(map: &HeaderMap) -> Result<(Headers, Option<u64>), Refusal> {
-    let mut headers = Headers::with_capacity(map.len(), map.len() * 32);
-    let mut content_length = None;
-    for (name, value) in map {
-        match HeaderId::of(name.as_str().as_bytes()) {
-            HeaderId::Host | HeaderId::Cookie | HeaderId::Expect => {}
-            HeaderId::ContentLength => {
-                let text = value.to_str().map_err(|_| Refusal::ContentLength)?;
-                if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-                    return Err(Refusal::ContentLength);
-                }
-                content_length = Some(text.parse().map_err(|_| Refusal::ContentLength)?);
-            }
-            HeaderId::Connection
-            | HeaderId::KeepAlive
-            | HeaderId::ProxyConnection
-            | HeaderId::TransferEncoding
-            | HeaderId::Upgrade => return Err(Refusal::ConnectionField),
-            id if id.is_hop_by_hop() => {}
-            HeaderId::Other if is_disguised(name.as_str().as_bytes()) => {
-                return Err(Refusal::ConnectionField);
-            }
-            _ => headers.append(name.as_str().as_bytes(), value.as_bytes()),
-        }
-    }
-    Ok((headers, content_length))
-}
-
-/// RFC 9113 section 8.2.3: crumbs become one field again before they leave HTTP/2.
-fn join_cookies(headers: &mut Headers, map: &HeaderMap) {
-    let mut crumbs = map.get_all(http::header::COOKIE).iter().peekable();
-    if crumbs.peek().is_none() {
-        return;
-    }
-    let crumbs: Vec<&[u8]> = crumbs.map(HeaderValue::as_bytes).collect();
-    headers.append_known(HeaderId::Cookie, &crumbs.join(&b"; "[..]));
+fn fields_of(map: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    map.iter()
+        .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
 }
 
 /// A received response's head and its Content-Length. `upgrade` is the request's.
@@ -178,7 +52,8 @@ pub(super) fn response_in(
     parts: &http::response::Parts,
     request: &Outgoing,
 ) -> Result<(ResponseHead, Option<u64>), Refusal> {
-    let (mut headers, content_length) = headers_in(&parts.headers)?;
+    let (mut headers, content_length) =
+        multiplexed::end_to_end(fields_of(&parts.headers), parts.headers.len())?;
     let mut status = parts.status.as_u16();
     if request.upgrade && status == 200 {
         status = 101;
@@ -206,37 +81,20 @@ fn websocket_accept(key: &[u8]) -> String {
 }
 
 pub(super) fn trailers_in(map: &HeaderMap) -> Headers {
-    let mut headers = Headers::with_capacity(map.len(), map.len() * 32);
-    for (name, value) in map {
-        let id = HeaderId::of(name.as_str().as_bytes());
-        let is_framing = matches!(id, HeaderId::ContentLength | HeaderId::Host)
-            || is_disguised(name.as_str().as_bytes());
-        if !is_framing && !id.is_hop_by_hop() {
-            headers.append(name.as_str().as_bytes(), value.as_bytes());
-        }
-    }
-    headers
+    multiplexed::trailers(fields_of(map))
 }
 
 /// Fields to send: all but those that belong to a connection or to framing.
 pub(super) fn headers_out(headers: &Headers) -> HeaderMap {
     let mut map = HeaderMap::with_capacity(headers.len() + 2);
-    for (id, name, value) in headers.iter() {
-        let is_framing = matches!(id, HeaderId::ContentLength | HeaderId::Host);
-        if is_framing || id.is_hop_by_hop() {
-            continue;
-        }
+    for (id, name, value) in multiplexed::to_send(headers) {
         let (Ok(name), Ok(mut value)) =
             (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
         else {
             debug_assert!(false, "Headers hold only valid fields");
             continue;
         };
-        // Credentials stay out of HPACK's shared table (RFC 7541 section 7.1.3).
-        value.set_sensitive(matches!(
-            id,
-            HeaderId::Authorization | HeaderId::Cookie | HeaderId::SetCookie | HeaderId::XApiKey
-        ));
+        value.set_sensitive(multiplexed::is_sensitive(id));
         map.append(name, value);
     }
     map
@@ -254,12 +112,7 @@ pub(super) fn response_out(
         status = 200;
         map.remove(WEBSOCKET_ACCEPT);
     } else {
-        let told = || head.headers.get_str(HeaderId::ContentLength)?.parse().ok();
-        let length = match body {
-            Body::Empty if answers_head || status == 304 => told(),
-            Body::Empty => None,
-            body => body.length(),
-        };
+        let length = multiplexed::response_length(status, &head.headers, body, answers_head);
         insert_length(&mut map, length);
     }
     let mut response = http::Response::new(());

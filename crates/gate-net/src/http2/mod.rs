@@ -11,10 +11,11 @@ mod convert;
 mod keepalive;
 mod server;
 
-pub use body::{SendEnd, Sent};
 pub use client::{Http2Client, Http2ClientOptions, Http2Driver, SendError, Unsent};
-pub use convert::Refusal;
 pub use server::{Http2Limits, Http2Responder, Http2Server, Incoming};
+
+pub use gate_kit::http::multiplexed::Refusal;
+pub use gate_kit::http::{SendEnd, Sent};
 
 use bytes::Bytes;
 

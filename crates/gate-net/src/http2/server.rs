@@ -5,7 +5,7 @@
 //! [`Http2Responder`]. What a request is answered with is not known here.
 
 use super::body::{Pump, Received, is_over};
-use super::convert::{self, Refusal};
+use super::{Refusal, convert};
 use super::keepalive::Keepalive;
 use super::{Http2Error, SEND_BUFFER, SendEnd, Sent};
 use crate::connection::limit;

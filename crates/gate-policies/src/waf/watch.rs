@@ -15,6 +15,7 @@ fn protocol(version: Version) -> &'static [u8] {
         Version::Http10 => b"HTTP/1.0",
         Version::Http11 => b"HTTP/1.1",
         Version::Http2 => b"HTTP/2.0",
+        Version::Http3 => b"HTTP/3.0",
     }
 }
 
@@ -48,7 +49,7 @@ pub(super) fn head(transaction: &mut Transaction, exchange: &Exchange) -> Decisi
         match (&exchange.request.body, exchange.request.body.length()) {
             (Body::Empty, _) if head.method.is_idempotent() => None,
             (_, Some(bytes)) => Some((b"Content-Length", length.format(bytes).as_bytes())),
-            (_, None) if head.version == Version::Http2 => None,
+            (_, None) if head.version >= Version::Http2 => None,
             (_, None) => Some((b"Transfer-Encoding", b"chunked")),
         };
     let host = (!head.authority.is_empty()).then_some((&b"Host"[..], head.authority.as_bytes()));

@@ -117,6 +117,7 @@ pub(super) fn write_text(to: &mut Vec<u8>, row: &Row) {
     plain(to, &redact::target(row.target()));
     let version = match row.version.as_str() {
         "2" => "2.0",
+        "3" => "3.0",
         version => version,
     };
     let _ = write!(
