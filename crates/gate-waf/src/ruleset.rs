@@ -10,6 +10,10 @@ use crate::problem::Problem;
 use crate::transform::{ChainId, Chains, Transformation};
 use crate::variables::{SCALARS, SETS, Selector, Target, Variable};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Most threads that compile patterns at once.
+const THREADS_MAX: usize = 4;
 
 /// No number in the prefilter.
 pub(crate) const UNFILTERED: u16 = u16::MAX;
@@ -199,13 +203,41 @@ impl RuleSet {
     /// # Errors
     /// The rules whose patterns are too large to be run: they could never match.
     pub fn prepare(&self) -> Result<(), Vec<Problem>> {
-        let problems = self.rules.iter().filter(|rule| !rule.fits());
-        let problems = problems.map(|rule| Problem {
-            file: rule.place.file.to_string(),
-            line: rule.place.line,
-            message: format!("a pattern of rule {} is too large to be run", rule.id),
+        // Patterns differ much in what they take, so that each thread fetches the next.
+        let next = AtomicUsize::new(0);
+        let compile = || {
+            let mut unfit = Vec::new();
+            while let Some(rule) = self.rules.get(next.fetch_add(1, Ordering::Relaxed)) {
+                if !rule.fits() {
+                    unfit.push(Problem {
+                        file: rule.place.file.to_string(),
+                        line: rule.place.line,
+                        message: format!("a pattern of rule {} is too large to be run", rule.id),
+                    });
+                }
+            }
+            unfit
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut problems = std::thread::scope(|scope| {
+            // Where the system gives no thread, this one does all of it.
+            let others: Vec<_> = (1..cores.min(THREADS_MAX))
+                .filter_map(|_| {
+                    std::thread::Builder::new()
+                        .spawn_scoped(scope, compile)
+                        .ok()
+                })
+                .collect();
+            let mut problems = compile();
+            for other in others {
+                match other.join() {
+                    Ok(more) => problems.extend(more),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            problems
         });
-        let problems: Vec<Problem> = problems.collect();
+        problems.sort_by(|one, other| (&one.file, one.line).cmp(&(&other.file, other.line)));
         match problems.is_empty() {
             true => Ok(()),
             false => Err(problems),

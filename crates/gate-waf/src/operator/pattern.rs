@@ -27,6 +27,7 @@ struct Shared {
     source: Box<str>,
     ignore_case: bool,
     size_max: usize,
+    needs: Needs,
     compiled: OnceLock<Option<Regex>>,
 }
 
@@ -36,7 +37,7 @@ impl Pattern {
     /// # Errors
     /// A message without a place.
     pub(crate) fn compile(source: &str, ignore_case: bool) -> Result<Pattern, String> {
-        Pattern::limited(source, ignore_case, SIZE_MAX)
+        Pattern::limited(source, ignore_case, SIZE_MAX, Needs::of)
     }
 
     /// The same for a pattern that holds parts of a request.
@@ -44,38 +45,39 @@ impl Pattern {
     /// # Errors
     /// As [`Pattern::compile`].
     pub(crate) fn made(source: &str) -> Result<Pattern, String> {
-        Pattern::limited(source, false, MADE_SIZE_MAX)
+        Pattern::limited(source, false, MADE_SIZE_MAX, |_| Needs::nothing())
     }
 
-    fn limited(source: &str, ignore_case: bool, size_max: usize) -> Result<Pattern, String> {
-        let pattern = Pattern {
+    fn limited(
+        written: &str,
+        ignore_case: bool,
+        size_max: usize,
+        needs: impl FnOnce(&Hir) -> Needs,
+    ) -> Result<Pattern, String> {
+        let source = rewrite(written);
+        let mut parser = ParserBuilder::new();
+        parser.unicode(false).utf8(false).multi_line(true);
+        parser.dot_matches_new_line(true).nest_limit(200);
+        parser.case_insensitive(ignore_case);
+        let parsed = parser.build().parse(&source).map_err(|error| {
+            let error = error.to_string();
+            let reason = error.lines().last().unwrap_or_default();
+            format!("the pattern `{written}` cannot be run: {reason}")
+        })?;
+        Ok(Pattern {
             shared: Arc::new(Shared {
-                source: rewrite(source).into(),
+                needs: needs(&parsed),
+                source: source.into(),
                 ignore_case,
                 size_max,
                 compiled: OnceLock::new(),
             }),
-        };
-        pattern.hir().map_err(|error| {
-            let reason = error.lines().last().unwrap_or_default().to_owned();
-            format!("the pattern `{source}` cannot be run: {reason}")
-        })?;
-        Ok(pattern)
-    }
-
-    fn hir(&self) -> Result<Hir, String> {
-        let mut parser = ParserBuilder::new();
-        parser.unicode(false).utf8(false).multi_line(true);
-        parser.dot_matches_new_line(true).nest_limit(200);
-        parser.case_insensitive(self.shared.ignore_case);
-        let parsed = parser.build().parse(&self.shared.source);
-        parsed.map_err(|error| error.to_string())
+        })
     }
 
     /// What a value must hold to match.
     pub(crate) fn needs(&self) -> Needs {
-        self.hir()
-            .map_or_else(|_| Needs::nothing(), |hir| Needs::of(&hir))
+        self.shared.needs.clone()
     }
 
     fn regex(&self) -> Option<&Regex> {
