@@ -35,6 +35,8 @@ const fn bar(scenario: &'static str, figure: &'static str, measure: Measure, lim
 const BARS: &[Bar] = &[
     bar("json-1k", "cpu_us", Measure::RatioMax, 0.95),
     bar("json-1k", "rps", Measure::RatioMin, 1.0),
+    bar("cache-hit-1k", "cpu_us", Measure::RatioMax, 1.0),
+    bar("cache-hit-64k", "cpu_us", Measure::RatioMax, 1.0),
     bar("json-1k-full", "cpu_us", Measure::RatioMax, 1.15),
     bar("chat", "cpu_us", Measure::RatioMax, 1.0),
     bar("chat-translated", "cpu_us", Measure::RatioMax, 2.0),

@@ -58,6 +58,10 @@ pub enum Ask {
     Json1k,
     /// GET of 16 KiB.
     Json16k,
+    /// GET of 1 KiB that caches may keep.
+    Kept1k,
+    /// GET of 64 KiB that caches may keep.
+    Kept64k,
     /// A chat completion of some 1.4 KB for a POST of some 1.9 KB.
     Chat,
     /// The same as Anthropic Messages; the gateway translates it to chat completions.
@@ -116,6 +120,12 @@ const CHAT: Scenario = Scenario {
     ..BASE
 };
 
+const KEPT: Scenario = Scenario {
+    variant: Variant::Cache,
+    document: "cache.yaml",
+    ..BASE
+};
+
 const STREAM: Scenario = Scenario {
     method: Method::Saturation { connections: 16 },
     ask: Ask::Stream,
@@ -134,6 +144,18 @@ pub const SCENARIOS: &[Scenario] = &[
         about: "16 KiB JSON through a plain route, 32 connections at saturation.",
         ask: Ask::Json16k,
         ..BASE
+    },
+    Scenario {
+        name: "cache-hit-1k",
+        about: "1 KiB from the cache, 32 connections at saturation; nginx's proxy_cache in memory.",
+        ask: Ask::Kept1k,
+        ..KEPT
+    },
+    Scenario {
+        name: "cache-hit-64k",
+        about: "64 KiB from the cache, 32 connections at saturation; nginx's proxy_cache in memory.",
+        ask: Ask::Kept64k,
+        ..KEPT
     },
     Scenario {
         name: "json-1k-full",
@@ -285,11 +307,14 @@ impl Scenario {
     #[must_use]
     pub(crate) fn request_with(&self, kind: Kind, fields: &str) -> Request {
         let key = format!("Authorization: Bearer {KEY}\r\n{fields}");
+        let none = fields.to_owned();
         let anthropic = format!("{key}anthropic-version: 2023-06-01\r\n");
         let browser = format!("{BROWSER}{fields}");
         let (method, path, headers, body) = match self.ask {
             Ask::Json1k => ("GET", "/json/1k", &key, String::new()),
             Ask::Json16k => ("GET", "/json/16k", &key, String::new()),
+            Ask::Kept1k => ("GET", "/kept/1k", &none, String::new()),
+            Ask::Kept64k => ("GET", "/kept/64k", &none, String::new()),
             Ask::Chat => ("POST", "/v1/chat/completions", &key, conversation("", 1)),
             Ask::Message => ("POST", "/v1/messages", &anthropic, conversation("", 1)),
             Ask::LongMessage => ("POST", "/v1/messages", &anthropic, conversation("", 9)),

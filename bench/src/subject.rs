@@ -107,7 +107,20 @@ pub enum Variant {
     Tls,
     /// With a firewall, where the peer has one.
     Guarded,
+    /// With a cache of answers.
+    Cache,
 }
+
+impl Variant {
+    /// Whether there is such a configuration of a subject.
+    #[must_use]
+    pub fn suits(self, kind: Kind) -> bool {
+        self != Variant::Cache || matches!(kind, Kind::Direct | Kind::Nginx | Kind::Tidegate)
+    }
+}
+
+/// A folder in memory, for a peer that keeps answers in files.
+const MEMORY: &str = "/dev/shm/tidegate-bench";
 
 /// Where programs, configurations and scratch space are.
 #[derive(Debug, Clone)]
@@ -182,6 +195,9 @@ impl Subject {
             let _ = fs::remove_file(folder.join(old));
         }
         fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
+        if kind == Kind::Nginx {
+            let _ = fs::remove_dir_all(MEMORY);
+        }
         let program = places
             .programs
             .get(&kind)
@@ -264,6 +280,7 @@ fn configuration(kind: Kind, setup: &Setup<'_>) -> String {
         Variant::Stream if has_stream => "-stream",
         Variant::Plain | Variant::Stream | Variant::Guarded => "",
         Variant::Tls => "-tls",
+        Variant::Cache => "-cache",
     };
     format!("peers/{name}{variant}.{ending}")
 }
@@ -284,6 +301,7 @@ fn values(
         ("admin", free_address()?.to_string()),
         ("mode", setup.mode.to_owned()),
         ("scratch", path(folder)),
+        ("memory", MEMORY.to_owned()),
         ("chain", path(&setup.certificate.chain)),
         ("key", path(&setup.certificate.key)),
         ("pem", path(&setup.certificate.both)),

@@ -335,6 +335,10 @@ export interface CacheState {
   misses: number;
   /** Between 0 and 1. */
   hit_ratio: number;
+  stale: number;
+  collapsed: number;
+  disk_entries: number;
+  disk_bytes: number;
   stored: number;
   evicted: number;
   oversized: number;

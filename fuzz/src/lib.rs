@@ -6,6 +6,7 @@
 //! `seeds/<target>/`, and for libFuzzer a file under `fuzz_targets/` with its `[[bin]]`.
 
 mod ai;
+mod cache;
 mod config;
 mod guard;
 mod identity;
@@ -15,8 +16,10 @@ mod rpc;
 mod waf;
 
 pub use ai::{
-    chat_completions, cohere_chat, converse, event_stream, generate_content, messages, responses, sse,
+    chat_completions, cohere_chat, converse, event_stream, generate_content, messages, responses,
+    sse,
 };
+pub use cache::{cache, cache_file};
 pub use config::config;
 pub use guard::guard;
 pub use identity::identity;
@@ -61,6 +64,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("identity", identity),
     ("waf", waf),
     ("seclang", seclang),
+    ("cache", cache),
+    ("cache_file", cache_file),
 ];
 
 fn fields(headers: &Headers) -> Vec<(Vec<u8>, Vec<u8>)> {

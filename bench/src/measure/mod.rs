@@ -35,9 +35,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// Who takes part in a scenario: peers that serve models only do where that is measured.
+    /// Who takes part in a scenario: peers that serve models only do where that is measured, and
+    /// whoever has a configuration for it.
     fn kinds_for(&self, scenario: &Scenario) -> Vec<Kind> {
-        let takes_part = |kind: &&Kind| !kind.is_ai_only() || scenario.is_for_ai_gateways;
+        let takes_part = |kind: &&Kind| {
+            (!kind.is_ai_only() || scenario.is_for_ai_gateways) && scenario.variant.suits(**kind)
+        };
         self.kinds.iter().filter(takes_part).copied().collect()
     }
 }

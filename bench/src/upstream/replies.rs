@@ -33,6 +33,8 @@ pub struct Reply {
 pub struct Replies {
     json_1k: Arc<Reply>,
     json_16k: Arc<Reply>,
+    kept_1k: Arc<Reply>,
+    kept_64k: Arc<Reply>,
     chat: Arc<Reply>,
     message: Arc<Reply>,
     burst: Arc<Reply>,
@@ -57,6 +59,8 @@ impl Default for Replies {
         Self {
             json_1k: json("200 OK", &orders(1024)),
             json_16k: json("200 OK", &orders(16 * 1024)),
+            kept_1k: kept(&orders(1024)),
+            kept_64k: kept(&orders(64 * 1024)),
             chat: json("200 OK", &chat_completion()),
             message: json("200 OK", &anthropic_message()),
             burst: stream(&pieces, None),
@@ -76,6 +80,8 @@ impl Replies {
             ("GET", "/json/1k") => &self.json_1k,
             ("GET", "/json/16k") => &self.json_16k,
             ("POST", "/v1/orders") => &self.json_1k,
+            ("GET", "/kept/1k") => &self.kept_1k,
+            ("GET", "/kept/64k") => &self.kept_64k,
             ("POST", "/v1/chat/completions") if wants_stream(question.body) => match mode {
                 "burst" => &self.burst,
                 "paced" => &self.paced,
@@ -109,6 +115,22 @@ fn wants_stream(body: &[u8]) -> bool {
 fn json(status: &str, body: &str) -> Arc<Reply> {
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    Arc::new(Reply {
+        pieces: vec![[head.as_bytes(), body.as_bytes()].concat()],
+        gap: None,
+        body_bytes: body.len() as u64,
+    })
+}
+
+/// An answer that caches may keep, with the fields that such answers usually have.
+fn kept(body: &str) -> Arc<Reply> {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nServer: bench\r\nVary: Accept-Encoding\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\
+         Cache-Control: public, max-age=86400\r\nETag: \"5f2c1a9b\"\r\n\
+         Last-Modified: Sat, 21 Nov 2026 00:00:00 GMT\r\nX-Content-Type-Options: nosniff\r\n\r\n",
         body.len()
     );
     Arc::new(Reply {

@@ -58,7 +58,7 @@ function Rows({ rows }: { rows: CacheState[] }) {
     <Table label="Caches of answers">
       <thead><tr>
         <th scope="col">Cache</th><th scope="col" class="number">Hit ratio</th><th scope="col" class="number">Hits</th><th scope="col" class="number">Misses</th>
-        <th scope="col" class="number">Entries</th><th scope="col" class="number">Size</th><th scope="col" class="number">Evicted</th><th scope="col" class="number">Purged</th>
+        <th scope="col" class="number">Entries</th><th scope="col" class="number">Size</th><th scope="col" class="number">On disk</th><th scope="col" class="number">Stale</th><th scope="col" class="number">Collapsed</th><th scope="col" class="number">Evicted</th><th scope="col" class="number">Purged</th>
       </tr></thead>
       <tbody>
         {rows.map((row) => (
@@ -69,6 +69,9 @@ function Rows({ rows }: { rows: CacheState[] }) {
             <td class="number">{count(row.misses)}</td>
             <td class="number">{count(row.entries)}</td>
             <td class="number">{bytes(row.bytes)}</td>
+            <td class="number">{bytes(row.disk_bytes)}</td>
+            <td class="number">{count(row.stale)}</td>
+            <td class="number">{count(row.collapsed)}</td>
             <td class="number">{count(row.evicted)}</td>
             <td class="number">{count(row.purged)}</td>
           </tr>

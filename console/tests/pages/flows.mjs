@@ -308,6 +308,7 @@ export async function looking(context, url, traffic, { keeps, plays }) {
   const { page, visit, quiet } = await open(context, url);
   if (keeps) await recorded(page, visit, quiet, traffic);
   await failing(page, visit, quiet, traffic);
+  await kept(page, visit, quiet, traffic);
   if (plays) await played(page, visit, quiet, traffic, keeps);
   await check("the chain of the audit log is checked", async () => {
     await visit("#/audit");
@@ -316,6 +317,27 @@ export async function looking(context, url, traffic, { keeps, plays }) {
     quiet();
   });
   await page.close();
+}
+
+/** Caches: how often they answer, and a purge by tag. */
+async function kept(page, visit, quiet, traffic) {
+  await check("a cache shows its hit ratio, and a purge by tag empties it", async () => {
+    await visit("#/caches");
+    const row = page.getByRole("row", { name: /kept\/0\/cache/ });
+    await row.getByText(/^9\d.*%$/).waitFor();
+    await page.getByRole("group", { name: "What is forgotten" }).getByRole("button", { name: "A tag" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("items");
+    await page.getByRole("button", { name: "Purge", exact: true }).click();
+    await page.getByRole("status").getByText("1 entry forgotten here").waitFor();
+    await until("the cache is empty", async () => (await row.getByRole("cell").nth(3).textContent()) === "0");
+    // The service is asked again, and what it says is kept again.
+    await traffic.ask("/kept/1");
+    await until("the answer is kept again", async () => (await row.getByRole("cell").nth(3).textContent()) === "1");
+    await page.getByLabel("Name", { exact: true }).fill("nothing-has-this-tag");
+    await page.getByRole("button", { name: "Purge", exact: true }).click();
+    await page.getByRole("status").getByText("0 entries forgotten here").waitFor();
+    quiet();
+  });
 }
 
 /** Signing in and out, and what a role may do. */

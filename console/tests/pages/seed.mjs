@@ -20,6 +20,7 @@ function document(listener, upstream, model, rolls) {
     ...(rolls ? { rollouts: { careful: { steps: ["50%"], step_minimum: "1h", step_patience: "2h" } } } : {}),
     routes: {
       orders: { match: { path: "/orders/{*rest}" }, policies: [{ request_id: {} }, { limit: { by: "address", rate: "10000/s" } }], target: { upstream: "orders" } },
+      kept: { match: { path: "/kept/{*rest}" }, policies: [{ cache: {} }, { headers: { response: { set: { "cache-control": "max-age=3600", "cache-tag": "items" } } } }], target: { upstream: "orders" } },
       guarded: { match: { path: "/guarded" }, policies: [{ auth_key: {} }], target: { upstream: "orders" } },
       silent: { match: { path: "/silent" }, target: { upstream: "silent" } },
       ai: { match: { path: "/v1/{*rest}" }, target: { models: ["assistant"] } },
@@ -57,6 +58,7 @@ export async function seed(admin, name, upstream) {
   for (let at = 0; at < REQUESTS; at += 1) {
     await ask(`/orders/${1000 + at}`);
     await ask("/guarded");
+    await ask("/kept/1");
     await ask("/silent");
     await talk(at % 2 === 1);
   }

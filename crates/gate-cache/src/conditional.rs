@@ -156,14 +156,7 @@ pub fn not_modified(kept: &Headers) -> Headers {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(fields: &[(&str, &str)]) -> Headers {
-        let mut headers = Headers::new();
-        for (name, value) in fields {
-            headers.append(name.as_bytes(), value.as_bytes());
-        }
-        headers
-    }
+    use crate::testing::headers;
 
     const NOW: u64 = 1_795_305_600;
     const OLD: &str = "Sat, 21 Nov 2026 00:00:00 GMT";

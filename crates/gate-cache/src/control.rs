@@ -266,13 +266,11 @@ pub(crate) fn members(line: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::headers;
 
     fn read(lines: &[&str]) -> Control {
-        let mut headers = Headers::new();
-        for line in lines {
-            headers.append(b"Cache-Control", line.as_bytes());
-        }
-        Control::of(&headers)
+        let fields: Vec<_> = lines.iter().map(|line| ("Cache-Control", *line)).collect();
+        Control::of(&headers(&fields))
     }
 
     #[test]
@@ -309,13 +307,7 @@ mod tests {
 
     #[test]
     fn pragma_counts_where_there_is_no_cache_control() {
-        let asked = |fields: &[(&str, &str)]| {
-            let mut headers = Headers::new();
-            for (name, value) in fields {
-                headers.append(name.as_bytes(), value.as_bytes());
-            }
-            Asked::of(&headers)
-        };
+        let asked = |fields: &[(&str, &str)]| Asked::of(&headers(fields));
         assert!(asked(&[("pragma", "no-cache")]).no_cache);
         assert!(!asked(&[("pragma", "no-cache"), ("cache-control", "x")]).no_cache);
         let all = asked(&[(

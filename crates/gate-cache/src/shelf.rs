@@ -6,8 +6,13 @@
 //! hash and, should it come back, goes to the main queue at once. A flood of requests that come once
 //! passes through the small tenth and leaves the rest alone. Locks are held for a few map
 //! operations and never across a wait.
+//!
+//! A million entries are a usual size, so that each costs little here: its key, weight and place in
+//! a queue lie in one slot (`slots.rs`), and the map holds numbers of slots.
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use crate::slots::{Queue, Slot, Slots};
+use hashbrown::HashTable;
+use rustc_hash::FxHashSet;
 use std::collections::VecDeque;
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,12 +21,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const SMALL_PART: usize = 10;
 /// Hits that are remembered for an entry.
 const HITS_MAX: u8 = 3;
-/// Outlived or withdrawn places that are cleared for each newcomer.
+/// Outlived entries that are cleared for each newcomer and queue.
 const CLEARED: usize = 8;
 /// Hashes of what left that are remembered for each entry that is here, at least.
 const GHOSTS_MIN: usize = 64;
 /// Entries that a sweep looks at under one lock.
 const SWEPT: usize = 256;
+/// What an entry takes in the map and the queues besides its value, in bytes, with the room that the
+/// map keeps free: for whoever weighs entries.
+pub const SHELF_OVERHEAD: usize = 64;
 
 /// A key that is a good hash already.
 pub trait Shelved: Copy + Eq + Hash {
@@ -39,11 +47,11 @@ pub struct Shelf<K, V> {
 
 /// What keeping or taking away did.
 #[derive(Debug)]
-pub struct Kept<V> {
+pub struct Kept<K, V> {
     /// Whether it was too large to be kept.
     pub oversized: bool,
     /// What went to make room, or was taken away.
-    pub gone: Vec<V>,
+    pub gone: Vec<(K, V)>,
     /// What stood in its place before.
     pub replaced: Option<V>,
     /// Bytes more than before; wraps below zero, so that sums of it are right in any order.
@@ -52,7 +60,7 @@ pub struct Kept<V> {
     pub entries: u64,
 }
 
-impl<V> Default for Kept<V> {
+impl<K, V> Default for Kept<K, V> {
     fn default() -> Self {
         Self {
             oversized: false,
@@ -66,32 +74,21 @@ impl<V> Default for Kept<V> {
 
 #[derive(Debug)]
 struct Shard<K, V> {
-    entries: FxHashMap<K, Slot<V>>,
-    small: VecDeque<Place<K>>,
-    main: VecDeque<Place<K>>,
+    map: HashTable<Found>,
+    slots: Slots<K, V>,
+    small: Queue,
+    main: Queue,
     ghosts: VecDeque<u32>,
     ghost_set: FxHashSet<u32>,
     bytes: usize,
     small_bytes: usize,
-    serial: u32,
 }
 
-#[derive(Debug)]
-struct Slot<V> {
-    value: V,
-    weight: u32,
-    /// Which place in a queue is this entry's; comes again after four billion, when the place that
-    /// had it has long gone.
-    serial: u32,
-    hits: u8,
-    is_main: bool,
-}
-
-/// A place in a queue; nobody's once its entry has gone or has another.
-#[derive(Debug)]
-struct Place<K> {
-    key: K,
-    serial: u32,
+/// Where a key's slot is. The hash stands beside it, so that the map grows without looking into slots.
+#[derive(Debug, Clone, Copy)]
+struct Found {
+    slot: u32,
+    hash: u32,
 }
 
 impl<K: Shelved, V: Clone> Shelf<K, V> {
@@ -118,14 +115,33 @@ impl<K: Shelved, V: Clone> Shelf<K, V> {
     #[allow(clippy::must_use_candidate, reason = "asking is remembered")]
     pub fn get(&self, key: &K) -> Option<V> {
         let mut shard = self.shard(key);
-        let slot = shard.entries.get_mut(key)?;
+        let at = shard.find(key)?;
+        let slot = shard.slots.at_mut(at);
         slot.hits = HITS_MAX.min(slot.hits + 1);
-        Some(slot.value.clone())
+        slot.value.clone()
+    }
+
+    /// Whether something is under this key; asking counts as a hit.
+    #[allow(clippy::must_use_candidate, reason = "asking is remembered")]
+    pub fn has(&self, key: &K) -> bool {
+        let mut shard = self.shard(key);
+        let Some(at) = shard.find(key) else {
+            return false;
+        };
+        let slot = shard.slots.at_mut(at);
+        slot.hits = HITS_MAX.min(slot.hits + 1);
+        true
     }
 
     /// Keeps a value of this weight in place of any other under its key. Of what waits longest, what
     /// `outlived` says so of goes first.
-    pub fn put(&self, key: K, value: V, weight: usize, outlived: impl Fn(&V) -> bool) -> Kept<V> {
+    pub fn put(
+        &self,
+        key: K,
+        value: V,
+        weight: usize,
+        outlived: impl Fn(&V) -> bool,
+    ) -> Kept<K, V> {
         let mut kept = Kept::default();
         let weight = match u32::try_from(weight) {
             Ok(weight) if weight as usize <= self.room => weight,
@@ -146,33 +162,39 @@ impl<K: Shelved, V: Clone> Shelf<K, V> {
     }
 
     /// Takes away what is under a key.
-    pub fn remove(&self, key: &K) -> Kept<V> {
+    pub fn remove(&self, key: &K) -> Kept<K, V> {
         let mut kept = Kept::default();
         let mut shard = self.shard(key);
         let before = shard.totals();
-        kept.gone.extend(shard.remove(key).map(|slot| slot.value));
+        if let Some(at) = shard.find(key) {
+            kept.gone.extend(shard.take(at));
+        }
         kept.count(before, shard.totals());
         kept
     }
 
     /// Takes away everything that `keep` does not want, a few entries under each lock, so that
     /// nobody waits long. What comes meanwhile may be missed.
-    pub fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) -> Kept<V> {
+    pub fn retain(&self, mut keep: impl FnMut(&K, &V) -> bool) -> Kept<K, V> {
         let mut kept = Kept::default();
         for shard in &self.shards {
-            let keys: Vec<K> = lock(shard).entries.keys().copied().collect();
-            for some in keys.chunks(SWEPT) {
+            let mut from = 0;
+            loop {
                 let mut shard = lock(shard);
+                let end = shard.slots.end();
+                if from >= end {
+                    break;
+                }
                 let before = shard.totals();
-                for key in some {
-                    let unwanted = shard
-                        .entries
-                        .get(key)
-                        .is_some_and(|slot| !keep(key, &slot.value));
-                    if unwanted {
-                        kept.gone.extend(shard.remove(key).map(|slot| slot.value));
+                let until = end.min(from + SWEPT as u32);
+                for at in from..until {
+                    let slot = shard.slots.at(at);
+                    let value = slot.value.as_ref();
+                    if value.is_some_and(|value| !keep(&slot.key, value)) {
+                        kept.gone.extend(shard.take(at));
                     }
                 }
+                from = until;
                 kept.count(before, shard.totals());
             }
         }
@@ -196,7 +218,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<V> Kept<V> {
+impl<K, V> Kept<K, V> {
     fn count(&mut self, before: (usize, usize), after: (usize, usize)) {
         let more = |before: usize, after: usize| (after as u64).wrapping_sub(before as u64);
         self.bytes = self.bytes.wrapping_add(more(before.0, after.0));
@@ -207,149 +229,151 @@ impl<V> Kept<V> {
 impl<K: Shelved, V> Shard<K, V> {
     fn new() -> Self {
         Self {
-            entries: FxHashMap::default(),
-            small: VecDeque::new(),
-            main: VecDeque::new(),
+            map: HashTable::new(),
+            slots: Slots::default(),
+            small: Queue::default(),
+            main: Queue::default(),
             ghosts: VecDeque::new(),
             ghost_set: FxHashSet::default(),
             bytes: 0,
             small_bytes: 0,
-            serial: 0,
         }
     }
 
     fn totals(&self) -> (usize, usize) {
-        (self.bytes, self.entries.len())
+        (self.bytes, self.map.len())
     }
 
     fn audited(&self) -> (usize, usize) {
-        let all = self.entries.values().map(|slot| slot.weight as usize).sum();
-        let small = self.entries.values().filter(|slot| !slot.is_main);
-        let small: usize = small.map(|slot| slot.weight as usize).sum();
+        let (mut all, mut small) = (0, 0);
+        for slot in self.map.iter().map(|found| self.slots.at(found.slot)) {
+            all += slot.weight as usize;
+            small += if slot.is_main {
+                0
+            } else {
+                slot.weight as usize
+            };
+            debug_assert!(slot.value.is_some());
+        }
         debug_assert_eq!((all, small), (self.bytes, self.small_bytes));
-        debug_assert!(self.small.len() + self.main.len() >= self.entries.len());
-        (all, self.entries.len())
+        debug_assert_eq!(
+            self.small.count(&self.slots) + self.main.count(&self.slots),
+            self.map.len()
+        );
+        (all, self.map.len())
+    }
+
+    fn find(&self, key: &K) -> Option<u32> {
+        let hash = key.bits() as u32;
+        let is_it = |found: &Found| found.hash == hash && self.slots.at(found.slot).key == *key;
+        Some(self.map.find(spread(hash), is_it)?.slot)
     }
 
     fn put(&mut self, key: K, value: V, weight: u32) -> Option<V> {
-        let before = self.remove(&key);
-        let hits = before.as_ref().map_or(0, |slot| slot.hits);
+        let before = self.find(&key);
+        let hits = before.map_or(0, |at| self.slots.at(at).hits);
         let is_main = hits > 0 || self.ghost_set.contains(&ghost(&key));
-        self.serial = self.serial.wrapping_add(1);
-        let serial = self.serial;
-        let place = Place { key, serial };
+        let replaced = before.and_then(|at| self.take(at)).map(|(_, value)| value);
+        let at = self.slots.add(Slot::new(key, value, weight, is_main));
         match is_main {
-            true => self.main.push_back(place),
+            true => self.main.push_back(&mut self.slots, at),
             false => {
-                self.small.push_back(place);
+                self.small.push_back(&mut self.slots, at);
                 self.small_bytes += weight as usize;
             }
         }
         self.bytes += weight as usize;
-        let slot = Slot {
-            value,
-            weight,
-            hits: 0,
-            is_main,
-            serial,
-        };
-        self.entries.insert(key, slot);
-        before.map(|slot| slot.value)
+        let hash = key.bits() as u32;
+        let found = Found { slot: at, hash };
+        self.map
+            .insert_unique(spread(hash), found, |found| spread(found.hash));
+        replaced
     }
 
-    fn remove(&mut self, key: &K) -> Option<Slot<V>> {
-        let slot = self.entries.remove(key)?;
-        self.bytes -= slot.weight as usize;
-        if !slot.is_main {
-            self.small_bytes -= slot.weight as usize;
+    /// Takes what a slot holds out of everything.
+    fn take(&mut self, at: u32) -> Option<(K, V)> {
+        let slot = self.slots.at(at);
+        let (key, weight, is_main) = (slot.key, slot.weight as usize, slot.is_main);
+        let hash = key.bits() as u32;
+        let entry = self.map.find_entry(spread(hash), |found| found.slot == at);
+        drop(entry.ok()?.remove());
+        self.bytes -= weight;
+        match is_main {
+            true => self.main.unlink(&mut self.slots, at),
+            false => {
+                self.small.unlink(&mut self.slots, at);
+                self.small_bytes -= weight;
+            }
         }
-        Some(slot)
-    }
-
-    /// Whether a place still is its entry's.
-    fn holds(&self, place: &Place<K>) -> bool {
-        let slot = self.entries.get(&place.key);
-        slot.is_some_and(|slot| slot.serial == place.serial)
+        Some((key, self.slots.free(at)?))
     }
 
     /// Takes a step towards more room; gives what went, if anything did.
-    fn evict(&mut self, room: usize) -> Option<V> {
-        if self.small_bytes > room / SMALL_PART || self.main.is_empty() {
-            return self.evict_small();
+    fn evict(&mut self, room: usize) -> Option<(K, V)> {
+        let small = self.small_bytes > room / SMALL_PART || self.main.is_empty();
+        match small && !self.small.is_empty() {
+            true => self.evict_small(),
+            false => self.evict_main(),
         }
-        self.evict_main()
     }
 
-    fn evict_small(&mut self) -> Option<V> {
-        let Some(place) = self.small.pop_front() else {
-            // Nothing waits there: the main queue has it all.
-            return self.evict_main();
-        };
-        if !self.holds(&place) {
-            return None;
-        }
-        let slot = self.entries.get_mut(&place.key)?;
+    fn evict_small(&mut self) -> Option<(K, V)> {
+        let at = self.small.front()?;
+        let slot = self.slots.at_mut(at);
         if slot.hits > 0 {
             slot.hits = 0;
             slot.is_main = true;
             self.small_bytes -= slot.weight as usize;
-            self.main.push_back(place);
+            self.small.unlink(&mut self.slots, at);
+            self.main.push_back(&mut self.slots, at);
             return None;
         }
-        self.remember(ghost(&place.key));
-        self.remove(&place.key).map(|slot| slot.value)
+        let hash = ghost(&slot.key);
+        self.remember(hash);
+        self.take(at)
     }
 
-    fn evict_main(&mut self) -> Option<V> {
-        let place = self.main.pop_front()?;
-        if !self.holds(&place) {
-            return None;
-        }
-        if let Some(slot) = self.entries.get_mut(&place.key)
-            && slot.hits > 0
-        {
+    fn evict_main(&mut self) -> Option<(K, V)> {
+        let at = self.main.front()?;
+        let slot = self.slots.at_mut(at);
+        if slot.hits > 0 {
             slot.hits -= 1;
-            self.main.push_back(place);
+            self.main.unlink(&mut self.slots, at);
+            self.main.push_back(&mut self.slots, at);
             return None;
         }
-        self.remove(&place.key).map(|slot| slot.value)
+        self.take(at)
     }
 
     fn remember(&mut self, hash: u32) {
         if self.ghost_set.insert(hash) {
             self.ghosts.push_back(hash);
         }
-        while self.ghosts.len() > self.entries.len().max(GHOSTS_MIN) {
+        while self.ghosts.len() > self.map.len().max(GHOSTS_MIN) {
             if let Some(hash) = self.ghosts.pop_front() {
                 self.ghost_set.remove(&hash);
             }
         }
     }
 
-    /// Takes withdrawn places and entries that have outlived their use from the front of both queues.
-    fn clear_front(&mut self, outlived: &impl Fn(&V) -> bool, gone: &mut Vec<V>) {
+    /// Takes entries that have outlived their use from the front of both queues.
+    fn clear_front(&mut self, outlived: &impl Fn(&V) -> bool, gone: &mut Vec<(K, V)>) {
         for is_main in [false, true] {
             for _ in 0..CLEARED {
                 let queue = if is_main { &self.main } else { &self.small };
-                let Some(front) = queue.front() else { break };
-                let key = front.key;
-                let held = self.holds(front);
-                let slot = self.entries.get(&key).filter(|_| held);
-                if slot.is_some_and(|slot| !outlived(&slot.value)) {
+                let Some(at) = queue.front() else { break };
+                if !self.slots.at(at).value.as_ref().is_some_and(outlived) {
                     break;
                 }
-                if slot.is_some() {
-                    gone.extend(self.remove(&key).map(|slot| slot.value));
-                }
-                let queue = if is_main {
-                    &mut self.main
-                } else {
-                    &mut self.small
-                };
-                queue.pop_front();
+                gone.extend(self.take(at));
             }
         }
     }
+}
+
+/// A map's hash of a key's bits: the map goes by the lowest and the highest bits.
+fn spread(hash: u32) -> u64 {
+    u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// What is remembered of what left: a mistake of one in some thousands is no harm.
@@ -358,59 +382,5 @@ fn ghost<K: Shelved>(key: &K) -> u32 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use gate_kit::random;
-
-    impl Shelved for u64 {
-        fn bits(&self) -> u64 {
-            self.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-        }
-    }
-
-    #[test]
-    fn whatever_is_done_the_bound_holds_and_the_sums_agree() {
-        for seed in 0..10 {
-            random::seed(seed);
-            let shelf: Shelf<u64, u64> = Shelf::new(256 * 1024, 8);
-            let (mut bytes, mut entries, mut gone) = (0u64, 0u64, 0);
-            for round in 0..8_000u64 {
-                let key = random::below(600) as u64;
-                let kept = match random::below(10) {
-                    0..5 => {
-                        shelf.get(&key);
-                        continue;
-                    }
-                    5 => shelf.remove(&key),
-                    _ => shelf.put(key, round, random::below(6_000), |old| old + 4_000 < round),
-                };
-                bytes = bytes.wrapping_add(kept.bytes);
-                entries = entries.wrapping_add(kept.entries);
-                gone += kept.gone.len();
-            }
-            let (held, count) = shelf.totals();
-            assert!(held <= 256 * 1024 && gone > 0, "seed {seed}: {held}");
-            assert_eq!((bytes, entries), (held as u64, count as u64));
-            let kept = shelf.retain(|key, _| key % 2 == 0);
-            assert_eq!(count - kept.gone.len(), shelf.totals().1);
-            assert_eq!(entries.wrapping_add(kept.entries), shelf.totals().1 as u64);
-        }
-    }
-
-    #[test]
-    fn what_is_asked_for_often_survives_a_flood() {
-        let shelf: Shelf<u64, ()> = Shelf::new(1024 * 1024, 16);
-        let put = |key| shelf.put(key, (), 2_000, |()| false);
-        for often in 0..50 {
-            put(often);
-            shelf.get(&often);
-        }
-        for once in 1_000..11_000 {
-            put(once);
-            shelf.get(&(once % 50));
-        }
-        let kept = (0..50).filter(|often| shelf.get(often).is_some()).count();
-        assert!(kept >= 48, "{kept} of 50");
-        assert!(shelf.put(1, (), 1024 * 1024, |()| false).oversized);
-    }
-}
+#[path = "shelf_tests.rs"]
+mod tests;

@@ -1,17 +1,19 @@
 //! Dictionaries of structured fields (RFC 8941 section 3.2), as strictly as the RFC parses them:
 //! one character that does not belong makes the whole field nothing.
 //!
-//! Only what directives need is told apart: integers, booleans, and the rest. Parameters are read
+//! Only what directives need is told apart: integers, booleans, lists of strings, and the rest. Parameters are read
 //! and dropped.
 
 /// A member's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bare {
     /// A whole number of at most 15 digits.
     Integer(i64),
     /// `?1`, `?0`, or a key without a value.
     Boolean(bool),
-    /// A decimal, string, token, byte sequence or inner list.
+    /// An inner list of strings, which may be empty.
+    Texts(Vec<String>),
+    /// A decimal, string, token, byte sequence or another inner list.
     Other,
 }
 
@@ -91,12 +93,24 @@ impl<'a> Parser<'a> {
         if !self.take(b'(') {
             return self.bare();
         }
+        let mut texts = Some(Vec::new());
         loop {
             self.while_(|byte| byte == b' ');
             if self.take(b')') {
-                return Some(Bare::Other);
+                return Some(texts.map_or(Bare::Other, Bare::Texts));
             }
-            self.bare()?;
+            match self.rest.first()? {
+                b'"' => {
+                    let text = self.string()?;
+                    if let Some(texts) = &mut texts {
+                        texts.push(text);
+                    }
+                }
+                _ => {
+                    self.bare()?;
+                    texts = None;
+                }
+            }
             self.parameters()?;
             if !matches!(self.rest.first()?, b' ' | b')') {
                 return None;
@@ -118,7 +132,7 @@ impl<'a> Parser<'a> {
     fn bare(&mut self) -> Option<Bare> {
         match *self.rest.first()? {
             b'-' | b'0'..=b'9' => self.number(),
-            b'"' => self.string(),
+            b'"' => self.string().map(|_| Bare::Other),
             b'?' => {
                 self.rest = &self.rest[1..];
                 let is_true = self.take(b'1');
@@ -157,21 +171,24 @@ impl<'a> Parser<'a> {
         Some(Bare::Integer(if negative { -value } else { value }))
     }
 
-    fn string(&mut self) -> Option<Bare> {
+    /// A string with its escapes undone; the next byte is its quote.
+    fn string(&mut self) -> Option<String> {
         self.rest = &self.rest[1..];
+        let mut text = String::new();
         loop {
             let (byte, rest) = self.rest.split_first()?;
             self.rest = rest;
             match byte {
-                b'"' => return Some(Bare::Other),
+                b'"' => return Some(text),
                 b'\\' => {
                     let (escaped, rest) = self.rest.split_first()?;
                     self.rest = rest;
                     if !matches!(escaped, b'"' | b'\\') {
                         return None;
                     }
+                    text.push(char::from(*escaped));
                 }
-                0x20..=0x7e => {}
+                0x20..=0x7e => text.push(char::from(*byte)),
                 _ => return None,
             }
         }
@@ -202,6 +219,12 @@ mod tests {
         ] {
             assert_eq!(read(&[other]), one("a", Bare::Other), "{other}");
         }
+        let texts = |list: &[&str]| Bare::Texts(list.iter().map(|text| (*text).into()).collect());
+        assert_eq!(
+            read(&["a=(\"b\" \"c\\\"\" )"]),
+            one("a", texts(&["b", "c\""]))
+        );
+        assert_eq!(read(&["a=()"]), one("a", texts(&[])));
         assert_eq!(read(&[""]), Some(Vec::new()));
         for wrong in [
             "max-age =100",

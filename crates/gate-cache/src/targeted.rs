@@ -25,7 +25,7 @@ pub(crate) fn targeted(headers: &Headers) -> Option<Control> {
                 }
                 Bare::Boolean(true) => Value::None,
                 // Another type than the directive's is as if it were not there.
-                Bare::Boolean(false) | Bare::Other => continue,
+                Bare::Boolean(false) | Bare::Texts(_) | Bare::Other => continue,
             };
             let counts = matches!(
                 key.as_str(),
@@ -42,16 +42,11 @@ pub(crate) fn targeted(headers: &Headers) -> Option<Control> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::headers;
 
     #[test]
     fn the_nearest_field_that_parses_counts() {
-        let read = |fields: &[(&str, &str)]| {
-            let mut headers = Headers::new();
-            for (name, value) in fields {
-                headers.append(name.as_bytes(), value.as_bytes());
-            }
-            targeted(&headers)
-        };
+        let read = |fields: &[(&str, &str)]| targeted(&headers(fields));
         let of = |text| read(&[("CDN-Cache-Control", text)]);
         assert_eq!(of("foobar, max-age=3600").unwrap().max_age, Some(3600));
         assert_eq!(

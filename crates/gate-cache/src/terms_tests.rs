@@ -1,15 +1,13 @@
 //! Storing, freshness and age, by tables of heads.
 
 use super::*;
+use crate::testing::headers;
 
 /// 2026-11-22 00:00:00.
 const NOW: u64 = 1_795_305_600;
 
 fn head(status: u16, fields: &[(&str, &str)]) -> ResponseHead {
-    let mut headers = Headers::new();
-    for (name, value) in fields {
-        headers.append(name.as_bytes(), value.as_bytes());
-    }
+    let headers = headers(fields);
     ResponseHead { status, headers }
 }
 

@@ -18,14 +18,14 @@ const NAMES_MAX: usize = 16;
 const PREFERENCES_MAX: usize = 64;
 
 /// What selected an answer: the fields that its Vary names, with the request's values.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Varied {
     fields: Box<[Selecting]>,
     /// The language that it is in, where that is one and Vary names Accept-Language.
     language: Option<Box<[u8]>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Selecting {
     /// In lower case.
     name: Box<str>,
@@ -239,14 +239,7 @@ fn wants_most(request: &Headers, tag: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn headers(fields: &[(&str, &str)]) -> Headers {
-        let mut headers = Headers::new();
-        for (name, value) in fields {
-            headers.append(name.as_bytes(), value.as_bytes());
-        }
-        headers
-    }
+    use crate::testing::headers;
 
     fn selects(answer: &[(&str, &str)], first: &[(&str, &str)], then: &[(&str, &str)]) -> bool {
         let varied = Varied::of(&headers(answer), &headers(first));

@@ -115,8 +115,22 @@ pub struct CacheCounts {
     pub hits: Counter,
     /// Requests that the target was asked for, though they might have been answered here.
     pub misses: Counter,
+    /// Answers that were given though they are too old: meanwhile, or instead of an error.
+    pub stale: Counter,
+    /// Those of the hits that waited for the answer to the same request.
+    pub collapsed: Counter,
     /// Answers that were purged.
     pub purged: Counter,
+    /// Answers that were read from disk.
+    pub disk_read: Counter,
+    /// Files that were none of ours any more: cut short, changed, of another version.
+    pub disk_broken: Counter,
+    /// Answers that could not be written to disk: it is full, slow or gone.
+    pub disk_unwritten: Counter,
+    /// Bytes on disk.
+    pub disk_bytes: AtomicU64,
+    /// Answers on disk.
+    pub disk_entries: AtomicU64,
     /// Bytes in memory.
     pub bytes: AtomicU64,
     /// Answers in memory.

@@ -1,7 +1,10 @@
 //! Answers requests from earlier answers, as HTTP says (RFC 9111).
 //!
 //! What an answer's Cache-Control, Expires and Vary allow is kept and given again: whole, in parts
-//! (Range), as 304 to callers who have it, to HEAD. What is too old is asked about with its
+//! (Range, up to 16 at once), as 304 to callers who have it, to HEAD. Parts that the target sent are
+//! kept too, and joined where a strong ETag says that they are of the same. Queries that an answer's
+//! No-Vary-Search calls equal get the same one, until a newer answer of their path says otherwise;
+//! a purge by key names the query that was asked with. What is too old is asked about with its
 //! validator, and given meanwhile or instead of an error where that is allowed (RFC 5861). Targeted
 //! fields (`CDN-Cache-Control`, `Tidegate-Cache-Control`, RFC 9213) go before Cache-Control. Answers
 //! to callers whom the gateway knows, or who sent Authorization, are shared only where they say
@@ -10,7 +13,8 @@
 //! change something make what is kept of their place doubtful.
 //!
 //! Every answer says in Cache-Status (RFC 9211) what became of it. Answers are kept in memory, and
-//! on disk with `disk`, where a restart finds them. `tidegate cache purge` forgets by place, prefix
+//! on disk with `disk`, where a restart finds them, also after a crash: a file that is not whole is
+//! ignored and counted, and a disk that takes nothing costs only what it would have kept. `tidegate cache purge` forgets by place, prefix
 //! or by the tags in `Cache-Tag` and `Surrogate-Key`, on every gateway within a second.
 //!
 //! Policies in front of `cache` see every request; those behind it only what is not answered here,
@@ -27,14 +31,18 @@
 mod config;
 #[path = "cache/disk.rs"]
 mod disk;
-#[path = "cache/file.rs"]
-mod file;
+#[path = "cache/give.rs"]
+mod give;
 #[path = "cache/keep.rs"]
 mod keep;
 #[path = "cache/key.rs"]
 mod key;
 #[path = "cache/look.rs"]
 mod look;
+#[path = "cache/parts.rs"]
+mod parts;
+#[path = "cache/searches.rs"]
+mod searches;
 #[path = "cache/settle.rs"]
 mod settle;
 #[path = "cache/store.rs"]
@@ -45,7 +53,7 @@ mod stored;
 pub use config::{CacheCallers, CacheConfig, CacheDisk};
 
 use crate::places::HeaderName;
-use gate_cache::{Asked, Forwarded, Rules};
+use gate_cache::{Asked, Forwarded, Rules, Stored};
 use gate_flow::{
     CompileContext, Exchange, Fault, LocalFuture, Policy, PolicyKind, Replay, Verdict,
 };
@@ -54,7 +62,7 @@ use key::Key;
 use std::sync::Arc;
 use std::time::Duration;
 use store::{Flown, Store};
-use stored::{Stored, Wishes};
+use stored::Wishes;
 
 /// The policy.
 pub struct Cache(Arc<Inner>);
@@ -81,7 +89,13 @@ struct Settings {
 
 /// A request that goes on to the target, as the cache saw it.
 struct Pending {
+    /// Under what it looked.
     key: Key,
+    /// Of which rule for queries that key is.
+    search: Option<u64>,
+    /// The key of its place as it stands, and that of its path.
+    plain: Key,
+    path: Key,
     /// As it came, with the caller's own conditions and range.
     head: RequestHead,
     asked: Asked,
@@ -103,7 +117,10 @@ struct Pending {
 /// A request that may have changed what is kept.
 struct Unsafe {
     head: RequestHead,
+    /// The key of its place, and under what requests for it look where a rule says so.
     key: Key,
+    ruled: Option<Key>,
+    path: Key,
 }
 
 impl PolicyKind for Cache {

@@ -50,6 +50,14 @@ pub struct CacheState {
     pub misses: u64,
     /// `hits` of both, between 0 and 1.
     pub hit_ratio: f64,
+    /// Answers that were given though they are too old, since the start.
+    pub stale: u64,
+    /// Hits that waited for the answer to the same request, since the start.
+    pub collapsed: u64,
+    /// Entries on disk.
+    pub disk_entries: u64,
+    /// Bytes on disk.
+    pub disk_bytes: u64,
     /// Answers that were kept, since the start.
     pub stored: u64,
     /// Answers that went to make room, since the start.

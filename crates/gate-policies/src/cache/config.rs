@@ -5,7 +5,7 @@ use super::key::KeyMaker;
 use super::store::{LOCKS, Store};
 use super::{Cache, Inner, Settings};
 use crate::places::HeaderName;
-use gate_cache::Rules;
+use gate_cache::{Heads, Rules};
 use gate_flow::{CacheCounts, CompileContext, Policy, Purges, Sweep};
 use gate_kit::random;
 use gate_model::units::{ByteSize, Percent, Period};
@@ -158,6 +158,7 @@ fn store(config: &CacheConfig, context: &CompileContext<'_>) -> Result<Arc<Store
     if let Some(store) = place.upgrade() {
         return Ok(store);
     }
+    let counts = context.state.get_or_insert(&name, CacheCounts::default);
     let (disk, secret) = match written {
         None => {
             let secret = random::secret().map_err(|error| error.to_string())?;
@@ -166,19 +167,19 @@ fn store(config: &CacheConfig, context: &CompileContext<'_>) -> Result<Arc<Store
         Some((folder, bytes)) => {
             // What is kept under other keys is no use to this one.
             let folder = folder.join(folder_name(&name, &what));
-            let opened = Disk::open(&folder, bytes);
+            let opened = Disk::open(&folder, bytes, counts.clone());
             let (disk, secret) =
                 opened.map_err(|error| format!("`{}`: {error}", folder.display()))?;
             (Some(disk), secret)
         }
     };
     let purges = context.state.get_or_insert("", Purges::default);
-    let counts = context.state.get_or_insert(&name, CacheCounts::default);
     let keys = KeyMaker::new(&secret);
     let store = Store::new(
         config.memory.len(),
         disk,
         keys,
+        context.state.get_or_insert("", Heads::default),
         purges.clone(),
         counts,
         context.route,

@@ -4,18 +4,22 @@
 //! beginnings of all files back into the index, in the background: until it comes to one, that one
 //! is a miss. The folder has one user at a time, whoever holds its lock; another process waits for
 //! it without this tier.
+//!
+//! What cannot be written is not there: an older answer under the same key goes, so that no restart
+//! finds it. A disk that takes nothing is left alone for a while, and costs nothing but this tier.
 
-use super::file::{self, About};
 use super::key::Key;
-use super::stored::Stored;
-use gate_cache::Shelf;
-use gate_flow::{Purge, Purged, Services};
+use bytes::Bytes;
+use gate_cache::file::{self, About};
+use gate_cache::{Draft, Kept, Shelf};
+use gate_flow::{CacheCounts, Purge, Purged, Services};
+use gate_kit::clock::{Clock, Moment};
 use gate_kit::random;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -24,6 +28,10 @@ use std::time::Duration;
 const LOCKS: usize = 16;
 /// Writes that may wait; more are dropped, and their answers stay in memory only.
 const WAITING_MAX: usize = 1_024;
+/// Bytes of bodies that may wait to be written.
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long nothing is written after something could not be.
+const REST: Duration = Duration::from_secs(5);
 /// Bytes of a file in which everything that the index needs stands.
 const BEGINNING: u64 = 16 * 1024;
 /// What an entry of the index takes beside its texts, and a file beside its bytes.
@@ -39,7 +47,10 @@ pub(super) struct Disk {
 
 struct Shared {
     folder: PathBuf,
-    index: Shelf<Key, Arc<Entry>>,
+    /// What purges look at of each file, packed.
+    index: Shelf<Key, Box<[u8]>>,
+    counts: Arc<CacheCounts>,
+    waiting_bytes: AtomicUsize,
     /// Whether the folder is ours.
     is_open: AtomicBool,
     /// When the newest purge was asked for, in milliseconds of UNIX time; held while a file is
@@ -47,13 +58,8 @@ struct Shared {
     purged_ms: Mutex<u64>,
 }
 
-struct Entry {
-    key: Key,
-    about: About,
-}
-
 enum Job {
-    Write(Key, Arc<Stored>),
+    Write(Key, Box<Draft>, Bytes),
     Remove(Key),
 }
 
@@ -63,12 +69,18 @@ impl Disk {
     ///
     /// # Errors
     /// What cannot be made or read.
-    pub(super) fn open(folder: &Path, bytes: usize) -> io::Result<(Self, [u8; 16])> {
+    pub(super) fn open(
+        folder: &Path,
+        bytes: usize,
+        counts: Arc<CacheCounts>,
+    ) -> io::Result<(Self, [u8; 16])> {
         fs::create_dir_all(folder)?;
         let secret = secret(&folder.join("key"))?;
         let shared = Arc::new(Shared {
             folder: folder.to_owned(),
             index: Shelf::new(bytes, LOCKS),
+            counts,
+            waiting_bytes: AtomicUsize::new(0),
             is_open: AtomicBool::new(false),
             purged_ms: Mutex::default(),
         });
@@ -82,37 +94,54 @@ impl Disk {
 
     /// Whether something lies there under this key.
     pub(super) fn has(&self, key: &Key) -> bool {
-        self.shared.index.get(key).is_some()
+        self.shared.index.has(key)
     }
 
     /// Reads what lies under a key; nothing, and nothing lies there any more, where it is broken.
-    pub(super) async fn read(&self, services: &Rc<dyn Services>, key: Key) -> Option<Stored> {
+    pub(super) async fn read(
+        &self,
+        services: &Rc<dyn Services>,
+        key: Key,
+    ) -> Option<(Draft, Bytes)> {
         let shared = self.shared.clone();
-        let place: Arc<Mutex<Option<Stored>>> = Arc::default();
+        let place: Arc<Mutex<Option<(Draft, Bytes)>>> = Arc::default();
         let result = place.clone();
         let work = Box::new(move || {
-            let stored = fs::read(shared.path(key)).ok().and_then(file::decode);
-            if stored.is_none() {
-                shared.index.remove(&key);
-                shared.delete(key);
-            }
+            let stored = shared.read(key);
             *result.lock().unwrap_or_else(PoisonError::into_inner) = stored;
         });
         services.offload(work).await.ok()?;
         place.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Writes an answer soon; not, where too many wait.
-    pub(super) fn write(&self, key: Key, stored: Arc<Stored>) {
-        if self.shared.is_open.load(Ordering::Relaxed) {
-            // What is dropped is asked for again after a restart.
-            let _ = self.jobs.try_send(Job::Write(key, stored));
+    /// Writes an answer soon. Where too many wait, nothing lies under its key any more.
+    pub(super) fn write(&self, key: Key, draft: Draft, body: Bytes) {
+        if !self.shared.is_open.load(Ordering::Relaxed) {
+            return;
+        }
+        let bytes = body.len();
+        let waiting = self
+            .shared
+            .waiting_bytes
+            .fetch_add(bytes, Ordering::Relaxed);
+        let is_sent = waiting + bytes <= WAITING_BYTES_MAX
+            && self
+                .jobs
+                .try_send(Job::Write(key, Box::new(draft), body))
+                .is_ok();
+        if !is_sent {
+            self.shared
+                .waiting_bytes
+                .fetch_sub(bytes, Ordering::Relaxed);
+            self.shared.counts.disk_unwritten.add(1);
+            self.remove(key);
         }
     }
 
     /// Removes what lies under a key: from the index now, from disk soon.
     pub(super) fn remove(&self, key: Key) {
         let gone = self.shared.index.remove(&key);
+        self.shared.moved(&gone);
         if !gone.gone.is_empty() && self.jobs.try_send(Job::Remove(key)).is_err() {
             self.shared.delete(key);
         }
@@ -122,17 +151,20 @@ impl Disk {
     pub(super) fn sweep(&self, purge: &Purge, route: &str) -> u64 {
         let mut purged = self.shared.purged();
         *purged = purge.at_ms.max(*purged);
-        let gone = self.shared.index.retain(|_, entry| {
-            !purge.means(&Purged {
-                place: &entry.about.place,
-                tags: &entry.about.tags,
-                route,
-                stored_ms: entry.about.stored_ms,
+        let gone = self.shared.index.retain(|_, packed| {
+            !About::unpack(packed, |tags, place, stored_ms| {
+                purge.means(&Purged {
+                    place,
+                    tags,
+                    route,
+                    stored_ms,
+                })
             })
         });
+        self.shared.moved(&gone);
         gone.gone
             .iter()
-            .for_each(|entry| self.shared.delete(entry.key));
+            .for_each(|(key, _)| self.shared.delete(*key));
         gone.gone.len() as u64
     }
 }
@@ -145,8 +177,9 @@ impl Shared {
         if let Err(error) = self.scan(waiting) {
             tracing::warn!(folder = %self.folder.display(), %error, "the cache's folder cannot be read");
         }
+        let mut rest = None;
         while let Ok(job) = waiting.recv() {
-            self.work(job);
+            self.work(job, &mut rest);
         }
     }
 
@@ -169,18 +202,21 @@ impl Shared {
 
     /// Reads the beginnings of all files into the index; work that comes meanwhile is done between.
     fn scan(&self, waiting: &Receiver<Job>) -> io::Result<()> {
+        let mut rest = None;
         for folder in fs::read_dir(&self.folder)? {
             let folder = folder?;
             if !folder.file_type()?.is_dir() {
                 continue;
             }
             for file in fs::read_dir(folder.path())? {
-                let file = file?;
-                if !self.take(&file.path()) {
-                    fs::remove_file(file.path())?;
+                let path = file?.path();
+                if !self.take(&path) {
+                    self.counts.disk_broken.add(1);
+                    // What cannot go either stays, and is none of the index.
+                    let _ = fs::remove_file(path);
                 }
                 while let Ok(job) = waiting.try_recv() {
-                    self.work(job);
+                    self.work(job, &mut rest);
                 }
             }
         }
@@ -203,44 +239,81 @@ impl Shared {
         let Some(about) = file::about(&beginning) else {
             return false;
         };
-        if self.index.get(&key).is_none() {
-            self.add(key, about, usize::try_from(length).unwrap_or(usize::MAX));
+        if !self.index.has(&key) {
+            self.add(key, &about, usize::try_from(length).unwrap_or(usize::MAX));
         }
         true
     }
 
-    fn add(&self, key: Key, about: About, length: usize) {
+    /// Reads a file; one that is broken goes.
+    fn read(&self, key: Key) -> Option<(Draft, Bytes)> {
+        let file = fs::read(self.path(key));
+        let is_there = file.is_ok();
+        let stored = file.ok().and_then(file::decode);
+        match &stored {
+            Some(_) => self.counts.disk_read.add(1),
+            None => {
+                self.counts.disk_broken.add(u64::from(is_there));
+                self.drop_file(key);
+            }
+        }
+        stored
+    }
+
+    fn add(&self, key: Key, about: &About, length: usize) {
         let weight = length.saturating_add(OVERHEAD);
-        let kept = self
-            .index
-            .put(key, Arc::new(Entry { key, about }), weight, |_| false);
-        kept.gone.iter().for_each(|entry| self.delete(entry.key));
+        let kept = self.index.put(key, about.pack(), weight, |_| false);
+        self.moved(&kept);
+        kept.gone.iter().for_each(|(key, _)| self.delete(*key));
         if kept.oversized {
-            self.delete(key);
+            self.drop_file(key);
         }
     }
 
-    fn work(&self, job: Job) {
-        match job {
-            Job::Remove(key) => self.delete(key),
-            Job::Write(key, stored) => {
-                let purged = self.purged();
-                if stored.stored_ms <= *purged {
-                    return;
-                }
-                let bytes = file::encode(&stored);
-                if let Err(error) = self.write(key, &bytes) {
-                    tracing::warn!(folder = %self.folder.display(), %error, "a kept answer was not written");
-                    return;
-                }
-                let about = About {
-                    place: stored.place.clone(),
-                    tags: stored.tags.clone(),
-                    stored_ms: stored.stored_ms,
-                };
-                self.add(key, about, bytes.len());
-            }
+    fn moved(&self, kept: &Kept<Key, Box<[u8]>>) {
+        let counts = &self.counts;
+        counts.disk_bytes.fetch_add(kept.bytes, Ordering::Relaxed);
+        counts
+            .disk_entries
+            .fetch_add(kept.entries, Ordering::Relaxed);
+    }
+
+    /// Does what waits. `rest` is until when nothing is written, after something could not be.
+    fn work(&self, job: Job, rest: &mut Option<Moment>) {
+        let (key, draft, body) = match job {
+            Job::Remove(key) => return self.delete(key),
+            Job::Write(key, draft, body) => (key, draft, body),
+        };
+        self.waiting_bytes.fetch_sub(body.len(), Ordering::Relaxed);
+        let now = Clock::System.now();
+        if rest.is_some_and(|until| now < until) {
+            self.counts.disk_unwritten.add(1);
+            return self.drop_file(key);
         }
+        let purged = self.purged();
+        if draft.stored_ms <= *purged {
+            return;
+        }
+        let bytes = file::encode(&draft, &body);
+        if let Err(error) = self.write(key, &bytes) {
+            let folder = self.folder.display();
+            tracing::warn!(%folder, %error, "a kept answer was not written; the disk rests");
+            self.counts.disk_unwritten.add(1);
+            *rest = Some(now.plus(REST));
+            return self.drop_file(key);
+        }
+        let about = About {
+            place: draft.place,
+            tags: draft.tags.into(),
+            stored_ms: draft.stored_ms,
+        };
+        self.add(key, &about, bytes.len());
+    }
+
+    /// Takes a file out of the index and off the disk.
+    fn drop_file(&self, key: Key) {
+        self.moved(&self.index.remove(&key));
+        self.delete(key);
     }
 
     fn purged(&self) -> MutexGuard<'_, u64> {
@@ -255,7 +328,12 @@ impl Shared {
             fs::create_dir_all(folder)?;
         }
         let unfinished = self.folder.join("unfinished");
-        File::create(&unfinished)?.write_all(bytes)?;
+        let written = File::create(&unfinished).and_then(|mut file| file.write_all(bytes));
+        if let Err(error) = written {
+            // A part of it would only take room from others.
+            let _ = fs::remove_file(&unfinished);
+            return Err(error);
+        }
         fs::rename(unfinished, path)
     }
 
@@ -267,6 +345,13 @@ impl Shared {
     fn path(&self, key: Key) -> PathBuf {
         let name = format!("{:016x}{:016x}", key.0[0], key.0[1]);
         self.folder.join(&name[..2]).join(name)
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The gauges tell of what is there for somebody.
+        self.moved(&self.index.retain(|_, _| false));
     }
 }
 

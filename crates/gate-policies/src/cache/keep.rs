@@ -1,11 +1,12 @@
 //! Keeping: whether an answer may be, what of its head is, and its body as it passes.
 
 use super::store::Coming;
-use super::stored::{Stored, Wishes, head_bytes, tags};
+use super::stored::{Wishes, tags};
 use super::{Inner, Key, Pending};
 use bytes::Bytes;
 use gate_cache::{
-    Asked, Forwarded, Received, Slice, Terms, Unstorable, Varied, content_range, terms,
+    Asked, BESIDE_MAX, Draft, Forwarded, Received, Search, Slice, Terms, Unstorable, Varied,
+    content_range, terms,
 };
 use gate_flow::{Exchange, Services};
 use gate_kit::date::http_date;
@@ -15,7 +16,6 @@ use gate_kit::http::{
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 /// Bodies up to this size are fetched at the target's pace and held whole meanwhile, so that those
@@ -23,8 +23,10 @@ use std::time::Duration;
 const PUMPED_MAX: u64 = 1024 * 1024;
 
 /// Fields that are about this connection or this moment, and are not kept (RFC 9111 section 3.1).
-const NOT_KEPT: [&str; 4] = [
+const NOT_KEPT: [&str; 5] = [
     "age",
+    // The codec writes the length of what is sent.
+    "content-length",
     "proxy-authenticate",
     "proxy-authentication-info",
     "proxy-authorization",
@@ -36,12 +38,16 @@ impl Pending {
         exchange: &Exchange,
         head: RequestHead,
         key: Key,
+        path: Key,
         purges: u64,
         now: u64,
     ) -> Self {
         let wishes = Wishes::of(&head.headers);
         Self {
             key,
+            search: None,
+            plain: key,
+            path,
             asked: Asked::of(&head.headers),
             wishes,
             authorized: wishes.authorization || exchange.caller.is_some(),
@@ -83,7 +89,7 @@ impl Inner {
         method: &Method,
         response: &Response,
         now: u64,
-    ) -> Result<Stored, Unstorable> {
+    ) -> Result<Draft, Unstorable> {
         let head = &response.head;
         let (terms, withheld) = self.terms(pending, method, head, now)?;
         let part = match head.status {
@@ -98,8 +104,8 @@ impl Inner {
             .iter()
             .flat_map(|name| name.all(&headers));
         let request = &pending.head;
-        Ok(Stored {
-            primary: pending.key,
+        let tags = tags(values);
+        Ok(Draft {
             place: format!(
                 "{}{}",
                 request.authority.to_ascii_lowercase(),
@@ -107,20 +113,33 @@ impl Inner {
             )
             .into(),
             status: head.status,
-            head_bytes: head_bytes(&headers),
-            tags: tags(values),
+            tags,
             headers,
-            body: Bytes::new(),
             length: response.body.length().unwrap_or(0),
             terms,
-            varied: (!varied.is_empty()).then(|| Box::new(varied)),
+            varied: (!varied.is_empty()).then(|| Arc::new(varied)),
             family: 0,
-            part: part.map(Box::new),
+            part,
             stored_ms: now,
-            seen: AtomicU64::new(pending.purges),
+            seen: pending.purges,
             from_disk: false,
-            is_soft: AtomicBool::new(false),
         })
+    }
+
+    /// Under what an answer is kept: where it says which queries it is for, that is the rule of its
+    /// path from now on.
+    pub(super) fn key_for(&self, pending: &Pending, headers: &Headers) -> Key {
+        let search = Search::of(headers);
+        if search.as_ref().map(Search::id) == pending.search {
+            return pending.key;
+        }
+        let store = &self.store;
+        let target = &pending.head.target;
+        let ruled = search
+            .as_ref()
+            .map(|search| store.keys.ruled(pending.path, search, target));
+        let is_learnt = store.searches.learn(pending.path, search);
+        ruled.filter(|_| is_learnt).unwrap_or(pending.plain)
     }
 
     /// Fields as they are kept: dated, and without what is of this moment or withheld.
@@ -141,7 +160,7 @@ impl Inner {
     pub(super) fn collect(
         self: &Arc<Self>,
         services: &Rc<dyn Services>,
-        mut stored: Stored,
+        mut draft: Draft,
         body: Body,
         pending: Pending,
     ) -> Body {
@@ -154,20 +173,23 @@ impl Inner {
         if let (Some(length), Body::Stream(_), Some(_)) = (length, &body, &pending.flight)
             && (1..=PUMPED_MAX).contains(&length)
         {
-            return self.pump(services, stored, body, length, pending);
+            return self.pump(services, draft, body, length, pending);
         }
+        let key = self.key_for(&pending, &draft.headers);
         let (inner, request) = (self.clone(), pending.head);
         let flight = pending.flight;
         body.tee(most, move |whole| {
             match whole {
                 // A part that is not as long as it said has other bounds than it said.
-                Some(whole) if stored.part.is_some() && whole.len() as u64 != stored.length => {}
+                Some(whole) if draft.part.is_some() && whole.len() as u64 != draft.length => {}
                 Some(whole) => {
                     // The body may be a part of a larger buffer, which is not to be held for it.
-                    let whole = Bytes::copy_from_slice(&whole);
-                    stored.length = whole.len() as u64;
-                    stored.body = whole;
-                    inner.store.keep(stored, &request.headers);
+                    let whole = match whole.len() > BESIDE_MAX {
+                        true => Bytes::copy_from_slice(&whole),
+                        false => whole,
+                    };
+                    draft.length = whole.len() as u64;
+                    inner.store.keep(key, draft, whole, &request.headers);
                 }
                 None => inner.store.counts.oversized.add(1),
             }
@@ -180,23 +202,23 @@ impl Inner {
     fn pump(
         self: &Arc<Self>,
         services: &Rc<dyn Services>,
-        mut stored: Stored,
+        mut draft: Draft,
         body: Body,
         length: u64,
         pending: Pending,
     ) -> Body {
-        let Pending {
-            flight,
-            head,
-            purges,
-            ..
-        } = pending;
+        let key = self.key_for(&pending, &draft.headers);
+        let Pending { flight, head, .. } = pending;
         let (growing, grower) = Growing::new(length);
         if let Some(flight) = &flight {
-            let (headers, terms) = (stored.headers.clone(), stored.terms);
-            let stored = stored.freshened(headers, terms, stored.stored_ms, purges);
+            let stored = Arc::new(draft.pack(&self.store.heads, None));
             let body = growing.clone();
-            flight.publish(Arc::new(Coming { stored, body }));
+            let search = Search::of(&draft.headers).map(|search| search.id());
+            flight.publish(Arc::new(Coming {
+                stored,
+                body,
+                search,
+            }));
         }
         let inner = self.clone();
         // Where the task finds no place, its body is taken back.
@@ -212,8 +234,8 @@ impl Inner {
                 }
             };
             if let Some(whole) = grower.end(end) {
-                stored.body = whole;
-                inner.store.keep(stored, &head.headers);
+                draft.length = whole.len() as u64;
+                inner.store.keep(key, draft, whole, &head.headers);
             }
             drop(flight);
         };

@@ -5,7 +5,7 @@
 //! of its files are hashes too.
 
 use super::Settings;
-use gate_cache::Shelved;
+use gate_cache::{Search, Shelved};
 use gate_flow::Exchange;
 use gate_kit::http::RequestHead;
 use siphasher::sip128::{Hasher128, SipHasher13};
@@ -32,10 +32,29 @@ impl KeyMaker {
 
     /// The key of a request's place, and of whom it is kept for.
     pub(super) fn of(&self, exchange: &Exchange, settings: &Settings) -> Key {
+        finish(&self.hash(exchange, &exchange.request.head.target, settings))
+    }
+
+    /// The key of a request's path, whatever its query, and of whom it is kept for.
+    pub(super) fn path_of(&self, exchange: &Exchange, settings: &Settings) -> Key {
+        let target = &exchange.request.head.target;
+        let path = target.split('?').next().unwrap_or_default();
+        let mut hasher = self.hash(exchange, path, settings);
+        hasher.write(b"path");
+        finish(&hasher)
+    }
+
+    /// The key of what a rule for queries makes one of a path.
+    pub(super) fn ruled(&self, path: Key, search: &Search, target: &str) -> Key {
+        let query = target.split_once('?').map_or("", |(_, query)| query);
+        self.variant(path, search.id(), |write| search.write(query, write))
+    }
+
+    fn hash(&self, exchange: &Exchange, target: &str, settings: &Settings) -> SipHasher13 {
         let head = &exchange.request.head;
         let mut hasher = self.0;
         hasher.write_u8(exchange.client.scheme as u8);
-        self.place(&mut hasher, head, &head.target, settings);
+        self.place(&mut hasher, head, target, settings);
         if settings.by_consumer {
             let name = exchange.caller.as_ref().map_or("", |caller| &*caller.name);
             hasher.write_u8(u8::from(exchange.caller.is_some()));
@@ -48,7 +67,7 @@ impl KeyMaker {
             }
             hasher.write_u8(0xff);
         }
-        finish(&hasher)
+        hasher
     }
 
     /// The key of another target on the host of a request that nothing else sets apart.
@@ -62,6 +81,22 @@ impl KeyMaker {
         let mut hasher = self.0;
         hasher.write_u8(exchange.client.scheme as u8);
         self.place(&mut hasher, head, target, settings);
+        finish(&hasher)
+    }
+
+    /// The key of the path of another target, the same way.
+    pub(super) fn path_of_target(
+        &self,
+        exchange: &Exchange,
+        head: &RequestHead,
+        target: &str,
+        settings: &Settings,
+    ) -> Key {
+        let path = target.split('?').next().unwrap_or_default();
+        let mut hasher = self.0;
+        hasher.write_u8(exchange.client.scheme as u8);
+        self.place(&mut hasher, head, path, settings);
+        hasher.write(b"path");
         finish(&hasher)
     }
 

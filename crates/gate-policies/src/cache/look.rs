@@ -1,9 +1,9 @@
 //! The request's side: what is kept, whether it may be given, and who else is asking.
 
 use super::store::{Flown, Peek};
-use super::stored::{Stored, Wishes};
+use super::stored::Wishes;
 use super::{Cache, Key, Pending, Unsafe};
-use gate_cache::{Asked, Forwarded, Use, is_safe, miss, validators};
+use gate_cache::{Asked, Forwarded, Stored, Use, is_safe, miss, validators};
 use gate_flow::{CacheFacts, CacheStatus, Exchange, Landed, Verdict};
 use gate_kit::http::{Method, Response};
 use std::sync::Arc;
@@ -18,6 +18,8 @@ const LOADS_MAX: usize = 2;
 #[derive(Debug, Clone, Copy)]
 struct Seen {
     key: Key,
+    /// Of which rule for queries the key is.
+    search: Option<u64>,
     wishes: Wishes,
     asked: Asked,
 }
@@ -51,9 +53,15 @@ impl Cache {
         }
         if !matches!(head.method, Method::Get | Method::Head) {
             if !is_safe(&head.method) {
-                let key = self.0.store.keys.of(exchange, &self.0.settings);
-                let head = head.clone();
-                exchange.memory.keep(self, Unsafe { head, key });
+                let (keys, settings) = (&self.0.store.keys, &self.0.settings);
+                let place = self.place(exchange);
+                let changed = Unsafe {
+                    head: head.clone(),
+                    key: keys.of(exchange, settings),
+                    ruled: place.1.map(|_| place.0),
+                    path: keys.path_of(exchange, settings),
+                };
+                exchange.memory.keep(self, changed);
             }
             return Verdict::Next;
         }
@@ -67,8 +75,13 @@ impl Cache {
         if wishes.servers || asked.no_store || has_body {
             return self.bypass(exchange, wishes, asked);
         }
-        let key = self.0.store.keys.of(exchange, &self.0.settings);
-        let seen = Seen { key, wishes, asked };
+        let (key, search) = self.place(exchange);
+        let seen = Seen {
+            key,
+            search,
+            wishes,
+            asked,
+        };
         let peeked = self.peek(exchange, &seen);
         if let Peek::OnDisk(at) = peeked {
             return Verdict::Wait(Box::pin(self.look_on_disk(exchange, seen, at)));
@@ -79,6 +92,19 @@ impl Cache {
                 Verdict::Wait(Box::pin(self.join(exchange, seen, stale, reason)))
             }
         }
+    }
+
+    /// Under what a request looks, and of which rule for queries that is.
+    fn place(&self, exchange: &Exchange) -> (Key, Option<u64>) {
+        let (store, settings) = (&self.0.store, &self.0.settings);
+        if !store.searches.is_empty() {
+            let path = store.keys.path_of(exchange, settings);
+            if let Some(search) = store.searches.of(&path) {
+                let target = &exchange.request.head.target;
+                return (store.keys.ruled(path, &search, target), Some(search.id()));
+            }
+        }
+        (store.keys.of(exchange, settings), None)
     }
 
     fn peek(&self, exchange: &Exchange, seen: &Seen) -> Peek {
@@ -92,7 +118,10 @@ impl Cache {
             Peek::Found(stored) => match self.given(exchange, &seen, &stored) {
                 Ok(response) => return Step::Done(Verdict::Reply(Box::new(response))),
                 // A part is not asked about: the next answer takes its place.
-                Err(reason) => (Some(stored).filter(|stored| stored.part.is_none()), reason),
+                Err(reason) => (
+                    Some(stored).filter(|stored| stored.part().is_none()),
+                    reason,
+                ),
             },
             Peek::OnDisk(_) | Peek::Nothing(false) => (None, Forwarded::UriMiss),
             Peek::Nothing(true) => (None, Forwarded::VaryMiss),
@@ -125,7 +154,7 @@ impl Cache {
         stored: &Arc<Stored>,
     ) -> Result<Response, Forwarded> {
         let now = now_ms(exchange);
-        let terms = &stored.terms;
+        let terms = stored.terms();
         let used = match terms.use_at(now, &seen.asked) {
             used if !stored.is_soft.load(Ordering::Relaxed) => used,
             Use::Validate => Use::Validate,
@@ -140,19 +169,26 @@ impl Cache {
             Use::Validate => return Err(Forwarded::Stale),
         };
         let head = &exchange.request.head;
-        let mut response = stored
+        let given = self.0.store.give(stored);
+        let mut response = given
             .answer(head, seen.wishes, now, None)
             .ok_or(Forwarded::Partial)?;
-        stored.announce(&mut response.head.headers, now, detail);
+        given.announce(&mut response.head.headers, now, detail);
         if used == (Use::Stale { revalidate: true }) {
-            self.again(exchange, seen.key, stored);
+            self.again(exchange, *seen, stored);
         }
-        self.note_hit(exchange, status, stored.terms.age(now));
+        self.note_hit(exchange, status, terms.age(now));
         Ok(response)
     }
 
     fn note_hit(&self, exchange: &mut Exchange, status: CacheStatus, age: u32) {
-        self.0.store.counts.hits.add(1);
+        let counts = &self.0.store.counts;
+        counts.hits.add(1);
+        match status {
+            CacheStatus::StaleHit => counts.stale.add(1),
+            CacheStatus::Collapsed => counts.collapsed.add(1),
+            _ => {}
+        }
         exchange.record.cache = Some(Box::new(CacheFacts {
             status,
             age: Duration::from_secs(u64::from(age)),
@@ -197,7 +233,7 @@ impl Cache {
             status,
             ..CacheFacts::default()
         }));
-        let mut pending = self.pending(exchange, seen.key, stale, flight);
+        let mut pending = self.pending(exchange, seen, stale, flight);
         pending.asked = seen.asked;
         pending.reason = reason;
         let head = &mut exchange.request.head;
@@ -207,7 +243,7 @@ impl Cache {
             .as_ref()
             .filter(|_| head.method == Method::Get)
         {
-            pending.validates = validators(&mut head.headers, &stale.headers);
+            pending.validates = validators(&mut head.headers, &stale.headers(&self.0.store.heads));
         }
         exchange.memory.keep(self, pending);
         Verdict::Next
@@ -216,14 +252,18 @@ impl Cache {
     fn pending(
         &self,
         exchange: &Exchange,
-        key: Key,
+        seen: Seen,
         stale: Option<Arc<Stored>>,
         flight: Option<Flown>,
     ) -> Pending {
+        let (keys, settings) = (&self.0.store.keys, &self.0.settings);
         let head = exchange.request.head.clone();
         let wishes = Wishes::of(&head.headers);
         Pending {
-            key,
+            key: seen.key,
+            search: seen.search,
+            plain: keys.of(exchange, settings),
+            path: keys.path_of(exchange, settings),
             asked: Asked::default(),
             authorized: wishes.authorization || exchange.caller.is_some(),
             wishes,
@@ -257,15 +297,14 @@ impl Cache {
         if let Landed::Published(coming) = landed
             // A purge means what was asked for before it.
             && coming.stored.seen.load(Ordering::Relaxed) == store.purges.newest()
+            // Another rule means other queries than the one that this request waited under.
+            && (seen.search.is_none() || seen.search == coming.search)
             && coming.stored.selects(&head.headers)
+            && let given = store.give(&coming.stored)
             && let Some(mut response) =
-                coming
-                    .stored
-                    .answer(head, seen.wishes, now, Some(coming.body.reader()))
+                given.answer(head, seen.wishes, now, Some(coming.body.reader()))
         {
-            coming
-                .stored
-                .announce(&mut response.head.headers, now, "collapsed");
+            given.announce(&mut response.head.headers, now, "collapsed");
             self.note_hit(exchange, CacheStatus::Collapsed, 0);
             return Verdict::Reply(Box::new(response));
         }
@@ -275,9 +314,10 @@ impl Cache {
                     if let Some(facts) = &mut exchange.record.cache {
                         facts.status = CacheStatus::Collapsed;
                     }
+                    store.counts.collapsed.add(1);
                     return Verdict::Reply(Box::new(response));
                 }
-                Err(_) => Some(stored).filter(|stored| stored.part.is_none()),
+                Err(_) => Some(stored).filter(|stored| stored.part().is_none()),
             },
             Peek::OnDisk(_) | Peek::Nothing(_) => stale,
         };
@@ -304,17 +344,17 @@ impl Cache {
     }
 
     /// Asks for an answer again beside the exchange, unless that is under way.
-    fn again(&self, exchange: &Exchange, key: Key, stored: &Arc<Stored>) {
+    fn again(&self, exchange: &Exchange, seen: Seen, stored: &Arc<Stored>) {
         let Some(behind) = exchange.behind(self.0.position) else {
             return;
         };
-        let Some(flight) = self.0.store.flights.begin(key) else {
+        let Some(flight) = self.0.store.flights.begin(seen.key) else {
             return;
         };
-        let mut pending = self.pending(exchange, key, Some(stored.clone()), Some(flight));
+        let mut pending = self.pending(exchange, seen, Some(stored.clone()), Some(flight));
         let mut head = pending.head.clone();
         head.method = Method::Get;
-        pending.validates = validators(&mut head.headers, &stored.headers);
+        pending.validates = validators(&mut head.headers, &stored.headers(&self.0.store.heads));
         let (inner, services) = (self.0.clone(), exchange.services.clone());
         let task = async move { inner.refresh(services, behind, head, pending).await };
         // Without a place for it the answer stays stale, and the next request tries again.

@@ -1,9 +1,9 @@
 //! The answer's side: what is kept of it, what it says about what was kept, and what the caller gets.
 
+use super::give::write_age;
 use super::look::millis;
-use super::stored::Stored;
 use super::{Inner, Pending, Unsafe};
-use gate_cache::{Forwarded, freshen, is_validated_by, miss, named_places};
+use gate_cache::{Forwarded, Stored, freshen, is_validated_by, miss, named_places};
 use gate_flow::{Behind, CacheStatus, Exchange, Fault, LocalFuture, Outcome, Services};
 use gate_kit::http::{
     Frame, HeaderId, Method, Request, RequestHead, Response, ResponseHead, frame,
@@ -25,7 +25,7 @@ impl Inner {
         let fault = exchange.record.fault;
         if let Some(stale) = pending.stale.clone() {
             if fault.is_none() && pending.validates && response.head.status == 304 {
-                if !is_validated_by(&stale.headers, &response.head.headers) {
+                if !is_validated_by(&stale.headers(&self.store.heads), &response.head.headers) {
                     // It is about something else, which only a whole answer shows.
                     self.store.forget(pending.key);
                     return Some(Box::pin(self.ask_whole(exchange, response, pending)));
@@ -37,13 +37,15 @@ impl Inner {
             let unreachable = fault.is_some_and(is_unreachable);
             if failed
                 && stale
-                    .terms
+                    .terms()
                     .may_replace_error(now, &pending.asked, unreachable)
             {
-                if let Some(given) = stale.answer(&pending.head, pending.wishes, now, None) {
-                    *response = given;
-                    stale.announce(&mut response.head.headers, now, "error");
+                let given = self.store.give(&stale);
+                if let Some(answer) = given.answer(&pending.head, pending.wishes, now, None) {
+                    *response = answer;
+                    given.announce(&mut response.head.headers, now, "error");
                     exchange.record.fault = None;
+                    self.store.counts.stale.add(1);
                     note(exchange, CacheStatus::StaleHit);
                 }
                 return None;
@@ -67,14 +69,11 @@ impl Inner {
         now: u64,
     ) {
         let fresh = self.freshened(pending, stale, &response.head, now);
-        let given = fresh.answer(&pending.head, pending.wishes, now, None);
-        if let Some(given) = given {
-            *response = given;
+        let given = self.store.give(&fresh);
+        if let Some(answer) = given.answer(&pending.head, pending.wishes, now, None) {
+            *response = answer;
         }
-        let age = fresh.terms.age(now);
-        response.head.headers.append_written(b"age", |to| {
-            to.extend_from_slice(itoa::Buffer::new().format(age).as_bytes());
-        });
+        write_age(&mut response.head.headers, fresh.terms().age(now));
         said(response, pending.reason, Some(304), true, "");
         note(exchange, CacheStatus::Revalidated);
     }
@@ -87,7 +86,8 @@ impl Inner {
         newer: &ResponseHead,
         now: u64,
     ) -> Arc<Stored> {
-        let headers = freshen(&stale.headers, &self.cleaned(&newer.headers, &[], now));
+        let kept = stale.headers(&self.store.heads);
+        let headers = freshen(&kept, &self.cleaned(&newer.headers, &[], now));
         let head = ResponseHead {
             status: stale.status,
             headers,
@@ -96,16 +96,19 @@ impl Inner {
             Ok((terms, withheld)) => {
                 let headers = self.cleaned(&head.headers, &withheld, now);
                 let fresh = stale.freshened(headers, terms, now, pending.purges);
-                self.store.keep(fresh, &pending.head.headers)
+                let body = stale.body();
+                let key = self.key_for(pending, &fresh.headers);
+                self.store.keep(key, fresh, body, &pending.head.headers)
             }
             // It may be given this once, as the target has just said.
             Err(_) => {
                 self.store.forget(pending.key);
                 let terms = gate_cache::Terms {
                     born_ms: now,
-                    ..stale.terms
+                    ..stale.terms()
                 };
-                Arc::new(stale.freshened(head.headers, terms, now, pending.purges))
+                let fresh = stale.freshened(head.headers, terms, now, pending.purges);
+                Arc::new(fresh.pack(&self.store.heads, Some(stale.body())))
             }
         }
     }
@@ -149,12 +152,13 @@ impl Inner {
     /// RFC 9111 section 4.3.5: an answer to HEAD freshens what is kept of GET where it is about the
     /// same, and makes it stale otherwise.
     fn compare_head(&self, pending: &Pending, stale: &Arc<Stored>, head: &ResponseHead, now: u64) {
+        let kept = stale.headers(&self.store.heads);
         let same = |name: &str| {
             let said = head.headers.get_named(name);
-            said.is_none() || said == stale.headers.get_named(name)
+            said.is_none() || said == kept.get_named(name)
         };
         let length = head.headers.get_str(HeaderId::ContentLength);
-        let same_length = length.is_none_or(|text| text.parse() == Ok(stale.length));
+        let same_length = length.is_none_or(|text| text.parse() == Ok(stale.length()));
         match same("etag") && same("last-modified") && same_length {
             true => drop(self.freshened(pending, stale, head, now)),
             false => stale.is_soft.store(true, Ordering::Relaxed),
@@ -207,7 +211,7 @@ impl Inner {
         let status = response.head.status;
         match &pending.stale {
             Some(stale) if pending.validates && status == 304 => {
-                match is_validated_by(&stale.headers, &response.head.headers) {
+                match is_validated_by(&stale.headers(&self.store.heads), &response.head.headers) {
                     true => drop(self.freshened(&pending, stale, &response.head, now)),
                     false => self.store.forget(pending.key),
                 }
@@ -230,19 +234,34 @@ impl Inner {
         response: &mut Response,
         asked: Unsafe,
     ) {
-        let Unsafe { head, key } = asked;
+        let Unsafe {
+            head,
+            key,
+            ruled,
+            path,
+        } = asked;
         if exchange.record.fault.is_some() || !(200..400).contains(&response.head.status) {
             return;
         }
         let scheme = exchange.client.scheme.as_str();
         let named = named_places(&response.head, scheme, &head.authority, &head.target);
         self.store.forget(key);
+        if let Some(ruled) = ruled {
+            self.store.forget(ruled);
+        }
         for target in &named {
             let place = self
                 .store
                 .keys
                 .of_target(exchange, &head, target, &self.settings);
             self.store.forget(place);
+            if !self.store.searches.is_empty() {
+                let keys = &self.store.keys;
+                let path = keys.path_of_target(exchange, &head, target, &self.settings);
+                if let Some(search) = self.store.searches.of(&path) {
+                    self.store.forget(keys.ruled(path, &search, target));
+                }
+            }
         }
         let about = response.head.headers.get_named("content-location");
         let about_itself =
@@ -252,7 +271,8 @@ impl Inner {
         }
         let services = exchange.services.clone();
         let now = millis(services.clock().unix());
-        let pending = Pending::of_post(exchange, head, key, self.store.purges.newest(), now);
+        let newest = self.store.purges.newest();
+        let pending = Pending::of_post(exchange, head, key, path, newest, now);
         if let Ok(stored) = self.admit(&pending, &Method::Post, response, now) {
             let body = std::mem::take(&mut response.body);
             response.body = self.collect(&services, stored, body, pending);

@@ -2,14 +2,17 @@
 //! is not worth waiting for. Outlives snapshots.
 
 use super::disk::Disk;
+use super::give::Given;
 use super::key::{Key, KeyMaker};
-use super::stored::Stored;
-use gate_cache::{Kept, Shelf};
+use super::searches::Searches;
+use super::stored::as_purged;
+use bytes::Bytes;
+use gate_cache::{Draft, Heads, Kept, Shelf, Stored, Varied};
 use gate_flow::{CacheCounts, Flights, Purge, Purges, Services, Sweep};
 use gate_kit::clock::Moment;
-use gate_kit::http::{Growing, Headers};
+use gate_kit::http::{Growing, HeaderId, Headers};
 use gate_kit::random;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +20,8 @@ use std::time::Duration;
 
 /// Locks of the shelf; more than workers, so that two rarely meet.
 pub(super) const LOCKS: usize = 16;
+/// Sets of selecting values that entries share at most.
+const SHARED_MAX: usize = 1_024;
 /// Places whose answers are not kept that are remembered.
 const PASSING_MAX: usize = 4_096;
 /// How long they are: their requests do not wait for each other meanwhile.
@@ -29,8 +34,10 @@ pub(super) type Flown = gate_flow::Flown<Key, Arc<Coming>>;
 #[derive(Debug)]
 pub(super) struct Coming {
     /// Its head.
-    pub(super) stored: Stored,
+    pub(super) stored: Arc<Stored>,
     pub(super) body: Arc<Growing>,
+    /// The rule for queries that it states.
+    pub(super) search: Option<u64>,
 }
 
 /// What a cache keeps.
@@ -38,6 +45,12 @@ pub(super) struct Store {
     shelf: Shelf<Key, Arc<Stored>>,
     pub(super) disk: Option<Disk>,
     pub(super) keys: KeyMaker,
+    /// What kept heads are written with.
+    pub(super) heads: Arc<Heads>,
+    /// Which queries get the same answers.
+    pub(super) searches: Searches,
+    /// What selects among answers, once for all that the same selects.
+    shared: Mutex<FxHashSet<Arc<Varied>>>,
     pub(super) flights: Arc<Flights<Key, Arc<Coming>>>,
     pub(super) purges: Arc<Purges>,
     pub(super) counts: Arc<CacheCounts>,
@@ -61,6 +74,7 @@ impl Store {
         bytes: usize,
         disk: Option<Disk>,
         keys: KeyMaker,
+        heads: Arc<Heads>,
         purges: Arc<Purges>,
         counts: Arc<CacheCounts>,
         route: &str,
@@ -69,6 +83,9 @@ impl Store {
             shelf: Shelf::new(bytes, LOCKS),
             disk,
             keys,
+            heads,
+            searches: Searches::default(),
+            shared: Mutex::default(),
             flights: Arc::default(),
             purges,
             counts,
@@ -119,11 +136,11 @@ impl Store {
     #[cold]
     fn outlives(&self, stored: &Stored, newest: u64) -> bool {
         let seen = stored.seen.load(Ordering::Relaxed);
-        let entry = stored.purged(&self.route);
-        match self
-            .purges
-            .hits(&entry, seen, stored.from_disk && seen == 0)
-        {
+        let by_time = stored.from_disk && seen == 0;
+        let hit = as_purged(stored, &self.route, |entry| {
+            self.purges.hits(entry, seen, by_time)
+        });
+        match hit {
             Some(true) => return false,
             Some(false) => stored.is_soft.store(true, Ordering::Relaxed),
             None => {}
@@ -132,14 +149,23 @@ impl Store {
         true
     }
 
+    /// What answers are made of.
+    pub(super) fn give<'a>(&'a self, stored: &'a Arc<Stored>) -> Given<'a> {
+        Given {
+            stored,
+            heads: &self.heads,
+        }
+    }
+
     fn is_on_disk(&self, key: &Key) -> bool {
         self.disk.as_ref().is_some_and(|disk| disk.has(key))
     }
 
     /// Reads what lies on disk under a key into memory; nothing where it cannot be read any more.
     pub(super) async fn load(&self, services: &Rc<dyn Services>, key: Key) -> Option<Arc<Stored>> {
-        let stored = self.disk.as_ref()?.read(services, key).await?;
-        let stored = Arc::new(stored);
+        let (mut draft, body) = self.disk.as_ref()?.read(services, key).await?;
+        draft.varied = draft.varied.map(|varied| self.share(varied));
+        let stored = Arc::new(draft.pack(&self.heads, Some(body)));
         let newest = self.purges.newest();
         if !self.outlives(&stored, newest) {
             return None;
@@ -149,40 +175,112 @@ impl Store {
     }
 
     fn variant(&self, key: Key, stored: &Stored, request: &Headers) -> Key {
-        self.keys.variant(key, stored.family, |write| {
+        self.keys.variant(key, stored.family(), |write| {
             if let Some(varied) = &stored.varied {
                 varied.write_values(request, write);
             }
         })
     }
 
-    /// Keeps an answer to this request, beside the other answers of its place that other requests
-    /// select, or in place of the one that this request selected.
-    pub(super) fn keep(&self, mut stored: Stored, request: &Headers) -> Arc<Stored> {
-        let primary = stored.primary;
+    /// Keeps an answer to a request under its place, beside the other answers of the place that other
+    /// requests select, or in place of the one that this request selected.
+    pub(super) fn keep(
+        &self,
+        primary: Key,
+        mut draft: Draft,
+        mut body: Bytes,
+        request: &Headers,
+    ) -> Arc<Stored> {
         let mut key = primary;
-        stored.family = random::bits();
-        if stored.part.is_some() {
+        draft.varied = draft.varied.map(|varied| self.share(varied));
+        draft.family = random::bits();
+        if draft.part.is_some() {
             key = self.keys.part(primary);
-        } else if let Some(other) = self.get(&primary) {
-            let same_names = match (&stored.varied, &other.varied) {
+            (draft, body) = self.joined(key, draft, body, request);
+            if draft.part.is_none() {
+                self.forget_part(primary);
+                key = primary;
+            }
+        }
+        if draft.part.is_none()
+            && let Some(other) = self.get(&primary)
+        {
+            let same_names = match (&draft.varied, &other.varied) {
                 (Some(new), Some(old)) => new.has_names_of(old),
                 _ => false,
             };
             if same_names {
-                stored.family = other.family;
+                draft.family = other.family();
                 if !other.selects(request) {
                     key = self.variant(primary, &other, request);
                 }
             }
         }
-        let stored = Arc::new(stored);
+        if let Some(disk) = &self.disk {
+            disk.write(key, draft.clone(), body.clone());
+        }
+        let stored = Arc::new(draft.pack(&self.heads, Some(body)));
         self.put(key, stored.clone());
         self.counts.stored.add(1);
-        if let Some(disk) = &self.disk {
-            disk.write(key, stored.clone());
-        }
         stored
+    }
+
+    /// A part with the part that is kept already, where they are of the same and leave nothing out
+    /// between them (RFC 9111 section 3.4); a whole answer once nothing is missing.
+    fn joined(&self, key: Key, mut draft: Draft, body: Bytes, request: &Headers) -> (Draft, Bytes) {
+        let other = self.get(&key).filter(|other| other.selects(request));
+        let (Some(part), Some(other)) = (draft.part, other) else {
+            return (draft, body);
+        };
+        let tag = draft.headers.get(HeaderId::ETag);
+        let is_same = tag.is_some_and(|tag| {
+            // Only a strong validator says that the bytes are of the same.
+            let kept = other.headers(&self.heads);
+            tag.starts_with(b"\"") && kept.get(HeaderId::ETag) == Some(tag)
+        });
+        let both = other
+            .part()
+            .and_then(|held| Some((held, part.joined(&held)?)));
+        let Some((held, whole)) = both.filter(|_| is_same) else {
+            return (draft, body);
+        };
+        if whole.length() > self.shelf.entry_max() as u64 {
+            return (draft, body);
+        }
+        let kept = other.body();
+        let skipped = |before: u64| usize::try_from(before).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(skipped(whole.length()));
+        let (first, second, overlap) = match held.first <= part.first {
+            true => (&kept, &body, (held.last + 1).saturating_sub(part.first)),
+            false => (&body, &kept, (part.last + 1).saturating_sub(held.first)),
+        };
+        bytes.extend_from_slice(first);
+        bytes.extend_from_slice(second.get(skipped(overlap)..).unwrap_or_default());
+        if bytes.len() as u64 != whole.length() {
+            return (draft, body);
+        }
+        draft.length = whole.length();
+        draft.part = Some(whole).filter(|whole| !whole.is_whole());
+        if draft.part.is_none() {
+            draft.status = 200;
+            draft.headers.remove(HeaderId::ContentRange);
+        }
+        (draft, Bytes::from(bytes))
+    }
+
+    /// The same set of selecting values once for all.
+    fn share(&self, varied: Arc<Varied>) -> Arc<Varied> {
+        let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = shared.get(&varied) {
+            return known.clone();
+        }
+        if shared.len() >= SHARED_MAX {
+            shared.retain(|known| Arc::strong_count(known) > 1);
+        }
+        if shared.len() < SHARED_MAX {
+            shared.insert(varied.clone());
+        }
+        varied
     }
 
     fn put(&self, key: Key, stored: Arc<Stored>) {
@@ -199,15 +297,22 @@ impl Store {
 
     /// Forgets what is kept of a place, whatever selects among it.
     pub(super) fn forget(&self, primary: Key) {
-        for key in [primary, self.keys.part(primary)] {
-            self.moved(&self.shelf.remove(&key));
-            if let Some(disk) = &self.disk {
-                disk.remove(key);
-            }
+        self.forget_one(primary);
+        self.forget_part(primary);
+    }
+
+    fn forget_part(&self, primary: Key) {
+        self.forget_one(self.keys.part(primary));
+    }
+
+    fn forget_one(&self, key: Key) {
+        self.moved(&self.shelf.remove(&key));
+        if let Some(disk) = &self.disk {
+            disk.remove(key);
         }
     }
 
-    fn moved(&self, kept: &Kept<Arc<Stored>>) {
+    fn moved(&self, kept: &Kept<Key, Arc<Stored>>) {
         self.counts.bytes.fetch_add(kept.bytes, Ordering::Relaxed);
         self.counts
             .entries
@@ -234,7 +339,7 @@ impl Sweep for Store {
     fn sweep(&self, purge: &Purge) -> u64 {
         let mut softened = 0;
         let kept = self.shelf.retain(|_, stored| {
-            let meant = purge.means(&stored.purged(&self.route));
+            let meant = as_purged(stored, &self.route, |entry| purge.means(entry));
             if meant && purge.soft {
                 stored.is_soft.store(true, Ordering::Relaxed);
                 softened += 1;

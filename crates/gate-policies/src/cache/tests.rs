@@ -7,6 +7,13 @@ use gate_kit::http::{Body, Response};
 use gate_model::fault::FaultCode;
 use std::time::Duration;
 
+#[path = "disk_tests.rs"]
+mod disk;
+#[path = "parts_tests.rs"]
+mod parts;
+#[path = "search_tests.rs"]
+mod search;
+
 /// A cache and what it runs in.
 struct Bench {
     harness: Harness,
@@ -310,52 +317,6 @@ fn purges_are_in_force_at_once() {
 }
 
 #[test]
-fn a_restart_finds_what_lay_on_disk() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let yaml = format!("disk: {{ folder: {} }}", folder.path().display());
-    let kept = |bench: &Bench| {
-        // The folder is read, and written to, by a thread of its own.
-        (0..3_000).any(|_| {
-            std::thread::sleep(Duration::from_millis(10));
-            bench.ask("GET /a\nfoo: 1").is_ok()
-        })
-    };
-    let bench = Bench::new(&yaml);
-    // Until the folder is locked nothing is written.
-    let vary = ("vary", "foo");
-    let written = || walk(folder.path()) > 0;
-    let until = (0..3_000).any(|_| {
-        bench.purge(PurgeWhat::All, false);
-        bench.harness.hands.advance(Duration::from_millis(1));
-        bench.answered("GET /a\nfoo: 1", 200, &[HOUR, vary, TAG], "kept");
-        std::thread::sleep(Duration::from_millis(10));
-        written()
-    });
-    assert!(until, "it is written");
-    drop(bench);
-    let again = Bench::new(&yaml);
-    assert!(kept(&again));
-    assert_eq!(again.given("GET /a\nfoo: 1"), "kept");
-    assert!(again.ask("GET /a\nfoo: 2").is_err());
-    assert_eq!(again.purge(PurgeWhat::All, false), 1);
-    assert_eq!(
-        walk(folder.path()),
-        0,
-        "a purge reaches the disk before it returns"
-    );
-}
-
-/// Files of answers below a folder.
-fn walk(folder: &std::path::Path) -> usize {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let count = |entry: std::fs::DirEntry| match entry.path().is_dir() {
-        true => walk(&entry.path()),
-        false => usize::from(entry.file_name().len() == 32),
-    };
-    entries.map(count).sum()
-}
-
-#[test]
 fn settings_that_cannot_act_are_refused() {
     for (yaml, expected) in [
         ("{ memory: 1MiB, entry: 1MiB }", "1/16 of `memory`"),
@@ -370,37 +331,4 @@ fn settings_that_cannot_act_are_refused() {
             .to_string();
         assert!(error.contains(expected), "{yaml}: {error}");
     }
-}
-
-/// Prints what a million entries take besides their bodies: the bar is 400 MiB.
-#[test]
-#[ignore = "takes a gigabyte"]
-fn a_million_entries_are_small() {
-    const ENTRIES: usize = 1_000_000;
-    let resident = || -> usize {
-        let text = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-        let pages = text.split(' ').nth(1).expect("resident pages");
-        pages.parse::<usize>().expect("a number") * 4096
-    };
-    let bench = Bench::new("{ memory: 4GiB }");
-    let before = resident();
-    for number in 0..ENTRIES {
-        let path = format!("GET /shop/items/{number:08}.html");
-        let tag = format!("\"{number:016x}\"");
-        let fields = [
-            ("content-type", "text/html; charset=utf-8"),
-            ("cache-control", "public, max-age=86400"),
-            ("date", "Sun, 22 Nov 2026 00:00:00 GMT"),
-            ("etag", tag.as_str()),
-        ];
-        bench.answered(&path, 200, &fields, "");
-    }
-    let counts = bench.harness.state.all::<gate_flow::CacheCounts>();
-    let held = counts[0]
-        .1
-        .entries
-        .load(std::sync::atomic::Ordering::Relaxed);
-    let mebibytes = (resident() - before) >> 20;
-    eprintln!("{held} entries take {mebibytes} MiB besides bodies");
-    assert!(held > 990_000 && mebibytes < 400);
 }

@@ -49,14 +49,18 @@ impl Memory {
         self.counts.stored.add(1);
         self.moved(&kept);
         // Those that outlived their time were nobody's any more.
-        let evicted = kept.gone.iter().filter(|entry| !outlived(entry)).count();
+        let evicted = kept
+            .gone
+            .iter()
+            .filter(|(_, entry)| !outlived(entry))
+            .count();
         if evicted > 0 {
             self.counts.evicted.add(evicted as u64);
         }
     }
 
     /// Tells the gauges; they wrap over zero and back, so that the order of workers is no matter.
-    fn moved(&self, kept: &Kept<Arc<Entry>>) {
+    fn moved(&self, kept: &Kept<Key, Arc<Entry>>) {
         self.counts.bytes.fetch_add(kept.bytes, Ordering::Relaxed);
         self.counts
             .entries

@@ -45,6 +45,15 @@ pub const PAGE_MAX: usize = 1_000;
 /// What every question here is answered with.
 pub type Answer<T> = Result<T, ControlError>;
 
+/// What a follower watches: where the newest is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Newest {
+    /// The environment's generation, 0 when there is none.
+    pub generation: u64,
+    /// The number of the audit log's newest line, 0 before the first.
+    pub audit: u64,
+}
+
 /// Durable state of the control plane. One thread uses it; every call may wait for a disk or a
 /// network, with limits. A call that fails has changed nothing, except that after
 /// [`StoreError::Unreachable`](crate::StoreError::Unreachable) it is not known whether a write took
@@ -72,14 +81,21 @@ pub trait ControlStore: Send {
     /// [`ControlError::Store`].
     fn generation(&mut self, name: &str) -> Answer<u64>;
 
-    /// Waits until an environment is no longer at a generation that the caller has seen, at most so
-    /// long, and returns the generation it is at. Others' changes are hints to look: on PostgreSQL by
+    /// Waits until an environment is no longer at a generation that the caller has seen or, where that
+    /// is given, the audit log no longer ends at a line, at most so long, and returns what both are
+    /// at. Others' changes and purges are hints to look: on PostgreSQL by
     /// `NOTIFY`, on SQLite by its count of commits. The looking is the truth, so that a hint that is
     /// lost costs the rest of the wait.
     ///
     /// # Errors
     /// [`ControlError::Store`].
-    fn wait_for_change(&mut self, name: &str, seen: u64, at_most: Duration) -> Answer<u64>;
+    fn wait_for_change(
+        &mut self,
+        name: &str,
+        generation: u64,
+        audit: Option<u64>,
+        at_most: Duration,
+    ) -> Answer<Newest>;
 
     /// Creates or changes an environment: its revision, pointers, variables, lock and rollout, with
     /// its line in the audit log, all or nothing.

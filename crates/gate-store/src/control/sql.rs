@@ -3,7 +3,7 @@
 
 use super::{
     AckRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, EnvironmentRow,
-    EvidenceRow, HistoryRow, Lease, NewAudit, NewSecret, NewState, Pruned, RevisionQuery,
+    EvidenceRow, HistoryRow, Lease, NewAudit, NewSecret, NewState, Newest, Pruned, RevisionQuery,
     RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, Slice, StateLock, StateRow,
     StateVersionRow, WrappedKey, audit, environment, fleet, retention, revision, rewrap, rollout,
     secret, state,
@@ -41,8 +41,14 @@ impl<D: Database> ControlStore for SqlControl<D> {
         environment::read::generation(&mut self.database, name)
     }
 
-    fn wait_for_change(&mut self, name: &str, seen: u64, at_most: Duration) -> Answer<u64> {
-        environment::read::wait(&mut self.database, name, seen, at_most)
+    fn wait_for_change(
+        &mut self,
+        name: &str,
+        generation: u64,
+        audit: Option<u64>,
+        at_most: Duration,
+    ) -> Answer<Newest> {
+        environment::read::wait(&mut self.database, name, generation, audit, at_most)
     }
 
     fn change(&mut self, change: &Change<'_>) -> Answer<Changed> {
@@ -77,7 +83,12 @@ impl<D: Database> ControlStore for SqlControl<D> {
 
     fn audit(&mut self, line: &NewAudit<'_>, now_ms: i64) -> Answer<u64> {
         transaction(&mut self.database, |database| {
-            audit::append(database, line, now_ms)
+            let sequence = audit::append(database, line, now_ms)?;
+            // Followers hear of purges this way.
+            if !D::WAKE.is_empty() {
+                database.script(D::WAKE)?;
+            }
+            Ok(sequence)
         })
     }
 

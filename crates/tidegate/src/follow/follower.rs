@@ -172,7 +172,13 @@ impl Work {
         let known = self.row.as_ref().map_or(0, |row| row.generation);
         let is_trying = self.row.as_ref().is_some_and(|row| row.candidate.is_some());
         let at_most = if is_trying { WAIT_ON_TRIAL } else { WAIT };
-        let generation = store.wait_for_change(&self.followed.environment, known, at_most)?;
+        let environment = &self.followed.environment;
+        let heard = self.purges.newest();
+        let newest = store.wait_for_change(environment, known, heard, at_most)?;
+        // Before everything else: a purge is to be in force everywhere within a second.
+        self.purges
+            .tick(&mut *store, &self.process, environment, newest.audit)?;
+        let generation = newest.generation;
         let now_ms = self.now_ms();
         if generation != known {
             let row = store.environment(&self.followed.environment)?;
@@ -193,8 +199,6 @@ impl Work {
             let refused = self.arms.refused();
             self.lead.tick(&mut *store, row, refused, now_ms)?;
         }
-        let environment = &self.followed.environment;
-        self.purges.tick(&mut *store, &self.process, environment)?;
         self.sweeper.tick(&mut *store, &self.followed, now_ms)?;
         self.store = Some(store);
         Ok(())

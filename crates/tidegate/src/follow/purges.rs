@@ -20,16 +20,20 @@ pub(super) struct PurgesHeard {
 }
 
 impl PurgesHeard {
-    /// Reads what is new, and forgets what it says. At first that is what was purged before this
+    /// The newest line that was read; none before the first time.
+    pub(super) fn newest(&self) -> Option<u64> {
+        self.newest
+    }
+
+    /// Reads what is new up to the line `newest`, and forgets what it says. At first that is what was purged before this
     /// process started, for caches that were kept on disk.
     pub(super) fn tick(
         &mut self,
         store: &mut dyn ControlStore,
         process: &Process,
         environment: &str,
+        newest: u64,
     ) -> Result<(), ControlError> {
-        let newest = store.audit_lines(None, 1)?;
-        let newest = newest.first().map_or(0, |line| line.sequence);
         if self.newest == Some(newest) {
             return Ok(());
         }

@@ -69,3 +69,79 @@ fn the_example_gives_again_until_it_is_purged() {
         gateway.metrics().contains(line)
     });
 }
+
+/// A figure of the cache of the route `all`.
+fn figure(gateway: &Gateway, name: &str) -> u64 {
+    let page = gateway.metrics();
+    let line = format!("tidegate_cache_{name}{{cache=\"all/0/cache\"}} ");
+    let found = page.lines().find_map(|found| found.strip_prefix(&line));
+    found.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Files of answers below a folder.
+fn files(folder: &std::path::Path) -> u64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let count = |entry: std::fs::DirEntry| match entry.path().is_dir() {
+        true => files(&entry.path()),
+        false => u64::from(entry.file_name().len() == 32),
+    };
+    entries.map(count).sum()
+}
+
+#[test]
+fn what_was_on_disk_when_it_was_killed_is_given_again() {
+    let shop = counting();
+    let configuration = format!(
+        "upstreams: {{ shop: {{ endpoints: [\"{}\"] }} }}\n\
+         routes: {{ all: {{ match: {{ path: \"/{{*rest}}\" }}, \
+         policies: [{{ cache: {{ disk: {{ folder: kept }} }} }}], target: {{ upstream: shop }} }} }}\n",
+        shop.address
+    );
+    let gateway = Gateway::start(&configuration);
+    // The address is part of what a place is called, and changes with a restart.
+    let host = ["-H", "host: shop.example"];
+    // Until the folder is locked nothing is written.
+    eventually("the first is written", || {
+        cache(&gateway, &["purge", "--all"]);
+        gateway.curl("/item/0", &host).expect(200);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+        figure(&gateway, "disk_entries") > 0
+    });
+    let first = gateway.curl("/item/0", &host).expect(200).body;
+    let mut asking = std::process::Command::new("curl");
+    asking.args(["--silent", "--globoff", "--output", "/dev/null"]);
+    asking.args(host);
+    for item in 1..3_000 {
+        asking.arg(gateway.url(&format!("/item/{item}")));
+    }
+    let mut asking = asking
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("curl");
+    eventually("some are written", || figure(&gateway, "disk_entries") > 50);
+    let folder = gateway.folder.clone();
+    // In the middle of it, without a word.
+    drop(gateway);
+    let _ = asking.kill();
+    let _ = asking.wait();
+    let again = Gateway::run_in(folder.clone(), &[], &[]);
+    eventually("the folder is read", || {
+        let left = files(&folder.path().join("kept"));
+        left > 50 && figure(&again, "disk_entries") == left
+    });
+    let found = again.curl("/item/0", &host).expect(200);
+    assert!(is_hit(&found) && found.body == first, "{found:?}");
+    let mut hits = 0;
+    for item in 1..100 {
+        let answer = again.curl(&format!("/item/{item}"), &host).expect(200);
+        assert!(
+            answer.body.ends_with(&format!(" to /item/{item}")),
+            "{answer:?}"
+        );
+        hits += u64::from(is_hit(&answer));
+    }
+    assert!(
+        hits > 40 && figure(&again, "disk_reads_total") > hits,
+        "{hits}"
+    );
+}

@@ -52,40 +52,106 @@ pub(super) fn routes(page: &mut Exposition, sum: &Shard) {
     }
 }
 
+/// Name, meaning, and where it is counted.
+type Count = (&'static str, &'static str, fn(&CacheCounts) -> u64);
+
+const COUNTERS: [Count; 13] = [
+    (
+        "tidegate_cache_stored",
+        "Answers that were kept.",
+        |counts| counts.stored.sum(),
+    ),
+    (
+        "tidegate_cache_oversized",
+        "Answers that were not kept because they are too large.",
+        |counts| counts.oversized.sum(),
+    ),
+    (
+        "tidegate_cache_evicted",
+        "Answers that went to make room.",
+        |counts| counts.evicted.sum(),
+    ),
+    (
+        "tidegate_cache_hits",
+        "Requests that were answered with what was kept.",
+        |counts| counts.hits.sum(),
+    ),
+    (
+        "tidegate_cache_misses",
+        "Requests that the target was asked for, though they might have been answered here.",
+        |counts| counts.misses.sum(),
+    ),
+    (
+        "tidegate_cache_stale_hits",
+        "Answers that were given though they are too old: meanwhile, or instead of an error.",
+        |counts| counts.stale.sum(),
+    ),
+    (
+        "tidegate_cache_collapsed_hits",
+        "Hits that waited for the answer to the same request.",
+        |counts| counts.collapsed.sum(),
+    ),
+    (
+        "tidegate_cache_purged",
+        "Answers that were purged.",
+        |counts| counts.purged.sum(),
+    ),
+    (
+        "tidegate_cache_disk_reads",
+        "Answers that were read from disk.",
+        |counts| counts.disk_read.sum(),
+    ),
+    (
+        "tidegate_cache_disk_broken",
+        "Files of answers that were ignored: cut short, changed, or of another version.",
+        |counts| counts.disk_broken.sum(),
+    ),
+    (
+        "tidegate_cache_disk_unwritten",
+        "Answers that could not be written to disk.",
+        |counts| counts.disk_unwritten.sum(),
+    ),
+    (
+        "tidegate_cache_store_errors",
+        "Questions that a shared store did not answer, or was not asked because it is down.",
+        |counts| counts.store_errors.sum(),
+    ),
+    (
+        "tidegate_cache_embedding_errors",
+        "Embeddings that could not be had.",
+        |counts| counts.embedding_errors.sum(),
+    ),
+];
+
+/// Name, unit, meaning, and where it is.
+type Gauge = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&CacheCounts) -> u64,
+);
+
+const GAUGES: [Gauge; 2] = [
+    (
+        "tidegate_cache_disk_entries",
+        "",
+        "Answers on disk.",
+        |counts| counts.disk_entries.load(Ordering::Relaxed),
+    ),
+    (
+        "tidegate_cache_disk_size_bytes",
+        "bytes",
+        "Bytes of answers on disk.",
+        |counts| counts.disk_bytes.load(Ordering::Relaxed),
+    ),
+];
+
 /// Families by cache, which is named by its route and its position there; nothing without one.
 pub fn page(page: &mut Exposition, caches: &[(String, Arc<CacheCounts>)]) {
     if caches.is_empty() {
         return;
     }
-    type Count = (&'static str, &'static str, fn(&CacheCounts) -> u64);
-    let counters: [Count; 5] = [
-        (
-            "tidegate_cache_stored",
-            "Answers that were kept.",
-            |counts| counts.stored.sum(),
-        ),
-        (
-            "tidegate_cache_oversized",
-            "Answers that were not kept because they are too large.",
-            |counts| counts.oversized.sum(),
-        ),
-        (
-            "tidegate_cache_evicted",
-            "Answers that went to make room.",
-            |counts| counts.evicted.sum(),
-        ),
-        (
-            "tidegate_cache_store_errors",
-            "Questions that a shared store did not answer, or was not asked because it is down.",
-            |counts| counts.store_errors.sum(),
-        ),
-        (
-            "tidegate_cache_embedding_errors",
-            "Embeddings that could not be had.",
-            |counts| counts.embedding_errors.sum(),
-        ),
-    ];
-    for (name, help, pick) in counters {
+    for (name, help, pick) in COUNTERS {
         page.family(name, Kind::Counter, "", help);
         for (cache, counts) in caches {
             page.sample(&[("cache", cache)], pick(counts));
@@ -121,6 +187,12 @@ fn held(page: &mut Exposition, caches: &[(String, Arc<CacheCounts>)]) {
     page.family("tidegate_cache_size_bytes", Kind::Gauge, "bytes", help);
     for (cache, counts) in caches {
         page.sample(&[("cache", cache)], counts.bytes.load(Ordering::Relaxed));
+    }
+    for (name, unit, help, pick) in GAUGES {
+        page.family(name, Kind::Gauge, unit, help);
+        for (cache, counts) in caches {
+            page.sample(&[("cache", cache)], pick(counts));
+        }
     }
 }
 

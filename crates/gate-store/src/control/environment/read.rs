@@ -2,8 +2,8 @@
 
 use super::{Candidate, EnvironmentRow, HistoryRow, Lock};
 use crate::StoreError;
-use crate::control::Answer;
 use crate::control::row::{Row, clean, limit, number, row, rows};
+use crate::control::{Answer, Newest};
 use crate::database::Database;
 use std::time::{Duration, Instant};
 
@@ -83,17 +83,32 @@ pub(in crate::control) fn generation<D: Database>(database: &mut D, name: &str) 
     Ok(row(database, sql, &[name.into()], |row| Ok(row.number()))?.unwrap_or(0))
 }
 
+/// The newest of an environment and of the audit log, in one read.
+fn newest<D: Database>(database: &mut D, name: &str) -> Answer<Newest> {
+    let sql = "SELECT number, (SELECT generation FROM environment WHERE name = $1 AND removed = 0)
+         FROM head WHERE name = 'audit'";
+    let found = row(database, sql, &[name.into()], |row| {
+        let audit = row.number();
+        let generation = row.number();
+        Ok(Newest { generation, audit })
+    })?;
+    Ok(found.unwrap_or_default())
+}
+
 pub(in crate::control) fn wait<D: Database>(
     database: &mut D,
     name: &str,
-    seen: u64,
+    generation: u64,
+    audit: Option<u64>,
     at_most: Duration,
-) -> Answer<u64> {
+) -> Answer<Newest> {
     let began = Instant::now();
     loop {
-        let current = generation(database, name)?;
+        let current = newest(database, name)?;
         let left = at_most.saturating_sub(began.elapsed());
-        if current != seen || left.is_zero() {
+        let is_same =
+            current.generation == generation && audit.is_none_or(|audit| audit == current.audit);
+        if !is_same || left.is_zero() {
             return Ok(current);
         }
         database.wait(left)?;

@@ -16,11 +16,11 @@ fn a_follower_is_woken_by_a_change() {
         let mut follower = place.control();
         // The first wait may begin after a change; the generation shows it all the same.
         let began = Instant::now();
-        let idle = follower.wait_for_change("prod", 1, Duration::from_millis(300));
-        assert_eq!(idle.unwrap(), 1);
+        let idle = follower.wait_for_change("prod", 1, None, Duration::from_millis(300));
+        assert_eq!(idle.unwrap().generation, 1);
         assert!(began.elapsed() >= Duration::from_millis(300));
-        let at_once = follower.wait_for_change("prod", 0, Duration::from_secs(60));
-        assert_eq!(at_once.unwrap(), 1);
+        let at_once = follower.wait_for_change("prod", 0, None, Duration::from_secs(60));
+        assert_eq!(at_once.unwrap().generation, 1);
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut store = place.control();
@@ -30,16 +30,30 @@ fn a_follower_is_woken_by_a_change() {
                 apply(&mut *store, "", "prod", 1, "{}").unwrap();
             });
             let began = Instant::now();
-            let woken = follower.wait_for_change("prod", 1, Duration::from_secs(60));
-            assert_eq!(woken.unwrap(), 2);
+            let woken = follower.wait_for_change("prod", 1, None, Duration::from_secs(60));
+            assert_eq!(woken.unwrap().generation, 2);
+            assert!(began.elapsed() < Duration::from_secs(30), "nobody woke it");
+        });
+        // Who asks for it is woken by a line of the audit log, such as a purge is.
+        let heard = place.control().audit_lines(None, 1).unwrap()[0].sequence;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut store = place.control();
+                std::thread::sleep(Duration::from_millis(200));
+                store.audit(&line("ada", "purge"), 1).unwrap();
+            });
+            let began = Instant::now();
+            let woken = follower.wait_for_change("prod", 2, Some(heard), Duration::from_secs(60));
+            let woken = woken.unwrap();
+            assert_eq!((woken.generation, woken.audit), (2, heard + 1));
             assert!(began.elapsed() < Duration::from_secs(30), "nobody woke it");
         });
         let removed = place
             .control()
             .remove_environment("prod", 2, &line("ada", "remove"), 1);
         removed.unwrap();
-        let gone = follower.wait_for_change("prod", 2, Duration::from_secs(60));
-        assert_eq!(gone.unwrap(), 0);
+        let gone = follower.wait_for_change("prod", 2, None, Duration::from_secs(60));
+        assert_eq!(gone.unwrap().generation, 0);
     }
 }
 
@@ -84,8 +98,8 @@ fn a_connection_that_broke_is_made_anew() {
         let Place::Postgres(_) = &place else { continue };
         let mut store = place.control();
         create(&mut *store, "prod");
-        let waited = store.wait_for_change("prod", 1, Duration::from_millis(10));
-        assert_eq!(waited.unwrap(), 1);
+        let waited = store.wait_for_change("prod", 1, None, Duration::from_millis(10));
+        assert_eq!(waited.unwrap().generation, 1);
         place.script(TERMINATE).unwrap();
         // Nobody notices: neither who writes nor who reads.
         let done = apply(&mut *store, "id", "prod", 1, "{}").unwrap();
@@ -100,8 +114,8 @@ fn a_connection_that_broke_is_made_anew() {
                 apply(&mut *other, "", "prod", 2, "{}").unwrap();
             });
             let began = Instant::now();
-            let woken = store.wait_for_change("prod", 2, Duration::from_secs(60));
-            assert_eq!(woken.unwrap(), 3);
+            let woken = store.wait_for_change("prod", 2, None, Duration::from_secs(60));
+            assert_eq!(woken.unwrap().generation, 3);
             assert!(began.elapsed() < Duration::from_secs(30), "nobody woke it");
         });
     }

@@ -1,33 +1,71 @@
 //! A kept answer as a file: everything behind its length, with a checksum at the end, so that a
 //! file that was not written to its end is none.
 
-use super::key::{Key, KeyMaker};
-use super::stored::{Stored, head_bytes};
+use crate::packed::Draft;
+use crate::range::Slice;
+use crate::terms::Terms;
+use crate::vary::Varied;
 use bytes::Bytes;
-use gate_cache::{Slice, Terms, Varied};
 use gate_kit::http::Headers;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use siphasher::sip128::{Hasher128, SipHasher13};
+use smallvec::SmallVec;
+use std::hash::Hasher;
+use std::sync::Arc;
 
 /// How a file begins; another version is nothing we know.
-const MAGIC: &[u8; 4] = b"TGH1";
+const MAGIC: &[u8; 4] = b"TGH2";
 
 /// What of a file is held in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct About {
-    pub(super) place: Box<str>,
-    pub(super) tags: Box<[u64]>,
-    pub(super) stored_ms: u64,
+pub struct About {
+    /// Host, path and query.
+    pub place: Box<str>,
+    /// Hashes of its tags.
+    pub tags: Box<[u64]>,
+    /// When it was kept, in milliseconds of UNIX time.
+    pub stored_ms: u64,
+}
+
+impl About {
+    /// The same in one piece of memory.
+    #[must_use]
+    pub fn pack(&self) -> Box<[u8]> {
+        let mut packed = Vec::with_capacity(10 + self.tags.len() * 8 + self.place.len());
+        packed.extend_from_slice(&self.stored_ms.to_le_bytes());
+        let tags = &self.tags[..self.tags.len().min(usize::from(u8::MAX))];
+        packed.push(tags.len() as u8);
+        for tag in tags {
+            packed.extend_from_slice(&tag.to_le_bytes());
+        }
+        packed.extend_from_slice(self.place.as_bytes());
+        packed.into()
+    }
+
+    /// Shows tags, place and time of what [`Self::pack`] made.
+    pub fn unpack<T>(packed: &[u8], look: impl FnOnce(&[u64], &str, u64) -> T) -> T {
+        let number = |at: usize| {
+            let bytes = packed.get(at..).and_then(|rest| rest.first_chunk::<8>());
+            bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+        };
+        let count = usize::from(packed.get(8).copied().unwrap_or(0));
+        let tags: SmallVec<[u64; 8]> = (0..count).map(|tag| number(9 + tag * 8)).collect();
+        let place = packed.get(9 + count * 8..).unwrap_or_default();
+        look(
+            &tags,
+            std::str::from_utf8(place).unwrap_or_default(),
+            number(0),
+        )
+    }
 }
 
 /// The bytes of a file.
-pub(super) fn encode(stored: &Stored) -> Vec<u8> {
+#[must_use]
+pub fn encode(stored: &Draft, body: &[u8]) -> Vec<u8> {
     let mut writer = Writer(MAGIC.to_vec());
     writer.bytes(stored.place.as_bytes());
     writer.number(stored.stored_ms);
     writer.number(stored.tags.len() as u64);
     stored.tags.iter().for_each(|tag| writer.number(*tag));
-    writer.number(stored.primary.0[0]);
-    writer.number(stored.primary.0[1]);
     writer.number(stored.family);
     writer.number(u64::from(stored.status));
     let terms = &stored.terms;
@@ -67,17 +105,18 @@ pub(super) fn encode(stored: &Stored) -> Vec<u8> {
         writer.bytes(name);
         writer.bytes(value);
     }
-    writer.bytes(&stored.body);
-    let sum = KeyMaker::checksum(&[&writer.0]);
+    writer.bytes(body);
+    let sum = checksum(&writer.0);
     writer.number(sum);
     writer.0
 }
 
 /// Reads what [`encode`] wrote; nothing where it is anything else.
-pub(super) fn decode(file: Vec<u8>) -> Option<Stored> {
+#[must_use]
+pub fn decode(file: Vec<u8>) -> Option<(Draft, Bytes)> {
     let file = Bytes::from(file);
     let (content, sum) = file.split_last_chunk::<8>()?;
-    if KeyMaker::checksum(&[content]) != u64::from_le_bytes(*sum) {
+    if checksum(content) != u64::from_le_bytes(*sum) {
         return None;
     }
     let mut reader = Reader { rest: content };
@@ -86,7 +125,6 @@ pub(super) fn decode(file: Vec<u8>) -> Option<Stored> {
         tags,
         stored_ms,
     } = reader.about()?;
-    let primary = Key([reader.number()?, reader.number()?]);
     let family = reader.number()?;
     let status = u16::try_from(reader.number()?).ok()?;
     let terms = reader.terms()?;
@@ -96,29 +134,49 @@ pub(super) fn decode(file: Vec<u8>) -> Option<Stored> {
     let length = reader.length()?;
     let from = content.len().checked_sub(reader.rest.len())?;
     let body = file.slice(from..from.checked_add(length)?);
-    (reader.rest.len() == length && (200..1000).contains(&status)).then(|| Stored {
-        primary,
-        place,
-        status,
-        head_bytes: head_bytes(&headers),
-        headers,
-        length: body.len() as u64,
-        body,
-        terms,
-        varied: varied.map(Box::new),
-        family,
-        part: part.map(Box::new),
-        tags,
-        stored_ms,
-        seen: AtomicU64::new(0),
-        from_disk: true,
-        is_soft: AtomicBool::new(false),
+    let is_whole = reader.rest.len() == length
+        && (200..1000).contains(&status)
+        && part.is_none_or(|part| part.length() == length as u64);
+    is_whole.then(|| {
+        let draft = Draft {
+            place,
+            status,
+            headers,
+            length: body.len() as u64,
+            terms,
+            varied: varied.map(Arc::new),
+            family,
+            part,
+            tags: tags.into(),
+            stored_ms,
+            seen: 0,
+            from_disk: true,
+        };
+        (draft, body)
     })
 }
 
 /// What the index needs, from the beginning of a file.
-pub(super) fn about(beginning: &[u8]) -> Option<About> {
+#[must_use]
+pub fn about(beginning: &[u8]) -> Option<About> {
     Reader { rest: beginning }.about()
+}
+
+/// The same bytes with the checksum at their end put right: for tests of what a checksum that fits
+/// does not rule out.
+#[must_use]
+pub fn mend(bytes: &[u8]) -> Vec<u8> {
+    let content = &bytes[..bytes.len().saturating_sub(8)];
+    let mut mended = content.to_vec();
+    mended.extend_from_slice(&checksum(content).to_le_bytes());
+    mended
+}
+
+/// Tells whether a file is whole; whoever can write the folder can forge it.
+fn checksum(bytes: &[u8]) -> u64 {
+    let mut hasher = SipHasher13::new();
+    hasher.write(bytes);
+    hasher.finish128().h1
 }
 
 struct Writer(Vec<u8>);
@@ -205,11 +263,12 @@ impl<'a> Reader<'a> {
             return Some(None);
         }
         let (first, last) = (self.number()?, self.number()?);
-        let complete = self.number()?;
-        Some(Some(Slice {
+        let complete = Some(self.number()?).filter(|_| kind == 2);
+        let is_part = first <= last && complete.unwrap_or(u64::MAX) > last;
+        is_part.then_some(Some(Slice {
             first,
             last,
-            complete: (kind == 2).then_some(complete),
+            complete,
         }))
     }
 
