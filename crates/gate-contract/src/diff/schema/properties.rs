@@ -43,6 +43,63 @@ impl<'a> Object<'a> {
             self.add(spec, &spec.schema(part), depth + 1);
         }
     }
+
+    fn property<'n>(&self, name: &'n str, node: &'a Node) -> Property<'n, 'a> {
+        let required = self.required.contains(name);
+        Property {
+            name,
+            node,
+            required,
+        }
+    }
+}
+
+/// A property that only one of two objects has.
+struct Property<'n, 'a> {
+    name: &'n str,
+    node: &'a Node,
+    required: bool,
+}
+
+impl Property<'_, '_> {
+    /// The rule about one of what callers receive.
+    fn rule(&self, stand: Stand, seen: &Schema<'_>, what: &str) -> String {
+        let unseen = if seen.is("writeOnly") {
+            "write-only-"
+        } else {
+            ""
+        };
+        let (side, kind) = (side(stand), kind(self.required));
+        format!("{side}-{kind}-{unseen}property-{what}")
+    }
+}
+
+/// The half of an exchange that it is in, in the words of rules.
+fn side(stand: Stand) -> &'static str {
+    match stand.is_request() {
+        true => "request",
+        false => "response",
+    }
+}
+
+fn kind(required: bool) -> &'static str {
+    match required {
+        true => "required",
+        false => "optional",
+    }
+}
+
+/// The end of a rule about what is asked for and has a default.
+fn with_default(asked: bool, seen: &Schema<'_>) -> &'static str {
+    match asked && seen.get("default").is_some() {
+        true => "-with-default",
+        false => "",
+    }
+}
+
+/// Whether nothing is allowed but what is listed.
+fn is_shut(additional: Option<&Node>) -> bool {
+    additional.is_some_and(|node| matches!(node.kind, NodeKind::Bool(false)))
 }
 
 impl<'a> Compare<'a> {
@@ -51,7 +108,7 @@ impl<'a> Compare<'a> {
         let new = Object::of(&self.new, &pair.new);
         for (name, node) in &old.properties {
             match new.properties.get(name) {
-                None => self.property_gone(scope, pair, name, node, old.required.contains(name)),
+                None => self.property_gone(scope, pair, &old.property(name, node)),
                 Some(now) => {
                     self.visibility(scope, name, (node, now), new.required.contains(name));
                     let required = (old.required.contains(name), new.required.contains(name));
@@ -62,105 +119,69 @@ impl<'a> Compare<'a> {
         }
         for (name, node) in &new.properties {
             if !old.properties.contains_key(name) {
-                self.property_new(scope, pair, name, node, new.required.contains(name));
+                self.property_new(scope, pair, &new.property(name, node));
             }
         }
         self.additional(scope, pair);
     }
 
-    fn property_gone(
-        &mut self,
-        scope: &Scope,
-        pair: &Pair<'a>,
-        name: &str,
-        node: &'a Node,
-        required: bool,
-    ) {
-        let seen = self.old.schema(node);
-        let sent = self.sent(scope.stand);
-        let closed = pair
-            .new
-            .get("additionalProperties")
-            .is_some_and(|node| matches!(node.kind, NodeKind::Bool(false)));
-        let inner = scope.inside(name);
-        let (rule, severity) = match (scope.stand.is_request(), sent) {
-            (true, true) => {
-                let unseen = seen.is("readOnly");
-                let severity = match (unseen, closed) {
-                    (true, _) => Severity::Info,
-                    // A body that still holds it is refused.
-                    (false, true) => Severity::Breaking,
-                    (false, false) => Severity::Warning,
-                };
-                (format!("{}-removed", inner.stand.prefix(false)), severity)
+    fn property_gone(&mut self, scope: &Scope, pair: &Pair<'a>, one: &Property<'_, 'a>) {
+        let seen = self.old.schema(one.node);
+        let inner = scope.inside(one.name);
+        let (rule, unseen, bad) = match scope.stand.is_request() && self.sent(scope.stand) {
+            true => {
+                let rule = format!("{}-removed", inner.stand.prefix(false));
+                // A body that still holds it is refused where nothing else may be there.
+                let bad = is_shut(pair.new.get("additionalProperties"));
+                (rule, seen.is("readOnly"), bad)
             }
-            (is_request, _) => {
-                let unseen = seen.is("writeOnly");
-                let severity = match (unseen, required) {
-                    (true, _) => Severity::Info,
-                    (false, true) => Severity::Breaking,
-                    (false, false) => Severity::Warning,
-                };
-                let kind = if required { "required" } else { "optional" };
-                let unseen = if unseen { "write-only-" } else { "" };
-                let side = if is_request { "request" } else { "response" };
-                (format!("{side}-{kind}-{unseen}property-removed"), severity)
+            false => {
+                let rule = one.rule(scope.stand, &seen, "removed");
+                (rule, seen.is("writeOnly"), one.required)
             }
         };
-        let severity = if scope.one_way {
-            Severity::Info
-        } else {
-            severity
+        let severity = match (unseen || scope.one_way, bad) {
+            (true, _) => Severity::Info,
+            (false, true) => Severity::Breaking,
+            (false, false) => Severity::Warning,
         };
         let message = format!("{} was removed", inner.shown());
-        self.tell(rule, severity, message, Some(node), Some(pair.new.node()));
+        self.tell(
+            rule,
+            severity,
+            message,
+            Some(one.node),
+            Some(pair.new.node()),
+        );
     }
 
-    fn property_new(
-        &mut self,
-        scope: &Scope,
-        pair: &Pair<'a>,
-        name: &str,
-        node: &'a Node,
-        required: bool,
-    ) {
-        let seen = self.new.schema(node);
-        let kind = if required { "required" } else { "optional" };
-        let (rule, severity) = if self.sent(scope.stand) {
-            let asked = required && !seen.is("readOnly") && !scope.one_way;
-            let severity = if asked {
-                Severity::Breaking
-            } else {
-                Severity::Info
-            };
-            let thing = match scope.stand {
-                Stand::Parameter | Stand::ParameterProperty => "request-parameter-property",
-                _ => "request-property",
-            };
-            let given = if required && seen.get("default").is_some() {
-                "-with-default"
-            } else {
-                ""
-            };
-            (format!("new-{kind}-{thing}{given}"), severity)
-        } else {
-            let unseen = if seen.is("writeOnly") {
-                "write-only-"
-            } else {
-                ""
-            };
-            let side = if scope.stand.is_request() {
-                "request"
-            } else {
-                "response"
-            };
-            (
-                format!("{side}-{kind}-{unseen}property-added"),
-                Severity::Info,
-            )
+    fn property_new(&mut self, scope: &Scope, pair: &Pair<'a>, one: &Property<'_, 'a>) {
+        let seen = self.new.schema(one.node);
+        let kind = kind(one.required);
+        let (rule, asked) = match self.sent(scope.stand) {
+            true => {
+                let thing = match scope.stand {
+                    Stand::Parameter | Stand::ParameterProperty => "request-parameter-property",
+                    _ => "request-property",
+                };
+                let given = with_default(one.required, &seen);
+                let asked = one.required && !seen.is("readOnly") && !scope.one_way;
+                (format!("new-{kind}-{thing}{given}"), asked)
+            }
+            false => (one.rule(scope.stand, &seen, "added"), false),
         };
-        let message = format!("{} is new and {kind}", scope.inside(name).shown());
-        self.tell(rule, severity, message, Some(pair.old.node()), Some(node));
+        let severity = match asked {
+            true => Severity::Breaking,
+            false => Severity::Info,
+        };
+        let message = format!("{} is new and {kind}", scope.inside(one.name).shown());
+        self.tell(
+            rule,
+            severity,
+            message,
+            Some(pair.old.node()),
+            Some(one.node),
+        );
     }
 
     fn required(
@@ -183,9 +204,8 @@ impl<'a> Compare<'a> {
             (true, false) | (false, true) => Severity::Info,
         };
         let prefix = inner.stand.prefix(unseen && !sent);
-        let became = if is { "required" } else { "optional" };
-        let given = sent && is && seen.get("default").is_some();
-        let given = if given { "-with-default" } else { "" };
+        let became = kind(is);
+        let given = with_default(sent && is, &seen);
         let message = format!("{} became {became}", inner.shown());
         let rule = format!("{prefix}-became-{became}{given}");
         self.tell(rule, severity, message, Some(old), Some(new));
@@ -205,12 +225,7 @@ impl<'a> Compare<'a> {
             if before == now {
                 continue;
             }
-            let side = if scope.stand.is_request() {
-                "request"
-            } else {
-                "response"
-            };
-            let kind = if required { "required" } else { "optional" };
+            let (side, kind) = (side(scope.stand), kind(required));
             let not = if now { "" } else { "not-" };
             // Callers receive what they were told they would only send.
             let severity = match (side, kind, keyword, now) {
@@ -230,12 +245,9 @@ impl<'a> Compare<'a> {
     fn additional(&mut self, scope: &Scope, pair: &Pair<'a>) {
         let keyword = "additionalProperties";
         let (old, new) = (pair.old.get(keyword), pair.new.get(keyword));
-        let shut = |node: Option<&'a Node>| {
-            node.is_some_and(|node| matches!(node.kind, NodeKind::Bool(false)))
-        };
         let schema =
             |node: Option<&'a Node>| node.filter(|node| matches!(node.kind, NodeKind::Mapping(_)));
-        let (aspect, effect, what) = match (shut(old), shut(new)) {
+        let (aspect, effect, what) = match (is_shut(old), is_shut(new)) {
             (false, true) => (
                 "additional-properties-forbidden",
                 Effect::Narrower,

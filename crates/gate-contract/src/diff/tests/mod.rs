@@ -1,10 +1,13 @@
 //! Every rule by the smallest pair of documents that breaks it, at every place it can be at.
 
+mod checklist;
 mod documents;
 mod hostile;
 mod schemas;
 
 use super::*;
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 
 /// 2026-11-22.
 const TODAY: u64 = 20_779;
@@ -19,7 +22,18 @@ fn between(old: &str, new: &str) -> Diff {
         today: TODAY,
         notice_days: 0,
     };
-    compare(&parse(old), &parse(new), &options)
+    noted(compare(&parse(old), &parse(new), &options))
+}
+
+thread_local! {
+    /// Every rule that this test was told.
+    static TOLD: RefCell<BTreeSet<String>> = const { RefCell::new(BTreeSet::new()) };
+}
+
+fn noted(diff: Diff) -> Diff {
+    let told = diff.changes.iter().map(|change| change.rule.clone());
+    TOLD.with_borrow_mut(|known| known.extend(told));
+    diff
 }
 
 /// Rules with their severities, without what only follows from others.

@@ -147,7 +147,7 @@ const CASES: &[Case] = &[
 ];
 
 #[test]
-fn each_change_of_a_schema_is_one_rule_at_each_place() {
+pub(super) fn each_change_of_a_schema_is_one_rule_at_each_place() {
     let mut seen = 0;
     for (aspect, old, new, in_request, in_response) in CASES {
         for (place, around) in PLACES {
@@ -180,7 +180,7 @@ fn each_change_of_a_schema_is_one_rule_at_each_place() {
 }
 
 #[test]
-fn nothing_is_told_of_what_is_said_in_other_words() {
+pub(super) fn nothing_is_told_of_what_is_said_in_other_words() {
     for (old, new) in [
         (
             "{ type: string, description: a }",
@@ -213,7 +213,7 @@ fn nothing_is_told_of_what_is_said_in_other_words() {
 
 /// Types are told by other names where they stand in parameters and responses.
 #[test]
-fn types_and_formats_by_direction() {
+pub(super) fn types_and_formats_by_direction() {
     let told = |place: usize, old: &str, new: &str| {
         let around = PLACES[place].1;
         let document = |schema| document(&around.replace("SCHEMA", schema));
@@ -357,7 +357,7 @@ fn types_and_formats_by_direction() {
 }
 
 #[test]
-fn defaults_matter_where_callers_leave_something_out() {
+pub(super) fn defaults_matter_where_callers_leave_something_out() {
     for (old, new, word) in [
         ("{}", "{ default: 1 }", "added"),
         ("{ default: 1 }", "{ default: 2 }", "changed"),
@@ -380,7 +380,7 @@ fn defaults_matter_where_callers_leave_something_out() {
 }
 
 #[test]
-fn exclusive_bounds_of_both_versions_of_the_standard_are_the_same() {
+pub(super) fn exclusive_bounds_of_both_versions_of_the_standard_are_the_same() {
     let old = document(
         PLACES[2]
             .1
@@ -413,7 +413,7 @@ fn exclusive_bounds_of_both_versions_of_the_standard_are_the_same() {
 }
 
 #[test]
-fn what_a_not_refuses_counts_the_other_way_round() {
+pub(super) fn what_a_not_refuses_counts_the_other_way_round() {
     let document = |schema: &str| document(&PLACES[2].1.replace("SCHEMA", schema));
     let diff = between(
         &document("{ not: { maxLength: 5 } }"),
@@ -426,7 +426,7 @@ fn what_a_not_refuses_counts_the_other_way_round() {
 }
 
 #[test]
-fn a_plain_schema_that_became_one_of_several() {
+pub(super) fn a_plain_schema_that_became_one_of_several() {
     let plain = "{ type: object, properties: { a: { type: string } } }";
     let several = format!(
         "{{ oneOf: [{plain}, {{ type: object, properties: {{ b: {{ type: string }} }} }}] }}"
