@@ -15,8 +15,19 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Sleep;
 
+/// What of a body came with its head.
+pub(crate) enum Begun {
+    Nothing,
+    Data(Bytes),
+    /// There is no data; trailers may follow.
+    Ended,
+    Trailers(http::HeaderMap),
+}
+
+/// A received body.
 pub(crate) struct Received {
     stream: RequestStream<RecvHalf, Bytes>,
+    begun: Begun,
     /// What Content-Length promised and has not come yet.
     left: Option<u64>,
     data_ended: bool,
@@ -26,9 +37,10 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// The body of a request with this Content-Length, all of which must come within `patience`.
+    /// The body of a request with this Content-Length that has begun so, all of which must come within `patience`.
     pub(crate) fn body(
         stream: RequestStream<RecvHalf, Bytes>,
+        begun: Begun,
         content_length: Option<u64>,
         patience: Option<Duration>,
         open: Rc<OpenRequest>,
@@ -36,7 +48,8 @@ impl Received {
         Body::Stream(Box::new(Self {
             stream,
             left: content_length,
-            data_ended: false,
+            data_ended: matches!(begun, Begun::Ended),
+            begun,
             timer: patience.map(|patience| Box::pin(tokio::time::sleep(patience))),
             _open: open,
         }))
@@ -64,6 +77,16 @@ impl Received {
 
 impl BodyStream for Received {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        match std::mem::replace(&mut self.begun, Begun::Nothing) {
+            Begun::Data(first) if !first.is_empty() => {
+                return Poll::Ready(Some(Ok(Frame::Data(first.into()))));
+            }
+            Begun::Trailers(trailers) => {
+                let trailers = convert::trailers_in(&trailers);
+                return Poll::Ready(Some(Ok(Frame::Trailers(trailers))));
+            }
+            _ => {}
+        }
         while !self.data_ended {
             let Poll::Ready(data) = self.stream.poll_recv_data(cx) else {
                 return self.wait(cx);

@@ -3,14 +3,14 @@
 //! One task owns the [`Http3Server`] and accepts from it; each accepted request is read, served and
 //! answered by a task of its own. What a request is answered with is not known here.
 
-use crate::body::Received;
+use crate::body::{Begun, Received};
 use crate::convert;
 use crate::endpoint::Http3Error;
 use crate::limits::Http3Limits;
 use crate::quic::Quic;
 use crate::shared::{Aside, OpenRequest, Shared, Stopped};
-use crate::stream::SendHalf;
-use bytes::Bytes;
+use crate::stream::{RecvHalf, SendHalf};
+use bytes::{Buf, Bytes};
 use gate_kit::http::multiplexed::Refusal;
 use gate_kit::http::{Body, Frame, Method, Request, Response, ResponseHead, SendEnd, Sent};
 use h3::error::{Code, ConnectionError};
@@ -210,20 +210,26 @@ fn go_on() -> ResponseHead {
 /// HTTP/3 does not say whether a body follows until it does or the stream ends, and most clients
 /// end the stream with the head of a request without one.
 fn body_of(
-    mut receive: h3::server::RequestStream<crate::stream::RecvHalf, Bytes>,
+    mut receive: h3::server::RequestStream<RecvHalf, Bytes>,
     length: Option<u64>,
     patience: Option<Duration>,
     open: Rc<OpenRequest>,
 ) -> Body {
-    if length.is_none() {
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        if let Poll::Ready(Ok(None)) = receive.poll_recv_data(&mut cx)
-            && let Poll::Ready(Ok(None)) = receive.poll_recv_trailers(&mut cx)
-        {
-            return Body::Empty;
-        }
+    let mut cx = Context::from_waker(std::task::Waker::noop());
+    let mut begun = Begun::Nothing;
+    if length.is_none()
+        && let Poll::Ready(Ok(first)) = receive.poll_recv_data(&mut cx)
+    {
+        begun = match first.map(|mut data| data.copy_to_bytes(data.remaining())) {
+            Some(data) => Begun::Data(data),
+            None => match receive.poll_recv_trailers(&mut cx) {
+                Poll::Ready(Ok(None)) => return Body::Empty,
+                Poll::Ready(Ok(Some(trailers))) => Begun::Trailers(trailers),
+                Poll::Ready(Err(_)) | Poll::Pending => Begun::Ended,
+            },
+        };
     }
-    Received::body(receive, length, patience, open)
+    Received::body(receive, begun, length, patience, open)
 }
 
 fn count_cancelled(shared: &Shared) {
