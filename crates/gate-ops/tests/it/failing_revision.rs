@@ -40,6 +40,31 @@ fn query(from_s: u64, until_s: u64) -> Query {
     }
 }
 
+/// What the detector says, with where it is.
+fn signal(history: &[(Vec<([String; 4], Count)>, Count)], began_s: u64, now_s: u64) -> Signal {
+    let mut cells = Cells::new(&DIMENSIONS);
+    for (second, (exchanges, _)) in (0..).zip(history) {
+        for (values, count) in exchanges {
+            let values: Vec<&str> = values.iter().map(String::as_str).collect();
+            match second < began_s {
+                true => cells.before(&values, *count),
+                false => cells.now(&values, *count),
+            }
+        }
+    }
+    Signal {
+        opening: Opening::Suspicion,
+        subject: Subject {
+            objective: Some("available".into()),
+            ..Subject::default()
+        },
+        attribution: Some(attribute(&cells, &Settings::default())),
+        query: query(began_s, now_s),
+        experiment: None,
+        text: "`available` is suspected to burn".into(),
+    }
+}
+
 /// Seconds from the first bad exchange to an incident that names the revision.
 fn caught(seed: u64) -> u64 {
     random::seed(seed);
@@ -72,27 +97,7 @@ fn caught(seed: u64) -> u64 {
         let counts: Vec<Count> = history.iter().map(|(_, count)| *count).collect();
         let began = onset(&counts[counts.len().saturating_sub(120)..]).unwrap();
         let began_s = (counts.len().saturating_sub(120) + began.index) as u64;
-        let mut cells = Cells::new(&DIMENSIONS);
-        for (second, (exchanges, _)) in (0..).zip(&history) {
-            for (values, count) in exchanges {
-                let values: Vec<&str> = values.iter().map(String::as_str).collect();
-                match second < began_s {
-                    true => cells.before(&values, *count),
-                    false => cells.now(&values, *count),
-                }
-            }
-        }
-        let signal = Signal {
-            opening: Opening::Suspicion,
-            subject: Subject {
-                objective: Some("available".into()),
-                ..Subject::default()
-            },
-            attribution: Some(attribute(&cells, &Settings::default())),
-            query: query(began_s, now_s),
-            experiment: None,
-            text: "`available` is suspected to burn".into(),
-        };
+        let signal = signal(&history, began_s, now_s);
         let effect = desk.hear(signal, now_s * 1000, |number| format!("inc-{number}"));
         assert_eq!(effect, Effect::Opened("inc-1".into()));
         let incident = desk.incident("inc-1").unwrap();
