@@ -9,6 +9,8 @@ mod attribution;
 mod bars;
 #[path = "it/behaviour.rs"]
 mod behaviour;
+#[path = "it/failing_revision.rs"]
+mod failing_revision;
 #[path = "it/monitoring.rs"]
 mod monitoring;
 #[path = "it/objectives.rs"]

@@ -102,7 +102,8 @@ impl Desk {
     pub fn hear(&mut self, signal: Signal, now_ms: u64, id: impl FnOnce(u64) -> String) -> Effect {
         if let Some(found) = self.find(&signal, now_ms) {
             let incident = self.incidents.get_mut(&found).expect("found among these");
-            let was_over = !incident.life.is_open();
+            // A ticket is about days; it says nothing about whether this goes on.
+            let was_over = !incident.life.is_open() && signal.opening != Opening::Ticket;
             // What was mitigated and burns again is not.
             if was_over || incident.life == Life::Mitigated && signal.opening == Opening::Page {
                 incident.enter(Life::Triaged, format!("again: {}", signal.text), now_ms);

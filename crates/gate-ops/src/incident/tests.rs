@@ -195,6 +195,10 @@ fn a_life_from_detected_to_reviewed() {
     desk.quiet(id, true, query(), NOW + 400_000);
     assert_eq!(desk.sweep(NOW + 400_000 + 599_999).0, []);
     assert_eq!(desk.sweep(NOW + 400_000 + 600_000).0, [Closed(id.into())]);
+    let ticket = signal(Opening::Ticket, "orders", None);
+    let effect = desk.hear(ticket, NOW + 1_100_000, named);
+    assert_eq!(effect, Effect::Joined(id.into()));
+    assert_eq!(desk.incident(id).unwrap().life, Life::Resolved);
     let effect = desk.hear(
         signal(Opening::Page, "orders", None),
         NOW + 1_200_000,

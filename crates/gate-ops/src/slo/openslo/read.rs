@@ -121,26 +121,10 @@ impl Reader {
         if objectives.is_empty() {
             self.lack("spec.objectives", "there is none; left out");
         }
-        for (index, objective) in objectives.iter().enumerate() {
-            let target = objective["target"].as_f64();
-            let percent = objective["targetPercent"]
-                .as_f64()
-                .map(|percent| percent / 100.0);
-            let Some(target) = target.or(percent) else {
-                self.lack("spec.objectives", "one has no target; left out");
+        for (index, one) in objectives.iter().enumerate() {
+            let Some(target) = self.target(one) else {
                 continue;
             };
-            for field in [
-                "timeSliceTarget",
-                "timeSliceWindow",
-                "compositeWeight",
-                "indicator",
-                "indicatorRef",
-            ] {
-                if !objective[field].is_null() {
-                    self.lack("spec.objectives", format!("`{field}` has no counterpart"));
-                }
-            }
             let name = match objectives.len() {
                 1 => name.clone(),
                 _ => format!("{name}-{}", index + 1),
@@ -159,6 +143,28 @@ impl Reader {
                 description: text(spec, "description").to_owned(),
             });
         }
+    }
+
+    /// The target of one of an SLO's objectives, from 0 to 1.
+    fn target(&mut self, objective: &Value) -> Option<f64> {
+        for field in [
+            "timeSliceTarget",
+            "timeSliceWindow",
+            "compositeWeight",
+            "indicator",
+            "indicatorRef",
+        ] {
+            if !objective[field].is_null() {
+                self.lack("spec.objectives", format!("`{field}` has no counterpart"));
+            }
+        }
+        let percent = objective["targetPercent"].as_f64();
+        let target = objective["target"].as_f64();
+        let target = target.or(percent.map(|percent| percent / 100.0));
+        if target.is_none() {
+            self.lack("spec.objectives", "one has no target; left out");
+        }
+        target
     }
 
     fn take(&mut self, definition: Definition) {

@@ -4,77 +4,71 @@ use super::super::{Calendar, Good, Metrics, Objective, Pair, Scope, Severity, Sp
 use super::*;
 use proptest::prelude::*;
 
-fn definitions() -> impl Strategy<Value = Definition> {
-    let span = prop_oneof![
+fn spans() -> impl Strategy<Value = Span> {
+    prop_oneof![
         (1_u64..=400).prop_map(|days| Span::Rolling(days * 86_400)),
         Just(Span::Calendar(Calendar::Month, "Europe/Berlin".into())),
         Just(Span::Calendar(Calendar::Week, "UTC".into())),
-    ];
-    let good = prop_oneof![
+    ]
+}
+
+fn goods() -> impl Strategy<Value = Good> {
+    prop_oneof![
         Just(Good::Available {}),
         (1_u64..10_000_000).prop_map(|most_us| Good::Latency { most_us }),
         (1_u64..10_000_000).prop_map(|most_us| Good::TimeToFirstToken { most_us }),
         (0_u64..10_000_000).prop_map(|most_micros| Good::Cost { most_micros }),
         "[a-z_]{1,20}".prop_map(|detector| Good::Quality { detector }),
-    ];
-    let word = || prop::option::of("[ -~äß]{1,30}");
-    let scope = (word(), word(), word(), word(), word()).prop_map(
-        |(route, model, provider, consumer, team)| Scope {
+    ]
+}
+
+fn scopes() -> impl Strategy<Value = Scope> {
+    prop::array::uniform5(prop::option::of("[ -~äß]{1,30}")).prop_map(|names| {
+        let [route, model, provider, consumer, team] = names;
+        Scope {
             route,
             model,
             provider,
             consumer,
             team,
+        }
+    })
+}
+
+fn pairs() -> impl Strategy<Value = Vec<Pair>> {
+    let pair = (1_u64..60, 1_u64..50, 1_u64..1000, any::<bool>());
+    let pair = pair.prop_map(|(short, times, budget, pages)| Pair {
+        short_s: short * 60,
+        long_s: (short + 60 * times) * 60,
+        budget: budget as f64 / 1000.0,
+        severity: if pages {
+            Severity::Page
+        } else {
+            Severity::Ticket
         },
-    );
-    let pair = (1_u64..60, 1_u64..50, 1_u64..1000, any::<bool>()).prop_map(
-        |(short, times, budget, pages)| Pair {
-            short_s: short * 60,
-            long_s: (short + 60 * times) * 60,
-            budget: budget as f64 / 1000.0,
-            severity: if pages {
-                Severity::Page
-            } else {
-                Severity::Ticket
-            },
-        },
-    );
-    let pairs = prop::collection::vec(pair, 0..5);
+    });
+    prop::collection::vec(pair, 0..5)
+}
+
+fn definitions() -> impl Strategy<Value = Definition> {
     let texts = ("[ -~äß\\n]{1,40}", "[ -~]{0,30}", "[ -~\\n\\t]{0,80}");
-    (
-        texts,
-        50_000_u64..99_999,
-        span,
-        good,
-        scope,
-        pairs,
-        1_u64..100,
-        0_u64..400,
-    )
-        .prop_map(
-            |(
-                (name, service, description),
-                target,
-                span,
+    let numbers = (50_000_u64..99_999, 1_u64..100, 0_u64..400);
+    (texts, numbers, spans(), goods(), scopes(), pairs()).prop_map(
+        |((name, service, description), numbers, span, good, scope, pairs)| {
+            let (target, bad_min, deviations) = numbers;
+            let mut objective = Objective::new(&name, target as f64 / 100_000.0, span);
+            objective.policy.pairs = pairs;
+            objective.policy.bad_min = bad_min;
+            objective.policy.deviations = deviations as f64 / 100.0;
+            Definition {
+                objective,
                 good,
                 scope,
-                pairs,
-                bad_min,
-                deviations,
-            )| {
-                let mut objective = Objective::new(&name, target as f64 / 100_000.0, span);
-                objective.policy.pairs = pairs;
-                objective.policy.bad_min = bad_min;
-                objective.policy.deviations = deviations as f64 / 100.0;
-                Definition {
-                    objective,
-                    good,
-                    scope,
-                    service,
-                    description,
-                }
-            },
-        )
+                service,
+                description,
+            }
+        },
+    )
 }
 
 proptest! {
@@ -149,9 +143,7 @@ fn what_others_see_of_ours_is_the_same_promise() {
     assert_eq!(lacks, ["document 1, spec.indicator"]);
 }
 
-#[test]
-fn documents_of_others_are_read_with_what_they_lack() {
-    let text = "\
+const OTHERS: &str = "\
 apiVersion: openslo/v1
 kind: Service
 metadata: { name: shop }
@@ -203,7 +195,10 @@ kind: SLO
 metadata: { name: endless }
 spec: { timeWindow: [{ duration: 9Y, isRolling: true }], objectives: [{ target: 0.9 }], indicator: { spec: {} } }
 ";
-    let parsed = parse(text);
+
+#[test]
+fn documents_of_others_are_read_with_what_they_lack() {
+    let parsed = parse(OTHERS);
     let names: Vec<(&str, f64)> = parsed
         .definitions
         .iter()
