@@ -63,6 +63,9 @@ impl Exchange {
             record.fault = record.fault.or(rpc.fault);
             record.rpc = Some(Box::new(rpc));
         }
+        if let Some(contract) = self.contract.take() {
+            record.contract = contract.take().map(Box::new);
+        }
         if let Some(bodies) = self.bodies.take() {
             record.bodies = Some(Arc::new(bodies.take()));
         }
@@ -141,6 +144,7 @@ impl Beside {
                 guard: None,
                 rpc: None,
                 bodies: None,
+                contract: None,
                 kept: None,
                 memory: Memory::default(),
                 reservation: None,

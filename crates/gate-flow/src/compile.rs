@@ -108,6 +108,19 @@ pub trait SecretSource {
         self.file(path)
     }
 
+    /// The contents of a file that is no secret and need not be text, as they are: of `most` bytes
+    /// at most.
+    ///
+    /// # Errors
+    /// As [`Self::file`], and when it is larger.
+    fn public_bytes(&self, path: &std::path::Path, most: u64) -> Result<Vec<u8>, String> {
+        let bytes = self.public_file(path)?.into_bytes();
+        match bytes.len() as u64 > most {
+            true => Err(format!("{} has more than {most} bytes", path.display())),
+            false => Ok(bytes),
+        }
+    }
+
     /// A secret that the gateway's own store keeps. Blocks, with a limit.
     ///
     /// # Errors

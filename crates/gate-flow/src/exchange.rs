@@ -1,8 +1,8 @@
 //! One request and its response in flight.
 
 use crate::{
-    AiFacts, Bodies, Caller, GuardFacts, KeptRequest, Record, RpcFacts, Services, Snapshot,
-    TrialPlace,
+    AiFacts, Bodies, Caller, ContractNotes, GuardFacts, KeptRequest, Record, RpcFacts, Services,
+    Snapshot, TrialPlace,
 };
 use gate_kit::clock::Moment;
 use gate_kit::http::{Headers, Request, ResponseHead, Scheme};
@@ -51,6 +51,9 @@ pub struct Exchange {
     pub rpc: Option<Rc<RefCell<RpcFacts>>>,
     /// Bodies that are recorded, while they pass; moved into the record when the exchange ends.
     pub bodies: Option<Rc<RefCell<Bodies>>>,
+    /// What contracts find wrong with its messages, also after they have passed; moved into the
+    /// record when the exchange ends.
+    pub contract: Option<Rc<ContractNotes>>,
     /// The request as it came, where it is kept for replays.
     pub kept: Option<Box<KeptRequest>>,
     /// What policies remember between a request and its answer.

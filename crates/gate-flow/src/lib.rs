@@ -37,7 +37,9 @@ pub use compile::{
     Ask, CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState,
     read_api_document, resolve_secret,
 };
-pub use contract::{Broken, ContractCounts, ContractUse, Used};
+pub use contract::{
+    Broken, BrokenPlace, ContractCounts, ContractFacts, ContractNotes, ContractUse, Used,
+};
 pub use exchange::{
     Client, Exchange, InterimSink, Memory, Overrides, Parameters, Reservation, TlsFacts,
 };

@@ -3,7 +3,7 @@
 //! Exactly one record is made per exchange, also on fault or disconnect. Metrics, logs, traces and
 //! (later) budgets and objectives are readers of it; none of them looks at the exchange itself.
 
-use crate::{AccessFacts, Arm, Bodies, CacheFacts, WafFacts};
+use crate::{AccessFacts, Arm, Bodies, CacheFacts, ContractFacts, WafFacts};
 use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
 use gate_model::resources::ServiceTier;
@@ -78,6 +78,8 @@ pub struct Record {
     pub prompt: Option<Box<PromptFacts>>,
     /// The API and its version, where one was chosen.
     pub api: Option<Box<ApiFacts>>,
+    /// Where its messages broke their contract.
+    pub contract: Option<Box<ContractFacts>>,
     /// What was sent and answered, where a resource says that it is kept.
     pub bodies: Option<Arc<Bodies>>,
 }

@@ -9,7 +9,9 @@
 //! compressed request is refused where requests are enforced; compressed answers are only counted, so
 //! put `compress` in front.
 //!
-//! Counts are in `tidegate_contract_messages_total`, by API, operation, side and what came of it.
+//! Counts are in `tidegate_contract_messages_total`, by API, operation, side and what came of it. An
+//! exchange's record (access log, kept records) names each place that was wrong in `contract`, by
+//! JSON pointer, never the value.
 //!
 //! ```yaml
 //! - contract: { api: orders, operation: createOrder }
@@ -23,8 +25,8 @@ mod load;
 use crate::heavy;
 use gate_contract::check::{Failure, Head, OperationCheck};
 use gate_flow::{
-    Broken, CompileContext, ContractCounts, ContractUse, Exchange, Fault, FaultError, LocalFuture,
-    Policy, PolicyKind, Replay, Verdict,
+    ApiFacts, Broken, CompileContext, ContractCounts, ContractNotes, ContractUse, Exchange, Fault,
+    FaultError, LocalFuture, Policy, PolicyKind, Replay, Verdict,
 };
 use gate_kit::http::{Body, Chunk, HeaderId, Headers, Response};
 use gate_model::fault::FaultCode;
@@ -32,6 +34,7 @@ use gate_model::resources::Holding;
 use load::{Loaded, loaded};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -138,7 +141,7 @@ impl Contract {
     /// Counts a request and refuses it, if that is what is to happen.
     fn settle(
         &self,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         operation: usize,
         failures: Vec<Failure>,
     ) -> Verdict<'static> {
@@ -154,6 +157,7 @@ impl Contract {
         }
         counts.requests_broken.add(1);
         let errors = errors(failures);
+        self.notes(exchange, operation).add("request", &errors);
         self.remember(
             exchange.services.clock().unix(),
             operation,
@@ -164,6 +168,15 @@ impl Contract {
             return Verdict::Next;
         }
         refused(&self.check(operation).name, errors)
+    }
+
+    /// What is found wrong with the messages of an exchange, for its record.
+    fn notes(&self, exchange: &mut Exchange, operation: usize) -> Rc<ContractNotes> {
+        let new = || {
+            let name = self.loaded.names[operation].clone();
+            Rc::new(ContractNotes::new(self.api.clone(), name))
+        };
+        exchange.contract.get_or_insert_with(new).clone()
     }
 
     fn remember(
@@ -213,6 +226,7 @@ impl Contract {
     fn observe_body(&self, exchange: &mut Exchange, operation: usize, failures: Vec<Failure>) {
         let body = std::mem::take(&mut exchange.request.body);
         let look = answers::Look {
+            notes: self.notes(exchange, operation),
             loaded: self.loaded.clone(),
             counts: self.counts[operation].clone(),
             services: exchange.services.clone(),
@@ -244,6 +258,14 @@ impl Policy for Contract {
                 _ => Verdict::Next,
             };
         };
+        // Calls of an API are counted by who makes them, also where it has no versions.
+        if exchange.record.api.is_none() {
+            exchange.record.api = Some(Box::new(ApiFacts {
+                api: self.api.clone(),
+                version: None,
+                refused: false,
+            }));
+        }
         let check = self.check(operation);
         if self.responses != Holding::Off && check.describes_answers() {
             exchange.memory.keep(self, Underway(operation));

@@ -69,7 +69,8 @@ pub struct GrpcJsonConfig {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Descriptors {
-    /// In this file, as `protoc` writes it; at most 16 MiB.
+    /// In this file, as `protoc` writes it; at most 16 MiB. One that changes is put into force by
+    /// itself; where it cannot be, the one in force stays.
     File(PathBuf),
     /// Here, in base64.
     Base64(String),
@@ -84,12 +85,7 @@ impl Descriptors {
             }
             Self::File(path) => {
                 let path = context.resolve(path);
-                let told = |error: std::io::Error| format!("{}: {error}", path.display());
-                let size = std::fs::metadata(&path).map_err(told)?.len();
-                match size > DESCRIPTORS_MAX {
-                    true => Err(format!("{} has {size} bytes, too many", path.display())),
-                    false => std::fs::read(&path).map_err(told),
-                }
+                context.secrets.public_bytes(&path, DESCRIPTORS_MAX)
             }
         }
     }

@@ -180,6 +180,7 @@ impl Harness {
             guard: None,
             rpc: None,
             bodies: None,
+            contract: None,
             kept: None,
             memory: Memory::default(),
             reservation: None,
@@ -405,6 +406,10 @@ impl SecretSource for FakeSecrets<'_> {
             .get(&name)
             .cloned()
             .ok_or_else(|| format!("the file {name} does not exist"))
+    }
+
+    fn public_bytes(&self, path: &std::path::Path, _: u64) -> Result<Vec<u8>, String> {
+        std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
     }
 }
 

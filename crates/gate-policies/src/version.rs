@@ -6,9 +6,10 @@
 //! `api_version_paused` (503) with Retry-After; once it is retired, `api_version_retired` (410). A
 //! version with a `shape` is turned into the one that the shape leads to, and answers are turned
 //! back: policies behind this one, and the service, see the newer form. Bodies are read whole for
-//! that, up to the shape's `body`; whole answers are asked for by taking Range and
-//! Accept-Encoding out of the request, so put `compress` in front. A body that is no JSON document
-//! passes as it is. Who calls which version is counted: `tidegate api callers`.
+//! that, up to the shape's `body`; whole, plain answers are asked for by taking Range and
+//! Accept-Encoding out of the request, so put `compress` in front. Bodies that come in gzip, deflate
+//! or br all the same are unpacked, and a strong ETag, which is of the service's bytes, becomes a weak
+//! one. A body that is no JSON document passes as it is. Who calls which version is counted: `tidegate api callers`.
 //!
 //! Put it behind authentication (who is pinned is known then, and callers are counted by name), and
 //! let the route's target be `api: NAME` where versions live on upstreams of their own.
@@ -25,7 +26,8 @@ mod shaped;
 use gate_contract::shape::{Chain, Underway};
 use gate_contract::version::{Choice, Version, Versions};
 use gate_flow::{
-    ApiFacts, CompileContext, Exchange, Fault, LocalFuture, Policy, PolicyKind, Replay, Verdict,
+    ApiFacts, CompileContext, Exchange, Fault, LocalFuture, Past, Policy, PolicyKind, Reads,
+    Replay, Verdict,
 };
 use gate_kit::http::Response;
 use gate_model::fault::FaultCode;
@@ -281,6 +283,10 @@ impl Policy for ChooseVersion {
         }
         let underway = chosen.underway?;
         let chain = self.chains[chosen.version].as_ref()?;
+        if matches!(response.head.status, 200..=299 | 304) && chain.reads_response(&underway, None)
+        {
+            shaped::about_answer(&mut response.head.headers);
+        }
         if !shaped::reads_response(chain, &underway, exchange, response) {
             return None;
         }
@@ -289,7 +295,23 @@ impl Policy for ChooseVersion {
     }
 
     fn replay(&self) -> Replay {
-        Replay::Unknown("which version of an API was asked for")
+        let mut reads = Reads::of_headers(self.places.iter().flat_map(Place::varies));
+        let parameters = self.places.iter().filter_map(Place::parameter);
+        reads.parameters.extend(parameters.map(str::to_owned));
+        Replay::again(reads)
+    }
+
+    /// Chooses again, and changes path and query as a shape does; bodies are not there.
+    fn again<'a>(&'a self, exchange: &'a mut Exchange, _: &Past<'_>) -> Verdict<'a> {
+        match self.choose(exchange) {
+            Ok(version) => {
+                if let Some(chain) = &self.chains[version] {
+                    shaped::begin(chain, exchange);
+                }
+                Verdict::Next
+            }
+            Err(fault) => Verdict::refuse(fault),
+        }
     }
 }
 

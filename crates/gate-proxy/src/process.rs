@@ -504,8 +504,8 @@ impl Process {
         failures
     }
 
-    /// Whether a file that a secret was read from holds another one; told once. What runs has the
-    /// old one until the document is applied again.
+    /// Whether a file that a secret, or a document of an API or its like, was read from holds
+    /// something else; told once. What runs has the old one until the document is applied again.
     pub fn secrets_changed(&self) -> bool {
         self.secret_files.changed(&*self.setup.secrets)
     }

@@ -28,6 +28,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
+/// How long an exchange's record waits for a message that is held against its contract beside the
+/// exchange's way.
+const LOOK_MAX: Duration = Duration::from_secs(1);
+
 /// Sweeps without any exchange after which spare memory is given back.
 const TRIM_AFTER: u32 = 5;
 
@@ -278,6 +282,7 @@ impl Worker {
             guard: None,
             rpc: None,
             bodies: None,
+            contract: None,
             kept,
             memory: Memory::default(),
             reservation: None,
@@ -289,7 +294,8 @@ impl Worker {
             exchange,
             worker: self.clone(),
             counted,
-            finished: false,
+            ended: false,
+            closed: false,
         }
     }
 }
@@ -325,14 +331,33 @@ pub struct Open {
     pub exchange: Exchange,
     worker: Rc<Worker>,
     counted: Option<Rc<Cell<u64>>>,
-    finished: bool,
+    ended: bool,
+    closed: bool,
 }
 
 impl Open {
-    /// Closes the record.
-    pub fn finish(&mut self, outcome: Outcome, response_bytes: u64) {
-        assert!(!self.finished, "an exchange ends once");
-        self.finished = true;
+    /// Ends the exchange and closes its record: at once, or, where a large message is still held
+    /// against its contract beside the exchange's way, when that is done.
+    pub fn finish(mut self, outcome: Outcome, response_bytes: u64) {
+        self.end(outcome, response_bytes);
+        let notes = self.exchange.contract.clone();
+        let Some(notes) = notes.filter(|notes| notes.is_looking()) else {
+            return self.close();
+        };
+        let (worker, index) = (self.worker.clone(), self.worker.index());
+        worker.shared.connection_opened(index);
+        tokio::task::spawn_local(async move {
+            let looked = poll_fn(|cx| notes.poll_settled(cx));
+            // What takes longer is missing in the record, and counted all the same.
+            let _ = tokio::time::timeout(LOOK_MAX, looked).await;
+            self.close();
+            worker.shared.connection_closed(index);
+        });
+    }
+
+    fn end(&mut self, outcome: Outcome, response_bytes: u64) {
+        assert!(!self.ended, "an exchange ends once");
+        self.ended = true;
         let record = &mut self.exchange.record;
         record.outcome = outcome;
         record.response_bytes = response_bytes;
@@ -340,6 +365,10 @@ impl Open {
         if let Some(count) = &self.counted {
             record.request_bytes = count.get();
         }
+    }
+
+    fn close(&mut self) {
+        self.closed = true;
         self.exchange.settle();
         if !self.exchange.trial.is_absent() {
             TrialPlace::observe(&mut self.exchange);
@@ -357,15 +386,16 @@ impl Open {
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if self.finished {
+        if self.closed {
             return;
         }
-        if std::thread::panicking() {
+        if !self.ended && std::thread::panicking() {
             self.exchange.record.fault = Some(gate_model::fault::FaultCode::InternalError);
-            self.finish(Outcome::Cut, 0);
-        } else {
-            self.finish(Outcome::ClientClosed, 0);
+            self.end(Outcome::Cut, 0);
+        } else if !self.ended {
+            self.end(Outcome::ClientClosed, 0);
         }
+        self.close();
     }
 }
 

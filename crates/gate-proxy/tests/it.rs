@@ -6,6 +6,8 @@ mod basics;
 mod bedrock;
 #[path = "it/bodies.rs"]
 mod bodies;
+#[path = "it/broken.rs"]
+mod broken;
 #[path = "it/cached.rs"]
 mod cached;
 #[path = "it/cassettes.rs"]

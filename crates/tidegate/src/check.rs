@@ -135,6 +135,10 @@ impl SecretSource for Lenient {
     }
 
     fn public_file(&self, path: &Path) -> Result<String, String> {
-        config::Secrets.file(path)
+        config::Secrets.public_file(path)
+    }
+
+    fn public_bytes(&self, path: &Path, most: u64) -> Result<Vec<u8>, String> {
+        config::Secrets.public_bytes(path, most)
     }
 }

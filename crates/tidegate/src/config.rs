@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Largest file with a secret, in bytes.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
+/// Largest file with what is no secret, such as an API's document, in bytes.
+const PUBLIC_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// What this binary was built with.
 pub(crate) const REGISTRY: Registry = Registry {
@@ -79,12 +81,25 @@ impl SecretSource for Secrets {
     }
 
     fn file(&self, path: &Path) -> Result<String, String> {
-        let bytes = bytes(path, SECRET_BYTES_MAX)
-            .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-        match String::from_utf8(bytes).map(|text| text.trim().to_owned()) {
-            Ok(text) if text.is_empty() => Err(format!("{} is empty", path.display())),
-            Ok(text) => Ok(text),
-            Err(_) => Err(format!("{} is not UTF-8", path.display())),
-        }
+        text(path, SECRET_BYTES_MAX)
+    }
+
+    fn public_file(&self, path: &Path) -> Result<String, String> {
+        text(path, PUBLIC_BYTES_MAX)
+    }
+
+    fn public_bytes(&self, path: &Path, most: u64) -> Result<Vec<u8>, String> {
+        bytes(path, most).map_err(|error| format!("cannot read {}: {error}", path.display()))
+    }
+}
+
+/// The trimmed text of a file.
+fn text(path: &Path, most: u64) -> Result<String, String> {
+    let bytes =
+        bytes(path, most).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    match String::from_utf8(bytes).map(|text| text.trim().to_owned()) {
+        Ok(text) if text.is_empty() => Err(format!("{} is empty", path.display())),
+        Ok(text) => Ok(text),
+        Err(_) => Err(format!("{} is not UTF-8", path.display())),
     }
 }

@@ -106,6 +106,14 @@ impl SecretSource for Own {
         Secrets.file(path)
     }
 
+    fn public_file(&self, path: &Path) -> Result<String, String> {
+        Secrets.public_file(path)
+    }
+
+    fn public_bytes(&self, path: &Path, most: u64) -> Result<Vec<u8>, String> {
+        Secrets.public_bytes(path, most)
+    }
+
     fn stored(&self, name: &str) -> Result<String, String> {
         let Some(read) = self.stored.get() else {
             return Err(format!(
@@ -140,6 +148,14 @@ impl SecretSource for Kept {
 
     fn file(&self, path: &Path) -> Result<String, String> {
         self.own.file(path)
+    }
+
+    fn public_file(&self, path: &Path) -> Result<String, String> {
+        self.own.public_file(path)
+    }
+
+    fn public_bytes(&self, path: &Path, most: u64) -> Result<Vec<u8>, String> {
+        self.own.public_bytes(path, most)
     }
 
     fn stored(&self, name: &str) -> Result<String, String> {

@@ -2,15 +2,18 @@
 
 use super::Version;
 use gate_model::resources::{Brownout, Stage};
+use gate_model::units::TimeZone;
 
 /// Windows in which a version refuses. Times are UNIX seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     pub(super) from: u64,
     /// When the last one is over.
     pub until: u64,
     pub(super) every: u64,
     pub(super) lasts: u64,
+    /// Whose clocks `every` is counted on.
+    pub(super) zone: TimeZone,
 }
 
 impl Window {
@@ -38,6 +41,7 @@ impl Window {
             until,
             every,
             lasts,
+            zone: brownout.time_zone.clone(),
         })
     }
 
@@ -47,9 +51,21 @@ impl Window {
         if now_s < self.from || now_s >= self.until {
             return None;
         }
-        let into = (now_s - self.from) % self.every;
-        let end = (now_s - into).saturating_add(self.lasts).min(self.until);
-        (now_s < end).then(|| end - now_s)
+        let seconds = |time: u64| i64::try_from(time).unwrap_or(i64::MAX);
+        let (first, every) = (self.zone.local(seconds(self.from)), seconds(self.every));
+        let gone = (self.zone.local(seconds(now_s)) - first).div_euclid(every);
+        // Clocks may have been changed between a window's beginning and now.
+        let begins = [gone - 1, gone, gone + 1].map(|number| {
+            let local = first.saturating_add(number.saturating_mul(every));
+            u64::try_from(self.zone.unix(local)).unwrap_or(0)
+        });
+        let ends = begins
+            .into_iter()
+            .filter(|begins| (self.from..=now_s).contains(begins))
+            .map(|begins| begins.saturating_add(self.lasts).min(self.until));
+        ends.max()
+            .and_then(|end| end.checked_sub(now_s))
+            .filter(|left| *left > 0)
     }
 }
 

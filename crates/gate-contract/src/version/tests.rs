@@ -160,27 +160,27 @@ fn dates_carry_a_version_through_its_life() {
     );
 }
 
+fn window(from: u64, until: u64, every: u64, lasts: u64, zone: &str) -> Window {
+    Window {
+        from,
+        until,
+        every,
+        lasts,
+        zone: zone.parse().expect(zone),
+    }
+}
+
 #[test]
 fn windows_open_and_shut_on_time() {
-    let once = Window {
-        from: 100,
-        until: 160,
-        every: 60,
-        lasts: 60,
-    };
     let left = |window: Window, times: &[u64]| -> Vec<Option<u64>> {
         times.iter().map(|at| window.left(*at)).collect()
     };
+    let once = window(100, 160, 60, 60, "UTC");
     assert_eq!(
         left(once, &[99, 100, 159, 160]),
         [None, Some(60), Some(1), None]
     );
-    let weekly = Window {
-        from: 100,
-        until: 300,
-        every: 100,
-        lasts: 10,
-    };
+    let weekly = window(100, 300, 100, 10, "UTC");
     assert_eq!(
         left(weekly, &[100, 109, 110, 199, 200, 205, 210, 299, 300]),
         [
@@ -195,6 +195,49 @@ fn windows_open_and_shut_on_time() {
             None
         ]
     );
+}
+
+/// Clocks in Berlin are set back on 2026-10-25 and forward on 2026-03-29.
+#[test]
+fn windows_keep_their_time_of_day_when_clocks_are_changed() {
+    let unix = |text: &str| {
+        let time: gate_model::units::Timestamp = text.parse().expect(text);
+        time.unix_s()
+    };
+    // Mondays at ten in Berlin, for half an hour.
+    let (from, until) = (unix("2026-03-16T09:00:00Z"), unix("2026-11-30"));
+    let berlin = window(from, until, 7 * 86_400, 1_800, "Europe/Berlin");
+    let utc = window(from, until, 7 * 86_400, 1_800, "UTC");
+    for (at, in_berlin, in_utc) in [
+        ("2026-03-16T08:59:59Z", None, None),
+        ("2026-03-23T09:00:00Z", Some(1_800), Some(1_800)),
+        ("2026-03-30T08:00:00Z", Some(1_800), None),
+        ("2026-03-30T08:29:59Z", Some(1), None),
+        ("2026-03-30T09:00:00Z", None, Some(1_800)),
+        ("2026-10-19T08:10:00Z", Some(1_200), None),
+        ("2026-10-26T08:10:00Z", None, None),
+        ("2026-10-26T09:10:00Z", Some(1_200), Some(1_200)),
+        ("2026-11-30T09:10:00Z", None, None),
+    ] {
+        let found = (berlin.left(unix(at)), utc.left(unix(at)));
+        assert_eq!(found, (in_berlin, in_utc), "{at}");
+    }
+    // A window of every night lasts as long as it is meant to, also in the night of the change.
+    let nights = window(
+        unix("2026-10-20T23:30:00Z"),
+        until,
+        86_400,
+        7_200,
+        "Europe/Berlin",
+    );
+    assert_eq!(nights.left(unix("2026-10-24T23:30:00Z")), Some(7_200));
+    assert_eq!(nights.left(unix("2026-10-25T01:29:59Z")), Some(1));
+    assert_eq!(nights.left(unix("2026-10-25T01:30:00Z")), None);
+    let configured = compile(
+        "{ by: [{ query: v }], list: { 1.0.0: { brownouts: [{ from: 2026-01-01, until: 2026-02-01, every: 1d, \
+         lasts: 1h, time_zone: Europe/Berlin }] } } }",
+    );
+    assert!(configured.is_ok(), "{configured:?}");
 }
 
 #[test]

@@ -54,7 +54,8 @@ pub struct Api {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum ApiDocument {
-    /// In this file.
+    /// In this file, of 16 MiB at most. One that changes is put into force by itself; where it
+    /// cannot be, the one in force stays.
     File(PathBuf),
     /// Here.
     Inline(Node),

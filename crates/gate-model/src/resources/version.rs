@@ -3,7 +3,7 @@
 
 use super::api::ApiDocument;
 use super::shape::Shape;
-use crate::units::{Period, Timestamp};
+use crate::units::{Period, TimeZone, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -141,7 +141,7 @@ pub struct VersionLinks {
 }
 
 /// A window in which a version refuses, once or again and again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Brownout {
     /// When it begins.
@@ -154,4 +154,8 @@ pub struct Brownout {
     /// How long each window is, with `every`.
     #[serde(default)]
     pub lasts: Option<Period>,
+    /// The time zone in which further windows keep their time of day, with `every`: one at ten
+    /// o'clock stays at ten when clocks are changed.
+    #[serde(default)]
+    pub time_zone: TimeZone,
 }

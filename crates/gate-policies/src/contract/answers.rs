@@ -3,7 +3,7 @@
 use super::load::Loaded;
 use super::{Contract, content_type, errors, heavy, is_encoded, summary, texts};
 use gate_contract::check::{Failure, is_json};
-use gate_flow::{Broken, ContractCounts, Exchange, Fault, LocalFuture, Services};
+use gate_flow::{Broken, ContractCounts, ContractNotes, Exchange, Fault, LocalFuture, Services};
 use gate_kit::http::{Body, Chunk, Headers, Response};
 use gate_model::fault::FaultCode;
 use gate_model::resources::Holding;
@@ -12,15 +12,17 @@ use std::sync::Arc;
 
 /// What it takes to look at a body that has passed.
 pub(super) struct Look {
+    pub(super) notes: Rc<ContractNotes>,
     pub(super) loaded: Arc<Loaded>,
     pub(super) counts: Arc<ContractCounts>,
     pub(super) services: Rc<dyn Services>,
     pub(super) operation: usize,
 }
 
-/// Counts what was found.
+/// Counts what was found, and notes it for the exchange's record.
 fn note(
     counts: &ContractCounts,
+    notes: &ContractNotes,
     now: std::time::Duration,
     side: &'static str,
     failures: Vec<Failure>,
@@ -34,6 +36,7 @@ fn note(
     }
     broken.add(1);
     let errors = errors(failures);
+    notes.add(side, &errors);
     tracing::debug!(side, failures = %summary(&errors), "a message breaks its contract");
     counts.remember(Broken {
         at: now,
@@ -84,19 +87,36 @@ impl Look {
     ) {
         let now = self.services.clock().unix();
         if heavy::is_light(length) {
-            return note(&self.counts, now, side, work());
+            return note(&self.counts, &self.notes, now, side, work());
         }
         let (counts, services) = (self.counts.clone(), self.services.clone());
         let unread = counts.clone();
+        let looking = Looking::begin(self.notes);
         let task = Box::pin(async move {
             match heavy::done(&*services, false, work).await {
-                Ok(failures) => note(&counts, now, side, failures),
+                Ok(failures) => note(&counts, &looking.0, now, side, failures),
                 Err(_) => missed(&counts, side),
             }
         });
         if !self.services.spawn(task) {
             missed(&unread, side);
         }
+    }
+}
+
+/// A message that is looked at beside the exchange's way, until dropped: the record waits for it.
+struct Looking(Rc<ContractNotes>);
+
+impl Looking {
+    fn begin(notes: Rc<ContractNotes>) -> Self {
+        notes.look();
+        Self(notes)
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.looked();
     }
 }
 
@@ -136,6 +156,7 @@ impl Contract {
             return Some(Box::pin(self.enforce_answer(exchange, response, operation)));
         }
         let look = Look {
+            notes: self.notes(exchange, operation),
             loaded: self.loaded.clone(),
             counts: self.counts[operation].clone(),
             services: exchange.services.clone(),
@@ -151,14 +172,15 @@ impl Contract {
 
     fn settle_answer(
         &self,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         operation: usize,
         failures: Vec<Failure>,
     ) -> Result<(), Fault> {
         let is_broken = !failures.is_empty();
         let detail = summary(&errors(failures.clone()));
         let now = exchange.services.clock().unix();
-        note(&self.counts[operation], now, "response", failures);
+        let notes = self.notes(exchange, operation);
+        note(&self.counts[operation], &notes, now, "response", failures);
         match is_broken && self.responses == Holding::Enforce {
             true => {
                 let detail = format!("{}: {detail}", self.check(operation).name);

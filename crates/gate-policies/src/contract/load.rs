@@ -13,6 +13,8 @@ pub(super) struct Loaded {
     contract: Contract,
     /// Path in front of the document's paths, without a slash at its end.
     pub(super) base: String,
+    /// Names of the operations.
+    pub(super) names: Vec<Arc<str>>,
     /// By operation.
     pub(super) counts: Arc<Vec<Arc<ContractCounts>>>,
 }
@@ -60,7 +62,11 @@ fn load(
             .state
             .get_or_insert(&identity, ContractCounts::default)
     });
+    let names = contract.operations.iter();
     Ok(Arc::new(Loaded {
+        names: names
+            .map(|operation| operation.name.as_str().into())
+            .collect(),
         counts: Arc::new(counts.collect()),
         contract,
         base,

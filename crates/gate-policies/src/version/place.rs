@@ -68,6 +68,14 @@ impl Place {
         }
     }
 
+    /// The parameter of the query that decides.
+    pub(super) fn parameter(&self) -> Option<&str> {
+        match self {
+            Place::Query(name) => Some(name),
+            _ => None,
+        }
+    }
+
     /// The segment to take out of the path. It is no part of the service's paths, whichever place
     /// named the version that counts.
     pub(super) fn strip(&self, exchange: &Exchange) -> Option<Strip> {

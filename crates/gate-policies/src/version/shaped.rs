@@ -2,10 +2,12 @@
 
 use super::ChooseVersion;
 use crate::heavy;
+use bytes::Bytes;
 use gate_contract::shape::{Chain, Underway};
-use gate_flow::{Exchange, Fault};
+use gate_flow::{Exchange, Fault, Services};
 use gate_kit::http::{Body, Chunk, HeaderId, Headers, Method, Response};
 use gate_model::fault::FaultCode;
+use std::io::Read;
 
 /// Fields of a request that ask for less than a whole, plain answer.
 const ASKS: [HeaderId; 2] = [HeaderId::AcceptEncoding, HeaderId::Range];
@@ -27,6 +29,7 @@ pub(super) fn begin(chain: &Chain, exchange: &mut Exchange) -> Underway {
     }
     if chain.reads_response(&underway, None) {
         exchange.request.head.headers.remove_any(&ASKS);
+        about_request(&mut exchange.request.head.headers);
     }
     underway
 }
@@ -63,13 +66,85 @@ fn is_json(headers: &Headers) -> bool {
     essence == "application/json" || essence.ends_with("+json")
 }
 
-fn is_coded(headers: &Headers) -> bool {
-    let coding = headers.get(HeaderId::ContentEncoding);
-    coding.is_some_and(|coding| !coding.eq_ignore_ascii_case(b"identity"))
+/// How a body is coded; none where it is plain.
+fn coding(headers: &Headers) -> Option<String> {
+    let coding = headers.get(HeaderId::ContentEncoding)?;
+    let coding = String::from_utf8_lossy(coding).trim().to_ascii_lowercase();
+    (!coding.is_empty() && coding != "identity").then_some(coding)
+}
+
+/// Why a body cannot be turned.
+enum Problem {
+    /// It has more bytes than a shape takes.
+    TooLarge,
+    /// It is not what it says, in a sentence.
+    Malformed(String),
+}
+
+/// A body without its coding, of `most` bytes at most.
+fn plain(coding: &str, bytes: &[u8], most: usize) -> Result<Vec<u8>, Problem> {
+    let reader: Box<dyn Read + '_> = match coding {
+        "gzip" | "x-gzip" => Box::new(flate2::read::MultiGzDecoder::new(bytes)),
+        "deflate" => Box::new(flate2::read::ZlibDecoder::new(bytes)),
+        "br" => Box::new(brotli::Decompressor::new(bytes, 4096)),
+        other => {
+            let text = format!("its coding is `{other}`, and not gzip, deflate or br");
+            return Err(Problem::Malformed(text));
+        }
+    };
+    let mut plain = Vec::new();
+    let read = reader.take(most as u64 + 1).read_to_end(&mut plain);
+    read.map_err(|error| Problem::Malformed(format!("it is not what `{coding}` makes: {error}")))?;
+    match plain.len() > most {
+        true => Err(Problem::TooLarge),
+        false => Ok(plain),
+    }
+}
+
+/// Turns a body that was read whole, beside the worker where that may be long.
+async fn turned(
+    services: &dyn Services,
+    coding: Option<String>,
+    body: Bytes,
+    most: usize,
+    turn: impl FnOnce(&[u8]) -> Result<Vec<u8>, String> + Send + 'static,
+) -> Result<Result<Vec<u8>, Problem>, Fault> {
+    let inline = coding.is_none() && heavy::is_light(body.len());
+    let work = move || match coding {
+        None => turn(&body).map_err(Problem::Malformed),
+        Some(coding) => turn(&plain(&coding, &body, most)?).map_err(Problem::Malformed),
+    };
+    heavy::done(services, inline, work).await
+}
+
+/// Fields about what is answered that do not hold for what the caller gets: a strong validator is of
+/// the service's bytes, and parts of those are nothing to ask for.
+pub(super) fn about_answer(headers: &mut Headers) {
+    headers.remove_named("Accept-Ranges");
+    let Some(tag) = headers.get_named("ETag").map(<[u8]>::to_vec) else {
+        return;
+    };
+    if !tag.starts_with(b"W/") {
+        headers.remove_named("ETag");
+        let _ = headers.try_append(b"ETag", &[b"W/", &*tag].concat());
+    }
+}
+
+/// What callers got as weak validators ([`about_answer`]), as the service gave them.
+fn about_request(headers: &mut Headers) {
+    let tags: Vec<Vec<u8>> = headers.all_named("If-Match").map(<[u8]>::to_vec).collect();
+    if tags.is_empty() {
+        return;
+    }
+    headers.remove_named("If-Match");
+    for tag in tags {
+        let text = String::from_utf8_lossy(&tag).replace("W/\"", "\"");
+        let _ = headers.try_append(b"If-Match", text.as_bytes());
+    }
 }
 
 fn forget_bytes(headers: &mut Headers) {
-    headers.remove(HeaderId::ContentLength);
+    headers.remove_any(&[HeaderId::ContentLength, HeaderId::ContentEncoding]);
     for name in ABOUT_BYTES {
         headers.remove_named(name);
     }
@@ -86,19 +161,19 @@ impl ChooseVersion {
         let Some(chain) = self.chains[version].clone() else {
             return Ok(());
         };
-        if is_coded(&exchange.request.head.headers) {
-            let text = "A compressed body cannot be turned into the newer version's.";
-            return Err(Fault::new(FaultCode::InvalidBody).message(text));
-        }
-        let body = exchange.request.body.collect(chain.body_max()).await;
+        let most = chain.body_max();
+        let coding = coding(&exchange.request.head.headers);
+        let body = exchange.request.body.collect(most).await;
         let body = body
             .map_err(|error| Fault::from_request_body(&error))?
             .into_bytes();
-        let inline = heavy::is_light(body.len());
-        let work = move || chain.request(&underway, &body);
-        let shaped = heavy::done(&*exchange.services, inline, work).await?;
-        let shaped = shaped.map_err(|text| {
-            Fault::new(FaultCode::InvalidBody).message(format!("It is no plain JSON: {text}."))
+        let turn = move |body: &[u8]| chain.request(&underway, body);
+        let turned = turned(&*exchange.services, coding, body, most, turn).await?;
+        let shaped = turned.map_err(|problem| match problem {
+            Problem::TooLarge => Fault::new(FaultCode::BodyTooLarge),
+            Problem::Malformed(text) => {
+                Fault::new(FaultCode::InvalidBody).message(format!("It is no plain JSON: {text}."))
+            }
         })?;
         forget_bytes(&mut exchange.request.head.headers);
         exchange.request.body = Body::from(Chunk::Shared(shaped.into()));
@@ -117,21 +192,19 @@ impl ChooseVersion {
             return Ok(());
         };
         let refuse = |text: String| Fault::new(FaultCode::UpstreamMalformed).detail(text);
-        if is_coded(&response.head.headers) {
-            let text = "the answer is compressed though none was asked for, so that its shape \
-                        cannot be changed";
-            return Err(refuse(text.into()));
-        }
-        let body = response.body.collect(chain.body_max()).await;
+        let most = chain.body_max();
+        let coding = coding(&response.head.headers);
+        let body = response.body.collect(most).await;
         let body = body
             .map_err(|error| Fault::from_response_body(&error))?
             .into_bytes();
         let status = response.head.status;
-        let inline = heavy::is_light(body.len());
-        let work = move || chain.response(&underway, status, &body);
-        let shaped = heavy::done(&*exchange.services, inline, work).await?;
-        let shaped =
-            shaped.map_err(|text| refuse(format!("the answer is no plain JSON: {text}")))?;
+        let turn = move |body: &[u8]| chain.response(&underway, status, body);
+        let turned = turned(&*exchange.services, coding, body, most, turn).await?;
+        let shaped = turned.map_err(|problem| match problem {
+            Problem::TooLarge => refuse("the answer is larger than its shape's `body`".to_owned()),
+            Problem::Malformed(text) => refuse(format!("the answer is no plain JSON: {text}")),
+        })?;
         forget_bytes(&mut response.head.headers);
         response.body = Body::from(Chunk::Shared(shaped.into()));
         Ok(())

@@ -250,6 +250,7 @@ fn bodies_that_cannot_be_turned_are_refused() {
         ("", "{\"a\":1,\"a\":2}"),
         ("", "{"),
         ("\nContent-Encoding: gzip", "x"),
+        ("\nContent-Encoding: gzip, br", "{}"),
     ] {
         let head = format!("POST /v1/purchases/7\nContent-Type: application/json{more}");
         let mut exchange = exchange(&harness, &head, body);
@@ -296,4 +297,65 @@ fn settings_that_cannot_act_are_refused() {
         let text = refusal(&Harness::new().resources(&resources), "api: a");
         assert!(text.contains(words), "{by}: {text}");
     }
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text).expect("memory");
+    encoder.finish().expect("memory")
+}
+
+#[test]
+fn bodies_that_are_coded_are_unpacked_within_the_limit() {
+    let harness = harness();
+    let policy = harness.policy::<ChooseVersion>("api: orders");
+    let head = "POST /v1/purchases/7\nContent-Type: application/json\nContent-Encoding: gzip\nContent-Digest: x";
+    let with = |bytes: Vec<u8>| {
+        let mut exchange = exchange(&harness, head, "");
+        exchange.request.body = Body::from(Chunk::Shared(bytes.into()));
+        exchange
+    };
+    let mut sent = with(gzip(br#"{"name":"Ada"}"#));
+    assert!(harness.request(&policy, &mut sent).is_next());
+    let headers = &sent.request.head.headers;
+    assert!(headers.get(HeaderId::ContentEncoding).is_none());
+    assert!(headers.get_named("Content-Digest").is_none());
+    assert_eq!(
+        body(&harness, &mut sent.request.body),
+        br#"{"customer":{"name":"Ada"}}"#
+    );
+    let coded = [
+        ("Content-Type", "application/json"),
+        ("Content-Encoding", "gzip"),
+        ("ETag", "\"of-the-service\""),
+        ("Accept-Ranges", "bytes"),
+    ];
+    let text = gzip(br#"{"customer":{"name":"Ada"}}"#);
+    let answer = response(200, &coded, Body::from(Chunk::Shared(text.into())));
+    let mut answer = harness.respond(&policy, &mut sent, answer);
+    assert_eq!(body(&harness, &mut answer.body), br#"{"name":"Ada"}"#);
+    let field = |name: &str| answer.head.headers.get_named(name).map(<[u8]>::to_vec);
+    assert_eq!(field("Content-Encoding"), None);
+    assert_eq!(field("Accept-Ranges"), None);
+    assert_eq!(field("ETag"), Some(b"W/\"of-the-service\"".to_vec()));
+    // A few bytes that become many.
+    let mut bomb = with(gzip(&vec![b' '; 64 << 20]));
+    let fault = harness.request(&policy, &mut bomb).refused();
+    assert_eq!(fault.expect("a fault").code, FaultCode::BodyTooLarge);
+}
+
+#[test]
+fn validators_are_weak_for_callers_and_the_services_own_for_the_service() {
+    let harness = harness();
+    let policy = harness.policy::<ChooseVersion>("api: orders");
+    let head = "PUT /v1/purchases/7\nContent-Type: application/json\nIf-Match: W/\"a\", \"b\"";
+    let mut exchange = exchange(&harness, head, r#"{"name":"Ada"}"#);
+    assert!(harness.request(&policy, &mut exchange).is_next());
+    let sent = exchange.request.head.headers.get_named("If-Match");
+    assert_eq!(sent, Some(&b"\"a\", \"b\""[..]));
+    let answer = response(304, &[("ETag", "\"a\"")], Body::Empty);
+    let answer = harness.respond(&policy, &mut exchange, answer);
+    let told = answer.head.headers.get_named("ETag");
+    assert_eq!(told, Some(&b"W/\"a\""[..]));
 }

@@ -1,8 +1,8 @@
 //! Who calls which version of which API.
 //!
 //! Counts by day, API, version, consumer and route, in memory for two days and in the store, where
-//! there is one, for as long as the ledger is kept. Only exchanges for which a version was chosen
-//! come here. Bounded: what does not fit is counted under the consumer `_other`.
+//! there is one, for as long as the ledger is kept. Only exchanges for an API come here; the version is
+//! empty where none was chosen. Bounded: what does not fit is counted under the consumer `_other`.
 
 use gate_flow::Record;
 use gate_model::fault::FaultSource;

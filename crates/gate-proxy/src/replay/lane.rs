@@ -262,7 +262,13 @@ fn touches(changes: &Changes, text: &str, kind: &str) -> bool {
     match kind {
         "guard" | "model_cache" => named("models") || named("providers"),
         "prompt" => named("prompts"),
-        "contract" => named("apis"),
+        // Which versions there are is nothing that a contract asks.
+        "contract" => changes.kind("apis").any(|(name, _)| {
+            let more = changes.beyond("apis", name, &["versions"]);
+            !more.is_empty() && text.contains(&format!("\"{name}\""))
+        }),
+        // What a version lives on is known only where it is chosen again.
+        "version" => named("apis") || changes.any("upstreams"),
         // What it takes from an upstream is the upstream's matter.
         "auth_key" | "auth_jwt" | "auth_sigv4" | "timeout" | "access" | "cors" | "headers"
         | "rewrite" | "redirect" | "request_id" | "compress" | "mirror" | "record_bodies"
@@ -277,6 +283,7 @@ fn touches(changes: &Changes, text: &str, kind: &str) -> bool {
             "providers",
             "prompts",
             "upstreams",
+            "apis",
         ]
         .iter()
         .any(|kind| changes.any(kind)),

@@ -19,6 +19,7 @@ mod services;
 mod side;
 mod tally;
 mod target;
+mod versions;
 mod walk;
 
 use crate::compile::{Compiler, ConditionCompiler};
@@ -45,6 +46,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use tally::{Outcome, Tally};
 use target::{ModelPair, Passed};
+use versions::Chosen;
 use walk::Walk;
 
 /// Most rows that a plan replays, the newest.
@@ -246,13 +248,19 @@ impl Replay {
             routes: (was, is),
             touched,
         };
-        let (first, second) = match lane.same_steps && !touched {
-            true => walk.recorded(&self.current)?,
+        let (first, second, versions) = match lane.same_steps && !touched {
+            true => {
+                let (first, second) = walk.recorded(&self.current)?;
+                (first, second, None)
+            }
             false => self.walk(&walk, (before, after), outcome),
         };
         match (&first, &second) {
             (Walked::Unknown(missing), _) | (_, Walked::Unknown(missing)) => Err(missing.clone()),
-            (Walked::Passed, Walked::Passed) => self.passed(&walk, outcome, &example),
+            (Walked::Passed, Walked::Passed) => {
+                let versions = versions.as_ref().map(|(was, is)| (was, is));
+                self.passed(&walk, versions, outcome, &example)
+            }
             (first, second) => {
                 let share = if first == second { 0.0 } else { 1.0 };
                 self.tally.change(outcome, What::Verdict, share, || {
@@ -267,10 +275,14 @@ impl Replay {
     fn passed(
         &mut self,
         walk: &Walk<'_>,
+        versions: Option<(&Chosen, &Chosen)>,
         outcome: &mut Outcome,
         example: Examples<'_>,
     ) -> Result<(), Vec<String>> {
         let Walk { lane, line, .. } = *walk;
+        if let Some(versions) = versions {
+            self.versions(versions, outcome, example);
+        }
         if !lane.doubts.is_empty() {
             outcome.doubt(lane.doubts.clone());
         }
@@ -293,6 +305,7 @@ impl Replay {
             line,
             head: walk.head,
             caller,
+            versions,
         };
         let compared = match lane.same_target && caller.is_none() {
             true => Ok(()),

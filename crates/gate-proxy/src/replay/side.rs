@@ -2,6 +2,7 @@
 
 use super::lane::{How, StepPlan};
 use super::services::Announced;
+use super::versions::{Chosen, other_fields};
 use crate::record::recent::keeps::reads_of_match;
 use crate::record::recent::line::{Basis, Line};
 use crate::record::recent::secret::Secret;
@@ -16,6 +17,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A configuration, compiled for a replay with state of its own.
 pub(super) struct Side {
@@ -309,6 +311,7 @@ impl Side {
             moment,
             record: Record {
                 started: moment,
+                started_unix: Duration::from_micros(line.started_us),
                 route: route.map(|route| self.route(route).name.clone()),
                 ..Record::default()
             },
@@ -316,6 +319,7 @@ impl Side {
             guard: None,
             rpc: None,
             bodies: None,
+            contract: None,
             kept: None,
             memory: gate_flow::Memory::default(),
             reservation: None,
@@ -349,17 +353,27 @@ fn replied(response: &Response) -> String {
 
 /// What cannot be told of two requests that both sides let through, because they are not the same
 /// any more.
-pub(super) fn differences(one: &Exchange, other: &Exchange) -> Vec<String> {
+pub(super) fn differences(
+    (current, one): (&Side, &Exchange),
+    (candidate, other): (&Side, &Exchange),
+) -> Vec<String> {
     fn fields(headers: &Headers) -> impl Iterator<Item = (&[u8], &[u8])> {
         headers.iter().map(|(_, name, value)| (name, value))
     }
+    let chosen = (Chosen::of(one), Chosen::of(other));
+    // What follows from a version is compared with the version, where both sides have one.
+    let chosen = match &chosen {
+        (Some(was), Some(is)) => (Some(was), Some(is)),
+        _ => (None, None),
+    };
     let (was, is) = (&one.request.head, &other.request.head);
     let mut found = Vec::new();
     if was.target != is.target || was.authority != is.authority {
         found.push("what answers at another path or host".to_owned());
     }
-    let answers = (&one.response_headers, &other.response_headers);
-    if !fields(&was.headers).eq(fields(&is.headers)) || !fields(answers.0).eq(fields(answers.1)) {
+    let before = other_fields(&one.response_headers, current, chosen.0);
+    let after = other_fields(&other.response_headers, candidate, chosen.1);
+    if !fields(&was.headers).eq(fields(&is.headers)) || !before.eq(after) {
         found.push("what other headers come to".to_owned());
     }
     if one.overrides != other.overrides {

@@ -4,6 +4,7 @@ use super::callers::CallerChange;
 use super::models::{ModelSide, asked, moved};
 use super::side::Side;
 use super::tally::Outcome;
+use super::versions::{Chosen, is_by_version};
 use super::{Examples, Replay, lane};
 use crate::record::recent::line::{AiLine, Basis, Line};
 use gate_api::types::What;
@@ -36,6 +37,8 @@ pub(super) struct Passed<'a> {
     pub(super) line: &'a Line<'a>,
     pub(super) head: &'a RequestHead,
     pub(super) caller: Option<&'a CallerChange>,
+    /// The versions that the two sides chose, where both were walked.
+    pub(super) versions: Option<(&'a Chosen, &'a Chosen)>,
 }
 
 impl Replay {
@@ -59,16 +62,9 @@ impl Replay {
                 };
             }
             (Target::Upstream(was), Target::Upstream(is)) if was == is => {
-                outcome.doubt(
-                    self.changes
-                        .beyond("upstreams", is, &["endpoints", "weights"]),
-                );
-                let of = |resources: &Resources| resources.upstreams.get(is).cloned();
-                if let (Some(was), Some(is)) = (of(current.resources()), of(candidate.resources()))
-                {
-                    self.endpoints(&was, &is, passed.line, outcome, example);
-                }
+                self.same_upstream(is, passed.line, outcome, example);
             }
+            (was, is) if is_by_version(was, is) => self.homes(passed, outcome, example),
             (before, after) if !lane::same(before, after) => {
                 self.tally.change(outcome, What::Version, 1.0, || {
                     example(named(before), named(after))
@@ -85,6 +81,22 @@ impl Replay {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Compares an upstream that both sides call.
+    pub(super) fn same_upstream(
+        &mut self,
+        name: &str,
+        line: &Line<'_>,
+        outcome: &mut Outcome,
+        example: Examples<'_>,
+    ) {
+        let explained = ["endpoints", "weights"];
+        outcome.doubt(self.changes.beyond("upstreams", name, &explained));
+        let of = |side: &Side| side.resources().upstreams.get(name).cloned();
+        if let (Some(was), Some(is)) = (of(&self.current), of(&self.candidate)) {
+            self.endpoints(&was, &is, line, outcome, example);
+        }
     }
 
     /// Compares the endpoints of an upstream: one that is gone served nobody; of one that shares

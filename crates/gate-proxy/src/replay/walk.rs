@@ -4,6 +4,7 @@ use super::Replay;
 use super::lane::Lane;
 use super::side::{self, Recorded, Side, Walked};
 use super::tally::Outcome;
+use super::versions::Chosen;
 use crate::record::recent::line::{Basis, Line};
 use gate_flow::Parameters;
 use gate_kit::http::RequestHead;
@@ -38,13 +39,14 @@ impl Walk<'_> {
 }
 
 impl Replay {
-    /// Runs the policies of both sides over a row.
+    /// Runs the policies of both sides over a row; also the versions that they chose, where both
+    /// let it through and chose one.
     pub(super) fn walk(
         &self,
         walk: &Walk<'_>,
         (before, after): (Parameters, Parameters),
         outcome: &mut Outcome,
-    ) -> (Walked, Walked) {
+    ) -> (Walked, Walked, Option<(Chosen, Chosen)>) {
         let Walk { lane, line, .. } = *walk;
         let at = Duration::from_micros(line.started_us);
         let now = self.services.clock().unix();
@@ -74,11 +76,14 @@ impl Replay {
         let mut other = exchange(&self.candidate, is, after);
         let verdicts = (recorded, walk.touched);
         let second = self.candidate.walk(&mut other, &lane.after, verdicts, line);
+        let mut versions = None;
         if let (Some(one), true, Walked::Passed, Walked::Passed) =
             (&one, lane.altered, &first, &second)
         {
-            outcome.doubt(side::differences(one, &other));
+            let sides = ((&*self.current, one), (&*self.candidate, &other));
+            outcome.doubt(side::differences(sides.0, sides.1));
+            versions = Chosen::of(one).zip(Chosen::of(&other));
         }
-        (first, second)
+        (first, second, versions)
     }
 }

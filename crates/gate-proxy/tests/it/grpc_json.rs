@@ -5,11 +5,16 @@ use crate::support::{Answer, Gateway};
 use std::path::Path;
 
 fn gateway() -> Gateway {
+    with("")
+}
+
+/// A gateway whose policy has more settings.
+fn with(settings: &str) -> Gateway {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
     let yaml = format!(
         "gateway: {{ workers: 1 }}\nlisteners: {{ main: {{ address: '127.0.0.1:0' }} }}\n\
          upstreams: {{ notes: {{ endpoints: ['{}'], protocol: http2, retry: {{ attempts: 0 }} }} }}\n\
-         routes:\n  json:\n    match: {{ path: '/{{*rest}}' }}\n    policies: [{{ grpc_json: {{ descriptors: {{ file: notes.pb }} }} }}]\n    target: {{ upstream: notes }}\n",
+         routes:\n  json:\n    match: {{ path: '/{{*rest}}' }}\n    policies: [{{ grpc_json: {{ descriptors: {{ file: notes.pb }}{settings} }} }}]\n    target: {{ upstream: notes }}\n",
         serve()
     );
     Gateway::start_with_files(&folder, &yaml).unwrap_or_else(|error| panic!("{error}"))
@@ -113,4 +118,24 @@ fn what_no_method_takes_is_refused() {
             Some("application/problem+json")
         );
     }
+}
+
+#[test]
+fn limits_hold_both_ways() {
+    let gateway = with(", body: 1KiB");
+    let long = "a".repeat(2_000);
+    let body = format!(r#"{{"text":"{long}"}}"#);
+    let refused = ask(&gateway, "POST /v1/echo", "", &body);
+    assert_eq!(refused.status, 413, "{}", refused.text());
+    assert!(refused.text().contains("body_too_large"));
+    for line in [
+        format!("GET /v1/echo/{long}"),
+        format!("GET /v1/count/{long}/2"),
+    ] {
+        let cut = ask(&gateway, &line, "", "");
+        assert_eq!(cut.status, 502, "{}", cut.text());
+        assert!(cut.text().contains("upstream_malformed"), "{}", cut.text());
+    }
+    let short = ask(&gateway, "GET /v1/echo/short", "", "");
+    assert_eq!(short.text(), r#"{"text":"short"}"#);
 }

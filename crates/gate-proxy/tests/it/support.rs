@@ -26,6 +26,10 @@ impl SecretSource for Secrets {
         text.map(|text| text.trim_end().to_owned())
             .map_err(|error| format!("{}: {error}", path.display()))
     }
+
+    fn public_bytes(&self, path: &std::path::Path, _: u64) -> Result<Vec<u8>, String> {
+        std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+    }
 }
 
 /// The same, and what files really hold.
@@ -38,6 +42,10 @@ impl SecretSource for Files {
 
     fn file(&self, path: &std::path::Path) -> Result<String, String> {
         std::fs::read_to_string(path).map_err(|error| error.to_string())
+    }
+
+    fn public_bytes(&self, path: &std::path::Path, most: u64) -> Result<Vec<u8>, String> {
+        Secrets.public_bytes(path, most)
     }
 }
 

@@ -15,12 +15,14 @@ mod account;
 mod count;
 mod hold;
 mod period;
+mod usage;
 mod writer;
 
 pub use account::{Account, AccountState, BudgetSpec, Standing, Unit};
 pub use count::{Counted, quota_name};
 pub use hold::{Hold, Leg, Settlement, Share};
 pub use period::{period_end, period_start};
+pub use usage::{SPAN_DAYS, Usage};
 
 use crate::StoreError;
 use crate::ledger::{CallerRow, Entry, ExchangeId, Facts, HoldRow, Store};
@@ -31,7 +33,7 @@ use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -95,6 +97,8 @@ struct Shared {
     options: BooksOptions,
     queue: Mutex<Queue>,
     callers: Mutex<Option<CallerSource>>,
+    /// Where somebody shows it.
+    usage: OnceLock<Arc<Usage>>,
     arrived: Condvar,
     accounts: Mutex<HashMap<Arc<str>, Arc<Account>>>,
     /// Calls that are open or not yet written.
@@ -156,6 +160,7 @@ impl Books {
             options,
             queue: Mutex::default(),
             callers: Mutex::default(),
+            usage: OnceLock::new(),
             arrived: Condvar::new(),
             accounts: Mutex::default(),
             places: AtomicUsize::new(0),
@@ -186,6 +191,13 @@ impl Books {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *callers = Some(source);
+    }
+
+    /// How often consumers called APIs, over every process of the store: read every few seconds from
+    /// the first time on that this is asked for.
+    #[must_use]
+    pub fn usage(&self) -> Arc<Usage> {
+        self.shared.usage.get_or_init(Arc::default).clone()
     }
 
     /// The account of a budget; what the budget allows may change over time.

@@ -5,9 +5,10 @@
 //! calls' ids, so that repeating does no harm. While the store is down everybody who waits is told
 //! at once. A store that holds what cannot be stops the writer for good.
 
-use super::{Connect, Shared};
+use super::{Connect, Shared, usage};
 use crate::StoreError;
 use crate::instance::EXPIRY_MS;
+use crate::instance::Instance;
 use crate::ledger::{Batch, CallerRow, Charge, Granted, LeaseRequest, Store};
 use gate_kit::clock::Moment;
 use rustc_hash::FxHashMap;
@@ -245,6 +246,7 @@ impl Writer {
         if due(self.callers.noted, BEAT) {
             self.callers.noted = Some(now);
             self.note_callers();
+            self.read_usage();
         }
         let Some(store) = &mut self.store else { return };
         if due(self.recovered, BEAT) {
@@ -290,9 +292,22 @@ impl Writer {
         if rows.is_empty() {
             return;
         }
-        match store.note_callers(&rows) {
+        match store.note_callers(&self.callers.process, &rows) {
             Ok(()) => self.callers.waiting.0.clear(),
             Err(error) => tracing::error!(%error, "who called which version could not be written"),
+        }
+    }
+
+    /// Reads how often consumers called APIs, where somebody shows it.
+    fn read_usage(&mut self) {
+        let Some(usage) = self.shared.usage.get() else {
+            return;
+        };
+        let since = self.shared.unix_s().div_euclid(86_400) - usage::SPAN_DAYS;
+        let Some(store) = &mut self.store else { return };
+        match store.used_apis(since) {
+            Ok(rows) => usage.replace(rows),
+            Err(error) => tracing::error!(%error, "usage of APIs could not be read"),
         }
     }
 
@@ -306,10 +321,21 @@ impl Writer {
 }
 
 /// Counts of callers on their way to the store.
-#[derive(Default)]
 struct Callers {
+    /// Under which name they are written: that of the process, which connects again under another.
+    process: String,
     noted: Option<Moment>,
     waiting: Waiting,
+}
+
+impl Default for Callers {
+    fn default() -> Self {
+        Self {
+            process: Instance::this().id,
+            noted: None,
+            waiting: Waiting::default(),
+        }
+    }
 }
 
 /// Rows that are not written yet, the newest count of each.

@@ -33,10 +33,25 @@ pub struct CallerRow {
     pub last_ms: i64,
 }
 
+/// How often a consumer called an API.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsedApi {
+    /// The API.
+    pub api: Arc<str>,
+    /// Who called.
+    pub consumer: Arc<str>,
+    /// Calls.
+    pub calls: i64,
+    /// Those of them that failed by the service's or the gateway's fault.
+    pub failed: i64,
+    /// The latest one, in UNIX milliseconds.
+    pub last_ms: i64,
+}
+
 /// Writes what a process has counted.
 pub(super) fn write<D: Database>(
     database: &mut D,
-    instance: &str,
+    process: &str,
     rows: &[CallerRow],
 ) -> Result<(), StoreError> {
     transaction(database, |database| {
@@ -55,7 +70,7 @@ pub(super) fn write<D: Database>(
                     text(&row.version),
                     text(&row.consumer),
                     text(&row.route),
-                    text(instance),
+                    text(process),
                     row.calls.into(),
                     row.failed.into(),
                     row.refused.into(),
@@ -94,6 +109,27 @@ pub(super) fn read<D: Database>(
         failed: row[6].int(),
         refused: row[7].int(),
         last_ms: row[8].int(),
+    };
+    Ok(rows.iter().map(row).collect())
+}
+
+/// How often consumers have called APIs since a day.
+pub(super) fn used<D: Database>(
+    database: &mut D,
+    since_day: i64,
+) -> Result<Vec<UsedApi>, StoreError> {
+    let rows = database.query(
+        "SELECT api, consumer, CAST(SUM(calls) AS BIGINT), CAST(SUM(failed) AS BIGINT), MAX(last_ms)
+         FROM api_caller WHERE day >= $1 AND consumer <> ''
+         GROUP BY api, consumer ORDER BY 3 DESC, api, consumer LIMIT $2",
+        &[since_day.into(), ROWS_MAX.into()],
+    )?;
+    let row = |row: &Vec<Value>| UsedApi {
+        api: row[0].text().into(),
+        consumer: row[1].text().into(),
+        calls: row[2].int(),
+        failed: row[3].int(),
+        last_ms: row[4].int(),
     };
     Ok(rows.iter().map(row).collect())
 }

@@ -15,7 +15,7 @@ mod recover;
 mod rows;
 pub mod usage;
 
-pub use callers::CallerRow;
+pub use callers::{CallerRow, UsedApi};
 pub use id::ExchangeId;
 pub use recover::Recovered;
 pub use usage::{BalanceRow, UnsettledRow, UsageBy, UsageQuery, UsageRow};
@@ -265,12 +265,19 @@ pub trait Store: Send {
     /// [`StoreError`]; nothing has happened then.
     fn release(&mut self, exchange: &str, now_ms: i64) -> Result<bool, StoreError>;
 
-    /// Writes how often versions of APIs were called on a day, as far as this process has counted:
-    /// in place of what it wrote of that day before.
+    /// Writes how often versions of APIs were called on a day, as far as `process` has counted: in
+    /// place of what it wrote of that day before. Its name stays when it connects again.
     ///
     /// # Errors
     /// [`StoreError`]; nothing has happened then.
-    fn note_callers(&mut self, rows: &[CallerRow]) -> Result<(), StoreError>;
+    fn note_callers(&mut self, process: &str, rows: &[CallerRow]) -> Result<(), StoreError>;
+
+    /// How often consumers have called APIs since a day, over all processes; at most 10,000 rows,
+    /// those with most calls.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn used_apis(&mut self, since_day: i64) -> Result<Vec<UsedApi>, StoreError>;
 
     /// Who called which version of an API (of all when empty) since a day, counted in days since
     /// 1970; at most 10,000 rows.

@@ -8,7 +8,7 @@
 use super::commit::{Ledger, Sums, add};
 use super::{
     BalanceRow, Batch, CallerRow, Charge, Entry, ExchangeId, Facts, Granted, SqlStore, Store,
-    Tokens, UnsettledRow, UsageQuery, UsageRow, read_charges,
+    Tokens, UnsettledRow, UsageQuery, UsageRow, UsedApi, read_charges,
 };
 use crate::database::{Database, Value, transaction};
 use crate::{Instance, StoreError};
@@ -92,8 +92,12 @@ impl<D: Database> Store for SqlStore<D> {
         })
     }
 
-    fn note_callers(&mut self, rows: &[CallerRow]) -> Result<(), StoreError> {
-        super::callers::write(&mut self.database, &self.instance.id, rows)
+    fn note_callers(&mut self, process: &str, rows: &[CallerRow]) -> Result<(), StoreError> {
+        super::callers::write(&mut self.database, process, rows)
+    }
+
+    fn used_apis(&mut self, since_day: i64) -> Result<Vec<UsedApi>, StoreError> {
+        super::callers::used(&mut self.database, since_day)
     }
 
     fn callers(&mut self, api: &str, since_day: i64) -> Result<Vec<CallerRow>, StoreError> {

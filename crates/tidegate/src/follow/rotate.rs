@@ -1,6 +1,7 @@
-//! A secret that changed, as a revision: the same resources under a new number.
+//! A secret, or a file such as an API's document, that changed, as a revision: the same resources
+//! under a new number.
 //!
-//! Each gateway puts the new value into force by itself, as soon as it sees it. That it happened is
+//! Each gateway puts what is new into force by itself, as soon as it sees it. That it happened is
 //! written down once, by whoever leads, so that what follows can be told from what came before.
 
 use gate_kit::random;
@@ -27,7 +28,7 @@ pub(super) fn rotate(
         return Ok(());
     };
     let actor = format!("instance/{}", lease.holder);
-    let message = format!("a secret that revision {number} refers to has changed");
+    let message = format!("a secret or a file that revision {number} refers to has changed");
     let subject = format!("environments/{}", row.name);
     let id = format!("{:016x}{:016x}", random::bits(), random::bits());
     let confirmed = row.stable == row.revision;

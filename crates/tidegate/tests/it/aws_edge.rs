@@ -2,8 +2,11 @@
 //! stands in for a function and a private service. With OWASP's whole rule set where that is.
 
 use crate::examples::{KEY, folder};
-use crate::support::{Answer, Gateway, Reply, Upstream};
+use crate::support::gateway::Running;
+use crate::support::{Answer, Gateway, Reply, Upstream, eventually};
+use serde_json::Value;
 use std::path::Path;
+use std::process::Command;
 
 const HOST: [&str; 2] = ["-H", "host: api.localhost"];
 
@@ -137,4 +140,121 @@ fn the_whole_rule_set_of_owasp_stands_in_for_managed_rules() {
         );
     }
     assert_eq!(edge.catalogue.seen().len(), 1);
+}
+
+/// The stand-ins of the example: a function, and a service with its database.
+struct StandIns {
+    process: Running,
+    function: String,
+    service: String,
+}
+
+impl StandIns {
+    fn start(database: &Path, addresses: [&str; 2]) -> Option<Self> {
+        let mut command = Command::new("python3");
+        command.arg(folder().join("aws-edge/stand_ins.py"));
+        command.args(["--function", addresses[0], "--service", addresses[1]]);
+        command.arg("--database").arg(database);
+        if Command::new("python3").arg("--version").output().is_err() {
+            eprintln!("skipped: 1 test: python3 is not installed");
+            return None;
+        }
+        let process = Running::start(&mut command);
+        let line = process.line_with("\"function\"");
+        let told: Value = serde_json::from_str(&line).expect("a line of JSON");
+        let address = |name: &str| told[name].as_str().expect("an address").to_owned();
+        Some(Self {
+            function: address("function"),
+            service: address("service"),
+            process,
+        })
+    }
+}
+
+#[test]
+fn every_hop_from_the_name_to_the_database_does_its_part() {
+    let data = tempfile::tempdir().unwrap();
+    let database = data.path().join("orders.db");
+    let Some(behind) = StandIns::start(&database, ["127.0.0.1:0"; 2]) else {
+        return;
+    };
+    let text = std::fs::read_to_string(folder().join("aws-edge/gate.yaml")).unwrap();
+    let text = text
+        .replace("\"127.0.0.1:8080\"", "\"127.0.0.1:0\"")
+        .replace("\"127.0.0.1:9090\"", "\"127.0.0.1:0\"")
+        .replace("127.0.0.1:9001", &behind.function)
+        .replace("127.0.0.1:9002", &behind.service);
+    let gateway = Gateway::run(&text, &[], &[]);
+    let ask = |path: &str, more: &[&str]| gateway.curl(path, &[&HOST[..], more].concat());
+    let keyed = |path: &str, more: &[&str]| ask(path, &[&KEY[..], more].concat());
+
+    // Name.
+    gateway.curl("/catalog/chairs", &[]).expect(404);
+    // Name, firewall, cache, function: it runs once for two who ask.
+    let first = ask("/catalog/chairs", &[]).expect(200);
+    assert_eq!(first.json()["item"], "chairs");
+    assert_eq!(first.header("x-runs"), Some("1"));
+    let second = ask("/catalog/chairs", &[]).expect(200);
+    assert_eq!(second.header("x-runs"), Some("1"), "the cache answered");
+    assert!(second.header("cache-status").unwrap().contains("hit"));
+    // The firewall, in front of cache and function.
+    let attack = "/catalog/chairs?q=1%27%20OR%20%271%27=%271";
+    assert_eq!(ask(attack, &[]).expect(403).json()["code"], "waf_blocked");
+    let attack = "/orders/1001?q=1%27%20OR%20%271%27=%271";
+    assert_eq!(keyed(attack, &[]).expect(403).json()["code"], "waf_blocked");
+    let tables = ask("/catalog/tables", &[]).expect(200);
+    assert_eq!(tables.header("x-runs"), Some("2"), "attacks never ran it");
+    // Key, plan, role, private service, database.
+    let order = [
+        "-H",
+        "content-type: application/json",
+        "-d",
+        r#"{"item":"chair"}"#,
+    ];
+    ask("/orders/1001", &order).expect(401);
+    keyed("/orders/1001", &[]).expect(404);
+    let made = keyed("/orders/1001", &order).expect(201);
+    assert!(made.header("ratelimit").is_some(), "{made:?}");
+    assert_eq!(made.json()["item"], "chair");
+    let refused = keyed("/orders/1001", &["-X", "DELETE"]).expect(403);
+    assert_eq!(refused.json()["code"], "forbidden");
+    let stored = |expected: u16| keyed("/orders/1001", &[]).expect(expected);
+    assert_eq!(
+        stored(200).json()["item"],
+        "chair",
+        "the role kept it there"
+    );
+    // The service goes: the edge still has what it kept, and says what it has not.
+    let addresses = [behind.function.clone(), behind.service.clone()];
+    drop(behind.process);
+    let kept = ask("/catalog/chairs", &[]).expect(200);
+    assert_eq!(kept.header("x-runs"), Some("1"));
+    let gone = keyed("/orders/1001", &[]);
+    assert!((502..=504).contains(&gone.status), "{gone:?}");
+    // It comes back, and the order is still in its database.
+    let again = StandIns::start(&database, [&addresses[0], &addresses[1]]).expect("it ran before");
+    let mut answer = None;
+    eventually("the service is healthy again", || {
+        let found = keyed("/orders/1001", &[]);
+        let healthy = found.status == 200;
+        answer = Some(found);
+        healthy
+    });
+    assert_eq!(answer.expect("just asked").json()["item"], "chair");
+    drop(again.process);
+    // What each hop did is in the metrics.
+    let metrics = gateway.metrics();
+    for line in [
+        "tidegate_waf_matches_total{route=\"catalogue\"",
+        "tidegate_waf_matches_total{route=\"orders\"",
+        "tidegate_policy_answers_total{route=\"catalogue\",policy=\"cache\"}",
+        "tidegate_policy_answers_total{route=\"orders\",policy=\"auth_key\"}",
+        "tidegate_policy_answers_total{route=\"orders\",policy=\"authorize\"}",
+        "tidegate_requests_total{route=\"catalogue\"",
+        "tidegate_requests_total{route=\"orders\"",
+        "tidegate_upstream_attempts_total{upstream=\"catalogue\"",
+        "tidegate_upstream_attempts_total{upstream=\"orders\"",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
+    }
 }

@@ -43,7 +43,7 @@ fn ask_often(gateway: &Gateway, times: usize) -> (usize, usize) {
 }
 
 /// Engines that several gateways share, and the server that has to live meanwhile.
-fn stores(folder: &std::path::Path) -> Vec<(String, Option<Server>)> {
+pub(crate) fn stores(folder: &std::path::Path) -> Vec<(String, Option<Server>)> {
     let file = folder.join("ledger.db").display().to_string();
     let mut stores = vec![(format!("{{ sqlite: {{ path: '{file}' }} }}"), None)];
     match Server::start() {

@@ -228,3 +228,76 @@ fn counts_are_kept_over_a_restart() {
     };
     eventually("both starts are counted", counted);
 }
+
+/// Two gateways that share a store: who called what is the sum over both, and stays it.
+#[test]
+fn callers_are_counted_exactly_over_gateways_that_share_a_store() {
+    let service = Upstream::start(|_| Reply::text("{}").header("content-type", "application/json"));
+    let folder = tempfile::tempdir().unwrap();
+    for (engine, _server) in crate::plans::stores(folder.path()) {
+        let text = format!(
+            "consumers:\n  storefront: {{ keys: [{{ sha256: 849bcdf2697a91c638e19b84148f16dfc88df7d48e384922ea779360f0837bc4 }}] }}\n\
+             upstreams: {{ o: {{ endpoints: [\"{}\"] }} }}\napis:\n  orders:\n    openapi: {{ inline: {{ openapi: 3.1.0, info: {{ title: t, version: 2.0.0 }}, paths: {{ /a: {{ get: {{ responses: {{}} }} }} }} }} }}\n    \
+             policies: [{{ auth_key: {{}} }}, {{ version: {{ api: orders }} }}]\n    target: {{ api: orders }}\n    \
+             versions: {{ by: [{{ query: v }}], list: {{ 1.0.0: {{ upstream: o }}, 2.0.0: {{ upstream: o }} }} }}\n  \
+             bills:\n    openapi: {{ inline: {{ openapi: 3.1.0, info: {{ title: t, version: 1.0.0 }}, paths: {{ /bills: {{ get: {{ responses: {{}} }} }} }} }} }}\n    \
+             policies: [{{ auth_key: {{}} }}]\n    target: {{ upstream: o }}\n\
+             routes:\n  developers: {{ match: {{ path: \"/developers/{{*rest}}\" }}, policies: [{{ auth_key: {{}} }}], target: {{ portal: [orders, bills] }} }}\n",
+            service.address
+        );
+        let store = format!(", store: {{ engine: {engine} }}");
+        let start = || Gateway::with(&text, &store, &[]);
+        let mut gateways = vec![start(), start()];
+        for (gateway, path, times) in [
+            (0, "/a?v=1", 7),
+            (1, "/a?v=1", 5),
+            (1, "/a", 3),
+            (0, "/bills", 2),
+            (1, "/bills", 4),
+        ] {
+            for _ in 0..times {
+                gateways[gateway].curl(path, &KEY).expect(200);
+            }
+        }
+        let told = |gateway: &Gateway| {
+            let file = gateway.file().display().to_string();
+            let output = tidegate(&["api", "callers", &file, "--json"]);
+            let states: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            let calls = |api: &str, version: &str| {
+                let is = |state: &&Value| state["api"] == api && state["version"] == version;
+                let state = states.iter().find(is);
+                state.map_or(0, |state| {
+                    state["callers"][0]["calls"].as_u64().unwrap_or(0)
+                })
+            };
+            [
+                calls("orders", "1.0.0"),
+                calls("orders", "2.0.0"),
+                calls("bills", ""),
+            ]
+        };
+        let shown = |gateway: &Gateway| {
+            let me = gateway.curl("/developers/me.json", &KEY).expect(200).json();
+            let of = |index: usize| me["usage"][index]["all_gateways"]["requests"].as_u64();
+            [of(0), of(1)]
+        };
+        for gateway in &gateways {
+            eventually("the store knows every call", || told(gateway) == [12, 3, 6]);
+            eventually("the portal shows every call", || {
+                shown(gateway) == [Some(15), Some(6)]
+            });
+        }
+        // One leaves in order, and another comes: nothing is lost or counted twice.
+        gateways[0].curl("/a?v=1", &KEY).expect(200);
+        gateways[0].process.signal(rustix::process::Signal::TERM);
+        assert!(gateways[0].process.ended().success());
+        gateways[0] = start();
+        gateways[0].curl("/a?v=1", &KEY).expect(200);
+        for gateway in &gateways {
+            eventually("what came last is added", || told(gateway) == [14, 3, 6]);
+            eventually("the portal shows it", || {
+                shown(gateway) == [Some(17), Some(6)]
+            });
+        }
+    }
+}

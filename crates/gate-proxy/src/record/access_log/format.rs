@@ -99,6 +99,7 @@ fn of_policies(to: &mut Vec<u8>, record: &Record) {
             optional(to, "label", prompt.label.as_deref().unwrap_or_default());
         });
     }
+    super::apis::write(to, record);
     if let Some(kept) = &record.bodies {
         bodies(to, kept);
     }
@@ -397,7 +398,7 @@ fn texts<'a>(to: &mut Vec<u8>, name: &str, texts: impl Iterator<Item = &'a str>)
 }
 
 /// A list of objects; left out when it is empty.
-fn list<T>(to: &mut Vec<u8>, name: &str, items: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
+pub(super) fn list<T>(to: &mut Vec<u8>, name: &str, items: &[T], write: impl Fn(&mut Vec<u8>, &T)) {
     if items.is_empty() {
         return;
     }
@@ -412,7 +413,7 @@ fn list<T>(to: &mut Vec<u8>, name: &str, items: &[T], write: impl Fn(&mut Vec<u8
 }
 
 /// A nested object; left out when `fields` writes nothing.
-fn object(to: &mut Vec<u8>, name: &str, fields: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn object(to: &mut Vec<u8>, name: &str, fields: impl FnOnce(&mut Vec<u8>)) {
     let start = to.len();
     key(to, name);
     to.push(b'{');
@@ -434,12 +435,12 @@ fn key(to: &mut Vec<u8>, name: &str) {
     to.push(b':');
 }
 
-fn text(to: &mut Vec<u8>, name: &str, value: &str) {
+pub(super) fn text(to: &mut Vec<u8>, name: &str, value: &str) {
     key(to, name);
     quoted(to, value);
 }
 
-fn optional(to: &mut Vec<u8>, name: &str, value: &str) {
+pub(super) fn optional(to: &mut Vec<u8>, name: &str, value: &str) {
     if !value.is_empty() {
         text(to, name, value);
     }
@@ -452,7 +453,7 @@ fn optional_money(to: &mut Vec<u8>, name: &str, value: Option<Money>) {
     }
 }
 
-fn number(to: &mut Vec<u8>, name: &str, value: u64) {
+pub(super) fn number(to: &mut Vec<u8>, name: &str, value: u64) {
     key(to, name);
     to.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }

@@ -3,6 +3,7 @@
 //! Workers only queue rows; a sink that is slow or dead costs rows, which are counted, and never a
 //! request. Settings change without losing what is queued. How a row looks: [`format`].
 
+mod apis;
 mod format;
 #[cfg(test)]
 mod tests;

@@ -1,11 +1,11 @@
 //! From a finished exchange to its line, on the thread that writes.
 
-use super::line::{AiLine, Basis, Line, Text};
+use super::line::{AiLine, Basis, ContractLine, Line, Text};
 use super::secret::Secret;
 use crate::record::redact;
 use crate::record::row::Row;
 use crate::record::trace::write_hex;
-use gate_flow::{AiFacts, Attempt, Keeps, KeptRequest, Outcome};
+use gate_flow::{AiFacts, Attempt, ContractFacts, Keeps, KeptRequest, Outcome};
 use gate_kit::http::Scheme;
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -145,6 +145,14 @@ fn write_line(to: &mut Vec<u8>, basis: u32, Item { row, kept }: &Item, secret: &
         trace: traced.then(|| Text::from(std::str::from_utf8(&trace).unwrap_or_default())),
         request_id: record.request_id.as_deref().map(Text::from),
         attempts: record.attempts.iter().map(attempt).collect(),
+        api: record.api.as_deref().map(|facts| {
+            let version = facts.version.as_deref().unwrap_or_default();
+            (Text::from(&*facts.api), Text::from(version))
+        }),
+        contract: record
+            .contract
+            .as_deref()
+            .map(|facts| Box::new(broken(facts))),
         ai: record.ai.as_deref().map(|ai| Box::new(call(ai))),
     };
     write(to, &line);
@@ -160,6 +168,19 @@ fn attempt(attempt: &Attempt) -> AttemptLine<'_> {
         micros(attempt.started),
         micros(attempt.duration),
     )
+}
+
+fn broken(facts: &ContractFacts) -> ContractLine<'_> {
+    let places = facts.broken.iter().map(|one| {
+        let texts = [one.side, one.place, &*one.name, &*one.pointer, &*one.detail];
+        texts.map(Text::from)
+    });
+    ContractLine {
+        api: Text::from(&*facts.api),
+        operation: Text::from(&*facts.operation),
+        broken: places.collect(),
+        more: facts.more,
+    }
 }
 
 fn call(ai: &AiFacts) -> AiLine<'_> {

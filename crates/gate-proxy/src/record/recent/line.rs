@@ -136,9 +136,33 @@ pub struct Line<'a> {
     /// Tries: endpoint, status, fault, start and duration in microseconds.
     #[serde(rename = "at", borrow, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<(Text<'a>, u16, Option<Text<'a>>, u64, u64)>,
+    /// The API and its version, which is empty where none was chosen.
+    #[serde(rename = "av", borrow, skip_serializing_if = "Option::is_none")]
+    pub api: Option<(Text<'a>, Text<'a>)>,
+    /// Where its messages broke their contract.
+    #[serde(rename = "ct", borrow, skip_serializing_if = "Option::is_none")]
+    pub contract: Option<Box<ContractLine<'a>>>,
     /// The call to a model.
     #[serde(rename = "ai", borrow, skip_serializing_if = "Option::is_none")]
     pub ai: Option<Box<AiLine<'a>>>,
+}
+
+/// Where the messages of an exchange broke their contract.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ContractLine<'a> {
+    /// The API.
+    #[serde(rename = "a", borrow)]
+    pub api: Text<'a>,
+    /// The operation.
+    #[serde(rename = "o", borrow)]
+    pub operation: Text<'a>,
+    /// Side, place, name, JSON pointer, and what is wrong there.
+    #[serde(rename = "b", borrow)]
+    pub broken: Vec<[Text<'a>; 5]>,
+    /// How many more places there were.
+    #[serde(rename = "m", skip_serializing_if = "is_none")]
+    pub more: u32,
 }
 
 /// A call to a model.
@@ -175,6 +199,11 @@ pub struct AiLine<'a> {
     /// To the first token, in microseconds.
     #[serde(rename = "ft", skip_serializing_if = "Option::is_none")]
     pub first_token_us: Option<u64>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_none(count: &u32) -> bool {
+    *count == 0
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]

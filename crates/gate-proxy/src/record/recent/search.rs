@@ -3,12 +3,12 @@
 //! Reads files: never on a worker. A search looks at a bounded number of rows and says where the
 //! next one goes on.
 
-use super::line::{Line, Text};
+use super::line::{ContractLine, Line, Text};
 use super::segment::{self, Segment};
 use crate::record::time;
 use gate_api::types::{Attempt, Moment, Page, RecordDetail, RecordSummary};
 use gate_model::units::Money;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -277,10 +277,29 @@ fn more(line: &Line<'_>) -> Map<String, Value> {
     if let Some((name, version)) = &line.prompt {
         more.insert("prompt".into(), format!("{}@{version}", &**name).into());
     }
+    if let Some((api, version)) = &line.api {
+        let at = if version.is_empty() { "" } else { "@" };
+        more.insert("api".into(), format!("{}{at}{}", &**api, &**version).into());
+    }
+    if let Some(contract) = &line.contract {
+        more.insert("contract".into(), broken(contract));
+    }
     more.insert("request_bytes".into(), line.bytes.0.into());
     more.insert("response_bytes".into(), line.bytes.1.into());
     more.insert("tls".into(), line.tls.into());
     more
+}
+
+/// Where messages broke their contract, as the access log writes it.
+fn broken(contract: &ContractLine<'_>) -> Value {
+    let places = contract.broken.iter().map(|place| {
+        let [side, place, name, pointer, detail] = place;
+        json!({ "side": &**side, "in": &**place, "name": &**name, "pointer": &**pointer, "detail": &**detail })
+    });
+    json!({
+        "api": &*contract.api, "operation": &*contract.operation,
+        "broken": places.collect::<Vec<_>>(), "more": contract.more,
+    })
 }
 
 fn owned(text: &Option<Text<'_>>) -> Option<String> {

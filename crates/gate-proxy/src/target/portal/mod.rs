@@ -14,6 +14,7 @@ use gate_model::document::Path;
 use gate_model::fault::FaultCode;
 use gate_model::finding::Finding;
 use gate_model::resources::{Api, Resources, Route};
+use gate_store::books::{SPAN_DAYS, Usage};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -28,6 +29,8 @@ pub(crate) struct Portal {
     rest: Arc<str>,
     files: BTreeMap<String, (&'static str, Bytes)>,
     users: Vec<(String, Arc<ContractUse>)>,
+    /// Calls over every gateway of the store; none without a store.
+    shared: Option<Arc<Usage>>,
     security_policy: String,
 }
 
@@ -52,6 +55,7 @@ pub(crate) fn to_portal(
         rest: rest.into(),
         files: BTreeMap::new(),
         users: Vec::new(),
+        shared: work.compiler.books.map(|books| books.usage()),
         security_policy: String::new(),
     };
     let mut listed = Vec::new();
@@ -180,13 +184,24 @@ impl Portal {
             .iter()
             .map(|(api, users)| {
                 let used = users.of(&caller.name);
+                let shared = self.shared.as_ref();
+                let shared = shared.and_then(|shared| shared.of(api, &caller.name));
+                let all = shared.map(|all| {
+                    json!({
+                        "requests": all.calls, "failed": all.failed,
+                        "last_unix_s": all.last_ms / 1000,
+                    })
+                });
                 json!({
                     "api": api, "requests": used.requests, "broken": used.broken,
-                    "last_unix_s": used.last.as_secs(),
+                    "last_unix_s": used.last.as_secs(), "all_gateways": all,
                 })
             })
             .collect();
-        json!({ "consumer": &*caller.name, "team": caller.team.as_deref(), "keys": keys, "usage": usage })
+        json!({
+            "consumer": &*caller.name, "team": caller.team.as_deref(), "keys": keys, "usage": usage,
+            "days": SPAN_DAYS,
+        })
     }
 }
 

@@ -95,7 +95,7 @@ function field(form, name, text) {
 // A form that sends one request.
 function tryIt(api, root, { path, method, operation, parameters }) {
   const form = element("form");
-  form.append(element("h4", "Try it"));
+  form.append(element("h3", "Try it"));
   const credential = field(form, "Header with your key", "Authorization: Bearer ...");
   const inputs = parameters.map((one) => [one, field(form, one.name + " (" + one.in + ")" + (one.required ? " *" : ""), one.description)]);
   const content = follow(root, operation.requestBody).content || {};
@@ -152,16 +152,16 @@ function shown(api, root, one) {
     if (operation.deprecated) inside.append(element("p", "Deprecated: it may go away."));
     if (operation.description) inside.append(element("p", operation.description));
     if (parameters.length) {
-      inside.append(element("h4", "Parameters"), table(["Name", "In", "Required", "Schema", ""], parameters.map((parameter) => [
+      inside.append(element("h3", "Parameters"), table(["Name", "In", "Required", "Schema", "Description"], parameters.map((parameter) => [
         parameter.name, parameter.in, parameter.required ? "yes" : "no",
         element("code", JSON.stringify(follow(root, parameter.schema))), parameter.description || "",
       ])));
     }
     const content = follow(root, operation.requestBody).content || {};
     for (const [type, media] of Object.entries(content)) {
-      inside.append(element("h4", "Body: " + type), element("pre", JSON.stringify(follow(root, media.schema), null, 2)));
+      inside.append(element("h3", "Body: " + type), element("pre", JSON.stringify(follow(root, media.schema), null, 2)));
     }
-    inside.append(element("h4", "Answers"), table(["Status", "", "Content"], Object.entries(operation.responses || {}).map(([status, given]) => {
+    inside.append(element("h3", "Answers"), table(["Status", "Description", "Content"], Object.entries(operation.responses || {}).map(([status, given]) => {
       const response = follow(root, given);
       return [status, response.description || "", Object.keys(response.content || {}).join(", ")];
     })));
@@ -196,8 +196,15 @@ async function me() {
   place.append(element("h2", known.consumer + (known.team ? " (" + known.team + ")" : "")));
   place.append(table(["Key", "SHA-256 begins with", "Expires"], known.keys.map((key) => [key.name, key.sha256_prefix + "…", key.expires || "never"])));
   place.append(table(["API", "Requests", "Broke the contract", "Last"], known.usage.map((one) => [one.api, one.requests, one.broken, date(one.last_unix_s)])));
-  place.append(element("p", "Counted on this gateway since it started."));
-  place.lastChild.className = "note";
+  const note = (text) => {
+    place.append(element("p", text));
+    place.lastChild.className = "note";
+  };
+  note("Counted on this gateway since it started.");
+  const shared = known.usage.filter((one) => one.all_gateways);
+  if (!shared.length) return;
+  place.append(table(["API", "Requests", "Failed", "Last"], shared.map((one) => [one.api, one.all_gateways.requests, one.all_gateways.failed, date(one.all_gateways.last_unix_s)])));
+  note("Counted on all gateways in the last " + known.days + " days, a few seconds late.");
 }
 
 async function start() {
@@ -206,11 +213,18 @@ async function start() {
   for (const api of apis) {
     const button = element("button", api.title);
     button.dataset.name = api.name;
-    button.addEventListener("click", () => open(api));
+    button.addEventListener("click", () => { location.hash = encodeURIComponent(api.name); });
     list.append(button);
   }
-  if (apis.length) await open(apis[0]);
+  // Each API has an address of its own, behind the mark.
+  const chosen = () => apis.find((api) => "#" + encodeURIComponent(api.name) === location.hash) || apis[0];
+  addEventListener("hashchange", () => open(chosen()).catch(failed));
+  if (apis.length) await open(chosen());
   await me();
 }
 
-start().catch((error) => document.getElementById("api").append(element("p", String(error))));
+function failed(error) {
+  document.getElementById("api").append(element("p", String(error)));
+}
+
+start().catch(failed);

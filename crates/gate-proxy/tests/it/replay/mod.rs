@@ -7,3 +7,4 @@ mod kept;
 mod known;
 mod models;
 mod rows;
+mod versions;
