@@ -3,7 +3,8 @@
 //! An [`Incident`] gathers what is known about one trouble: *facts*, each with the query that shows
 //! it, and *hypotheses*, which are something else and never become facts. The [`Desk`] (`desk.rs`)
 //! decides which signal opens an incident and which joins one. `onset.rs` finds when it began,
-//! `lint.rs` and `postmortem.rs` draft what is learnt, `similar.rs` finds what was alike before.
+//! `lint.rs` and `postmortem.rs` draft what is learnt, `similar.rs` finds what was alike before,
+//! `status.rs` is the page for outsiders.
 //! Nothing here knows stores, clocks or people; actors are names, and drafts show their roles.
 
 mod desk;
@@ -12,6 +13,7 @@ mod lint;
 mod onset;
 mod postmortem;
 mod similar;
+mod status;
 #[cfg(test)]
 mod tests;
 
@@ -21,6 +23,7 @@ pub use lint::{Objection, lint};
 pub use onset::{Onset, onset};
 pub use postmortem::{Action, ActionState, Narrative, draft};
 pub use similar::{Past, Similar, similar};
+pub use status::status;
 
 use crate::attribution::Conjunction;
 use serde::{Deserialize, Serialize};

@@ -256,7 +256,7 @@ fn hypotheses_cite_facts() {
     assert!(one.suppose(other).is_err());
 }
 
-fn finished() -> Incident {
+pub(super) fn finished() -> Incident {
     let mut desk = Desk::default();
     desk.hear(
         signal(
