@@ -262,6 +262,46 @@ async function recorded(page, visit, quiet, traffic) {
   });
 }
 
+/** Where versions are in their life, and who calls them; what broke a contract is in its record. */
+async function versioned(page, visit, quiet, { shop }, keeps) {
+  await check("versions show where they are in their life and who calls them", async () => {
+    for (const [version, status] of [["1.0.0", 200], ["1.0", 200], ["1.1.0", 503], ["2", 200], ["3.0.0", 200]]) {
+      assert.equal(await shop(version, 1), status, version);
+    }
+    const row = (name) => page.getByRole("group", { name: "Versions of shop" }).locator("tr").filter({ has: page.getByRole("rowheader", { name, exact: true }) });
+    await until("every call is counted", async () => {
+      await visit("#/versions");
+      // The page asks again every 15 seconds, and this every time.
+      await page.reload();
+      await settled(page);
+      return /2\s*0\s*0/.test((await row("1.0.0").locator("td.number").allInnerTexts()).join(" "));
+    });
+    const stages = { "1.0.0": /deprecated[^]*ends/, "1.1.0": /deprecated[^]*refuses[^]*until/, "2.0.0": /active/, "3.0.0": /preview/ };
+    for (const [version, stage] of Object.entries(stages)) assert.match(await row(version).innerText(), stage);
+    assert.deepEqual(await row("1.1.0").locator("td.number").allInnerTexts(), ["1", "0", "1"], "what was refused in the window");
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+  if (!keeps) return;
+  await check("a record says where its request broke the contract", async () => {
+    assert.equal(await shop("2", "no-number"), 400);
+    await until("it is kept", async () => {
+      await visit("#/records");
+      await page.getByLabel("Route", { exact: true }).fill("shop.list");
+      await page.keyboard.press("Enter");
+      const refused = page.getByRole("row", { name: /400/ }).getByRole("link", { name: "GET /shop" });
+      await page.getByRole("link", { name: "GET /shop" }).first().waitFor();
+      if ((await refused.count()) === 0) return false;
+      await refused.first().click();
+      return true;
+    });
+    await page.getByRole("heading", { name: "What else is kept" }).waitFor();
+    const kept = await page.getByRole("main").innerText();
+    for (const words of ["shop@2.0.0", "operation: list", "side: request", "in: query", "name: page"]) assert.ok(kept.includes(words), `${words} in ${kept}`);
+    quiet();
+  });
+}
+
 /** What the gateway knows of a provider that fails for a while. */
 async function failing(page, visit, quiet, { talk, vendor }) {
   const health = (state) => page.locator(`section[aria-label=nearby][data-state=${state}]`);
@@ -307,6 +347,7 @@ async function played(page, visit, quiet, traffic, keeps) {
 export async function looking(context, url, traffic, { keeps, plays }) {
   const { page, visit, quiet } = await open(context, url);
   if (keeps) await recorded(page, visit, quiet, traffic);
+  await versioned(page, visit, quiet, traffic, keeps);
   await failing(page, visit, quiet, traffic);
   await kept(page, visit, quiet, traffic);
   if (plays) await played(page, visit, quiet, traffic, keeps);

@@ -18,6 +18,21 @@ function document(listener, upstream, model, rolls) {
     providers: { nearby: { compatible: { base_url: `http://${model}/v1` } } },
     models: { assistant: { targets: [{ provider: "nearby", model: "sample" }] } },
     ...(rolls ? { rollouts: { careful: { steps: ["50%"], step_minimum: "1h", step_patience: "2h" } } } : {}),
+    apis: {
+      shop: {
+        openapi: { inline: { openapi: "3.1.0", info: { title: "Shop", version: "2.0.0" }, paths: { "/shop": { get: { operationId: "list", parameters: [{ name: "page", in: "query", schema: { type: "integer" } }], responses: {} } } } } },
+        policies: [{ version: { api: "shop" } }], target: { api: "shop" },
+        versions: {
+          by: [{ header: "Api-Version" }],
+          list: {
+            "1.0.0": { deprecated_at: "2026-01-01", sunset_at: "2096-01-01", upstream: "orders" },
+            "1.1.0": { deprecated_at: "2026-01-01", sunset_at: "2096-01-01", upstream: "orders", brownouts: [{ from: "2026-01-01", until: "2096-01-01" }] },
+            "2.0.0": { upstream: "orders" },
+            "3.0.0": { stage: "preview", upstream: "orders" },
+          },
+        },
+      },
+    },
     routes: {
       orders: { match: { path: "/orders/{*rest}" }, policies: [{ request_id: {} }, { limit: { by: "address", rate: "10000/s" } }], target: { upstream: "orders" } },
       kept: { match: { path: "/kept/{*rest}" }, policies: [{ cache: {} }, { headers: { response: { set: { "cache-control": "max-age=3600", "cache-tag": "items" } } } }], target: { upstream: "orders" } },
@@ -55,6 +70,7 @@ export async function seed(admin, name, upstream) {
     body: JSON.stringify({ model: "assistant", stream, messages: [{ role: "user", content: "Hello" }] }),
   }).then(async (reply) => { await reply.text(); return reply.status; }, () => 0);
   await until("the gateway serves its first revision", async () => (await ask("/orders/1")) === 200);
+  const shop = (version, page) => fetch(`http://${listener}/shop?page=${page}`, { headers: { "Api-Version": version } }).then((reply) => reply.status, () => 0);
   for (let at = 0; at < REQUESTS; at += 1) {
     await ask(`/orders/${1000 + at}`);
     await ask("/guarded");
@@ -66,7 +82,7 @@ export async function seed(admin, name, upstream) {
   const candidate = { routes: { orders: { ...first.routes.orders, policies: [{ request_id: {} }] } } };
   const canary = { ...body(candidate), message: "Without a limit", canary: { rollout: "careful" } };
   return {
-    traffic: { route: "orders", path: "/orders/1000", ask, talk, vendor: model },
+    traffic: { route: "orders", path: "/orders/1000", ask, talk, shop, vendor: model },
     // What this gateway offers: records to search, a playground to send from.
     plays: (await admin.call("POST", "/playground", { method: "GET", path: "/orders/1" })).status === 200,
     keeps: (await admin.call("GET", "/records?limit=1")).status === 200,
