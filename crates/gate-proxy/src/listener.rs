@@ -151,22 +151,7 @@ impl ListenerOptions {
         let load = |tls| load_tls(tls, folder, http, managed.clone());
         let tls = listener.tls.as_ref().map(load);
         let tls = tls.transpose().map_err(|message| ("tls", message))?;
-        if let Some(why) = listener.http3.as_ref().and_then(|_| no_http3(listener)) {
-            return Err(("http3", why.to_owned()));
-        }
-        let http3 = listener.http3.clone().map(|http3| {
-            let limits = Http3Limits {
-                streams: limits.streams.max(1),
-                header_bytes: head.head_bytes,
-                header_fields: head.header_count,
-                head_time: patience(limits.head_time.duration()),
-                idle: limits.idle.duration(),
-                body_time: limits.body_time.duration(),
-                write_time: limits.write_time.duration(),
-                ..Http3Limits::default()
-            };
-            (limits, http3)
-        });
+        let http3 = http3_of(listener, &head).map_err(|why| ("http3", why.to_owned()))?;
         Ok(Self {
             speaks: match listener.protocol {
                 ListenerProtocol::Http => Speaks::Http,
@@ -226,6 +211,31 @@ pub(crate) fn patience(head_time: Duration) -> Duration {
         Duration::ZERO => Duration::from_secs(60),
         patience => patience,
     }
+}
+
+/// Limits of HTTP/3 connections, where it is spoken, and how callers are told.
+fn http3_of(
+    listener: &resources::Listener,
+    head: &http1::Limits,
+) -> Result<Option<(Http3Limits, resources::ListenerHttp3)>, &'static str> {
+    let Some(http3) = &listener.http3 else {
+        return Ok(None);
+    };
+    if let Some(why) = no_http3(listener) {
+        return Err(why);
+    }
+    let limits = &listener.limits;
+    let limits = Http3Limits {
+        streams: limits.streams.max(1),
+        header_bytes: head.head_bytes,
+        header_fields: head.header_count,
+        head_time: patience(limits.head_time.duration()),
+        idle: limits.idle.duration(),
+        body_time: limits.body_time.duration(),
+        write_time: limits.write_time.duration(),
+        ..Http3Limits::default()
+    };
+    Ok(Some((limits, http3.clone())))
 }
 
 /// Why a listener cannot speak HTTP/3.
