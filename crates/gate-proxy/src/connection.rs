@@ -1,33 +1,34 @@
 //! From an accepted socket to served exchanges: PROXY header, TLS, then HTTP/1.1, HTTP/2 or bytes.
 //!
-//! Both HTTP versions end in the same three steps: open an exchange, [`serve`] it, write the answer
+//! All versions end in the same three steps (`streams.rs` has them for HTTP/2 and HTTP/3, whose
+//! connections are in `quic.rs`): open an exchange, [`serve`] it, write the answer
 //! and close the record. The future of an exchange is boxed, so that an idle connection holds
 //! nothing but its socket and a few hundred bytes.
 
 use crate::clients::Place;
-use crate::listener::{ListenerOptions, ListenerState, Speaks};
+use crate::listener::{ListenerOptions, ListenerState, Speaks, patience};
 use crate::respond;
 use crate::serve::serve;
+use crate::streams::{self, Responder, unwinds};
 use crate::tcp;
 use crate::worker::{Open, Worker};
 use gate_flow::{Client, Fault, InterimSink, Outcome, TlsFacts};
 use gate_kit::buffer::PooledBuf;
-use gate_kit::http::{HeaderId, Method, Request, RequestHead, Response, ResponseHead, Scheme};
+use gate_kit::http::{self as stream, HeaderId, Method, Request, RequestHead, Response};
+use gate_kit::http::{ResponseHead, Scheme, Version};
 use gate_model::fault::FaultCode;
 use gate_net::connection::server::{Interim, Next, Sent, ServerConnection};
 use gate_net::http1::ParseError;
-use gate_net::http2::{Http2Responder, Http2Server, Incoming, SendEnd};
+use gate_net::http2::{Http2Responder, Http2Server, Incoming};
 use gate_net::io::Io;
 use gate_net::{path, proxy_protocol};
-use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::net::SocketAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// Most bytes of a PROXY protocol header (version 2 with its vectors).
@@ -44,16 +45,7 @@ pub async fn handle(worker: Rc<Worker>, state: Arc<ListenerState>, io: Io) {
         gauges.connections_refused.add(1);
     } else {
         // A broken invariant ends this connection and is counted; the worker goes on.
-        let mut serving = pin!(prepare(&worker, &state, &options, io));
-        let unwound =
-            poll_fn(
-                |cx| match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx))) {
-                    Ok(poll) => poll.map(|()| false),
-                    Err(_) => Poll::Ready(true),
-                },
-            )
-            .await;
-        if unwound {
+        if unwinds(prepare(&worker, &state, &options, io)).await {
             gauges.panics.add(1);
             tracing::error!(listener = %state.name, "an exchange broke an invariant and was ended");
         }
@@ -113,12 +105,8 @@ async fn prepare(
     }
 }
 
-/// Time for everything that comes before a request: PROXY header, TLS, an HTTP/2 preface.
 fn head_time(options: &ListenerOptions) -> Duration {
-    match options.http1.head_time {
-        Duration::ZERO => Duration::from_secs(60),
-        patience => patience,
-    }
+    patience(options.http1.head_time)
 }
 
 /// What has to happen before the first message: PROXY header, the client's limits, and TLS.
@@ -133,7 +121,7 @@ async fn handshake(
     }
     // Before the handshake, which is what an attacker wants us to spend on.
     let place = match options.client.is_limited() {
-        true => Some(place(worker, state, options, &io)?),
+        true => Some(place_of(worker, state, options, io.peer())?),
         false => None,
     };
     let Some(tls) = &options.tls else {
@@ -156,15 +144,15 @@ async fn handshake(
 }
 
 /// A place among the connections of the client; none where it has used its own up.
-fn place(
+pub(crate) fn place_of(
     worker: &Worker,
     state: &Arc<ListenerState>,
     options: &ListenerOptions,
-    io: &Io,
+    peer: Option<SocketAddr>,
 ) -> Option<Place> {
     // All callers on a Unix socket are one client, and so are those behind a proxy we trust: the
     // proxy knows them, we do not.
-    let peer = io.peer().map(|peer| peer.ip().to_canonical());
+    let peer = peer.map(|peer| peer.ip().to_canonical());
     let snapshot = worker.shared.snapshot.load();
     let trusted = &snapshot.resources.gateway.trusted_proxies;
     let address = peer.filter(|peer| !trusted.iter().any(|block| block.contains(peer)));
@@ -239,7 +227,8 @@ async fn http1(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerO
             Next::Refused(error) => (unknown_head(), parse_fault(error)),
             Next::Slow => (unknown_head(), Fault::new(FaultCode::RequestTimeout)),
         };
-        return Box::pin(refuse(worker, client, &mut connection, head, fault)).await;
+        let refusal = refuse(worker, client, options, &mut connection, head, fault);
+        return Box::pin(refusal).await;
     }
 }
 
@@ -270,7 +259,7 @@ async fn exchange1(
         open.finish(Outcome::ClientClosed, 0);
         return false;
     };
-    head_ready(worker, &mut open, &mut response);
+    head_ready(worker, &mut open, &mut response, options);
     open.exchange.interim = None;
     match connection.respond(response, worker.is_draining()).await {
         Sent::Complete { bytes, reuse } => {
@@ -293,6 +282,7 @@ async fn exchange1(
 async fn refuse(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
+    options: &ListenerOptions,
     connection: &mut ServerConnection,
     head: RequestHead,
     fault: Fault,
@@ -306,7 +296,7 @@ async fn refuse(
         None,
     );
     let mut response = respond::fault(&mut open.exchange, fault);
-    head_ready(worker, &mut open, &mut response);
+    head_ready(worker, &mut open, &mut response, options);
     match connection.respond(response, true).await {
         Sent::Complete { bytes, .. } => open.finish(Outcome::Complete, bytes),
         Sent::ClientClosed { bytes } | Sent::Cut { bytes, .. } => {
@@ -333,7 +323,7 @@ async fn http2(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerO
     };
     loop {
         match worker.unless_draining(connection.accept()).await {
-            Some(Some(Ok(incoming))) => spawn2(worker, client, options, incoming),
+            Some(Some(Ok(incoming))) => spawn(worker, client, options, incoming),
             Some(Some(Err(error))) => {
                 tracing::debug!(%error, "HTTP/2 connection ended");
                 return;
@@ -342,7 +332,7 @@ async fn http2(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerO
             None => {
                 connection.drain();
                 while let Some(Ok(incoming)) = connection.accept().await {
-                    spawn2(worker, client, options, incoming);
+                    spawn(worker, client, options, incoming);
                 }
                 return;
             }
@@ -350,141 +340,39 @@ async fn http2(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerO
     }
 }
 
-/// Streams run beside each other; the connection's limit on streams bounds their number, and each
-/// ends with its stream.
-fn spawn2(
+fn spawn(
     worker: &Rc<Worker>,
     client: &Rc<Client>,
     options: &Arc<ListenerOptions>,
     incoming: Incoming,
 ) {
-    let (worker, client, options) = (worker.clone(), client.clone(), options.clone());
-    let index = worker.index();
-    worker.shared.connection_opened(index);
-    tokio::task::spawn_local(async move {
-        let gauges = worker.shared.readers.metrics().gauges().clone();
-        let shared = worker.shared.clone();
-        let mut serving = pin!(exchange2(worker, client, options, incoming));
-        let unwound =
-            poll_fn(
-                |cx| match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx))) {
-                    Ok(poll) => poll.map(|()| false),
-                    Err(_) => Poll::Ready(true),
-                },
-            )
-            .await;
-        if unwound {
-            gauges.panics.add(1);
-        }
-        shared.connection_closed(index);
-    });
+    let request = std::future::ready(Some((incoming.request, incoming.responder)));
+    streams::spawn(worker, client, options, request);
 }
 
-async fn exchange2(
-    worker: Rc<Worker>,
-    client: Rc<Client>,
-    options: Arc<ListenerOptions>,
-    incoming: Incoming,
-) {
-    let responder = Rc::new(RefCell::new(Some(incoming.responder)));
-    let request = match incoming.request {
-        Ok(request) => request,
-        Err(refusal) => {
-            let mut open = worker.open(&client, unknown_request(), None);
-            let fault = Fault::new(FaultCode::MalformedRequest).detail(refusal.to_string());
-            let mut response = respond::fault(&mut open.exchange, fault);
-            response.head.status = refusal.status();
-            head_ready(&worker, &mut open, &mut response);
-            return finish2(open, &responder, response).await;
-        }
-    };
-    let interim: Rc<dyn InterimSink> = Rc::new(Interim2(responder.clone()));
-    let too_large = request
-        .body
-        .length()
-        .is_some_and(|length| length > options.http1.body_bytes);
-    let mut open = worker.open(&client, limited(request, &options), Some(interim));
-    let ready = normalise(&mut open, &options);
-    let ready = if too_large {
-        Err(FaultCode::BodyTooLarge.into())
-    } else {
-        ready
-    };
-    let answer = match ready {
-        Err(fault) => Some(respond::fault(&mut open.exchange, fault)),
-        Ok(Some(shown)) => Some(shown),
-        Ok(None) => {
-            let mut serving = pin!(serve(&mut open.exchange));
-            poll_fn(|cx| match serving.as_mut().poll(cx) {
-                Poll::Ready(response) => Poll::Ready(Some(response)),
-                Poll::Pending => {
-                    let mut responder = responder.borrow_mut();
-                    let responder = responder.as_mut().expect("taken only to respond");
-                    responder.poll_cancelled(cx).map(|()| None)
-                }
-            })
-            .await
-        }
-    };
-    let Some(mut response) = answer else {
-        open.exchange.record.fault = Some(FaultCode::ClientClosed);
-        return open.finish(Outcome::ClientClosed, 0);
-    };
-    head_ready(&worker, &mut open, &mut response);
-    finish2(open, &responder, response).await;
-}
+impl Responder for Http2Responder {
+    fn inform(&mut self, head: &ResponseHead) {
+        // Best effort: a stream that is gone is noticed by the answer.
+        let _ = Http2Responder::inform(self, head);
+    }
 
-async fn finish2(mut open: Open, responder: &RefCell<Option<Http2Responder>>, response: Response) {
-    open.exchange.interim = None;
-    let responder = responder
-        .borrow_mut()
-        .take()
-        .expect("an exchange is answered once");
-    let sent = responder.respond(response).await;
-    match sent.end {
-        SendEnd::Complete => open.finish(Outcome::Complete, sent.bytes),
-        SendEnd::Cancelled(_) => open.finish(Outcome::ClientClosed, sent.bytes),
-        SendEnd::Cut(error) => {
-            note_cut(&mut open, &error);
-            open.finish(Outcome::Cut, sent.bytes);
-        }
+    fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Http2Responder::poll_cancelled(self, cx)
+    }
+
+    fn respond(self, response: Response) -> impl Future<Output = stream::Sent> {
+        Http2Responder::respond(self, response)
     }
 }
 
-struct Interim2(Rc<RefCell<Option<Http2Responder>>>);
-
-impl InterimSink for Interim2 {
-    fn send(&self, head: &ResponseHead) {
-        if let Ok(mut responder) = self.0.try_borrow_mut()
-            && let Some(responder) = responder.as_mut()
-        {
-            // Best effort: a stream that is gone is noticed by the answer.
-            let _ = responder.inform(head);
-        }
-    }
-}
-
-/// An HTTP/2 request whose body is held to the listener's limit.
-fn limited(request: Request, options: &ListenerOptions) -> Request {
-    use gate_kit::http::{Body, Limited};
-    let most = options.http1.body_bytes;
-    let body = match request.body {
-        Body::Stream(inner) if request.head.upgrade.is_none() => Body::Stream(Box::new(
-            Limited::new(inner, most, "over the listener's limit"),
-        )),
-        other => other,
-    };
-    Request {
-        head: request.head,
-        body,
-    }
-}
-
-// === both ===
+// === all versions ===
 
 /// Normalises the target once, for matching and forwarding alike. An answer is what an authority
 /// asked for: no route is looked for then.
-fn normalise(open: &mut Open, options: &ListenerOptions) -> Result<Option<Response>, Fault> {
+pub(crate) fn normalise(
+    open: &mut Open,
+    options: &ListenerOptions,
+) -> Result<Option<Response>, Fault> {
     let head = &mut open.exchange.request.head;
     if head.method == Method::Connect && head.upgrade.is_none() {
         return Err(Fault::new(FaultCode::MethodNotAllowed).message("This is no forward proxy."));
@@ -518,9 +406,22 @@ fn challenge(target: &str, managed: &gate_net::tls::Managed) -> Option<Response>
     ))
 }
 
-/// Notes the answer's head in the record, and dates it where nobody has (RFC 9110 section 6.6.1).
-fn head_ready(worker: &Worker, open: &mut Open, response: &mut Response) {
+/// Notes the answer's head in the record, dates it where nobody has (RFC 9110 section 6.6.1), and
+/// tells callers of HTTP/3.
+pub(crate) fn head_ready(
+    worker: &Worker,
+    open: &mut Open,
+    response: &mut Response,
+    options: &ListenerOptions,
+) {
     let headers = &mut response.head.headers;
+    if let Some(alt_svc) = options.alt_svc.get()
+        && response.head.status >= 200
+        && open.exchange.request.head.version != Version::Http3
+        && !headers.contains(HeaderId::AltSvc)
+    {
+        headers.append_known(HeaderId::AltSvc, alt_svc.as_bytes());
+    }
     if response.head.status >= 200 && !headers.contains(HeaderId::Date) {
         headers.append_known(HeaderId::Date, worker.date().as_bytes());
     }
@@ -529,7 +430,7 @@ fn head_ready(worker: &Worker, open: &mut Open, response: &mut Response) {
     record.first_byte = Some(worker.shared.clock.now().since(record.started));
 }
 
-fn note_cut(open: &mut Open, error: &gate_kit::http::BodyError) {
+pub(crate) fn note_cut(open: &mut Open, error: &gate_kit::http::BodyError) {
     let fault = Fault::from_response_body(error);
     open.exchange.record.fault = Some(fault.code);
     open.exchange.record.fault_detail = fault.detail;
@@ -549,7 +450,7 @@ fn parse_fault(error: ParseError) -> Fault {
         .detail(error.code())
 }
 
-fn unknown_request() -> Request {
+pub(crate) fn unknown_request() -> Request {
     Request {
         head: unknown_head(),
         body: Default::default(),
@@ -562,7 +463,7 @@ fn unknown_head() -> RequestHead {
         method: Method::Get,
         authority: String::new(),
         target: "/".to_owned(),
-        version: gate_kit::http::Version::Http11,
+        version: Version::Http11,
         headers: Default::default(),
         upgrade: None,
     }

@@ -3,6 +3,7 @@
 use crate::clients::{ClientLimits, Clients};
 use crate::tcp::TcpRoute;
 use arc_swap::ArcSwap;
+use gate_http3::{Http3Limits, Keys};
 use gate_model::resources::{self, EncodedSlashes, ListenerProtocol, ProxyProtocol, TlsVersion};
 use gate_net::connection::server::ServerOptions;
 use gate_net::http1;
@@ -14,7 +15,8 @@ use gate_net::tls::{ServerTls, ServerTlsOptions};
 use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 /// A listener, for as long as its address stays.
 pub struct ListenerState {
@@ -30,6 +32,16 @@ pub struct ListenerState {
     pub connections: AtomicU32,
     /// The same by client, where that is limited.
     pub clients: Arc<Clients>,
+    /// Its UDP sockets, while it speaks HTTP/3.
+    quic: Mutex<Option<Arc<Quic>>>,
+}
+
+/// What a listener speaks HTTP/3 with.
+pub struct Quic {
+    /// One socket per worker.
+    pub sockets: gate_http3::Sockets,
+    /// Secrets that the workers share.
+    pub keys: Keys,
 }
 
 impl ListenerState {
@@ -43,7 +55,20 @@ impl ListenerState {
             options: ArcSwap::from_pointee(options),
             connections: AtomicU32::new(0),
             clients: Arc::default(),
+            quic: Mutex::default(),
         }
+    }
+
+    /// What it speaks HTTP/3 with; none where it does not.
+    #[must_use]
+    pub fn quic(&self) -> Option<Arc<Quic>> {
+        let quic = self.quic.lock().unwrap_or_else(PoisonError::into_inner);
+        quic.clone()
+    }
+
+    /// Begins or ends to speak HTTP/3.
+    pub fn set_quic(&self, quic: Option<Arc<Quic>>) {
+        *self.quic.lock().unwrap_or_else(PoisonError::into_inner) = quic;
     }
 
     /// Calls `with` on the sockets; `None` once they are closed.
@@ -83,6 +108,10 @@ pub struct ListenerOptions {
     pub http1: Arc<ServerOptions>,
     /// Limits of HTTP/2 connections.
     pub http2: Http2Limits,
+    /// Limits of HTTP/3 connections, where it is spoken, and how callers are told.
+    pub http3: Option<(Http3Limits, resources::ListenerHttp3)>,
+    /// The Alt-Svc field of answers over TLS, once HTTP/3 is spoken.
+    pub alt_svc: OnceLock<String>,
     /// TLS, when it is ended here.
     pub tls: Option<Arc<ServerTls>>,
     /// Whether connections open with a PROXY protocol header.
@@ -122,6 +151,7 @@ impl ListenerOptions {
         let load = |tls| load_tls(tls, folder, http, managed.clone());
         let tls = listener.tls.as_ref().map(load);
         let tls = tls.transpose().map_err(|message| ("tls", message))?;
+        let http3 = http3_of(listener, &head).map_err(|why| ("http3", why.to_owned()))?;
         Ok(Self {
             speaks: match listener.protocol {
                 ListenerProtocol::Http => Speaks::Http,
@@ -144,6 +174,8 @@ impl ListenerOptions {
                 write_time: limits.write_time.duration(),
                 ..Http2Limits::default()
             },
+            http3,
+            alt_svc: OnceLock::new(),
             tls,
             managed,
             proxy_protocol: listener.proxy_protocol == ProxyProtocol::Required,
@@ -159,6 +191,65 @@ impl ListenerOptions {
             client: ClientLimits::compile(limits).map_err(|problem| ("limits", problem))?,
             tcp_routes,
         })
+    }
+}
+
+impl ListenerOptions {
+    /// Notes that HTTP/3 is spoken on this port.
+    pub fn advertise(&self, port: u16) {
+        if let Some((_, http3)) = &self.http3 {
+            let port = http3.advertised_port.unwrap_or(port);
+            let seconds = http3.advertised_for.duration().as_secs();
+            let _ = self.alt_svc.set(format!("h3=\":{port}\"; ma={seconds}"));
+        }
+    }
+}
+
+/// Time for everything that comes before a request, where zero stands for no limit of its own.
+pub(crate) fn patience(head_time: Duration) -> Duration {
+    match head_time {
+        Duration::ZERO => Duration::from_secs(60),
+        patience => patience,
+    }
+}
+
+/// Limits of HTTP/3 connections, where it is spoken, and how callers are told.
+fn http3_of(
+    listener: &resources::Listener,
+    head: &http1::Limits,
+) -> Result<Option<(Http3Limits, resources::ListenerHttp3)>, &'static str> {
+    let Some(http3) = &listener.http3 else {
+        return Ok(None);
+    };
+    if let Some(why) = no_http3(listener) {
+        return Err(why);
+    }
+    let limits = &listener.limits;
+    let limits = Http3Limits {
+        streams: limits.streams.max(1),
+        header_bytes: head.head_bytes,
+        header_fields: head.header_count,
+        head_time: patience(limits.head_time.duration()),
+        idle: limits.idle.duration(),
+        body_time: limits.body_time.duration(),
+        write_time: limits.write_time.duration(),
+        ..Http3Limits::default()
+    };
+    Ok(Some((limits, http3.clone())))
+}
+
+/// Why a listener cannot speak HTTP/3.
+fn no_http3(listener: &resources::Listener) -> Option<&'static str> {
+    if listener.tls.is_none() {
+        Some("HTTP/3 needs `tls`")
+    } else if listener.protocol != ListenerProtocol::Http {
+        Some("HTTP/3 needs `protocol: http`")
+    } else if listener.proxy_protocol != ProxyProtocol::Off {
+        Some("HTTP/3 has no PROXY protocol header; the listener must not require one")
+    } else if listener.address.starts_with("unix:") {
+        Some("HTTP/3 needs a UDP port, and a Unix socket has none")
+    } else {
+        None
     }
 }
 

@@ -4,9 +4,10 @@
 //! fails before that leaves everything as it was. Workers hear about listeners only.
 
 use crate::compile::{Compiled, Compiler, Registry};
-use crate::listener::{ListenerOptions, ListenerState};
+use crate::listener::{ListenerOptions, ListenerState, Quic};
 use crate::money::metrics;
 use crate::money::store::open_books;
+use crate::quic;
 use crate::record::Readers;
 use crate::record::admin::Health;
 use crate::record::metrics::{Exposition, Format, cache, certificates, contract};
@@ -78,6 +79,12 @@ impl Shared {
     /// Counts it out.
     pub fn connection_closed(&self, worker: usize) {
         self.open[worker].fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether the process is about to end.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Connections and streams of a worker.
@@ -263,12 +270,23 @@ impl Process {
                 .as_mut()
                 .map(|i| i.take(&name))
                 .unwrap_or_default();
-            let sockets = match inherited.is_empty() {
-                true => Sockets::bind(&address, self.shared.workers),
-                false => Sockets::inherit(&address, inherited, self.shared.workers),
+            let fail = |error: String| format!("listener `{name}`: {error}");
+            let workers = self.shared.workers;
+            let is_inherited = !inherited.is_empty();
+            let with_quic = options.http3.is_some() && !is_inherited;
+            let (sockets, quic) = match is_inherited {
+                false => quic::bind(&address, workers, with_quic).map_err(fail)?,
+                true => {
+                    let sockets = Sockets::inherit(&address, inherited, workers);
+                    (sockets.map_err(|error| fail(error.to_string()))?, None)
+                }
             };
-            let sockets = sockets.map_err(|error| format!("listener `{name}`: {error}"))?;
-            bound.push(Arc::new(ListenerState::new(&name, sockets, options)));
+            let state = Arc::new(ListenerState::new(&name, sockets, options));
+            speak_quic(&state, &state.options.load(), quic);
+            if is_inherited && state.options.load().http3.is_some() {
+                quic::wait(self.commands.clone(), &self.shared, &state);
+            }
+            bound.push(state);
         }
         if let Some(inheritance) = inheritance {
             inheritance
@@ -286,8 +304,32 @@ impl Process {
             worker
                 .try_send(command)
                 .map_err(|_| "a worker does not answer".to_owned())?;
+            if state.quic().is_some() {
+                worker
+                    .try_send(Command::Quic(state.clone()))
+                    .map_err(|_| "a worker does not answer".to_owned())?;
+            }
         }
         Ok(())
+    }
+
+    /// Gives a listener whose sockets stay its new options, and begins or ends HTTP/3 as they say;
+    /// `quic` is there where it begins.
+    fn keep(&self, state: &Arc<ListenerState>, options: ListenerOptions, quic: Option<Quic>) {
+        let begins = quic.is_some();
+        let ends = options.http3.is_none() && state.quic().is_some();
+        speak_quic(state, &options, quic);
+        state.options.store(Arc::new(options));
+        if ends {
+            state.set_quic(None);
+        }
+        for worker in &self.commands {
+            if begins {
+                let _ = worker.try_send(Command::Quic(state.clone()));
+            } else if ends {
+                let _ = worker.try_send(Command::Unquic(state.name.clone()));
+            }
+        }
     }
 
     fn lock_listeners(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<ListenerState>>> {
@@ -411,6 +453,16 @@ impl Process {
             .prepare(gateway, &self.setup.folder)
             .map_err(|e| other(e.to_string()))?;
         let (kept, added, removed) = self.compare(compiled.listeners);
+        let kept = kept.into_iter().map(|(state, options)| {
+            let wanted = options.http3.is_some() && state.quic().is_none();
+            let quic = wanted.then(|| quic::bind_beside(&state, self.shared.workers));
+            let quic = quic.transpose().map_err(|error| {
+                let name = &state.name;
+                StartError::Other(format!("listener `{name}`: HTTP/3: {error}"))
+            })?;
+            Ok((state, options, quic))
+        });
+        let kept = kept.collect::<Result<Vec<_>, StartError>>()?;
         let bound = self.bind(added, None).map_err(other)?;
         // Nothing can fail from here on but threads of sinks, which keep their old target then.
         if let Err(error) = readers.apply(prepared) {
@@ -423,8 +475,8 @@ impl Process {
         self.shared.models.store(Arc::new(compiled.models));
         self.shared.snapshot.store(compiled.snapshot);
         self.revision.store(revision, Ordering::Relaxed);
-        for (state, options) in kept {
-            state.options.store(Arc::new(options));
+        for (state, options, quic) in kept {
+            self.keep(&state, options, quic);
         }
         for name in removed {
             self.lock_listeners().remove(&name);
@@ -574,6 +626,17 @@ impl Process {
                 let _ = self.checks.send(upstream.clone());
             }
         }
+    }
+}
+
+/// Notes that a listener speaks HTTP/3 where it has sockets for it, for itself and its callers.
+fn speak_quic(state: &ListenerState, options: &ListenerOptions, quic: Option<Quic>) {
+    if let Some(quic) = quic {
+        state.set_quic(Some(Arc::new(quic)));
+    }
+    let port = state.with_sockets(Sockets::local).flatten();
+    if let (Some(_), Some(local)) = (state.quic(), port) {
+        options.advertise(local.port());
     }
 }
 

@@ -8,6 +8,7 @@ use crate::caller::caller_address;
 use crate::connection;
 use crate::listener::ListenerState;
 use crate::process::Shared;
+use crate::quic::Listening;
 use crate::record::trace;
 use crate::services::WorkerServices;
 use crate::upstream::pool;
@@ -35,12 +36,19 @@ const LOOK_MAX: Duration = Duration::from_secs(1);
 /// Sweeps without any exchange after which spare memory is given back.
 const TRIM_AFTER: u32 = 5;
 
+/// Time for telling the clients of HTTP/3 that their connections are closed.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// What the control plane asks of a worker.
 pub(crate) enum Command {
     /// Accept on a listener from now on.
     Listen(Arc<ListenerState>),
-    /// Accept no more on it; its connections live on.
+    /// Accept no more on it; its connections live on, those of HTTP/3 to the end of their requests.
     Unlisten(Arc<str>),
+    /// Speak HTTP/3 on a listener from now on.
+    Quic(Arc<ListenerState>),
+    /// Speak it no more.
+    Unquic(Arc<str>),
     /// Accept nothing more, finish what is in flight until then, and end.
     Drain(Duration),
 }
@@ -83,10 +91,11 @@ pub(crate) fn run(index: usize, shared: &Arc<Shared>, commands: mpsc::Receiver<C
     worker.set_time();
     // A task of its own: what `block_on` waits for is polled at every wake-up of any task.
     let control = tasks.spawn_local(worker.clone().control(commands));
-    let patience = tasks.block_on(&runtime, control).unwrap_or_else(|error| {
+    let ended = tasks.block_on(&runtime, control);
+    let (patience, quic) = ended.unwrap_or_else(|error| {
         tracing::error!(worker = index, %error, "the worker's control broke and it drains");
         worker.drain();
-        Duration::ZERO
+        (Duration::ZERO, Vec::new())
     });
     // Whatever is still running after the deadline is dropped, which closes its sockets and closes
     // its record as cut.
@@ -94,12 +103,19 @@ pub(crate) fn run(index: usize, shared: &Arc<Shared>, commands: mpsc::Receiver<C
     if !tasks.block_on(&runtime, drained) {
         tracing::warn!(worker = index, "exchanges were cut at the end of the drain");
     }
+    for listening in quic {
+        tasks.block_on(&runtime, listening.close(FAREWELL));
+    }
     pool::clear();
 }
 
 impl Worker {
-    async fn control(self: Rc<Self>, mut commands: mpsc::Receiver<Command>) -> Duration {
+    async fn control(
+        self: Rc<Self>,
+        mut commands: mpsc::Receiver<Command>,
+    ) -> (Duration, Vec<Listening>) {
         let mut accepting: Vec<(Arc<str>, Vec<tokio::task::JoinHandle<()>>)> = Vec::new();
+        let mut quic: Vec<Listening> = Vec::new();
         let mut sweep = tokio::time::interval(pool::SWEEP);
         let (mut quiet_sweeps, mut seen) = (0, 0);
         loop {
@@ -126,18 +142,22 @@ impl Worker {
                     for (_, tasks) in accepting.extract_if(.., |(known, _)| *known == name) {
                         tasks.iter().for_each(tokio::task::JoinHandle::abort);
                     }
+                    stop_quic(&mut quic, &name);
                 }
+                Some(Command::Quic(state)) => quic.extend(Listening::begin(&self, &state)),
+                Some(Command::Unquic(name)) => stop_quic(&mut quic, &name),
                 Some(Command::Drain(patience)) => {
                     accepting
                         .iter()
                         .flat_map(|(_, tasks)| tasks)
                         .for_each(|task| task.abort());
+                    quic.iter().for_each(Listening::stop);
                     self.drain();
-                    return patience;
+                    return (patience, quic);
                 }
                 None => {
                     self.drain();
-                    return Duration::ZERO;
+                    return (Duration::ZERO, quic);
                 }
             }
         }
@@ -297,6 +317,13 @@ impl Worker {
             ended: false,
             closed: false,
         }
+    }
+}
+
+/// Ends HTTP/3 on a listener; its task goes on until its connections have ended.
+fn stop_quic(quic: &mut Vec<Listening>, name: &str) {
+    for listening in quic.extract_if(.., |listening| *listening.listener == *name) {
+        listening.stop();
     }
 }
 

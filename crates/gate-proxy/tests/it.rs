@@ -44,6 +44,12 @@ mod hedging;
 mod hostile;
 #[path = "it/http2.rs"]
 mod http2;
+#[path = "it/http3.rs"]
+mod http3;
+#[path = "it/http3_ends.rs"]
+mod http3_ends;
+#[path = "it/http3_hostile.rs"]
+mod http3_hostile;
 #[path = "it/invoke.rs"]
 mod invoke;
 #[path = "it/judged.rs"]
@@ -60,6 +66,8 @@ mod operation_routing;
 mod operations;
 #[path = "it/peers.rs"]
 mod peers;
+#[path = "../../gate-http3/tests/it/peers3.rs"]
+mod peers3;
 #[path = "it/pieces.rs"]
 mod pieces;
 #[path = "it/prompts.rs"]

@@ -17,6 +17,10 @@ pub struct Listener {
     /// TLS; plain text when left out.
     #[serde(default)]
     pub tls: Option<ListenerTls>,
+    /// HTTP/3 on the UDP port of the same number, beside HTTP/1.1 and HTTP/2; off when left out. It
+    /// needs `tls`, whose certificates it shares, and a listener that speaks HTTP over TCP directly.
+    #[serde(default)]
+    pub http3: Option<ListenerHttp3>,
     /// Whether connections open with a PROXY protocol header (version 1 or 2).
     #[serde(default)]
     pub proxy_protocol: ProxyProtocol,
@@ -32,7 +36,8 @@ pub struct Listener {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ListenerProtocol {
-    /// HTTP/1.1 and HTTP/2 (by ALPN, or by prior knowledge without TLS).
+    /// HTTP/1.1 and HTTP/2 (by ALPN, or by prior knowledge without TLS), and HTTP/3 where `http3`
+    /// says so.
     #[default]
     Http,
     /// Bytes, forwarded as they come; routes may match on a TLS server name without ending TLS.
@@ -69,6 +74,27 @@ pub struct ListenerTls {
     /// `auth_mtls` says what they may do.
     #[serde(default)]
     pub clients: Option<ListenerClients>,
+}
+
+/// HTTP/3 of a listener. Callers learn of it from the field Alt-Svc (RFC 7838) of answers that come
+/// over TLS; answers that have one of their own keep it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ListenerHttp3 {
+    /// The port that callers are told, where another one than ours is in front of it; ours when left
+    /// out.
+    pub advertised_port: Option<u16>,
+    /// How long callers may remember it. Those that find nobody there use TCP again.
+    pub advertised_for: Period,
+}
+
+impl Default for ListenerHttp3 {
+    fn default() -> Self {
+        Self {
+            advertised_port: None,
+            advertised_for: Period::from_seconds(24 * 3600),
+        }
+    }
 }
 
 /// Certificates of callers.
@@ -139,7 +165,7 @@ pub struct Limits {
     pub client_rate: Option<Rate>,
     /// Bits of an IPv6 address that are one client's, from 32 to 128.
     pub client_prefix: u8,
-    /// Concurrent HTTP/2 streams of one connection.
+    /// Concurrent HTTP/2 streams of one connection, and requests of HTTP/3.
     pub streams: u32,
     /// How long a kept-alive connection may stay idle.
     pub idle: Period,
@@ -147,7 +173,8 @@ pub struct Limits {
     pub head_time: Period,
     /// How long a whole request's body may take to arrive; `0s` means no limit.
     pub body_time: Period,
-    /// How long a caller may take to accept more bytes of an answer before it is cut off.
+    /// How long a caller may take to accept more bytes of an answer before it is cut off. Over
+    /// HTTP/2 and HTTP/3 these are at least 1 KiB, or the rest.
     pub write_time: Period,
 }
 

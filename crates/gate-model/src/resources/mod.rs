@@ -41,8 +41,8 @@ pub use credential::{OauthClientAuth, UpstreamCredential};
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
 pub use listener::{
-    Certificate, EncodedSlashes, Limits, Listener, ListenerProtocol, ListenerTls, Paths,
-    ProxyProtocol, TlsVersion,
+    Certificate, EncodedSlashes, Limits, Listener, ListenerHttp3, ListenerProtocol, ListenerTls,
+    Paths, ProxyProtocol, TlsVersion,
 };
 pub use mcp::{
     Agent, EnvValue, McpHttp, McpServer, McpStdio, McpTimeouts, McpUse, OutboundCredential,

@@ -5,9 +5,9 @@
 //! [`Http2Responder`]. What a request is answered with is not known here.
 
 use super::body::{Pump, Received, is_over};
-use super::{Refusal, convert};
 use super::keepalive::Keepalive;
 use super::{Http2Error, SEND_BUFFER, SendEnd, Sent};
+use super::{Refusal, convert};
 use crate::connection::limit;
 use crate::io::Io;
 use bytes::Bytes;

@@ -194,6 +194,48 @@ fn a_reader_that_opens_no_window_is_cut() {
 }
 
 #[test]
+fn a_reader_that_opens_its_window_byte_by_byte_is_cut() {
+    let upstream = Upstream::http(|_, _| ok(&"x".repeat(1 << 20)));
+    let limits = "'127.0.0.1:0', limits: { write_time: 500ms, idle: 20s }";
+    let gateway = Gateway::start(&plain(upstream.address, "").replace("'127.0.0.1:0'", limits));
+    let mut stream = gateway.connect();
+    let settings = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]);
+    let preface = &raw2::preface()[..24];
+    stream
+        .write_all(&[preface, &settings, &get(1)].concat())
+        .unwrap();
+    let mut cut = false;
+    while let Some(got) = raw2::read(&mut stream) {
+        if got.stream == 1 && got.kind == DATA {
+            // Always in time, and never enough.
+            std::thread::sleep(Duration::from_millis(20));
+            let more = frame(WINDOW_UPDATE, 0, 1, &1_u32.to_be_bytes());
+            stream.write_all(&more).unwrap();
+        }
+        if got.stream == 1 && got.kind == RST_STREAM {
+            cut = true;
+            break;
+        }
+    }
+    assert!(cut, "the stream is reset");
+}
+
+#[test]
+fn a_reader_of_a_byte_at_a_time_over_http1_is_cut() {
+    let upstream = Upstream::http(|_, _| ok(&"x".repeat(32 << 20)));
+    let limits = "'127.0.0.1:0', limits: { write_time: 500ms, idle: 20s }";
+    let gateway = Gateway::start(&plain(upstream.address, "").replace("'127.0.0.1:0'", limits));
+    let mut stream = gateway.connect();
+    let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    stream.write_all(request).unwrap();
+    let mut byte = [0];
+    eventually("its record is made", || {
+        let _ = stream.read(&mut byte);
+        gateway.metrics().contains("outcome=\"client_closed\"} 1")
+    });
+}
+
+#[test]
 fn one_client_has_so_many_connections_and_others_have_theirs() {
     let (gateway, _upstream) = gateway("client_connections: 3");
     let ask = |stream: &mut TcpStream| {
@@ -251,7 +293,7 @@ fn proxies_that_are_trusted_are_not_held_to_a_clients_limit() {
 }
 
 /// Resident memory of this process, which holds the gateway, in KiB.
-fn resident() -> u64 {
+pub(crate) fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status
         .lines()
