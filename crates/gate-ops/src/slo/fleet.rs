@@ -52,11 +52,11 @@ impl Fleet {
     /// # Errors
     /// When not all nodes fit; those that did are in.
     pub fn merge(&mut self, other: &Fleet) -> Result<(), Crowded> {
-        let each = other.nodes.iter();
-        each.fold(Ok(()), |result, (node, reading)| {
-            let taken = self.absorb(node, reading);
-            result.and(taken)
-        })
+        let mut result = Ok(());
+        for (node, reading) in &other.nodes {
+            result = result.and(self.absorb(node, reading));
+        }
+        result
     }
 
     /// What all nodes counted, to be restored into a monitor's windows
