@@ -9,6 +9,7 @@
 mod burn;
 mod definition;
 mod export;
+mod fleet;
 mod gate;
 pub mod openslo;
 mod ring;
@@ -22,6 +23,7 @@ mod window;
 pub use burn::{PAIRS_MAX, Pair, Policy, Severity, burns, has_vanished, lower_bound};
 pub use definition::{Definition, Good, Scope};
 pub use export::{Metrics, prometheus, sloth};
+pub use fleet::{Crowded, Fleet, NODES_MAX};
 pub use gate::{Candidate, Freeze, Full, Gate, HELD_MAX, Override, Passage, Promise, Purpose};
 pub use ring::{Count, Rings, TIERS};
 pub use sizes::{ERROR, Native, Otlp, SCALE, Sizes, bucket, edge};
