@@ -1,5 +1,6 @@
-//! When a certificate holds, out of its DER (RFC 5280 section 4.1.2.5): five elements are stepped
-//! over, nothing else is understood. What is verified is the chain's matter elsewhere.
+//! When a certificate holds, and what it is called at its authority, out of its DER (RFC 5280 section
+//! 4.1): elements are stepped over, nothing else is understood. What is verified is the chain's matter
+//! elsewhere.
 
 use gate_kit::date::days;
 use std::time::Duration;
@@ -13,22 +14,76 @@ pub struct Validity {
     pub ends: Duration,
 }
 
+/// What a certificate is called when its renewal is talked about (RFC 9773 section 4.1).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Identity {
+    /// The key identifier of its authority.
+    pub(crate) authority: Vec<u8>,
+    /// The contents of its serial number, a leading zero included.
+    pub(crate) serial: Vec<u8>,
+}
+
 /// When the certificate in this DER holds; none where it is none.
 #[must_use]
 pub fn validity(certificate: &[u8]) -> Option<Validity> {
-    let (outer, _) = element(certificate, 0x30)?;
-    let (mut inner, _) = element(outer, 0x30)?;
-    // The version is optional, explicit [0]; then come serial, signature and issuer.
-    if inner.first() == Some(&0xa0) {
-        inner = element(inner, 0xa0)?.1;
-    }
-    for tag in [0x02, 0x30, 0x30] {
-        inner = element(inner, tag)?.1;
-    }
+    let (_, inner) = serial(certificate)?;
+    let inner = skip(inner, &[0x30, 0x30])?;
     let (times, _) = element(inner, 0x30)?;
     let (begins, rest) = time(times)?;
     let (ends, _) = time(rest)?;
     Some(Validity { begins, ends })
+}
+
+/// What the certificate in this DER is called; none where it names no key of its authority.
+pub(crate) fn identity(certificate: &[u8]) -> Option<Identity> {
+    let (serial, inner) = serial(certificate)?;
+    // Signature, issuer, validity, subject and key; then what is optional: two unique identifiers.
+    let mut inner = skip(inner, &[0x30; 5])?;
+    for tag in [0x81, 0x82] {
+        if inner.first() == Some(&tag) {
+            inner = element(inner, tag)?.1;
+        }
+    }
+    let (extensions, _) = element(inner, 0xa3)?;
+    let (mut extensions, _) = element(extensions, 0x30)?;
+    while !extensions.is_empty() {
+        let (extension, rest) = element(extensions, 0x30)?;
+        extensions = rest;
+        let (kind, mut value) = element(extension, 0x06)?;
+        if value.first() == Some(&0x01) {
+            value = element(value, 0x01)?.1;
+        }
+        // authorityKeyIdentifier (section 4.2.1.1), whose key identifier is the implicit [0].
+        if kind == [0x55, 0x1d, 0x23] {
+            let (value, _) = element(value, 0x04)?;
+            let (value, _) = element(value, 0x30)?;
+            let (authority, _) = element(value, 0x80)?;
+            return Some(Identity {
+                authority: authority.to_vec(),
+                serial: serial.to_vec(),
+            });
+        }
+    }
+    None
+}
+
+/// The serial number of a certificate, and what follows it.
+fn serial(certificate: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (outer, _) = element(certificate, 0x30)?;
+    let (mut inner, _) = element(outer, 0x30)?;
+    // The version is optional, explicit [0].
+    if inner.first() == Some(&0xa0) {
+        inner = element(inner, 0xa0)?.1;
+    }
+    element(inner, 0x02)
+}
+
+/// What follows elements with these tags.
+fn skip<'a>(mut bytes: &'a [u8], tags: &[u8]) -> Option<&'a [u8]> {
+    for tag in tags {
+        bytes = element(bytes, *tag)?.1;
+    }
+    Some(bytes)
 }
 
 /// The contents of an element with this tag, and what follows it.
@@ -109,11 +164,27 @@ mod tests {
         let der: &[u8] = certificate.der();
         for end in 0..der.len() {
             assert_eq!(validity(&der[..end]), None, "{end}");
+            assert_eq!(identity(&der[..end]), None, "{end}");
         }
-        for at in 0..der.len().min(200) {
+        for at in 0..der.len() {
             let mut other = der.to_vec();
             other[at] ^= 0xff;
-            let _ = validity(&other);
+            let _ = (validity(&other), identity(&other));
         }
+    }
+
+    #[test]
+    fn a_certificate_is_called_by_its_authoritys_key_and_its_serial_number() {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let mut parameters = rcgen::CertificateParams::new(["a.test".to_owned()]).unwrap();
+        // RFC 9773 section 4.1 has this serial number: the sign's zero belongs to it.
+        parameters.serial_number = Some(vec![0x87, 0x65, 0x43, 0x21].into());
+        let plain = parameters.self_signed(&key).unwrap();
+        assert_eq!(identity(plain.der()), None, "it names no authority's key");
+        parameters.use_authority_key_identifier_extension = true;
+        let certificate = parameters.self_signed(&key).unwrap();
+        let identity = identity(certificate.der()).unwrap();
+        assert_eq!(identity.serial, [0, 0x87, 0x65, 0x43, 0x21]);
+        assert_eq!(identity.authority, parameters.key_identifier(&key));
     }
 }

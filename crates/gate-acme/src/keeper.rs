@@ -1,7 +1,8 @@
 //! What is done when: taking what lies on the shelf into use, and ordering what is due.
 
 use crate::order::{Orders, Secrets};
-use crate::state::{self, CERTIFICATES, CHALLENGES, Certificate, Challenges};
+use crate::renewal::Held;
+use crate::state::{self, ADVICE, Advice, CERTIFICATES, CHALLENGES, Certificate, Challenges};
 use crate::wire::Wire;
 use crate::{AcmeError, Shelf, validity};
 use gate_kit::random;
@@ -11,6 +12,9 @@ use rcgen::{CertificateParams, CustomExtension, KeyPair};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// How long an authority that did not answer is not asked for advice.
+const UNANSWERED: Duration = Duration::from_secs(3600);
 
 /// How patient everything is.
 #[derive(Debug, Clone)]
@@ -58,9 +62,22 @@ pub struct Keeper {
     managed: Arc<Managed>,
     pace: Pace,
     seen: BTreeMap<String, u64>,
-    certificates: BTreeMap<String, Certificate>,
+    certificates: BTreeMap<String, Held>,
+    /// What authorities advise, by name.
+    advice: BTreeMap<String, Advice>,
+    /// Names about which no advice was to be had, and until when none is asked for.
+    unanswered: BTreeMap<String, Duration>,
     resting: BTreeMap<String, Rest>,
     runtime: tokio::runtime::Runtime,
+}
+
+/// What is to be done for a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Task {
+    /// Its certificate is due.
+    Order(String),
+    /// Its authority may have something to say about renewing it.
+    Ask(String),
 }
 
 /// A name whose order failed.
@@ -84,13 +101,16 @@ impl Keeper {
             pace,
             seen: BTreeMap::new(),
             certificates: BTreeMap::new(),
+            advice: BTreeMap::new(),
+            unanswered: BTreeMap::new(),
             resting: BTreeMap::new(),
             runtime: runtime.map_err(|error| AcmeError::of("no runtime", error))?,
         })
     }
 
     /// Takes what others laid on the shelf into use, and orders at most one certificate that is due
-    /// at `now` (UNIX time). Blocks for as long as that takes, with limits.
+    /// at `now` (UNIX time), or asks the authority when one should be renewed. Blocks for as long as
+    /// that takes, with limits.
     ///
     /// # Errors
     /// Why the shelf could not be asked, or the order failed; what was in use stays so.
@@ -101,19 +121,36 @@ impl Keeper {
         now: Duration,
     ) -> Result<(), AcmeError> {
         self.take(shelf)?;
-        let Some(name) = self.due(wanted, now) else {
+        let Some(task) = self.task(wanted, now) else {
             return Ok(());
         };
         if !shelf.leads()? {
             return Ok(());
         }
-        // Somebody else may have led until a moment ago.
+        let done = self.lead(shelf, wanted, &task, now);
+        shelf.resign();
+        done
+    }
+
+    /// Does what is to be done, unless somebody else did it who led until a moment ago.
+    fn lead(
+        &mut self,
+        shelf: &mut dyn Shelf,
+        wanted: &Wanted,
+        task: &Task,
+        now: Duration,
+    ) -> Result<(), AcmeError> {
         self.take(shelf)?;
-        if self.due(wanted, now).as_ref() != Some(&name) {
+        if self.task(wanted, now).as_ref() != Some(task) {
             return Ok(());
         }
-        let ordered = self.order(shelf, wanted, &name);
-        self.settle(&name, ordered, now)
+        match task {
+            Task::Order(name) => {
+                let ordered = self.order(shelf, wanted, name);
+                self.settle(name, ordered, now)
+            }
+            Task::Ask(name) => self.ask(shelf, wanted, name, now),
+        }
     }
 
     fn order(
@@ -122,21 +159,62 @@ impl Keeper {
         wanted: &Wanted,
         name: &str,
     ) -> Result<Certificate, AcmeError> {
-        let secrets = Secrets {
-            external_account: wanted.external_account.clone(),
-            webhook: wanted.webhook.clone(),
+        let held = self.certificates.get(name);
+        // Whoever advises wants to know what is replaced; others refuse to hear of it.
+        let advised = |held: &&Held| held.advised(self.advice.get(name)).is_some();
+        let replaces = held.filter(advised).and_then(Held::identifier);
+        let orders = self.orders(wanted)?;
+        self.runtime.block_on(orders.order(shelf, name, replaces))
+    }
+
+    /// Asks the authority when a certificate should be renewed, and lays the answer on the shelf. An
+    /// authority that does not answer is no reason for anything but asking again.
+    fn ask(
+        &mut self,
+        shelf: &mut dyn Shelf,
+        wanted: &Wanted,
+        name: &str,
+        now: Duration,
+    ) -> Result<(), AcmeError> {
+        let Some(held) = self.certificates.get(name) else {
+            return Ok(());
         };
+        let Some(identifier) = held.identifier() else {
+            return Ok(());
+        };
+        let answer = {
+            let orders = self.orders(wanted)?;
+            self.runtime.block_on(orders.advice(shelf, &identifier))
+        };
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => {
+                tracing::warn!(name, %error, "the authority does not say when to renew");
+                self.unanswered.insert(name.to_owned(), now + UNANSWERED);
+                return Ok(());
+            }
+        };
+        let Some(advice) = held.advice(answer, now) else {
+            return Ok(());
+        };
+        shelf.put(&Advice::place(name), &state::write(&advice)?)?;
+        self.unanswered.remove(name);
+        self.advice.insert(name.to_owned(), advice);
+        Ok(())
+    }
+
+    fn orders<'a>(&'a self, wanted: &'a Wanted) -> Result<Orders<'a>, AcmeError> {
         let settings = &wanted.settings;
-        let orders = Orders {
+        Ok(Orders {
             settings,
-            secrets: &secrets,
+            secrets: Secrets {
+                external_account: wanted.external_account.clone(),
+                webhook: wanted.webhook.clone(),
+            },
             wire: Wire::new(&settings.directory, settings.authorities.clone())?,
             pace: &self.pace,
-            show: &|challenges| show(&self.managed, challenges),
-        };
-        let ordered = self.runtime.block_on(orders.order(shelf, name));
-        shelf.resign();
-        ordered
+            show: Box::new(|challenges| show(&self.managed, challenges)),
+        })
     }
 
     /// Takes what came of an order into account.
@@ -151,7 +229,8 @@ impl Keeper {
                 tracing::info!(name, "a certificate came");
                 self.managed.ordered(true);
                 self.resting.remove(name);
-                self.certificates.insert(name.to_owned(), certificate);
+                let held = Held::new(certificate);
+                self.certificates.insert(name.to_owned(), held);
                 self.publish();
                 Ok(())
             }
@@ -185,8 +264,11 @@ impl Keeper {
                 } else if place.starts_with(CERTIFICATES) {
                     let certificate: Certificate = state::read(place, &bytes)?;
                     self.certificates
-                        .insert(certificate.name.clone(), certificate);
+                        .insert(certificate.name.clone(), Held::new(certificate));
                     changed = true;
+                } else if place.starts_with(ADVICE) {
+                    let advice: Advice = state::read(place, &bytes)?;
+                    self.advice.insert(advice.name.clone(), advice);
                 }
             }
             self.seen.insert(place.clone(), *version);
@@ -200,7 +282,7 @@ impl Keeper {
     /// Hands all certificates to the handshakes.
     fn publish(&self) {
         let certificates = self.certificates.values();
-        let managed = certificates.filter_map(|certificate| {
+        let managed = certificates.filter_map(|Held { certificate, .. }| {
             let loaded = ManagedCertificate::from_pem(&certificate.name, &certificate.chain, &certificate.key);
             match loaded {
                 Ok(mut loaded) => {
@@ -216,33 +298,38 @@ impl Keeper {
         self.managed.replace(managed.collect());
     }
 
+    /// What is to be done first.
+    fn task(&self, wanted: &Wanted, now: Duration) -> Option<Task> {
+        let due = self.due(wanted, now).map(Task::Order);
+        due.or_else(|| self.to_ask(wanted, now).map(Task::Ask))
+    }
+
+    /// The certificate that is held for a name, from the authority that is configured.
+    fn held(&self, wanted: &Wanted, name: &str) -> Option<&Held> {
+        let held = self.certificates.get(name);
+        held.filter(|held| held.certificate.directory == wanted.settings.directory)
+    }
+
     /// A name whose certificate is due, and that is not resting.
     fn due(&self, wanted: &Wanted, now: Duration) -> Option<String> {
         let rested = |name: &&String| self.resting.get(*name).is_none_or(|rest| rest.until <= now);
-        let due = |name: &&String| match self.certificates.get(*name) {
-            Some(held) if held.directory == wanted.settings.directory => self
-                .renewal(held, &wanted.settings)
-                .is_none_or(|at| at <= now),
-            _ => true,
+        let due = |name: &&String| {
+            let held = self.held(wanted, name);
+            let renewal =
+                held.and_then(|held| held.renewal(&wanted.settings, self.advice.get(*name)));
+            renewal.is_none_or(|at| at <= now)
         };
         wanted.names.iter().filter(rested).find(due).cloned()
     }
 
-    /// When a certificate is to be renewed: with a third of its life left, or as configured, and up
-    /// to a twentieth of its life earlier, by its name, so that not all come due at once.
-    fn renewal(&self, held: &Certificate, settings: &Acme) -> Option<Duration> {
-        let loaded = ManagedCertificate::from_pem(&held.name, &held.chain, &held.key).ok()?;
-        let validity = validity(loaded.leaf())?;
-        let life = validity.ends.saturating_sub(validity.begins);
-        let before = settings
-            .renew_before
-            .map_or(life / 3, |before| before.duration().min(life));
-        let spread = held
-            .name
-            .bytes()
-            .fold(0_u32, |sum, byte| sum.wrapping_mul(31) + u32::from(byte));
-        let earlier = life.mul_f64(f64::from(spread % 1000) / 20_000.0);
-        Some(validity.ends.saturating_sub(before).saturating_sub(earlier))
+    /// A name about whose certificate the authority is to be asked.
+    fn to_ask(&self, wanted: &Wanted, now: Duration) -> Option<String> {
+        let answers = |name: &&String| self.unanswered.get(*name).is_none_or(|until| *until <= now);
+        let asked = |name: &&String| {
+            let held = self.held(wanted, name);
+            held.is_some_and(|held| held.is_to_be_asked(self.advice.get(*name), now))
+        };
+        wanted.names.iter().filter(answers).find(asked).cloned()
     }
 }
 

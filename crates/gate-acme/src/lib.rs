@@ -13,6 +13,7 @@
 mod der;
 mod keeper;
 mod order;
+mod renewal;
 mod shelf;
 mod state;
 mod wire;

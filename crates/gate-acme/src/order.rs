@@ -1,23 +1,24 @@
 //! One order, from its beginning to the certificate (RFC 8555 section 7.4).
 
+use crate::renewal::Window;
 use crate::state::{self, ACCOUNT, Account, CHALLENGES, Certificate, Challenges, Shown};
 use crate::wire::Wire;
 use crate::{AcmeError, Pace, Shelf};
 use gate_model::resources::{Acme, AcmeChallenge};
 use instant_acme::{
-    Account as Client, AuthorizationStatus, ChallengeType, ExternalAccountKey, Identifier,
-    NewAccount, NewOrder, OrderStatus, RetryPolicy,
+    Account as Client, AuthorizationStatus, CertificateIdentifier, ChallengeType, Error,
+    ExternalAccountKey, Identifier, NewAccount, NewOrder, OrderStatus, RetryPolicy,
 };
 
 /// What an order needs besides its name.
 pub(crate) struct Orders<'a> {
     pub(crate) settings: &'a Acme,
     /// Credentials that the settings refer to.
-    pub(crate) secrets: &'a Secrets,
+    pub(crate) secrets: Secrets,
     pub(crate) wire: Wire,
     pub(crate) pace: &'a Pace,
     /// Called with what has to be shown, once it lies on the shelf.
-    pub(crate) show: &'a dyn Fn(&Challenges),
+    pub(crate) show: Box<dyn Fn(&Challenges) + 'a>,
 }
 
 /// Values of the settings' references.
@@ -34,18 +35,29 @@ fn failed(what: &'static str) -> impl Fn(instant_acme::Error) -> AcmeError {
 }
 
 impl Orders<'_> {
-    /// Orders a certificate for one name and lays it on the shelf.
+    /// Orders a certificate for one name and lays it on the shelf. `replaces` names the one before,
+    /// where the authority likes to know (RFC 9773 section 5).
     pub(crate) async fn order(
         &self,
         shelf: &mut dyn Shelf,
         name: &str,
+        replaces: Option<CertificateIdentifier<'_>>,
     ) -> Result<Certificate, AcmeError> {
         let client = self.client(shelf).await?;
         let identifiers = [Identifier::Dns(name.to_owned())];
-        let mut order = client
-            .new_order(&NewOrder::new(&identifiers))
-            .await
-            .map_err(failed("the order was refused"))?;
+        let plain = NewOrder::new(&identifiers);
+        let mut order = match replaces {
+            None => client.new_order(&plain).await,
+            Some(before) => {
+                let order = NewOrder::new(&identifiers).replaces(before);
+                match client.new_order(&order).await {
+                    // The hint is a courtesy: an authority that wants none of it gets none.
+                    Err(error) if is_about_the_hint(&error) => client.new_order(&plain).await,
+                    ordered => ordered,
+                }
+            }
+        }
+        .map_err(failed("the order was refused"))?;
         let mut shown = Showing::default();
         let ordered = self.finish(&mut order, shelf, &mut shown).await;
         // Whatever came of it, nothing needs to be shown any more.
@@ -57,14 +69,40 @@ impl Orders<'_> {
             key,
             directory: self.settings.directory.clone(),
         };
-        shelf.put(&Certificate::place(name), &state::write(&certificate)?)?;
+        let piece = state::write(&certificate)?;
+        aside(|| shelf.put(&Certificate::place(name), &piece))?;
         Ok(certificate)
+    }
+
+    /// When the authority would like a certificate to be renewed, and after how long it wants to be
+    /// asked again; none where it does not advise about renewals.
+    pub(crate) async fn advice(
+        &self,
+        shelf: &mut dyn Shelf,
+        certificate: &CertificateIdentifier<'_>,
+    ) -> Result<Option<(Window, std::time::Duration)>, AcmeError> {
+        let client = self.client(shelf).await?;
+        match client.renewal_info(certificate).await {
+            Ok((info, pause)) => {
+                let [begins, ends] = [info.suggested_window.start, info.suggested_window.end]
+                    .map(|at| u64::try_from(at.unix_timestamp()).unwrap_or(0));
+                if ends < begins {
+                    return Err(AcmeError("what is advised ends before it begins".into()));
+                }
+                if let Some(page) = info.explanation_url {
+                    tracing::info!(page, "the authority explains its advice about renewal");
+                }
+                Ok(Some(((begins, ends), pause)))
+            }
+            Err(Error::Unsupported(_)) => Ok(None),
+            Err(error) => Err(failed("no advice about renewal")(error)),
+        }
     }
 
     /// The account: the one on the shelf, or a new one.
     async fn client(&self, shelf: &mut dyn Shelf) -> Result<Client, AcmeError> {
         let builder = Client::builder_with_http(Box::new(self.wire.clone()));
-        if let Some(bytes) = shelf.get(ACCOUNT)? {
+        if let Some(bytes) = aside(|| shelf.get(ACCOUNT))? {
             let account: Account = state::read(ACCOUNT, &bytes)?;
             if account.directory == self.settings.directory {
                 let client = builder.from_credentials(account.credentials).await;
@@ -93,7 +131,8 @@ impl Orders<'_> {
             directory,
             credentials,
         };
-        shelf.put(ACCOUNT, &state::write(&account)?)?;
+        let piece = state::write(&account)?;
+        aside(|| shelf.put(ACCOUNT, &piece))?;
         Ok(client)
     }
 
@@ -188,7 +227,8 @@ impl Orders<'_> {
     }
 
     fn lay(&self, shelf: &mut dyn Shelf, challenges: &Challenges) -> Result<(), AcmeError> {
-        shelf.put(CHALLENGES, &state::write(challenges)?)?;
+        let piece = state::write(challenges)?;
+        aside(|| shelf.put(CHALLENGES, &piece))?;
         (self.show)(challenges);
         Ok(())
     }
@@ -239,6 +279,26 @@ struct Showing {
     challenges: Challenges,
     /// Names and values of TXT records.
     records: Vec<(String, String)>,
+}
+
+/// Asks the shelf on a thread of its own. A store blocks, and PostgreSQL's client does so on a runtime,
+/// which must not be entered within the one that an order runs on.
+fn aside<T: Send>(ask: impl FnOnce() -> Result<T, AcmeError> + Send) -> Result<T, AcmeError> {
+    let asked = std::thread::scope(|scope| scope.spawn(ask).join());
+    asked.unwrap_or_else(|_| Err(AcmeError("the shelf was not asked to its end".into())))
+}
+
+/// Whether an order was refused because of what it was said to replace: somebody replaced that
+/// already, or the authority does not repeat what it was told, as it would have to.
+fn is_about_the_hint(error: &Error) -> bool {
+    match error {
+        Error::Api(problem) => {
+            let kind = problem.r#type.as_deref().unwrap_or_default();
+            kind.ends_with(":alreadyReplaced") || kind.ends_with(":malformed")
+        }
+        Error::Other(_) => true,
+        _ => false,
+    }
 }
 
 /// Why an order is invalid, in the authority's words.

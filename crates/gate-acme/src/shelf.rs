@@ -11,7 +11,7 @@ pub(crate) const PIECE_BYTES_MAX: u64 = 60 * 1024;
 
 /// What is kept for all gateways, by place. Places are like paths: `acme/certificates/NAME`. Calls
 /// may block for as long as a disk or a network takes, with limits.
-pub trait Shelf {
+pub trait Shelf: Send {
     /// Every place below `acme/`, with a number that differs whenever the piece there does.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What lies on a shelf, as JSON. Every piece holds a secret.
+//! What lies on a shelf, as JSON. Most pieces hold a secret.
 
 use crate::AcmeError;
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,9 @@ pub(crate) const ACCOUNT: &str = "acme/account";
 pub(crate) const CHALLENGES: &str = "acme/challenges";
 /// What stands before the name of a certificate's place.
 pub(crate) const CERTIFICATES: &str = "acme/certificates/";
+
+/// What stands before the name of what is advised about a certificate's renewal.
+pub(crate) const ADVICE: &str = "acme/advice/";
 
 /// The account at an authority.
 #[derive(Serialize, Deserialize)]
@@ -53,8 +56,32 @@ pub(crate) struct Certificate {
 impl Certificate {
     /// Where the certificate of a name lies. A star is no character of a place's name.
     pub(crate) fn place(name: &str) -> String {
-        format!("{CERTIFICATES}{}", name.replace('*', "_star"))
+        place(CERTIFICATES, name)
     }
+}
+
+/// What an authority advises about the renewal of one certificate (RFC 9773 section 4.2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Advice {
+    /// The name that the certificate is for.
+    pub(crate) name: String,
+    /// Which certificate: what is advised about another one counts no more.
+    pub(crate) certificate: String,
+    /// From when to when it is to be renewed, as UNIX seconds; none where nothing is advised.
+    pub(crate) window: Option<(u64, u64)>,
+    /// When the authority is to be asked again, as UNIX seconds.
+    pub(crate) again_s: u64,
+}
+
+impl Advice {
+    /// Where what is advised about a name's certificate lies.
+    pub(crate) fn place(name: &str) -> String {
+        place(ADVICE, name)
+    }
+}
+
+fn place(before: &str, name: &str) -> String {
+    format!("{before}{}", name.replace('*', "_star"))
 }
 
 pub(crate) fn write<T: Serialize>(value: &T) -> Result<Vec<u8>, AcmeError> {

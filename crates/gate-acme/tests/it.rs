@@ -11,3 +11,5 @@ mod keeping;
 mod real;
 #[path = "it/site.rs"]
 mod site;
+#[path = "it/world.rs"]
+mod world;

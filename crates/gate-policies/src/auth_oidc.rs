@@ -10,8 +10,10 @@
 //!
 //! `PATH/login?to=/x` begins a sign-in, `PATH/logout` ends the session here and at the provider,
 //! `PATH/backchannel` is where the provider tells that somebody has signed out elsewhere: register
-//! the three, with `/.tidegate/oidc` for PATH, and let the route match them. What was signed out is
-//! remembered by the process that was told, for as long as a session lasts.
+//! the three, with `/.tidegate/oidc` for PATH, and let the route match them. Who signed out is
+//! remembered for as long as a session lasts: by every gateway that shares the store of the one that
+//! was told, within a second and across restarts; without `gateway.store`, by that process alone. ID
+//! tokens and logout tokens are signed, never encrypted: a provider that encrypts them is refused.
 //!
 //! ```yaml
 //! - auth_oidc:
@@ -33,8 +35,11 @@ mod cookies;
 mod doors;
 #[path = "auth_oidc/sessions.rs"]
 mod sessions;
+#[path = "auth_oidc/sign_outs.rs"]
+mod sign_outs;
 
 pub use config::{AuthOidcConfig, OidcCookie, SameSite};
+pub use sign_outs::{SignOut, SignOuts};
 
 use crate::holder::Holder;
 use crate::places::HeaderName;

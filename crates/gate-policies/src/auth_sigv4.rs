@@ -5,9 +5,12 @@
 //! be those that were signed, for this region and service, at most 5 minutes ago or ahead. The body
 //! is read before the request goes on, up to `body_max`, because its hash is part of the signature;
 //! bodies that were not signed (`UNSIGNED-PAYLOAD`) are refused unless `unsigned_payload` says
-//! otherwise. The signature's fields are removed from what is sent on. Callers without a signature
+//! otherwise, bodies that are signed in chunks (`STREAMING-...`) always. With `presigned_max` the
+//! signature may also stand in the URL, for as long as the URL says and at most for that long. The
+//! signature's fields and parameters are removed from what is sent on. Callers without a signature
 //! are refused with `credential_missing` (or pass unnamed with `optional`), all others whose
-//! signature does not count with `credential_invalid`.
+//! signature does not count with `credential_invalid`. A request that somebody recorded counts again
+//! until its time is over; give POSTs an idempotency key where that matters.
 //!
 //! The ids and secrets are the gateway's own: make them up, and give callers nothing of your AWS
 //! account. Callers with a Bedrock API key (`AWS_BEARER_TOKEN_BEDROCK`) need `auth_key` instead.
@@ -23,12 +26,12 @@ use bytes::Bytes;
 use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Replay, Verdict};
 use gate_kit::http::{Body, Chunk, HeaderId};
 use gate_kit::sigv4::{
-    Authorization, CONTENT_SHA256, DATE, Refusal, SECURITY_TOKEN, Signable, UNSIGNED_PAYLOAD,
-    body_hash,
+    Authorization, CONTENT_SHA256, DATE, LIFE_MAX_S, Presigned, Refusal, SECURITY_TOKEN, Signable,
+    UNSIGNED_PAYLOAD, body_hash, unsigned,
 };
 use gate_model::fault::FaultCode;
 use gate_model::resources::SecretPlace;
-use gate_model::units::ByteSize;
+use gate_model::units::{ByteSize, Period};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
@@ -36,6 +39,8 @@ use std::sync::Arc;
 
 /// How far the time of signing may be from now, in seconds: what AWS's own services allow.
 const SKEW_S: u64 = 300;
+/// What opens the field of the body's hash where the body is signed in chunks.
+const STREAMING: &[u8] = b"STREAMING-";
 /// Bodies up to this many bytes are hashed on the worker: about 100 µs.
 const HASHED_AT_ONCE: usize = 128 * 1024;
 
@@ -56,6 +61,9 @@ pub struct AuthSigv4Config {
     /// Whether bodies may be unsigned.
     #[serde(default)]
     pub unsigned_payload: bool,
+    /// Longest life of a presigned URL, at most 7 days; none are taken when left out. Whoever has such
+    /// a URL may use it: keep it short.
+    pub presigned_max: Option<Period>,
     /// Whether callers without a signature pass, unnamed. A wrong one is refused all the same.
     #[serde(default)]
     pub optional: bool,
@@ -91,6 +99,8 @@ pub struct AuthSigv4 {
     keys: HashMap<String, Key>,
     body_max: usize,
     unsigned_payload: bool,
+    /// In seconds; 0 takes no presigned URLs.
+    presigned_max_s: u64,
     optional: bool,
 }
 
@@ -111,6 +121,13 @@ impl PolicyKind for AuthSigv4 {
         if config.keys.is_empty() {
             return Err((Some("keys"), "nobody could sign without a key".into()));
         }
+        let presigned_max_s = config
+            .presigned_max
+            .map_or(0, |max| max.duration().as_secs());
+        if config.presigned_max.is_some() && !(1..=LIFE_MAX_S).contains(&presigned_max_s) {
+            let message = "a presigned URL lives between 1 second and 7 days".into();
+            return Err((Some("presigned_max"), message));
+        }
         let mut keys = HashMap::new();
         for (id, key) in config.keys {
             if !context.resources.consumers.contains_key(&key.consumer) {
@@ -130,6 +147,7 @@ impl PolicyKind for AuthSigv4 {
             keys,
             body_max: config.body_max.len(),
             unsigned_payload: config.unsigned_payload,
+            presigned_max_s,
             optional: config.optional,
         }))
     }
@@ -157,13 +175,51 @@ impl Policy for AuthSigv4 {
     }
 }
 
+/// Where a request's signature stands.
+enum Shown<'a> {
+    Header(&'a str),
+    Query(Presigned),
+}
+
+impl Shown<'_> {
+    fn authorization(&self) -> Result<Authorization<'_>, Refusal> {
+        match self {
+            Shown::Header(value) => Authorization::parse(value),
+            Shown::Query(presigned) => presigned.authorization(),
+        }
+    }
+}
+
 impl AuthSigv4 {
+    /// The one signature of a request, if it has one.
+    fn shown<'a>(&self, exchange: &'a Exchange) -> Result<Option<Shown<'a>>, Refusal> {
+        let mut values = exchange.request.head.headers.all(HeaderId::Authorization);
+        let header = values.next().filter(|value| Authorization::is_one(value));
+        let query = match self.presigned_max_s {
+            0 => None,
+            _ => Presigned::find(target(exchange))?,
+        };
+        match (header, query) {
+            (None, None) => Ok(None),
+            // Neither of two would be the one that counts.
+            (Some(_), Some(_)) => Err(Refusal::Malformed),
+            (Some(_), None) if values.next().is_some() => Err(Refusal::Malformed),
+            (Some(value), None) => std::str::from_utf8(value)
+                .map(|value| Some(Shown::Header(value)))
+                .map_err(|_| Refusal::Malformed),
+            (None, Some(presigned)) if presigned.life_s() > self.presigned_max_s => {
+                Err(Refusal::Expired)
+            }
+            (None, Some(presigned)) => Ok(Some(Shown::Query(presigned))),
+        }
+    }
+
     /// Whether there is a signature, and one that might count.
     fn look(&self, exchange: &Exchange) -> Result<bool, Refusal> {
-        let Some(value) = authorization(exchange)? else {
+        let Some(shown) = self.shown(exchange)? else {
             return Ok(false);
         };
-        let authorization = Authorization::parse(value)?;
+        let authorization = shown.authorization()?;
         let scope = authorization.scope;
         if scope.region != self.region || scope.service != self.service {
             return Err(Refusal::Scope);
@@ -178,11 +234,20 @@ impl AuthSigv4 {
 
     async fn decide(&self, exchange: &mut Exchange) -> Result<(), Fault> {
         let said = exchange.request.head.headers.get_named(CONTENT_SHA256);
-        let unsigned = said == Some(UNSIGNED_PAYLOAD.as_bytes());
-        if unsigned && !self.unsigned_payload {
+        if said.is_some_and(|said| said.starts_with(STREAMING)) {
+            let fault = invalid("the body is signed in chunks");
+            return Err(
+                fault.message("Bodies that are signed in chunks are not taken: sign it whole.")
+            );
+        }
+        let is_presigned = matches!(self.shown(exchange), Ok(Some(Shown::Query(_))));
+        // What S3's own presigned URLs say of the body: nothing.
+        let of_s3 = is_presigned && self.service == "s3" && said.is_none();
+        let unsigned_body = of_s3 || said == Some(UNSIGNED_PAYLOAD.as_bytes());
+        if unsigned_body && !self.unsigned_payload && !(of_s3 && exchange.request.body.is_empty()) {
             return Err(invalid("the body is not signed"));
         }
-        let (hash, length) = if unsigned {
+        let (hash, length) = if unsigned_body {
             (UNSIGNED_PAYLOAD.to_owned(), exchange.request.body.length())
         } else {
             let body = exchange.request.body.collect(self.body_max).await;
@@ -202,9 +267,14 @@ impl AuthSigv4 {
         let consumer = self.check(exchange, &hash, length).map_err(fault_of)?;
         let caller = exchange.snapshot.callers.by_name(consumer).cloned();
         let caller = caller.ok_or_else(|| invalid("the key's consumer is gone"))?;
-        let headers = &mut exchange.request.head.headers;
-        for name in ["authorization", DATE, CONTENT_SHA256, SECURITY_TOKEN] {
-            headers.remove_named(name);
+        let head = &mut exchange.request.head;
+        if is_presigned {
+            head.target = unsigned(&head.target);
+        } else {
+            head.headers.remove_named("authorization");
+        }
+        for name in [DATE, CONTENT_SHA256, SECURITY_TOKEN] {
+            head.headers.remove_named(name);
         }
         exchange.record.consumer = Some(caller.name.clone());
         exchange.record.team.clone_from(&caller.team);
@@ -214,8 +284,8 @@ impl AuthSigv4 {
 
     /// The consumer whose key made the signature.
     fn check(&self, exchange: &Exchange, hash: &str, length: Option<u64>) -> Result<&str, Refusal> {
-        let value = authorization(exchange)?.ok_or(Refusal::Malformed)?;
-        let authorization = Authorization::parse(value)?;
+        let shown = self.shown(exchange)?.ok_or(Refusal::Malformed)?;
+        let authorization = shown.authorization()?;
         let key = self.keys.get(authorization.access_key_id);
         let key = key.ok_or(Refusal::Signature)?;
         authorization.check_signature(&signable(exchange, length), hash, &key.secret)?;
@@ -223,27 +293,18 @@ impl AuthSigv4 {
     }
 }
 
-/// The one signature of a request, if it has one.
-fn authorization(exchange: &Exchange) -> Result<Option<&str>, Refusal> {
-    let mut values = exchange.request.head.headers.all(HeaderId::Authorization);
-    let Some(value) = values.next().filter(|value| Authorization::is_one(value)) else {
-        return Ok(None);
-    };
-    if values.next().is_some() {
-        return Err(Refusal::Malformed);
-    }
-    std::str::from_utf8(value)
-        .map(Some)
-        .map_err(|_| Refusal::Malformed)
+/// Path and query as the caller sent them.
+fn target(exchange: &Exchange) -> &str {
+    let sent = exchange.record.original_target.as_deref();
+    sent.unwrap_or(&exchange.request.head.target)
 }
 
 /// The request as the caller sent it.
 fn signable(exchange: &Exchange, content_length: Option<u64>) -> Signable<'_> {
     let head = &exchange.request.head;
-    let sent = exchange.record.original_target.as_deref();
     Signable {
         method: head.method.as_str(),
-        target: sent.unwrap_or(&head.target),
+        target: target(exchange),
         authority: &head.authority,
         headers: &head.headers,
         content_length,

@@ -29,6 +29,7 @@ mod reference;
 mod rollouts;
 mod run;
 mod secrets;
+mod sign_outs;
 mod stored;
 mod table;
 mod terraform;

@@ -5,14 +5,12 @@
 //! from here to go on.
 
 use crate::admin::{Admin, Desk};
-use crate::certificates;
-use crate::config;
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
 use crate::log::{self, LogFormat, LogLevel};
 use crate::secrets::Kept;
-use crate::stored;
 use crate::watch::{Look, Watched};
+use crate::{certificates, config, sign_outs, stored};
 use clap::Args;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -68,6 +66,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         kept,
     } = start(options, &bytes)?;
     certificates::start(&process, kept, config::folder(&options.file))?;
+    sign_outs::start(&process, config::folder(&options.file))?;
     let follower = match &environment {
         Some((followed, store)) => Some(Follower::start(&process, followed, store.clone())?),
         None => None,

@@ -1,11 +1,11 @@
 //! An authority on the loopback interface, as strict as RFC 8555 lets it be.
 
-use crate::jws::{self, Signed};
-use crate::site::{self, Site};
-use aws_lc_rs::digest;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair,
-};
+#[path = "looking.rs"]
+mod looking;
+
+use super::jws::{self, Signed};
+use super::world::World;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -25,6 +25,12 @@ struct State {
     /// Keys by account URL.
     accounts: BTreeMap<String, Value>,
     orders: Vec<Order>,
+    /// Requests so far, and questions about renewals.
+    requests: usize,
+    asked: usize,
+    /// From when to when renewals are advised, in seconds from now.
+    advice: Option<(i64, i64)>,
+    all_replaced: bool,
 }
 
 struct Order {
@@ -35,6 +41,8 @@ struct Order {
     challenge: &'static str,
     error: Option<String>,
     certificate: Option<String>,
+    /// The identifier of the certificate that it replaces (RFC 9773 section 5).
+    replaces: Option<String>,
 }
 
 /// A running authority.
@@ -43,16 +51,26 @@ pub(crate) struct Authority {
     state: Mutex<State>,
     issuer: Issuer<'static, KeyPair>,
     pub(crate) root: String,
+    /// Its key's identifier, as certificates carry it.
+    key_identifier: Vec<u8>,
     /// Where names lead.
-    site: Arc<Site>,
+    world: Arc<World>,
     /// How long its certificates hold from now, in seconds; negative ones began to end earlier.
     pub(crate) life: Mutex<(i64, i64)>,
     /// Refuses every new order while set.
     pub(crate) closed: Mutex<bool>,
+    /// Answers nothing while set.
+    pub(crate) down: Mutex<bool>,
+    /// For how long it looks again where a challenge is not answered (RFC 8555 section 8.2).
+    pub(crate) patience: Duration,
 }
 
 impl Authority {
-    pub(crate) fn start(site: Arc<Site>) -> Arc<Self> {
+    pub(crate) fn start(world: Arc<World>) -> Arc<Self> {
+        Self::patient(world, Duration::ZERO)
+    }
+
+    pub(crate) fn patient(world: Arc<World>, patience: Duration) -> Arc<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let mut parameters = CertificateParams::new(Vec::<String>::new()).unwrap();
         parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -61,11 +79,14 @@ impl Authority {
         let authority = Arc::new(Self {
             address: listener.local_addr().unwrap(),
             state: Mutex::default(),
+            key_identifier: parameters.key_identifier(&key),
             issuer: Issuer::new(parameters, key),
             root,
-            site,
+            world,
             life: Mutex::new((-60, 90 * 86_400)),
             closed: Mutex::new(false),
+            down: Mutex::new(false),
+            patience,
         });
         let serving = authority.clone();
         std::thread::spawn(move || {
@@ -86,6 +107,33 @@ impl Authority {
         self.state.lock().unwrap().orders.len()
     }
 
+    /// Requests so far.
+    pub(crate) fn requests(&self) -> usize {
+        self.state.lock().unwrap().requests
+    }
+
+    /// Questions about renewals so far.
+    pub(crate) fn asked(&self) -> usize {
+        self.state.lock().unwrap().asked
+    }
+
+    /// Orders that named what they replace.
+    pub(crate) fn replaced(&self) -> usize {
+        let state = self.state.lock().unwrap();
+        let named = state.orders.iter().filter(|order| order.replaces.is_some());
+        named.count()
+    }
+
+    /// Advises about renewals from now on: from when to when, in seconds from now.
+    pub(crate) fn advise(&self, from: i64, to: i64) {
+        self.state.lock().unwrap().advice = Some((from, to));
+    }
+
+    /// Refuses every order that says what it replaces.
+    pub(crate) fn call_all_replaced(&self) {
+        self.state.lock().unwrap().all_replaced = true;
+    }
+
     fn url(&self, path: &str) -> String {
         format!("http://{}/{path}", self.address)
     }
@@ -98,7 +146,7 @@ impl Authority {
         nonce
     }
 
-    fn serve(&self, stream: TcpStream) {
+    fn serve(self: &Arc<Self>, stream: TcpStream) {
         stream
             .set_read_timeout(Some(Duration::from_secs(30)))
             .unwrap();
@@ -116,6 +164,10 @@ impl Authority {
             .unwrap_or(0);
         let mut body = vec![0; length];
         if reader.read_exact(&mut body).is_err() {
+            return;
+        }
+        self.state.lock().unwrap().requests += 1;
+        if *self.down.lock().unwrap() {
             return;
         }
         let mut line = head.split(' ');
@@ -149,7 +201,7 @@ impl Authority {
     }
 
     fn answer(
-        &self,
+        self: &Arc<Self>,
         method: &str,
         path: &str,
         content: &str,
@@ -157,13 +209,17 @@ impl Authority {
     ) -> Result<Reply, Refused> {
         match (method, path) {
             ("GET", "/directory") => {
-                let directory = json!({
+                let mut directory = json!({
                     "newNonce": self.url("new-nonce"), "newAccount": self.url("new-account"),
                     "newOrder": self.url("new-order"), "revokeCert": self.url("revoke"),
                     "keyChange": self.url("key-change"),
                 });
+                if self.state.lock().unwrap().advice.is_some() {
+                    directory["renewalInfo"] = self.url("renewal-info").into();
+                }
                 return Ok(object(200, &directory, None));
             }
+            ("GET", path) if path.starts_with("/renewal-info/") => return self.renewal(path),
             ("HEAD" | "GET", "/new-nonce") => return Ok((200, Vec::new(), Vec::new())),
             ("POST", _) => {}
             _ => return Err("malformed: only POST is signed".into()),
@@ -207,7 +263,12 @@ impl Authority {
         Ok(object(201, &json!({ "status": "valid" }), Some(url)))
     }
 
-    fn of_account(&self, account: &str, path: &str, signed: &Signed) -> Result<Reply, Refused> {
+    fn of_account(
+        self: &Arc<Self>,
+        account: &str,
+        path: &str,
+        signed: &Signed,
+    ) -> Result<Reply, Refused> {
         if path == "/new-order" {
             return self.new_order(account, signed);
         }
@@ -230,8 +291,9 @@ impl Authority {
                 if signed.payload != Some(json!({})) {
                     return Err("malformed: a challenge is answered with {}".into());
                 }
+                state.orders[number].challenge = "processing";
                 drop(state);
-                self.validate(number, account);
+                self.look(number, account);
                 let state = self.state.lock().unwrap();
                 let challenges = self.challenges(number, &state.orders[number]);
                 let chosen = challenges.into_iter().find(|c| c["status"] != "pending");
@@ -242,7 +304,7 @@ impl Authority {
                 ))
             }
             "finalize" => {
-                self.finalize(&mut state.orders[number], signed)?;
+                self.finalize(number, &mut state.orders[number], signed)?;
                 Ok(object(
                     200,
                     &self.order(number, &state.orders[number]),
@@ -258,40 +320,6 @@ impl Authority {
         }
     }
 
-    fn new_order(&self, account: &str, signed: &Signed) -> Result<Reply, Refused> {
-        if *self.closed.lock().unwrap() {
-            return Err("rateLimited: come back later".into());
-        }
-        let payload = signed.payload.as_ref().ok_or("malformed: no payload")?;
-        let identifiers = payload["identifiers"]
-            .as_array()
-            .ok_or("malformed: no identifiers")?;
-        let [identifier] = identifiers.as_slice() else {
-            return Err("malformed: one identifier".into());
-        };
-        if identifier["type"] != "dns" {
-            return Err("unsupportedIdentifier: dns only".into());
-        }
-        let name = identifier["value"].as_str().unwrap_or_default().to_owned();
-        let mut state = self.state.lock().unwrap();
-        let number = state.orders.len();
-        state.orders.push(Order {
-            account: account.to_owned(),
-            name,
-            token: jws::encode(format!("token of order {number}").as_bytes()),
-            status: "pending",
-            challenge: "pending",
-            error: None,
-            certificate: None,
-        });
-        let order = self.order(number, &state.orders[number]);
-        Ok(object(
-            201,
-            &order,
-            Some(self.url(&format!("order/{number}"))),
-        ))
-    }
-
     fn order(&self, number: usize, order: &Order) -> Value {
         let mut value = json!({
             "status": order.status,
@@ -299,6 +327,9 @@ impl Authority {
             "authorizations": [self.url(&format!("authorization/{number}"))],
             "finalize": self.url(&format!("finalize/{number}")),
         });
+        if let Some(replaces) = &order.replaces {
+            value["replaces"] = replaces.as_str().into();
+        }
         if order.certificate.is_some() {
             value["certificate"] = self.url(&format!("certificate/{number}")).into();
         }
@@ -307,7 +338,7 @@ impl Authority {
 
     fn authorization(&self, number: usize, order: &Order) -> Value {
         let status = match order.challenge {
-            "pending" => "pending",
+            "pending" | "processing" => "pending",
             "valid" => "valid",
             _ => "invalid",
         };
@@ -336,72 +367,6 @@ impl Authority {
             challenge
         });
         all.collect()
-    }
-
-    /// Looks at all three ways; one of them must show the key authorisation and none another.
-    fn validate(&self, number: usize, account: &str) {
-        let (token, name, thumbprint) = {
-            let state = self.state.lock().unwrap();
-            let order = &state.orders[number];
-            let name = order.name.trim_start_matches("*.").to_owned();
-            (
-                order.token.clone(),
-                name,
-                jws::thumbprint(&state.accounts[account]),
-            )
-        };
-        let expected = format!("{token}.{thumbprint}");
-        let hash = digest::digest(&digest::SHA256, expected.as_bytes());
-        let by_http = site::fetch(
-            self.site.http,
-            &name,
-            &format!("/.well-known/acme-challenge/{token}"),
-        );
-        let by_tls = site::shown(self.site.tls, &name);
-        let identifier = [&[0x04, 0x20], hash.as_ref()].concat();
-        let shows = by_http.as_deref() == Some(expected.as_str())
-            || by_tls.is_some_and(|der| der.windows(34).any(|window| window == identifier))
-            || self.site.record(&format!("_acme-challenge.{name}"))
-                == Some(jws::encode(hash.as_ref()));
-        let mut state = self.state.lock().unwrap();
-        let order = &mut state.orders[number];
-        (order.challenge, order.status) = match shows {
-            true => ("valid", "ready"),
-            false => ("invalid", "invalid"),
-        };
-        order.error = (!shows).then(|| format!("nothing at {name} shows the key authorisation"));
-    }
-
-    fn finalize(&self, order: &mut Order, signed: &Signed) -> Result<(), Refused> {
-        if order.status != "ready" {
-            return Err(format!("orderNotReady: {}", order.status));
-        }
-        let payload = signed.payload.as_ref().ok_or("malformed: no payload")?;
-        let csr = jws::decode(payload["csr"].as_str().unwrap_or_default())?;
-        let mut csr = CertificateSigningRequestParams::from_der(&csr.into())
-            .map_err(|error| format!("badCSR: {error}"))?;
-        let names: Vec<String> = csr
-            .params
-            .subject_alt_names
-            .iter()
-            .map(|name| format!("{name:?}"))
-            .collect();
-        if names.len() != 1 || !names[0].contains(&format!("\"{}\"", order.name)) {
-            return Err(format!("badCSR: {names:?}"));
-        }
-        let now = std::time::UNIX_EPOCH + gate_kit::clock::Clock::System.unix();
-        let at = |seconds: i64| match u64::try_from(seconds) {
-            Ok(ahead) => now + Duration::from_secs(ahead),
-            Err(_) => now - Duration::from_secs(seconds.unsigned_abs()),
-        };
-        let (begins, ends) = *self.life.lock().unwrap();
-        (csr.params.not_before, csr.params.not_after) = (at(begins).into(), at(ends).into());
-        let signed = csr
-            .signed_by(&self.issuer)
-            .map_err(|error| format!("badCSR: {error}"))?;
-        order.certificate = Some(signed.pem() + &self.root);
-        order.status = "valid";
-        Ok(())
     }
 }
 

@@ -3,13 +3,15 @@
 //! Pure: nothing here asks for the time, sends anything or knows a service. What is signed is the
 //! *canonical request*, a text made of a request in one spelling, and the *scope* (day, region,
 //! service). [`sign`] adds the header fields to an outgoing request; [`Authorization`] reads those
-//! of an incoming one and checks them. Source:
+//! of an incoming one, and [`Presigned`] those of a URL, and checks them. Source:
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>.
 
+mod presigned;
 mod sign;
 mod time;
 mod verify;
 
+pub use presigned::{LIFE_MAX_S, Presigned, unsigned};
 pub use sign::{Credentials, InvalidCredentials, sign};
 pub use time::{parse_time, time_stamp};
 pub use verify::{Authorization, Refusal};
@@ -67,12 +69,13 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// The canonical request with these fields, which are in lower case and sorted; `None` when one of
-/// them is absent.
+/// them is absent. A parameter `without` is left out.
 fn canonical_request(
     request: &Signable<'_>,
     scope: &Scope<'_>,
     signed: &[&str],
     body_hash: &str,
+    without: Option<&str>,
 ) -> Option<String> {
     let (path, query) = match request.target.split_once('?') {
         Some((path, query)) => (path, query),
@@ -86,7 +89,7 @@ fn canonical_request(
         _ => encode_again(path, &mut out),
     }
     out.push('\n');
-    canonical_query(query, &mut out);
+    canonical_query(query, without, &mut out);
     out.push('\n');
     for name in signed {
         out.push_str(name);
@@ -116,10 +119,11 @@ fn encode_again(path: &str, out: &mut String) {
 }
 
 /// Parameters sorted by name and then by value, as they are encoded.
-fn canonical_query(query: &str, out: &mut String) {
+fn canonical_query(query: &str, without: Option<&str>, out: &mut String) {
     let parts = query.split('&').filter(|part| !part.is_empty());
     let mut pairs: Vec<(&str, &str)> = parts
         .map(|part| part.split_once('=').unwrap_or((part, "")))
+        .filter(|(name, _)| Some(*name) != without)
         .collect();
     pairs.sort_unstable();
     for (i, (name, value)) in pairs.into_iter().enumerate() {

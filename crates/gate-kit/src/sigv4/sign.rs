@@ -88,7 +88,7 @@ pub fn sign(
     };
     // All of these fields are there; a value that is no text cannot be signed.
     let canonical =
-        canonical_request(&request, scope, &signed, body_hash).ok_or(InvalidCredentials)?;
+        canonical_request(&request, scope, &signed, body_hash, None).ok_or(InvalidCredentials)?;
     let tag = signature(credentials.secret, &stamp, scope, &canonical);
     let value = format!(
         "{ALGORITHM} Credential={}/{}, SignedHeaders={}, Signature={}",

@@ -1,5 +1,7 @@
 //! Published examples, what botocore makes of Bedrock's requests, and what must not pass.
 
+mod presigned;
+
 use super::*;
 use crate::http::{Method, RequestHead, Version};
 

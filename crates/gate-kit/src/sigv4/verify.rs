@@ -1,5 +1,6 @@
 //! Checking the signature of an incoming request.
 
+use super::presigned::SIGNATURE;
 use super::{ALGORITHM, DATE, Scope, Signable, canonical_request, parse_time, signature};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use std::fmt;
@@ -10,7 +11,7 @@ const SIGNED_MAX: usize = 64;
 /// Why a signature does not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The field `authorization` is no signature in this form.
+    /// The field `authorization`, or the query, holds no signature in this form.
     Malformed,
     /// The field `host` is not signed.
     HostUnsigned,
@@ -29,7 +30,7 @@ pub enum Refusal {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Malformed => "`authorization` is no AWS signature of version 4",
+            Self::Malformed => "it is no AWS signature of version 4",
             Self::HostUnsigned => "the signature does not cover `host`",
             Self::Date => "`x-amz-date` is absent, no time, or not of the signature's day",
             Self::Expired => "the signature's time is too far from now",
@@ -40,7 +41,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// The field `authorization` of a signed request.
+/// The signature of a request: its field `authorization`, or what stands in a presigned URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authorization<'a> {
     /// The id of the access key.
@@ -50,6 +51,8 @@ pub struct Authorization<'a> {
     day: &'a str,
     signed: Vec<&'a str>,
     signature: [u8; 32],
+    /// Of a presigned URL: when it was signed, and for how many seconds it is good.
+    presigned: Option<(&'a str, u64)>,
 }
 
 impl<'a> Authorization<'a> {
@@ -82,6 +85,16 @@ impl<'a> Authorization<'a> {
         else {
             return Err(Refusal::Malformed);
         };
+        Self::of(credential, signed, signature, None)
+    }
+
+    /// A signature by its parts.
+    pub(super) fn of(
+        credential: &'a str,
+        signed: &'a str,
+        signature: &str,
+        presigned: Option<(&'a str, u64)>,
+    ) -> Result<Self, Refusal> {
         let mut parts = credential.rsplitn(5, '/');
         let mut part = || parts.next().filter(|part| !part.is_empty());
         let terminated = part() == Some("aws4_request");
@@ -106,6 +119,7 @@ impl<'a> Authorization<'a> {
             day,
             signed,
             signature: bytes_of(signature).ok_or(Refusal::Malformed)?,
+            presigned,
         })
     }
 
@@ -116,25 +130,29 @@ impl<'a> Authorization<'a> {
     }
 
     /// Checks the time of signing: at most `skew_s` seconds from `now_unix_s`, and of the scope's
-    /// day.
+    /// day. A presigned URL is good from then (or `skew_s` before) until its life ends.
     ///
     /// # Errors
     /// [`Refusal::Date`] or [`Refusal::Expired`].
     pub fn check_time(
         &self,
-        request: &Signable<'_>,
+        request: &Signable<'a>,
         now_unix_s: u64,
         skew_s: u64,
     ) -> Result<(), Refusal> {
-        let stamp = stamp_of(request)?;
+        let stamp = self.stamp(request)?;
         let signed = parse_time(stamp).ok_or(Refusal::Date)?;
         if !stamp.starts_with(self.day) || self.day.len() != 8 {
             return Err(Refusal::Date);
         }
-        if signed.abs_diff(now_unix_s) > skew_s {
-            return Err(Refusal::Expired);
+        let until = match self.presigned {
+            Some((_, life_s)) => signed.saturating_add(life_s),
+            None => signed.saturating_add(skew_s),
+        };
+        match (signed.saturating_sub(skew_s)..=until).contains(&now_unix_s) {
+            true => Ok(()),
+            false => Err(Refusal::Expired),
         }
-        Ok(())
     }
 
     /// Checks the signature of a request whose body has this hash, in constant time.
@@ -143,15 +161,24 @@ impl<'a> Authorization<'a> {
     /// [`Refusal::FieldMissing`], [`Refusal::Date`] or [`Refusal::Signature`].
     pub fn check_signature(
         &self,
-        request: &Signable<'_>,
+        request: &Signable<'a>,
         body_hash: &str,
         secret: &str,
     ) -> Result<(), Refusal> {
-        let stamp = stamp_of(request)?;
-        let canonical = canonical_request(request, &self.scope, &self.signed, body_hash)
+        let stamp = self.stamp(request)?;
+        let without = self.presigned.map(|_| SIGNATURE);
+        let canonical = canonical_request(request, &self.scope, &self.signed, body_hash, without)
             .ok_or(Refusal::FieldMissing)?;
         let expected = signature(secret, stamp, &self.scope, &canonical);
         verify_slices_are_equal(expected.as_ref(), &self.signature).map_err(|_| Refusal::Signature)
+    }
+
+    /// When it was signed.
+    fn stamp(&self, request: &Signable<'a>) -> Result<&'a str, Refusal> {
+        match self.presigned {
+            Some((stamp, _)) => Ok(stamp),
+            None => stamp_of(request),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::client::Client;
 use super::cookies::Cookies;
 use super::sessions::Sessions;
+use super::sign_outs::SignOuts;
 use super::{AuthOidc, ClaimMatch};
 use crate::holder::{Holder, UnknownConsumer};
 use crate::issuer::{JwtCache, Place};
@@ -148,7 +149,9 @@ pub(super) fn compile(
         (field.or(Some("issuer")), message)
     })?;
     let identity = format!("oidc/{}/{}", config.issuer, config.client_id);
-    let sessions = context.state.get_or_insert(&identity, Sessions::default);
+    let sign_outs = context.state.get_or_insert("", SignOuts::default);
+    let sessions = || Sessions::new(&identity, sign_outs);
+    let sessions = context.state.get_or_insert(&identity, sessions);
     let header = config.access_token.as_deref().map(HeaderName::parse);
     let header = header.transpose().map_err(|e| (Some("access_token"), e))?;
     let holder = Holder::new(

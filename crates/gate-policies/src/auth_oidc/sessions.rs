@@ -1,6 +1,7 @@
 //! A session as its cookie holds it, and what a process remembers of sessions beside the cookies:
 //! who signed out, and which refreshes are under way.
 
+use super::sign_outs::{SignOut, SignOuts, who};
 use gate_flow::{Flight, SingleFlight};
 use gate_identity::claims::Claims;
 use gate_identity::oidc::LoggedOut;
@@ -14,8 +15,13 @@ use std::time::Duration;
 
 /// How long before its end an access token is refreshed, in seconds.
 const EARLY_S: u64 = 10;
-/// Most sign-outs that are remembered at once.
-const REVOKED_MAX: usize = 100_000;
+/// How far clocks of gateways may be apart, in seconds: a session that another gateway's clock begins
+/// after its holder signed out everywhere has to end all the same.
+const SKEW_S: u64 = 2;
+/// What a sign-out may be of: one session by its own name, one by the provider's, or a person.
+const NAME: &str = "name";
+const SESSION: &str = "session";
+const SUBJECT: &str = "subject";
 /// Most refreshes that are remembered at once.
 const REFRESHES_MAX: usize = 10_000;
 /// How long a refresh serves requests that still carry the old cookie.
@@ -82,10 +88,10 @@ pub(super) enum Refreshed {
 }
 
 /// What a process remembers of sessions at one provider.
-#[derive(Default)]
 pub(super) struct Sessions {
-    /// Who signed out when, in UNIX seconds.
-    revoked: Mutex<HashMap<String, u64>>,
+    /// Which provider, and as which client.
+    realm: String,
+    sign_outs: Arc<SignOuts>,
     /// By the SHA-256 of the refresh token.
     refreshes: Mutex<HashMap<[u8; 32], Refresh>>,
 }
@@ -110,43 +116,50 @@ pub(super) enum Turn {
 }
 
 impl Sessions {
+    /// What is remembered of sessions at `realm`.
+    pub(super) fn new(realm: &str, sign_outs: Arc<SignOuts>) -> Self {
+        Self {
+            realm: realm.to_owned(),
+            sign_outs,
+            refreshes: Mutex::default(),
+        }
+    }
+
     /// Whether a session was signed out after it began.
     pub(super) fn is_revoked(&self, session: &Session) -> bool {
-        let revoked = lock(&self.revoked);
-        if revoked.is_empty() {
+        if self.sign_outs.is_empty() {
             return false;
         }
-        let after = |key: String| revoked.get(&key).is_some_and(|at| *at >= session.begun_s);
+        let at = |kind, value| self.sign_outs.at(&who(&self.realm, kind, value));
         let claim = |name: &str| session.claims.str(name);
-        after(format!("n {}", session.name))
-            || claim("sid").is_some_and(|sid| after(format!("i {sid}")))
-            || claim("sub").is_some_and(|sub| after(format!("s {sub}")))
+        at(NAME, &session.name).is_some()
+            || claim("sid").is_some_and(|sid| at(SESSION, sid).is_some())
+            || claim("sub")
+                .and_then(|sub| at(SUBJECT, sub))
+                .is_some_and(|at_s| at_s + SKEW_S >= session.begun_s)
     }
 
     /// Remembers who signed out, for as long as sessions last; whether there was room.
-    pub(super) fn revoke(&self, who: &LoggedOut, now_s: u64, lasting_s: u64) -> bool {
-        let key = match who {
-            LoggedOut::Session(sid) => format!("i {sid}"),
-            LoggedOut::Subject(sub) => format!("s {sub}"),
+    pub(super) fn revoke(&self, out: &LoggedOut, now_s: u64, lasting_s: u64) -> bool {
+        let out = match out {
+            LoggedOut::Session(sid) => who(&self.realm, SESSION, sid),
+            LoggedOut::Subject(sub) => who(&self.realm, SUBJECT, sub),
         };
-        self.put(key, now_s, lasting_s)
+        self.put(out, now_s, lasting_s)
     }
 
     /// Remembers that one session was signed out.
     pub(super) fn end(&self, session: &Session, now_s: u64, lasting_s: u64) -> bool {
-        self.put(format!("n {}", session.name), now_s, lasting_s)
+        self.put(who(&self.realm, NAME, &session.name), now_s, lasting_s)
     }
 
-    fn put(&self, key: String, now_s: u64, lasting_s: u64) -> bool {
-        let mut revoked = lock(&self.revoked);
-        if revoked.len() >= REVOKED_MAX {
-            revoked.retain(|_, at| *at + lasting_s >= now_s);
-            if revoked.len() >= REVOKED_MAX {
-                return false;
-            }
-        }
-        revoked.insert(key, now_s);
-        true
+    fn put(&self, who: String, now_s: u64, lasting_s: u64) -> bool {
+        let sign_out = SignOut {
+            who,
+            at_s: now_s,
+            until_s: now_s.saturating_add(lasting_s),
+        };
+        self.sign_outs.tell(sign_out, now_s)
     }
 
     /// Whose turn it is to refresh with this token.

@@ -19,6 +19,7 @@ mod rollout;
 mod row;
 mod seal;
 mod secret;
+mod sign_out;
 mod sql;
 mod state;
 
@@ -34,6 +35,7 @@ pub use revision::{Cause, DOCUMENT_MAX, NewRevision, RevisionQuery, RevisionRow}
 pub use rollout::{EvidenceRow, NewRollout, RolloutRow, RolloutSave};
 pub use seal::{Keyring, Sealed, VALUE_MAX, WrappedKey, secret_context, state_context};
 pub use secret::{NewSecret, SECRET_MAX, SecretRow};
+pub use sign_out::SignOutRow;
 pub use sql::SqlControl;
 pub use state::{NewState, STATE_MAX, StateLock, StateRow, StateVersionRow};
 
@@ -363,6 +365,27 @@ pub trait ControlStore: Send {
         limit: usize,
         rewrap: &mut dyn FnMut(&WrappedKey) -> Answer<WrappedKey>,
     ) -> Answer<u64>;
+
+    // --- sign-outs ----------------------------------------------------------------------------
+
+    /// Writes down who signed out, and forgets those that had to be known until before `now_ms`. To
+    /// write one twice does no harm.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn sign_out(&mut self, sign_outs: &[SignOutRow], now_ms: i64) -> Answer<()>;
+
+    /// The number of the newest sign-out; 0 before the first.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn newest_sign_out(&mut self) -> Answer<u64>;
+
+    /// Sign-outs behind the number `after`, the oldest first, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn sign_outs(&mut self, after: u64, limit: usize) -> Answer<Vec<SignOutRow>>;
 
     // --- the past -----------------------------------------------------------------------------
 

@@ -4,9 +4,9 @@
 use super::{
     AckRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, EnvironmentRow,
     EvidenceRow, HistoryRow, Lease, NewAudit, NewSecret, NewState, Newest, Pruned, RevisionQuery,
-    RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, Slice, StateLock, StateRow,
-    StateVersionRow, WrappedKey, audit, environment, fleet, retention, revision, rewrap, rollout,
-    secret, state,
+    RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, SignOutRow, Slice, StateLock,
+    StateRow, StateVersionRow, WrappedKey, audit, environment, fleet, retention, revision, rewrap,
+    rollout, secret, sign_out, state,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -227,6 +227,18 @@ impl<D: Database> ControlStore for SqlControl<D> {
         rewrap: &mut dyn FnMut(&WrappedKey) -> Answer<WrappedKey>,
     ) -> Answer<u64> {
         rewrap::rewrap(&mut self.database, to, limit, rewrap)
+    }
+
+    fn sign_out(&mut self, sign_outs: &[SignOutRow], now_ms: i64) -> Answer<()> {
+        sign_out::write(&mut self.database, sign_outs, now_ms)
+    }
+
+    fn newest_sign_out(&mut self) -> Answer<u64> {
+        sign_out::newest(&mut self.database)
+    }
+
+    fn sign_outs(&mut self, after: u64, limit: usize) -> Answer<Vec<SignOutRow>> {
+        sign_out::after(&mut self.database, after, limit)
     }
 
     fn prune(&mut self, slice: &Slice<'_>) -> Answer<Pruned> {

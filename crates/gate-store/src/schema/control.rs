@@ -152,6 +152,18 @@ CREATE TABLE state_version (
 );
 CREATE INDEX state_version_key ON state_version (key_id);";
 
+/// Who signed out of which provider's sessions, until those would have ended anyway. The newest number
+/// has a row of its own, which writers wait for: so numbers become visible in their order.
+pub(super) const SIGN_OUTS: &str = "CREATE TABLE sign_out (
+    number BIGINT PRIMARY KEY,
+    who TEXT NOT NULL,
+    at_s BIGINT NOT NULL,
+    until_ms BIGINT NOT NULL
+);
+CREATE INDEX sign_out_until ON sign_out (until_ms);
+CREATE TABLE sign_out_newest (id BIGINT PRIMARY KEY, number BIGINT NOT NULL);
+INSERT INTO sign_out_newest (id, number) VALUES (1, 0);";
+
 /// Who still points to a document is asked when revisions are taken away.
 pub(super) const DIGESTS: &str = "CREATE INDEX revision_digest ON revision (digest);
 CREATE INDEX revision_managers ON revision (managers);";

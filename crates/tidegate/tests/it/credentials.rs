@@ -1,6 +1,7 @@
 //! What the gateway shows to upstreams: tokens that are kept and renewed, signatures, keys.
 
 use crate::examples::Example;
+use crate::support::certificates::Authority;
 use crate::support::{Gateway, Reply, Upstream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -76,9 +77,9 @@ fn upstream_credentials() {
     );
 }
 
-#[test]
-fn what_clouds_say_decides_what_is_repeated() {
-    let upstream = Upstream::start(|seen| {
+/// What clouds say, by the case that is asked for.
+fn clouds() -> Upstream {
+    Upstream::start(|seen| {
         let count = seen.header("x-case").unwrap_or_default().to_owned();
         match count.as_str() {
             "throttled" => {
@@ -87,9 +88,32 @@ fn what_clouds_say_decides_what_is_repeated() {
             "busy" => Reply::text("<Error><Code>SlowDown</Code></Error>").status(503),
             "quota" => Reply::text(r#"{"__type":"ServiceQuotaExceededException"}"#).status(503),
             "expired" => Reply::text(r#"{"__type":"ExpiredTokenException"}"#).status(400),
+            "google-exhausted" => Reply::text(
+                r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"0.05s"}]}}"#,
+            )
+            .status(429),
+            "google-daily" => Reply::text(
+                r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","errors":[{"reason":"dailyLimitExceeded"}]}}"#,
+            )
+            .status(429),
+            "google-unavailable" => {
+                Reply::text(r#"[{"error":{"code":500,"status":"UNAVAILABLE"}}]"#).status(500)
+            }
+            "azure-busy" => Reply::text("")
+                .status(503)
+                .header("x-ms-error-code", "ServerBusy")
+                .header("x-ms-retry-after-ms", "50"),
+            "azure-none" => {
+                Reply::text(r#"{"error":{"code":"SubscriptionNotFound","message":"m"}}"#).status(503)
+            }
             _ => Reply::text("ok"),
         }
-    });
+    })
+}
+
+#[test]
+fn what_clouds_say_decides_what_is_repeated() {
+    let upstream = clouds();
     let gateway = Gateway::with(
         &format!(
             "upstreams: {{ u: {{ endpoints: ['{}'], credential: {{ key: {{ header: x-key, secret: \
@@ -107,6 +131,13 @@ fn what_clouds_say_decides_what_is_repeated() {
         ("quota", 503, 1),
         // A key cannot be made afresh: the gateway's own credential is refused.
         ("expired", 502, 1),
+        ("google-exhausted", 429, 2),
+        // A 429 that no waiting helps.
+        ("google-daily", 429, 1),
+        // What a 500 alone would not say.
+        ("google-unavailable", 500, 2),
+        ("azure-busy", 503, 2),
+        ("azure-none", 503, 1),
         ("fine", 200, 1),
     ] {
         let before = upstream.seen().len();
@@ -140,4 +171,87 @@ fn a_token_that_cannot_be_had_is_told() {
         upstream.seen().is_empty(),
         "nothing is sent without a credential"
     );
+}
+
+#[test]
+fn what_is_refused_for_its_time_is_signed_again() {
+    let upstream = Upstream::start(|seen| {
+        match seen.header("x-case") {
+        Some("skewed") => Reply::text(
+            "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code><Message>Signature expired: \
+             20261122T000000Z is now earlier than 20261122T000100Z</Message></Error></ErrorResponse>",
+        )
+        .status(403),
+        _ => Reply::text(
+            "<Error><Code>SignatureDoesNotMatch</Code><Message>The request signature we calculated \
+             does not match</Message></Error>",
+        )
+        .status(403),
+    }
+    });
+    let gateway = Gateway::with(
+        &format!(
+            "upstreams: {{ u: {{ endpoints: ['{}'], credential: {{ sigv4: {{ region: r, service: s, \
+             access_key_id: {{ env: ID }}, secret: {{ env: SECRET }} }} }} }} }}\n\
+             routes: {{ r: {{ target: {{ upstream: u }} }} }}",
+            upstream.address
+        ),
+        "",
+        &[("ID", "AKID"), ("SECRET", "s")],
+    );
+    for (case, tries) in [("skewed", 2), ("wrong", 1)] {
+        let before = upstream.seen().len();
+        let ask = ["-H", &format!("x-case: {case}"), "-d", "the body"];
+        gateway.curl("/", &ask);
+        let seen = upstream.seen().split_off(before);
+        assert_eq!(seen.len(), tries, "{case}");
+        for one in &seen {
+            assert_eq!(one.body, b"the body", "{case}");
+            let signature = one.header("authorization").unwrap_or_default();
+            assert!(
+                signature.starts_with("AWS4-HMAC-SHA256 Credential=AKID/"),
+                "{signature}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_upstream_that_wants_a_certificate_is_shown_one() {
+    let authority = Authority::new();
+    let (server, client) = (
+        authority.sign("server", &["orders.internal"]),
+        authority.sign("client", &["gateway.internal"]),
+    );
+    let path = |path: &std::path::Path| path.display().to_string();
+    let ca = path(&authority.path());
+    let service = Gateway::run(
+        &format!(
+            "gateway: {{ admin: {{ address: \"127.0.0.1:0\" }} }}\n\
+             listeners: {{ public: {{ address: \"127.0.0.1:0\", tls: {{ \
+             certificates: [{{ chain: \"{}\", key: \"{}\" }}], \
+             clients: {{ authorities: \"{ca}\", required: true }} }} }} }}\n\
+             routes: {{ all: {{ policies: [{{ auth_mtls: {{ allow: [{{ dns: gateway.internal }}] }} }}], \
+             target: {{ fixed: {{ status: 200, body: known }} }} }} }}\n",
+            path(&server.chain),
+            path(&server.key),
+        ),
+        &[],
+        &[],
+    );
+    let start = |certificate: &str| {
+        Gateway::start(&format!(
+            "upstreams: {{ u: {{ endpoints: [\"{}\"], tls: {{ server_name: orders.internal, \
+             authorities: \"{ca}\"{certificate} }} }} }}\n\
+             routes: {{ r: {{ target: {{ upstream: u }} }} }}",
+            service.address("public")
+        ))
+    };
+    let shown = format!(
+        ", certificate: {{ chain: \"{}\", key: \"{}\" }}",
+        path(&client.chain),
+        path(&client.key)
+    );
+    assert_eq!(start(&shown).curl("/", &[]).expect(200).body, "known");
+    start("").curl("/", &[]).expect(502);
 }

@@ -9,6 +9,7 @@
     reason = "a skipped check says so, and so does a score"
 )]
 
+mod acme;
 mod admin;
 mod authz;
 mod aws_edge;

@@ -8,6 +8,7 @@ mod forms;
 mod outages;
 mod retention;
 mod secrets;
+mod sign_outs;
 mod states;
 
 use gate_store::control::{

@@ -5,6 +5,7 @@
 //! API and the command line.
 
 mod canary;
+mod certificates;
 mod change;
 mod commands;
 mod faces;

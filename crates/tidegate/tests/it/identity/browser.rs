@@ -3,7 +3,7 @@
 //! The browser is curl with a jar of cookies, which follows redirections one by one and fills in the
 //! provider's forms.
 
-use super::gateway;
+use super::{gateway, gateway_with};
 use crate::support::provider::Provider;
 use crate::support::{Answer, Gateway, curl, eventually};
 use serde_json::json;
@@ -186,4 +186,62 @@ fn the_provider_signs_out_whoever_signed_out_elsewhere() {
     });
     let service = curl(&[&gateway.url("/orders")]).expect(401);
     assert_eq!(service.json()["code"], "credential_missing");
+}
+
+/// Two gateways that share a store: the provider tells one of them.
+#[test]
+fn whoever_signed_out_at_one_gateway_is_signed_out_at_all_that_share_its_store() {
+    let Some(mut provider) = Provider::start() else {
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("shared.db").display().to_string();
+    let store = format!(", store: {{ engine: {{ sqlite: {{ path: '{file}' }} }} }}");
+    let secrets = [("CLIENT_SECRET", "secret"), COOKIE];
+    let policies = policies(&provider, &json!({}));
+    let start = |store: &str| gateway_with(&policies, store, &secrets);
+    let (told, other, alone) = (start(&store), start(&store), start(""));
+    register(&mut provider, &told, "secret");
+    let goes_on = |gateway: &Gateway, browser: &Browser| {
+        let answer = browser.ask(&gateway.url("/page"), &[]);
+        assert!(matches!(answer.status, 200 | 302), "{answer:?}");
+        answer.status == 200
+    };
+    let browser = Browser::new();
+    let (_, page) = browser.sign_in(&told.url("/page"), "ada");
+    page.expect(200);
+    // Cookies know no ports: every gateway with the same secrets knows the session.
+    for gateway in [&told, &other, &alone] {
+        assert!(goes_on(gateway, &browser.copy()));
+    }
+    let copy = browser.copy();
+    let (_, page) = browser.open(&format!("{}/session/end", provider.url), &[]);
+    browser.send(&page, &["logout=yes"]);
+    eventually("the one that was told ends the session", || {
+        !goes_on(&told, &copy.copy())
+    });
+    let since = std::time::Instant::now();
+    eventually("the other ends it too", || !goes_on(&other, &copy.copy()));
+    println!(
+        "SCORE sign-out, heard by the other gateway after {:?}",
+        since.elapsed()
+    );
+    assert!(goes_on(&alone, &copy.copy()), "it shares nothing");
+    // One that starts later knows it from the store.
+    let late = start(&store);
+    eventually("a gateway that starts later ends it", || {
+        !goes_on(&late, &copy.copy())
+    });
+    // A session of one's own that is ended at its gateway, by whom it belongs to.
+    let browser = Browser::new();
+    let (_, page) = browser.sign_in(&told.url("/page"), "eve");
+    page.expect(200);
+    let copy = browser.copy();
+    assert!(goes_on(&other, &copy.copy()));
+    browser
+        .ask(&told.url("/.tidegate/oidc/logout"), &[])
+        .expect(303);
+    eventually("a copy of its cookie is worth nothing anywhere", || {
+        !goes_on(&other, &copy.copy())
+    });
 }

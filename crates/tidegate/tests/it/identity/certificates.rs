@@ -64,3 +64,31 @@ fn certificates_let_in_until_they_are_revoked() {
     eventually("the list is read", || ask(Some(&web)).status == 0);
     ask(Some(&other)).expect(403);
 }
+
+#[test]
+fn an_ocsp_answer_goes_along_with_the_certificate_and_is_renewed_with_its_file() {
+    let authority = Authority::new();
+    let files = authority.sign("server", &["localhost"]);
+    let answer = authority.folder().join("server.ocsp");
+    std::fs::write(&answer, b"the first answer").unwrap();
+    let path = |path: &std::path::Path| path.display().to_string();
+    let text = format!(
+        "gateway: {{ admin: {{ address: \"127.0.0.1:0\" }} }}\n\
+         listeners: {{ public: {{ address: \"127.0.0.1:0\", tls: {{ \
+           certificates: [{{ chain: \"{}\", key: \"{}\", ocsp: \"{}\" }}] }} }} }}\n\
+         routes: {{ all: {{ target: {{ fixed: {{ status: 200 }} }} }} }}\n",
+        path(&files.chain),
+        path(&files.key),
+        path(&answer),
+    );
+    let gateway = Gateway::run(&text, &[], &[]);
+    let address = gateway.address("public").parse().unwrap();
+    let stapled = || crate::acme::stapled(address, "localhost");
+    assert_eq!(stapled().as_deref(), Some(&b"the first answer"[..]));
+    let aside = authority.folder().join("server.new");
+    std::fs::write(&aside, b"the second answer").unwrap();
+    std::fs::rename(aside, &answer).unwrap();
+    eventually("the new answer is sent", || {
+        stapled().as_deref() == Some(&b"the second answer"[..])
+    });
+}
