@@ -189,7 +189,7 @@ impl Inner {
                         false => whole,
                     };
                     draft.length = whole.len() as u64;
-                    inner.store.keep(key, draft, whole, &request.headers);
+                    inner.store.keep(key, draft, whole, &request.headers, most);
                 }
                 None => inner.store.counts.oversized.add(1),
             }
@@ -235,7 +235,8 @@ impl Inner {
             };
             if let Some(whole) = grower.end(end) {
                 draft.length = whole.len() as u64;
-                inner.store.keep(key, draft, whole, &head.headers);
+                let most = inner.settings.entry;
+                inner.store.keep(key, draft, whole, &head.headers, most);
             }
             drop(flight);
         };

@@ -94,3 +94,19 @@ fn parts_of_the_same_become_one() {
     }
     assert!(bench.ask("GET /w").is_err());
 }
+
+#[test]
+fn parts_do_not_grow_beyond_what_one_answer_may_have() {
+    let bench = Bench::new("entry: 4KiB");
+    let (low, high): (&'static str, &'static str) = (
+        Box::leak("a".repeat(3_000).into_boxed_str()),
+        Box::leak("b".repeat(3_000).into_boxed_str()),
+    );
+    for (range, body) in [("0-2999", low), ("3000-5999", high)] {
+        let content: &'static str = Box::leak(format!("bytes {range}/6000").into_boxed_str());
+        let fields = [HOUR, TAG, ("content-range", content)];
+        bench.answered(&format!("GET /a\nrange: bytes={range}"), 206, &fields, body);
+    }
+    assert_eq!(bench.given("GET /a\nrange: bytes=3000-3001"), "bb");
+    assert!(bench.ask("GET /a\nrange: bytes=0-1").is_err() && bench.ask("GET /a").is_err());
+}

@@ -98,7 +98,8 @@ impl Inner {
                 let fresh = stale.freshened(headers, terms, now, pending.purges);
                 let body = stale.body();
                 let key = self.key_for(pending, &fresh.headers);
-                self.store.keep(key, fresh, body, &pending.head.headers)
+                let (request, most) = (&pending.head.headers, self.settings.entry);
+                self.store.keep(key, fresh, body, request, most)
             }
             // It may be given this once, as the target has just said.
             Err(_) => {

@@ -183,20 +183,22 @@ impl Store {
     }
 
     /// Keeps an answer to a request under its place, beside the other answers of the place that other
-    /// requests select, or in place of the one that this request selected.
+    /// requests select, or in place of the one that this request selected. Parts become one of at
+    /// most `most` bytes.
     pub(super) fn keep(
         &self,
         primary: Key,
         mut draft: Draft,
         mut body: Bytes,
         request: &Headers,
+        most: usize,
     ) -> Arc<Stored> {
         let mut key = primary;
         draft.varied = draft.varied.map(|varied| self.share(varied));
         draft.family = random::bits();
         if draft.part.is_some() {
             key = self.keys.part(primary);
-            (draft, body) = self.joined(key, draft, body, request);
+            (draft, body) = self.joined(key, draft, body, request, most);
             if draft.part.is_none() {
                 self.forget_part(primary);
                 key = primary;
@@ -227,7 +229,14 @@ impl Store {
 
     /// A part with the part that is kept already, where they are of the same and leave nothing out
     /// between them (RFC 9111 section 3.4); a whole answer once nothing is missing.
-    fn joined(&self, key: Key, mut draft: Draft, body: Bytes, request: &Headers) -> (Draft, Bytes) {
+    fn joined(
+        &self,
+        key: Key,
+        mut draft: Draft,
+        body: Bytes,
+        request: &Headers,
+        most: usize,
+    ) -> (Draft, Bytes) {
         let other = self.get(&key).filter(|other| other.selects(request));
         let (Some(part), Some(other)) = (draft.part, other) else {
             return (draft, body);
@@ -244,7 +253,7 @@ impl Store {
         let Some((held, whole)) = both.filter(|_| is_same) else {
             return (draft, body);
         };
-        if whole.length() > self.shelf.entry_max() as u64 {
+        if whole.length() > most as u64 {
             return (draft, body);
         }
         let kept = other.body();
