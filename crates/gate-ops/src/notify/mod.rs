@@ -7,6 +7,8 @@
 //! most one for each crash, that the receiver can tell. `group.rs` groups, `escalate.rs` says who is on
 //! call, `render.rs` writes the messages. No sockets here.
 
+#[cfg(test)]
+mod crash_tests;
 mod escalate;
 mod group;
 mod render;
