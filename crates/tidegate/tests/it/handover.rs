@@ -139,3 +139,41 @@ fn a_hand_over_under_load_loses_no_request() {
     load.end();
     assert!(serving.metrics().contains("tidegate_requests_total"));
 }
+
+#[test]
+fn http3_goes_on_when_the_predecessor_has_ended() {
+    let upstream = Upstream::start(|_| Reply::text("served"));
+    let folder = Arc::new(tempfile::tempdir().unwrap());
+    let pair = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(folder.path().join("a.pem"), pair.cert.pem()).unwrap();
+    let key = pair.signing_key.serialize_pem();
+    std::fs::write(folder.path().join("a.key"), key).unwrap();
+    let text = format!(
+        "gateway: {{ admin: {{ address: \"127.0.0.1:0\" }} }}\n\
+         listeners:\n  public:\n    address: \"127.0.0.1:0\"\n    \
+         tls: {{ certificates: [{{ chain: a.pem, key: a.key }}] }}\n    http3: {{}}\n\
+         upstreams: {{ up: {{ endpoints: [\"{}\"] }} }}\n\
+         routes: {{ all: {{ target: {{ upstream: up }} }} }}\n",
+        upstream.address
+    );
+    std::fs::write(folder.path().join("gate.yaml"), text).unwrap();
+    let socket = folder.path().join("handover.sock");
+    let arguments = ["--handover", socket.to_str().unwrap()];
+    let mut first = Gateway::run_in(folder.clone(), &arguments, &[]);
+    let address = first.address("public").to_owned();
+    // The successor takes over the port that the system chose.
+    let fixed = std::fs::read_to_string(first.file()).unwrap();
+    let fixed = fixed.replacen(
+        "address: \"127.0.0.1:0\"\n",
+        &format!("address: \"{address}\"\n"),
+        1,
+    );
+    std::fs::write(first.file(), fixed).unwrap();
+    let second = Gateway::run_in(folder, &arguments, &[]);
+    assert!(first.process.ended().success());
+    assert_eq!(second.address("public"), address);
+    second.process.line_with("HTTP/3 is served");
+    // The port is the successor's now.
+    let taken = std::net::UdpSocket::bind(&*address).unwrap_err();
+    assert_eq!(taken.kind(), ErrorKind::AddrInUse);
+}

@@ -9,6 +9,7 @@ mod bedrock;
 mod endpoints;
 mod equivalence;
 mod gemini;
+mod http3;
 mod llama;
 mod tools;
 mod vendors;
