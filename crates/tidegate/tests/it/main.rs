@@ -38,3 +38,4 @@ mod secrets;
 mod support;
 mod terraform;
 mod versions;
+mod waf;
