@@ -349,3 +349,37 @@ export interface CacheState {
 export interface Purged {
   entries: number;
 }
+
+/** A rule of the firewall that matched something. */
+export interface WafMatch {
+  at: string;
+  route?: string | null;
+  rule: number;
+  message: string;
+  severity: string;
+  phase: number;
+  variable: string;
+  /** Letters as `a`, digits as `9`. */
+  shape: string;
+  action: string;
+  inbound_score: number;
+  outbound_score: number;
+  status: number;
+  consumer?: string | null;
+  client: string;
+  trace?: string | null;
+}
+
+/** An exclusion that would have prevented some of it. */
+export interface WafSuggestion {
+  route: string;
+  rule: number;
+  message: string;
+  target: string;
+  matches: number;
+  refused: number;
+  callers: number;
+  shapes: string[];
+  broad: boolean;
+  yaml: string;
+}

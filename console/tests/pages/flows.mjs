@@ -351,6 +351,7 @@ export async function looking(context, url, traffic, { keeps, plays }) {
   await failing(page, visit, quiet, traffic);
   await kept(page, visit, quiet, traffic);
   if (plays) await played(page, visit, quiet, traffic, keeps);
+  await screened(page, visit, quiet);
   await check("the chain of the audit log is checked", async () => {
     await visit("#/audit");
     await page.getByRole("button", { name: "Check the chain" }).click();
@@ -377,6 +378,46 @@ async function kept(page, visit, quiet, traffic) {
     await page.getByLabel("Name", { exact: true }).fill("nothing-has-this-tag");
     await page.getByRole("button", { name: "Purge", exact: true }).click();
     await page.getByRole("status").getByText("0 entries forgotten here").waitFor();
+    quiet();
+  });
+}
+
+/** What the firewall matched, and what could be left out of it. */
+async function screened(page, visit, quiet) {
+  const matches = page.getByRole("group", { name: "Matches of the firewall" });
+  const asked = page.getByRole("search", { name: "Matches of the firewall" });
+  await check("matches of the firewall are listed and searched", async () => {
+    await visit("#/firewall");
+    await matches.getByText("SQL union").first().waitFor();
+    const row = await matches.getByRole("row").nth(1).innerText();
+    assert.match(row, /942190[\s\S]*ARGS:comment[\s\S]*aaa aaaaa aaaa aaaaaa aaaaa 99?[\s\S]*detected/);
+    assert.ok(!(await page.locator("main").innerText()).includes("chair"), "values are not shown");
+    await asked.getByLabel("Variable").fill("REQUEST_HEADERS");
+    await asked.getByRole("button", { name: "Search" }).click();
+    await page.getByText("No match fits").waitFor();
+    await asked.getByLabel("Variable").fill("ARGS");
+    await asked.getByLabel("Action").selectOption("detected");
+    await asked.getByLabel("Rule").fill("942190");
+    await page.keyboard.press("Enter");
+    await matches.getByText("SQL union").first().waitFor();
+    assert.match(page.url(), /rule=942190/);
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+  await check("the narrowest exclusion is suggested, with the text to copy", async () => {
+    await visit("#/firewall");
+    await page.getByText("Nothing to suggest").waitFor();
+    await page.getByLabel("Least callers").fill("1");
+    const text = page.getByRole("group", { name: "Exclusions for shop as YAML" });
+    await text.waitFor();
+    assert.equal(await text.innerText(), 'exclude:\n- { rule: 942190, target: "ARGS:comment" }');
+    const row = await page.getByRole("group", { name: "Exclusions for shop", exact: true }).getByRole("row").nth(1).innerText();
+    assert.match(row, /942190[\s\S]*ARGS:comment[\s\S]*12[\s\S]*12[\s\S]*1/);
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
+    await page.getByRole("button", { name: "Copy the exclusions for shop" }).click();
+    await page.getByText("Copied").waitFor();
+    assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await text.innerText());
+    assert.deepEqual(await axe(page), []);
     quiet();
   });
 }

@@ -8,7 +8,7 @@ use gate_api::problem::{Code, Problem};
 use gate_api::types::{
     BudgetState, CacheState, Canary, Change, Document, Effect, Finding, Live, Page,
     PlaygroundInput, PlaygroundReply, ProviderHealth, PurgeInput, RecordDetail, RecordSummary,
-    Rollout, UsageRow, VersionState,
+    Rollout, UsageRow, VersionState, WafMatch, WafSuggestion,
 };
 use gate_store::control::{EvidenceRow, RolloutRow};
 use serde_json::Value;
@@ -85,6 +85,21 @@ pub struct UsageQuery {
     pub offset: usize,
     /// How many, at most 1,000.
     pub limit: usize,
+}
+
+/// Which of the firewall's matches are asked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WafQuery {
+    /// On this route.
+    pub route: Option<String>,
+    /// By this rule.
+    pub rule: Option<u64>,
+    /// Of this variable (`ARGS:q`), or of this collection (`ARGS`).
+    pub variable: Option<String>,
+    /// `blocked`, `detected` or `passed`.
+    pub action: Option<String>,
+    /// By callers of these teams only; by all when absent.
+    pub teams: Option<Vec<String>>,
 }
 
 /// What the process that serves the API can do.
@@ -179,6 +194,19 @@ pub trait Host: Send + Sync {
 
     /// How caches of answers do.
     fn caches(&self) -> Vec<CacheState> {
+        Vec::new()
+    }
+
+    /// What the firewall matched of late, the newest first.
+    fn waf_matches(&self, query: &WafQuery) -> Vec<WafMatch> {
+        let _ = query;
+        Vec::new()
+    }
+
+    /// Exclusions that would have prevented some of it, what prevents most refusals first; behind
+    /// each stand at least so many matches and so many different callers.
+    fn waf_suggestions(&self, query: &WafQuery, least: (u64, u64)) -> Vec<WafSuggestion> {
+        let _ = (query, least);
         Vec::new()
     }
 

@@ -10,7 +10,9 @@
 //! `sample` detects on a `share` of the requests. Every match is in the access log (`waf`), with the
 //! rule, what it looked at, and the shape of the value, never the value; `tidegate_waf_matches_total`
 //! counts them. `exclude` leaves out rules, or members of what they look at; `tidegate waf tune` suggests
-//! such exclusions from what was noted. Put this policy behind `compress`, since it has to read answers.
+//! such exclusions from what was noted. Where rules are about bodies of answers, services are asked for
+//! answers without a coding, which would hide them: put this policy behind `compress`, which compresses
+//! them for callers.
 //!
 //! ```yaml
 //! - waf:
@@ -55,6 +57,8 @@ pub struct Waf {
     share: f64,
     body: usize,
     responses: bool,
+    /// Whether bodies of answers are looked at, so that they have to come without a coding.
+    plain: bool,
 }
 
 impl PolicyKind for Waf {
@@ -74,6 +78,7 @@ impl PolicyKind for Waf {
             share: config.share.map_or(1.0, |share| share.fraction()),
             body: config.body.len().min(rules.limits().request_body),
             responses: config.responses,
+            plain: config.responses && rules.looks_at_responses(),
             rules,
         }))
     }
@@ -97,7 +102,17 @@ impl Waf {
         if decision.is_pass() && self.responses {
             // Noted now, so that a caller who leaves before the answer is noted too.
             self.note(exchange, &transaction);
-            exchange.memory.keep(self, Kept(transaction));
+            let codings = match self.plain {
+                true => hide_codings(exchange),
+                false => None,
+            };
+            exchange.memory.keep(
+                self,
+                Kept {
+                    transaction,
+                    codings,
+                },
+            );
             return Verdict::Next;
         }
         self.close(exchange, transaction);
@@ -203,7 +218,24 @@ impl Waf {
 }
 
 /// A transaction between a request and its answer.
-struct Kept(Transaction);
+struct Kept {
+    transaction: Transaction,
+    /// The codings that the caller accepts.
+    codings: Option<Vec<u8>>,
+}
+
+/// Takes the caller's Accept-Encoding away: a service that answers in a coding would hide its answer
+/// from the rules. It is put back for the policies in front, of which `compress` reads it.
+fn hide_codings(exchange: &mut Exchange) -> Option<Vec<u8>> {
+    let headers = &mut exchange.request.head.headers;
+    if !headers.contains(HeaderId::AcceptEncoding) {
+        return None;
+    }
+    let values: Vec<&[u8]> = headers.all(HeaderId::AcceptEncoding).collect();
+    let codings = values.join(&b", "[..]);
+    headers.remove(HeaderId::AcceptEncoding);
+    Some(codings)
+}
 
 fn decision_of(status: u16) -> Decision {
     Decision::Deny { status, rule: 0 }
@@ -257,7 +289,14 @@ impl Policy for Waf {
         exchange: &'a mut Exchange,
         response: &'a mut Response,
     ) -> Option<LocalFuture<'a, Result<(), Fault>>> {
-        let Kept(mut transaction) = exchange.memory.take(self)?;
+        let Kept {
+            mut transaction,
+            codings,
+        } = exchange.memory.take(self)?;
+        if let Some(codings) = codings {
+            let headers = &mut exchange.request.head.headers;
+            headers.set(HeaderId::AcceptEncoding, &codings);
+        }
         let decision = watch::answer_head(&mut transaction, exchange, response);
         if !decision.is_pass() {
             self.close(exchange, transaction);

@@ -13,8 +13,10 @@
 //! `body` parses request bodies.
 //!
 //! Semantics follow ModSecurity 3.0 (its reference manual and behaviour), because the OWASP Core Rule
-//! Set is written against it. What is left out on purpose: Lua, external programs, `@rbl`, persistent
-//! collections (a collection lives as long as its transaction), and XPath beyond `/*` and `//@*`.
+//! Set is written against it. What is left out on purpose: Lua, external programs, persistent collections
+//! (a collection lives as long as its transaction, and `expirevar` does nothing), and XPath beyond `/*` and
+//! `//@*`. `@rbl` and `@geoLookup` never match and `DURATION` has no value, for there is no network, no
+//! database and no clock here: rates are for the policy `limit`, addresses and places for `access`.
 
 mod actions;
 mod arrival;

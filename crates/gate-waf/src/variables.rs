@@ -29,6 +29,7 @@ names! {
     Scalar, SCALARS:
     ArgsCombinedSize "ARGS_COMBINED_SIZE",
     AuthType "AUTH_TYPE",
+    Duration "DURATION",
     FilesCombinedSize "FILES_COMBINED_SIZE",
     FullRequestLength "FULL_REQUEST_LENGTH",
     InboundDataError "INBOUND_DATA_ERROR",
@@ -113,6 +114,7 @@ names! {
     User "USER",
     Resource "RESOURCE",
     Env "ENV",
+    Geo "GEO",
 }
 
 /// What a rule looks at.

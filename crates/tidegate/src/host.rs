@@ -4,6 +4,7 @@
 //! worker. What is judged is compiled exactly as it would be to be served, aside.
 
 pub(crate) mod caches;
+mod firewall;
 mod judge;
 mod money;
 mod records;
@@ -12,12 +13,12 @@ use crate::config::{self, REGISTRY};
 use crate::control::document::plain;
 use crate::follow::Followed;
 use crate::{output, playground, rollouts};
-use gate_admin::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery};
+use gate_admin::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery, WafQuery};
 use gate_api::problem::Problem;
 use gate_api::types::{
     BudgetState, CacheState, Canary, Document, Finding, Live, Page, PlaygroundInput,
     PlaygroundReply, ProviderHealth, PurgeInput, RecordDetail, RecordSummary, Rollout, UsageRow,
-    VersionState,
+    VersionState, WafMatch, WafSuggestion,
 };
 use gate_model::document::Document as Located;
 use gate_model::environment;
@@ -105,6 +106,14 @@ impl Host for Gateway {
 
     fn caches(&self) -> Vec<CacheState> {
         caches::states(&self.process)
+    }
+
+    fn waf_matches(&self, query: &WafQuery) -> Vec<WafMatch> {
+        firewall::matches(&self.process, query)
+    }
+
+    fn waf_suggestions(&self, query: &WafQuery, least: (u64, u64)) -> Vec<WafSuggestion> {
+        firewall::suggestions(&self.process, query, least)
     }
 
     fn purge(&self, input: &PurgeInput) -> u64 {

@@ -212,18 +212,28 @@ fn as_text(found: &[Suggestion], options: &TuneOptions) -> String {
             text.push_str(&format!("# route {}\nexclude:\n", one.route));
         }
         text.push_str(&format!(
-            "  - {{ rule: {}, target: \"{}\" }}  # {}: {} matches, {} refused, {} callers; seen as {}{}\n",
-            one.rule,
-            one.target.escape_default(),
+            "  - {}  # {}: {} matches, {} refused, {} callers; seen as {}{}\n",
+            entry(one),
             one.message,
             one.matches,
             one.refused,
             one.callers,
             one.shapes.join(" | "),
-            if one.broad { "; leaves out more than one member, look closer" } else { "" },
+            if one.broad {
+                "; leaves out more than one member, look closer"
+            } else {
+                ""
+            },
         ));
     }
     text
+}
+
+/// The entry of a policy's list `exclude`, in YAML.
+pub(crate) fn entry(one: &Suggestion) -> String {
+    // A name is the caller's text; JSON's strings are YAML's, whatever is in them.
+    let target = Value::from(one.target.as_str());
+    format!("{{ rule: {}, target: {target} }}", one.rule)
 }
 
 fn found_by_route(found: &[Suggestion]) -> Vec<&Suggestion> {

@@ -6,6 +6,7 @@
 pub(crate) mod caches;
 mod changes;
 mod environments;
+mod firewall;
 mod history;
 mod lifecycle;
 mod resources;
@@ -66,6 +67,8 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "listProviders" => traffic::providers(inner, call),
         "listCaches" => caches::list(inner, call),
         "purgeCaches" => caches::purge(inner, call),
+        "listWafMatches" => firewall::matches(inner, call),
+        "listWafSuggestions" => firewall::suggestions(inner, call),
         "playground" => traffic::playground(inner, call),
         "schema" => Reply::json(&inner.host.schema()),
         "openapi" => Reply::json(&gate_api::openapi::openapi()),

@@ -13,6 +13,11 @@ const PAGED: &[Query] = &[CURSOR, LIMIT];
 const DRY_RUN: Query = Query::new("dry_run", Flag, "Plans and changes nothing");
 const OF_ENVIRONMENT: Query = Query::new("environment", Text, "Only of this environment");
 
+const OF_ROUTE: Query = Query::new("route", Text, "On this route");
+const OF_RULE: Query = Query::new("rule", Number, "By this rule");
+const OF_VARIABLE: Query = Query::new("variable", Text, "Of this variable, or a member of it");
+const OF_ACTION: Query = Query::new("action", Text, "`blocked`, `detected` or `passed`");
+
 /// What OAuth 2.0 gives back (RFC 6749 section 4.1.2, RFC 9207).
 const SIGNED_IN: &[Query] = &[
     Query::new("state", Text, "What the sign-in was begun with"),
@@ -483,6 +488,41 @@ pub const OPERATIONS: &[Operation] = &[
     .tag("traffic")
     .role(Role::Operator)
     .takes(Body(shape::<PurgeInput>)),
+    Operation::new(
+        "listWafMatches",
+        "GET",
+        "/firewall/matches",
+        "What the firewall's rules matched of late, the newest first",
+        Json(shape::<Page<WafMatch>>),
+    )
+    .tag("traffic")
+    .query(&[OF_ROUTE, OF_RULE, OF_VARIABLE, OF_ACTION, CURSOR, LIMIT]),
+    Operation::new(
+        "listWafSuggestions",
+        "GET",
+        "/firewall/suggestions",
+        "The narrowest exclusions from the firewall, with what speaks for them",
+        Json(shape::<Page<WafSuggestion>>),
+    )
+    .tag("traffic")
+    .query(&[
+        OF_ROUTE,
+        OF_RULE,
+        OF_VARIABLE,
+        OF_ACTION,
+        Query::new(
+            "matches",
+            Number,
+            "Least matches behind a suggestion; 10 when left out",
+        ),
+        Query::new(
+            "callers",
+            Number,
+            "Least different callers behind a suggestion; 3 when left out",
+        ),
+        CURSOR,
+        LIMIT,
+    ]),
     // --- descriptions -------------------------------------------------------------------------
     Operation::new(
         "schema",

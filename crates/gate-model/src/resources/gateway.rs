@@ -71,7 +71,8 @@ pub struct AccessLog {
     pub to: LogSink,
     /// How a row is written.
     pub format: LogFormat,
-    /// Share of successful exchanges that is logged; faults always are.
+    /// Share of successful exchanges that is logged; faults, and what the firewall would have refused,
+    /// always are.
     pub sample: Percent,
     /// Request headers to add to each row, by name. Credentials stay redacted.
     pub request_headers: Vec<String>,

@@ -244,6 +244,33 @@ fn answers_are_looked_at() {
 }
 
 #[test]
+fn services_are_asked_for_answers_that_can_be_read() {
+    let harness = Harness::new();
+    let asked = |settings: &str| {
+        let policy = harness.policy::<Waf>(settings);
+        let mut exchange = harness.exchange("GET /\naccept-encoding: gzip\naccept-encoding: br");
+        assert!(harness.request(&policy, &mut exchange).is_next());
+        let of = |exchange: &Exchange| {
+            let value = exchange
+                .request
+                .head
+                .headers
+                .get_str(HeaderId::AcceptEncoding);
+            value.map(str::to_owned)
+        };
+        let forwarded = of(&exchange);
+        harness.respond(&policy, &mut exchange, response(200, &[], Body::Empty));
+        (forwarded, of(&exchange))
+    };
+    // `compress` stands in front and reads what the caller accepts.
+    assert_eq!(asked(RULES), (None, Some("gzip, br".into())));
+    let kept = (Some("gzip".to_owned()), Some("gzip".to_owned()));
+    assert_eq!(asked(&settings("responses: false")), kept);
+    let requests_only = "directives: 'SecRule ARGS \"@rx a\" \"id:1,phase:2,deny\"'";
+    assert_eq!(asked(requests_only), kept);
+}
+
+#[test]
 fn the_same_rules_are_shared() {
     let harness = Harness::new();
     let rules = |more: &str| {

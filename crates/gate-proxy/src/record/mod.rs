@@ -9,6 +9,7 @@
 mod access_log;
 pub mod admin;
 mod callers;
+pub mod firewall;
 pub mod live;
 pub mod metrics;
 mod otlp;
@@ -22,7 +23,8 @@ pub mod trace;
 
 use access_log::{LogTarget, LogWriter};
 use callers::Callers;
-use gate_flow::{Client, Exchange, KeptRequest, Record};
+use firewall::{Firewall, Sighting};
+use gate_flow::{Client, Exchange, KeptRequest, Record, WafAction};
 use gate_kit::clock::Clock;
 use gate_kit::http::RequestHead;
 use gate_kit::random;
@@ -49,6 +51,7 @@ pub struct Readers {
     recent: RecordsWriter,
     live: Live,
     callers: Arc<Callers>,
+    firewall: Firewall,
     tls: Arc<ClientConfig>,
 }
 
@@ -96,6 +99,7 @@ impl Readers {
             live: Live::new(clock.clone()),
             recent: RecordsWriter::new(clock),
             callers: Arc::default(),
+            firewall: Firewall::default(),
             tls,
         }
     }
@@ -168,12 +172,16 @@ impl Readers {
             routes,
             kept,
         } = finished;
+        // Ahead of the counters: who has seen these finds the matches too.
+        self.firewall.add(record, address);
         self.metrics.observe(record, &head.method, head.version);
         if record.api.is_some() {
             self.callers.add(record);
         }
         let log = gateway.access_log.as_ref();
-        let logged = has_failed(record) || log.is_none_or(|log| is_sampled(log.sample));
+        let logged = has_failed(record)
+            || is_refused(record)
+            || log.is_none_or(|log| is_sampled(log.sample));
         let to_log = logged && log.is_some();
         let tracing = gateway.tracing.as_ref();
         let trace = tracing.is_some() && record.trace.sampled;
@@ -241,6 +249,12 @@ impl Readers {
         self.callers.all()
     }
 
+    /// What the firewall's rules matched of late in this process, the newest first.
+    #[must_use]
+    pub fn firewall(&self) -> Vec<Arc<Sighting>> {
+        self.firewall.newest_first()
+    }
+
     /// The counters and gauges.
     #[must_use]
     pub fn metrics(&self) -> &Metrics {
@@ -285,6 +299,12 @@ impl Readers {
         let live = self.live.close(half);
         self.otlp.close(half) && log && records && live
     }
+}
+
+/// Whether the firewall refused it, or would have: what rules are tuned by.
+fn is_refused(record: &Record) -> bool {
+    let facts = record.waf.as_deref();
+    facts.is_some_and(|facts| facts.action != WafAction::Passed && !facts.counted_only)
 }
 
 fn is_sampled(share: Percent) -> bool {

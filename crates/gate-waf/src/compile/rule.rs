@@ -176,8 +176,10 @@ impl Parts {
                     .map_err(|_| format!("`{argument}` is no id"))?
             }
             "phase" | "ver" | "rev" | "maturity" | "accuracy" => {}
-            "auditlog" | "noauditlog" | "initcol" | "setenv" | "setsid" | "setuid" | "setrsc" => {}
-            "expirevar" | "deprecatevar" | "xmlns" | "append" | "prepend" | "exec" | "pause" => {
+            // A collection lives as long as its transaction, so that nothing in it expires.
+            "auditlog" | "noauditlog" | "initcol" | "expirevar" | "setenv" | "setsid"
+            | "setuid" | "setrsc" => {}
+            "deprecatevar" | "xmlns" | "append" | "prepend" | "exec" | "pause" => {
                 return unsupported(&action.name);
             }
             "t" if argument == "none" => self.steps.clear(),

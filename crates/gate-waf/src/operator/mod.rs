@@ -3,6 +3,7 @@
 mod bytes;
 mod compare;
 mod injection;
+mod lookaround;
 mod pattern;
 mod rewrite;
 mod words;
@@ -14,6 +15,7 @@ use crate::prefilter::Needs;
 use crate::seclang::RawOperator;
 use bytes::ByteSet;
 pub(crate) use compare::{Compare, number};
+use lookaround::LookAround;
 
 use ipnet::IpNet;
 use smallvec::SmallVec;
@@ -59,6 +61,8 @@ pub(crate) enum Operator {
     UrlEncoding,
     /// `@validateUtf8Encoding`.
     Utf8,
+    /// An `@rx` that looks around or back.
+    LookAround(LookAround),
     /// `@unconditionalMatch`.
     Always,
     /// `@noMatch`.
@@ -84,7 +88,14 @@ impl Operator {
                 if argument.contains("%{") {
                     return Ok(Operator::RxMacro(template(argument)?));
                 }
-                Operator::Rx(Pattern::compile(argument, false)?)
+                if let Some(other) = LookAround::instead(argument) {
+                    return Ok(Operator::LookAround(other));
+                }
+                let written = lookaround::without_ahead(argument);
+                Operator::Rx(Pattern::compile(
+                    written.as_deref().unwrap_or(argument),
+                    false,
+                )?)
             }
             "pm" => Operator::Words(Words::from_argument(argument)?),
             "pmfromfile" | "pmf" => Operator::Words(Words::from_files(argument, read)?),
@@ -103,7 +114,8 @@ impl Operator {
             "validateurlencoding" => Operator::UrlEncoding,
             "validateutf8encoding" => Operator::Utf8,
             "unconditionalmatch" => Operator::Always,
-            "nomatch" => Operator::Never,
+            // There is no network and no database here: nothing is listed, nobody's place is known.
+            "nomatch" | "rbl" | "geolookup" => Operator::Never,
             name => return Err(format!("`@{name}` is no operator that is supported")),
         })
     }
@@ -159,6 +171,7 @@ impl Operator {
                     blocks.iter().any(|block| block.contains(&address))
                 }))
             }
+            Operator::LookAround(other) => other.find(value),
             Operator::Sqli => injection::sqli(value),
             Operator::Xss => injection::xss(value),
             Operator::Bytes(set) => plain(set.misses(value)),

@@ -304,3 +304,100 @@ fn prefilter_changes_nothing() {
         assert_eq!(of(&filtered), of(&unfiltered), "{}", case.name);
     }
 }
+
+/// Debian's package `modsecurity-crs` (3.3 there), put together as its own `owasp-crs.load` does.
+#[test]
+fn the_rule_set_that_debian_packages_works() {
+    let configuration = Path::new("/etc/modsecurity/crs");
+    let folder = Path::new("/usr/share/modsecurity-crs/rules");
+    let Ok(setup) = std::fs::read_to_string(configuration.join("crs-setup.conf")) else {
+        return println!("skipped: the package modsecurity-crs is not installed");
+    };
+    let files = Beside(folder.to_owned());
+    let mut loader = Loader::new(&files);
+    loader.add("recommended.conf", RECOMMENDED);
+    loader.add("crs-setup.conf", &setup);
+    let entries = std::fs::read_dir(folder).expect("the package's rules");
+    let mut names: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+    names.retain(|name| name.extension().is_some_and(|ending| ending == "conf"));
+    names.sort();
+    names.insert(
+        0,
+        configuration.join("REQUEST-900-EXCLUSION-RULES-BEFORE-CRS.conf"),
+    );
+    names.push(configuration.join("RESPONSE-999-EXCLUSION-RULES-AFTER-CRS.conf"));
+    for name in &names {
+        let text = std::fs::read_to_string(name).expect("a rule file");
+        loader.add(&name.to_string_lossy(), &text);
+    }
+    let rules = loader.finish().unwrap_or_else(|problems| {
+        let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        panic!("{}", lines.join("\n"))
+    });
+    rules.prepare().expect("all patterns fit");
+    assert!(rules.statistics().ids > 300, "{:?}", rules.statistics());
+    let rules = Arc::new(rules);
+    let decision = |uri: &str, kind: &str, body: &str| {
+        let mut transaction = Transaction::new(rules.clone(), None, Some(Engine::On));
+        let local = (IpAddr::V4(Ipv4Addr::LOCALHOST), 80);
+        let request = Request {
+            client: local,
+            server: local,
+            method: if body.is_empty() { b"GET" } else { b"POST" },
+            uri: uri.as_bytes(),
+            protocol: b"HTTP/1.1",
+            id: b"1",
+        };
+        let length = body.len().to_string();
+        let mut headers = vec![
+            (&b"Host"[..], &b"shop.example"[..]),
+            (b"User-Agent", b"curl/8.5.0"),
+            (b"Accept", b"*/*"),
+        ];
+        if !body.is_empty() {
+            headers.push((b"Content-Type", kind.as_bytes()));
+            headers.push((b"Content-Length", length.as_bytes()));
+        }
+        let head = transaction.request_headers(&request, headers.into_iter());
+        match head {
+            Decision::Pass => transaction.request_body(body.as_bytes(), false),
+            refused => refused,
+        }
+    };
+    for (uri, kind, body) in [
+        ("/orders?colour=red&page=2", "", ""),
+        (
+            "/orders",
+            "application/json",
+            r#"{"name":"Anna","items":[1,2]}"#,
+        ),
+        (
+            "/orders",
+            "application/x-www-form-urlencoded",
+            "name=Anna&n=2",
+        ),
+    ] {
+        assert!(decision(uri, kind, body).is_pass(), "{uri} {body}");
+    }
+    for (uri, kind, body) in [
+        (
+            "/orders?q=1%27%20UNION%20SELECT%20password%20FROM%20users--",
+            "",
+            "",
+        ),
+        ("/orders?file=../../../../etc/passwd", "", ""),
+        (
+            "/orders?q=%3Cscript%3Ealert(document.cookie)%3C/script%3E",
+            "",
+            "",
+        ),
+        ("/orders?host=127.0.0.1;cat%20/etc/passwd", "", ""),
+        (
+            "/orders",
+            "application/json",
+            r#"{"name":"<script>alert(document.cookie)</script>"}"#,
+        ),
+    ] {
+        assert!(!decision(uri, kind, body).is_pass(), "{uri} {body}");
+    }
+}

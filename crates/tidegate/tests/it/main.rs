@@ -41,3 +41,4 @@ mod secrets;
 mod support;
 mod terraform;
 mod versions;
+mod waf;
