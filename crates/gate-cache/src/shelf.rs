@@ -296,7 +296,7 @@ impl<K: Shelved, V> Shard<K, V> {
         let (key, weight, is_main) = (slot.key, slot.weight as usize, slot.is_main);
         let hash = key.bits() as u32;
         let entry = self.map.find_entry(spread(hash), |found| found.slot == at);
-        drop(entry.ok()?.remove());
+        entry.ok()?.remove();
         self.bytes -= weight;
         match is_main {
             true => self.main.unlink(&mut self.slots, at),
