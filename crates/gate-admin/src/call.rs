@@ -193,9 +193,15 @@ pub(crate) fn query(operation: &Operation, text: &str) -> Result<Vec<(String, St
             Holds::Flag => matches!(&*value, "true" | "false"),
             Holds::Day => is_day(&value),
             Holds::Status => is_status(&value),
+            Holds::Word(words) => words.contains(&&*value),
         };
         if !right {
+            let words;
             let expected = match known.holds {
+                Holds::Word(known) => {
+                    words = format!("one of `{}`", known.join("`, `"));
+                    &words
+                }
                 Holds::Text => "text of 1 to 256 characters",
                 Holds::Opaque => "printable ASCII of 1 to 2048 characters",
                 Holds::Number => "a whole number from 1",

@@ -217,6 +217,7 @@ fn schema(holds: Holds) -> Value {
         Holds::Opaque => {
             json!({ "type": "string", "minLength": 1, "maxLength": OPAQUE_MAX, "pattern": "^[ -~]+$" })
         }
+        Holds::Word(words) => json!({ "type": "string", "enum": words }),
         Holds::Number => json!({ "type": "integer", "minimum": 1, "maximum": NUMBER_MAX }),
         Holds::Limit => json!({ "type": "integer", "minimum": 1, "maximum": LIMIT_MAX }),
         Holds::Flag => json!({ "type": "boolean" }),

@@ -31,6 +31,8 @@ pub enum Holds {
     Day,
     /// A status, or a class of them: `404`, `5xx`.
     Status,
+    /// One of these words.
+    Word(&'static [&'static str]),
 }
 
 /// A query parameter.

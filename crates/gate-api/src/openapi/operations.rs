@@ -1,7 +1,7 @@
 //! Every operation of the API, in the order in which the description lists them.
 
 use super::operation::Gives::{Elsewhere, Events, Json, Nothing, State as StateBytes};
-use super::operation::Holds::{Day, Flag, Limit, Number, Opaque, Status, Text};
+use super::operation::Holds::{Day, Flag, Limit, Number, Opaque, Status, Text, Word};
 use super::operation::Takes::{Bytes, Json as Body};
 use super::operation::{Operation, Query, shape};
 use crate::types::*;
@@ -16,7 +16,11 @@ const OF_ENVIRONMENT: Query = Query::new("environment", Text, "Only of this envi
 const OF_ROUTE: Query = Query::new("route", Text, "On this route");
 const OF_RULE: Query = Query::new("rule", Number, "By this rule");
 const OF_VARIABLE: Query = Query::new("variable", Text, "Of this variable, or a member of it");
-const OF_ACTION: Query = Query::new("action", Text, "`blocked`, `detected` or `passed`");
+const OF_ACTION: Query = Query::new(
+    "action",
+    Word(&["blocked", "detected", "passed"]),
+    "What became of the exchange",
+);
 
 /// What OAuth 2.0 gives back (RFC 6749 section 4.1.2, RFC 9207).
 const SIGNED_IN: &[Query] = &[
