@@ -408,13 +408,13 @@ async function screened(page, visit, quiet) {
     await visit("#/firewall");
     await page.getByText("Nothing to suggest").waitFor();
     await page.getByLabel("Least callers").fill("1");
-    const text = page.getByRole("group", { name: "Exclusions for shop as YAML" });
+    const text = page.getByRole("group", { name: "Exclusions for reviews as YAML" });
     await text.waitFor();
     assert.equal(await text.innerText(), 'exclude:\n- { rule: 942190, target: "ARGS:comment" }');
-    const row = await page.getByRole("group", { name: "Exclusions for shop", exact: true }).getByRole("row").nth(1).innerText();
+    const row = await page.getByRole("group", { name: "Exclusions for reviews", exact: true }).getByRole("row").nth(1).innerText();
     assert.match(row, /942190[\s\S]*ARGS:comment[\s\S]*12[\s\S]*12[\s\S]*1/);
     await page.context().grantPermissions(["clipboard-read", "clipboard-write"]);
-    await page.getByRole("button", { name: "Copy the exclusions for shop" }).click();
+    await page.getByRole("button", { name: "Copy the exclusions for reviews" }).click();
     await page.getByText("Copied").waitFor();
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await text.innerText());
     assert.deepEqual(await axe(page), []);

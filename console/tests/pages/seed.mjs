@@ -10,7 +10,7 @@ const REQUESTS = 12;
 
 /** One rule of a firewall, and what people write that it takes for an attack. */
 const RULE = "SecRule ARGS \"@rx (?i)union.{1,40}select\" \"id:942190,phase:2,deny,log,msg:'SQL union',severity:CRITICAL\"";
-const COMMENT = "/shop?comment=The%20union%20will%20select%20chair%20";
+const COMMENT = "/reviews?comment=The%20union%20will%20select%20chair%20";
 
 /** The first revision: a route that answers, one that waits for keys, one of models. */
 function document(listener, upstream, model, rolls) {
@@ -42,7 +42,7 @@ function document(listener, upstream, model, rolls) {
       kept: { match: { path: "/kept/{*rest}" }, policies: [{ cache: {} }, { headers: { response: { set: { "cache-control": "max-age=3600", "cache-tag": "items" } } } }], target: { upstream: "orders" } },
       guarded: { match: { path: "/guarded" }, policies: [{ auth_key: {} }], target: { upstream: "orders" } },
       silent: { match: { path: "/silent" }, target: { upstream: "silent" } },
-      shop: { match: { path: "/shop" }, policies: [{ waf: { directives: RULE, mode: "detect" } }], target: { upstream: "orders" } },
+      reviews: { match: { path: "/reviews" }, policies: [{ waf: { directives: RULE, mode: "detect" } }], target: { upstream: "orders" } },
       ai: { match: { path: "/v1/{*rest}" }, target: { models: ["assistant"] } },
     },
   };
