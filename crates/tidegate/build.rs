@@ -7,7 +7,6 @@
 
 use std::env;
 use std::path::Path;
-use std::process::Command;
 
 fn main() {
     println!("cargo::rerun-if-changed=order.txt");
@@ -28,10 +27,6 @@ fn main() {
     println!("cargo::rustc-link-arg-bins=-Wl,--no-warn-symbol-ordering");
     // One copy of functions that are the same machine code, of which generics make many.
     println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
-    if has_packed_relocations() {
-        // 1.4 MiB of relocations in 20 KiB.
-        println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
-    }
     if env::var_os("TIDEGATE_KEEP_SYMBOLS").is_some() {
         // Comes behind the profile's `--strip-all`; the last one counts.
         println!("cargo::rustc-link-arg-bins=-Wl,--strip-debug");
@@ -44,18 +39,6 @@ fn another_linker() -> bool {
         || ["linker", "fuse-ld", "linker-features"]
             .iter()
             .any(|word| variable("CARGO_ENCODED_RUSTFLAGS").contains(word))
-}
-
-/// Whether the C library of here loads such programs: glibc does from 2.36 on, and older ones say what
-/// they lack. A release is built on the oldest system that it is for.
-fn has_packed_relocations() -> bool {
-    let answer = Command::new("getconf").arg("GNU_LIBC_VERSION").output();
-    let text = answer.map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned());
-    let minor = text.ok().and_then(|text| {
-        let version = text.trim().strip_prefix("glibc 2.")?.to_owned();
-        version.split('.').next()?.parse::<u32>().ok()
-    });
-    minor.is_some_and(|minor| minor >= 36)
 }
 
 fn variable(name: &str) -> String {
