@@ -11,7 +11,6 @@ use gate_api::types::{
     Rollout, UsageRow, VersionState, WafMatch, WafSuggestion,
 };
 use gate_store::control::{EvidenceRow, RolloutRow};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What an environment would hold.
@@ -227,9 +226,6 @@ pub trait Host: Send + Sync {
             "this gateway has no playground",
         ))
     }
-
-    /// The JSON Schema of the configuration.
-    fn schema(&self) -> Value;
 }
 
 fn not_kept(what: &str) -> Problem {

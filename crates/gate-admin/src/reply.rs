@@ -38,6 +38,16 @@ impl Reply {
         })
     }
 
+    /// JSON that is text already.
+    pub(crate) fn json_text(text: &str) -> Self {
+        Self {
+            status: 200,
+            headers: Vec::new(),
+            content_type: "application/json",
+            body: text.as_bytes().to_vec(),
+        }
+    }
+
     /// A problem.
     pub(crate) fn problem(problem: &Problem) -> Self {
         let mut headers = Vec::new();

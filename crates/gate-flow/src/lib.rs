@@ -34,7 +34,7 @@ pub use behind::Behind;
 pub use bodies::{Bodies, BodyPlace, BodyReader, BodyRoom, BodySide, RecordedBody};
 pub use cache::{CacheCounts, CacheFacts, CacheStatus};
 pub use compile::{
-    Ask, CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState,
+    Ask, CompileContext, PolicyDescriptor, PolicyKind, PolicyReference, SecretSource, SharedState,
     read_api_document, resolve_secret,
 };
 pub use contract::{

@@ -9,7 +9,7 @@ mod judge;
 mod money;
 mod records;
 
-use crate::config::{self, REGISTRY};
+use crate::config;
 use crate::control::document::plain;
 use crate::follow::Followed;
 use crate::{output, playground, rollouts};
@@ -24,7 +24,6 @@ use gate_model::document::Document as Located;
 use gate_model::environment;
 use gate_proxy::process::Process;
 use gate_store::control::{EvidenceRow, RolloutRow};
-use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -161,10 +160,5 @@ impl Host for Gateway {
     fn budgets(&self) -> Result<Vec<BudgetState>, Problem> {
         let snapshot = self.process.shared().snapshot.load_full();
         money::budgets(&snapshot.resources, &self.folder())
-    }
-
-    fn schema(&self) -> Value {
-        let schema = gate_proxy::schema::configuration(REGISTRY.policies);
-        serde_json::to_value(schema).unwrap_or_default()
     }
 }

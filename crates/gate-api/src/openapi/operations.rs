@@ -3,7 +3,7 @@
 use super::operation::Gives::{Elsewhere, Events, Json, Nothing, State as StateBytes};
 use super::operation::Holds::{Day, Flag, Limit, Number, Opaque, Status, Text, Word};
 use super::operation::Takes::{Bytes, Json as Body};
-use super::operation::{Operation, Query, shape};
+use super::operation::{Operation, Query, Shape, shape};
 use crate::types::*;
 use serde_json::Value;
 
@@ -31,7 +31,20 @@ const SIGNED_IN: &[Query] = &[
 ];
 
 /// Every operation.
-pub const OPERATIONS: &[Operation] = &[
+pub const OPERATIONS: &[Operation] = &plain::<{ DESCRIBED.len() }>();
+
+const fn plain<const N: usize>() -> [Operation; N] {
+    let mut operations = [DESCRIBED[0].plain(); N];
+    let mut index = 1;
+    while index < N {
+        operations[index] = DESCRIBED[index].plain();
+        index += 1;
+    }
+    operations
+}
+
+/// Every operation, with the shapes of its bodies.
+pub(super) const DESCRIBED: &[Operation<Shape>] = &[
     // --- who calls ----------------------------------------------------------------------------
     Operation::new("me", "GET", "/me", "Who the caller is", Json(shape::<Me>)).tag("access"),
     Operation::new(
