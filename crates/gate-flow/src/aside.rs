@@ -8,6 +8,7 @@ use crate::{AiFacts, Caller, Client, Exchange, Memory, Outcome, Overrides, Param
 use crate::{Services, Snapshot, TrialPlace};
 use gate_kit::http::{Headers, Request};
 use gate_model::units::Money;
+use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -42,7 +43,8 @@ impl Exchange {
     pub fn settle(&mut self) {
         let record = &mut self.record;
         if let Some(ai) = self.ai.take() {
-            let ai = ai.take();
+            // Usually nobody else looks at it any more, and it moves at once.
+            let ai = Rc::try_unwrap(ai).map_or_else(|ai| ai.take(), RefCell::into_inner);
             // A stream that ended in order with an error in it is no success.
             if let Some(detours) = &ai.detours {
                 record.fault = record.fault.or(detours.fault);
