@@ -170,5 +170,6 @@ fn metrics() -> String {
         cache::example(page);
         contract::example(page);
         trials::example(page);
+        objectives::example(page);
     })
 }

@@ -41,6 +41,8 @@ pub struct Promise<'a> {
     pub objective: &'a str,
     /// The route that it is about; none for all.
     pub route: Option<&'a str>,
+    /// Share of its budget that must be left for changes; the gate's own where there is none.
+    pub left_min: Option<f64>,
     /// What is left of it.
     pub budget: Budget,
 }
@@ -185,12 +187,13 @@ impl Gate {
         };
         let mut against = Vec::new();
         for promise in promises.iter().filter(|promise| touches(promise.route)) {
-            if let Some(left) = promise.budget.left.filter(|left| *left < self.left_min) {
+            let least = promise.left_min.unwrap_or(self.left_min);
+            if let Some(left) = promise.budget.left.filter(|left| *left < least) {
                 against.push(format!(
                     "objective `{}` has {:.1} % of its error budget left, changes need {:.1} %",
                     promise.objective,
                     left * 100.0,
-                    self.left_min * 100.0
+                    least * 100.0
                 ));
             }
         }
@@ -245,11 +248,13 @@ mod tests {
             Promise {
                 objective: "orders-available",
                 route: Some("orders"),
+                left_min: None,
                 budget: budget(left),
             },
             Promise {
                 objective: "search-fast",
                 route: Some("search"),
+                left_min: Some(0.05),
                 budget: budget(0.9),
             },
         ]
