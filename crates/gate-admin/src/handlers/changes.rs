@@ -34,6 +34,8 @@ pub(super) struct Intent<'a> {
     pub(super) message: &'a str,
     pub(super) source_commit: Option<&'a str>,
     pub(super) canary: Option<&'a Canary>,
+    /// The incident that it mends.
+    pub(super) fixes: Option<&'a str>,
     pub(super) confirm_within: Option<Period>,
     pub(super) dry_run: bool,
     /// Whether recent records are replayed.
@@ -64,6 +66,14 @@ pub(super) fn of_revision(inner: &Inner, number: u64) -> Result<Arc<Managed>, Pr
     inner.documents.of(&mut **store, &found)
 }
 
+/// What a change is made for.
+#[derive(Clone, Copy)]
+pub(super) struct Meant<'a> {
+    pub(super) cause: Cause,
+    /// The incident that it mends.
+    pub(super) fixes: Option<&'a str>,
+}
+
 /// What a change would mean.
 pub(super) fn judge(
     inner: &Inner,
@@ -72,8 +82,10 @@ pub(super) fn judge(
     next: &Managed,
     variables: &BTreeMap<String, String>,
     with_effect: bool,
-) -> Plan {
+    meant: Meant<'_>,
+) -> Result<Plan, Problem> {
     let changes = diff(&base.document, &next.document);
+    let (_, gate) = super::objectives::held(inner, &row.name)?;
     let judged = inner.host.judge(&Candidate {
         environment: &row.name,
         base: &base.document,
@@ -81,9 +93,12 @@ pub(super) fn judge(
         variables,
         changes: &changes,
         with_effect,
+        cause: meant.cause,
+        fixes: meant.fixes,
+        gate: &gate,
     });
     let stands_against = |finding: &Finding| finding.severity == Severity::Error;
-    Plan {
+    Ok(Plan {
         base: row.revision,
         digest: next.document.digest(),
         verdict: match judged.findings.iter().any(stands_against) {
@@ -93,7 +108,7 @@ pub(super) fn judge(
         changes,
         findings: judged.findings,
         effect: judged.effect,
-    }
+    })
 }
 
 /// The problem of a writer who was slower: what has changed since.
@@ -167,7 +182,11 @@ pub(super) fn commit(
             &next,
             &row.variables,
             intent.with_effect,
-        );
+            Meant {
+                cause: intent.cause,
+                fixes: intent.fixes,
+            },
+        )?;
         let nothing = plan.is_empty() && base.managers == next.managers;
         if intent.dry_run {
             return Ok(unchanged(row, plan));
@@ -259,7 +278,17 @@ fn write(
         }
     }
     let subject = format!("environments/{}", row.name);
-    let detail = json!({ "digest": plan.digest, "changes": plan.changes.len() }).to_string();
+    let mut detail = json!({ "digest": plan.digest, "changes": plan.changes.len() });
+    // What passed a gate that was shut, and by whose word, is for those who look later.
+    let passed = plan
+        .findings
+        .iter()
+        .filter(|found| found.code.starts_with("gate_"));
+    let passed: Vec<&str> = passed.map(|found| found.message.as_str()).collect();
+    if !passed.is_empty() {
+        detail["gate"] = json!(passed);
+    }
+    let detail = detail.to_string();
     let change = Change {
         id: &random_id()?,
         environment: &row.name,
@@ -329,6 +358,7 @@ fn check(input: &DocumentInput) -> Result<(), Problem> {
         return Err(Problem::new(Code::Invalid, text));
     }
     bounded("message", &input.message, 16 << 10)?;
+    bounded("fixes", input.fixes.as_deref().unwrap_or_default(), 128)?;
     if let Some(commit) = &input.source_commit {
         bounded("source_commit", commit, 256)?;
         if commit.contains(char::is_control) {
@@ -403,6 +433,7 @@ fn change(
         message: &input.message,
         source_commit: input.source_commit.as_deref(),
         canary: input.canary.as_ref(),
+        fixes: input.fixes.as_deref(),
         confirm_within: input.confirm_within,
         dry_run,
         with_effect: extent == Extent::Plan,
@@ -448,6 +479,7 @@ pub(super) fn change_one(
         message: "",
         source_commit: None,
         canary: None,
+        fixes: None,
         confirm_within: None,
         dry_run: call.flag("dry_run"),
         with_effect: false,

@@ -52,7 +52,11 @@ struct Line(AtomicU64);
 
 /// The counts of one objective in this process. They only grow, and nothing added is ever lost.
 #[derive(Default)]
-pub struct Score([Line; SHARDS]);
+pub struct Score {
+    lines: [Line; SHARDS],
+    /// The reading that [`Score::take`] took last.
+    taken: AtomicU64,
+}
 
 impl std::fmt::Debug for Score {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -65,14 +69,21 @@ impl Score {
     #[inline]
     pub fn add(&self, is_bad: bool) {
         let event = 1 | u64::from(is_bad) << 32;
-        self.0[shard()].0.fetch_add(event, Ordering::Relaxed);
+        self.lines[shard()].0.fetch_add(event, Ordering::Relaxed);
     }
 
     /// Where the counts are now, to be compared with another reading ([`Events::between`]).
     #[must_use]
     pub fn reading(&self) -> u64 {
-        let lines = self.0.iter().map(|line| line.0.load(Ordering::Relaxed));
+        let lines = self.lines.iter().map(|line| line.0.load(Ordering::Relaxed));
         lines.fold(0, u64::wrapping_add)
+    }
+
+    /// What was counted since this was called last. Whoever calls it is the only one.
+    #[must_use]
+    pub fn take(&self) -> Events {
+        let reading = self.reading();
+        Events::between(self.taken.swap(reading, Ordering::Relaxed), reading)
     }
 }
 

@@ -169,6 +169,19 @@ impl Gate {
         Ok(())
     }
 
+    /// What is frozen, by route; everything under none.
+    pub fn freezes(&self) -> impl Iterator<Item = (Option<&str>, &Freeze)> {
+        let named = |name: &str| !name.is_empty();
+        self.freezes
+            .iter()
+            .map(move |(name, freeze)| (Some(name.as_str()).filter(|name| named(name)), freeze))
+    }
+
+    /// Words that let revisions pass.
+    pub fn overrides(&self) -> impl Iterator<Item = &Override> {
+        self.overrides.iter()
+    }
+
     /// Whether a revision may pass. `is_signed` says whether the message of an override was signed by
     /// whom it names, with that signature: `(by, message, signature)`. `open` are incidents that a fix
     /// may name.

@@ -171,6 +171,8 @@ pub struct Monitor {
     scales: std::sync::Arc<Scales>,
     suspicion: Suspicion,
     alerts: Alerts,
+    /// What other nodes counted and the fast signal has not weighed.
+    heard: Count,
 }
 
 /// A monitor's state over a restart.
@@ -219,6 +221,7 @@ impl Monitor {
             scales: std::sync::Arc::new(Scales::new(objective.allowed())),
             suspicion: Suspicion::default(),
             alerts: Alerts::default(),
+            heard: Count::default(),
         })
     }
 
@@ -244,7 +247,8 @@ impl Monitor {
         self.counts.advance(now_s);
         let mut changes = Vec::new();
         let minute = self.counts.rolling(MINUTE).whole;
-        let second = self.counts.last_second();
+        let mut second = self.counts.last_second();
+        second.add(std::mem::take(&mut self.heard));
         let turn = self.suspicion.second(&self.scales, now_s, second, minute);
         changes.extend(turn.map(Change::Suspicion));
         let now = self.judge();
@@ -316,10 +320,11 @@ impl Monitor {
         &self.counts
     }
 
-    /// Takes other counts in the place of these: the sum of several nodes. What is on stays so until
-    /// the next evaluation.
-    pub fn replace(&mut self, counts: Rings) {
+    /// Takes other counts in the place of these: the sum of several nodes. `heard` is what is new in
+    /// them besides what was recorded here; the fast signal weighs it with the next second.
+    pub fn replace(&mut self, counts: Rings, heard: Count) {
         self.counts.restore(counts);
+        self.heard.add(heard);
     }
 
     /// Goes on from another monitor of the same objective under other rules: its counts, what is on

@@ -422,6 +422,18 @@ pub trait ControlStore: Send {
     /// [`ControlError::Store`].
     fn promises_of(&mut self, environment: &str, objective: &str) -> Answer<Vec<PromiseRow>>;
 
+    /// Objectives of an environment with eight or more nodes, besides [`PAST`], that wrote nothing
+    /// since, at most so many.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn crowded_promises(
+        &mut self,
+        environment: &str,
+        before_ms: i64,
+        limit: usize,
+    ) -> Answer<Vec<String>>;
+
     /// Puts one row in the place of those of these nodes, if each is still the one of that number.
     /// Whether it did.
     ///

@@ -147,6 +147,23 @@ pub(super) fn of<D: Database>(
     )
 }
 
+pub(super) fn crowded<D: Database>(
+    database: &mut D,
+    environment: &str,
+    before_ms: i64,
+    most: usize,
+) -> Answer<Vec<String>> {
+    let sql = "SELECT objective FROM promise WHERE environment = $1 AND at_ms < $2 AND node <> $3
+               GROUP BY objective HAVING COUNT(*) >= 8 ORDER BY objective LIMIT $4";
+    let values = [
+        environment.into(),
+        before_ms.into(),
+        PAST.into(),
+        limit(most),
+    ];
+    rows(database, sql, &values, |row: &mut Row| Ok(row.text()))
+}
+
 pub(super) fn gate<D: Database>(
     database: &mut D,
     environment: &str,

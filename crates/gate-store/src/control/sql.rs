@@ -262,6 +262,15 @@ impl<D: Database> ControlStore for SqlControl<D> {
         promise::of(&mut self.database, environment, objective)
     }
 
+    fn crowded_promises(
+        &mut self,
+        environment: &str,
+        before_ms: i64,
+        limit: usize,
+    ) -> Answer<Vec<String>> {
+        promise::crowded(&mut self.database, environment, before_ms, limit)
+    }
+
     fn fold_promises(&mut self, into: &PromiseRow, nodes: &[(String, u64)]) -> Answer<bool> {
         promise::fold(&mut self.database, into, nodes)
     }

@@ -74,6 +74,31 @@ fn what_was_written_meanwhile_is_not_folded() {
 }
 
 #[test]
+fn who_has_many_lives_is_crowded() {
+    for place in Place::all() {
+        let mut store = place.control();
+        for number in 0..8 {
+            let node = format!("n{number}");
+            assert_eq!(
+                store.crowded_promises("prod", 6, 9).unwrap(),
+                Vec::<String>::new()
+            );
+            let rows = [counted("a", &node, b"1"), counted("b", PAST, b"1")];
+            store.count_promises(&rows).unwrap();
+        }
+        assert_eq!(store.crowded_promises("prod", 6, 9).unwrap(), ["a"]);
+        assert_eq!(
+            store.crowded_promises("prod", 5, 9).unwrap(),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            store.crowded_promises("test", 6, 9).unwrap(),
+            Vec::<String>::new()
+        );
+    }
+}
+
+#[test]
 fn a_gate_is_written_by_who_saw_its_version() {
     for place in Place::all() {
         let mut store = place.control();
