@@ -25,4 +25,6 @@ pub use access::{Peer, ReadSecret};
 pub use api::{Api, BODY_MAX, Parts};
 pub use assets::Asset;
 pub use handlers::caches::PURGE;
-pub use host::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery, WafQuery};
+pub use host::{
+    Candidate, GateEdit, Host, Judged, RecordQuery, RolloutStart, UsageQuery, WafQuery,
+};

@@ -410,6 +410,7 @@ impl Open {
     fn close(&mut self) {
         self.closed = true;
         self.exchange.settle();
+        self.exchange.count();
         if !self.exchange.trial.is_absent() {
             TrialPlace::observe(&mut self.exchange);
         }

@@ -9,6 +9,7 @@ mod environments;
 mod firewall;
 mod history;
 mod lifecycle;
+mod objectives;
 mod resources;
 mod rollouts;
 mod session;
@@ -64,6 +65,12 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "listUsage" => traffic::usage(inner, call),
         "listVersions" => traffic::versions(inner, call),
         "listBudgets" => traffic::budgets(inner, call),
+        "listObjectives" => objectives::list(inner, call),
+        "getObjective" => objectives::get(inner, call),
+        "getGate" => objectives::gate(inner, call),
+        "freeze" => objectives::freeze(inner, call),
+        "thaw" => objectives::thaw(inner, call),
+        "override" => objectives::allow(inner, call),
         "listProviders" => traffic::providers(inner, call),
         "listCaches" => caches::list(inner, call),
         "purgeCaches" => caches::purge(inner, call),

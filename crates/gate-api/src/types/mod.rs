@@ -8,9 +8,11 @@ mod audit;
 mod cache;
 mod environment;
 mod firewall;
+mod gate;
 mod health;
 mod identity;
 mod live;
+mod objective;
 mod plan;
 mod playground;
 mod records;
@@ -28,11 +30,13 @@ pub use environment::{
     Ack, AckState, Candidate, Environment, EnvironmentInput, Event, Lock, LockInput,
 };
 pub use firewall::{WafMatch, WafSuggestion};
+pub use gate::{FreezeInput, FreezeState, GateState, OverrideInput, OverrideState};
 pub use health::{
     AddressHealth, CredentialHealth, Headroom, ProviderHealth, ProviderState, TargetHealth,
 };
 pub use identity::{Authentication, Me, Role, SessionInput, SignInMeans};
 pub use live::{Live, LivePoint, Quantiles, Rates};
+pub use objective::{AlertState, BudgetForecast, BurnState, ObjectiveState, PlaceState};
 pub use plan::{
     Action, Change, Effect, EffectChange, Example, FieldChange, Finding, Findings, Plan, Severity,
     Unknown, Verdict, What,
