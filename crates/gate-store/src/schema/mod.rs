@@ -10,6 +10,7 @@
 //! existed look at nothing else, which is why they go on as well.
 
 mod control;
+mod incidents;
 mod ledger;
 
 use crate::StoreError;
@@ -53,6 +54,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: control::SIGN_OUTS,
+        oldest: 2,
+    },
+    Form {
+        sql: incidents::INCIDENTS,
         oldest: 2,
     },
 ];
