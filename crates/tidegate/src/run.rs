@@ -7,6 +7,7 @@
 use crate::admin::{Admin, Desk};
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
+use crate::incidents::{self, Incidents, Neighbours, Shelf};
 use crate::log::{self, LogFormat, LogLevel};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
@@ -71,10 +72,12 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         Some((followed, store)) => Some(Follower::start(&process, followed, store.clone())?),
         None => None,
     };
+    let incidents = write_incidents(&process, environment.as_ref(), &options.file)?;
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
         file: Arc::new(Mutex::new(document)),
+        shelf: Some(incidents.shelf.clone()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -83,13 +86,27 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let watched = Watched::new(&options.file, bytes);
     let result =
         tokio::task::LocalSet::new().block_on(&runtime, control(options, &process, watched));
-    drop(follower);
+    drop((follower, incidents));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
     // A look at a file that hangs must not keep the process alive.
     runtime.shutdown_background();
     result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Starts the loop that writes incidents.
+fn write_incidents(
+    process: &Arc<Process>,
+    environment: Option<&(Arc<Followed>, OpenStore)>,
+    file: &Path,
+) -> Result<Incidents, String> {
+    let gateway = &process.shared().snapshot.load().resources.gateway;
+    let open = follow::opener(gateway, &config::folder(file));
+    let followed = environment.map(|(followed, _)| followed);
+    let started = incidents::start(process, followed, open, Neighbours::default());
+    // Objectives send their signals here once they are counted.
+    started.map(|(_signals, incidents)| incidents)
 }
 
 /// A process, and where its configuration comes from.
@@ -149,6 +166,8 @@ struct Current {
     followed: Option<Arc<Followed>>,
     /// The file as it was last applied.
     file: Arc<Mutex<Document>>,
+    /// Where its incidents are kept.
+    shelf: Option<Arc<Shelf>>,
 }
 
 impl Current {
@@ -171,7 +190,8 @@ impl Current {
     fn desk(&self, file: &Path) -> Rc<Desk> {
         let gateway = &self.process.shared().snapshot.load().resources.gateway;
         let open = follow::opener(gateway, &config::folder(file));
-        let host = Gateway::new(&self.process, self.followed.as_ref(), &self.file, file);
+        let host = Gateway::new(&self.process, self.followed.as_ref(), &self.file, file)
+            .with_incidents(self.shelf.as_ref());
         let folder = config::folder(file);
         let keys = stored::keys_of(gateway, &folder);
         let host = Arc::new(host);
@@ -254,6 +274,7 @@ pub(crate) async fn serve_until_ended(
         process: process.clone(),
         followed: None,
         file: Arc::new(Mutex::new(document.clone())),
+        shelf: None,
     };
     let desk = current.desk(Path::new("demo"));
     let begun = follow_admin(&mut admin, &desk, process);

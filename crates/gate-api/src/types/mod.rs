@@ -10,6 +10,7 @@ mod environment;
 mod firewall;
 mod health;
 mod identity;
+mod incident;
 mod live;
 mod plan;
 mod playground;
@@ -32,6 +33,13 @@ pub use health::{
     AddressHealth, CredentialHealth, Headroom, ProviderHealth, ProviderState, TargetHealth,
 };
 pub use identity::{Authentication, Me, Role, SessionInput, SignInMeans};
+pub use incident::{
+    ActionInput, ActionItem, ActionItemInput, ActionItemState, HypothesisInput, HypothesisStanding,
+    IncidentDetail, IncidentFact, IncidentHypothesis, IncidentLife, IncidentLifeInput,
+    IncidentRole, IncidentRoleInput, IncidentSecond, IncidentSummary, IncidentTextInput,
+    IncidentUpdate, Postmortem, PostmortemInput, PostmortemObjection, SimilarIncident,
+    StandingInput, StatusPreview,
+};
 pub use live::{Live, LivePoint, Quantiles, Rates};
 pub use plan::{
     Action, Change, Effect, EffectChange, Example, FieldChange, Finding, Findings, Plan, Severity,
