@@ -6,8 +6,8 @@
 
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
-    ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, Document, Effect,
-    Finding, HypothesisInput, IncidentDetail, IncidentLifeInput, IncidentRoleInput,
+    ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, Diagnosis, Document,
+    Effect, Finding, HypothesisInput, IncidentDetail, IncidentLifeInput, IncidentRoleInput,
     IncidentSummary, IncidentTextInput, Live, Page, PlaygroundInput, PlaygroundReply, Postmortem,
     PostmortemInput, ProviderHealth, PurgeInput, RecordDetail, RecordSummary, Rollout,
     StandingInput, StatusPreview, UsageRow, VersionState, WafMatch, WafSuggestion,
@@ -186,6 +186,9 @@ pub trait IncidentBook: Send + Sync {
         number: u64,
         state: ActionItemState,
     ) -> Result<Vec<ActionItem>, Problem>;
+
+    /// What an on-call engineer would look at first.
+    fn diagnose(&self) -> Diagnosis;
 
     /// The public status pages.
     ///

@@ -8,6 +8,7 @@ use crate::check::{self, CheckOptions};
 use crate::control::apply::{self, ApplyOptions};
 use crate::control::audit::{self, AuditOptions};
 use crate::control::cache::{self, CacheCommand};
+use crate::control::diagnose::{self, DiagnoseOptions};
 use crate::control::environment::{self, ConfirmOptions, EnvCommand, LockOptions, UnlockOptions};
 use crate::control::incidents::{self as incident_commands, IncidentsCommand};
 use crate::control::plan::{self, PlanOptions};
@@ -96,6 +97,8 @@ pub(crate) enum Command {
     Promote(PromoteOptions),
     /// Show what is tried on a share of requests, and steer it.
     Rollouts(Box<RolloutsCommand>),
+    /// Say where it fails, and how everything is that may have to do with it.
+    Diagnose(DiagnoseOptions),
     /// Show incidents, say what becomes of them, and write postmortems.
     Incidents(Box<IncidentsCommand>),
     /// Keep the revision in force, which would go back by itself otherwise.
@@ -151,6 +154,7 @@ impl Command {
             Command::Rollback(options) => revisions::rollback(&options),
             Command::Promote(options) => revisions::promote(&options),
             Command::Rollouts(command) => rollouts::rollouts(&command),
+            Command::Diagnose(options) => diagnose::diagnose(&options),
             Command::Incidents(command) => incident_commands::incidents(&command),
             Command::Confirm(options) => environment::confirm(&options),
             Command::Env(command) => environment::run(&command),

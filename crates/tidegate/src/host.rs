@@ -64,7 +64,8 @@ impl Gateway {
 
     /// The same with its incidents.
     pub(crate) fn with_incidents(mut self, shelf: Option<&Arc<Shelf>>) -> Self {
-        self.incidents = shelf.map(|shelf| Book::new(shelf, &self.process));
+        let folder = self.folder();
+        self.incidents = shelf.map(|shelf| Book::new(shelf, &self.process, folder));
         self
     }
 

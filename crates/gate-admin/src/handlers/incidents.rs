@@ -137,6 +137,10 @@ pub(super) fn set_action_item(inner: &Inner, call: &Call) -> Answer {
     whole(items)
 }
 
+pub(super) fn diagnose(inner: &Inner, call: &Call) -> Answer {
+    Reply::json(&book(inner, call)?.diagnose())
+}
+
 pub(super) fn status_pages(inner: &Inner, call: &Call) -> Answer {
     let pages = book(inner, call)?.status_pages()?;
     Reply::json(&page_of(call, pages)?)

@@ -76,6 +76,7 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "putPostmortem" | "publishPostmortem" => incidents::write_postmortem(inner, call),
         "listActionItems" => incidents::action_items(inner, call),
         "setActionItem" => incidents::set_action_item(inner, call),
+        "diagnose" => incidents::diagnose(inner, call),
         "statusPages" => incidents::status_pages(inner, call),
         "listWafMatches" => firewall::matches(inner, call),
         "listWafSuggestions" => firewall::suggestions(inner, call),

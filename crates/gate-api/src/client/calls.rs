@@ -2,12 +2,12 @@
 
 use super::{Client, ClientError};
 use crate::types::{
-    Ack, ActionItem, ActionItemInput, Applied, AuditEntry, AuditVerification, CacheState, Diff,
-    DocumentInput, Environment, EnvironmentInput, IncidentDetail, IncidentLifeInput,
-    IncidentRoleInput, IncidentSummary, IncidentTextInput, LockInput, Me, Page, Plan, Postmortem,
-    PostmortemInput, PromoteInput, PurgeInput, Purged, ReasonInput, RecordSummary, Resource,
-    Revision, RevisionDocument, RollbackInput, Rollout, State, StateRestore, StateUnlock,
-    StateVersion,
+    Ack, ActionItem, ActionItemInput, Applied, AuditEntry, AuditVerification, CacheState,
+    Diagnosis, Diff, DocumentInput, Environment, EnvironmentInput, IncidentDetail,
+    IncidentLifeInput, IncidentRoleInput, IncidentSummary, IncidentTextInput, LockInput, Me, Page,
+    Plan, Postmortem, PostmortemInput, PromoteInput, PurgeInput, Purged, ReasonInput,
+    RecordSummary, Resource, Revision, RevisionDocument, RollbackInput, Rollout, State,
+    StateRestore, StateUnlock, StateVersion,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -440,6 +440,14 @@ impl Client {
         input: &IncidentTextInput,
     ) -> Result<IncidentDetail, ClientError> {
         self.post(&incident(id, "/actions"), Seen::Any, input)
+    }
+
+    /// Where it fails, and how what may have to do with it is.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn diagnose(&self) -> Result<Diagnosis, ClientError> {
+        self.get("/api/v1/diagnosis")
     }
 
     /// The postmortem of an incident.

@@ -632,6 +632,14 @@ pub const OPERATIONS: &[Operation] = &[
     .role(Role::Operator)
     .takes(Body(shape::<ActionItemInput>)),
     Operation::new(
+        "diagnose",
+        "GET",
+        "/diagnosis",
+        "Where it fails, and how what may have to do with it is",
+        Json(shape::<Diagnosis>),
+    )
+    .tag("incidents"),
+    Operation::new(
         "statusPages",
         "GET",
         "/status-pages",

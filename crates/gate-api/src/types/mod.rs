@@ -6,6 +6,7 @@
 
 mod audit;
 mod cache;
+mod diagnosis;
 mod environment;
 mod firewall;
 mod health;
@@ -25,6 +26,10 @@ mod write;
 
 pub use audit::{AuditEntry, AuditOutcome, AuditVerification};
 pub use cache::{CacheState, PurgeInput, Purged};
+pub use diagnosis::{
+    Dependency, Diagnosis, DiagnosisAnswer, DiagnosisDimension, DiagnosisFinding, DiagnosisState,
+    DiagnosisValue,
+};
 pub use environment::{
     Ack, AckState, Candidate, Environment, EnvironmentInput, Event, Lock, LockInput,
 };

@@ -7,6 +7,7 @@
 pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod cache;
+pub(crate) mod diagnose;
 pub(crate) mod document;
 pub(crate) mod environment;
 pub(crate) mod incidents;

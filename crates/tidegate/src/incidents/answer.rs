@@ -8,7 +8,7 @@
     reason = "a problem is made once, for an answer; nothing here is hot"
 )]
 
-use super::{Shelf, board};
+use super::{Shelf, board, diagnosis};
 use gate_admin::{IncidentBook, IncidentChange, refused};
 use gate_api::problem::{Code, Problem};
 use gate_api::types as api;
@@ -23,6 +23,7 @@ use gate_store::control::{
     ActionRow, ControlError, ControlStore, DeskSave, IncidentQuery, IncidentRow, IncidentSave,
     PAGE_MAX, PostmortemSave,
 };
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,13 +38,16 @@ const PICODOLLARS_PER_MICRO: i64 = 1_000_000;
 pub(crate) struct Book {
     shelf: Arc<Shelf>,
     process: Arc<Process>,
+    /// Where relative paths of the configuration start from.
+    folder: PathBuf,
 }
 
 impl Book {
-    pub(crate) fn new(shelf: &Arc<Shelf>, process: &Arc<Process>) -> Self {
+    pub(crate) fn new(shelf: &Arc<Shelf>, process: &Arc<Process>, folder: PathBuf) -> Self {
         Self {
             shelf: shelf.clone(),
             process: process.clone(),
+            folder,
         }
     }
 
@@ -281,6 +285,10 @@ impl IncidentBook for Book {
         Ok(rows.iter().map(action_item).collect())
     }
 
+    fn diagnose(&self) -> api::Diagnosis {
+        diagnosis::diagnose(&self.process, &self.shelf, &self.folder, self.now_ms())
+    }
+
     fn status_pages(&self) -> Result<Vec<api::StatusPreview>, Problem> {
         board::preview(&self.process, &self.shelf, self.now_ms()).map_err(refused)
     }
@@ -399,7 +407,7 @@ const fn shown_standing(standing: Standing) -> api::HypothesisStanding {
 }
 
 /// To the millisecond: what came first matters here.
-fn time(ms: u64) -> String {
+pub(super) fn time(ms: u64) -> String {
     let [year, month, day, hour, minute, second] = date::civil(Duration::from_millis(ms));
     format!(
         "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z",

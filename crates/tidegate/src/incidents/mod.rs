@@ -5,15 +5,19 @@
 //! leads, under the lease that rollouts are led under: it finds what was taken back ([`rollback`]),
 //! fills in facts from kept records ([`seen`]), sees recovery, sweeps and says what is on. What is
 //! left undone when it dies is in the store, so that the next one does it. [`answer`] is what the admin
-//! API asks, [`shelf`] is where incidents are kept, [`board`] is the public status page.
+//! API asks, [`shelf`] is where incidents are kept, [`board`] is the public status page,
+//! [`diagnosis`] what an on-call engineer would look at first.
 //!
 //! A gateway without a store keeps its incidents in memory and loses them when it ends.
 
 pub(crate) mod answer;
 mod board;
+mod diagnosis;
 mod rollback;
 mod seen;
 mod shelf;
+#[cfg(test)]
+mod tests;
 mod work;
 
 pub(crate) use shelf::Shelf;

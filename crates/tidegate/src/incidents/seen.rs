@@ -177,7 +177,32 @@ pub(crate) fn place(events: &[&Event], from_ms: u64, until_ms: u64) -> Attributi
             false => cells.now(&values, count),
         }
     }
-    attribute(&cells, &Settings::default())
+    said_once(attribute(&cells, &Settings::default()))
+}
+
+/// Leaves out what says nothing: values that an exchange does not have, and places that hold exactly
+/// what a wider one before them holds.
+fn said_once(mut found: Attribution) -> Attribution {
+    let mut said: Vec<(Count, Vec<Conjunction>)> = Vec::new();
+    for answer in &mut found.answers {
+        for cause in &mut answer.causes {
+            cause.retain(|_, value| !value.is_empty());
+        }
+    }
+    let within = |wide: &Conjunction, narrow: &Conjunction| {
+        wide.iter()
+            .all(|(key, value)| narrow.get(key) == Some(value))
+    };
+    found.answers.retain(|answer| {
+        let is_empty = answer.causes.iter().any(Conjunction::is_empty);
+        let is_same = said.iter().any(|(count, causes)| {
+            let holds = |cause| causes.iter().any(|wide| within(wide, cause));
+            *count == answer.count && answer.causes.iter().all(holds)
+        });
+        said.push((answer.count, answer.causes.clone()));
+        !is_empty && !is_same
+    });
+    found
 }
 
 /// Events by second, without gaps, so that a second without traffic is one.

@@ -56,6 +56,8 @@ const TRAIL_MAX: usize = 60;
 struct Memory {
     /// How many incidents were opened.
     opened: u64,
+    /// Which share of its objectives' budgets was spent when an incident of the desk was opened.
+    spent: BTreeMap<String, f64>,
     /// The number of the last rollout that was looked at; none before the first look.
     rollouts: Option<u64>,
 }
@@ -363,7 +365,8 @@ impl Work {
                 let burns = incident.objectives.iter().filter_map(|name| burning(name));
                 let worst = burns.reduce(|one, other| (one.0.max(other.0), one.1.max(other.1)));
                 if let Some((burn, spent)) = worst {
-                    incident.triage(burn, spent, now_ms);
+                    let before = *next.memory.spent.entry(id).or_insert(spent);
+                    incident.triage(burn, (spent - before).max(0.0), now_ms);
                 }
             }
         })
@@ -497,7 +500,9 @@ impl Work {
                 let Some(incident) = next.desk.incident(id) else {
                     continue;
                 };
-                note(incident, seen, spent.as_ref(), now_ms);
+                let before = next.memory.spent.get(id).copied().unwrap_or(0.0);
+                let spent = spent.as_ref().map(|burning| (burning, before));
+                note(incident, seen, spent, now_ms);
                 if let Some(query) = is_over {
                     next.desk.quiet(id, true, query.clone(), now_ms);
                 }
@@ -580,6 +585,9 @@ impl Work {
         self.sweep_ms = now_ms + SWEEP_MS;
         let written = self.change(true, |next, now_ms| {
             let (closed, done) = next.desk.sweep(now_ms);
+            for one in &done {
+                next.memory.spent.remove(&one.id);
+            }
             next.left = done;
             closed
         });
@@ -688,7 +696,12 @@ fn fill(desk: &mut Desk, effect: &Effect, back: &TakenBack, trail: &[(u64, Strin
 }
 
 /// Notes what records say.
-fn note(incident: &mut Incident, seen: &Seen, burning: Option<&super::Burning>, now_ms: u64) {
+fn note(
+    incident: &mut Incident,
+    seen: &Seen,
+    burning: Option<(&super::Burning, f64)>,
+    now_ms: u64,
+) {
     incident.curve(&seen.series);
     let has = |incident: &Incident, is: fn(&What) -> bool| {
         incident.facts.iter().any(|fact| is(&fact.what))
@@ -715,9 +728,18 @@ fn note(incident: &mut Incident, seen: &Seen, burning: Option<&super::Burning>, 
 }
 
 /// The exact counts of all gateways stand where there are any; records add whom it touched.
-fn impact(incident: &mut Incident, seen: &Seen, burning: Option<&super::Burning>, now_ms: u64) {
+fn impact(
+    incident: &mut Incident,
+    seen: &Seen,
+    burning: Option<(&super::Burning, f64)>,
+    now_ms: u64,
+) {
     let known = incident.impact().unwrap_or_default();
-    let spent = incident.objectives.iter().filter_map(|name| burning?(name));
+    let spent = burning.and_then(|(burning, before)| {
+        let all = incident.objectives.iter().filter_map(|name| burning(name));
+        let most = all.map(|(_, spent)| spent).reduce(f64::max)?;
+        Some((most - before).max(0.0))
+    });
     let next = Impact {
         count: if known.count.bad >= seen.count.bad {
             known.count
@@ -725,7 +747,7 @@ fn impact(incident: &mut Incident, seen: &Seen, burning: Option<&super::Burning>
             seen.count
         },
         consumers: known.consumers.max(seen.consumers.len() as u64),
-        budget: spent.map(|(_, spent)| spent).fold(known.budget, f64::max),
+        budget: spent.map_or(known.budget, |spent| spent.max(known.budget)),
         money_micros: known.money_micros.max(seen.money_micros),
     };
     if next != known {

@@ -138,8 +138,12 @@ fn tells_what_happened(desk: &Desk, shown: &Value, revision: u64) {
     let records = desk.api(&of_candidate);
     let records = records["items"].as_array().unwrap();
     assert!(records.iter().all(|record| record["status"] == 503));
-    let (bad, total) = (one["bad"].as_u64().unwrap(), one["total"].as_u64().unwrap());
-    assert!(bad >= records.len() as u64 && bad <= total, "{one}");
+    // The last of them are written a moment later.
+    desk.incident("all of them are counted", |shown| {
+        let one = &shown["incident"];
+        let (bad, total) = (one["bad"].as_u64().unwrap(), one["total"].as_u64().unwrap());
+        bad >= records.len() as u64 && bad <= total
+    });
     let first_bad = facts(shown, "first_bad")[0];
     let link = first_bad["link"].as_str().unwrap();
     let record = desk.api(link.strip_prefix("/v1").unwrap());
@@ -344,4 +348,126 @@ fn a_leader_that_dies_loses_no_incident() {
             load.end();
         }
     }
+}
+
+#[test]
+fn a_diagnosis_names_the_endpoint_that_fails_and_who_depends_on_it() {
+    let desk = desks().remove(0);
+    let good = crate::support::Upstream::start(|_| crate::support::Reply::text("fine"));
+    let mut document = served("good", 200);
+    document["upstreams"] = json!({
+        "shop": { "endpoints": [good.address] },
+        "dark": { "endpoints": ["127.0.0.1:9"], "health": { "http": { "path": "/", "interval": "200ms", "timeout": "1s" } } },
+    });
+    document["routes"]["all"]["target"] = json!({ "upstream": "shop" });
+    document["routes"]["dark"] =
+        json!({ "match": { "path": "/dark" }, "target": { "upstream": "dark" } });
+    let file = desk.write("shop.json", &document.to_string());
+    desk.run(&["apply", &file], 0);
+    let address = desk.node.late_address("public");
+    fleet::eventually_serves(&desk.node, "fine");
+    let load = Load::start(&address, 1);
+    eventually("the records say so", || {
+        desk.json(&["diagnose"])["total"].as_u64() > Some(200)
+    });
+    let bad = Load::on(&address, "/dark", 1);
+    let mut shown = Value::Null;
+    eventually_within(Duration::from_secs(60), "the endpoint is named", || {
+        shown = desk.json(&["diagnose"]);
+        shown["answers"][0]["cell"][0] == json!({ "route": "dark" })
+            && shown["answer"].as_str().unwrap().contains("routes/dark")
+            && shown["has_onset"] == true
+    });
+    bad.end();
+    load.end();
+    assert!(
+        shown["answers"][0]["explained"].as_f64() > Some(0.95),
+        "{shown}"
+    );
+    let kinds: Vec<&str> = shown["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["kind"].as_str().unwrap())
+        .collect();
+    for kind in ["store", "revision", "upstream", "saturation"] {
+        assert!(kinds.contains(&kind), "{kind}: {shown}");
+    }
+    let down = json!({ "from": "routes/dark", "to": "upstreams/dark", "is_down": true });
+    assert!(
+        shown["dependencies"].as_array().unwrap().contains(&down),
+        "{shown}"
+    );
+    assert!(
+        shown["samples"][0]["status"].as_u64() >= Some(500),
+        "{shown}"
+    );
+    let told = desk.run(&["diagnose"], 0);
+    assert!(told.contains("routes/dark -> upstreams/dark"), "{told}");
+    let told = desk.run(&["diagnose", "--by", "route"], 0);
+    assert!(told.contains("dark"), "{told}");
+    desk.run(&["diagnose", "--by", "moon"], 1);
+}
+
+/// The guide's commands, in their order, about an incident that was made as it tells.
+#[test]
+fn the_guide_to_a_page_at_2_am_works() {
+    let guide = crate::console::repository().join("docs/guides/a-2-am-page.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let blocks: Vec<&str> = guide
+        .split("\n```sh\n")
+        .skip(1)
+        .map(|rest| rest.split_once("\n```").expect("it ends").0)
+        .collect();
+    assert_eq!(blocks.len(), 11, "{blocks:#?}");
+    let desk = desks().remove(0);
+    let good = desk.write("shop.json", &served("good", 200).to_string());
+    desk.run(&["apply", &good], 0);
+    fleet::eventually_serves(&desk.node, "good");
+    let load = Load::start(&desk.node.late_address("public"), 2);
+    desk.deploy_badly();
+    desk.incident("it is over", |shown| has(shown, &["recovery", "first_bad"]));
+    load.end();
+    let status = format!("http://{}/status", desk.node.late_address("public"));
+    let folder = tempfile::tempdir().unwrap();
+    let binary = std::path::Path::new(env!("CARGO_BIN_EXE_tidegate"))
+        .parent()
+        .unwrap();
+    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap());
+    let mut said = Vec::new();
+    for block in blocks {
+        let block = block
+            .replace("inc-production-1", "inc-main-1")
+            .replace("https://status.example.com/status", &status);
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-ec", &block]).current_dir(folder.path());
+        shell.env("PATH", &path).env("TIDEGATE_SERVER", desk.url());
+        let output = shell.output().unwrap();
+        assert!(output.status.success(), "{block}: {output:?}");
+        said.push(String::from_utf8(output.stdout).unwrap());
+        if block.contains("incidents update") {
+            eventually("it is public", || {
+                curl(&[&status]).body.contains("They work again.")
+            });
+        }
+    }
+    for (at, words) in [
+        (0, "100 % of the excess"),
+        (1, "was taken back"),
+        (2, "revision"),
+        (3, "ENDPOINT"),
+        (4, "severity 2"),
+        (5, "They work again."),
+        (7, "resolved"),
+        (8, "## Contributing factors"),
+        (9, "reviewed"),
+        (10, "Warn of a fixed answer that fails"),
+    ] {
+        assert!(said[at].contains(words), "{at}: {words}\n{}", said[at]);
+    }
+    let page = std::fs::read_to_string(folder.path().join("postmortem.html")).unwrap();
+    assert!(
+        page.contains("<svg ") && page.contains("among forty other lines"),
+        "{page}"
+    );
 }
