@@ -21,10 +21,14 @@ import { EnvironmentPage, Environments } from "./pages/environments";
 import { Consumers } from "./pages/consumers";
 import { Playground } from "./pages/playground";
 import { Versions } from "./pages/versions";
+import { DiagnosisPage } from "./pages/diagnosis";
+import { IncidentPage, Incidents } from "./pages/incidents";
+import { PostmortemPage } from "./pages/postmortem";
 import { Audit } from "./pages/audit";
 
 const NAVIGATION: [string, [string, string, IconName][]][] = [
-  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"], ["objectives", "Objectives", "objectives"]]],
+  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"]]],
+  ["Respond", [["objectives", "Objectives", "objectives"], ["incidents", "Incidents", "incidents"], ["diagnosis", "Diagnosis", "diagnosis"]]],
   ["Change", [["configure", "Configure", "configure"], ["revisions", "Revisions", "revisions"], ["rollouts", "Rollouts", "rollouts"], ["environments", "Environments", "environments"]]],
   ["Access", [["consumers", "Keys and budgets", "consumers"], ["audit", "Audit log", "audit"]]],
   ["Try", [["playground", "Playground", "playground"]]],
@@ -44,6 +48,8 @@ function page({ path, query }: Place): JSX.Element {
     case "diff": return <DiffPage from={Number(second)} to={Number(third)} />;
     case "rollouts": return second ? <RolloutPage id={second} /> : <Rollouts />;
     case "environments": return second ? <EnvironmentPage name={second} /> : <Environments />;
+    case "incidents": return second ? (third === "postmortem" ? <PostmortemPage id={second} /> : <IncidentPage id={second} />) : <Incidents />;
+    case "diagnosis": return <DiagnosisPage query={query} />;
     case "versions": return <Versions />;
     case "consumers": return <Consumers />;
     case "playground": return <Playground />;

@@ -26,5 +26,7 @@ pub use api::{Api, BODY_MAX, Parts};
 pub use assets::Asset;
 pub use handlers::caches::PURGE;
 pub use host::{
-    Candidate, GateEdit, Host, Judged, RecordQuery, RolloutStart, UsageQuery, WafQuery,
+    Candidate, GateEdit, Host, IncidentBook, IncidentChange, Judged, RecordQuery, RolloutStart,
+    UsageQuery, WafQuery,
 };
+pub use reply::refused;

@@ -98,7 +98,8 @@ impl Reply {
 }
 
 /// What a store's refusal means for a caller.
-pub(crate) fn refused(error: ControlError) -> Problem {
+#[must_use]
+pub fn refused(error: ControlError) -> Problem {
     let text = error.to_string();
     let code = match error {
         ControlError::Store(StoreError::Unreachable(_)) => Code::StoreUnavailable,

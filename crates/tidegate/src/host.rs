@@ -12,10 +12,12 @@ mod records;
 use crate::config;
 use crate::control::document::plain;
 use crate::follow::Followed;
+use crate::incidents::{Shelf, answer::Book};
 use crate::promises::{Promises, gate};
 use crate::{output, playground, rollouts};
 use gate_admin::{
-    Candidate, GateEdit, Host, Judged, RecordQuery, RolloutStart, UsageQuery, WafQuery,
+    Candidate, GateEdit, Host, IncidentBook, Judged, RecordQuery, RolloutStart, UsageQuery,
+    WafQuery,
 };
 use gate_api::problem::Problem;
 use gate_api::types::{
@@ -39,6 +41,8 @@ pub(crate) struct Gateway {
     followed: Option<Arc<Followed>>,
     /// Its own file as it was last applied.
     file: Arc<Mutex<Located>>,
+    /// Its incidents; none where nothing writes any.
+    incidents: Option<Book>,
     /// Where that file is; relative paths start from its folder.
     path: PathBuf,
 }
@@ -55,8 +59,16 @@ impl Gateway {
             process: process.clone(),
             followed: followed.cloned(),
             file: file.clone(),
+            incidents: None,
             path: path.to_owned(),
         }
+    }
+
+    /// The same with its incidents.
+    pub(crate) fn with_incidents(mut self, shelf: Option<&Arc<Shelf>>) -> Self {
+        let folder = self.folder();
+        self.incidents = shelf.map(|shelf| Book::new(shelf, &self.process, folder));
+        self
     }
 
     fn file(&self) -> Located {
@@ -189,5 +201,10 @@ impl Host for Gateway {
     fn budgets(&self) -> Result<Vec<BudgetState>, Problem> {
         let snapshot = self.process.shared().snapshot.load_full();
         money::budgets(&snapshot.resources, &self.folder())
+    }
+
+    fn incidents(&self) -> Option<&dyn IncidentBook> {
+        let book = self.incidents.as_ref()?;
+        Some(book)
     }
 }

@@ -20,6 +20,7 @@ mod follow;
 mod health;
 mod host;
 mod import;
+mod incidents;
 mod keys;
 mod lint;
 mod log;

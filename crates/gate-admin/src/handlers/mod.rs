@@ -8,6 +8,7 @@ mod changes;
 mod environments;
 mod firewall;
 mod history;
+mod incidents;
 mod lifecycle;
 mod objectives;
 mod resources;
@@ -74,6 +75,16 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "listProviders" => traffic::providers(inner, call),
         "listCaches" => caches::list(inner, call),
         "purgeCaches" => caches::purge(inner, call),
+        "listIncidents" => incidents::list(inner, call),
+        "getIncident" => incidents::get(inner, call),
+        "setIncidentLife" | "assignIncidentRole" | "updateIncident" | "noteIncidentAction"
+        | "addHypothesis" | "weighHypothesis" => incidents::change(inner, call),
+        "getPostmortem" => incidents::postmortem(inner, call),
+        "putPostmortem" | "publishPostmortem" => incidents::write_postmortem(inner, call),
+        "listActionItems" => incidents::action_items(inner, call),
+        "setActionItem" => incidents::set_action_item(inner, call),
+        "diagnose" => incidents::diagnose(inner, call),
+        "statusPages" => incidents::status_pages(inner, call),
         "listWafMatches" => firewall::matches(inner, call),
         "listWafSuggestions" => firewall::suggestions(inner, call),
         "playground" => traffic::playground(inner, call),

@@ -63,7 +63,7 @@ pub use prompt::{
     PromptVersion,
 };
 pub use rollout::{ANSWERS, COMPARED, Ramp, Rollout, Shadow, Signal, Sticky, Undecided};
-pub use route::{FixedReply, Match, Route, Target, ValueMatch};
+pub use route::{FixedReply, Match, Route, StatusPage, Target, ValueMatch};
 pub use rule::{Rule, RuleLevel};
 pub use secret::{
     AwsStore, KubernetesStore, SecretFrom, SecretPlace, SecretStore, VaultAuth, VaultStore,

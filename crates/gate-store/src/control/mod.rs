@@ -11,6 +11,7 @@ mod audit;
 mod environment;
 mod error;
 mod fleet;
+mod incident;
 mod keys;
 mod promise;
 mod retention;
@@ -30,6 +31,10 @@ pub use environment::{
 };
 pub use error::ControlError;
 pub use fleet::{AckRow, Lease};
+pub use incident::{
+    ACTIONS_MAX, ActionRow, DeskRow, DeskSave, IncidentQuery, IncidentRow, IncidentSave,
+    PostmortemRow, PostmortemSave,
+};
 pub use keys::{Keys, MakeRing, ReadText};
 pub use promise::{PAST, PromiseRow};
 pub use retention::{Cursor, Keep, Pruned, Retention, Slice};
@@ -452,6 +457,64 @@ pub trait ControlStore: Send {
     /// # Errors
     /// [`ControlError::Store`].
     fn save_promise_gate(&mut self, environment: &str, expected: u64, data: &str) -> Answer<bool>;
+    // --- incidents ----------------------------------------------------------------------------
+
+    /// What whoever leads remembers about an environment's incidents; `None` before the first write.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn incident_desk(&mut self, environment: &str) -> Answer<Option<DeskRow>>;
+
+    /// An incident.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn incident(&mut self, id: &str) -> Answer<Option<IncidentRow>>;
+
+    /// Incidents, the newest first.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn incidents(&mut self, query: &IncidentQuery<'_>) -> Answer<Vec<IncidentRow>>;
+
+    /// Writes incidents of an environment together with its desk, all or nothing; returns the desk's
+    /// new version.
+    ///
+    /// # Errors
+    /// [`ControlError::Stale`] when another wrote the desk or one of them meanwhile,
+    /// [`ControlError::NotLeader`], [`ControlError::TooLarge`], [`ControlError::Store`].
+    fn save_incidents(&mut self, save: &DeskSave<'_>) -> Answer<u64>;
+
+    /// The postmortem of an incident, if somebody has begun it.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn postmortem(&mut self, incident: &str) -> Answer<Option<PostmortemRow>>;
+
+    /// Writes a postmortem and its actions, all or nothing.
+    ///
+    /// # Errors
+    /// [`ControlError::Stale`] when another wrote it meanwhile, [`ControlError::Missing`],
+    /// [`ControlError::TooLarge`], [`ControlError::Store`].
+    fn save_postmortem(&mut self, save: &PostmortemSave<'_>) -> Answer<PostmortemRow>;
+
+    /// The actions of an incident's postmortem, in order.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn actions_of(&mut self, incident: &str) -> Answer<Vec<ActionRow>>;
+
+    /// Actions of an environment's incidents in a state (empty: in any), those due first at the front.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn actions(&mut self, environment: &str, state: &str, limit: usize) -> Answer<Vec<ActionRow>>;
+
+    /// Sets where an action is.
+    ///
+    /// # Errors
+    /// [`ControlError::Missing`], [`ControlError::Store`].
+    fn set_action(&mut self, incident: &str, number: u64, state: &str, now_ms: i64) -> Answer<()>;
 
     // --- the past -----------------------------------------------------------------------------
 

@@ -2,11 +2,12 @@
 //! where.
 
 use super::{
-    AckRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, EnvironmentRow,
-    EvidenceRow, HistoryRow, Lease, NewAudit, NewSecret, NewState, Newest, PromiseRow, Pruned,
-    RevisionQuery, RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, SignOutRow, Slice,
-    StateLock, StateRow, StateVersionRow, WrappedKey, audit, environment, fleet, promise,
-    retention, revision, rewrap, rollout, secret, sign_out, state,
+    AckRow, ActionRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, DeskRow,
+    DeskSave, EnvironmentRow, EvidenceRow, HistoryRow, IncidentQuery, IncidentRow, Lease, NewAudit,
+    NewSecret, NewState, Newest, PostmortemRow, PostmortemSave, PromiseRow, Pruned, RevisionQuery,
+    RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, SignOutRow, Slice, StateLock,
+    StateRow, StateVersionRow, WrappedKey, audit, environment, fleet, incident, promise, retention,
+    revision, rewrap, rollout, secret, sign_out, state,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -281,6 +282,42 @@ impl<D: Database> ControlStore for SqlControl<D> {
 
     fn save_promise_gate(&mut self, environment: &str, expected: u64, data: &str) -> Answer<bool> {
         promise::save_gate(&mut self.database, environment, expected, data)
+    }
+
+    fn incident_desk(&mut self, environment: &str) -> Answer<Option<DeskRow>> {
+        incident::desk(&mut self.database, environment)
+    }
+
+    fn incident(&mut self, id: &str) -> Answer<Option<IncidentRow>> {
+        incident::one(&mut self.database, id)
+    }
+
+    fn incidents(&mut self, query: &IncidentQuery<'_>) -> Answer<Vec<IncidentRow>> {
+        incident::page(&mut self.database, query)
+    }
+
+    fn save_incidents(&mut self, save: &DeskSave<'_>) -> Answer<u64> {
+        incident::save(&mut self.database, save)
+    }
+
+    fn postmortem(&mut self, incident: &str) -> Answer<Option<PostmortemRow>> {
+        incident::postmortem(&mut self.database, incident)
+    }
+
+    fn save_postmortem(&mut self, save: &PostmortemSave<'_>) -> Answer<PostmortemRow> {
+        incident::save_postmortem(&mut self.database, save)
+    }
+
+    fn actions_of(&mut self, incident: &str) -> Answer<Vec<ActionRow>> {
+        incident::actions_of(&mut self.database, incident)
+    }
+
+    fn actions(&mut self, environment: &str, state: &str, limit: usize) -> Answer<Vec<ActionRow>> {
+        incident::actions(&mut self.database, environment, state, limit)
+    }
+
+    fn set_action(&mut self, incident: &str, number: u64, state: &str, now_ms: i64) -> Answer<()> {
+        incident::set_action(&mut self.database, incident, number, state, now_ms)
     }
 
     fn prune(&mut self, slice: &Slice<'_>) -> Answer<Pruned> {

@@ -10,6 +10,7 @@
 //! existed look at nothing else, which is why they go on as well.
 
 mod control;
+mod incidents;
 mod ledger;
 mod promises;
 
@@ -62,6 +63,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: promises::PROMISES,
+        oldest: 2,
+    },
+    Form {
+        sql: incidents::INCIDENTS,
         oldest: 2,
     },
 ];

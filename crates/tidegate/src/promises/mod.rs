@@ -73,6 +73,12 @@ impl Promises {
         self.open.get().map_or_else(Vec::new, |open| open())
     }
 
+    /// How many times faster than allowed an objective's budget burns, and which share of it is spent;
+    /// none for one that is not known or has no events.
+    pub(crate) fn burning(&self, name: &str) -> Option<(f64, f64)> {
+        self.watch().burning(name)
+    }
+
     fn watch(&self) -> MutexGuard<'_, Watch> {
         self.watch.lock().unwrap_or_else(PoisonError::into_inner)
     }

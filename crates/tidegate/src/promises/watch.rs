@@ -186,6 +186,12 @@ impl Watch {
         }
     }
 
+    /// How many times faster than allowed an objective's budget burns, and which share of it is spent.
+    pub(super) fn burning(&self, name: &str) -> Option<(f64, f64)> {
+        let budget = self.objectives.get(name)?.monitor.budget();
+        Some((budget.burn?, 1.0 - budget.left?))
+    }
+
     /// What is to be told by whoever speaks for all gateways.
     pub(super) fn words(&self) -> Vec<Word> {
         let mut words = Vec::new();

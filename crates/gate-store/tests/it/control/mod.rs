@@ -5,6 +5,7 @@ mod crash;
 mod environments;
 mod fleet;
 mod forms;
+mod incidents;
 mod outages;
 mod promises;
 mod retention;

@@ -10,6 +10,7 @@ mod change;
 mod commands;
 mod faces;
 mod fleet;
+mod incidents;
 mod killed;
 mod large;
 pub(crate) mod load;
