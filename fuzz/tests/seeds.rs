@@ -6,6 +6,7 @@
 
 use gate_kit::clock::Clock;
 use gate_kit::random;
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::time::Duration;
@@ -110,6 +111,11 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8]) {
     bytes.truncate(4096);
 }
 
+thread_local! {
+    /// What the last panic said. Some are caught by what is tested, which is nobody's concern.
+    static LAST_PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 fn drive(name: &str, target: tidegate_fuzz::Target) {
     let seeds = seeds(name);
     assert!(seeds.len() >= 3, "{name} needs seeds");
@@ -118,7 +124,8 @@ fn drive(name: &str, target: tidegate_fuzz::Target) {
     let mut run = |bytes: &[u8]| {
         let began = clock.now();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| target(bytes))) {
-            eprintln!("{name} fails on \"{}\"", bytes.escape_ascii());
+            let told = LAST_PANIC.with_borrow(String::clone);
+            eprintln!("{told}\n{name} fails on \"{}\"", bytes.escape_ascii());
             std::panic::resume_unwind(panic);
         }
         let mut took = clock.now().since(began);
@@ -156,6 +163,7 @@ fn drive(name: &str, target: tidegate_fuzz::Target) {
 
 #[test]
 fn every_target_holds_on_its_seeds_and_their_mutations() {
+    std::panic::set_hook(Box::new(|panic| LAST_PANIC.set(panic.to_string())));
     let only = std::env::var("FUZZ_TARGET").ok();
     let wanted = |name: &str| only.as_deref().is_none_or(|only| only == name);
     let targets: Vec<_> = tidegate_fuzz::TARGETS

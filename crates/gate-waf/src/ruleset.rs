@@ -8,7 +8,7 @@ use crate::operator::Operator;
 use crate::prefilter::{Bits, Index};
 use crate::problem::Problem;
 use crate::transform::{ChainId, Chains, Transformation};
-use crate::variables::{SCALARS, SETS, Selector, Target, Variable};
+use crate::variables::{Bag, SCALARS, SETS, Selector, Target, Variable};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -57,6 +57,16 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
+    /// Whether it needs what is not there: see [`Statistics::inert`].
+    fn is_inert(&self) -> bool {
+        let remembered = |target: &Target| match target.variable {
+            Variable::Bag(bag) => !target.counted && !matches!(bag, Bag::Tx | Bag::Env),
+            _ => false,
+        };
+        let asks = matches!(self.operator, Operator::Never) && !self.negated;
+        asks || !self.targets.is_empty() && self.targets.iter().all(remembered)
+    }
+
     /// Compiles the rule's patterns; says whether all can be run.
     fn fits(&self) -> bool {
         let selectors = self.targets.iter();
@@ -163,6 +173,10 @@ pub struct Statistics {
     pub filtered: usize,
     /// Distinct chains of transformations.
     pub chains: usize,
+    /// Ids whose rules ask a network or a database of places (`@rbl`, `@geoLookup`), or look at nothing but
+    /// what earlier requests left (`IP`, `SESSION` and the like). Neither is there, so that they match
+    /// nothing, or only what the same request has set.
+    pub inert: usize,
 }
 
 impl RuleSet {
@@ -268,6 +282,17 @@ impl RuleSet {
             ids: ids.len(),
             filtered: usize::from(self.index.rules()),
             chains: self.chains.all().len() - 1,
+            inert: self.inert(),
         }
+    }
+
+    fn inert(&self) -> usize {
+        let heads = self.rules.iter().filter(|rule| rule.is_inert());
+        let mut ids: Vec<u32> = heads
+            .map(|rule| self.rules[rule.head as usize].id)
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids.len()
     }
 }

@@ -86,11 +86,19 @@ fn check(options: &CheckRules) -> Result<ExitCode, String> {
             match options.json {
                 true => output::print_json(&json!({
                     "rules": counts.rules, "ids": counts.ids, "filtered": counts.filtered,
+                    "inert": counts.inert,
                 }))?,
                 false => output::print(&format!(
                     "{} rules with {} ids; {} of them run only where a value can match\n",
                     counts.rules, counts.ids, counts.filtered
                 ))?,
+            }
+            if counts.inert > 0 {
+                output::tell(&format!(
+                    "warning: {} ids protect from nothing here: their rules ask a network (@rbl, \
+                     @geoLookup), or look at what earlier requests left (IP, SESSION, ...)",
+                    counts.inert
+                ));
             }
             Ok(ExitCode::SUCCESS)
         }

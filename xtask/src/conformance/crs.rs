@@ -4,7 +4,7 @@
 use std::path::Path;
 
 /// Runs both.
-pub(super) fn run(root: &Path) -> Result<(), String> {
+pub(super) fn run(root: &Path) -> Result<usize, String> {
     let mut engine = super::cargo(root);
     engine.args(["test", "--package", "gate-waf", "--test", "it", "crs"]);
     engine.args(["--", "--show-output"]);
@@ -18,5 +18,7 @@ pub(super) fn run(root: &Path) -> Result<(), String> {
         "firewall",
     ]);
     gateway.args(["--", "--show-output"]);
-    super::scored(&mut engine).and(super::scored(gateway.env("TIDEGATE_SUITE", "all")))
+    let engine = super::scored(&mut engine);
+    let gateway = super::scored(gateway.env("TIDEGATE_SUITE", "all"));
+    Ok(engine? + gateway?)
 }

@@ -347,14 +347,18 @@ pub fn status_json(code: u32, message: &str) -> Vec<u8> {
 
 /// The descriptor set's types.
 ///
-/// `prost-reflect` panics on some sets that no compiler writes, such as one with a label out of its range;
-/// these are refused like the others. Its pool is dropped then, so that nothing half-made stays.
+/// `prost-reflect` 0.16 panics where it should tell of names that clash (it looks the file up in a list that it
+/// has not filled yet); such a set is refused like others. Its pool is dropped then, so that nothing
+/// half-made stays.
 fn read(bytes: &[u8]) -> Result<DescriptorPool, String> {
     let read = std::panic::catch_unwind(|| DescriptorPool::decode(bytes));
     match read {
         Ok(Ok(pool)) => Ok(pool),
         Ok(Err(error)) => Err(format!("the descriptor set cannot be read: {error}")),
-        Err(_) => Err("the descriptor set cannot be read: it is malformed".to_owned()),
+        Err(_) => Err(
+            "the descriptor set cannot be read: it names something twice, or what is not there"
+                .to_owned(),
+        ),
     }
 }
 

@@ -1,12 +1,12 @@
 //! Writes small files in MaxMind's format, from <https://maxmind.github.io/MaxMind-DB/>, so that
 //! tests need no data of anybody.
 
-use ipnet::IpNet;
 use std::net::IpAddr;
 
 /// What a file says of one block.
 pub(super) struct Row {
-    block: IpNet,
+    address: IpAddr,
+    length: u8,
     country: String,
     continent: String,
     network: u32,
@@ -14,8 +14,10 @@ pub(super) struct Row {
 
 impl Row {
     pub(super) fn new(block: &str, country: &str, continent: &str, network: u32) -> Self {
+        let (address, length) = block.split_once('/').unwrap();
         Self {
-            block: block.parse().unwrap(),
+            address: address.parse().unwrap(),
+            length: length.parse().unwrap(),
             country: country.into(),
             continent: continent.into(),
             network,
@@ -34,9 +36,9 @@ enum Record {
 pub(super) fn database(rows: &[Row]) -> Vec<u8> {
     let (mut nodes, mut data) = (vec![[Record::Empty; 2]], Vec::new());
     for row in rows {
-        let (bits, length) = match row.block.network() {
-            IpAddr::V4(address) => (u128::from(u32::from(address)), 96 + row.block.prefix_len()),
-            IpAddr::V6(address) => (u128::from(address), row.block.prefix_len()),
+        let (bits, length) = match row.address {
+            IpAddr::V4(address) => (u128::from(u32::from(address)), 96 + row.length),
+            IpAddr::V6(address) => (u128::from(address), row.length),
         };
         let mut node = 0;
         for depth in 0..length {

@@ -70,6 +70,42 @@ fn the_example_gives_again_until_it_is_purged() {
     });
 }
 
+#[test]
+fn errors_are_kept_by_rule_and_purges_by_address_may_be_soft() {
+    let count = AtomicUsize::new(0);
+    let shop = Upstream::start(move |seen| {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        let status = if seen.target == "/gone" { 404 } else { 200 };
+        let reply = Reply::text(format!("answer {number}")).status(status);
+        match status {
+            404 => reply,
+            _ => reply.header("cache-control", "max-age=3600, stale-while-revalidate=600"),
+        }
+    });
+    let gateway = Example::new("cache.yaml")
+        .replace("127.0.0.1:9000", &shop.address)
+        .run(&[]);
+    // The answer says nothing about keeping; the rule about 404 does.
+    let first = gateway.curl("/gone", &[]).expect(404);
+    let again = gateway.curl("/gone", &[]).expect(404);
+    assert!(is_hit(&again) && again.body == first.body, "{again:?}");
+
+    let get = || gateway.curl("/a", &[]).expect(200);
+    let first = get();
+    let address = gateway.url("/a");
+    assert!(cache(&gateway, &["purge", "--key", &address, "--soft"]).starts_with("1 entries"));
+    let soft = get();
+    assert_eq!(
+        soft.body, first.body,
+        "given once more while it is asked for again"
+    );
+    eventually("the newer answer has come", || get().body != first.body);
+    let newer = get();
+    assert!(cache(&gateway, &["purge", "--key", &address]).starts_with("1 entries"));
+    let gone = get();
+    assert!(!is_hit(&gone) && gone.body != newer.body, "{gone:?}");
+}
+
 /// A figure of the cache of the route `all`.
 fn figure(gateway: &Gateway, name: &str) -> u64 {
     let page = gateway.metrics();

@@ -239,3 +239,45 @@ fn check_says_what_rule_files_hold_and_what_is_wrong_with_them() {
         .collect();
     assert_eq!(lines, [Some(3), Some(4)]);
 }
+
+/// The commands of the guide, as they stand there, over Debian's package of CRS.
+#[test]
+fn the_guides_commands_work() {
+    let guide = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../docs/guides/from-cloudfront-and-waf.md"
+    );
+    let guide = std::fs::read_to_string(guide).expect("the guide");
+    let blocks: Vec<&str> = guide.split("```sh\n").skip(1).collect();
+    let blocks: Vec<&str> = blocks
+        .iter()
+        .filter_map(|rest| rest.split("```").next())
+        .collect();
+    assert_eq!(blocks.len(), 2, "{blocks:?}");
+    if !std::path::Path::new("/usr/share/modsecurity-crs/rules").is_dir() {
+        return eprintln!("skipped: the package modsecurity-crs is not installed");
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    std::os::unix::fs::symlink(
+        env!("CARGO_BIN_EXE_tidegate"),
+        folder.path().join("tidegate"),
+    )
+    .expect("linked");
+    std::fs::write(folder.path().join("access.log"), "").expect("written");
+    let run = |block: &str| {
+        let path = std::env::var("PATH").unwrap_or_default();
+        let output = std::process::Command::new("bash")
+            .args(["-euo", "pipefail", "-c", block])
+            .env("PATH", format!("{}:{path}", folder.path().display()))
+            .current_dir(folder.path())
+            .output()
+            .expect("a shell");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{block}: {errors}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let said = run(&format!("{} 2>&1", blocks[0].trim_end()));
+    assert!(said.contains("run only where a value can match"), "{said}");
+    assert!(said.contains("ids protect from nothing here"), "{said}");
+    run(blocks[1]);
+}

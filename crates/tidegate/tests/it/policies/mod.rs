@@ -5,6 +5,7 @@
 
 mod auth;
 mod bodies;
+mod edge;
 mod requests;
 mod traffic;
 
