@@ -64,11 +64,13 @@ pub(super) fn freeze(inner: &Inner, call: &Call) -> Answer {
             "`lasts` is longer than nothing",
         ));
     }
+    bounded("route", input.route.as_deref().unwrap_or_default(), 256)?;
     edit(inner, call, &GateEdit::Freeze(&input))
 }
 
 pub(super) fn thaw(inner: &Inner, call: &Call) -> Answer {
     let route = call.owned("route");
+    bounded("route", route.as_deref().unwrap_or_default(), 256)?;
     edit(inner, call, &GateEdit::Thaw(route.as_deref()))
 }
 

@@ -108,6 +108,15 @@ impl Host for Fake {
         Ok(vec![gate_api::types::BudgetState::default()])
     }
 
+    fn edit_gate(
+        &self,
+        _: &str,
+        _: &gate_admin::GateEdit<'_>,
+        _: u64,
+    ) -> Result<(String, String), Problem> {
+        Ok(("{}".to_owned(), "{}".to_owned()))
+    }
+
     fn playground(&self, _: &PlaygroundInput) -> Result<PlaygroundReply, Problem> {
         Ok(PlaygroundReply::default())
     }

@@ -313,6 +313,11 @@ impl Watched {
         self.own.is_some()
     }
 
+    #[cfg(test)]
+    fn own_bytes(&self) -> usize {
+        self.own.as_ref().map_or(0, Rings::heap_bytes)
+    }
+
     /// Takes what was counted.
     fn take(&mut self, now_s: u64) {
         let added = self.score.take();

@@ -90,10 +90,12 @@ fn an_end_is_told_by_who_speaks_then() {
     let mut bench = Bench::new();
     bench.seconds(600, 100, 0);
     bench.seconds(5, 100, 100);
-    assert_eq!(bench.speak(), [(Kind::Suspicion, true, false)]);
+    let said = bench.speak();
+    assert!(said.contains(&(Kind::Suspicion, true, false)), "{said:?}");
+    assert_eq!(bench.speak(), []);
     // Somebody else leads, and this process again.
     bench.watch.be_silent();
-    assert_eq!(bench.speak(), [(Kind::Suspicion, true, false)]);
+    assert_eq!(bench.speak(), said);
     while bench.watch.objectives["available"].raised[3]
         .since_s
         .is_some()
@@ -101,7 +103,11 @@ fn an_end_is_told_by_who_speaks_then() {
         bench.seconds(1, 100, 0);
         assert!(bench.now_s < NOW + 7200, "the suspicion does not close");
     }
-    assert_eq!(bench.speak(), [(Kind::Suspicion, false, false)]);
+    let ended = bench.speak();
+    assert!(
+        ended.contains(&(Kind::Suspicion, false, false)),
+        "{ended:?}"
+    );
     assert_eq!(bench.speak(), []);
 }
 
@@ -193,4 +199,47 @@ fn a_changed_rule_keeps_the_counts() {
         .watch
         .follow(&resources(serde_json::json!({})), &bench.state, true);
     assert_eq!(bench.watch.objectives.len(), 0);
+}
+
+/// What the loop costs with as many objectives as there may be, in a release build.
+#[test]
+#[ignore = "measures; see docs/results.md"]
+#[allow(clippy::print_stdout, reason = "figures are for people")]
+fn bar_watch() {
+    const OBJECTIVES: usize = 10_000;
+    let state = SharedState::default();
+    let mut watch = Watch::default();
+    let names: Vec<String> = (0..OBJECTIVES).map(|number| format!("o{number}")).collect();
+    let each = names
+        .iter()
+        .map(|name| (name.clone(), serde_json::json!({ "target": "99.9 %" })));
+    let all = serde_json::Value::Object(each.collect());
+    watch.follow(&resources(all), &state, true);
+    let scores: Vec<_> = names
+        .iter()
+        .map(|name| state.get_or_insert(name, Score::default))
+        .collect();
+    let mut took = Vec::new();
+    for second in 0..300 {
+        for (number, score) in scores.iter().enumerate() {
+            (0..10).for_each(|event| score.add(event == 0 && number % 100 == second % 100));
+        }
+        let began = std::time::Instant::now();
+        watch.tick(Vec::new(), NOW + second as u64 + 1);
+        let words = watch.words();
+        took.push(began.elapsed());
+        words.iter().for_each(|word| watch.told(word));
+    }
+    took.sort();
+    let bytes: usize = watch
+        .objectives
+        .values()
+        .map(|one| one.monitor.bytes() + one.own_bytes())
+        .sum();
+    println!(
+        "{OBJECTIVES} objectives: median {:?}, p99 {:?} a second; {} MiB after 5 minutes",
+        took[150],
+        took[297],
+        bytes >> 20
+    );
 }

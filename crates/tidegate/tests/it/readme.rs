@@ -5,6 +5,7 @@
 //! the provider is a server of this test.
 
 use crate::examples;
+use crate::support::eventually_within;
 use crate::support::gateway::Running;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -118,6 +119,68 @@ fn the_guide_to_claude_and_gpt_works() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn the_guide_to_a_first_objective_works() {
+    let ports = free_ports();
+    let [nowhere, _] = free_ports();
+    let guide =
+        std::fs::read_to_string(root().join("docs/guides/your-first-objective.md")).unwrap();
+    let guide = guide
+        .replace("127.0.0.1:8080", &ports[0])
+        .replace("127.0.0.1:9090", &ports[1])
+        .replace("127.0.0.1:9001", &nowhere);
+    let folder = tempfile::tempdir().unwrap();
+    let (_, rest) = guide.split_once("```yaml complete\n").unwrap();
+    let (configuration, _) = rest.split_once("```").unwrap();
+    std::fs::write(folder.path().join("gate.yaml"), configuration).unwrap();
+    std::fs::create_dir_all(folder.path().join("target/release")).unwrap();
+    symlink(BINARY, folder.path().join("target/release/tidegate")).unwrap();
+    let blocks = blocks(&guide);
+    let [run, ask, look, fail, look_again, export] = &blocks[..] else {
+        panic!("{blocks:#?}");
+    };
+    let run = format!("exec {}", run.trim());
+    let process = Running::start(&mut shell(folder.path(), &run));
+    process.line_with("health and metrics");
+    let said = |block: &str| {
+        let output = shell(folder.path(), block).output().unwrap();
+        assert!(output.status.success(), "{block}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(said(ask), "fine".repeat(20));
+    let patience = std::time::Duration::from_secs(30);
+    let shows = |block: &str, words: &[&str]| {
+        eventually_within(patience, &format!("{words:?}"), || {
+            // Before the first second is over, there is nothing to show.
+            let output = shell(folder.path(), block).output().unwrap();
+            let shown = String::from_utf8(output.stdout).unwrap();
+            words.iter().all(|word| shown.contains(word))
+        });
+    };
+    shows(
+        look,
+        &[
+            "0 bad of 20 exchanges",
+            "100.0 % of the error budget is left",
+        ],
+    );
+    said(fail);
+    shows(
+        look_again,
+        &[
+            "20 bad of 20 exchanges",
+            "alerts: page",
+            "suspicion",
+            "orders-fast",
+        ],
+    );
+    said(export);
+    let wrote = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(wrote("rules.yaml").contains("alert: ObjectiveBurns"));
+    assert!(wrote("sloth.yaml").contains("version: prometheus/v1"));
+    assert!(wrote("openslo.yaml").contains("apiVersion: 'openslo/v1'"));
 }
 
 #[test]
