@@ -213,12 +213,10 @@ impl Process {
         readers
             .metrics()
             .config_applied(number, &compiled.snapshot.digest);
-        let (snapshot, upstreams) = (compiled.snapshot, compiled.upstreams);
-        let listeners = compiled.listeners;
         let inheritance = setup.inheritance.take();
         let shared = Arc::new(Shared {
-            snapshot: ArcSwap::new(snapshot),
-            upstreams: ArcSwap::from_pointee(upstreams),
+            snapshot: ArcSwap::new(compiled.snapshot),
+            upstreams: ArcSwap::from_pointee(compiled.upstreams),
             models: ArcSwap::from_pointee(compiled.models),
             trials: Trials::default(),
             clock,
@@ -251,12 +249,14 @@ impl Process {
             ready: AtomicBool::new(true),
         });
         process.remember_files(&Files::new());
-        let bound = process.bind(listeners, inheritance).and_then(|bound| {
-            for state in bound {
-                process.announce(&state)?;
-            }
-            Ok(())
-        });
+        let bound = process
+            .bind(compiled.listeners, inheritance)
+            .and_then(|bound| {
+                for state in bound {
+                    process.announce(&state)?;
+                }
+                Ok(())
+            });
         if let Err(error) = bound {
             process.drain(Duration::ZERO);
             return Err(other(error));

@@ -46,7 +46,7 @@ enum Phase {
 
 /// A worker's HTTP/3 on one listener, and the way to end it.
 pub(crate) struct Listening {
-    pub(crate) listener: Arc<str>,
+    listener: Arc<str>,
     /// Which sockets it accepts on.
     quic: Weak<Quic>,
     phase: watch::Sender<Phase>,
@@ -56,13 +56,28 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
+    /// Accepts on the sockets of a listener among others, or again where that was stopped.
+    pub(crate) fn take_up(all: &mut Vec<Self>, worker: &Rc<Worker>, state: &Arc<ListenerState>) {
+        all.retain(|listening| !listening.has_ended());
+        if !all.iter().any(|listening| listening.resume(state)) {
+            let before = all.iter().position(|listening| listening.is_on(state));
+            let before = before.map(|at| all.swap_remove(at));
+            all.extend(Self::begin(worker, state, before));
+        }
+    }
+
+    /// Ends HTTP/3 on a listener; what finishes there may be taken up again.
+    pub(crate) fn stop_all(all: &mut Vec<Self>, listener: &str) {
+        all.retain(|listening| !listening.has_ended());
+        let of = all
+            .iter()
+            .filter(|listening| *listening.listener == *listener);
+        of.for_each(Self::stop);
+    }
+
     /// Begins to accept on a worker's share of the sockets; once another on the same has ended, where
     /// there is one.
-    pub(crate) fn begin(
-        worker: &Rc<Worker>,
-        state: &Arc<ListenerState>,
-        after: Option<Self>,
-    ) -> Option<Self> {
+    fn begin(worker: &Rc<Worker>, state: &Arc<ListenerState>, after: Option<Self>) -> Option<Self> {
         let quic = state.quic()?;
         let (phase, seen) = watch::channel(Phase::Serving);
         let over = Rc::new(Cell::new(false));
@@ -91,14 +106,14 @@ impl Listening {
     }
 
     /// Whether it accepts on the sockets of this listener.
-    pub(crate) fn is_on(&self, state: &ListenerState) -> bool {
+    fn is_on(&self, state: &ListenerState) -> bool {
         let quic = state.quic();
         quic.is_some_and(|quic| Arc::as_ptr(&quic) == self.quic.as_ptr())
     }
 
     /// Accepts again on the sockets of this listener, if it is still finishing what came over them.
     /// Connections that were told to finish do so; who connects now is served.
-    pub(crate) fn resume(&self, state: &ListenerState) -> bool {
+    fn resume(&self, state: &ListenerState) -> bool {
         let resumes = self.is_on(state) && !self.over.get();
         if resumes {
             self.phase.send_replace(Phase::Serving);
@@ -107,7 +122,7 @@ impl Listening {
     }
 
     /// Whether nothing of it is left.
-    pub(crate) fn has_ended(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.task.is_finished()
     }
 

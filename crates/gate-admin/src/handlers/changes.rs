@@ -5,24 +5,23 @@
 //! writer was faster, it starts anew on what is there then, unless the caller said what it saw.
 
 use super::environments::{ATTEMPTS, audit, expect, may_retry, must_be_kept, row};
+use super::meaning::{Meant, judge};
 use super::{bounded, clean, random_id};
 use crate::api::Inner;
 use crate::call::{Call, Match, is_manager};
 use crate::convert;
 use crate::documents;
-use crate::host::Candidate;
 use crate::reply::{Answer, Reply, refused};
 use gate_api::document::{Document, Managed, diff, merge};
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
-    Action, Applied, Canary, DocumentInput, Finding, Plan, PlanSummary, Severity, Verdict,
+    Action, Applied, Canary, DocumentInput, Finding, Plan, PlanSummary, Verdict,
 };
 use gate_model::units::Period;
 use gate_store::control::{
     Cause, Change, ControlError, Edit, EnvironmentRow, NewRevision, NewRollout, Set, Target,
 };
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How a change of resources is meant.
@@ -62,67 +61,6 @@ pub(super) fn of_revision(inner: &Inner, number: u64) -> Result<Arc<Managed>, Pr
     let found = store.revision(number).map_err(refused)?;
     let found = found.ok_or_else(|| super::not_found(format_args!("revision {number}")))?;
     inner.documents.of(&mut **store, &found)
-}
-
-/// The files that an environment's revision was made with, where they were kept.
-fn files(inner: &Inner, row: &EnvironmentRow) -> Result<Option<String>, Problem> {
-    let Some(number) = row.revision.filter(|_| inner.has_environments()) else {
-        return Ok(None);
-    };
-    let mut store = inner.store()?;
-    let found = store.revision(number).map_err(refused)?;
-    match found.and_then(|revision| revision.files) {
-        None => Ok(None),
-        Some(digest) => store.document(&digest).map_err(refused),
-    }
-}
-
-/// What a change would mean, and the files that it would be made with.
-pub(super) fn judge(
-    inner: &Inner,
-    row: &EnvironmentRow,
-    base: &Managed,
-    next: &Managed,
-    variables: &BTreeMap<String, String>,
-    with_effect: bool,
-) -> Result<Meant, Problem> {
-    let changes = diff(&base.document, &next.document);
-    let known = files(inner, row)?;
-    let judged = inner.host.judge(&Candidate {
-        environment: &row.name,
-        base: &base.document,
-        document: &next.document,
-        variables,
-        changes: &changes,
-        files: known.as_deref(),
-        with_effect,
-    });
-    let stands_against = |finding: &Finding| finding.severity == Severity::Error;
-    let plan = Plan {
-        base: row.revision,
-        digest: next.document.digest(),
-        verdict: match judged.findings.iter().any(stands_against) {
-            true => Verdict::Forbidden,
-            false => Verdict::Allowed,
-        },
-        changes,
-        findings: judged.findings,
-        effect: judged.effect,
-    };
-    Ok(Meant {
-        plan,
-        same_files: known.is_none() || known == judged.files,
-        files: judged.files,
-    })
-}
-
-/// What a change means.
-pub(super) struct Meant {
-    pub(super) plan: Plan,
-    /// What is kept beside the revision.
-    files: Option<String>,
-    /// Whether these are the files of the revision in force, as far as that is known.
-    same_files: bool,
 }
 
 /// The problem of a writer who was slower: what has changed since.
@@ -255,12 +193,10 @@ fn write(
         return Err(Problem::new(Code::Conflict, text).into());
     }
     let now_ms = inner.now_ms();
-    let summary = summary(plan);
-    let summary = serde_json::to_string(&summary).unwrap_or_default();
+    let summary = serde_json::to_string(&summary(plan)).unwrap_or_default();
     let managers = serde_json::to_string(&next.managers)
         .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
     let document = next.document.canonical();
-    let checks = checks(plan);
     let rollout = match intent.canary {
         None => None,
         Some(_) if row.revision.is_none() => {
@@ -305,7 +241,7 @@ fn write(
             message: &clean(intent.message),
             source_commit: intent.source_commit,
             plan: Some(&summary),
-            checks: &checks,
+            checks: &checks(plan),
         }),
         edit,
         rollout: rollout.as_ref().map(|(id, start)| NewRollout {

@@ -9,6 +9,7 @@ mod environments;
 mod firewall;
 mod history;
 mod lifecycle;
+mod meaning;
 mod resources;
 mod rollouts;
 mod session;
