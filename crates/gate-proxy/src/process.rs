@@ -249,14 +249,7 @@ impl Process {
             ready: AtomicBool::new(true),
         });
         process.remember_files(&Files::new());
-        let bound = process
-            .bind(compiled.listeners, inheritance)
-            .and_then(|bound| {
-                for state in bound {
-                    process.announce(&state)?;
-                }
-                Ok(())
-            });
+        let bound = process.listen(compiled.listeners, inheritance);
         if let Err(error) = bound {
             process.drain(Duration::ZERO);
             return Err(other(error));

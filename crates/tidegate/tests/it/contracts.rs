@@ -32,14 +32,13 @@ fn a_contract_that_changes_on_disk_is_put_into_force_and_a_bad_one_is_not() {
         use base64::Engine as _;
         // shop.v1.Orders/Get, as in the reference of the policy.
         let text = "ClsKB28ucHJvdG8SB3Nob3AudjEiFAoCSWQSDgoCaWQYASABKAlSAmlkMikKBk9yZGVycxIfCgNHZXQSCy5zaG9wLnYxLklkGgsuc2hvcC52MS5JZGIGcHJvdG8z";
-        let bytes = base64::engine::general_purpose::STANDARD
+        let mut bytes = base64::engine::general_purpose::STANDARD
             .decode(text)
             .unwrap();
         let at = bytes
             .windows(3)
             .position(|window| window == b"Get")
             .expect("the method");
-        let mut bytes = bytes;
         bytes[at..at + 3].copy_from_slice(name.as_bytes());
         let aside = folder.path().join("shop.new");
         std::fs::write(&aside, bytes).unwrap();
@@ -69,11 +68,6 @@ fn a_contract_that_changes_on_disk_is_put_into_force_and_a_bad_one_is_not() {
     eventually("the new descriptors are in force", || {
         (call("Get"), call("Put")) == (404, 503)
     });
-    assert_eq!(
-        (note(8), note(9)),
-        (201, 400),
-        "the promise of 1.0.0 is kept"
-    );
 
     // What cannot be a contract changes nothing, and is said.
     write(
@@ -95,11 +89,8 @@ fn a_contract_that_changes_on_disk_is_put_into_force_and_a_bad_one_is_not() {
     std::fs::remove_file(folder.path().join("notes.yaml")).unwrap();
     assert_eq!((note(8), note(9), call("Put")), (201, 400, 503));
     descriptors("Get");
-    write(
-        folder.path(),
-        "notes.yaml",
-        &contract(3, 10).replace("1.0.0", "2.0.0"),
-    );
+    let next = contract(3, 10).replace("1.0.0", "2.0.0");
+    write(folder.path(), "notes.yaml", &next);
     eventually("what is mended is in force", || {
         (note(3), note(4), call("Get")) == (201, 400, 503)
     });
