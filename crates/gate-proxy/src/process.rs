@@ -214,12 +214,10 @@ impl Process {
         readers
             .metrics()
             .config_applied(number, &compiled.snapshot.digest);
-        let (snapshot, upstreams) = (compiled.snapshot, compiled.upstreams);
-        let listeners = compiled.listeners;
         let inheritance = setup.inheritance.take();
         let shared = Arc::new(Shared {
-            snapshot: ArcSwap::new(snapshot),
-            upstreams: ArcSwap::from_pointee(upstreams),
+            snapshot: ArcSwap::new(compiled.snapshot),
+            upstreams: ArcSwap::from_pointee(compiled.upstreams),
             models: ArcSwap::from_pointee(compiled.models),
             trials: Trials::default(),
             clock,
@@ -252,12 +250,7 @@ impl Process {
             ready: AtomicBool::new(true),
         });
         process.remember_files(&Files::new());
-        let bound = process.bind(listeners, inheritance).and_then(|bound| {
-            for state in bound {
-                process.announce(&state)?;
-            }
-            Ok(())
-        });
+        let bound = process.listen(compiled.listeners, inheritance);
         if let Err(error) = bound {
             process.drain(Duration::ZERO);
             return Err(other(error));

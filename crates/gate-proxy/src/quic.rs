@@ -4,8 +4,10 @@
 //! the listener and of its client before anything is spent on it; where those limits are by client,
 //! or many handshakes are under way, it has to show first that its address is its own.
 
+mod listening;
 mod ports;
 
+pub(crate) use listening::Listening;
 pub(crate) use ports::{bind, bind_again, wait};
 
 use crate::clients::Place;
@@ -21,8 +23,8 @@ use std::cell::Cell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -42,85 +44,6 @@ enum Phase {
     Draining,
     /// What is still open is cut.
     Closing,
-}
-
-/// A worker's HTTP/3 on one listener, and the way to end it.
-pub(crate) struct Listening {
-    pub(crate) listener: Arc<str>,
-    /// Which sockets it accepts on.
-    quic: Weak<Quic>,
-    phase: watch::Sender<Phase>,
-    /// Whether it accepts no more, and will not again.
-    over: Rc<Cell<bool>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Listening {
-    /// Begins to accept on a worker's share of the sockets; once another on the same has ended, where
-    /// there is one.
-    pub(crate) fn begin(
-        worker: &Rc<Worker>,
-        state: &Arc<ListenerState>,
-        after: Option<Self>,
-    ) -> Option<Self> {
-        let quic = state.quic()?;
-        let (phase, seen) = watch::channel(Phase::Serving);
-        let over = Rc::new(Cell::new(false));
-        let (listener, sockets) = (state.name.clone(), Arc::downgrade(&quic));
-        let (worker, state, is_over) = (worker.clone(), state.clone(), over.clone());
-        let serve = async move {
-            if let Some(after) = after {
-                let _ = after.task.await;
-            }
-            match Acceptor::new(&worker, &state, quic, &is_over) {
-                Ok(Some(acceptor)) => acceptor.run(seen).await,
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::error!(listener = %state.name, error, "HTTP/3 is not served");
-                }
-            }
-            is_over.set(true);
-        };
-        Some(Self {
-            listener,
-            quic: sockets,
-            phase,
-            over,
-            task: tokio::task::spawn_local(serve),
-        })
-    }
-
-    /// Whether it accepts on the sockets of this listener.
-    pub(crate) fn is_on(&self, state: &ListenerState) -> bool {
-        let quic = state.quic();
-        quic.is_some_and(|quic| Arc::as_ptr(&quic) == self.quic.as_ptr())
-    }
-
-    /// Accepts again on the sockets of this listener, if it is still finishing what came over them.
-    /// Connections that were told to finish do so; who connects now is served.
-    pub(crate) fn resume(&self, state: &ListenerState) -> bool {
-        let resumes = self.is_on(state) && !self.over.get();
-        if resumes {
-            self.phase.send_replace(Phase::Serving);
-        }
-        resumes
-    }
-
-    /// Whether nothing of it is left.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.task.is_finished()
-    }
-
-    /// Accepts no more; connections are told to finish (GOAWAY) and end with their last request.
-    pub(crate) fn stop(&self) {
-        self.phase.send_replace(Phase::Draining);
-    }
-
-    /// Cuts what is still open, and waits at most so long until its clients were told.
-    pub(crate) async fn close(self, patience: Duration) {
-        self.phase.send_replace(Phase::Closing);
-        let _ = tokio::time::timeout(patience, self.task).await;
-    }
 }
 
 /// What the connections of one endpoint share.

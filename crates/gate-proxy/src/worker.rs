@@ -142,17 +142,10 @@ impl Worker {
                     for (_, tasks) in accepting.extract_if(.., |(known, _)| *known == name) {
                         tasks.iter().for_each(tokio::task::JoinHandle::abort);
                     }
-                    stop_quic(&mut quic, &name);
+                    Listening::stop_all(&mut quic, &name);
                 }
-                Some(Command::Quic(state)) => {
-                    quic.retain(|listening| !listening.has_ended());
-                    if !quic.iter().any(|listening| listening.resume(&state)) {
-                        let before = quic.iter().position(|listening| listening.is_on(&state));
-                        let before = before.map(|at| quic.swap_remove(at));
-                        quic.extend(Listening::begin(&self, &state, before));
-                    }
-                }
-                Some(Command::Unquic(name)) => stop_quic(&mut quic, &name),
+                Some(Command::Quic(state)) => Listening::take_up(&mut quic, &self, &state),
+                Some(Command::Unquic(name)) => Listening::stop_all(&mut quic, &name),
                 Some(Command::Drain(patience)) => {
                     accepting
                         .iter()
@@ -332,14 +325,6 @@ impl Worker {
 }
 
 /// Ends HTTP/3 on a listener; its task goes on until its connections have ended.
-/// Ends HTTP/3 on a listener; what finishes there may be taken up again.
-fn stop_quic(quic: &mut Vec<Listening>, name: &str) {
-    quic.retain(|listening| !listening.has_ended());
-    for listening in quic.iter().filter(|listening| *listening.listener == *name) {
-        listening.stop();
-    }
-}
-
 struct IdleSlot<'a> {
     worker: &'a Worker,
     key: Option<usize>,

@@ -60,9 +60,12 @@ pub(crate) struct Store {
 /// Most bytes the arena holds; beyond, values are cut. Far above what the limits on bodies let in.
 const ARENA_MAX: usize = 256 * 1024 * 1024;
 
-/// Most bytes that a transformation may make of a value that was shorter: codings that lengthen can stand
-/// behind one another, and each may double.
+/// Most bytes that transformations make of a short value: codings that lengthen can stand behind one
+/// another, and each may double it.
 const GROWN_MAX: usize = 1024 * 1024;
+/// How much longer they may make a long one. One coding makes three bytes of one at most, so that nothing
+/// which a single one makes is cut and goes unseen.
+const GROWN_TIMES: usize = 4;
 
 impl Store {
     pub(crate) fn new() -> Store {
@@ -202,7 +205,7 @@ impl Store {
             span
         } else {
             let before = self.transformed(slot, chain.before, chains);
-            self.apply(chain.last, before)
+            self.apply(chain.last, before, span)
         };
         let next = self.slots[slot as usize].kept;
         self.kept.push(Kept {
@@ -214,12 +217,17 @@ impl Store {
         result
     }
 
-    /// One transformation; the place stays where nothing changes.
-    pub(crate) fn apply(&mut self, transformation: Transformation, span: Span) -> Span {
+    /// One transformation of what began as `origin`; the place stays where nothing changes.
+    pub(crate) fn apply(
+        &mut self,
+        transformation: Transformation,
+        span: Span,
+        origin: Span,
+    ) -> Span {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         transformation.run(self.at(span), &mut scratch);
-        scratch.truncate(GROWN_MAX.max(span.length as usize));
+        scratch.truncate(GROWN_MAX.max(GROWN_TIMES * origin.length as usize));
         let result = if scratch == self.at(span) {
             span
         } else {

@@ -5,24 +5,23 @@
 //! writer was faster, it starts anew on what is there then, unless the caller said what it saw.
 
 use super::environments::{ATTEMPTS, audit, expect, may_retry, must_be_kept, row};
+use super::meaning::{Judgement, Meant, judge};
 use super::{bounded, clean, random_id};
 use crate::api::Inner;
 use crate::call::{Call, Match, is_manager};
 use crate::convert;
 use crate::documents;
-use crate::host::Candidate;
 use crate::reply::{Answer, Reply, refused};
 use gate_api::document::{Document, Managed, diff, merge};
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
-    Action, Applied, Canary, DocumentInput, Finding, Plan, PlanSummary, Severity, Verdict,
+    Action, Applied, Canary, DocumentInput, Finding, Plan, PlanSummary, Verdict,
 };
 use gate_model::units::Period;
 use gate_store::control::{
     Cause, Change, ControlError, Edit, EnvironmentRow, NewRevision, NewRollout, Set, Target,
 };
 use serde_json::json;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// How a change of resources is meant.
@@ -64,80 +63,6 @@ pub(super) fn of_revision(inner: &Inner, number: u64) -> Result<Arc<Managed>, Pr
     let found = store.revision(number).map_err(refused)?;
     let found = found.ok_or_else(|| super::not_found(format_args!("revision {number}")))?;
     inner.documents.of(&mut **store, &found)
-}
-
-/// What a change is made for.
-#[derive(Clone, Copy)]
-pub(super) struct Meant<'a> {
-    pub(super) cause: Cause,
-    /// The incident that it mends.
-    pub(super) fixes: Option<&'a str>,
-}
-
-/// The files that an environment's revision was made with, where they were kept.
-fn files(inner: &Inner, row: &EnvironmentRow) -> Result<Option<String>, Problem> {
-    let Some(number) = row.revision.filter(|_| inner.has_environments()) else {
-        return Ok(None);
-    };
-    let mut store = inner.store()?;
-    let found = store.revision(number).map_err(refused)?;
-    match found.and_then(|revision| revision.files) {
-        None => Ok(None),
-        Some(digest) => store.document(&digest).map_err(refused),
-    }
-}
-
-/// What a change would mean, and the files that it would be made with.
-pub(super) fn judge(
-    inner: &Inner,
-    row: &EnvironmentRow,
-    base: &Managed,
-    next: &Managed,
-    variables: &BTreeMap<String, String>,
-    with_effect: bool,
-    meant: Meant<'_>,
-) -> Result<Judgement, Problem> {
-    let changes = diff(&base.document, &next.document);
-    let (_, gate) = super::objectives::held(inner, &row.name)?;
-    let known = files(inner, row)?;
-    let judged = inner.host.judge(&Candidate {
-        environment: &row.name,
-        base: &base.document,
-        document: &next.document,
-        variables,
-        changes: &changes,
-        files: known.as_deref(),
-        with_effect,
-        cause: meant.cause,
-        fixes: meant.fixes,
-        gate: &gate,
-    });
-    let stands_against = |finding: &Finding| finding.severity == Severity::Error;
-    let plan = Plan {
-        base: row.revision,
-        digest: next.document.digest(),
-        verdict: match judged.findings.iter().any(stands_against) {
-            true => Verdict::Forbidden,
-            false => Verdict::Allowed,
-        },
-        changes,
-        findings: judged.findings,
-        effect: judged.effect,
-    };
-    Ok(Judgement {
-        plan,
-        same_files: known.is_none() || known == judged.files,
-        files: judged.files,
-    })
-}
-
-/// What a change means.
-pub(super) struct Judgement {
-    pub(super) plan: Plan,
-    /// What is kept beside the revision.
-    files: Option<String>,
-    /// Whether these are the files of the revision in force, as far as that is known.
-    same_files: bool,
 }
 
 /// The problem of a writer who was slower: what has changed since.
@@ -274,12 +199,10 @@ fn write(
         return Err(Problem::new(Code::Conflict, text).into());
     }
     let now_ms = inner.now_ms();
-    let summary = summary(plan);
-    let summary = serde_json::to_string(&summary).unwrap_or_default();
+    let summary = serde_json::to_string(&summary(plan)).unwrap_or_default();
     let managers = serde_json::to_string(&next.managers)
         .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
     let document = next.document.canonical();
-    let checks = checks(plan);
     let rollout = match intent.canary {
         None => None,
         Some(_) if row.revision.is_none() => {
@@ -334,7 +257,7 @@ fn write(
             message: &clean(intent.message),
             source_commit: intent.source_commit,
             plan: Some(&summary),
-            checks: &checks,
+            checks: &checks(plan),
         }),
         edit,
         rollout: rollout.as_ref().map(|(id, start)| NewRollout {

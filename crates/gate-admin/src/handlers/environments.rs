@@ -1,6 +1,6 @@
 //! Environments: reading them, making them, their variables.
 
-use super::{bounded, changes, not_found, page, random_id};
+use super::{bounded, changes, meaning, not_found, page, random_id};
 use crate::api::Inner;
 use crate::call::{Call, Match};
 use crate::convert;
@@ -228,14 +228,14 @@ fn judge(
     variables: &BTreeMap<String, String>,
 ) -> Result<(), Problem> {
     let base = changes::content(inner, row)?;
-    let plan = changes::judge(
+    let plan = meaning::judge(
         inner,
         row,
         &base,
         &base,
         variables,
         false,
-        changes::Meant {
+        meaning::Meant {
             cause: Cause::Edit,
             fixes: None,
         },

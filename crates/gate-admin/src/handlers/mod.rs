@@ -10,6 +10,7 @@ mod firewall;
 mod history;
 mod incidents;
 mod lifecycle;
+mod meaning;
 mod objectives;
 mod resources;
 mod rollouts;

@@ -13,8 +13,7 @@ use std::ops::Range;
 pub struct Headers {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
-    /// Fields that belong to one hop: see [`Self::of_connection`].
-    aside: Option<Box<Headers>>,
+    pub(super) aside: Option<Box<Headers>>,
 }
 
 #[derive(Clone, Copy)]
@@ -66,20 +65,6 @@ impl Headers {
         }
     }
 
-    /// Puts a field aside that belongs to the connection it came over: nobody who reads, changes or
-    /// writes this list meets it. A codec has validated it.
-    #[cold]
-    pub fn put_aside(&mut self, name: &[u8], value: &[u8]) {
-        self.aside.get_or_insert_default().append(name, value);
-    }
-
-    /// The fields that were put aside: what the message said about its connection (RFC 9110 section
-    /// 7.6.1), as it arrived, for those who judge it. Kept only where the codec was told to, and
-    /// never forwarded.
-    pub fn of_connection(&self) -> impl Iterator<Item = (HeaderId, &[u8], &[u8])> {
-        self.aside.iter().flat_map(|aside| aside.iter())
-    }
-
     /// Number of fields.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -92,9 +77,7 @@ impl Headers {
         self.entries.is_empty()
     }
 
-    /// Adds a field that a codec has already validated, or that is a constant of ours.
-    ///
-    /// Debug builds check it again.
+    /// Adds a field that a codec has validated, or a constant of ours; debug builds check it again.
     pub fn append(&mut self, name: &[u8], value: &[u8]) {
         self.append_id(HeaderId::of(name), name, value);
     }
@@ -271,10 +254,7 @@ impl Headers {
 
     /// Removes every occurrence of a known field.
     pub fn remove(&mut self, id: HeaderId) {
-        debug_assert!(
-            id != HeaderId::Other,
-            "remove unknown names with remove_named"
-        );
+        debug_assert!(id != HeaderId::Other, "remove_named takes unknown names");
         self.entries.retain(|entry| entry.id != id);
     }
 

@@ -5,6 +5,7 @@
 //! absence of a poll. No framing header (Content-Length, Transfer-Encoding, Connection) is looked
 //! at outside the codecs: a head in this shape describes the message, not its transport.
 
+mod aside;
 mod authority;
 mod body;
 mod growing;

@@ -368,3 +368,7 @@ fn has_token(list: &[u8], token: &[u8]) -> bool {
     list.split(|&b| b == b',')
         .any(|member| member.trim_ascii().eq_ignore_ascii_case(token))
 }
+
+#[cfg(test)]
+#[path = "fields_tests.rs"]
+mod tests;

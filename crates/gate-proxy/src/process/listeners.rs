@@ -15,6 +15,18 @@ use std::os::fd::OwnedFd;
 use std::sync::{Arc, PoisonError};
 
 impl Process {
+    /// Binds every listener and tells the workers.
+    pub(super) fn listen(
+        &self,
+        listeners: Vec<(String, ListenAddress, ListenerOptions)>,
+        inheritance: Option<Inheritance>,
+    ) -> Result<(), String> {
+        for state in self.bind(listeners, inheritance)? {
+            self.announce(&state)?;
+        }
+        Ok(())
+    }
+
     /// Binds what is not bound yet; sockets of a predecessor are taken over where they fit.
     pub(super) fn bind(
         &self,

@@ -14,6 +14,15 @@ const MESSAGE_ERROR: u64 = 0x10e;
 const FRAME_UNEXPECTED: u64 = 0x105;
 const EXCESSIVE_LOAD: u64 = 0x107;
 
+/// A status as QPACK writes it (entry 67 of the static table, or Huffman coded), and its code.
+fn refusal(status: &str) -> (&'static [u8], &'static str) {
+    match status {
+        "400" => (&[0xff, 0x04], "malformed_request"),
+        "431" => (&[0x69, 0x90, 0xff], "head_too_large"),
+        _ => (&[0x68, 0x0d, 0xff], "method_not_allowed"),
+    }
+}
+
 #[test]
 fn malformed_requests_end_their_stream_and_nothing_else() {
     let upstream = Upstream::http(|_, _| ok("served"));
@@ -81,17 +90,7 @@ fn malformed_requests_end_their_stream_and_nothing_else() {
             let End::Answered(answer) = raw(&connection, &bytes).await else {
                 panic!("{what}: no answer");
             };
-            // The status as QPACK writes it: entry 67 of the static table, or Huffman coded.
-            let status: &[u8] = match answered {
-                "400" => &[0xff, 0x04],
-                "431" => &[0x69, 0x90, 0xff],
-                _ => &[0x68, 0x0d, 0xff],
-            };
-            let code = match answered {
-                "400" => "malformed_request",
-                "431" => "head_too_large",
-                _ => "method_not_allowed",
-            };
+            let (status, code) = refusal(answered);
             let text = String::from_utf8_lossy(&answer).into_owned();
             assert!(
                 answer.windows(status.len()).any(|some| some == status),

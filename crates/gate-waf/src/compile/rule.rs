@@ -169,6 +169,21 @@ impl Parts {
         })
     }
 
+    /// Takes one transformation more, or back to none.
+    fn step(&mut self, name: &str) -> Result<(), String> {
+        if name == "none" {
+            self.steps.clear();
+            return Ok(());
+        }
+        if self.steps.len() >= STEPS_MAX {
+            return Err(format!("more than {STEPS_MAX} transformations"));
+        }
+        let unknown = || format!("`t:{name}` is no transformation that is supported");
+        let step = Transformation::by_name(name);
+        self.steps.push(step.ok_or_else(unknown)?);
+        Ok(())
+    }
+
     /// Takes one action.
     fn apply(&mut self, action: &RawAction, names: &mut TxNames) -> Result<(), String> {
         let argument = action.argument.as_str();
@@ -186,15 +201,7 @@ impl Parts {
             "deprecatevar" | "xmlns" | "append" | "prepend" | "exec" | "pause" => {
                 return unsupported(&action.name);
             }
-            "t" if argument == "none" => self.steps.clear(),
-            "t" if self.steps.len() >= STEPS_MAX => {
-                return Err(format!("more than {STEPS_MAX} transformations"));
-            }
-            "t" => {
-                let step = Transformation::by_name(argument);
-                let unknown = || format!("`t:{argument}` is no transformation that is supported");
-                self.steps.push(step.ok_or_else(unknown)?);
-            }
+            "t" => self.step(argument)?,
             "multimatch" => self.multi_match = true,
             "capture" => rule.capture = true,
             "chain" => self.chained = true,

@@ -279,7 +279,7 @@ impl Transaction {
         if let Some(steps) = &rule.steps {
             let mut matched = self.ask(rules, rule, at, one, argument);
             for step in steps {
-                let span = self.store.apply(*step, one.value);
+                let span = self.store.apply(*step, one.value, one.original);
                 if span != one.value {
                     one.value = span;
                     matched |= self.ask(rules, rule, at, one, argument);
@@ -290,9 +290,9 @@ impl Transaction {
         one.value = match one.slot {
             NOWHERE => {
                 let steps = rules.chains.steps(rule.chain);
-                steps
-                    .iter()
-                    .fold(one.value, |span, step| self.store.apply(*step, span))
+                steps.iter().fold(one.value, |span, step| {
+                    self.store.apply(*step, span, one.original)
+                })
             }
             slot => self.store.transformed(slot, rule.chain, rules.chains.all()),
         };

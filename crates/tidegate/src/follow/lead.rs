@@ -5,7 +5,7 @@
 //! and what it left undone is in the store, so that the next one does it.
 
 use super::Followed;
-use super::rotate::rotate;
+use super::rotate::{rotate, texts};
 use crate::rollouts::Leader;
 use gate_kit::random;
 use gate_store::control::{
@@ -85,14 +85,7 @@ fn revert(
     let (document, managers, files) = match row.stable {
         None => (NOTHING.to_owned(), NOTHING.to_owned(), None),
         Some(number) => {
-            let stable = store.revision(number)?;
-            let stable = stable.ok_or_else(|| missing(format!("revision {number}")))?;
-            let mut text = |digest: &str| -> Result<String, ControlError> {
-                let text = store.document(digest)?;
-                text.ok_or_else(|| missing(format!("document {digest}")))
-            };
-            let files = stable.files.as_deref().map(&mut text).transpose()?;
-            (text(&stable.digest)?, text(&stable.managers)?, files)
+            texts(store, number)?.ok_or_else(|| missing(format!("revision {number}")))?
         }
     };
     let actor = format!("instance/{}", lease.holder);

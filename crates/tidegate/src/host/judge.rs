@@ -60,22 +60,7 @@ pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
         true => effect(gateway, candidate, &whole, &mut findings),
         false => None,
     };
-    if let Ok(resources) = gate_proxy::compile::read(&whole) {
-        let plan = Plan {
-            base: None,
-            digest: String::new(),
-            changes: candidate.changes.to_vec(),
-            findings: Vec::new(),
-            effect: effect.clone(),
-            verdict: Verdict::Allowed,
-        };
-        let facts = Facts {
-            environment: candidate.environment,
-            document: &after,
-            plan: Some(&plan),
-        };
-        findings.extend(gate_ops::rules::evaluate(&resources.rules, &facts));
-    }
+    findings.extend(by_rules(candidate, &whole, &after, effect.as_ref()));
     Judged {
         findings,
         effect,
@@ -118,6 +103,32 @@ fn held_up(
     gate::findings(&Promises::of(&gateway.process), &question)
 }
 
+/// What the operator's own rules say of the candidate.
+fn by_rules(
+    candidate: &Candidate<'_>,
+    whole: &Located,
+    after: &Value,
+    effect: Option<&Effect>,
+) -> Vec<Finding> {
+    let Ok(resources) = gate_proxy::compile::read(whole) else {
+        return Vec::new();
+    };
+    let plan = Plan {
+        base: None,
+        digest: String::new(),
+        changes: candidate.changes.to_vec(),
+        findings: Vec::new(),
+        effect: effect.cloned(),
+        verdict: Verdict::Allowed,
+    };
+    let facts = Facts {
+        environment: candidate.environment,
+        document: after,
+        plan: Some(&plan),
+    };
+    gate_ops::rules::evaluate(&resources.rules, &facts)
+}
+
 /// The files of the candidate's documents of APIs, to be kept with its revision, and what the candidate
 /// breaks of the APIs that the environment serves now. Those are read as they were when its revision was
 /// made, or as they are in force here, so that a file that was overwritten in place is seen.
@@ -153,15 +164,7 @@ fn files(
         .then(|| (*gateway.process.files()).clone())
     };
     let before = kept.or_else(in_force).unwrap_or_default();
-    for (name, text) in now_there.iter().flatten() {
-        if before.get(name).is_some_and(|before| before != text) {
-            let text = format!("the file `{name}` holds something else than what is in force");
-            findings.push(Finding {
-                severity: Severity::Info,
-                ..Finding::error("document_changed", "apis", text)
-            });
-        }
-    }
+    findings.extend(changed(&before, now_there.as_ref()));
     if let Ok(current) = whole(gateway, candidate, &candidate.base.canonical())
         && let Ok(known) = gate_proxy::compile::read(&current)
     {
@@ -181,6 +184,21 @@ fn files(
     let now_there = now_there.filter(|files| !files.is_empty());
     let kept = now_there.and_then(|files| serde_json::to_string(&files).ok());
     (kept, findings)
+}
+
+/// Files that hold something else than what is in force.
+fn changed(before: &Files, now: Option<&Files>) -> Vec<Finding> {
+    let now = now.into_iter().flatten();
+    let differs =
+        |(name, text): &(&String, &String)| before.get(*name).is_some_and(|before| before != *text);
+    let told = |(name, _): (&String, &String)| {
+        let text = format!("the file `{name}` holds something else than what is in force");
+        Finding {
+            severity: Severity::Info,
+            ..Finding::error("document_changed", "apis", text)
+        }
+    };
+    now.filter(differs).map(told).collect()
 }
 
 /// Resources with their variables, beside what this process's file says of the process.

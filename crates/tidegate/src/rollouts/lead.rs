@@ -171,7 +171,6 @@ impl Look<'_> {
         data.share = if is_promoted { 1.0 } else { 0.0 };
         reason.clone_into(&mut data.reason);
         let actor = format!("instance/{}", self.lease.holder);
-        let subject = format!("environments/{}", row.environment);
         let message = format!("rollout {} of revision {}: {reason}", row.id, row.candidate);
         let old = match (is_promoted, self.environment.revision) {
             (false, Some(number)) => Some(content(store, number)?),
@@ -213,7 +212,7 @@ impl Look<'_> {
                 actor: &actor,
                 role: "system",
                 action,
-                subject: &subject,
+                subject: &format!("environments/{}", row.environment),
                 outcome: "done",
                 detail: &message,
             },
