@@ -36,9 +36,19 @@ const SIGNALS_MAX: usize = 1024;
 /// The environment of a gateway that follows none.
 const NO_ENVIRONMENT: &str = "file";
 
-/// Where an objective stands: how many times faster than allowed its budget burns, and which share of
-/// it is spent; none for an objective that is not known.
-pub(crate) type Burning = Arc<dyn Fn(&str) -> Option<(f64, f64)> + Send + Sync>;
+/// Where an objective stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Burn {
+    /// How many times as fast as allowed its budget burns.
+    pub rate: f64,
+    /// Which share of its budget is spent; more than 1 where it is overspent.
+    pub spent: f64,
+    /// Whether anything about it is on: a page, a ticket, a suspicion.
+    pub is_on: bool,
+}
+
+/// Where objectives stand, by name; none for one that is not known or has no events.
+pub(crate) type Burning = Arc<dyn Fn(&str) -> Option<Burn> + Send + Sync>;
 
 /// What incidents are told to and read from besides the store.
 #[derive(Default)]

@@ -140,8 +140,13 @@ pub(super) fn seen(incident: &Incident, all: &[Event]) -> Seen {
     });
     let begun_ms = known_ms.or(seen.onset.map(|(at_ms, _)| at_ms));
     let begun_ms = begun_ms.unwrap_or(from_ms);
+    // A place that no bad exchange here is in was named by counts with other words.
+    let is_hit = scope
+        .iter()
+        .any(|event| event.is_bad && event.is_in(&incident.cell));
+    let cell: &[Conjunction] = if is_hit { &incident.cell } else { &[] };
     for event in scope.iter().filter(|event| event.at_ms >= begun_ms) {
-        let is_bad = event.is_bad && event.is_in(&incident.cell);
+        let is_bad = event.is_bad && event.is_in(cell);
         seen.count = Count::new(seen.count.total + 1, seen.count.bad + u64::from(is_bad));
         if !is_bad {
             continue;

@@ -1,6 +1,6 @@
 //! The loop with its store: storms, gateways that write at once, and what outlives them.
 
-use super::{Incidents, Neighbours, Shelf, start};
+use super::{Burn, Incidents, Neighbours, Shelf, start};
 use crate::config::{self, Secrets};
 use crate::follow::OpenStore;
 use gate_kit::clock::Clock;
@@ -42,7 +42,13 @@ fn running(
     let (alerts, told) = sync_channel(10_000);
     let neighbours = Neighbours {
         alerts: Some(alerts),
-        burning: Some(Arc::new(|name| (name != "unknown").then_some((20.0, 0.2)))),
+        burning: Some(Arc::new(|name| {
+            (name != "unknown").then_some(Burn {
+                rate: 20.0,
+                spent: 0.2,
+                is_on: true,
+            })
+        })),
     };
     let (signals, incidents) = start(process, None, open, neighbours).unwrap();
     (signals, incidents, told)

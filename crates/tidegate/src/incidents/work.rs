@@ -363,7 +363,9 @@ impl Work {
                     continue;
                 };
                 let burns = incident.objectives.iter().filter_map(|name| burning(name));
-                let worst = burns.reduce(|one, other| (one.0.max(other.0), one.1.max(other.1)));
+                let worst = burns
+                    .map(|one| (one.rate, one.spent))
+                    .reduce(|one, other| (one.0.max(other.0), one.1.max(other.1)));
                 if let Some((burn, spent)) = worst {
                     let before = *next.memory.spent.entry(id).or_insert(spent);
                     incident.triage(burn, (spent - before).max(0.0), now_ms);
@@ -510,7 +512,9 @@ impl Work {
         });
         match written {
             Err(ControlError::NotLeader(_)) => Ok(()),
-            other => other,
+            // What burns on gets worse.
+            Ok(()) => self.triage(),
+            Err(error) => Err(error),
         }
     }
 
@@ -526,6 +530,18 @@ impl Work {
         }
         if incident.objectives.is_empty() && self.follows {
             return self.serves_without(incident, now_ms);
+        }
+        if let Some(is_on) = self.burns(incident) {
+            let of = incident
+                .objectives
+                .first()
+                .map(|name| format!("objectives/{name}"));
+            return Ok((!is_on).then(|| Query {
+                of: of.unwrap_or_default(),
+                filter: BTreeMap::new(),
+                from_ms: incident.opened_ms,
+                until_ms: now_ms,
+            }));
         }
         let from_ms = now_ms.saturating_sub(QUIET_MS);
         let recent = seen.series.iter().filter(|one| one.at_ms >= from_ms);
@@ -543,6 +559,13 @@ impl Work {
         // Nothing that is counted is no proof.
         let is_kept = total > 0 && (bad as f64) <= usual * total as f64;
         Ok((is_silent && is_kept).then(|| of_records(incident, from_ms, now_ms)))
+    }
+
+    /// Whether anything about an incident's objectives is on; none where none of them is known.
+    fn burns(&self, incident: &Incident) -> Option<bool> {
+        let burning = self.neighbours.burning.as_ref()?;
+        let known = incident.objectives.iter().filter_map(|name| burning(name));
+        known.map(|one| one.is_on).reduce(|one, other| one || other)
     }
 
     /// A revision that was taken back is over once every gateway serves another.
@@ -737,7 +760,7 @@ fn impact(
     let known = incident.impact().unwrap_or_default();
     let spent = burning.and_then(|(burning, before)| {
         let all = incident.objectives.iter().filter_map(|name| burning(name));
-        let most = all.map(|(_, spent)| spent).reduce(f64::max)?;
+        let most = all.map(|one| one.spent).reduce(f64::max)?;
         Some((most - before).max(0.0))
     });
     let next = Impact {

@@ -17,6 +17,7 @@ mod stored;
 mod watch;
 
 use crate::follow;
+use crate::incidents::Burn;
 use gate_flow::Cells;
 use gate_kit::clock::Clock;
 use gate_ops::incident::Signal;
@@ -73,9 +74,8 @@ impl Promises {
         self.open.get().map_or_else(Vec::new, |open| open())
     }
 
-    /// How many times faster than allowed an objective's budget burns, and which share of it is spent;
-    /// none for one that is not known or has no events.
-    pub(crate) fn burning(&self, name: &str) -> Option<(f64, f64)> {
+    /// Where an objective stands; none for one that is not known or has no events.
+    pub(crate) fn burning(&self, name: &str) -> Option<Burn> {
         self.watch().burning(name)
     }
 

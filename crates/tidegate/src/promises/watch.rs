@@ -2,6 +2,7 @@
 //! told. It is given readings and the time, and knows neither threads nor stores.
 
 use super::places::{Places, Since};
+use crate::incidents::Burn;
 use gate_flow::{CellCounts, Score, SharedState};
 use gate_model::resources::Resources;
 use gate_ops::attribution::Attribution;
@@ -186,10 +187,15 @@ impl Watch {
         }
     }
 
-    /// How many times faster than allowed an objective's budget burns, and which share of it is spent.
-    pub(super) fn burning(&self, name: &str) -> Option<(f64, f64)> {
-        let budget = self.objectives.get(name)?.monitor.budget();
-        Some((budget.burn?, 1.0 - budget.left?))
+    /// Where an objective stands; none for one without events.
+    pub(super) fn burning(&self, name: &str) -> Option<Burn> {
+        let watched = self.objectives.get(name)?;
+        let budget = watched.monitor.budget();
+        Some(Burn {
+            rate: budget.burn?,
+            spent: 1.0 - budget.left?,
+            is_on: watched.raised.iter().any(|raised| raised.since_s.is_some()),
+        })
     }
 
     /// What is to be told by whoever speaks for all gateways.
@@ -419,7 +425,6 @@ impl Watched {
         since_s: u64,
         now_s: u64,
     ) -> Signal {
-        let filter = BTreeMap::from([("objective".to_owned(), name.to_string())]);
         let of = self.attribution.as_ref();
         let first = of.and_then(|found| found.answers.first());
         // The place that explains it may name what changed.
@@ -436,8 +441,8 @@ impl Watched {
             },
             attribution: self.attribution.clone(),
             query: Query {
-                of: "objectives".into(),
-                filter,
+                of: format!("objectives/{name}"),
+                filter: BTreeMap::new(),
                 from_ms: since_s.saturating_sub(300) * 1000,
                 until_ms: now_s * 1000,
             },
