@@ -4,6 +4,7 @@
 //! fails before that leaves everything as it was. Workers hear about listeners only.
 
 use crate::compile::{Compiled, Compiler, Registry};
+use crate::experiments::Experiments;
 use crate::listener::{ListenerOptions, ListenerState, Quic};
 use crate::money::metrics;
 use crate::money::store::open_books;
@@ -50,6 +51,8 @@ pub struct Shared {
     pub(crate) models: ArcSwap<Models>,
     /// The candidate beside it, while a rollout is under way.
     pub trials: Trials,
+    /// Failures that are brought about on purpose.
+    pub experiments: Experiments,
     /// The clock of the process.
     pub clock: Clock,
     /// Readers of finished records.
@@ -216,6 +219,7 @@ impl Process {
             upstreams: ArcSwap::from_pointee(upstreams),
             models: ArcSwap::from_pointee(compiled.models),
             trials: Trials::default(),
+            experiments: Experiments::default(),
             clock,
             readers,
             state,
@@ -227,6 +231,7 @@ impl Process {
             open: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             draining: AtomicBool::new(false),
         });
+        shared.experiments.set(compiled.experiments);
         if let Some(books) = &shared.books {
             books.watch_callers(shared.readers.caller_source());
         }
@@ -380,6 +385,7 @@ impl Process {
             certificates::page(page, &managed);
             contract::page(page, &contracts);
             self.shared.trials.page(page);
+            self.shared.experiments.page(page);
         };
         self.shared.readers.metrics_page(format, more)
     }
@@ -474,6 +480,7 @@ impl Process {
         self.shared.upstreams.store(Arc::new(compiled.upstreams));
         self.shared.models.store(Arc::new(compiled.models));
         self.shared.snapshot.store(compiled.snapshot);
+        self.shared.experiments.set(compiled.experiments);
         self.revision.store(revision, Ordering::Relaxed);
         for (state, options, quic) in kept {
             self.keep(&state, options, quic);

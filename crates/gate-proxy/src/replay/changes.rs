@@ -7,8 +7,9 @@ use gate_model::resources::Resources;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Kinds that no request meets: they speak about plans and about later rollouts.
-const APART: [&str; 2] = ["rules", "rollouts"];
+/// Kinds that no replay meets: they speak about plans, about later rollouts and about failures on
+/// purpose.
+const APART: [&str; 3] = ["rules", "rollouts", "experiments"];
 /// Fields that no request meets, by kind.
 const NEUTRAL: &[(&str, &str)] = &[
     ("teams", "description"),
