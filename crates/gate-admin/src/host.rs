@@ -26,6 +26,9 @@ pub struct Candidate<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// What would change.
     pub changes: &'a [Change],
+    /// The files that the revision in force was made with ([`Judged::files`]); none where nobody
+    /// kept them.
+    pub files: Option<&'a str>,
     /// Whether recent records are to be replayed.
     pub with_effect: bool,
 }
@@ -37,6 +40,10 @@ pub struct Judged {
     pub findings: Vec<Finding>,
     /// What it would have done to the traffic that was recorded.
     pub effect: Option<Effect>,
+    /// The files that it refers to and whose contents are promises to callers, such as documents of
+    /// APIs, as this process reads them: by name as a canonical JSON object. None where there are
+    /// none, and where they are too large to be kept.
+    pub files: Option<String>,
 }
 
 /// A rollout to begin.

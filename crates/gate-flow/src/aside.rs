@@ -8,7 +8,6 @@ use crate::{AiFacts, Caller, Client, Exchange, Memory, Outcome, Overrides, Param
 use crate::{Services, Snapshot, TrialPlace};
 use gate_kit::http::{Headers, Request};
 use gate_model::units::Money;
-use std::cell::RefCell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -44,12 +43,16 @@ impl Exchange {
         let record = &mut self.record;
         if let Some(ai) = self.ai.take() {
             // Usually nobody else looks at it any more, and it moves at once.
-            let ai = Rc::try_unwrap(ai).map_or_else(|ai| ai.take(), RefCell::into_inner);
+            let place = Box::new_uninit();
+            let ai = match Rc::try_unwrap(ai) {
+                Ok(ai) => Box::write(place, ai.into_inner()),
+                Err(ai) => Box::write(place, ai.take()),
+            };
             // A stream that ended in order with an error in it is no success.
             if let Some(detours) = &ai.detours {
                 record.fault = record.fault.or(detours.fault);
             }
-            record.ai = Some(Box::new(ai));
+            record.ai = Some(ai);
         }
         if let Some(guard) = self.guard.take() {
             let guard = guard.take();

@@ -16,6 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub trait PolicyKind: 'static {
     /// Name in documents, in snake case; also the file's name.
     const NAME: &'static str;
+    /// Whether it judges what requests say about their connection, which is put aside for it where
+    /// some route has it ([`gate_kit::http::Headers::of_connection`]).
+    const SEES_CONNECTION: bool = false;
     /// Its settings. Unknown fields must be refused.
     type Config: DeserializeOwned + JsonSchema;
 
@@ -266,6 +269,8 @@ impl SharedState {
 pub struct PolicyDescriptor {
     /// Name in documents.
     pub name: &'static str,
+    /// [`PolicyKind::SEES_CONNECTION`].
+    pub sees_connection: bool,
     compile: fn(&Node, &Path, &CompileContext<'_>) -> Result<Arc<dyn Policy>, Finding>,
 }
 
@@ -275,6 +280,7 @@ impl PolicyDescriptor {
     pub const fn of<K: PolicyKind>() -> Self {
         Self {
             name: K::NAME,
+            sees_connection: K::SEES_CONNECTION,
             compile: |node, path, context| {
                 let config: K::Config = from_node(node, path)?;
                 K::compile(config, context).map_err(|(field, message)| {

@@ -144,7 +144,14 @@ impl Worker {
                     }
                     stop_quic(&mut quic, &name);
                 }
-                Some(Command::Quic(state)) => quic.extend(Listening::begin(&self, &state)),
+                Some(Command::Quic(state)) => {
+                    quic.retain(|listening| !listening.has_ended());
+                    if !quic.iter().any(|listening| listening.resume(&state)) {
+                        let before = quic.iter().position(|listening| listening.is_on(&state));
+                        let before = before.map(|at| quic.swap_remove(at));
+                        quic.extend(Listening::begin(&self, &state, before));
+                    }
+                }
                 Some(Command::Unquic(name)) => stop_quic(&mut quic, &name),
                 Some(Command::Drain(patience)) => {
                     accepting
@@ -324,8 +331,10 @@ impl Worker {
 }
 
 /// Ends HTTP/3 on a listener; its task goes on until its connections have ended.
+/// Ends HTTP/3 on a listener; what finishes there may be taken up again.
 fn stop_quic(quic: &mut Vec<Listening>, name: &str) {
-    for listening in quic.extract_if(.., |listening| *listening.listener == *name) {
+    quic.retain(|listening| !listening.has_ended());
+    for listening in quic.iter().filter(|listening| *listening.listener == *name) {
         listening.stop();
     }
 }

@@ -64,7 +64,20 @@ pub(super) fn of_revision(inner: &Inner, number: u64) -> Result<Arc<Managed>, Pr
     inner.documents.of(&mut **store, &found)
 }
 
-/// What a change would mean.
+/// The files that an environment's revision was made with, where they were kept.
+fn files(inner: &Inner, row: &EnvironmentRow) -> Result<Option<String>, Problem> {
+    let Some(number) = row.revision.filter(|_| inner.has_environments()) else {
+        return Ok(None);
+    };
+    let mut store = inner.store()?;
+    let found = store.revision(number).map_err(refused)?;
+    match found.and_then(|revision| revision.files) {
+        None => Ok(None),
+        Some(digest) => store.document(&digest).map_err(refused),
+    }
+}
+
+/// What a change would mean, and the files that it would be made with.
 pub(super) fn judge(
     inner: &Inner,
     row: &EnvironmentRow,
@@ -72,18 +85,20 @@ pub(super) fn judge(
     next: &Managed,
     variables: &BTreeMap<String, String>,
     with_effect: bool,
-) -> Plan {
+) -> Result<Meant, Problem> {
     let changes = diff(&base.document, &next.document);
+    let known = files(inner, row)?;
     let judged = inner.host.judge(&Candidate {
         environment: &row.name,
         base: &base.document,
         document: &next.document,
         variables,
         changes: &changes,
+        files: known.as_deref(),
         with_effect,
     });
     let stands_against = |finding: &Finding| finding.severity == Severity::Error;
-    Plan {
+    let plan = Plan {
         base: row.revision,
         digest: next.document.digest(),
         verdict: match judged.findings.iter().any(stands_against) {
@@ -93,7 +108,21 @@ pub(super) fn judge(
         changes,
         findings: judged.findings,
         effect: judged.effect,
-    }
+    };
+    Ok(Meant {
+        plan,
+        same_files: known.is_none() || known == judged.files,
+        files: judged.files,
+    })
+}
+
+/// What a change means.
+pub(super) struct Meant {
+    pub(super) plan: Plan,
+    /// What is kept beside the revision.
+    files: Option<String>,
+    /// Whether these are the files of the revision in force, as far as that is known.
+    same_files: bool,
 }
 
 /// The problem of a writer who was slower: what has changed since.
@@ -160,25 +189,26 @@ pub(super) fn commit(
         expect(inner, intent.seen, &row)?;
         let base = content(inner, &row)?;
         let next = make(&row, &base)?;
-        let plan = judge(
+        let meant = judge(
             inner,
             &row,
             &base,
             &next,
             &row.variables,
             intent.with_effect,
-        );
-        let nothing = plan.is_empty() && base.managers == next.managers;
+        )?;
+        let plan = &meant.plan;
+        let nothing = plan.is_empty() && base.managers == next.managers && meant.same_files;
         if intent.dry_run {
-            return Ok(unchanged(row, plan));
+            return Ok(unchanged(row, meant.plan));
         }
         if plan.verdict == Verdict::Forbidden {
-            return Err(Problem::invalid(plan.findings));
+            return Err(Problem::invalid(meant.plan.findings));
         }
         if nothing {
-            return Ok(unchanged(row, plan));
+            return Ok(unchanged(row, meant.plan));
         }
-        match write(inner, call, intent, &row, &next, &plan) {
+        match write(inner, call, intent, &row, &next, &meant) {
             Ok(applied) => return Ok(applied),
             Err(Failed::Store(error)) if attempt < ATTEMPTS && may_retry(intent.seen, &error) => {}
             Err(Failed::Store(ControlError::Stale { .. })) => {
@@ -217,8 +247,9 @@ fn write(
     intent: &Intent<'_>,
     row: &EnvironmentRow,
     next: &Managed,
-    plan: &Plan,
+    meant: &Meant,
 ) -> Result<Applied, Failed> {
+    let plan = &meant.plan;
     if row.candidate.is_some() {
         let text = "a rollout runs in the environment; promote it or roll it back first";
         return Err(Problem::new(Code::Conflict, text).into());
@@ -267,6 +298,7 @@ fn write(
         revision: Some(NewRevision {
             document: &document,
             managers: &managers,
+            files: meant.files.as_deref(),
             parent: row.revision,
             author: &call.who.actor,
             cause: intent.cause,

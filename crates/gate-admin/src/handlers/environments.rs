@@ -226,7 +226,7 @@ fn judge(
     variables: &BTreeMap<String, String>,
 ) -> Result<(), Problem> {
     let base = changes::content(inner, row)?;
-    let plan = changes::judge(inner, row, &base, &base, variables, false);
+    let plan = changes::judge(inner, row, &base, &base, variables, false)?.plan;
     match plan.verdict {
         Verdict::Allowed => Ok(()),
         Verdict::Forbidden => Err(Problem::invalid(errors(plan))),

@@ -66,6 +66,7 @@ impl Host for Fake {
         Judged {
             findings: wrong.collect(),
             effect: None,
+            files: None,
         }
     }
 

@@ -55,6 +55,10 @@ pub const FORMS: &[Form] = &[
         sql: control::SIGN_OUTS,
         oldest: 2,
     },
+    Form {
+        sql: control::FILES,
+        oldest: 2,
+    },
 ];
 
 /// Brings a database to the newest form. Safe to run from several processes at once.

@@ -33,6 +33,7 @@ pub(crate) fn revision(document: &str) -> NewRevision<'_> {
     NewRevision {
         document,
         managers: "{}",
+        files: None,
         parent: None,
         author: "ada",
         cause: Cause::Apply,
