@@ -6,9 +6,9 @@
 
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
-    BudgetState, CacheState, Canary, Change, Document, Effect, Finding, Live, Page,
-    PlaygroundInput, PlaygroundReply, ProviderHealth, PurgeInput, RecordDetail, RecordSummary,
-    Rollout, UsageRow, VersionState, WafMatch, WafSuggestion,
+    BudgetState, CacheState, Canary, Change, Document, Effect, Experiment, ExperimentStop, Finding,
+    Live, Page, PlaygroundInput, PlaygroundReply, ProviderHealth, PurgeInput, RecordDetail,
+    RecordSummary, Rollout, UsageRow, VersionState, WafMatch, WafSuggestion,
 };
 use gate_store::control::{EvidenceRow, RolloutRow};
 use std::collections::BTreeMap;
@@ -201,6 +201,16 @@ pub trait Host: Send + Sync {
     /// How caches of answers do.
     fn caches(&self) -> Vec<CacheState> {
         Vec::new()
+    }
+
+    /// Failures on purpose, and how they stand in this process.
+    fn experiments(&self) -> Vec<Experiment> {
+        Vec::new()
+    }
+
+    /// Ends one in this process, if it is the one that is meant.
+    fn stop_experiment(&self, stop: &ExperimentStop) {
+        let _ = stop;
     }
 
     /// What the firewall matched of late, the newest first.

@@ -23,6 +23,8 @@ const SPAN: Duration = Duration::from_secs(10);
 pub struct Experiment {
     /// Its name.
     pub name: Arc<str>,
+    /// What tells it from others of its name.
+    pub digest: Arc<str>,
     /// What goes wrong.
     pub inject: Injection,
     /// Where.
@@ -459,6 +461,7 @@ mod tests {
     fn experiment(clock: &Clock, share: f64, most: u32, stop_at: Option<StopAt>) -> Experiment {
         Experiment {
             name: "x".into(),
+            digest: Arc::default(),
             inject: Injection::Reset {},
             scope: ExperimentScope {
                 upstream: Some("up".to_owned()),

@@ -9,6 +9,7 @@ use crate::control::apply::{self, ApplyOptions};
 use crate::control::audit::{self, AuditOptions};
 use crate::control::cache::{self, CacheCommand};
 use crate::control::environment::{self, ConfirmOptions, EnvCommand, LockOptions, UnlockOptions};
+use crate::control::experiments::{self, ExperimentsCommand};
 use crate::control::plan::{self, PlanOptions};
 use crate::control::revisions::{
     self, DiffOptions, PromoteOptions, RevisionsOptions, RollbackOptions,
@@ -109,6 +110,9 @@ pub(crate) enum Command {
     /// Show caches of answers and purge them.
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Show failures that are brought about on purpose, and end them.
+    #[command(subcommand)]
+    Experiments(ExperimentsCommand),
     /// Show and mend Terraform states that a gateway keeps.
     #[command(subcommand)]
     State(StateCommand),
@@ -154,6 +158,7 @@ impl Command {
             Command::Unlock(options) => environment::unlock(&options),
             Command::Audit(options) => audit::audit(&options),
             Command::Cache(command) => cache::run(&command),
+            Command::Experiments(command) => experiments::run(&command),
             Command::State(command) => state::run(&command),
             Command::TerraformProvider(options) => terraform::provider(&options),
             Command::Version(options) => reference::version(&options),

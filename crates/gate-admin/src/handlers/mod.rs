@@ -6,6 +6,7 @@
 pub(crate) mod caches;
 mod changes;
 mod environments;
+pub(crate) mod experiments;
 mod firewall;
 mod history;
 mod lifecycle;
@@ -67,6 +68,8 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "listProviders" => traffic::providers(inner, call),
         "listCaches" => caches::list(inner, call),
         "purgeCaches" => caches::purge(inner, call),
+        "listExperiments" => experiments::list(inner, call),
+        "stopExperiment" => experiments::stop(inner, call),
         "listWafMatches" => firewall::matches(inner, call),
         "listWafSuggestions" => firewall::suggestions(inner, call),
         "playground" => traffic::playground(inner, call),

@@ -7,6 +7,7 @@
 mod audit;
 mod cache;
 mod environment;
+mod experiment;
 mod firewall;
 mod health;
 mod identity;
@@ -27,6 +28,7 @@ pub use cache::{CacheState, PurgeInput, Purged};
 pub use environment::{
     Ack, AckState, Candidate, Environment, EnvironmentInput, Event, Lock, LockInput,
 };
+pub use experiment::{Experiment, ExperimentState, ExperimentStop};
 pub use firewall::{WafMatch, WafSuggestion};
 pub use health::{
     AddressHealth, CredentialHealth, Headroom, ProviderHealth, ProviderState, TargetHealth,

@@ -41,6 +41,8 @@ pub struct ExperimentReport {
     pub kind: &'static str,
     /// Where.
     pub scope: ExperimentScope,
+    /// SHA-256 of its name and settings, in hexadecimal.
+    pub digest: Arc<str>,
     /// What this process counted.
     pub counts: ExperimentCounts,
 }
@@ -87,6 +89,7 @@ impl Experiments {
             name: one.name.clone(),
             kind: one.inject.as_str(),
             scope: one.scope.clone(),
+            digest: one.digest.clone(),
             counts: one.run.counts(),
         };
         self.list.load().iter().map(report).collect()
@@ -159,6 +162,7 @@ pub fn example(to: &mut Exposition) {
         name: "slow-orders".into(),
         kind: "delay",
         scope: ExperimentScope::default(),
+        digest: Arc::default(),
         counts: ExperimentRun::new(&gate_kit::clock::Clock::System).counts(),
     };
     write(to, &[report]);
@@ -202,6 +206,7 @@ pub(crate) fn compile(work: &mut Work<'_>) -> Vec<Arc<Experiment>> {
             .get_or_insert(&identity, || ExperimentRun::new(clock));
         compiled.push(Arc::new(Experiment {
             name: name.as_str().into(),
+            digest: digest(&identity),
             inject: written.inject.clone(),
             scope: written.scope.clone(),
             when,
@@ -216,6 +221,12 @@ pub(crate) fn compile(work: &mut Work<'_>) -> Vec<Arc<Experiment>> {
         }));
     }
     compiled
+}
+
+fn digest(text: &str) -> Arc<str> {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+    let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    digits.collect::<String>().into()
 }
 
 fn references(work: &mut Work<'_>, scope: &ExperimentScope, path: &Path) {

@@ -9,6 +9,7 @@ pub(crate) mod audit;
 pub(crate) mod cache;
 pub(crate) mod document;
 pub(crate) mod environment;
+pub(crate) mod experiments;
 pub(crate) mod plan;
 pub(crate) mod revisions;
 pub(crate) mod rollouts;
