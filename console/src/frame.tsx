@@ -13,6 +13,7 @@ import { RecordPage, Records } from "./pages/records";
 import { Providers } from "./pages/providers";
 import { Caches } from "./pages/caches";
 import { Firewall } from "./pages/firewall";
+import { ObjectivePage, Objectives } from "./pages/objectives";
 import { Configure } from "./pages/configure";
 import { DiffPage, RevisionPage, Revisions } from "./pages/revisions";
 import { RolloutPage, Rollouts } from "./pages/rollouts";
@@ -23,7 +24,7 @@ import { Versions } from "./pages/versions";
 import { Audit } from "./pages/audit";
 
 const NAVIGATION: [string, [string, string, IconName][]][] = [
-  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"]]],
+  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"], ["objectives", "Objectives", "objectives"]]],
   ["Change", [["configure", "Configure", "configure"], ["revisions", "Revisions", "revisions"], ["rollouts", "Rollouts", "rollouts"], ["environments", "Environments", "environments"]]],
   ["Access", [["consumers", "Keys and budgets", "consumers"], ["audit", "Audit log", "audit"]]],
   ["Try", [["playground", "Playground", "playground"]]],
@@ -37,6 +38,7 @@ function page({ path, query }: Place): JSX.Element {
     case "providers": return <Providers />;
     case "caches": return <Caches />;
     case "firewall": return <Firewall query={query} />;
+    case "objectives": return second ? <ObjectivePage name={second} /> : <Objectives />;
     case "configure": return <Configure kind={second} name={third} />;
     case "revisions": return second ? <RevisionPage number={Number(second)} /> : <Revisions />;
     case "diff": return <DiffPage from={Number(second)} to={Number(third)} />;

@@ -383,3 +383,25 @@ export interface WafSuggestion {
   broad: boolean;
   yaml: string;
 }
+
+/** How a promise stands. */
+export interface ObjectiveState {
+  name: string;
+  service: string;
+  description: string;
+  runbook?: string | null;
+  scope: Record<string, string>;
+  indicator: string;
+  target: number;
+  window: string;
+  total: number;
+  bad: number;
+  budget_left?: number | null;
+  burn?: number | null;
+  burns: { window: string; burn: number }[];
+  alerts: { alert: string; since_ms: number }[];
+  forecast?: { soonest_s: number; latest_s?: number | null } | null;
+  changes_need?: number | null;
+  places: { text: string; explained: number }[];
+  is_stored: boolean;
+}

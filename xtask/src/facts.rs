@@ -14,7 +14,7 @@ use gate_model::fault::FaultCode;
 use gate_policies::{REFERENCES, when};
 use gate_proxy::money;
 use gate_proxy::record::metrics::{Format, Metrics, SinkCounts, cache, contract};
-use gate_proxy::{experiments, trials};
+use gate_proxy::{experiments, objectives, trials};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -170,6 +170,7 @@ fn metrics() -> String {
         cache::example(page);
         contract::example(page);
         trials::example(page);
+        objectives::example(page);
         experiments::example(page);
     })
 }

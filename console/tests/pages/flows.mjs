@@ -352,6 +352,7 @@ export async function looking(context, url, traffic, { keeps, plays }) {
   await kept(page, visit, quiet, traffic);
   if (plays) await played(page, visit, quiet, traffic, keeps);
   await screened(page, visit, quiet);
+  await promised(page, visit, quiet);
   await check("the chain of the audit log is checked", async () => {
     await visit("#/audit");
     await page.getByRole("button", { name: "Check the chain" }).click();
@@ -417,6 +418,33 @@ async function screened(page, visit, quiet) {
     await page.getByRole("button", { name: "Copy the exclusions for reviews" }).click();
     await page.getByText("Copied").waitFor();
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await text.innerText());
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+}
+
+/** Promises: what is left of their budgets, and where they fail. */
+async function promised(page, visit, quiet) {
+  const table = page.getByRole("group", { name: "Objectives", exact: true });
+  const row = (name) => table.getByRole("row").filter({ hasText: name });
+  await check("objectives show what is left, and which one burns", async () => {
+    await visit("#/objectives");
+    await row("orders-available").getByText("kept").waitFor();
+    await row("silent-available").getByText("page", { exact: true }).waitFor();
+    assert.match(await row("silent-available").innerText(), /-9900 %[\s\S]*100\.0 ×[\s\S]*spent[\s\S]*99 %[\s\S]*30d/);
+    assert.match(await row("orders-available").innerText(), /100 %[\s\S]*0\.0 ×[\s\S]*lasts[\s\S]*99\.9 %/);
+    assert.match(await row("reviews-fast").innerText(), /month Europe\/Berlin/);
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+  await check("an objective says how fast it burns and where it fails", async () => {
+    await visit("#/objectives/orders-available");
+    await page.getByText("Orders are answered.").waitFor();
+    await page.getByText("route orders").waitFor();
+    assert.equal(await page.getByRole("link", { name: "https://runbooks.example/orders" }).getAttribute("href"), "https://runbooks.example/orders");
+    await visit("#/objectives/silent-available");
+    await page.getByRole("group", { name: "Burn by window" }).getByRole("row").filter({ hasText: "5m" }).getByText("100.0 × as fast as allowed").waitFor();
+    await page.getByText("page since").waitFor();
     assert.deepEqual(await axe(page), []);
     quiet();
   });

@@ -7,10 +7,11 @@
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
     BudgetState, CacheState, Canary, Change, Document, Effect, Experiment, ExperimentStop, Finding,
-    Live, Page, PlaygroundInput, PlaygroundReply, ProviderHealth, PurgeInput, RecordDetail,
-    RecordSummary, Rollout, UsageRow, VersionState, WafMatch, WafSuggestion,
+    FreezeInput, GateState, Live, ObjectiveState, OverrideInput, Page, PlaygroundInput,
+    PlaygroundReply, ProviderHealth, PurgeInput, RecordDetail, RecordSummary, Rollout, UsageRow,
+    VersionState, WafMatch, WafSuggestion,
 };
-use gate_store::control::{EvidenceRow, RolloutRow};
+use gate_store::control::{Cause, EvidenceRow, RolloutRow};
 use std::collections::BTreeMap;
 
 /// What an environment would hold.
@@ -31,6 +32,23 @@ pub struct Candidate<'a> {
     pub files: Option<&'a str>,
     /// Whether recent records are to be replayed.
     pub with_effect: bool,
+    /// What it is made for.
+    pub cause: Cause,
+    /// Name of the incident that it mends, by its author's word.
+    pub fixes: Option<&'a str>,
+    /// What the environment's gate holds, as [`Host::edit_gate`] wrote it; empty for nothing.
+    pub gate: &'a str,
+}
+
+/// A change of what an environment's gate holds.
+#[derive(Debug, Clone, Copy)]
+pub enum GateEdit<'a> {
+    /// Freezes a route or everything.
+    Freeze(&'a FreezeInput),
+    /// Ends the freeze of a route, or that of everything.
+    Thaw(Option<&'a str>),
+    /// Holds a signed word.
+    Allow(&'a OverrideInput),
 }
 
 /// What a process makes of a candidate.
@@ -196,6 +214,34 @@ pub trait Host: Send + Sync {
     /// The problem to answer with.
     fn budgets(&self) -> Result<Vec<BudgetState>, Problem> {
         Err(not_kept("budgets"))
+    }
+
+    /// How objectives stand, by name.
+    fn objectives(&self) -> Vec<ObjectiveState> {
+        Vec::new()
+    }
+
+    /// What a gate holds that is in force at that time, in UNIX seconds.
+    fn show_gate(&self, held: &str, now_s: u64) -> GateState {
+        let _ = (held, now_s);
+        GateState::default()
+    }
+
+    /// What a gate holds after a change, and what the audit log says of it.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn edit_gate(
+        &self,
+        held: &str,
+        edit: &GateEdit<'_>,
+        now_s: u64,
+    ) -> Result<(String, String), Problem> {
+        let _ = (held, edit, now_s);
+        Err(Problem::new(
+            Code::NotSupported,
+            "this gateway has no gate of changes",
+        ))
     }
 
     /// How caches of answers do.

@@ -26,4 +26,6 @@ pub use api::{Api, BODY_MAX, Parts};
 pub use assets::Asset;
 pub use handlers::caches::PURGE;
 pub use handlers::experiments::STOP;
-pub use host::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery, WafQuery};
+pub use host::{
+    Candidate, GateEdit, Host, Judged, RecordQuery, RolloutStart, UsageQuery, WafQuery,
+};

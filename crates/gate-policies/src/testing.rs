@@ -335,6 +335,7 @@ fn snapshot(callers: Callers) -> Snapshot {
         name: "r".into(),
         steps: Vec::new(),
         target: Box::new(NoTarget),
+        objectives: None,
     };
     Snapshot {
         revision: 1,

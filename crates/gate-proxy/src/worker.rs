@@ -421,6 +421,7 @@ impl Open {
             return;
         };
         self.exchange.settle();
+        self.exchange.count();
         if !self.exchange.trial.is_absent() {
             TrialPlace::observe(&mut self.exchange);
         }

@@ -10,6 +10,7 @@ use crate::control::audit::{self, AuditOptions};
 use crate::control::cache::{self, CacheCommand};
 use crate::control::environment::{self, ConfirmOptions, EnvCommand, LockOptions, UnlockOptions};
 use crate::control::experiments::{self, ExperimentsCommand};
+use crate::control::objectives::{self, ObjectivesCommand};
 use crate::control::plan::{self, PlanOptions};
 use crate::control::revisions::{
     self, DiffOptions, PromoteOptions, RevisionsOptions, RollbackOptions,
@@ -96,6 +97,8 @@ pub(crate) enum Command {
     Promote(PromoteOptions),
     /// Show what is tried on a share of requests, and steer it.
     Rollouts(Box<RolloutsCommand>),
+    /// Show how promises stand; objectives in other formats; the gate of changes.
+    Objectives(Box<ObjectivesCommand>),
     /// Keep the revision in force, which would go back by itself otherwise.
     Confirm(ConfirmOptions),
     /// Show and change environments and their variables.
@@ -152,6 +155,7 @@ impl Command {
             Command::Rollback(options) => revisions::rollback(&options),
             Command::Promote(options) => revisions::promote(&options),
             Command::Rollouts(command) => rollouts::rollouts(&command),
+            Command::Objectives(command) => objectives::run(&command),
             Command::Confirm(options) => environment::confirm(&options),
             Command::Env(command) => environment::run(&command),
             Command::Lock(options) => environment::lock(&options),

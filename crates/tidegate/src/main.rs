@@ -25,6 +25,7 @@ mod lint;
 mod log;
 mod output;
 mod playground;
+mod promises;
 mod reference;
 mod rollouts;
 mod run;

@@ -10,7 +10,7 @@ use crate::host::Gateway;
 use crate::log::{self, LogFormat, LogLevel};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
-use crate::{certificates, config, sign_outs, stored};
+use crate::{certificates, config, promises, sign_outs, stored};
 use clap::Args;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -71,6 +71,11 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         Some((followed, store)) => Some(Follower::start(&process, followed, store.clone())?),
         None => None,
     };
+    let name = environment
+        .as_ref()
+        .map(|(followed, _)| followed.environment.clone());
+    let ears = promises::Ears::default();
+    let keeper = promises::start(&process, name, config::folder(&options.file), ears)?;
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
@@ -84,6 +89,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let result =
         tokio::task::LocalSet::new().block_on(&runtime, control(options, &process, watched));
     drop(follower);
+    drop(keeper);
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }

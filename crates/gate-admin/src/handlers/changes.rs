@@ -34,6 +34,8 @@ pub(super) struct Intent<'a> {
     pub(super) message: &'a str,
     pub(super) source_commit: Option<&'a str>,
     pub(super) canary: Option<&'a Canary>,
+    /// The incident that it mends.
+    pub(super) fixes: Option<&'a str>,
     pub(super) confirm_within: Option<Period>,
     pub(super) dry_run: bool,
     /// Whether recent records are replayed.
@@ -64,6 +66,14 @@ pub(super) fn of_revision(inner: &Inner, number: u64) -> Result<Arc<Managed>, Pr
     inner.documents.of(&mut **store, &found)
 }
 
+/// What a change is made for.
+#[derive(Clone, Copy)]
+pub(super) struct Meant<'a> {
+    pub(super) cause: Cause,
+    /// The incident that it mends.
+    pub(super) fixes: Option<&'a str>,
+}
+
 /// The files that an environment's revision was made with, where they were kept.
 fn files(inner: &Inner, row: &EnvironmentRow) -> Result<Option<String>, Problem> {
     let Some(number) = row.revision.filter(|_| inner.has_environments()) else {
@@ -85,8 +95,10 @@ pub(super) fn judge(
     next: &Managed,
     variables: &BTreeMap<String, String>,
     with_effect: bool,
-) -> Result<Meant, Problem> {
+    meant: Meant<'_>,
+) -> Result<Judgement, Problem> {
     let changes = diff(&base.document, &next.document);
+    let (_, gate) = super::objectives::held(inner, &row.name)?;
     let known = files(inner, row)?;
     let judged = inner.host.judge(&Candidate {
         environment: &row.name,
@@ -96,6 +108,9 @@ pub(super) fn judge(
         changes: &changes,
         files: known.as_deref(),
         with_effect,
+        cause: meant.cause,
+        fixes: meant.fixes,
+        gate: &gate,
     });
     let stands_against = |finding: &Finding| finding.severity == Severity::Error;
     let plan = Plan {
@@ -109,7 +124,7 @@ pub(super) fn judge(
         findings: judged.findings,
         effect: judged.effect,
     };
-    Ok(Meant {
+    Ok(Judgement {
         plan,
         same_files: known.is_none() || known == judged.files,
         files: judged.files,
@@ -117,7 +132,7 @@ pub(super) fn judge(
 }
 
 /// What a change means.
-pub(super) struct Meant {
+pub(super) struct Judgement {
     pub(super) plan: Plan,
     /// What is kept beside the revision.
     files: Option<String>,
@@ -189,26 +204,30 @@ pub(super) fn commit(
         expect(inner, intent.seen, &row)?;
         let base = content(inner, &row)?;
         let next = make(&row, &base)?;
-        let meant = judge(
+        let judged = judge(
             inner,
             &row,
             &base,
             &next,
             &row.variables,
             intent.with_effect,
+            Meant {
+                cause: intent.cause,
+                fixes: intent.fixes,
+            },
         )?;
-        let plan = &meant.plan;
-        let nothing = plan.is_empty() && base.managers == next.managers && meant.same_files;
+        let plan = &judged.plan;
+        let nothing = plan.is_empty() && base.managers == next.managers && judged.same_files;
         if intent.dry_run {
-            return Ok(unchanged(row, meant.plan));
+            return Ok(unchanged(row, judged.plan));
         }
         if plan.verdict == Verdict::Forbidden {
-            return Err(Problem::invalid(meant.plan.findings));
+            return Err(Problem::invalid(judged.plan.findings));
         }
         if nothing {
-            return Ok(unchanged(row, meant.plan));
+            return Ok(unchanged(row, judged.plan));
         }
-        match write(inner, call, intent, &row, &next, &meant) {
+        match write(inner, call, intent, &row, &next, &judged) {
             Ok(applied) => return Ok(applied),
             Err(Failed::Store(error)) if attempt < ATTEMPTS && may_retry(intent.seen, &error) => {}
             Err(Failed::Store(ControlError::Stale { .. })) => {
@@ -247,9 +266,9 @@ fn write(
     intent: &Intent<'_>,
     row: &EnvironmentRow,
     next: &Managed,
-    meant: &Meant,
+    judged: &Judgement,
 ) -> Result<Applied, Failed> {
-    let plan = &meant.plan;
+    let plan = &judged.plan;
     if row.candidate.is_some() {
         let text = "a rollout runs in the environment; promote it or roll it back first";
         return Err(Problem::new(Code::Conflict, text).into());
@@ -290,7 +309,17 @@ fn write(
         }
     }
     let subject = format!("environments/{}", row.name);
-    let detail = json!({ "digest": plan.digest, "changes": plan.changes.len() }).to_string();
+    let mut detail = json!({ "digest": plan.digest, "changes": plan.changes.len() });
+    // What passed a gate that was shut, and by whose word, is for those who look later.
+    let passed = plan
+        .findings
+        .iter()
+        .filter(|found| found.code.starts_with("gate_"));
+    let passed: Vec<&str> = passed.map(|found| found.message.as_str()).collect();
+    if !passed.is_empty() {
+        detail["gate"] = json!(passed);
+    }
+    let detail = detail.to_string();
     let change = Change {
         id: &random_id()?,
         environment: &row.name,
@@ -298,7 +327,7 @@ fn write(
         revision: Some(NewRevision {
             document: &document,
             managers: &managers,
-            files: meant.files.as_deref(),
+            files: judged.files.as_deref(),
             parent: row.revision,
             author: &call.who.actor,
             cause: intent.cause,
@@ -361,6 +390,7 @@ fn check(input: &DocumentInput) -> Result<(), Problem> {
         return Err(Problem::new(Code::Invalid, text));
     }
     bounded("message", &input.message, 16 << 10)?;
+    bounded("fixes", input.fixes.as_deref().unwrap_or_default(), 128)?;
     if let Some(commit) = &input.source_commit {
         bounded("source_commit", commit, 256)?;
         if commit.contains(char::is_control) {
@@ -435,6 +465,7 @@ fn change(
         message: &input.message,
         source_commit: input.source_commit.as_deref(),
         canary: input.canary.as_ref(),
+        fixes: input.fixes.as_deref(),
         confirm_within: input.confirm_within,
         dry_run,
         with_effect: extent == Extent::Plan,
@@ -480,6 +511,7 @@ pub(super) fn change_one(
         message: "",
         source_commit: None,
         canary: None,
+        fixes: None,
         confirm_within: None,
         dry_run: call.flag("dry_run"),
         with_effect: false,

@@ -10,6 +10,7 @@ pub(crate) mod experiments;
 mod firewall;
 mod history;
 mod lifecycle;
+mod objectives;
 mod resources;
 mod rollouts;
 mod session;
@@ -65,6 +66,12 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "listUsage" => traffic::usage(inner, call),
         "listVersions" => traffic::versions(inner, call),
         "listBudgets" => traffic::budgets(inner, call),
+        "listObjectives" => objectives::list(inner, call),
+        "getObjective" => objectives::get(inner, call),
+        "getGate" => objectives::gate(inner, call),
+        "freeze" => objectives::freeze(inner, call),
+        "thaw" => objectives::thaw(inner, call),
+        "override" => objectives::allow(inner, call),
         "listProviders" => traffic::providers(inner, call),
         "listCaches" => caches::list(inner, call),
         "purgeCaches" => caches::purge(inner, call),

@@ -3,9 +3,10 @@
 use super::{Client, ClientError};
 use crate::types::{
     Ack, Applied, AuditEntry, AuditVerification, CacheState, Diff, DocumentInput, Environment,
-    EnvironmentInput, Experiment, LockInput, Me, Page, Plan, PromoteInput, PurgeInput, Purged,
-    ReasonInput, RecordSummary, Resource, Revision, RevisionDocument, RollbackInput, Rollout,
-    State, StateRestore, StateUnlock, StateVersion,
+    EnvironmentInput, Experiment, FreezeInput, GateState, LockInput, Me, ObjectiveState,
+    OverrideInput, Page, Plan, PromoteInput, PurgeInput, Purged, ReasonInput, RecordSummary,
+    Resource, Revision, RevisionDocument, RollbackInput, Rollout, State, StateRestore, StateUnlock,
+    StateVersion,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -387,6 +388,66 @@ impl Client {
     pub fn caches(&self) -> Result<Vec<CacheState>, ClientError> {
         let page: Page<CacheState> = self.get(&format!("/api/v1/caches?limit={PAGE}"))?;
         Ok(page.items)
+    }
+
+    /// How objectives stand, at most 500.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn objectives(&self) -> Result<Vec<ObjectiveState>, ClientError> {
+        let page: Page<ObjectiveState> = self.get(&format!("/api/v1/objectives?limit={PAGE}"))?;
+        Ok(page.items)
+    }
+
+    /// How one objective stands, and where it fails.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn objective(&self, name: &str) -> Result<ObjectiveState, ClientError> {
+        self.get(&format!("/api/v1/objectives/{}", encode(name)))
+    }
+
+    /// What an environment's gate of changes holds.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn gate(&self, environment: &str) -> Result<GateState, ClientError> {
+        self.get(&of(environment, "/gate"))
+    }
+
+    /// Lets no changes pass for a while.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn freeze(&self, environment: &str, input: &FreezeInput) -> Result<GateState, ClientError> {
+        self.call("POST", &of(environment, "/gate/freezes"), &[], Some(input))
+    }
+
+    /// Ends a freeze.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn thaw(&self, environment: &str, route: Option<&str>) -> Result<GateState, ClientError> {
+        let query = route.map_or_else(String::new, |route| format!("?route={}", encode(route)));
+        let path = of(environment, &format!("/gate/freezes{query}"));
+        self.call("DELETE", &path, &[], NONE)
+    }
+
+    /// Lets one signed revision pass.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn allow(
+        &self,
+        environment: &str,
+        input: &OverrideInput,
+    ) -> Result<GateState, ClientError> {
+        self.call(
+            "POST",
+            &of(environment, "/gate/overrides"),
+            &[],
+            Some(input),
+        )
     }
 
     /// Has caches of answers forget.

@@ -467,6 +467,66 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
     )
     .tag("traffic")
     .query(PAGED),
+    // --- objectives ---------------------------------------------------------------------------
+    Operation::new(
+        "listObjectives",
+        "GET",
+        "/objectives",
+        "How objectives stand",
+        Json(shape::<Page<ObjectiveState>>),
+    )
+    .tag("objectives")
+    .query(PAGED),
+    Operation::new(
+        "getObjective",
+        "GET",
+        "/objectives/{name}",
+        "How one objective stands, and where it fails",
+        Json(shape::<ObjectiveState>),
+    )
+    .tag("objectives"),
+    Operation::new(
+        "getGate",
+        "GET",
+        "/environments/{environment}/gate",
+        "What is frozen, and what may pass all the same",
+        Json(shape::<GateState>),
+    )
+    .tag("objectives"),
+    Operation::new(
+        "freeze",
+        "POST",
+        "/environments/{environment}/gate/freezes",
+        "Let no changes of a route, or of anything, pass for a while",
+        Json(shape::<GateState>),
+    )
+    .tag("objectives")
+    .role(Role::Operator)
+    .takes(Body(shape::<FreezeInput>)),
+    Operation::new(
+        "thaw",
+        "DELETE",
+        "/environments/{environment}/gate/freezes",
+        "End a freeze",
+        Json(shape::<GateState>),
+    )
+    .tag("objectives")
+    .role(Role::Operator)
+    .query(&[Query::new(
+        "route",
+        Text,
+        "Of this route; of everything when left out",
+    )]),
+    Operation::new(
+        "override",
+        "POST",
+        "/environments/{environment}/gate/overrides",
+        "Let one signed revision pass in spite of the gate",
+        Json(shape::<GateState>),
+    )
+    .tag("objectives")
+    .role(Role::Operator)
+    .takes(Body(shape::<OverrideInput>)),
     Operation::new(
         "listProviders",
         "GET",

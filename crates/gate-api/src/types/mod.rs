@@ -9,9 +9,11 @@ mod cache;
 mod environment;
 mod experiment;
 mod firewall;
+mod gate;
 mod health;
 mod identity;
 mod live;
+mod objective;
 mod plan;
 mod playground;
 mod records;
@@ -30,11 +32,13 @@ pub use environment::{
 };
 pub use experiment::{Experiment, ExperimentState, ExperimentStop};
 pub use firewall::{WafMatch, WafSuggestion};
+pub use gate::{FreezeInput, FreezeState, GateState, OverrideInput, OverrideState};
 pub use health::{
     AddressHealth, CredentialHealth, Headroom, ProviderHealth, ProviderState, TargetHealth,
 };
 pub use identity::{Authentication, Me, Role, SessionInput, SignInMeans};
 pub use live::{Live, LivePoint, Quantiles, Rates};
+pub use objective::{AlertState, BudgetForecast, BurnState, ObjectiveState, PlaceState};
 pub use plan::{
     Action, Change, Effect, EffectChange, Example, FieldChange, Finding, Findings, Plan, Severity,
     Unknown, Verdict, What,

@@ -18,6 +18,7 @@ mod hedge_after;
 mod listener;
 mod mcp;
 mod model;
+mod objective;
 mod plan;
 mod policy_set;
 mod prompt;
@@ -53,6 +54,9 @@ pub use mcp::{
 pub use model::{
     Capability, Lossy, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget,
     OnContentFilter, Strategy, TokenPrice,
+};
+pub use objective::{
+    AlertSeverity, BurnPair, CalendarPeriod, CalendarWindow, Indicator, Objective, ObjectiveAlerts,
 };
 pub use plan::{Plan, PlanLimit, QuotaPeriod};
 pub use policy_set::{CedarSource, CedarType, PolicySet};
@@ -125,6 +129,8 @@ pub struct Resources {
     pub rules: BTreeMap<String, Rule>,
     /// Ways to roll a revision out, by name.
     pub rollouts: BTreeMap<String, Rollout>,
+    /// What was promised about exchanges, by name.
+    pub objectives: BTreeMap<String, Objective>,
     /// Failures that are brought about on purpose, by name.
     pub experiments: BTreeMap<String, Experiment>,
     /// What is served where, by name.

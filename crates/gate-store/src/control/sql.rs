@@ -3,10 +3,10 @@
 
 use super::{
     AckRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, EnvironmentRow,
-    EvidenceRow, HistoryRow, Lease, NewAudit, NewSecret, NewState, Newest, Pruned, RevisionQuery,
-    RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, SignOutRow, Slice, StateLock,
-    StateRow, StateVersionRow, WrappedKey, audit, environment, fleet, retention, revision, rewrap,
-    rollout, secret, sign_out, state,
+    EvidenceRow, HistoryRow, Lease, NewAudit, NewSecret, NewState, Newest, PromiseRow, Pruned,
+    RevisionQuery, RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, SignOutRow, Slice,
+    StateLock, StateRow, StateVersionRow, WrappedKey, audit, environment, fleet, promise,
+    retention, revision, rewrap, rollout, secret, sign_out, state,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -239,6 +239,48 @@ impl<D: Database> ControlStore for SqlControl<D> {
 
     fn sign_outs(&mut self, after: u64, limit: usize) -> Answer<Vec<SignOutRow>> {
         sign_out::after(&mut self.database, after, limit)
+    }
+
+    fn count_promises(&mut self, rows: &[PromiseRow]) -> Answer<()> {
+        promise::write(&mut self.database, rows)
+    }
+
+    fn newest_promise(&mut self) -> Answer<u64> {
+        promise::newest(&mut self.database)
+    }
+
+    fn promises(
+        &mut self,
+        after: (u64, &str, &str),
+        environment: &str,
+        limit: usize,
+    ) -> Answer<Vec<PromiseRow>> {
+        promise::after(&mut self.database, after, environment, limit)
+    }
+
+    fn promises_of(&mut self, environment: &str, objective: &str) -> Answer<Vec<PromiseRow>> {
+        promise::of(&mut self.database, environment, objective)
+    }
+
+    fn crowded_promises(
+        &mut self,
+        environment: &str,
+        before_ms: i64,
+        limit: usize,
+    ) -> Answer<Vec<String>> {
+        promise::crowded(&mut self.database, environment, before_ms, limit)
+    }
+
+    fn fold_promises(&mut self, into: &PromiseRow, nodes: &[(String, u64)]) -> Answer<bool> {
+        promise::fold(&mut self.database, into, nodes)
+    }
+
+    fn promise_gate(&mut self, environment: &str) -> Answer<Option<(u64, String)>> {
+        promise::gate(&mut self.database, environment)
+    }
+
+    fn save_promise_gate(&mut self, environment: &str, expected: u64, data: &str) -> Answer<bool> {
+        promise::save_gate(&mut self.database, environment, expected, data)
     }
 
     fn prune(&mut self, slice: &Slice<'_>) -> Answer<Pruned> {

@@ -11,6 +11,7 @@
 
 mod control;
 mod ledger;
+mod promises;
 
 use crate::StoreError;
 use crate::database::{Database, transaction};
@@ -57,6 +58,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: control::FILES,
+        oldest: 2,
+    },
+    Form {
+        sql: promises::PROMISES,
         oldest: 2,
     },
 ];

@@ -6,6 +6,7 @@ mod environments;
 mod fleet;
 mod forms;
 mod outages;
+mod promises;
 mod retention;
 mod secrets;
 mod sign_outs;

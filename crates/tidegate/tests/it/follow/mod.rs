@@ -13,6 +13,7 @@ mod fleet;
 mod killed;
 mod large;
 pub(crate) mod load;
+mod objectives;
 mod purge;
 mod rollback;
 mod rollouts;
