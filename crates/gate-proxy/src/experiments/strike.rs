@@ -146,6 +146,10 @@ pub(crate) async fn struck(
         });
     }
     let mut answered = attempt(upstream, endpoint, head, body, deadlines, interim, None).await?;
+    // A tunnel is no body, and what is empty cannot be spoilt.
+    if answered.head.status < 200 || answered.body.is_empty() {
+        return Ok(answered);
+    }
     let inner = std::mem::take(&mut answered.body);
     answered.body = spoil(strike, &mut answered.head, inner, deadlines.idle).await?;
     Ok(answered)

@@ -132,13 +132,21 @@ fn retries_go_where_nothing_is_wrong() {
 
 #[test]
 fn what_is_reset_counts_against_the_endpoint() {
-    let (a, b) = servers();
-    let text = document(&a, &b, 0, &one("{ reset: {} }", ""));
-    let gateway = Gateway::start(&text.replacen("1000", "3, share: 100 %", 1));
-    let statuses: Vec<u16> = (0..6).map(|_| gateway.get("/a").status).collect();
-    assert_eq!(statuses, [502, 502, 502, 503, 503, 503]);
+    let (bad, good) = servers();
+    let gateway = Gateway::start(&format!(
+        "gateway: {{ workers: 1 }}\nlisteners: {{ main: {{ address: '127.0.0.1:0' }} }}\n\
+         upstreams: {{ up: {{ endpoints: ['{0}', '{1}'], balance: {{ round_robin: {{}} }}, \
+         retry: {{ attempts: 0 }}, outlier: {{ failures: 3, ejection: 1h, share: 50 % }} }} }}\n\
+         routes: {{ all: {{ target: {{ upstream: up }} }} }}\n\
+         experiments: {{ x: {{ inject: {{ reset: {{}} }}, for: 1h, \
+         scope: {{ upstream: up, endpoint: '{0}' }} }} }}\n",
+        bad.address, good.address
+    ));
+    let statuses: Vec<u16> = (0..20).map(|_| gateway.get("/").status).collect();
+    let failed = statuses.iter().filter(|status| **status == 502).count();
+    assert_eq!(failed, 3, "{statuses:?}");
     assert_eq!(struck(&gateway), 3, "the endpoint was ejected");
-    untouched(&gateway);
+    assert_eq!(statuses[10..], [200; 10]);
 }
 
 #[test]
@@ -389,4 +397,33 @@ fn what_cannot_work_is_refused_at_its_place() {
     assert_eq!(unknown[0].1, "experiments.x.scope.endpoint");
     let wrong = of(reset, "{ route: a, when: '1 +' }", "for: 1h");
     assert_eq!(wrong[0].1, "experiments.x.scope.when");
+}
+
+/// How many of 40 exchanges failed that both arms of a rollout served.
+fn on_trial(control: &str, candidate: &str) -> usize {
+    let gateway = Gateway::start(control);
+    crate::rollouts::begin(
+        &gateway,
+        control,
+        candidate,
+        &crate::rollouts::strategy(&[gate_model::resources::Signal::Errors]),
+        0.5,
+    )
+    .unwrap_or_else(|error| panic!("{error}"));
+    let statuses: Vec<u16> = (0..40).map(|_| gateway.get("/a").status).collect();
+    let failed = statuses.iter().filter(|status| **status == 500).count();
+    gateway.process.end_trial();
+    failed
+}
+
+#[test]
+fn both_arms_of_a_rollout_meet_the_same() {
+    let (a, b) = servers();
+    let with = document(&a, &b, 0, &one("{ abort: { status: 500 } }", ""));
+    let without = document(&a, &b, 0, "  {}");
+    // The candidate differs in its upstream, so that it is about the route.
+    let other = |text: &str| text.replacen("failures: 1000", "failures: 999", 1);
+    assert_eq!(on_trial(&with, &other(&without)), 40);
+    assert_eq!(on_trial(&with, &other(&with)), 40);
+    assert_eq!(on_trial(&without, &other(&with)), 0);
 }

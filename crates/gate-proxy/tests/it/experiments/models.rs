@@ -195,7 +195,7 @@ fn usage_is_wrong() {
         let page = gateway.metrics();
         page.lines().any(|line| {
             line.starts_with("gen_ai_client_token_usage_sum")
-                && line.contains("gen_ai_request_model=\"only\"")
+                && line.contains("tidegate_model=\"only\"")
                 && line.contains("gen_ai_token_type=\"input\"")
                 && line.contains("} 110")
         })

@@ -8,6 +8,7 @@ mod canary;
 mod certificates;
 mod change;
 mod commands;
+mod experiments;
 mod faces;
 mod fleet;
 mod killed;
