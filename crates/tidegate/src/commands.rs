@@ -10,6 +10,7 @@ use crate::control::audit::{self, AuditOptions};
 use crate::control::cache::{self, CacheCommand};
 use crate::control::environment::{self, ConfirmOptions, EnvCommand, LockOptions, UnlockOptions};
 use crate::control::experiments::{self, ExperimentsCommand};
+use crate::control::gameday::{self, GamedayOptions};
 use crate::control::objectives::{self, ObjectivesCommand};
 use crate::control::plan::{self, PlanOptions};
 use crate::control::revisions::{
@@ -116,6 +117,9 @@ pub(crate) enum Command {
     /// Show failures that are brought about on purpose, and end them.
     #[command(subcommand)]
     Experiments(ExperimentsCommand),
+    /// Bring a failure about by a written plan, and score what was noticed of it; exit code 1 when it
+    /// was not noticed, not placed or not over in time.
+    Gameday(Box<GamedayOptions>),
     /// Show and mend Terraform states that a gateway keeps.
     #[command(subcommand)]
     State(StateCommand),
@@ -163,6 +167,7 @@ impl Command {
             Command::Audit(options) => audit::audit(&options),
             Command::Cache(command) => cache::run(&command),
             Command::Experiments(command) => experiments::run(&command),
+            Command::Gameday(options) => gameday::gameday(&options),
             Command::State(command) => state::run(&command),
             Command::TerraformProvider(options) => terraform::provider(&options),
             Command::Version(options) => reference::version(&options),

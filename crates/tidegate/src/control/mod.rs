@@ -10,6 +10,7 @@ pub(crate) mod cache;
 pub(crate) mod document;
 pub(crate) mod environment;
 pub(crate) mod experiments;
+pub(crate) mod gameday;
 pub(crate) mod objectives;
 pub(crate) mod plan;
 pub(crate) mod revisions;
