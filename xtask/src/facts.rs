@@ -14,7 +14,7 @@ use gate_model::fault::FaultCode;
 use gate_policies::{REFERENCES, when};
 use gate_proxy::money;
 use gate_proxy::record::metrics::{Format, Metrics, SinkCounts, cache, contract};
-use gate_proxy::{objectives, trials};
+use gate_proxy::{experiments, objectives, trials};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -171,5 +171,6 @@ fn metrics() -> String {
         contract::example(page);
         trials::example(page);
         objectives::example(page);
+        experiments::example(page);
     })
 }

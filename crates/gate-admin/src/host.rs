@@ -7,11 +7,11 @@
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
     ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, Diagnosis, Document,
-    Effect, Finding, FreezeInput, GateState, HypothesisInput, IncidentDetail, IncidentLifeInput,
-    IncidentRoleInput, IncidentSummary, IncidentTextInput, Live, ObjectiveState, OverrideInput,
-    Page, PlaygroundInput, PlaygroundReply, Postmortem, PostmortemInput, ProviderHealth,
-    PurgeInput, RecordDetail, RecordSummary, Rollout, StandingInput, StatusPreview, UsageRow,
-    VersionState, WafMatch, WafSuggestion,
+    Effect, Experiment, ExperimentStop, Finding, FreezeInput, GateState, HypothesisInput,
+    IncidentDetail, IncidentLifeInput, IncidentRoleInput, IncidentSummary, IncidentTextInput, Live,
+    ObjectiveState, OverrideInput, Page, PlaygroundInput, PlaygroundReply, Postmortem,
+    PostmortemInput, ProviderHealth, PurgeInput, RecordDetail, RecordSummary, Rollout,
+    StandingInput, StatusPreview, UsageRow, VersionState, WafMatch, WafSuggestion,
 };
 use gate_store::control::{Cause, EvidenceRow, RolloutRow};
 use std::collections::BTreeMap;
@@ -342,6 +342,16 @@ pub trait Host: Send + Sync {
     /// How caches of answers do.
     fn caches(&self) -> Vec<CacheState> {
         Vec::new()
+    }
+
+    /// Failures on purpose, and how they stand in this process.
+    fn experiments(&self) -> Vec<Experiment> {
+        Vec::new()
+    }
+
+    /// Ends one in this process, if it is the one that is meant.
+    fn stop_experiment(&self, stop: &ExperimentStop) {
+        let _ = stop;
     }
 
     /// What the firewall matched of late, the newest first.

@@ -25,6 +25,7 @@ pub use access::{Peer, ReadSecret};
 pub use api::{Api, BODY_MAX, Parts};
 pub use assets::Asset;
 pub use handlers::caches::PURGE;
+pub use handlers::experiments::STOP;
 pub use host::{
     Candidate, GateEdit, Host, IncidentBook, IncidentChange, Judged, RecordQuery, RolloutStart,
     UsageQuery, WafQuery,

@@ -12,6 +12,7 @@ mod cache;
 mod compile;
 mod contract;
 mod exchange;
+mod experiment;
 mod fault;
 mod flights;
 mod identity;
@@ -43,6 +44,9 @@ pub use contract::{
 };
 pub use exchange::{
     Client, Exchange, InterimSink, Memory, Overrides, Parameters, Reservation, TlsFacts,
+};
+pub use experiment::{
+    Experiment, ExperimentCounts, ExperimentPlace, ExperimentRun, ExperimentState, InScope, Strike,
 };
 pub use fault::{Fault, FaultError};
 pub use flights::{Flights, Flown, Landed};

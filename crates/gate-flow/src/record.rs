@@ -3,7 +3,7 @@
 //! Exactly one record is made per exchange, also on fault or disconnect. Metrics, logs, traces and
 //! (later) budgets and objectives are readers of it; none of them looks at the exchange itself.
 
-use crate::{AccessFacts, Arm, Bodies, CacheFacts, ContractFacts, WafFacts};
+use crate::{AccessFacts, Arm, Bodies, CacheFacts, ContractFacts, InScope, WafFacts};
 use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
 use gate_model::resources::ServiceTier;
@@ -82,6 +82,8 @@ pub struct Record {
     pub contract: Option<Box<ContractFacts>>,
     /// What was sent and answered, where a resource says that it is kept.
     pub bodies: Option<Arc<Bodies>>,
+    /// Experiments that it was in the scope of, and which of them struck it.
+    pub experiments: Option<Arc<InScope>>,
 }
 
 /// Which version of an API a request was for.

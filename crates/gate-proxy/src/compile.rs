@@ -13,14 +13,14 @@ mod secrets;
 mod target;
 mod upstreams;
 
-use crate::apis;
 use crate::listener::ListenerOptions;
 use crate::money::Treasury;
 use crate::process::Upstreams;
 use crate::record::recent;
 use crate::target::mcp;
 use crate::target::model::{Models, ToModels};
-use gate_flow::{Condition, PolicyDescriptor, SecretSource, SharedState, Snapshot};
+use crate::{apis, experiments};
+use gate_flow::{Condition, Experiment, PolicyDescriptor, SecretSource, SharedState, Snapshot};
 use gate_kit::clock::Clock;
 use gate_model::document::{Document, Node, NodeKind, Path, canonical_json, from_node};
 use gate_model::finding::Finding;
@@ -56,6 +56,7 @@ const KINDS: &[&str] = &[
     "rollouts",
     "rules",
     "objectives",
+    "experiments",
     "routes",
 ];
 
@@ -114,6 +115,8 @@ pub struct Compiled {
     pub models: Models,
     /// Every listener: name, address, options.
     pub listeners: Vec<(String, ListenAddress, ListenerOptions)>,
+    /// Every experiment, begun only once the document is in force.
+    pub(crate) experiments: Vec<Arc<Experiment>>,
     /// What a person should look at, located; none of it keeps the document from being applied.
     pub warnings: Vec<Finding>,
 }
@@ -144,6 +147,7 @@ impl Compiler<'_> {
         crate::versions::check(&mut work);
         crate::trials::check(&mut work);
         crate::objectives::check(&mut work);
+        let experiments = experiments::compile(&mut work);
         work.plans();
         work.policy_sets();
         let callers = work.callers();
@@ -177,6 +181,7 @@ impl Compiler<'_> {
             upstreams,
             models,
             listeners,
+            experiments,
             warnings: findings,
         })
     }
@@ -219,6 +224,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "rules" => resources.rules = map(document, node, &path, &mut findings),
             "rollouts" => resources.rollouts = map(document, node, &path, &mut findings),
             "objectives" => resources.objectives = map(document, node, &path, &mut findings),
+            "experiments" => resources.experiments = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");

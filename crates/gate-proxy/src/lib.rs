@@ -10,6 +10,7 @@ mod caller;
 pub mod clients;
 pub mod compile;
 pub mod connection;
+pub mod experiments;
 mod hashing;
 mod key_value;
 pub mod listener;

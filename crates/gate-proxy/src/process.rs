@@ -9,6 +9,7 @@ mod listeners;
 pub use listeners::listener_path;
 
 use crate::compile::{Compiled, Compiler, Registry};
+use crate::experiments::Experiments;
 use crate::listener::ListenerState;
 use crate::money::metrics;
 use crate::money::store::open_books;
@@ -54,6 +55,8 @@ pub struct Shared {
     pub(crate) models: ArcSwap<Models>,
     /// The candidate beside it, while a rollout is under way.
     pub trials: Trials,
+    /// Failures that are brought about on purpose.
+    pub experiments: Experiments,
     /// The clock of the process.
     pub clock: Clock,
     /// Readers of finished records.
@@ -220,6 +223,7 @@ impl Process {
             upstreams: ArcSwap::from_pointee(compiled.upstreams),
             models: ArcSwap::from_pointee(compiled.models),
             trials: Trials::default(),
+            experiments: Experiments::default(),
             clock,
             readers,
             state,
@@ -231,6 +235,7 @@ impl Process {
             open: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             draining: AtomicBool::new(false),
         });
+        shared.experiments.set(compiled.experiments);
         if let Some(books) = &shared.books {
             books.watch_callers(shared.readers.caller_source());
         }
@@ -279,6 +284,7 @@ impl Process {
             contract::page(page, &contracts);
             self.shared.trials.page(page);
             objectives::page(page, &standings.all());
+            self.shared.experiments.page(page);
         };
         self.shared.readers.metrics_page(format, more)
     }
@@ -374,6 +380,7 @@ impl Process {
         self.shared.upstreams.store(Arc::new(compiled.upstreams));
         self.shared.models.store(Arc::new(compiled.models));
         self.shared.snapshot.store(compiled.snapshot);
+        self.shared.experiments.set(compiled.experiments);
         self.revision.store(revision, Ordering::Relaxed);
         self.remember_files(&held);
         for (state, options, quic) in kept {

@@ -5,7 +5,9 @@
 //! of it all in `record/`.
 
 use crate::{respond, shadow};
-use gate_flow::{Exchange, Fault, Found, Passed, Snapshot, TrialPlace, run_request, run_response};
+use gate_flow::{
+    Exchange, Fault, Found, InScope, Passed, Snapshot, TrialPlace, run_request, run_response,
+};
 use gate_kit::http::Response;
 use gate_model::fault::FaultCode;
 use std::sync::Arc;
@@ -60,6 +62,9 @@ async fn answer(
     exchange.record.route = Some(route.name.clone());
     if let Some(reply) = run_request(&route.steps, exchange, passed).await? {
         return Ok(reply);
+    }
+    if exchange.record.experiments.is_some() {
+        InScope::narrow(exchange);
     }
     route.target.call(exchange).await
 }

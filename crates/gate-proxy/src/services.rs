@@ -122,6 +122,7 @@ impl Services for WorkerServices {
                 &mut body,
                 &deadlines,
                 None,
+                None,
             )
             .await;
             upstream.note(&endpoint, result.is_err());

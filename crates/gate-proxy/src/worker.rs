@@ -13,8 +13,8 @@ use crate::record::trace;
 use crate::services::WorkerServices;
 use crate::upstream::pool;
 use gate_flow::{
-    Client, Exchange, InterimSink, KeptRequest, Memory, Outcome, Overrides, Parameters, Record,
-    Services, TraceContext, TrialPlace,
+    Client, Exchange, InScope, InterimSink, KeptRequest, Memory, Outcome, Overrides, Parameters,
+    Record, Services, TraceContext, TrialPlace,
 };
 use gate_kit::clock::Moment;
 use gate_kit::date::http_date;
@@ -291,6 +291,7 @@ impl Worker {
                     listener: Some(client.listener.clone()),
                     trace,
                     request_bytes,
+                    experiments: self.shared.experiments.offer(),
                     ..Record::default()
                 },
                 snapshot,
@@ -315,10 +316,8 @@ impl Worker {
                 interim,
                 services: self.services.clone(),
             },
-            worker: self.clone(),
+            worker: Some(self.clone()),
             counted,
-            ended: false,
-            closed: false,
         };
         Box::write(place, open)
     }
@@ -351,13 +350,15 @@ impl Drop for IdleSlot<'_> {
 
 /// An exchange that will have exactly one record, however it ends: finished in order, dropped
 /// because its caller left, or unwound by a broken invariant.
+///
+/// It has ended when its record's outcome says so. Together with the exchange it is about a kilobyte:
+/// what is larger takes the allocator's slow way.
 pub struct Open {
     /// The exchange.
     pub exchange: Exchange,
-    worker: Rc<Worker>,
+    /// Whose it is, until its record is closed.
+    worker: Option<Rc<Worker>>,
     counted: Option<Rc<Cell<u64>>>,
-    ended: bool,
-    closed: bool,
 }
 
 impl Open {
@@ -369,7 +370,10 @@ impl Open {
         let Some(notes) = notes.filter(|notes| notes.is_looking()) else {
             return self.close();
         };
-        let (worker, index) = (self.worker.clone(), self.worker.index());
+        let Some(worker) = self.worker.clone() else {
+            return;
+        };
+        let index = worker.index();
         worker.shared.connection_opened(index);
         tokio::task::spawn_local(async move {
             let looked = poll_fn(|cx| notes.poll_settled(cx));
@@ -381,44 +385,49 @@ impl Open {
     }
 
     fn end(&mut self, outcome: Outcome, response_bytes: u64) {
-        assert!(!self.ended, "an exchange ends once");
-        self.ended = true;
+        assert!(!self.has_ended(), "an exchange ends once");
         let record = &mut self.exchange.record;
         record.outcome = outcome;
         record.response_bytes = response_bytes;
-        record.duration = self.worker.shared.clock.now().since(record.started);
+        if let Some(worker) = &self.worker {
+            record.duration = worker.shared.clock.now().since(record.started);
+        }
         if let Some(count) = &self.counted {
             record.request_bytes = count.get();
         }
     }
 
+    fn has_ended(&self) -> bool {
+        self.exchange.record.outcome != Outcome::Open
+    }
+
     fn close(&mut self) {
-        self.closed = true;
+        let Some(worker) = self.worker.take() else {
+            return;
+        };
         self.exchange.settle();
         self.exchange.count();
         if !self.exchange.trial.is_absent() {
             TrialPlace::observe(&mut self.exchange);
         }
-        self.worker
-            .shared
-            .readers
-            .metrics()
-            .gauges()
-            .exchanges
-            .close();
-        self.worker.shared.readers.finish(&mut self.exchange);
+        if let Some(stopped) = InScope::observe(&self.exchange.record) {
+            tracing::warn!(experiment = %stopped, "its guard stopped an experiment");
+        }
+        let readers = &worker.shared.readers;
+        readers.metrics().gauges().exchanges.close();
+        readers.finish(&mut self.exchange);
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        if self.closed {
+        if self.worker.is_none() {
             return;
         }
-        if !self.ended && std::thread::panicking() {
+        if !self.has_ended() && std::thread::panicking() {
             self.exchange.record.fault = Some(gate_model::fault::FaultCode::InternalError);
             self.end(Outcome::Cut, 0);
-        } else if !self.ended {
+        } else if !self.has_ended() {
             self.end(Outcome::ClientClosed, 0);
         }
         self.close();

@@ -20,6 +20,8 @@ mod contract;
 mod counted;
 #[path = "it/desync.rs"]
 mod desync;
+#[path = "it/experiments.rs"]
+mod experiments;
 #[path = "it/failures.rs"]
 mod failures;
 #[path = "it/fallback.rs"]

@@ -10,6 +10,8 @@ use crate::control::audit::{self, AuditOptions};
 use crate::control::cache::{self, CacheCommand};
 use crate::control::diagnose::{self, DiagnoseOptions};
 use crate::control::environment::{self, ConfirmOptions, EnvCommand, LockOptions, UnlockOptions};
+use crate::control::experiments::{self, ExperimentsCommand};
+use crate::control::gameday::{self, GamedayOptions};
 use crate::control::incidents::{self as incident_commands, IncidentsCommand};
 use crate::control::objectives::{self, ObjectivesCommand};
 use crate::control::plan::{self, PlanOptions};
@@ -118,6 +120,12 @@ pub(crate) enum Command {
     /// Show caches of answers and purge them.
     #[command(subcommand)]
     Cache(CacheCommand),
+    /// Show failures that are brought about on purpose, and end them.
+    #[command(subcommand)]
+    Experiments(ExperimentsCommand),
+    /// Bring a failure about by a written plan, and score what was noticed of it; exit code 1 when it
+    /// was not noticed, not placed or not over in time.
+    Gameday(Box<GamedayOptions>),
     /// Show and mend Terraform states that a gateway keeps.
     #[command(subcommand)]
     State(StateCommand),
@@ -166,6 +174,8 @@ impl Command {
             Command::Unlock(options) => environment::unlock(&options),
             Command::Audit(options) => audit::audit(&options),
             Command::Cache(command) => cache::run(&command),
+            Command::Experiments(command) => experiments::run(&command),
+            Command::Gameday(options) => gameday::gameday(&options),
             Command::State(command) => state::run(&command),
             Command::TerraformProvider(options) => terraform::provider(&options),
             Command::Version(options) => reference::version(&options),

@@ -4,6 +4,7 @@
 //! worker. What is judged is compiled exactly as it would be to be served, aside.
 
 pub(crate) mod caches;
+pub(crate) mod experiments;
 mod firewall;
 mod judge;
 mod money;
@@ -21,9 +22,9 @@ use gate_admin::{
 };
 use gate_api::problem::Problem;
 use gate_api::types::{
-    BudgetState, CacheState, Canary, Document, Finding, GateState, Live, ObjectiveState, Page,
-    PlaygroundInput, PlaygroundReply, ProviderHealth, PurgeInput, RecordDetail, RecordSummary,
-    Rollout, UsageRow, VersionState, WafMatch, WafSuggestion,
+    BudgetState, CacheState, Canary, Document, Experiment, ExperimentStop, Finding, GateState,
+    Live, ObjectiveState, Page, PlaygroundInput, PlaygroundReply, ProviderHealth, PurgeInput,
+    RecordDetail, RecordSummary, Rollout, UsageRow, VersionState, WafMatch, WafSuggestion,
 };
 use gate_model::document::Document as Located;
 use gate_model::environment;
@@ -146,6 +147,14 @@ impl Host for Gateway {
 
     fn caches(&self) -> Vec<CacheState> {
         caches::states(&self.process)
+    }
+
+    fn experiments(&self) -> Vec<Experiment> {
+        experiments::all(&self.process)
+    }
+
+    fn stop_experiment(&self, stop: &ExperimentStop) {
+        experiments::stop(&self.process, stop);
     }
 
     fn waf_matches(&self, query: &WafQuery) -> Vec<WafMatch> {

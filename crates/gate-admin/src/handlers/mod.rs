@@ -6,6 +6,7 @@
 pub(crate) mod caches;
 mod changes;
 mod environments;
+pub(crate) mod experiments;
 mod firewall;
 mod history;
 mod incidents;
@@ -86,6 +87,8 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "setActionItem" => incidents::set_action_item(inner, call),
         "diagnose" => incidents::diagnose(inner, call),
         "statusPages" => incidents::status_pages(inner, call),
+        "listExperiments" => experiments::list(inner, call),
+        "stopExperiment" => experiments::stop(inner, call),
         "listWafMatches" => firewall::matches(inner, call),
         "listWafSuggestions" => firewall::suggestions(inner, call),
         "playground" => traffic::playground(inner, call),

@@ -3,11 +3,12 @@
 use super::{Client, ClientError};
 use crate::types::{
     Ack, ActionItem, ActionItemInput, Applied, AuditEntry, AuditVerification, CacheState,
-    Diagnosis, Diff, DocumentInput, Environment, EnvironmentInput, FreezeInput, GateState,
-    IncidentDetail, IncidentLifeInput, IncidentRoleInput, IncidentSummary, IncidentTextInput,
-    LockInput, Me, ObjectiveState, OverrideInput, Page, Plan, Postmortem, PostmortemInput,
-    PromoteInput, PurgeInput, Purged, ReasonInput, RecordSummary, Resource, Revision,
-    RevisionDocument, RollbackInput, Rollout, State, StateRestore, StateUnlock, StateVersion,
+    Diagnosis, Diff, DocumentInput, Environment, EnvironmentInput, Experiment, FreezeInput,
+    GateState, IncidentDetail, IncidentLifeInput, IncidentRoleInput, IncidentSummary,
+    IncidentTextInput, LockInput, Me, ObjectiveState, OverrideInput, Page, Plan, Postmortem,
+    PostmortemInput, PromoteInput, PurgeInput, Purged, ReasonInput, RecordSummary, Resource,
+    Revision, RevisionDocument, RollbackInput, Rollout, State, StateRestore, StateUnlock,
+    StateVersion,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -587,6 +588,24 @@ impl Client {
     /// Every [`ClientError`].
     pub fn purge_caches(&self, input: &PurgeInput) -> Result<Purged, ClientError> {
         self.call("POST", "/api/v1/caches/purge", &[], Some(input))
+    }
+
+    /// Failures on purpose, and how they stand.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn experiments(&self) -> Result<Vec<Experiment>, ClientError> {
+        self.all("/api/v1/experiments")
+    }
+
+    /// Ends one now.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn stop_experiment(&self, name: &str, reason: &str) -> Result<Experiment, ClientError> {
+        let reason = reason.to_owned();
+        let path = format!("/api/v1/experiments/{}/stop", encode(name));
+        self.call("POST", &path, &[], Some(&ReasonInput { reason }))
     }
 
     /// Checks the chain of the audit log.

@@ -722,6 +722,25 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
     .tag("incidents")
     .query(PAGED),
     Operation::new(
+        "listExperiments",
+        "GET",
+        "/experiments",
+        "Failures on purpose, and how they stand",
+        Json(shape::<Page<Experiment>>),
+    )
+    .tag("traffic")
+    .query(PAGED),
+    Operation::new(
+        "stopExperiment",
+        "POST",
+        "/experiments/{name}/stop",
+        "End a failure on purpose now, on every gateway of the environment",
+        Json(shape::<Experiment>),
+    )
+    .tag("traffic")
+    .role(Role::Operator)
+    .takes(Body(shape::<ReasonInput>)),
+    Operation::new(
         "listWafMatches",
         "GET",
         "/firewall/matches",

@@ -8,6 +8,7 @@ mod audit;
 mod cache;
 mod diagnosis;
 mod environment;
+mod experiment;
 mod firewall;
 mod gate;
 mod health;
@@ -35,6 +36,7 @@ pub use diagnosis::{
 pub use environment::{
     Ack, AckState, Candidate, Environment, EnvironmentInput, Event, Lock, LockInput,
 };
+pub use experiment::{Experiment, ExperimentState, ExperimentStop};
 pub use firewall::{WafMatch, WafSuggestion};
 pub use gate::{FreezeInput, FreezeState, GateState, OverrideInput, OverrideState};
 pub use health::{

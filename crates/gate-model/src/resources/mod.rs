@@ -12,6 +12,7 @@ mod budget;
 mod component;
 mod consumer;
 mod credential;
+mod experiment;
 mod gateway;
 mod hedge_after;
 mod listener;
@@ -39,6 +40,7 @@ pub use budget::{
 pub use component::{AUTHENTICATING, Component};
 pub use consumer::{Consumer, Key, KeyLimits};
 pub use credential::{OauthClientAuth, UpstreamCredential};
+pub use experiment::{EXPERIMENT_S_MAX, Experiment, ExperimentScope, Injection, StopAt};
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
 pub use listener::{
@@ -129,6 +131,8 @@ pub struct Resources {
     pub rollouts: BTreeMap<String, Rollout>,
     /// What was promised about exchanges, by name.
     pub objectives: BTreeMap<String, Objective>,
+    /// Failures that are brought about on purpose, by name.
+    pub experiments: BTreeMap<String, Experiment>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

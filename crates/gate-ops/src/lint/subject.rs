@@ -4,7 +4,7 @@ use gate_model::document::{Document, Node, NodeKind, Path};
 use std::sync::Arc;
 
 /// Kinds of resources in the order of the reference; `gateway` is none of them.
-pub const KINDS: [&str; 19] = [
+pub const KINDS: [&str; 20] = [
     "listeners",
     "teams",
     "secret_stores",
@@ -23,6 +23,7 @@ pub const KINDS: [&str; 19] = [
     "rollouts",
     "rules",
     "objectives",
+    "experiments",
     "routes",
 ];
 

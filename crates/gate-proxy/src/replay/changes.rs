@@ -7,8 +7,9 @@ use gate_model::resources::Resources;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Kinds that no request meets: they speak about plans and about later rollouts.
-const APART: [&str; 3] = ["rules", "rollouts", "objectives"];
+/// Kinds that no replay meets: they speak about plans, about later rollouts, about promises and
+/// about failures on purpose.
+const APART: [&str; 4] = ["rules", "rollouts", "objectives", "experiments"];
 /// Fields that no request meets, by kind.
 const NEUTRAL: &[(&str, &str)] = &[
     ("teams", "description"),

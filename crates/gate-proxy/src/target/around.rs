@@ -1,7 +1,7 @@
 //! What calls to servers and agents need of the exchange that they belong to, apart from it: several run at a
 //! time, and some outlive the exchange's own future.
 
-use gate_flow::{Attempt, Exchange, Fault, Overrides, RpcFacts, Services, TraceContext};
+use gate_flow::{Attempt, Exchange, Fault, InScope, Overrides, RpcFacts, Services, TraceContext};
 use gate_kit::clock::Moment;
 use gate_kit::http::HeaderId;
 use gate_model::fault::FaultCode;
@@ -30,6 +30,8 @@ pub(crate) struct Around {
     /// When everything must have happened, where a policy says so.
     pub(crate) until: Option<Instant>,
     overrides: Overrides,
+    /// Experiments that the exchange is in the scope of.
+    pub(crate) experiments: Option<Arc<InScope>>,
     attempts: RefCell<Vec<Attempt>>,
 }
 
@@ -48,6 +50,7 @@ impl Around {
             facts,
             until: exchange.overrides.total.map(|total| Instant::now() + total),
             overrides: exchange.overrides,
+            experiments: exchange.record.experiments.clone(),
             attempts: RefCell::default(),
         })
     }

@@ -4,6 +4,7 @@
 use super::around::Around;
 use super::place::Place;
 use crate::compile::Work;
+use crate::experiments::Struck;
 use crate::upstream::attempt::{Answered, attempt};
 use crate::upstream::{Deadlines, Held, Upstream};
 use gate_flow::{Attempt, Fault};
@@ -95,7 +96,12 @@ impl Peer {
             idle,
         };
         let mut body = Some(body);
-        let result = attempt(upstream, &endpoint, &head, &mut body, &deadlines, None).await;
+        let name = upstream.name.strip_prefix("mcp/").unwrap_or(&upstream.name);
+        let struck = Struck::server(around.experiments.as_deref(), name);
+        let result = attempt(
+            upstream, &endpoint, &head, &mut body, &deadlines, None, struck,
+        )
+        .await;
         let (status, fault, reused) = match &result {
             Ok(answered) => (answered.head.status, None, answered.reused),
             Err(failure) => (0, Some(failure.fault.code), failure.reused),

@@ -3,6 +3,7 @@
 use super::endpoint::{Endpoint, InFlight};
 use super::pool::Pool;
 use super::{Deadlines, Upstream};
+use crate::experiments::{self, Struck};
 use gate_flow::{Attempt, Fault, InterimSink};
 use gate_kit::clock::Moment;
 use gate_kit::http::{
@@ -85,18 +86,24 @@ pub(crate) fn is_blamed(row: &Attempt) -> bool {
 }
 
 /// Sends one request to one endpoint. `body` is taken only once a connection is there, so that a
-/// request whose connection failed can be sent elsewhere.
+/// request whose connection failed can be sent elsewhere. `struck` is an experiment's part in it.
 ///
 /// # Errors
 /// Why there is no answer. May be dropped midway, which cancels the request.
-pub async fn attempt(
+pub(crate) async fn attempt(
     upstream: &Upstream,
     endpoint: &Arc<Endpoint>,
     head: &RequestHead,
     body: &mut Option<Body>,
     deadlines: &Deadlines,
     interim: Option<Rc<dyn InterimSink>>,
+    struck: Option<Struck>,
 ) -> Result<Answered, Failure> {
+    if let Some(struck) = struck {
+        let spoilt =
+            experiments::struck(struck, upstream, endpoint, head, body, deadlines, interim);
+        return Box::pin(spoilt).await;
+    }
     let in_flight = endpoint.enter();
     let renamed = (upstream.settings.host_header == HostHeader::Endpoint).then(|| {
         Box::new(RequestHead {

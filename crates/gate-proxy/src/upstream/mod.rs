@@ -17,6 +17,7 @@ pub mod pool;
 pub(crate) mod report;
 pub mod trouble;
 
+use crate::experiments::Struck;
 use attempt::{Answered, Failure, attempt, row};
 use budget::RetryBudget;
 use bytes::Bytes;
@@ -158,8 +159,11 @@ impl Upstream {
                     let started = now;
                     let interim = exchange.interim.clone();
                     let head = &exchange.request.head;
-                    let result =
-                        attempt(self, &endpoint, head, &mut body, &deadlines, interim).await;
+                    let struck = self.struck(exchange, &endpoint);
+                    let result = attempt(
+                        self, &endpoint, head, &mut body, &deadlines, interim, struck,
+                    )
+                    .await;
                     Judged {
                         endpoint,
                         started,
@@ -205,6 +209,12 @@ impl Upstream {
             now = self.clock.now();
             deadlines.started = now;
         }
+    }
+
+    /// The experiment that strikes a try, if one does.
+    #[inline]
+    fn struck(&self, exchange: &Exchange, endpoint: &Endpoint) -> Option<Struck> {
+        Struck::upstream(exchange.record.experiments.as_deref(), self, endpoint)
     }
 
     /// An endpoint for one attempt that starts now.
@@ -320,7 +330,10 @@ impl Upstream {
         let head = &exchange.request.head;
         let started = self.clock.now();
         let mut body = Some(replay.body());
-        let mut leading = Box::pin(attempt(self, first, head, &mut body, deadlines, None));
+        let struck = self.struck(exchange, first);
+        let mut leading = Box::pin(attempt(
+            self, first, head, &mut body, deadlines, None, struck,
+        ));
         let lead = || (first.clone(), started);
         let timer = tokio::time::sleep(after);
         tokio::select! {
@@ -350,6 +363,7 @@ impl Upstream {
             ..*deadlines
         };
         let mut second_body = Some(replay.body());
+        let struck = self.struck(exchange, &second);
         let mut trailing = Box::pin(attempt(
             self,
             &second,
@@ -357,6 +371,7 @@ impl Upstream {
             &mut second_body,
             deadlines,
             None,
+            struck,
         ));
         let (first_result, second_result) = tokio::select! {
             biased;

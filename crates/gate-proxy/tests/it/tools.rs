@@ -304,3 +304,22 @@ fn requests_that_are_wrong_are_refused() {
         (405, Some("GET, POST, DELETE"))
     );
 }
+
+#[test]
+fn a_tool_is_refused_on_purpose() {
+    let good = server(|name| format!("called {name}"));
+    let servers = http("good", &good, "");
+    let experiments = "experiments: { x: { inject: { refuse_tool: { tool: one } }, \
+                       scope: { mcp_server: good }, for: 1h } }\n";
+    let gateway = Gateway::start(&(document(&servers, "{ server: good }", "") + experiments));
+    let client = Client::begin(&gateway, "");
+    let refused = client.call("good__one");
+    assert_eq!(refused["id"], json!(7));
+    assert_eq!(refused["result"]["isError"], json!(true), "{refused}");
+    assert_eq!(said(&client.call("good__two")), "called two");
+    assert!(gateway.metrics().contains(
+        "tidegate_experiment_injections_total{experiment=\"x\",inject=\"refuse_tool\"} 1"
+    ));
+    gateway.process.shared().experiments.stop("x").unwrap();
+    assert_eq!(said(&client.call("good__one")), "called one");
+}

@@ -10,6 +10,8 @@ pub(crate) mod cache;
 pub(crate) mod diagnose;
 pub(crate) mod document;
 pub(crate) mod environment;
+pub(crate) mod experiments;
+pub(crate) mod gameday;
 pub(crate) mod incidents;
 pub(crate) mod objectives;
 pub(crate) mod plan;

@@ -1,9 +1,9 @@
-//! Purges of caches, heard from the audit log: whatever gateway was asked wrote one line, and every
-//! gateway of the environment that comes upon it forgets the same.
+//! Purges of caches and stops of experiments, heard from the audit log: whatever gateway was asked
+//! wrote one line, and every gateway of the environment that comes upon it does the same.
 
-use crate::host::caches;
-use gate_admin::PURGE;
-use gate_api::types::PurgeInput;
+use crate::host::{caches, experiments};
+use gate_admin::{PURGE, STOP};
+use gate_api::types::{ExperimentStop, PurgeInput};
 use gate_proxy::process::Process;
 use gate_store::control::{AuditRow, ControlError, ControlStore};
 use std::time::Duration;
@@ -25,7 +25,7 @@ impl PurgesHeard {
         self.newest
     }
 
-    /// Reads what is new up to the line `newest`, and forgets what it says. At first that is what was purged before this
+    /// Reads what is new up to the line `newest`, and forgets and stops what it says. At first that is what was purged before this
     /// process started, for caches that were kept on disk.
     pub(super) fn tick(
         &mut self,
@@ -63,6 +63,13 @@ impl PurgesHeard {
                 Err(error) => {
                     tracing::warn!(%error, line = line.sequence, "a purge cannot be read")
                 }
+            }
+        }
+        // A stop is for one text of a resource, whenever it was said: a restart brings nothing back.
+        let is_stop = |line: &&AuditRow| line.action == STOP && line.outcome == "done";
+        for line in lines.iter().filter(is_stop).filter(here) {
+            if let Ok(stop) = serde_json::from_str::<ExperimentStop>(&line.detail) {
+                experiments::stop(process, &stop);
             }
         }
         self.newest = Some(newest.max(lines.first().map_or(0, |line| line.sequence)));

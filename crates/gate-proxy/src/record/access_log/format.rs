@@ -59,6 +59,10 @@ pub(super) fn write_json(to: &mut Vec<u8>, row: &Row) {
     if let Some(arm) = record.arm {
         text(to, "arm", arm.as_str());
     }
+    if let Some(scope) = &record.experiments {
+        let names: Vec<&str> = scope.names().map(|name| &**name).collect();
+        optional(to, "experiments", &names.join(","));
+    }
     if record.trace.trace_id != [0; 16] {
         hexadecimal(to, "trace_id", &record.trace.trace_id);
         hexadecimal(to, "span_id", &record.trace.span_id);

@@ -8,6 +8,7 @@ use super::serve::{Incoming, json};
 use super::session::Session;
 use super::source::Event;
 use super::{ToMcp, Trouble, Use, lists, oauth};
+use crate::experiments::refused_tool;
 use crate::target::around::Around;
 use bytes::Bytes;
 use gate_ai::rpc::{Kind, Message, rewrite};
@@ -44,6 +45,14 @@ impl ToMcp {
             let mut facts = around.facts.borrow_mut();
             facts.tool = Some(own[..cut].into());
             facts.tool_is_known = used.server.known.has(own);
+        }
+        if is_tool {
+            let (scope, id) = (around.experiments.as_deref(), incoming.id());
+            if let Some(refused) = refused_tool(scope, &used.server.name, own, id) {
+                around.facts.borrow_mut().server = Some(used.server.name.clone());
+                around.facts.borrow_mut().tool_failed = true;
+                return self.settle(exchange, used, Ok(json(refused)));
+            }
         }
         let Incoming { mut message, body } = incoming;
         let own: Box<str> = own.into();

@@ -12,10 +12,11 @@ use super::room::Room;
 use super::sign::sign;
 use super::state::headroom;
 use super::{Model, ProviderTarget};
+use crate::experiments::Struck;
 use crate::upstream::attempt::{Answered, Failure, attempt, is_blamed, row};
 use crate::upstream::{Deadlines, Held};
 use gate_ai::Operation;
-use gate_flow::{Attempt, Exchange, Fault, Overrides, Services, TraceContext};
+use gate_flow::{Attempt, Exchange, Fault, InScope, Overrides, Services, TraceContext};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyErrorKind, Chunk, HeaderId, Headers, ResponseHead};
 use gate_model::fault::{FaultCode, FaultSource};
@@ -41,6 +42,8 @@ pub(super) struct Origin<'a> {
     pub(super) started: Moment,
     pub(super) started_unix: Duration,
     pub(super) overrides: &'a Overrides,
+    /// Experiments that it is in the scope of.
+    pub(super) experiments: Option<&'a InScope>,
 }
 
 impl<'a> Origin<'a> {
@@ -55,6 +58,7 @@ impl<'a> Origin<'a> {
             started: exchange.record.started,
             started_unix: exchange.record.started_unix,
             overrides: &exchange.overrides,
+            experiments: exchange.record.experiments.as_deref(),
         }
     }
 }
@@ -158,7 +162,11 @@ async fn send(
     let busy = (!call.model.only_one).then(|| target.state.enter());
     let deadlines = deadlines(origin, call, started);
     let mut body = Some(Body::Full(Chunk::Shared(outgoing.body.clone())));
-    let result = attempt(upstream, &endpoint, &head, &mut body, &deadlines, None).await;
+    let struck = struck(origin, call, target);
+    let result = attempt(
+        upstream, &endpoint, &head, &mut body, &deadlines, None, struck,
+    )
+    .await;
     let now = clock.now();
     let row = row(&endpoint, &result, started..now, origin.started);
     upstream.note(&endpoint, is_blamed(&row));
@@ -197,6 +205,20 @@ async fn send(
         stale: None,
         result,
     }
+}
+
+/// The experiment that strikes a try, if one does.
+#[inline]
+fn struck(origin: Origin<'_>, call: &Call<'_>, target: &ProviderTarget) -> Option<Struck> {
+    let (provider, model) = (&target.provider.name, &call.model.name);
+    let spoken = target.spoken(call.operation);
+    Struck::model(
+        origin.experiments,
+        provider,
+        model,
+        call.facts.stream,
+        spoken,
+    )
 }
 
 fn failed(failure: Failure) -> Bad {

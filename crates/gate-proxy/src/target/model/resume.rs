@@ -17,7 +17,7 @@ use super::{Model, ProviderTarget, learn, room};
 use bytes::Bytes;
 use gate_ai::inspect::UsageWish;
 use gate_ai::{Dialect, Operation, RequestFacts, StreamTap, StreamTranslator, inspect, prefill};
-use gate_flow::{AiFacts, Exchange, Leg, LegEnd, Overrides, Seam, Services, TraceContext};
+use gate_flow::{AiFacts, Exchange, InScope, Leg, LegEnd, Overrides, Seam, Services, TraceContext};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, Headers};
 use std::cell::RefCell;
@@ -42,6 +42,7 @@ struct Kept {
     started: Moment,
     started_unix: Duration,
     overrides: Overrides,
+    experiments: Option<Arc<InScope>>,
     facts_of_exchange: Option<Rc<RefCell<AiFacts>>>,
     dialect: Dialect,
     body: Bytes,
@@ -234,6 +235,7 @@ impl Kept {
             started: exchange.record.started,
             started_unix: exchange.record.started_unix,
             overrides: exchange.overrides,
+            experiments: exchange.record.experiments.clone(),
             facts_of_exchange: exchange.ai.clone(),
             dialect: call.dialect,
             body: call.body.clone(),
@@ -283,6 +285,7 @@ impl Kept {
                 started: self.started,
                 started_unix: self.started_unix,
                 overrides: &self.overrides,
+                experiments: self.experiments.as_deref(),
             };
             let fetched = fetch(origin, &call, target, index, &room).await;
             self.attempts += 1;

@@ -9,6 +9,7 @@ mod certificates;
 mod change;
 mod commands;
 mod documents;
+mod experiments;
 mod faces;
 mod fleet;
 mod incidents;

@@ -4,8 +4,10 @@ use super::super::Provider;
 use super::super::request::forward;
 use super::super::sign::sign_body;
 use super::secret;
+use crate::experiments::Struck;
 use crate::upstream::attempt::{Answered, attempt, is_blamed, row};
 use crate::upstream::{Deadlines, Held};
+use gate_ai::Dialect;
 use gate_flow::{Exchange, Fault};
 use gate_kit::http::{Body, HeaderId, Headers, Method, RequestHead, ResponseHead, Version};
 use gate_model::fault::FaultCode;
@@ -63,7 +65,11 @@ pub(super) async fn send(
         first_byte: overrides.first_byte.unwrap_or(wire.first_byte),
         idle: overrides.idle.unwrap_or(wire.idle),
     };
-    let result = attempt(upstream, &endpoint, &head, body, &deadlines, None).await;
+    let experiments = exchange.record.experiments.as_deref();
+    let model = exchange.record.target.as_deref().unwrap_or_default();
+    let (name, dialect) = (&provider.name, Dialect::ChatCompletions);
+    let struck = Struck::model(experiments, name, model, false, dialect);
+    let result = attempt(upstream, &endpoint, &head, body, &deadlines, None, struck).await;
     let now = exchange.services.clock().now();
     let row = row(&endpoint, &result, started..now, exchange.record.started);
     upstream.note(&endpoint, is_blamed(&row));
