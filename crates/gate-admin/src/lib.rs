@@ -25,4 +25,8 @@ pub use access::{Peer, ReadSecret};
 pub use api::{Api, BODY_MAX, Parts};
 pub use assets::Asset;
 pub use handlers::caches::PURGE;
-pub use host::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery, WafQuery};
+pub use host::{
+    Candidate, GateEdit, Host, IncidentBook, IncidentChange, Judged, RecordQuery, RolloutStart,
+    UsageQuery, WafQuery,
+};
+pub use reply::refused;

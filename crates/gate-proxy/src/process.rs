@@ -12,6 +12,7 @@ use crate::compile::{Compiled, Compiler, Registry};
 use crate::listener::ListenerState;
 use crate::money::metrics;
 use crate::money::store::open_books;
+use crate::objectives;
 use crate::quic;
 use crate::record::Readers;
 use crate::record::admin::Health;
@@ -270,12 +271,14 @@ impl Process {
         let caches = self.shared.state.all::<gate_flow::CacheCounts>();
         let contracts = self.shared.state.all::<gate_flow::ContractCounts>();
         let managed = self.shared.state.all::<gate_net::tls::Managed>();
+        let standings = (self.shared.state).get_or_insert("", objectives::Standings::default);
         let more = |page: &mut Exposition| {
             metrics::page(page, self.shared.books.as_deref());
             cache::page(page, &caches);
             certificates::page(page, &managed);
             contract::page(page, &contracts);
             self.shared.trials.page(page);
+            objectives::page(page, &standings.all());
         };
         self.shared.readers.metrics_page(format, more)
     }

@@ -138,7 +138,11 @@ async fn exchange<R: Responder>(
     finish(open, &responder, response).await;
 }
 
-async fn finish<R: Responder>(mut open: Open, responder: &RefCell<Option<R>>, response: Response) {
+async fn finish<R: Responder>(
+    mut open: Box<Open>,
+    responder: &RefCell<Option<R>>,
+    response: Response,
+) {
     open.exchange.interim = None;
     let responder = responder
         .borrow_mut()

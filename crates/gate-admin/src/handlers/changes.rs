@@ -5,7 +5,7 @@
 //! writer was faster, it starts anew on what is there then, unless the caller said what it saw.
 
 use super::environments::{ATTEMPTS, audit, expect, may_retry, must_be_kept, row};
-use super::meaning::{Meant, judge};
+use super::meaning::{Judgement, Meant, judge};
 use super::{bounded, clean, random_id};
 use crate::api::Inner;
 use crate::call::{Call, Match, is_manager};
@@ -33,6 +33,8 @@ pub(super) struct Intent<'a> {
     pub(super) message: &'a str,
     pub(super) source_commit: Option<&'a str>,
     pub(super) canary: Option<&'a Canary>,
+    /// The incident that it mends.
+    pub(super) fixes: Option<&'a str>,
     pub(super) confirm_within: Option<Period>,
     pub(super) dry_run: bool,
     /// Whether recent records are replayed.
@@ -127,26 +129,30 @@ pub(super) fn commit(
         expect(inner, intent.seen, &row)?;
         let base = content(inner, &row)?;
         let next = make(&row, &base)?;
-        let meant = judge(
+        let judged = judge(
             inner,
             &row,
             &base,
             &next,
             &row.variables,
             intent.with_effect,
+            Meant {
+                cause: intent.cause,
+                fixes: intent.fixes,
+            },
         )?;
-        let plan = &meant.plan;
-        let nothing = plan.is_empty() && base.managers == next.managers && meant.same_files;
+        let plan = &judged.plan;
+        let nothing = plan.is_empty() && base.managers == next.managers && judged.same_files;
         if intent.dry_run {
-            return Ok(unchanged(row, meant.plan));
+            return Ok(unchanged(row, judged.plan));
         }
         if plan.verdict == Verdict::Forbidden {
-            return Err(Problem::invalid(meant.plan.findings));
+            return Err(Problem::invalid(judged.plan.findings));
         }
         if nothing {
-            return Ok(unchanged(row, meant.plan));
+            return Ok(unchanged(row, judged.plan));
         }
-        match write(inner, call, intent, &row, &next, &meant) {
+        match write(inner, call, intent, &row, &next, &judged) {
             Ok(applied) => return Ok(applied),
             Err(Failed::Store(error)) if attempt < ATTEMPTS && may_retry(intent.seen, &error) => {}
             Err(Failed::Store(ControlError::Stale { .. })) => {
@@ -185,9 +191,9 @@ fn write(
     intent: &Intent<'_>,
     row: &EnvironmentRow,
     next: &Managed,
-    meant: &Meant,
+    judged: &Judgement,
 ) -> Result<Applied, Failed> {
-    let plan = &meant.plan;
+    let plan = &judged.plan;
     if row.candidate.is_some() {
         let text = "a rollout runs in the environment; promote it or roll it back first";
         return Err(Problem::new(Code::Conflict, text).into());
@@ -226,7 +232,17 @@ fn write(
         }
     }
     let subject = format!("environments/{}", row.name);
-    let detail = json!({ "digest": plan.digest, "changes": plan.changes.len() }).to_string();
+    let mut detail = json!({ "digest": plan.digest, "changes": plan.changes.len() });
+    // What passed a gate that was shut, and by whose word, is for those who look later.
+    let passed = plan
+        .findings
+        .iter()
+        .filter(|found| found.code.starts_with("gate_"));
+    let passed: Vec<&str> = passed.map(|found| found.message.as_str()).collect();
+    if !passed.is_empty() {
+        detail["gate"] = json!(passed);
+    }
+    let detail = detail.to_string();
     let change = Change {
         id: &random_id()?,
         environment: &row.name,
@@ -234,7 +250,7 @@ fn write(
         revision: Some(NewRevision {
             document: &document,
             managers: &managers,
-            files: meant.files.as_deref(),
+            files: judged.files.as_deref(),
             parent: row.revision,
             author: &call.who.actor,
             cause: intent.cause,
@@ -297,6 +313,7 @@ fn check(input: &DocumentInput) -> Result<(), Problem> {
         return Err(Problem::new(Code::Invalid, text));
     }
     bounded("message", &input.message, 16 << 10)?;
+    bounded("fixes", input.fixes.as_deref().unwrap_or_default(), 128)?;
     if let Some(commit) = &input.source_commit {
         bounded("source_commit", commit, 256)?;
         if commit.contains(char::is_control) {
@@ -371,6 +388,7 @@ fn change(
         message: &input.message,
         source_commit: input.source_commit.as_deref(),
         canary: input.canary.as_ref(),
+        fixes: input.fixes.as_deref(),
         confirm_within: input.confirm_within,
         dry_run,
         with_effect: extent == Extent::Plan,
@@ -416,6 +434,7 @@ pub(super) fn change_one(
         message: "",
         source_commit: None,
         canary: None,
+        fixes: None,
         confirm_within: None,
         dry_run: call.flag("dry_run"),
         with_effect: false,

@@ -6,8 +6,16 @@ use crate::reply::refused;
 use gate_api::document::{Managed, diff};
 use gate_api::problem::Problem;
 use gate_api::types::{Finding, Plan, Severity, Verdict};
-use gate_store::control::EnvironmentRow;
+use gate_store::control::{Cause, EnvironmentRow};
 use std::collections::BTreeMap;
+
+/// What a change is made for.
+#[derive(Clone, Copy)]
+pub(super) struct Meant<'a> {
+    pub(super) cause: Cause,
+    /// The incident that it mends.
+    pub(super) fixes: Option<&'a str>,
+}
 
 /// The files that an environment's revision was made with, where they were kept.
 fn files(inner: &Inner, row: &EnvironmentRow) -> Result<Option<String>, Problem> {
@@ -30,8 +38,10 @@ pub(super) fn judge(
     next: &Managed,
     variables: &BTreeMap<String, String>,
     with_effect: bool,
-) -> Result<Meant, Problem> {
+    meant: Meant<'_>,
+) -> Result<Judgement, Problem> {
     let changes = diff(&base.document, &next.document);
+    let (_, gate) = super::objectives::held(inner, &row.name)?;
     let known = files(inner, row)?;
     let judged = inner.host.judge(&Candidate {
         environment: &row.name,
@@ -41,6 +51,9 @@ pub(super) fn judge(
         changes: &changes,
         files: known.as_deref(),
         with_effect,
+        cause: meant.cause,
+        fixes: meant.fixes,
+        gate: &gate,
     });
     let stands_against = |finding: &Finding| finding.severity == Severity::Error;
     let plan = Plan {
@@ -54,7 +67,7 @@ pub(super) fn judge(
         findings: judged.findings,
         effect: judged.effect,
     };
-    Ok(Meant {
+    Ok(Judgement {
         plan,
         same_files: known.is_none() || known == judged.files,
         files: judged.files,
@@ -62,7 +75,7 @@ pub(super) fn judge(
 }
 
 /// What a change means.
-pub(super) struct Meant {
+pub(super) struct Judgement {
     pub(super) plan: Plan,
     /// What is kept beside the revision.
     pub(super) files: Option<String>,

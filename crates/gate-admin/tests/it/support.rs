@@ -111,10 +111,6 @@ impl Host for Fake {
     fn playground(&self, _: &PlaygroundInput) -> Result<PlaygroundReply, Problem> {
         Ok(PlaygroundReply::default())
     }
-
-    fn schema(&self) -> Value {
-        json!({ "type": "object" })
-    }
 }
 
 fn record() -> RecordSummary {

@@ -31,6 +31,9 @@ pub struct DocumentInput {
     /// Tries it on a share of requests first.
     #[serde(default)]
     pub canary: Option<Canary>,
+    /// Name of the open incident that it mends: then a spent error budget does not hold it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixes: Option<String>,
     /// Reverts by itself unless confirmed within this time.
     #[serde(default, deserialize_with = "period")]
     pub confirm_within: Option<Period>,
@@ -62,6 +65,7 @@ impl DocumentInput {
             message: String::new(),
             source_commit: None,
             canary: None,
+            fixes: None,
             confirm_within: None,
         }
     }

@@ -17,6 +17,7 @@ mod hedge_after;
 mod listener;
 mod mcp;
 mod model;
+mod objective;
 mod plan;
 mod policy_set;
 mod prompt;
@@ -52,6 +53,9 @@ pub use model::{
     Capability, Lossy, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget,
     OnContentFilter, Strategy, TokenPrice,
 };
+pub use objective::{
+    AlertSeverity, BurnPair, CalendarPeriod, CalendarWindow, Indicator, Objective, ObjectiveAlerts,
+};
 pub use plan::{Plan, PlanLimit, QuotaPeriod};
 pub use policy_set::{CedarSource, CedarType, PolicySet};
 pub use prompt::{
@@ -59,7 +63,7 @@ pub use prompt::{
     PromptVersion,
 };
 pub use rollout::{ANSWERS, COMPARED, Ramp, Rollout, Shadow, Signal, Sticky, Undecided};
-pub use route::{FixedReply, Match, Route, Target, ValueMatch};
+pub use route::{FixedReply, Match, Route, StatusPage, Target, ValueMatch};
 pub use rule::{Rule, RuleLevel};
 pub use secret::{
     AwsStore, KubernetesStore, SecretFrom, SecretPlace, SecretStore, VaultAuth, VaultStore,
@@ -123,6 +127,8 @@ pub struct Resources {
     pub rules: BTreeMap<String, Rule>,
     /// Ways to roll a revision out, by name.
     pub rollouts: BTreeMap<String, Rollout>,
+    /// What was promised about exchanges, by name.
+    pub objectives: BTreeMap<String, Objective>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Kinds that no request meets: they speak about plans and about later rollouts.
-const APART: [&str; 2] = ["rules", "rollouts"];
+const APART: [&str; 3] = ["rules", "rollouts", "objectives"];
 /// Fields that no request meets, by kind.
 const NEUTRAL: &[(&str, &str)] = &[
     ("teams", "description"),

@@ -10,7 +10,9 @@
 //! existed look at nothing else, which is why they go on as well.
 
 mod control;
+mod incidents;
 mod ledger;
+mod promises;
 
 use crate::StoreError;
 use crate::database::{Database, transaction};
@@ -57,6 +59,14 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: control::FILES,
+        oldest: 2,
+    },
+    Form {
+        sql: promises::PROMISES,
+        oldest: 2,
+    },
+    Form {
+        sql: incidents::INCIDENTS,
         oldest: 2,
     },
 ];

@@ -27,6 +27,9 @@ pub(crate) struct ApplyOptions {
     /// Go back by itself unless confirmed within this time, such as `10m`.
     #[arg(long, value_name = "PERIOD")]
     confirm_within: Option<Period>,
+    /// Name of the open incident that it mends: then a spent error budget does not hold it up.
+    #[arg(long, value_name = "INCIDENT")]
+    fixes: Option<String>,
     /// What to say about it in the list of revisions.
     #[arg(long, short, value_name = "TEXT", default_value = "")]
     message: String,
@@ -53,6 +56,7 @@ pub(crate) fn apply(options: &ApplyOptions) -> Result<ExitCode, String> {
     let (client, environment) = options.place.open()?;
     let refused = |error| show::refusal_of(&error, &source);
     let mut input = options.what.input(&source);
+    input.fixes.clone_from(&options.fixes);
     if options.dry_run {
         let plan = client.plan(&environment, &input).map_err(refused)?;
         if options.json {

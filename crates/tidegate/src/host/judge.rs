@@ -3,14 +3,17 @@
 use super::Gateway;
 use crate::check;
 use crate::follow::resolve;
+use crate::promises::{Promises, gate};
 use gate_admin::{Candidate, Host, Judged};
 use gate_api::types::{Effect, Finding, Plan, Severity, Verdict};
 use gate_model::document::Document as Located;
 use gate_model::environment;
 use gate_model::resources::Resources;
 use gate_ops::rules::Facts;
+use gate_ops::slo::Purpose;
 use gate_proxy::replay::ReplayError;
 use gate_proxy::versions::{self, Files, KeptFiles, Side};
+use gate_store::control::Cause;
 use serde_json::Value;
 
 /// What this process makes of a candidate. Changes nothing.
@@ -52,6 +55,7 @@ pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
             findings.append(&mut found);
             kept
         });
+    findings.extend(held_up(gateway, candidate, (&before, &after), now));
     let effect = match candidate.with_effect {
         true => effect(gateway, candidate, &whole, &mut findings),
         false => None,
@@ -88,6 +92,41 @@ fn by_rules(
         plan: Some(&plan),
     };
     gate_ops::rules::evaluate(&resources.rules, &facts)
+}
+
+/// What a spent error budget or a freeze says of the candidate.
+fn held_up(
+    gateway: &Gateway,
+    candidate: &Candidate<'_>,
+    (before, after): (&Value, &Value),
+    now_s: u64,
+) -> Vec<Finding> {
+    // A gateway knows how the promises of its own environment stand, and of no other.
+    let own = gateway
+        .followed
+        .as_ref()
+        .map(|own| own.environment.as_str());
+    if own != Some(candidate.environment) || candidate.changes.is_empty() {
+        return Vec::new();
+    }
+    let routes = gate_ops::rollout::touched(before, after);
+    if routes.as_ref().is_some_and(Vec::is_empty) {
+        return Vec::new();
+    }
+    let purpose = match (candidate.cause, candidate.fixes) {
+        (Cause::Rollback | Cause::AutoRollback | Cause::Revert, _) => Purpose::Rollback,
+        (_, Some(incident)) => Purpose::Fix(incident.to_owned()),
+        _ => Purpose::Change,
+    };
+    let question = gate::Question {
+        held: candidate.gate,
+        digest: &candidate.document.digest(),
+        purpose,
+        routes: routes.as_deref(),
+        keys: &gateway.override_keys(),
+        now_s,
+    };
+    gate::findings(&Promises::of(&gateway.process), &question)
 }
 
 /// The files of the candidate's documents of APIs, to be kept with its revision, and what the candidate
