@@ -31,6 +31,8 @@ pub(crate) struct Call {
     pub(crate) if_match: Match,
     pub(crate) manager: String,
     pub(crate) content_md5: Option<String>,
+    /// Header fields of a report, names in lower case; of other calls none.
+    pub(crate) event: Vec<(String, String)>,
     pub(crate) last_event: Option<String>,
     pub(crate) cookie: Option<String>,
     /// The cookie of a sign-in that was begun.

@@ -25,4 +25,7 @@ pub use access::{Peer, ReadSecret};
 pub use api::{Api, BODY_MAX, Parts};
 pub use assets::Asset;
 pub use handlers::caches::PURGE;
-pub use host::{Candidate, Host, Judged, RecordQuery, RolloutStart, UsageQuery, WafQuery};
+pub use host::{
+    Candidate, DeploymentReport, Host, Judged, NoticeOrder, RecordQuery, RolloutStart, UsageQuery,
+    WafQuery,
+};

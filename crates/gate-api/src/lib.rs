@@ -11,5 +11,5 @@ pub mod openapi;
 pub mod problem;
 pub mod types;
 
-pub use client::{Client, ClientError, Endpoint, Reply};
+pub use client::{Client, ClientError, Endpoint, Reply, TimedStream, client_tls};
 pub use problem::Problem;

@@ -5,9 +5,11 @@
 //! from here to go on.
 
 use crate::admin::{Admin, Desk};
+use crate::delivery::{Delivery, forecasts};
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
 use crate::log::{self, LogFormat, LogLevel};
+use crate::notices::{self, Notices};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
 use crate::{certificates, config, sign_outs, stored};
@@ -65,6 +67,16 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         document,
         kept,
     } = start(options, &bytes)?;
+    let followed = environment
+        .as_ref()
+        .map(|(followed, _)| &*followed.environment);
+    let folder = config::folder(&options.file);
+    let notices = notices::start(&process, followed, kept.clone(), folder)?;
+    let gateway = process.shared().snapshot.load().resources.gateway.clone();
+    let folder = config::folder(&options.file);
+    let open = follow::opener(&gateway, &folder);
+    let delivery = Arc::new(Delivery::new(open, kept.clone(), folder.clone()));
+    forecasts::start(&process, &notices, folder)?;
     certificates::start(&process, kept, config::folder(&options.file))?;
     sign_outs::start(&process, config::folder(&options.file))?;
     let follower = match &environment {
@@ -74,6 +86,8 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
+        notices,
+        delivery,
         file: Arc::new(Mutex::new(document)),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -147,6 +161,10 @@ fn lines(findings: &[Finding]) -> String {
 struct Current {
     process: Arc<Process>,
     followed: Option<Arc<Followed>>,
+    /// Who is told what is wrong.
+    notices: Arc<Notices>,
+    /// How changes fare.
+    delivery: Arc<Delivery>,
     /// The file as it was last applied.
     file: Arc<Mutex<Document>>,
 }
@@ -171,7 +189,14 @@ impl Current {
     fn desk(&self, file: &Path) -> Rc<Desk> {
         let gateway = &self.process.shared().snapshot.load().resources.gateway;
         let open = follow::opener(gateway, &config::folder(file));
-        let host = Gateway::new(&self.process, self.followed.as_ref(), &self.file, file);
+        let host = Gateway::new(
+            &self.process,
+            self.followed.as_ref(),
+            &self.file,
+            &self.notices,
+            &self.delivery,
+            file,
+        );
         let folder = config::folder(file);
         let keys = stored::keys_of(gateway, &folder);
         let host = Arc::new(host);
@@ -250,9 +275,15 @@ pub(crate) async fn serve_until_ended(
 ) -> Result<(), String> {
     let mut ends = ends()?;
     let mut admin = None;
+    let folder = PathBuf::from(".");
+    let kept = Kept::of(document, &folder);
+    let delivery = Arc::new(Delivery::new(None, kept.clone(), folder.clone()));
+    let notices = notices::start(process, None, kept, folder)?;
     let current = Current {
         process: process.clone(),
         followed: None,
+        notices,
+        delivery,
         file: Arc::new(Mutex::new(document.clone())),
     };
     let desk = current.desk(Path::new("demo"));

@@ -25,6 +25,27 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What else is known about where a revision comes from; it is kept among its checks.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Provenance {
+    /// When its commit was made, as RFC 3339.
+    pub(super) committed_at: Option<String>,
+    /// The incident that it mends.
+    pub(super) mends: Option<String>,
+}
+
+impl Provenance {
+    /// That of a revision, which a promotion takes with it.
+    pub(super) fn of(checks: &str) -> Self {
+        let checks: serde_json::Value = serde_json::from_str(checks).unwrap_or_default();
+        let text = |name: &str| checks.get(name)?.as_str().map(str::to_owned);
+        Self {
+            committed_at: text("committed_at"),
+            mends: text("mends"),
+        }
+    }
+}
+
 /// How a change of resources is meant.
 pub(super) struct Intent<'a> {
     pub(super) environment: &'a str,
@@ -33,6 +54,7 @@ pub(super) struct Intent<'a> {
     pub(super) cause: Cause,
     pub(super) message: &'a str,
     pub(super) source_commit: Option<&'a str>,
+    pub(super) provenance: Provenance,
     pub(super) canary: Option<&'a Canary>,
     pub(super) confirm_within: Option<Period>,
     pub(super) dry_run: bool,
@@ -229,7 +251,7 @@ fn write(
     let managers = serde_json::to_string(&next.managers)
         .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
     let document = next.document.canonical();
-    let checks = checks(plan);
+    let checks = checks(plan, &intent.provenance);
     let rollout = match intent.canary {
         None => None,
         Some(_) if row.revision.is_none() => {
@@ -311,15 +333,24 @@ fn summary(plan: &Plan) -> PlanSummary {
     }
 }
 
-fn checks(plan: &Plan) -> String {
+fn checks(plan: &Plan, provenance: &Provenance) -> String {
     let warnings = plan.findings.len();
     let replayed = plan.effect.as_ref().map(|effect| effect.records);
-    json!({
+    let mut checks = json!({
         "compile": "passed",
         "findings": format!("{warnings}"),
         "replay": replayed.map_or("not asked for".to_owned(), |records| format!("{records} records")),
-    })
-    .to_string()
+    });
+    let known = [
+        ("committed_at", &provenance.committed_at),
+        ("mends", &provenance.mends),
+    ];
+    for (name, value) in known {
+        if let Some(value) = value {
+            checks[name] = value.as_str().into();
+        }
+    }
+    checks.to_string()
 }
 
 /// Refuses what no document can be written with.
@@ -333,6 +364,13 @@ fn check(input: &DocumentInput) -> Result<(), Problem> {
         bounded("source_commit", commit, 256)?;
         if commit.contains(char::is_control) {
             let text = "`source_commit` may hold no control characters";
+            return Err(Problem::new(Code::Invalid, text));
+        }
+    }
+    if let Some(incident) = &input.mends {
+        bounded("mends", incident, 256)?;
+        if incident.is_empty() || incident.contains(char::is_control) {
+            let text = "`mends` names an incident";
             return Err(Problem::new(Code::Invalid, text));
         }
     }
@@ -402,6 +440,12 @@ fn change(
         cause: Cause::Apply,
         message: &input.message,
         source_commit: input.source_commit.as_deref(),
+        provenance: Provenance {
+            committed_at: input
+                .committed_at
+                .map(|at| convert::time(i64::try_from(at.unix_s() * 1000).unwrap_or(i64::MAX))),
+            mends: input.mends.clone(),
+        },
         canary: input.canary.as_ref(),
         confirm_within: input.confirm_within,
         dry_run,
@@ -447,6 +491,7 @@ pub(super) fn change_one(
         cause: Cause::Edit,
         message: "",
         source_commit: None,
+        provenance: Provenance::default(),
         canary: None,
         confirm_within: None,
         dry_run: call.flag("dry_run"),

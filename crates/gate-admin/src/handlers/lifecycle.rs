@@ -1,7 +1,7 @@
 //! What happens to an environment's revision after it was applied: back, onward, confirmed; and
 //! locks.
 
-use super::changes::{self, Intent, commit, of_revision};
+use super::changes::{self, Intent, Provenance, commit, of_revision};
 use super::environments::{self, edit};
 use super::{bounded, clean, not_found};
 use crate::api::Inner;
@@ -31,6 +31,7 @@ pub(super) fn rollback(inner: &Inner, call: &Call) -> Answer {
         cause: Cause::Rollback,
         message: &input.message,
         source_commit: None,
+        provenance: Provenance::default(),
         canary: None,
         confirm_within: None,
         dry_run: false,
@@ -88,6 +89,7 @@ pub(super) fn promote(inner: &Inner, call: &Call) -> Answer {
         cause: Cause::Promote,
         message: &message,
         source_commit: source.source_commit.as_deref(),
+        provenance: Provenance::of(&source.checks),
         canary: input.canary.as_ref(),
         confirm_within: input.confirm_within,
         dry_run: false,

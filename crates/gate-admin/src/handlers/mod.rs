@@ -5,10 +5,12 @@
 
 pub(crate) mod caches;
 mod changes;
+mod delivery;
 mod environments;
 mod firewall;
 mod history;
 mod lifecycle;
+mod notices;
 mod resources;
 mod rollouts;
 mod session;
@@ -69,6 +71,16 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "purgeCaches" => caches::purge(inner, call),
         "listWafMatches" => firewall::matches(inner, call),
         "listWafSuggestions" => firewall::suggestions(inner, call),
+        "notices" => notices::get(inner, call),
+        "raiseAlert" => notices::raise(inner, call),
+        "acknowledgeNotice" => notices::acknowledge(inner, call),
+        "testReceiver" => notices::test(inner, call),
+        "listSilences" => notices::silences(inner, call),
+        "addSilence" => notices::silence(inner, call),
+        "endSilence" => notices::end(inner, call),
+        "dora" => delivery::dora(inner, call),
+        "reportDeployment" | "reportDeploymentFrom" => delivery::report(inner, call),
+        "listForecasts" => delivery::forecasts(inner, call),
         "playground" => traffic::playground(inner, call),
         "schema" => Reply::json(&inner.host.schema()),
         "openapi" => Reply::json(&gate_api::openapi::openapi()),

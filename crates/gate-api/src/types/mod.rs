@@ -6,11 +6,14 @@
 
 mod audit;
 mod cache;
+mod dora;
 mod environment;
 mod firewall;
 mod health;
 mod identity;
 mod live;
+mod notice;
+mod period;
 mod plan;
 mod playground;
 mod records;
@@ -24,6 +27,7 @@ mod write;
 
 pub use audit::{AuditEntry, AuditOutcome, AuditVerification};
 pub use cache::{CacheState, PurgeInput, Purged};
+pub use dora::{DeploymentReported, DoraFigure, DoraMetrics, DoraReport, Forecast, ForecastDay};
 pub use environment::{
     Ack, AckState, Candidate, Environment, EnvironmentInput, Event, Lock, LockInput,
 };
@@ -33,6 +37,10 @@ pub use health::{
 };
 pub use identity::{Authentication, Me, Role, SessionInput, SignInMeans};
 pub use live::{Live, LivePoint, Quantiles, Rates};
+pub use notice::{
+    AcknowledgeInput, AlertInput, LabelMatch, NoticeAlert, NoticeDelivery, NoticeGroup, NoticeTest,
+    Notices, OnCall, Silence, SilenceInput,
+};
 pub use plan::{
     Action, Change, Effect, EffectChange, Example, FieldChange, Finding, Findings, Plan, Severity,
     Unknown, Verdict, What,

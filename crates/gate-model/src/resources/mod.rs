@@ -12,11 +12,13 @@ mod budget;
 mod component;
 mod consumer;
 mod credential;
+mod deployment;
 mod gateway;
 mod hedge_after;
 mod listener;
 mod mcp;
 mod model;
+mod notice;
 mod plan;
 mod policy_set;
 mod prompt;
@@ -38,6 +40,7 @@ pub use budget::{
 pub use component::{AUTHENTICATING, Component};
 pub use consumer::{Consumer, Key, KeyLimits};
 pub use credential::{OauthClientAuth, UpstreamCredential};
+pub use deployment::{DeploymentFrom, DeploymentSource};
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
 pub use listener::{
@@ -51,6 +54,10 @@ pub use mcp::{
 pub use model::{
     Capability, Lossy, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget,
     OnContentFilter, Strategy, TokenPrice,
+};
+pub use notice::{
+    EmailReceiver, EmailTls, EscalationStep, Inhibition, Notification, PagerdutyReceiver, Receiver,
+    Replacement, Rotation, SlackReceiver, WebhookBody, WebhookReceiver,
 };
 pub use plan::{Plan, PlanLimit, QuotaPeriod};
 pub use policy_set::{CedarSource, CedarType, PolicySet};
@@ -123,6 +130,14 @@ pub struct Resources {
     pub rules: BTreeMap<String, Rule>,
     /// Ways to roll a revision out, by name.
     pub rollouts: BTreeMap<String, Rollout>,
+    /// Where messages about what is wrong go, by name.
+    pub receivers: BTreeMap<String, Receiver>,
+    /// Receivers that take turns in being on call, by name.
+    pub rotations: BTreeMap<String, Rotation>,
+    /// How alerts reach people, by name.
+    pub notifications: BTreeMap<String, Notification>,
+    /// Who reports deployments of what stands behind the gateway, by name.
+    pub deployment_sources: BTreeMap<String, DeploymentSource>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

@@ -7,8 +7,15 @@ use gate_model::resources::Resources;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Kinds that no request meets: they speak about plans and about later rollouts.
-const APART: [&str; 2] = ["rules", "rollouts"];
+/// Kinds that no request meets: they speak about plans, later rollouts and who is told.
+const APART: [&str; 6] = [
+    "rules",
+    "rollouts",
+    "receivers",
+    "rotations",
+    "notifications",
+    "deployment_sources",
+];
 /// Fields that no request meets, by kind.
 const NEUTRAL: &[(&str, &str)] = &[
     ("teams", "description"),

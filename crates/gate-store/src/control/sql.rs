@@ -2,11 +2,11 @@
 //! where.
 
 use super::{
-    AckRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, EnvironmentRow,
-    EvidenceRow, HistoryRow, Lease, NewAudit, NewSecret, NewState, Newest, Pruned, RevisionQuery,
-    RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, SignOutRow, Slice, StateLock,
-    StateRow, StateVersionRow, WrappedKey, audit, environment, fleet, retention, revision, rewrap,
-    rollout, secret, sign_out, state,
+    AckRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, DeploymentRow,
+    EnvironmentRow, EvidenceRow, HistoryRow, Lease, NewAudit, NewSecret, NewState, Newest,
+    NoticesSave, Pruned, RevisionQuery, RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow,
+    SignOutRow, Slice, StateLock, StateRow, StateVersionRow, WrappedKey, audit, deployment,
+    environment, fleet, notice, retention, revision, rewrap, rollout, secret, sign_out, state,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -239,6 +239,40 @@ impl<D: Database> ControlStore for SqlControl<D> {
 
     fn sign_outs(&mut self, after: u64, limit: usize) -> Answer<Vec<SignOutRow>> {
         sign_out::after(&mut self.database, after, limit)
+    }
+
+    fn put_notice_orders(
+        &mut self,
+        environment: &str,
+        orders: &[String],
+        now_ms: i64,
+    ) -> Answer<()> {
+        notice::put(&mut self.database, environment, orders, now_ms)
+    }
+
+    fn notice_orders(&mut self, environment: &str, limit: usize) -> Answer<Vec<(u64, String)>> {
+        notice::orders(&mut self.database, environment, limit)
+    }
+
+    fn notices(&mut self, environment: &str) -> Answer<Option<(u64, String)>> {
+        notice::state(&mut self.database, environment)
+    }
+
+    fn save_notices(&mut self, save: &NoticesSave<'_>) -> Answer<u64> {
+        notice::save(&mut self.database, save)
+    }
+
+    fn put_deployment(&mut self, row: &DeploymentRow, now_ms: i64) -> Answer<()> {
+        deployment::put(&mut self.database, row, now_ms)
+    }
+
+    fn deployments(
+        &mut self,
+        from_ms: i64,
+        after: &(i64, String),
+        limit: usize,
+    ) -> Answer<Vec<DeploymentRow>> {
+        deployment::page(&mut self.database, from_ms, after, limit)
     }
 
     fn prune(&mut self, slice: &Slice<'_>) -> Answer<Pruned> {

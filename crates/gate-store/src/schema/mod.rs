@@ -11,6 +11,7 @@
 
 mod control;
 mod ledger;
+mod notices;
 
 use crate::StoreError;
 use crate::database::{Database, transaction};
@@ -53,6 +54,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: control::SIGN_OUTS,
+        oldest: 2,
+    },
+    Form {
+        sql: notices::NOTICES,
         oldest: 2,
     },
 ];

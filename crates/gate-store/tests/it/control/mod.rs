@@ -5,6 +5,7 @@ mod crash;
 mod environments;
 mod fleet;
 mod forms;
+mod notices;
 mod outages;
 mod retention;
 mod secrets;
