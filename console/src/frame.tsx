@@ -19,12 +19,14 @@ import { RolloutPage, Rollouts } from "./pages/rollouts";
 import { EnvironmentPage, Environments } from "./pages/environments";
 import { Consumers } from "./pages/consumers";
 import { Playground } from "./pages/playground";
+import { Delivery } from "./pages/delivery";
+import { Notifications } from "./pages/notifications";
 import { Versions } from "./pages/versions";
 import { Audit } from "./pages/audit";
 
 const NAVIGATION: [string, [string, string, IconName][]][] = [
-  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"]]],
-  ["Change", [["configure", "Configure", "configure"], ["revisions", "Revisions", "revisions"], ["rollouts", "Rollouts", "rollouts"], ["environments", "Environments", "environments"]]],
+  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"], ["notifications", "Notifications", "notifications"]]],
+  ["Change", [["configure", "Configure", "configure"], ["revisions", "Revisions", "revisions"], ["rollouts", "Rollouts", "rollouts"], ["environments", "Environments", "environments"], ["delivery", "Delivery", "delivery"]]],
   ["Access", [["consumers", "Keys and budgets", "consumers"], ["audit", "Audit log", "audit"]]],
   ["Try", [["playground", "Playground", "playground"]]],
 ];
@@ -42,6 +44,8 @@ function page({ path, query }: Place): JSX.Element {
     case "diff": return <DiffPage from={Number(second)} to={Number(third)} />;
     case "rollouts": return second ? <RolloutPage id={second} /> : <Rollouts />;
     case "environments": return second ? <EnvironmentPage name={second} /> : <Environments />;
+    case "delivery": return <Delivery />;
+    case "notifications": return <Notifications />;
     case "versions": return <Versions />;
     case "consumers": return <Consumers />;
     case "playground": return <Playground />;

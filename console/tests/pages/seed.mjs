@@ -37,6 +37,9 @@ function document(listener, upstream, model, rolls) {
         },
       },
     },
+    receivers: { hook: { webhook: { url: `http://${upstream}/hook` } }, gone: { webhook: { url: "http://127.0.0.1:9/" } } },
+    rotations: { people: { receivers: ["hook"], begins: "2026-01-05T08:00:00Z" } },
+    notifications: { all: { wait: "100ms", interval: "1s", steps: [{ rotations: ["people"], receivers: ["gone"] }] } },
     routes: {
       orders: { match: { path: "/orders/{*rest}" }, policies: [{ request_id: {} }, { limit: { by: "address", rate: "10000/s" } }], target: { upstream: "orders" } },
       kept: { match: { path: "/kept/{*rest}" }, policies: [{ cache: {} }, { headers: { response: { set: { "cache-control": "max-age=3600", "cache-tag": "items" } } } }], target: { upstream: "orders" } },
@@ -84,6 +87,7 @@ export async function seed(admin, name, upstream) {
     await ask(`${COMMENT}${at}`);
     await talk(at % 2 === 1);
   }
+  await admin.done("POST", "/notifications/alerts", { labels: { incident: "inc-7", severity: "page" }, text: "orders fails 12 % of its requests" });
   // The rollout is left running, for its page.
   const candidate = { routes: { orders: { ...first.routes.orders, policies: [{ request_id: {} }] } } };
   const canary = { ...body(candidate), message: "Without a limit", canary: { rollout: "careful" } };

@@ -395,7 +395,7 @@ impl Api {
             if_match,
             manager,
             content_md5: md5.map(|value| String::from_utf8_lossy(value).into_owned()),
-            event: event(operation, &request.head),
+            event: call::event(operation, &request.head),
             last_event: last_event.and_then(|value| String::from_utf8(value.to_vec()).ok()),
             cookie,
             sign_in,
@@ -479,25 +479,6 @@ fn manager(operation: &Operation, head: &RequestHead) -> Result<String, Problem>
         .filter(|name| call::is_manager(name));
     name.map(str::to_owned)
         .ok_or_else(|| bad("`Tidegate-Manager` must be api, console, file:NAME or terraform:NAME"))
-}
-
-/// Header fields that say what a report is and prove who sends it; nothing of other operations.
-fn event(operation: &Operation, head: &RequestHead) -> Vec<(String, String)> {
-    if !operation.id.starts_with("reportDeployment") {
-        return Vec::new();
-    }
-    let wanted = |name: &str| {
-        name == "content-type"
-            || ["ce-", "x-hub-", "x-github-", "x-gitlab-"]
-                .iter()
-                .any(|it| name.starts_with(it))
-    };
-    let fields = head.headers.iter().filter_map(|(_, name, value)| {
-        let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
-        let value = std::str::from_utf8(value).ok()?.to_owned();
-        wanted(&name).then_some((name, value))
-    });
-    fields.collect()
 }
 
 fn is_json(head: &RequestHead) -> bool {

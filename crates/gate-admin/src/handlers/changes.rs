@@ -5,18 +5,17 @@
 //! writer was faster, it starts anew on what is there then, unless the caller said what it saw.
 
 use super::environments::{ATTEMPTS, audit, expect, may_retry, must_be_kept, row};
-use super::{bounded, clean, random_id};
+use super::provenance::{Provenance, check, checks, summary};
+use super::{clean, random_id};
 use crate::api::Inner;
-use crate::call::{Call, Match, is_manager};
+use crate::call::{Call, Match};
 use crate::convert;
 use crate::documents;
 use crate::host::Candidate;
 use crate::reply::{Answer, Reply, refused};
 use gate_api::document::{Document, Managed, diff, merge};
 use gate_api::problem::{Code, Problem};
-use gate_api::types::{
-    Action, Applied, Canary, DocumentInput, Finding, Plan, PlanSummary, Severity, Verdict,
-};
+use gate_api::types::{Applied, Canary, DocumentInput, Finding, Plan, Severity, Verdict};
 use gate_model::units::Period;
 use gate_store::control::{
     Cause, Change, ControlError, Edit, EnvironmentRow, NewRevision, NewRollout, Set, Target,
@@ -24,27 +23,6 @@ use gate_store::control::{
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// What else is known about where a revision comes from; it is kept among its checks.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Provenance {
-    /// When its commit was made, as RFC 3339.
-    pub(super) committed_at: Option<String>,
-    /// The incident that it mends.
-    pub(super) mends: Option<String>,
-}
-
-impl Provenance {
-    /// That of a revision, which a promotion takes with it.
-    pub(super) fn of(checks: &str) -> Self {
-        let checks: serde_json::Value = serde_json::from_str(checks).unwrap_or_default();
-        let text = |name: &str| checks.get(name)?.as_str().map(str::to_owned);
-        Self {
-            committed_at: text("committed_at"),
-            mends: text("mends"),
-        }
-    }
-}
 
 /// How a change of resources is meant.
 pub(super) struct Intent<'a> {
@@ -320,63 +298,6 @@ fn write(
     })
 }
 
-fn summary(plan: &Plan) -> PlanSummary {
-    let count = |action: Action| {
-        let of = plan.changes.iter().filter(|change| change.action == action);
-        of.count() as u64
-    };
-    PlanSummary {
-        created: count(Action::Create),
-        updated: count(Action::Update),
-        deleted: count(Action::Delete),
-        findings: plan.findings.len() as u64,
-    }
-}
-
-fn checks(plan: &Plan, provenance: &Provenance) -> String {
-    let warnings = plan.findings.len();
-    let replayed = plan.effect.as_ref().map(|effect| effect.records);
-    let mut checks = json!({
-        "compile": "passed",
-        "findings": format!("{warnings}"),
-        "replay": replayed.map_or("not asked for".to_owned(), |records| format!("{records} records")),
-    });
-    let known = [
-        ("committed_at", &provenance.committed_at),
-        ("mends", &provenance.mends),
-    ];
-    for (name, value) in known {
-        if let Some(value) = value {
-            checks[name] = value.as_str().into();
-        }
-    }
-    checks.to_string()
-}
-
-/// Refuses what no document can be written with.
-fn check(input: &DocumentInput) -> Result<(), Problem> {
-    if !is_manager(&input.manager) {
-        let text = "`manager` must be api, console, file:NAME or terraform:NAME";
-        return Err(Problem::new(Code::Invalid, text));
-    }
-    bounded("message", &input.message, 16 << 10)?;
-    if let Some(commit) = &input.source_commit {
-        bounded("source_commit", commit, 256)?;
-        if commit.contains(char::is_control) {
-            let text = "`source_commit` may hold no control characters";
-            return Err(Problem::new(Code::Invalid, text));
-        }
-    }
-    if let Some(incident) = &input.mends {
-        bounded("mends", incident, 256)?;
-        if incident.is_empty() || incident.contains(char::is_control) {
-            let text = "`mends` names an incident";
-            return Err(Problem::new(Code::Invalid, text));
-        }
-    }
-    Ok(())
-}
-
 fn merged(base: &Managed, input: &DocumentInput) -> Result<Managed, Problem> {
     merge(base, input).map_err(|elsewhere| {
         let findings = elsewhere.iter().map(|owned| {
@@ -440,12 +361,7 @@ fn change(
         cause: Cause::Apply,
         message: &input.message,
         source_commit: input.source_commit.as_deref(),
-        provenance: Provenance {
-            committed_at: input
-                .committed_at
-                .map(|at| convert::time(i64::try_from(at.unix_s() * 1000).unwrap_or(i64::MAX))),
-            mends: input.mends.clone(),
-        },
+        provenance: Provenance::told(input),
         canary: input.canary.as_ref(),
         confirm_within: input.confirm_within,
         dry_run,

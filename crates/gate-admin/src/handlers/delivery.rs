@@ -5,7 +5,7 @@ use crate::api::Inner;
 use crate::call::{Call, bad};
 use crate::host::DeploymentReport;
 use crate::reply::{Answer, Reply};
-use gate_api::problem::Problem;
+use gate_api::problem::{Code, Problem};
 use gate_model::units::Timestamp;
 
 /// How far back metrics look when nothing is asked for, in milliseconds.
@@ -23,14 +23,14 @@ pub(super) fn dora(inner: &Inner, call: &Call) -> Answer {
     let now_ms = u64::try_from(inner.now_ms()).unwrap_or(0);
     let until_ms = day("until")?.unwrap_or(now_ms);
     let from_ms = day("from")?.unwrap_or(until_ms.saturating_sub(SPAN_MS));
-    if from_ms >= until_ms {
-        return Err(bad("`from` must be before `until`"));
-    }
     let teams = call.who.teams.as_deref();
     Reply::json(&inner.host.dora(from_ms, until_ms, teams)?)
 }
 
 pub(super) fn report(inner: &Inner, call: &Call) -> Answer {
+    if call.body.is_empty() {
+        return Err(Problem::new(Code::Malformed, "the report is empty"));
+    }
     let is_forge = call.operation.id == "reportDeploymentFrom";
     let report = DeploymentReport {
         source: is_forge.then(|| call.value(0)),

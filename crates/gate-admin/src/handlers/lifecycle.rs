@@ -1,8 +1,9 @@
 //! What happens to an environment's revision after it was applied: back, onward, confirmed; and
 //! locks.
 
-use super::changes::{self, Intent, Provenance, commit, of_revision};
+use super::changes::{self, Intent, commit, of_revision};
 use super::environments::{self, edit};
+use super::provenance::Provenance;
 use super::{bounded, clean, not_found};
 use crate::api::Inner;
 use crate::call::{Call, Match};

@@ -11,6 +11,7 @@ mod firewall;
 mod history;
 mod lifecycle;
 mod notices;
+mod provenance;
 mod resources;
 mod rollouts;
 mod session;
@@ -71,16 +72,6 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "purgeCaches" => caches::purge(inner, call),
         "listWafMatches" => firewall::matches(inner, call),
         "listWafSuggestions" => firewall::suggestions(inner, call),
-        "notices" => notices::get(inner, call),
-        "raiseAlert" => notices::raise(inner, call),
-        "acknowledgeNotice" => notices::acknowledge(inner, call),
-        "testReceiver" => notices::test(inner, call),
-        "listSilences" => notices::silences(inner, call),
-        "addSilence" => notices::silence(inner, call),
-        "endSilence" => notices::end(inner, call),
-        "dora" => delivery::dora(inner, call),
-        "reportDeployment" | "reportDeploymentFrom" => delivery::report(inner, call),
-        "listForecasts" => delivery::forecasts(inner, call),
         "playground" => traffic::playground(inner, call),
         "schema" => Reply::json(&inner.host.schema()),
         "openapi" => Reply::json(&gate_api::openapi::openapi()),
@@ -93,6 +84,23 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "deleteState" => terraform::delete(inner, call),
         "lockState" => terraform::lock(inner, call),
         "releaseState" => terraform::unlock(inner, call),
+        _ => operate(inner, call),
+    }
+}
+
+/// Handles a call about how the gateway is operated.
+fn operate(inner: &Inner, call: &Call) -> Answer {
+    match call.operation.id {
+        "notices" => notices::get(inner, call),
+        "raiseAlert" => notices::raise(inner, call),
+        "acknowledgeNotice" => notices::acknowledge(inner, call),
+        "testReceiver" => notices::test(inner, call),
+        "listSilences" => notices::silences(inner, call),
+        "addSilence" => notices::silence(inner, call),
+        "endSilence" => notices::end(inner, call),
+        "dora" => delivery::dora(inner, call),
+        "reportDeployment" | "reportDeploymentFrom" => delivery::report(inner, call),
+        "listForecasts" => delivery::forecasts(inner, call),
         // The watch is answered before it comes here.
         other => Err(Problem::new(
             Code::Internal,

@@ -6,7 +6,8 @@ use super::Work;
 use gate_model::document::Path;
 use gate_model::finding::Finding;
 use gate_model::resources::{
-    DeploymentFrom, EmailReceiver, EmailTls, Notification, Receiver, Rotation, SecretPlace,
+    DeploymentFrom, EmailReceiver, EmailTls, EscalationStep, Notification, Receiver, Rotation,
+    SecretPlace,
 };
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -181,6 +182,11 @@ impl Work<'_> {
                 wrong(path, "`source` and `target` name at least one label each");
             }
         }
+        self.named(steps, path);
+    }
+
+    /// Whether everybody who is told at a step is there.
+    fn named(&mut self, steps: &[EscalationStep], path: &Path) {
         let rotations = self.resources.rotations.keys();
         for (index, step) in steps.iter().enumerate() {
             let path = path.key("steps").index(index);

@@ -5,7 +5,7 @@ use super::show::{self, line};
 use crate::output;
 use crate::table::Table;
 use clap::{Args, Subcommand};
-use gate_api::types::{AcknowledgeInput, LabelMatch, NoticeTest, SilenceInput};
+use gate_api::types::{AcknowledgeInput, LabelMatch, NoticeTest, Notices, SilenceInput};
 use gate_model::units::Period;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -161,19 +161,7 @@ fn list(options: &ListOptions) -> Result<(), String> {
         ]);
     }
     text.push_str(&table.finish());
-    if !notices.deliveries.is_empty() {
-        let mut table = Table::new(&["WAITS", "RECEIVER", "MADE", "ATTEMPTS", "PROBLEM"]);
-        for one in &notices.deliveries {
-            table.row(vec![
-                line(&one.key),
-                line(&one.receiver),
-                one.made.clone(),
-                one.attempts.to_string(),
-                line(one.problem.as_deref().unwrap_or_default()),
-            ]);
-        }
-        text.push_str(&table.finish());
-    }
+    text.push_str(&waiting(&notices));
     if notices.lost > 0 {
         text.push_str(&format!(
             "{} alerts or messages were given up\n",
@@ -181,6 +169,24 @@ fn list(options: &ListOptions) -> Result<(), String> {
         ));
     }
     output::print(&text)
+}
+
+/// What has not arrived; nothing where all has.
+fn waiting(notices: &Notices) -> String {
+    if notices.deliveries.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new(&["WAITS", "RECEIVER", "MADE", "ATTEMPTS", "PROBLEM"]);
+    for one in &notices.deliveries {
+        table.row(vec![
+            line(&one.key),
+            line(&one.receiver),
+            one.made.clone(),
+            one.attempts.to_string(),
+            line(one.problem.as_deref().unwrap_or_default()),
+        ]);
+    }
+    table.finish()
 }
 
 fn labels(labels: &BTreeMap<String, String>) -> String {

@@ -5,6 +5,7 @@
 
 pub(crate) mod forecasts;
 mod reports;
+mod used;
 
 use crate::follow::OpenStore;
 use gate_admin::DeploymentReport;
