@@ -13,6 +13,7 @@ import { RecordPage, Records } from "./pages/records";
 import { Providers } from "./pages/providers";
 import { Caches } from "./pages/caches";
 import { Firewall } from "./pages/firewall";
+import { ObjectivePage, Objectives } from "./pages/objectives";
 import { Configure } from "./pages/configure";
 import { DiffPage, RevisionPage, Revisions } from "./pages/revisions";
 import { RolloutPage, Rollouts } from "./pages/rollouts";
@@ -22,10 +23,14 @@ import { Playground } from "./pages/playground";
 import { Delivery } from "./pages/delivery";
 import { Notifications } from "./pages/notifications";
 import { Versions } from "./pages/versions";
+import { DiagnosisPage } from "./pages/diagnosis";
+import { IncidentPage, Incidents } from "./pages/incidents";
+import { PostmortemPage } from "./pages/postmortem";
 import { Audit } from "./pages/audit";
 
 const NAVIGATION: [string, [string, string, IconName][]][] = [
-  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"], ["notifications", "Notifications", "notifications"]]],
+  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"]]],
+  ["Respond", [["objectives", "Objectives", "objectives"], ["incidents", "Incidents", "incidents"], ["diagnosis", "Diagnosis", "diagnosis"], ["notifications", "Notifications", "notifications"]]],
   ["Change", [["configure", "Configure", "configure"], ["revisions", "Revisions", "revisions"], ["rollouts", "Rollouts", "rollouts"], ["environments", "Environments", "environments"], ["delivery", "Delivery", "delivery"]]],
   ["Access", [["consumers", "Keys and budgets", "consumers"], ["audit", "Audit log", "audit"]]],
   ["Try", [["playground", "Playground", "playground"]]],
@@ -39,6 +44,7 @@ function page({ path, query }: Place): JSX.Element {
     case "providers": return <Providers />;
     case "caches": return <Caches />;
     case "firewall": return <Firewall query={query} />;
+    case "objectives": return second ? <ObjectivePage name={second} /> : <Objectives />;
     case "configure": return <Configure kind={second} name={third} />;
     case "revisions": return second ? <RevisionPage number={Number(second)} /> : <Revisions />;
     case "diff": return <DiffPage from={Number(second)} to={Number(third)} />;
@@ -46,6 +52,8 @@ function page({ path, query }: Place): JSX.Element {
     case "environments": return second ? <EnvironmentPage name={second} /> : <Environments />;
     case "delivery": return <Delivery />;
     case "notifications": return <Notifications />;
+    case "incidents": return second ? (third === "postmortem" ? <PostmortemPage id={second} /> : <IncidentPage id={second} />) : <Incidents />;
+    case "diagnosis": return <DiagnosisPage query={query} />;
     case "versions": return <Versions />;
     case "consumers": return <Consumers />;
     case "playground": return <Playground />;

@@ -462,3 +462,113 @@ export interface Forecast {
   days: { day: string; expected: number; low: number; high: number }[];
   silent?: string | null;
 }
+
+/** How a promise stands. */
+export interface ObjectiveState {
+  name: string;
+  service: string;
+  description: string;
+  runbook?: string | null;
+  scope: Record<string, string>;
+  indicator: string;
+  target: number;
+  window: string;
+  total: number;
+  bad: number;
+  budget_left?: number | null;
+  burn?: number | null;
+  burns: { window: string; burn: number }[];
+  alerts: { alert: string; since_ms: number }[];
+  forecast?: { soonest_s: number; latest_s?: number | null } | null;
+  changes_need?: number | null;
+  places: { text: string; explained: number }[];
+  is_stored: boolean;
+}
+
+/** An incident, as a list shows it. */
+export interface IncidentSummary {
+  id: string;
+  life: "detected" | "triaged" | "mitigated" | "resolved" | "reviewed";
+  severity?: number | null;
+  headline: string;
+  opening: string;
+  experiment?: string | null;
+  began: string;
+  opened: string;
+  recovered?: string | null;
+  objectives: string[];
+  routes: string[];
+  revisions: string[];
+  signals: number;
+  total: number;
+  bad: number;
+  consumers: number;
+  budget_spent: number;
+  cost: string;
+}
+
+/** All that is known of an incident. */
+export interface IncidentDetail {
+  incident: IncidentSummary;
+  is_durable: boolean;
+  facts: { id: number; at: string; kind: string; text: string; link: string; log_evidence?: number | null }[];
+  facts_left_out: number;
+  hypotheses: { number: number; text: string; explained: number; standing: "open" | "supported" | "refuted"; facts: number[] }[];
+  roles: Record<string, string>;
+  updates: { at: string; life: string; text: string }[];
+  series: { at: string; total: number; bad: number }[];
+  similar: { id: string; share: number; common: string[] }[];
+  postmortem?: string | null;
+}
+
+/** What people add to the facts of an incident. */
+export interface PostmortemInput {
+  overview: string;
+  contributing: string[];
+  well: string[];
+  badly: string[];
+  actions: { text: string; team: string; state: string; due?: string | null }[];
+}
+
+/** A postmortem. */
+export interface Postmortem {
+  incident: string;
+  state: string;
+  narrative: PostmortemInput;
+  markdown: string;
+  html: string;
+  objections: { line: number; words: string; advice: string }[];
+}
+
+/** Something to be done after an incident. */
+export interface ActionItem {
+  incident: string;
+  number: number;
+  text: string;
+  team: string;
+  state: "open" | "done" | "dropped";
+  due?: string | null;
+}
+
+/** The public status page. */
+export interface StatusPreview {
+  title: string;
+  html: string;
+  is_served: boolean;
+}
+
+/** Where it fails, and what may have to do with it. */
+export interface Diagnosis {
+  at: string;
+  answer: string;
+  from: string;
+  until: string;
+  has_onset: boolean;
+  total: number;
+  bad: number;
+  answers: { text: string; total: number; bad: number; expected: number; explained: number }[];
+  dimensions: { name: string; values: { value: string; total: number; bad: number; total_before: number; bad_before: number }[]; more: number }[];
+  findings: { kind: string; subject: string; state: "bad" | "doubtful" | "unknown" | "well"; text: string; link: string }[];
+  samples: RecordSummary[];
+  dependencies: { from: string; to: string; is_down: boolean }[];
+}

@@ -16,6 +16,7 @@ const REGISTRY: Registry = Registry {
     model_condition: gate_policies::when::compile_for_models,
     rule: |_| Ok(()),
     record_condition: gate_policies::when::compile_for_records,
+    objective: |_, _| Ok(()),
 };
 
 struct Secrets;

@@ -8,6 +8,7 @@
 mod ai;
 mod cache;
 mod config;
+mod contract;
 mod guard;
 mod identity;
 mod import;
@@ -21,6 +22,7 @@ pub use ai::{
 };
 pub use cache::{cache, cache_file};
 pub use config::config;
+pub use contract::{descriptors, graphql, json_grpc, openapi, shape};
 pub use guard::guard;
 pub use identity::identity;
 pub use import::import;
@@ -66,6 +68,11 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("seclang", seclang),
     ("cache", cache),
     ("cache_file", cache_file),
+    ("openapi", openapi),
+    ("graphql", graphql),
+    ("json_grpc", json_grpc),
+    ("descriptors", descriptors),
+    ("shape", shape),
 ];
 
 fn fields(headers: &Headers) -> Vec<(Vec<u8>, Vec<u8>)> {

@@ -56,6 +56,8 @@ const TOKENS: &[&[u8]] = &[
 const ROUNDS: u64 = 100_000;
 /// Seconds of one target when no time was set.
 const SECONDS: u64 = 4;
+/// An input that takes longer is told.
+const SLOW: Duration = Duration::from_millis(500);
 
 fn number(name: &str) -> Option<u64> {
     let text = std::env::var(name).ok()?;
@@ -111,10 +113,25 @@ fn mutate(bytes: &mut Vec<u8>, other: &[u8]) {
 fn drive(name: &str, target: tidegate_fuzz::Target) {
     let seeds = seeds(name);
     assert!(seeds.len() >= 3, "{name} needs seeds");
-    let run = |bytes: &[u8]| {
+    let clock = Clock::System;
+    let mut slowest = (Duration::ZERO, Vec::new());
+    let mut run = |bytes: &[u8]| {
+        let began = clock.now();
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| target(bytes))) {
             eprintln!("{name} fails on \"{}\"", bytes.escape_ascii());
             std::panic::resume_unwind(panic);
+        }
+        let mut took = clock.now().since(began);
+        // A machine that stalls is not the input's fault: what is slow is slow again.
+        for _ in 0..2 {
+            if took > SLOW {
+                let again = clock.now();
+                target(bytes);
+                took = took.min(clock.now().since(again));
+            }
+        }
+        if took > slowest.0 {
+            slowest = (took, bytes.to_vec());
         }
     };
     seeds.iter().for_each(|seed| run(seed));
@@ -122,7 +139,7 @@ fn drive(name: &str, target: tidegate_fuzz::Target) {
     let given = number("FUZZ_SECONDS");
     let limit = Duration::from_secs(given.unwrap_or(SECONDS));
     let most = given.map_or(ROUNDS, |_| u64::MAX);
-    let (clock, mut rounds) = (Clock::System, 0);
+    let mut rounds = 0;
     let began = clock.now();
     while rounds < most && clock.now().since(began) < limit {
         let mut bytes = seeds[random::below(seeds.len())].clone();
@@ -130,10 +147,11 @@ fn drive(name: &str, target: tidegate_fuzz::Target) {
         run(&bytes);
         rounds += 1;
     }
-    println!(
-        "{name}: {rounds} mutations in {:.1?}",
-        clock.now().since(began)
-    );
+    let took = clock.now().since(began);
+    println!("{name}: {rounds} mutations in {took:.1?}, the slowest {:.1?}", slowest.0);
+    if slowest.0 > SLOW {
+        println!("{name} is slow on \"{}\"", slowest.1.escape_ascii());
+    }
 }
 
 #[test]

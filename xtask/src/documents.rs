@@ -66,6 +66,7 @@ pub(crate) fn compile(text: &str, folder: &Path) -> Result<(), String> {
         model_condition: when::compile_for_models,
         rule: gate_ops::rules::check,
         record_condition: when::compile_for_records,
+        objective: gate_ops::slo::check,
     };
     let clock = Clock::System;
     let compiler = Compiler {

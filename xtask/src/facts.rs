@@ -11,10 +11,10 @@ use gate_flow::{AiFacts, Attempt, Fault, Outcome, Record, RpcFacts};
 use gate_kit::clock::Clock;
 use gate_kit::http::{Body, Method, Version};
 use gate_model::fault::FaultCode;
-use gate_policies::{POLICIES, when};
+use gate_policies::{REFERENCES, when};
 use gate_proxy::money;
 use gate_proxy::record::metrics::{Format, Metrics, SinkCounts, cache, contract, notices};
-use gate_proxy::trials;
+use gate_proxy::{objectives, trials};
 use serde_json::{Value, json};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub(crate) fn facts() -> Value {
         })
     });
     json!({
-        "schema": gate_proxy::schema::configuration(POLICIES),
+        "schema": gate_proxy::schema::configuration(REFERENCES),
         "openapi": gate_api::openapi::openapi(),
         "faults": faults.collect::<Vec<_>>(),
         "metrics": metrics(),
@@ -171,5 +171,6 @@ fn metrics() -> String {
         contract::example(page);
         notices::example(page);
         trials::example(page);
+        objectives::example(page);
     })
 }

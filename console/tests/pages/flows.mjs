@@ -353,6 +353,7 @@ export async function looking(context, url, traffic, { keeps, plays }) {
   if (plays) await played(page, visit, quiet, traffic, keeps);
   await screened(page, visit, quiet);
   await told(page, visit, quiet);
+  await promised(page, visit, quiet);
   await check("the chain of the audit log is checked", async () => {
     await visit("#/audit");
     await page.getByRole("button", { name: "Check the chain" }).click();
@@ -463,6 +464,33 @@ async function told(page, visit, quiet) {
   });
 }
 
+/** Promises: what is left of their budgets, and where they fail. */
+async function promised(page, visit, quiet) {
+  const table = page.getByRole("group", { name: "Objectives", exact: true });
+  const row = (name) => table.getByRole("row").filter({ hasText: name });
+  await check("objectives show what is left, and which one burns", async () => {
+    await visit("#/objectives");
+    await row("orders-available").getByText("kept").waitFor();
+    await row("silent-available").getByText("page", { exact: true }).waitFor();
+    assert.match(await row("silent-available").innerText(), /-9900 %[\s\S]*100\.0 ×[\s\S]*spent[\s\S]*99 %[\s\S]*30d/);
+    assert.match(await row("orders-available").innerText(), /100 %[\s\S]*0\.0 ×[\s\S]*lasts[\s\S]*99\.9 %/);
+    assert.match(await row("reviews-fast").innerText(), /month Europe\/Berlin/);
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+  await check("an objective says how fast it burns and where it fails", async () => {
+    await visit("#/objectives/orders-available");
+    await page.getByText("Orders are answered.").waitFor();
+    await page.getByText("route orders").waitFor();
+    assert.equal(await page.getByRole("link", { name: "https://runbooks.example/orders" }).getAttribute("href"), "https://runbooks.example/orders");
+    await visit("#/objectives/silent-available");
+    await page.getByRole("group", { name: "Burn by window" }).getByRole("row").filter({ hasText: "5m" }).getByText("100.0 × as fast as allowed").waitFor();
+    await page.getByText("page since").waitFor();
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+}
+
 /** Signing in and out, and what a role may do. */
 export async function signing(context, url, keys, shots) {
   const { page, quiet } = await open(context, url);
@@ -506,4 +534,78 @@ export async function signing(context, url, keys, shots) {
     quiet(/status of 403/);
   });
   await page.close();
+}
+
+/** A revision that fails is taken back, and its incident worked on to its postmortem; the incident. */
+export async function learning(context, url, admin, traffic, name) {
+  const flaky = (status) => ({ routes: { flaky: { match: { path: "/flaky" }, target: { fixed: { status } } } } });
+  await admin.apply(name, flaky(200));
+  await until("the new route is served", async () => (await traffic.ask("/flaky")) === 200);
+  const { rollout } = await admin.apply(name, flaky(500), { canary: { settings: { steps: ["50%"], step_minimum: "500ms", signals: ["errors"] } } });
+  await until("the candidate is taken back", async () => {
+    for (let at = 0; at < 20; at += 1) await traffic.ask("/flaky");
+    return (await admin.done("GET", `/rollouts/${rollout}`)).state === "rolled_back";
+  });
+  const { page, visit, quiet } = await open(context, url);
+  let id = "";
+  await check("an incident tells what happened, with what shows it", async () => {
+    await visit("#/incidents");
+    const list = page.getByRole("group", { name: "Incidents", exact: true });
+    await list.getByText("revision").first().waitFor();
+    const link = list.getByRole("rowheader").getByRole("link");
+    id = (await link.innerText()).trim();
+    await link.click();
+    const timeline = page.getByRole("group", { name: "Timeline" });
+    await timeline.getByText("was taken back").first().waitFor();
+    await timeline.getByText("target.fixed.status from 200 to 500").first().waitFor();
+    await page.getByRole("heading", { name: "Exchanges by second" }).waitFor();
+    assert.match(await page.getByRole("group", { name: "Hypotheses" }).innerText(), /100 %/);
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+  await check("people take roles and tell the public", async () => {
+    await page.getByRole("button", { name: "Take it Incident commander" }).click();
+    await page.getByLabel("Who has it from now on").fill("Ada Byron");
+    await page.getByRole("button", { name: "Assign" }).click();
+    await page.getByRole("button", { name: "Hand over Incident commander" }).waitFor();
+    await page.getByLabel("A word to the public").fill("Some requests failed for a moment.");
+    await page.getByRole("button", { name: "Publish" }).click();
+    await page.getByText("Some requests failed for a moment.").first().waitFor();
+    await page.getByRole("button", { name: "It holds" }).first().click();
+    await page.getByText("supported").waitFor();
+    await visit("#/incidents");
+    await page.getByRole("region", { name: "What the public sees" }).getByText("Some requests failed for a moment.").waitFor();
+    quiet();
+  });
+  await check("a postmortem that blames is refused, another is published with its actions", async () => {
+    await visit(`#/incidents/${id}/postmortem`);
+    await page.getByLabel("Overview").fill("Human error.");
+    await page.getByRole("button", { name: "Publish" }).click();
+    await page.getByText("say what made this possible or likely").first().waitFor();
+    quiet(/status of 409/);
+    await page.getByLabel("Overview").fill("A status was changed.");
+    await page.getByLabel("Contributing factors").fill("The plan did not show it.");
+    await page.getByRole("button", { name: "Add an action item" }).click();
+    await page.getByLabel("Action 1").fill("Show it in plans");
+    await page.getByLabel("Team 1").fill("gateway");
+    await page.getByRole("button", { name: "Publish" }).click();
+    await page.locator("main").getByText("published", { exact: true }).waitFor();
+    assert.match(await page.getByRole("group", { name: "The postmortem as Markdown" }).innerText(), /The plan did not show it[\s\S]*Show it in plans \(team gateway\)/);
+    await visit("#/incidents");
+    await page.getByRole("button", { name: "Done Show it in plans" }).click();
+    await page.getByText("Nothing is open").waitFor();
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+  await check("a diagnosis is drilled down by dimension", async () => {
+    await visit("#/diagnosis");
+    await page.getByRole("group", { name: "Failures by route" }).getByText("silent").first().waitFor();
+    await page.getByRole("button", { name: "status", exact: true }).click();
+    await page.getByRole("group", { name: "Failures by status" }).getByText("502").first().waitFor();
+    await page.getByRole("group", { name: "Findings" }).getByText("saturation").first().waitFor();
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+  await page.close();
+  return id;
 }

@@ -7,7 +7,7 @@
 import { readFileSync } from "node:fs";
 import { api } from "./api.mjs";
 import { browse } from "./browser.mjs";
-import { changing, looking, moving, serving, signing } from "./flows.mjs";
+import { changing, learning, looking, moving, serving, signing } from "./flows.mjs";
 import { seed } from "./seed.mjs";
 import { failures, visits } from "./visits.mjs";
 
@@ -20,10 +20,10 @@ async function pages(traffic, keeps) {
   const { revision } = await admin.environment(name);
   const { items: rollouts } = await admin.done("GET", `/environments/${name}/rollouts`);
   const all = {
-    traffic: "#/", providers: "#/providers", versions: "#/versions", caches: "#/caches", firewall: "#/firewall", notifications: "#/notifications", delivery: "#/delivery",
+    traffic: "#/", providers: "#/providers", versions: "#/versions", caches: "#/caches", firewall: "#/firewall", notifications: "#/notifications", delivery: "#/delivery", objectives: "#/objectives", objective: "#/objectives/silent-available",
     configure: "#/configure", kind: "#/configure/routes", resource: `#/configure/routes/${traffic.route}`, fresh: "#/configure/models/+", plan: "#/configure/plan",
     revisions: "#/revisions", revision: `#/revisions/${revision}`, rollouts: "#/rollouts",
-    environments: "#/environments", environment: `#/environments/${name}`, consumers: "#/consumers", audit: "#/audit", playground: "#/playground", lost: "#/no/such/page",
+    environments: "#/environments", environment: `#/environments/${name}`, consumers: "#/consumers", audit: "#/audit", playground: "#/playground", incidents: "#/incidents", diagnosis: "#/diagnosis", lost: "#/no/such/page",
   };
   if (keeps) {
     const { items: [record] } = await admin.done("GET", "/records?limit=1");
@@ -34,7 +34,7 @@ async function pages(traffic, keeps) {
 }
 
 /** Pages that load something beside the environments. */
-const LOADING = ["traffic", "records", "record", "providers", "caches", "firewall", "notifications", "delivery", "configure", "kind", "resource", "revisions", "revision", "rollouts", "consumers", "audit"];
+const LOADING = ["traffic", "records", "record", "providers", "caches", "firewall", "notifications", "delivery", "objectives", "objective", "incidents", "incident", "postmortem", "diagnosis", "configure", "kind", "resource", "revisions", "revision", "rollouts", "consumers", "audit"];
 
 const { context, close } = await browse(job.browser);
 try {
@@ -43,9 +43,11 @@ try {
   await moving(context, job.admin);
   await looking(context, job.admin, traffic, { keeps, plays });
   await changing(context, job.admin, admin, job.environment);
+  const incident = await learning(context, job.admin, admin, traffic, job.environment);
   const rolled = await roll();
   if (!rolled?.rollout) console.log(`no rollout was begun: ${JSON.stringify(rolled)}`);
   const all = await pages(traffic, keeps);
+  if (incident) Object.assign(all, { incident: `#/incidents/${incident}`, postmortem: `#/incidents/${incident}/postmortem` });
   const { revision } = await admin.environment(job.environment);
   all.diff = `#/diff/${revision - 1}/${revision}`;
   await visits(context, job.admin, all, job.shots);

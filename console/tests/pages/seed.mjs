@@ -40,6 +40,11 @@ function document(listener, upstream, model, rolls) {
     receivers: { hook: { webhook: { url: `http://${upstream}/hook` } }, gone: { webhook: { url: "http://127.0.0.1:9/" } } },
     rotations: { people: { receivers: ["hook"], begins: "2026-01-05T08:00:00Z" } },
     notifications: { all: { wait: "100ms", interval: "1s", steps: [{ rotations: ["people"], receivers: ["gone"] }] } },
+    objectives: {
+      "orders-available": { route: "orders", target: "99.9 %", service: "shop", description: "Orders are answered.", runbook: "https://runbooks.example/orders" },
+      "silent-available": { route: "silent", target: "99 %" },
+      "reviews-fast": { route: "reviews", target: "99 %", indicator: { latency: { within: "10s" } }, calendar: { per: "month", time_zone: "Europe/Berlin" } },
+    },
     routes: {
       orders: { match: { path: "/orders/{*rest}" }, policies: [{ request_id: {} }, { limit: { by: "address", rate: "10000/s" } }], target: { upstream: "orders" } },
       kept: { match: { path: "/kept/{*rest}" }, policies: [{ cache: {} }, { headers: { response: { set: { "cache-control": "max-age=3600", "cache-tag": "items" } } } }], target: { upstream: "orders" } },

@@ -6,14 +6,16 @@
 
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
-    BudgetState, CacheState, Canary, Change, DeploymentReported, Document, DoraReport, Effect,
-    Finding, Forecast, LabelMatch, Live, Notices, Page, PlaygroundInput, PlaygroundReply,
-    ProviderHealth, PurgeInput, RecordDetail, RecordSummary, Rollout, UsageRow, VersionState,
+    ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, DeploymentReported,
+    Diagnosis, Document, DoraReport, Effect, Finding, Forecast, FreezeInput, GateState,
+    HypothesisInput, IncidentDetail, IncidentLifeInput, IncidentRoleInput, IncidentSummary,
+    IncidentTextInput, LabelMatch, Live, Notices, ObjectiveState, OverrideInput, Page,
+    PlaygroundInput, PlaygroundReply, Postmortem, PostmortemInput, ProviderHealth, PurgeInput,
+    RecordDetail, RecordSummary, Rollout, StandingInput, StatusPreview, UsageRow, VersionState,
     WafMatch, WafSuggestion,
 };
-use gate_store::control::{EvidenceRow, RolloutRow};
+use gate_store::control::{Cause, EvidenceRow, RolloutRow};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What an environment would hold.
@@ -29,8 +31,28 @@ pub struct Candidate<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// What would change.
     pub changes: &'a [Change],
+    /// The files that the revision in force was made with ([`Judged::files`]); none where nobody
+    /// kept them.
+    pub files: Option<&'a str>,
     /// Whether recent records are to be replayed.
     pub with_effect: bool,
+    /// What it is made for.
+    pub cause: Cause,
+    /// Name of the incident that it mends, by its author's word.
+    pub fixes: Option<&'a str>,
+    /// What the environment's gate holds, as [`Host::edit_gate`] wrote it; empty for nothing.
+    pub gate: &'a str,
+}
+
+/// A change of what an environment's gate holds.
+#[derive(Debug, Clone, Copy)]
+pub enum GateEdit<'a> {
+    /// Freezes a route or everything.
+    Freeze(&'a FreezeInput),
+    /// Ends the freeze of a route, or that of everything.
+    Thaw(Option<&'a str>),
+    /// Holds a signed word.
+    Allow(&'a OverrideInput),
 }
 
 /// What a process makes of a candidate.
@@ -40,6 +62,10 @@ pub struct Judged {
     pub findings: Vec<Finding>,
     /// What it would have done to the traffic that was recorded.
     pub effect: Option<Effect>,
+    /// The files that it refers to and whose contents are promises to callers, such as documents of
+    /// APIs, as this process reads them: by name as a canonical JSON object. None where there are
+    /// none, and where they are too large to be kept.
+    pub files: Option<String>,
 }
 
 /// A rollout to begin.
@@ -66,6 +92,10 @@ pub struct RecordQuery {
     pub trace: Option<String>,
     /// Asking for this model.
     pub model: Option<String>,
+    /// Ended at this UNIX millisecond or later.
+    pub from_ms: Option<u64>,
+    /// Ended at this UNIX millisecond or earlier.
+    pub until_ms: Option<u64>,
     /// Of these teams; of all when absent.
     pub teams: Option<Vec<String>>,
     /// Where the page before ended.
@@ -172,6 +202,95 @@ impl DeploymentReport<'_> {
     }
 }
 
+/// What somebody changes about an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IncidentChange {
+    /// Where it is, or how bad.
+    Life(IncidentLifeInput),
+    /// Who has a role.
+    Role(IncidentRoleInput),
+    /// A word to the public.
+    Update(IncidentTextInput),
+    /// What was done.
+    Action(IncidentTextInput),
+    /// What could be so.
+    Hypothesis(HypothesisInput),
+    /// Whether the hypothesis of this number has held.
+    Standing(u64, StandingInput),
+}
+
+/// The incidents of the environment that a process follows.
+pub trait IncidentBook: Send + Sync {
+    /// The environment; `file` where a file rules.
+    fn environment(&self) -> &str;
+
+    /// Incidents, the newest first, those before the one with this number, and their numbers.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn list(
+        &self,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Result<Vec<(u64, IncidentSummary)>, Problem>;
+
+    /// One incident.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn get(&self, id: &str) -> Result<IncidentDetail, Problem>;
+
+    /// Changes one.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn change(&self, id: &str, change: &IncidentChange) -> Result<IncidentDetail, Problem>;
+
+    /// Its postmortem, drafted where nobody began it.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn postmortem(&self, id: &str) -> Result<Postmortem, Problem>;
+
+    /// Writes what people add to the facts.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn write_postmortem(&self, id: &str, input: &PostmortemInput) -> Result<Postmortem, Problem>;
+
+    /// Publishes it.
+    ///
+    /// # Errors
+    /// The problem to answer with; what makes a person a cause is not published.
+    fn publish_postmortem(&self, id: &str) -> Result<Postmortem, Problem>;
+
+    /// What is to be done, in this state (in any when absent).
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn action_items(&self, state: Option<&str>) -> Result<Vec<ActionItem>, Problem>;
+
+    /// Says where an action item is; returns those of its incident.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn set_action_item(
+        &self,
+        id: &str,
+        number: u64,
+        state: ActionItemState,
+    ) -> Result<Vec<ActionItem>, Problem>;
+
+    /// What an on-call engineer would look at first.
+    fn diagnose(&self) -> Diagnosis;
+
+    /// The public status pages.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn status_pages(&self) -> Result<Vec<StatusPreview>, Problem>;
+}
+
 /// What the process that serves the API can do.
 pub trait Host: Send + Sync {
     /// The environment that this process follows; none where a file rules.
@@ -260,6 +379,34 @@ pub trait Host: Send + Sync {
     /// The problem to answer with.
     fn budgets(&self) -> Result<Vec<BudgetState>, Problem> {
         Err(not_kept("budgets"))
+    }
+
+    /// How objectives stand, by name.
+    fn objectives(&self) -> Vec<ObjectiveState> {
+        Vec::new()
+    }
+
+    /// What a gate holds that is in force at that time, in UNIX seconds.
+    fn show_gate(&self, held: &str, now_s: u64) -> GateState {
+        let _ = (held, now_s);
+        GateState::default()
+    }
+
+    /// What a gate holds after a change, and what the audit log says of it.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn edit_gate(
+        &self,
+        held: &str,
+        edit: &GateEdit<'_>,
+        now_s: u64,
+    ) -> Result<(String, String), Problem> {
+        let _ = (held, edit, now_s);
+        Err(Problem::new(
+            Code::NotSupported,
+            "this gateway has no gate of changes",
+        ))
     }
 
     /// How caches of answers do.
@@ -351,8 +498,10 @@ pub trait Host: Send + Sync {
         ))
     }
 
-    /// The JSON Schema of the configuration.
-    fn schema(&self) -> Value;
+    /// Its incidents; none where it writes none.
+    fn incidents(&self) -> Option<&dyn IncidentBook> {
+        None
+    }
 }
 
 fn not_kept(what: &str) -> Problem {

@@ -26,6 +26,7 @@ pub use api::{Api, BODY_MAX, Parts};
 pub use assets::Asset;
 pub use handlers::caches::PURGE;
 pub use host::{
-    Candidate, DeploymentReport, Host, Judged, NoticeOrder, RecordQuery, RolloutStart, UsageQuery,
-    WafQuery,
+    Candidate, DeploymentReport, GateEdit, Host, IncidentBook, IncidentChange, Judged, NoticeOrder,
+    RecordQuery, RolloutStart, UsageQuery, WafQuery,
 };
+pub use reply::refused;

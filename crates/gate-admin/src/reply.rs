@@ -38,6 +38,16 @@ impl Reply {
         })
     }
 
+    /// JSON that is text already.
+    pub(crate) fn json_text(text: &str) -> Self {
+        Self {
+            status: 200,
+            headers: Vec::new(),
+            content_type: "application/json",
+            body: text.as_bytes().to_vec(),
+        }
+    }
+
     /// A problem.
     pub(crate) fn problem(problem: &Problem) -> Self {
         let mut headers = Vec::new();
@@ -88,7 +98,8 @@ impl Reply {
 }
 
 /// What a store's refusal means for a caller.
-pub(crate) fn refused(error: ControlError) -> Problem {
+#[must_use]
+pub fn refused(error: ControlError) -> Problem {
     let text = error.to_string();
     let code = match error {
         ControlError::Store(StoreError::Unreachable(_)) => Code::StoreUnavailable,

@@ -11,5 +11,9 @@ pub mod openapi;
 pub mod problem;
 pub mod types;
 
+/// The JSON Schema (2020-12) of a configuration as this version knows it, pretty-printed: what
+/// `cargo xtask gen` derives from the types of resources, policies and providers.
+pub const SCHEMA: &str = include_str!("../../../docs/reference/schema.json");
+
 pub use client::{Client, ClientError, Endpoint, Reply, TimedStream, client_tls};
 pub use problem::Problem;

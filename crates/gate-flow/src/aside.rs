@@ -42,12 +42,17 @@ impl Exchange {
     pub fn settle(&mut self) {
         let record = &mut self.record;
         if let Some(ai) = self.ai.take() {
-            let ai = ai.take();
+            // Usually nobody else looks at it any more, and it moves at once.
+            let place = Box::new_uninit();
+            let ai = match Rc::try_unwrap(ai) {
+                Ok(ai) => Box::write(place, ai.into_inner()),
+                Err(ai) => Box::write(place, ai.take()),
+            };
             // A stream that ended in order with an error in it is no success.
             if let Some(detours) = &ai.detours {
                 record.fault = record.fault.or(detours.fault);
             }
-            record.ai = Some(Box::new(ai));
+            record.ai = Some(ai);
         }
         if let Some(guard) = self.guard.take() {
             let guard = guard.take();

@@ -16,6 +16,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub trait PolicyKind: 'static {
     /// Name in documents, in snake case; also the file's name.
     const NAME: &'static str;
+    /// Whether it judges what requests say about their connection, which is put aside for it where
+    /// some route has it ([`gate_kit::http::Headers::of_connection`]).
+    const SEES_CONNECTION: bool = false;
     /// Its settings. Unknown fields must be refused.
     type Config: DeserializeOwned + JsonSchema;
 
@@ -262,28 +265,22 @@ impl SharedState {
     }
 }
 
-/// One line of the registry: everything the product derives from a policy's file.
+/// One line of the registry: a policy by name, and how it is made.
 pub struct PolicyDescriptor {
     /// Name in documents.
     pub name: &'static str,
-    /// The file's header: what it is for, as Markdown.
-    pub doc: &'static str,
-    /// Example settings, as YAML, taken from the header.
-    pub example: &'static str,
-    /// JSON Schema of the settings.
-    pub schema: fn(&mut SchemaGenerator) -> Schema,
+    /// [`PolicyKind::SEES_CONNECTION`].
+    pub sees_connection: bool,
     compile: fn(&Node, &Path, &CompileContext<'_>) -> Result<Arc<dyn Policy>, Finding>,
 }
 
 impl PolicyDescriptor {
     /// The descriptor of a kind.
     #[must_use]
-    pub const fn of<K: PolicyKind>(doc: &'static str, example: &'static str) -> Self {
+    pub const fn of<K: PolicyKind>() -> Self {
         Self {
             name: K::NAME,
-            doc,
-            example,
-            schema: |generator| generator.subschema_for::<K::Config>(),
+            sees_connection: K::SEES_CONNECTION,
             compile: |node, path, context| {
                 let config: K::Config = from_node(node, path)?;
                 K::compile(config, context).map_err(|(field, message)| {
@@ -305,6 +302,32 @@ impl PolicyDescriptor {
         context: &CompileContext<'_>,
     ) -> Result<Arc<dyn Policy>, Finding> {
         (self.compile)(node, path, context)
+    }
+}
+
+/// What a policy's file says of itself. The schema and the reference are derived from this; a gateway
+/// carries the schema as it is committed, so that a release links none of it.
+pub struct PolicyReference {
+    /// Name in documents.
+    pub name: &'static str,
+    /// The file's header: what it is for, as Markdown.
+    pub doc: &'static str,
+    /// Example settings, as YAML, taken from the header.
+    pub example: &'static str,
+    /// JSON Schema of the settings.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl PolicyReference {
+    /// The reference of a kind.
+    #[must_use]
+    pub const fn of<K: PolicyKind>(doc: &'static str, example: &'static str) -> Self {
+        Self {
+            name: K::NAME,
+            doc,
+            example,
+            schema: |generator| generator.subschema_for::<K::Config>(),
+        }
     }
 }
 

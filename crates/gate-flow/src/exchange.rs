@@ -106,7 +106,7 @@ pub struct TlsFacts {
 /// What path parameters matched, in the order of the path, as it stands in the normalised path:
 /// what is percent-encoded there is percent-encoded here.
 #[derive(Debug, Clone, Default)]
-pub struct Parameters(pub SmallVec<[(Arc<str>, String); 2]>);
+pub struct Parameters(pub SmallVec<[(Arc<str>, String); 1]>);
 
 impl Parameters {
     /// The value of a parameter by name.

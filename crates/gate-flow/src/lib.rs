@@ -16,6 +16,7 @@ mod fault;
 mod flights;
 mod identity;
 mod key_value;
+mod objective;
 mod policy;
 mod purge;
 mod quota;
@@ -34,7 +35,7 @@ pub use behind::Behind;
 pub use bodies::{Bodies, BodyPlace, BodyReader, BodyRoom, BodySide, RecordedBody};
 pub use cache::{CacheCounts, CacheFacts, CacheStatus};
 pub use compile::{
-    Ask, CompileContext, PolicyDescriptor, PolicyKind, SecretSource, SharedState,
+    Ask, CompileContext, PolicyDescriptor, PolicyKind, PolicyReference, SecretSource, SharedState,
     read_api_document, resolve_secret,
 };
 pub use contract::{
@@ -49,6 +50,10 @@ pub use identity::Identity;
 pub use key_value::{
     KeyValueAnswer, KeyValueError, KeyValueQuestion, KeyValueServer, SharedKeyValueServer,
 };
+pub use objective::{
+    CELLS_MAX, CellCounts, Cells, Counting, Countings, DIMENSIONS, Events, Judge,
+    OBJECTIVES_PER_ROUTE_MAX, Place, Restriction, Score,
+};
 pub use policy::{Condition, Policy, Verdict};
 pub use purge::{Purge, PurgeWhat, Purged, Purges, Sweep, tag_hash};
 pub use quota::{QuotaCounter, QuotaPlace, QuotaRefusal, QuotaSpec, QuotaStanding, Quotas};
@@ -61,6 +66,7 @@ pub use run::{Passed, run_request, run_response};
 pub use services::{FetchError, FetchPost, FetchRequest, Fetched, LocalFuture, Services};
 pub use single_flight::{Flight, SingleFlight, landed};
 pub use snapshot::{Assume, Caller, Callers, Found, Route, Router, Snapshot, Step, Target};
+use trial::is_error;
 pub use trial::{
     Arm, Assigned, Copies, CopyPlace, Evidence, Histogram, OTHER_SLICE, Observed, Reading,
     SLICES_MAX, Sample, SignalPlan, Source, Tally, Trial, TrialPlace, bucket, lower_edge,

@@ -1,6 +1,6 @@
 //! A revision compiled for the data plane.
 
-use crate::{Condition, Exchange, Fault, Keeps, LocalFuture, Parameters, Policy};
+use crate::{Condition, Countings, Exchange, Fault, Keeps, LocalFuture, Parameters, Policy};
 use gate_kit::http::{RequestHead, Response};
 use gate_model::resources::Resources;
 use std::collections::HashMap;
@@ -37,6 +37,8 @@ pub struct Route {
     pub steps: Vec<Step>,
     /// Where its requests go.
     pub target: Box<dyn Target>,
+    /// What its exchanges count for; none where nothing was promised about them.
+    pub objectives: Option<Arc<Countings>>,
 }
 
 /// A policy in its place.

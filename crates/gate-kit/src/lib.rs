@@ -1,10 +1,11 @@
 //! What the standard library lacks and every layer needs: message shapes, pooled buffers, a clock,
-//! randomness, dates, blocks of bytes, bounded queues, sharded counters and AWS signatures.
+//! randomness, dates, boxed futures, blocks of bytes, bounded queues, sharded counters and AWS signatures.
 //!
 //! Nothing here knows the product's words (no routes, policies or records) and nothing here does
 //! I/O. Read [`http`] first: it is the one request and body shape that both HTTP versions end in.
 
 pub mod block;
+mod boxed;
 pub mod buffer;
 pub mod clock;
 pub mod counter;
@@ -13,3 +14,5 @@ pub mod http;
 pub mod queue;
 pub mod random;
 pub mod sigv4;
+
+pub use boxed::boxed;

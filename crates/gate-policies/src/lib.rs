@@ -31,4 +31,4 @@ mod testing_tokens;
 mod tokens;
 pub mod when;
 
-pub use registry::POLICIES;
+pub use registry::{POLICIES, REFERENCES};

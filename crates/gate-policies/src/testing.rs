@@ -113,7 +113,7 @@ impl Harness {
     ) -> Result<Arc<dyn Policy>, Finding> {
         let document = Document::parse(yaml.as_bytes(), "test.yaml")
             .map_err(|mut findings| findings.remove(0))?;
-        let descriptor = PolicyDescriptor::of::<K>("", "");
+        let descriptor = PolicyDescriptor::of::<K>();
         let compile = |context: &CompileContext<'_>| {
             descriptor.compile(&document.root, &Path::root(), context)
         };
@@ -335,6 +335,7 @@ fn snapshot(callers: Callers) -> Snapshot {
         name: "r".into(),
         steps: Vec::new(),
         target: Box::new(NoTarget),
+        objectives: None,
     };
     Snapshot {
         revision: 1,

@@ -63,6 +63,7 @@ pub struct Waf {
 
 impl PolicyKind for Waf {
     const NAME: &'static str = "waf";
+    const SEES_CONNECTION: bool = true;
     type Config = WafConfig;
 
     fn compile(

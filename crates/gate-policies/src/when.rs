@@ -92,7 +92,7 @@ pub const MODEL_VARIABLES: &[(&str, &str, &str)] = &[
     ("ai.vision", "bool", "whether the call has images"),
 ];
 
-/// Variables that only expressions of rollouts have, beside [`VARIABLES`]: what is known of an
+/// Variables that only expressions of rollouts and objectives have, beside [`VARIABLES`]: what is known of an
 /// exchange that has ended. Where something is not known, numbers are -1 and texts empty.
 pub const RECORD_VARIABLES: &[(&str, &str, &str)] = &[
     ("record.status", "int", "status that was answered, or 0"),

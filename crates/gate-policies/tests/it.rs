@@ -3,12 +3,14 @@
 //! A policy's own behaviour is tested in its file; here stands what must hold for all of them, so
 //! that a new policy is held to it without an edit.
 
-use gate_flow::{CompileContext, Policy, PolicyDescriptor, SecretSource, SharedState};
+use gate_flow::{
+    CompileContext, Policy, PolicyDescriptor, PolicyReference, SecretSource, SharedState,
+};
 use gate_kit::clock::Clock;
 use gate_model::document::{Document, Key, Node, NodeKind, Path, Span};
 use gate_model::finding::Finding;
 use gate_model::resources::Resources;
-use gate_policies::POLICIES;
+use gate_policies::{POLICIES, REFERENCES};
 use std::collections::BTreeSet;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -56,7 +58,7 @@ fn compile(
 }
 
 /// The example as a document, and the settings of each policy in it with their path.
-fn example(policy: &PolicyDescriptor) -> (Document, Vec<(Node, Path)>) {
+fn example(policy: &PolicyReference) -> (Document, Vec<(Node, Path)>) {
     let document = Document::parse(policy.example.as_bytes(), "example.yaml")
         .unwrap_or_else(|findings| panic!("{}: {}", policy.name, findings[0]));
     let NodeKind::Sequence(steps) = &document.root.kind else {
@@ -84,8 +86,8 @@ fn example(policy: &PolicyDescriptor) -> (Document, Vec<(Node, Path)>) {
 
 #[test]
 fn every_example_compiles() {
-    for policy in POLICIES {
-        let (document, all) = example(policy);
+    for (policy, reference) in POLICIES.iter().zip(REFERENCES) {
+        let (document, all) = example(reference);
         for (settings, path) in all {
             if let Err(finding) = compile(policy, &settings, &path) {
                 panic!("{}: {}", policy.name, finding.locate(&document));
@@ -96,8 +98,8 @@ fn every_example_compiles() {
 
 #[test]
 fn unknown_fields_are_refused_where_they_stand() {
-    for policy in POLICIES {
-        let (_, all) = example(policy);
+    for (policy, reference) in POLICIES.iter().zip(REFERENCES) {
+        let (_, all) = example(reference);
         let (mut settings, path) = all.into_iter().next().expect("checked by `example`");
         let NodeKind::Mapping(entries) = &mut settings.kind else {
             panic!("{}: settings are a mapping", policy.name);
@@ -125,6 +127,8 @@ fn unknown_fields_are_refused_where_they_stand() {
 #[test]
 fn names_are_sorted_unique_and_the_names_of_files() {
     let names: Vec<&str> = POLICIES.iter().map(|policy| policy.name).collect();
+    let described: Vec<&str> = REFERENCES.iter().map(|policy| policy.name).collect();
+    assert_eq!(names, described);
     assert!(names.is_sorted_by(|a, b| a < b), "{names:?}");
     for name in &names {
         let snake = name
@@ -158,7 +162,7 @@ fn names_are_sorted_unique_and_the_names_of_files() {
 
 #[test]
 fn every_policy_documents_itself_and_its_fields() {
-    for policy in POLICIES {
+    for policy in REFERENCES {
         let first = policy.doc.lines().next().unwrap_or_default();
         assert!(
             first.len() > 10 && first.ends_with('.'),

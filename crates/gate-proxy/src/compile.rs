@@ -60,6 +60,7 @@ const KINDS: &[&str] = &[
     "rotations",
     "notifications",
     "deployment_sources",
+    "objectives",
     "routes",
 ];
 
@@ -77,9 +78,14 @@ pub struct Registry {
     pub model_condition: ConditionCompiler,
     /// Checks the operator's own rules, which are evaluated by whoever plans and applies.
     pub rule: RuleChecker,
-    /// Compiles the expressions of rollouts, which see a finished exchange's record.
+    /// Compiles the expressions of rollouts and objectives, which see a finished exchange's record.
     pub record_condition: ConditionCompiler,
+    /// Checks objectives, which are evaluated by whoever takes readings.
+    pub objective: ObjectiveChecker,
 }
+
+/// Checks an objective by its name; the error is the field at fault and a sentence.
+pub type ObjectiveChecker = fn(&str, &resources::Objective) -> Result<(), (&'static str, String)>;
 
 /// Checks a rule; the error is the field at fault and a sentence.
 pub type RuleChecker = fn(&resources::Rule) -> Result<(), (&'static str, String)>;
@@ -142,6 +148,7 @@ impl Compiler<'_> {
         work.rules();
         crate::versions::check(&mut work);
         crate::trials::check(&mut work);
+        crate::objectives::check(&mut work);
         work.plans();
         work.notices();
         work.policy_sets();
@@ -151,7 +158,8 @@ impl Compiler<'_> {
             models: &models,
             servers: &servers,
         };
-        let (routes, router) = work.routes(&called);
+        let (mut routes, router) = work.routes(&called);
+        crate::objectives::attach(&mut work, &mut routes);
         acme::check(&mut work);
         let listeners = work.listeners(&upstreams);
         let findings = work.findings;
@@ -222,6 +230,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "deployment_sources" => {
                 resources.deployment_sources = map(document, node, &path, &mut findings);
             }
+            "objectives" => resources.objectives = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");

@@ -13,6 +13,7 @@ use crate::streams::{self, Responder, unwinds};
 use crate::tcp;
 use crate::worker::{Open, Worker};
 use gate_flow::{Client, Fault, InterimSink, Outcome, TlsFacts};
+use gate_kit::boxed;
 use gate_kit::buffer::PooledBuf;
 use gate_kit::http::{self as stream, HeaderId, Method, Request, RequestHead, Response};
 use gate_kit::http::{ResponseHead, Scheme, Version};
@@ -207,8 +208,8 @@ async fn http1(worker: &Rc<Worker>, client: &Rc<Client>, options: &Arc<ListenerO
                     interim.get_or_insert_with(|| Rc::new(Interim1(connection.interim())));
                 let interim = interim.clone();
                 let exchange =
-                    exchange1(worker, client, options, &mut connection, interim, request);
-                if Box::pin(exchange).await {
+                    boxed(|| exchange1(worker, client, options, &mut connection, interim, request));
+                if exchange.await {
                     continue;
                 }
                 return;

@@ -14,6 +14,7 @@ mod hashing;
 mod key_value;
 pub mod listener;
 pub mod money;
+pub mod objectives;
 pub mod process;
 mod prompts;
 mod quic;

@@ -15,7 +15,7 @@ use gate_net::tls::{ServerTls, ServerTlsOptions};
 use std::net::ToSocketAddrs;
 use std::path::Path;
 use std::sync::atomic::AtomicU32;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// A listener, for as long as its address stays.
@@ -34,6 +34,8 @@ pub struct ListenerState {
     pub clients: Arc<Clients>,
     /// Its UDP sockets, while it speaks HTTP/3.
     quic: Mutex<Option<Arc<Quic>>>,
+    /// The ones it had last, for as long as workers still finish what came over them.
+    last_quic: Mutex<Weak<Quic>>,
 }
 
 /// What a listener speaks HTTP/3 with.
@@ -56,6 +58,7 @@ impl ListenerState {
             connections: AtomicU32::new(0),
             clients: Arc::default(),
             quic: Mutex::default(),
+            last_quic: Mutex::default(),
         }
     }
 
@@ -66,8 +69,22 @@ impl ListenerState {
         quic.clone()
     }
 
+    /// What it spoke HTTP/3 with before that was switched off, if its port is still held.
+    #[must_use]
+    pub fn last_quic(&self) -> Option<Arc<Quic>> {
+        let last = self.last_quic.lock();
+        last.unwrap_or_else(PoisonError::into_inner).upgrade()
+    }
+
     /// Begins or ends to speak HTTP/3.
     pub fn set_quic(&self, quic: Option<Arc<Quic>>) {
+        if let Some(quic) = &quic {
+            let mut last = self
+                .last_quic
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *last = Arc::downgrade(quic);
+        }
         *self.quic.lock().unwrap_or_else(PoisonError::into_inner) = quic;
     }
 
@@ -130,7 +147,7 @@ pub struct ListenerOptions {
 
 impl ListenerOptions {
     /// Compiles a listener's settings; reads certificate files. `managed` is there where
-    /// certificates are ordered.
+    /// certificates are ordered; `keeps_connection_fields` where a policy judges these.
     ///
     /// # Errors
     /// Which field is wrong, and why.
@@ -139,6 +156,7 @@ impl ListenerOptions {
         folder: &Path,
         tcp_routes: Vec<TcpRoute>,
         managed: Option<Arc<Managed>>,
+        keeps_connection_fields: bool,
     ) -> Result<Self, (&'static str, String)> {
         let limits = &listener.limits;
         let head_bytes = usize::try_from(limits.head.bytes()).unwrap_or(usize::MAX);
@@ -146,6 +164,7 @@ impl ListenerOptions {
             head_bytes: head_bytes.min(http1::HEAD_BYTES_MAX),
             header_count: usize::from(limits.headers).min(http1::HEADER_COUNT_MAX),
             target_bytes: head_bytes.min(8 * 1024),
+            keeps_connection_fields,
         };
         let http = listener.protocol == ListenerProtocol::Http;
         let load = |tls| load_tls(tls, folder, http, managed.clone());

@@ -3,10 +3,16 @@
 //! A reload compiles the new document completely aside and swaps one pointer at the end; whatever
 //! fails before that leaves everything as it was. Workers hear about listeners only.
 
+mod files;
+mod listeners;
+
+pub use listeners::listener_path;
+
 use crate::compile::{Compiled, Compiler, Registry};
-use crate::listener::{ListenerOptions, ListenerState, Quic};
+use crate::listener::ListenerState;
 use crate::money::metrics;
 use crate::money::store::open_books;
+use crate::objectives;
 use crate::quic;
 use crate::record::Readers;
 use crate::record::admin::Health;
@@ -18,21 +24,19 @@ use crate::target::mcp::stdio::Host;
 use crate::target::model::Models;
 use crate::trials::Trials;
 use crate::upstream::{Upstream, health};
+use crate::versions::{Files, KeptFiles};
 use crate::worker::{self, Command};
 use arc_swap::ArcSwap;
 use gate_flow::{SecretSource, SharedState, Snapshot};
 use gate_kit::clock::Clock;
-use gate_model::document::{Document, Path as ConfigPath};
+use gate_model::document::Document;
 use gate_model::finding::Finding;
 use gate_model::resources::Gateway;
 use gate_net::dns::Dns;
 use gate_net::handover::Inheritance;
-use gate_net::listen::{ListenAddress, Sockets};
 use gate_net::tls::{ClientTls, ClientTlsOptions};
 use gate_store::Books;
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -152,6 +156,8 @@ pub struct Process {
     shared: Arc<Shared>,
     setup: Setup,
     secret_files: SecretFiles,
+    /// The files of APIs' documents that are in force.
+    files: Mutex<Arc<Files>>,
     listeners: Mutex<HashMap<String, Arc<ListenerState>>>,
     commands: Vec<mpsc::Sender<Command>>,
     threads: Mutex<Vec<std::thread::JoinHandle<()>>>,
@@ -238,6 +244,7 @@ impl Process {
             shared,
             setup,
             secret_files,
+            files: Mutex::default(),
             listeners: Mutex::default(),
             commands,
             threads: Mutex::new(threads),
@@ -246,6 +253,7 @@ impl Process {
             reloading: Mutex::default(),
             ready: AtomicBool::new(true),
         });
+        process.remember_files(&Files::new());
         let bound = process.bind(listeners, inheritance).and_then(|bound| {
             for state in bound {
                 process.announce(&state)?;
@@ -260,114 +268,10 @@ impl Process {
         Ok(process)
     }
 
-    /// Binds what is not bound yet; sockets of a predecessor are taken over where they fit.
-    fn bind(
-        &self,
-        listeners: Vec<(String, ListenAddress, ListenerOptions)>,
-        mut inheritance: Option<Inheritance>,
-    ) -> Result<Vec<Arc<ListenerState>>, String> {
-        let mut bound = Vec::new();
-        for (name, address, options) in listeners {
-            let inherited = inheritance
-                .as_mut()
-                .map(|i| i.take(&name))
-                .unwrap_or_default();
-            let fail = |error: String| format!("listener `{name}`: {error}");
-            let workers = self.shared.workers;
-            let is_inherited = !inherited.is_empty();
-            let with_quic = options.http3.is_some() && !is_inherited;
-            let (sockets, quic) = match is_inherited {
-                false => quic::bind(&address, workers, with_quic).map_err(fail)?,
-                true => {
-                    let sockets = Sockets::inherit(&address, inherited, workers);
-                    (sockets.map_err(|error| fail(error.to_string()))?, None)
-                }
-            };
-            let state = Arc::new(ListenerState::new(&name, sockets, options));
-            speak_quic(&state, &state.options.load(), quic);
-            if is_inherited && state.options.load().http3.is_some() {
-                quic::wait(self.commands.clone(), &self.shared, &state);
-            }
-            bound.push(state);
-        }
-        if let Some(inheritance) = inheritance {
-            inheritance
-                .ready()
-                .map_err(|error| format!("hand-over: {error}"))?;
-        }
-        Ok(bound)
-    }
-
-    fn announce(&self, state: &Arc<ListenerState>) -> Result<(), String> {
-        self.lock_listeners()
-            .insert(state.name.to_string(), state.clone());
-        for worker in &self.commands {
-            let command = Command::Listen(state.clone());
-            worker
-                .try_send(command)
-                .map_err(|_| "a worker does not answer".to_owned())?;
-            if state.quic().is_some() {
-                worker
-                    .try_send(Command::Quic(state.clone()))
-                    .map_err(|_| "a worker does not answer".to_owned())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Gives a listener whose sockets stay its new options, and begins or ends HTTP/3 as they say;
-    /// `quic` is there where it begins.
-    fn keep(&self, state: &Arc<ListenerState>, options: ListenerOptions, quic: Option<Quic>) {
-        let begins = quic.is_some();
-        let ends = options.http3.is_none() && state.quic().is_some();
-        speak_quic(state, &options, quic);
-        state.options.store(Arc::new(options));
-        if ends {
-            state.set_quic(None);
-        }
-        for worker in &self.commands {
-            if begins {
-                let _ = worker.try_send(Command::Quic(state.clone()));
-            } else if ends {
-                let _ = worker.try_send(Command::Unquic(state.name.clone()));
-            }
-        }
-    }
-
-    fn lock_listeners(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<ListenerState>>> {
-        self.listeners
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What workers share, for the admin pages and tests.
     #[must_use]
     pub fn shared(&self) -> &Arc<Shared> {
         &self.shared
-    }
-
-    /// Where a listener is bound; `None` for unknown names and Unix sockets.
-    #[must_use]
-    pub fn local_address(&self, listener: &str) -> Option<SocketAddr> {
-        self.lock_listeners()
-            .get(listener)?
-            .with_sockets(Sockets::local)?
-    }
-
-    /// Every listener with where it is bound, by name.
-    #[must_use]
-    pub fn addresses(&self) -> Vec<(String, String)> {
-        let listeners = self.lock_listeners();
-        let mut addresses: Vec<_> = listeners
-            .iter()
-            .map(|(name, state)| {
-                let address = state.with_sockets(Sockets::local).flatten();
-                let text = address.map_or_else(|| state.address.to_string(), |a| a.to_string());
-                (name.clone(), text)
-            })
-            .collect();
-        addresses.sort();
-        addresses
     }
 
     /// The metrics page, with the families of budgets and of caches.
@@ -377,6 +281,7 @@ impl Process {
         let contracts = self.shared.state.all::<gate_flow::ContractCounts>();
         let managed = self.shared.state.all::<gate_net::tls::Managed>();
         let told = self.shared.state.all::<NoticeCounts>();
+        let standings = (self.shared.state).get_or_insert("", objectives::Standings::default);
         let more = |page: &mut Exposition| {
             metrics::page(page, self.shared.books.as_deref());
             cache::page(page, &caches);
@@ -384,6 +289,7 @@ impl Process {
             contract::page(page, &contracts);
             notices::page(page, &told);
             self.shared.trials.page(page);
+            objectives::page(page, &standings.all());
         };
         self.shared.readers.metrics_page(format, more)
     }
@@ -444,7 +350,8 @@ impl Process {
     ) -> Result<u64, StartError> {
         let next = self.revision.load(Ordering::Relaxed) + 1;
         let revision = name_of.map_or(next, |revision| revision.number);
-        let mut compiled = self.compile(document, revision)?;
+        let held = self.held(document)?;
+        let mut compiled = self.compile_with(document, revision, &held)?;
         name(&mut compiled, name_of);
         let other = |error: String| StartError::Other(error);
         let gateway = &compiled.snapshot.resources.gateway;
@@ -459,7 +366,7 @@ impl Process {
         let (kept, added, removed) = self.compare(compiled.listeners);
         let kept = kept.into_iter().map(|(state, options)| {
             let wanted = options.http3.is_some() && state.quic().is_none();
-            let quic = wanted.then(|| quic::bind_beside(&state, self.shared.workers));
+            let quic = wanted.then(|| quic::bind_again(&state, self.shared.workers));
             let quic = quic.transpose().map_err(|error| {
                 let name = &state.name;
                 StartError::Other(format!("listener `{name}`: HTTP/3: {error}"))
@@ -479,6 +386,7 @@ impl Process {
         self.shared.models.store(Arc::new(compiled.models));
         self.shared.snapshot.store(compiled.snapshot);
         self.revision.store(revision, Ordering::Relaxed);
+        self.remember_files(&held);
         for (state, options, quic) in kept {
             self.keep(&state, options, quic);
         }
@@ -502,10 +410,21 @@ impl Process {
         document: &Document,
         revision: u64,
     ) -> Result<Compiled, StartError> {
+        self.compile_with(document, revision, &Files::new())
+    }
+
+    /// The same with files as they are held.
+    fn compile_with(
+        &self,
+        document: &Document,
+        revision: u64,
+        held: &Files,
+    ) -> Result<Compiled, StartError> {
+        let watched = self.secret_files.watch(&*self.setup.secrets);
         let compiler = Compiler {
             registry: &self.setup.registry,
             state: &self.shared.state,
-            secrets: &self.secret_files.watch(&*self.setup.secrets),
+            secrets: &KeptFiles::new(held, &self.setup.folder, &watched),
             clock: &self.shared.clock,
             dns: &self.shared.dns,
             folder: &self.setup.folder,
@@ -521,70 +440,10 @@ impl Process {
         &self.setup.registry
     }
 
-    /// Sorts new listeners into those whose sockets stay, those to bind, and names to give up.
-    #[allow(clippy::type_complexity, reason = "a triple that lives for one call")]
-    fn compare(
-        &self,
-        listeners: Vec<(String, ListenAddress, ListenerOptions)>,
-    ) -> (
-        Vec<(Arc<ListenerState>, ListenerOptions)>,
-        Vec<(String, ListenAddress, ListenerOptions)>,
-        Vec<String>,
-    ) {
-        let known = self.lock_listeners();
-        let mut removed: Vec<String> = known.keys().cloned().collect();
-        let (mut kept, mut added) = (Vec::new(), Vec::new());
-        for (name, address, options) in listeners {
-            match known.get(&name).filter(|state| state.address == address) {
-                Some(state) => {
-                    removed.retain(|other| *other != name);
-                    kept.push((state.clone(), options));
-                }
-                None => added.push((name, address, options)),
-            }
-        }
-        (kept, added, removed)
-    }
-
-    /// Reads certificate files again; new handshakes use them. Returns what failed.
-    pub fn reload_certificates(&self) -> Vec<String> {
-        let states: Vec<_> = self.lock_listeners().values().cloned().collect();
-        let mut failures = Vec::new();
-        for state in states {
-            if let Some(tls) = &state.options.load().tls
-                && let Err(error) = tls.reload()
-            {
-                failures.push(format!("listener `{}`: {error}", state.name));
-            }
-        }
-        failures
-    }
-
     /// Whether a file that a secret, or a document of an API or its like, was read from holds
     /// something else; told once. What runs has the old one until the document is applied again.
     pub fn secrets_changed(&self) -> bool {
         self.secret_files.changed(&*self.setup.secrets)
-    }
-
-    /// The listening sockets by name, on descriptors of their own, for a hand-over.
-    #[must_use]
-    pub fn sockets(&self) -> Vec<(String, OwnedFd)> {
-        let states: Vec<_> = self.lock_listeners().values().cloned().collect();
-        let of = |state: &Arc<ListenerState>| {
-            let copies = state.with_sockets(|sockets| {
-                sockets
-                    .descriptors()
-                    .filter_map(|fd| fd.try_clone_to_owned().ok())
-                    .collect::<Vec<_>>()
-            });
-            let name = state.name.to_string();
-            copies
-                .unwrap_or_default()
-                .into_iter()
-                .map(move |fd| (name.clone(), fd))
-                .collect::<Vec<_>>()
-        };
-        states.iter().flat_map(of).collect()
     }
 
     /// Accepts nothing more, lets what is in flight finish within `patience`, and ends the workers.
@@ -630,17 +489,6 @@ impl Process {
                 let _ = self.checks.send(upstream.clone());
             }
         }
-    }
-}
-
-/// Notes that a listener speaks HTTP/3 where it has sockets for it, for itself and its callers.
-fn speak_quic(state: &ListenerState, options: &ListenerOptions, quic: Option<Quic>) {
-    if let Some(quic) = quic {
-        state.set_quic(Some(Arc::new(quic)));
-    }
-    let port = state.with_sockets(Sockets::local).flatten();
-    if let (Some(_), Some(local)) = (state.quic(), port) {
-        options.advertise(local.port());
     }
 }
 
@@ -729,10 +577,4 @@ fn start_workers(shared: &Arc<Shared>) -> Result<Workers, String> {
         commands.push(sender);
     }
     Ok((commands, threads))
-}
-
-/// The path of a listener's field, for findings.
-#[must_use]
-pub fn listener_path(name: &str, field: &str) -> ConfigPath {
-    ConfigPath::root().key("listeners").key(name).key(field)
 }

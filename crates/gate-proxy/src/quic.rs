@@ -6,7 +6,7 @@
 
 mod ports;
 
-pub(crate) use ports::{bind, bind_beside, wait};
+pub(crate) use ports::{bind, bind_again, wait};
 
 use crate::clients::Place;
 use crate::connection::place_of;
@@ -21,8 +21,8 @@ use std::cell::Cell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -47,25 +47,68 @@ enum Phase {
 /// A worker's HTTP/3 on one listener, and the way to end it.
 pub(crate) struct Listening {
     pub(crate) listener: Arc<str>,
+    /// Which sockets it accepts on.
+    quic: Weak<Quic>,
     phase: watch::Sender<Phase>,
+    /// Whether it accepts no more, and will not again.
+    over: Rc<Cell<bool>>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Listening {
-    /// Begins to accept on a worker's share of the sockets.
-    pub(crate) fn begin(worker: &Rc<Worker>, state: &Arc<ListenerState>) -> Option<Self> {
+    /// Begins to accept on a worker's share of the sockets; once another on the same has ended, where
+    /// there is one.
+    pub(crate) fn begin(
+        worker: &Rc<Worker>,
+        state: &Arc<ListenerState>,
+        after: Option<Self>,
+    ) -> Option<Self> {
         let quic = state.quic()?;
-        let begun = Acceptor::new(worker, state, quic);
-        let acceptor = begun.unwrap_or_else(|error| {
-            tracing::error!(listener = %state.name, error, "HTTP/3 is not served");
-            None
-        })?;
         let (phase, seen) = watch::channel(Phase::Serving);
+        let over = Rc::new(Cell::new(false));
+        let (listener, sockets) = (state.name.clone(), Arc::downgrade(&quic));
+        let (worker, state, is_over) = (worker.clone(), state.clone(), over.clone());
+        let serve = async move {
+            if let Some(after) = after {
+                let _ = after.task.await;
+            }
+            match Acceptor::new(&worker, &state, quic, &is_over) {
+                Ok(Some(acceptor)) => acceptor.run(seen).await,
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(listener = %state.name, error, "HTTP/3 is not served");
+                }
+            }
+            is_over.set(true);
+        };
         Some(Self {
-            listener: state.name.clone(),
+            listener,
+            quic: sockets,
             phase,
-            task: tokio::task::spawn_local(acceptor.run(seen)),
+            over,
+            task: tokio::task::spawn_local(serve),
         })
+    }
+
+    /// Whether it accepts on the sockets of this listener.
+    pub(crate) fn is_on(&self, state: &ListenerState) -> bool {
+        let quic = state.quic();
+        quic.is_some_and(|quic| Arc::as_ptr(&quic) == self.quic.as_ptr())
+    }
+
+    /// Accepts again on the sockets of this listener, if it is still finishing what came over them.
+    /// Connections that were told to finish do so; who connects now is served.
+    pub(crate) fn resume(&self, state: &ListenerState) -> bool {
+        let resumes = self.is_on(state) && !self.over.get();
+        if resumes {
+            self.phase.send_replace(Phase::Serving);
+        }
+        resumes
+    }
+
+    /// Whether nothing of it is left.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.task.is_finished()
     }
 
     /// Accepts no more; connections are told to finish (GOAWAY) and end with their last request.
@@ -90,6 +133,7 @@ struct Acceptor {
     settings: (Arc<rustls::ServerConfig>, Arc<ListenerOptions>, Settings),
     handshakes: Rc<Cell<usize>>,
     connections: Rc<Cell<usize>>,
+    over: Rc<Cell<bool>>,
 }
 
 /// Counts one more for as long as it lives.
@@ -114,6 +158,7 @@ impl Acceptor {
         worker: &Rc<Worker>,
         state: &Arc<ListenerState>,
         quic: Arc<Quic>,
+        over: &Rc<Cell<bool>>,
     ) -> Result<Option<Self>, String> {
         let socket = quic.sockets.share(worker.index());
         let Some(socket) = socket.map_err(|error| error.to_string())? else {
@@ -135,33 +180,53 @@ impl Acceptor {
             settings: (tls, options.clone(), settings),
             handshakes: Rc::default(),
             connections: Rc::default(),
+            over: over.clone(),
         }))
     }
 
     async fn run(mut self, phase: watch::Receiver<Phase>) {
         let mut changing = phase.clone();
         loop {
-            tokio::select! {
-                biased;
-                // Nobody being left to say so means the same.
-                _ = changing.wait_for(|phase| *phase > Phase::Serving) => break,
-                attempt = self.endpoint.accept() => match attempt {
-                    Some(attempt) => self.judge(attempt, &phase),
-                    None => return,
-                },
+            // Nobody being left to say so means the same, for good.
+            let is_for_good = loop {
+                tokio::select! {
+                    biased;
+                    said = changing.wait_for(|phase| *phase > Phase::Serving) => break said.is_err(),
+                    attempt = self.endpoint.accept() => match attempt {
+                        Some(attempt) => self.judge(attempt, &phase),
+                        None => return,
+                    },
+                }
+            };
+            // Clients that come now hear so, and use TCP.
+            let drains = || is_for_good || *phase.borrow() == Phase::Draining;
+            while self.connections.get() > 0 && drains() {
+                tokio::select! {
+                    attempt = self.endpoint.accept() => match attempt {
+                        // Switched on again: in a moment this worker hears so, too.
+                        Some(attempt) if self.is_wanted() => {
+                            let _ = changing.wait_for(|phase| *phase != Phase::Draining).await;
+                            self.judge(attempt, &phase);
+                        }
+                        Some(attempt) => attempt.refuse(),
+                        None => return,
+                    },
+                    () = tokio::time::sleep(Duration::from_millis(10)) => {}
+                }
+            }
+            if is_for_good || *phase.borrow() != Phase::Serving {
+                break;
             }
         }
-        // Clients that come now hear so, and use TCP.
-        while self.connections.get() > 0 && *phase.borrow() < Phase::Closing {
-            tokio::select! {
-                attempt = self.endpoint.accept() => match attempt {
-                    Some(attempt) => attempt.refuse(),
-                    None => return,
-                },
-                () = tokio::time::sleep(Duration::from_millis(10)) => {}
-            }
-        }
+        self.over.set(true);
         self.endpoint.close(FAREWELL).await;
+    }
+
+    /// Whether the listener is to speak HTTP/3 over these sockets.
+    fn is_wanted(&self) -> bool {
+        let quic = self.state.quic();
+        let same = quic.is_some_and(|quic| Arc::ptr_eq(&quic, &self.quic));
+        same && !self.worker.shared.is_draining()
     }
 
     /// Decides about an attempt, before anything is spent on it.

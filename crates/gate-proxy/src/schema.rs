@@ -1,11 +1,12 @@
 //! The JSON Schema of a whole configuration, with every component that this binary knows.
 //!
 //! Resource types describe themselves; what they leave open (a policy's settings, a provider's) is
-//! filled in from the registries here. `tidegate schema`, `explain` and the reference pages all
-//! read this one value, so they cannot disagree with what is parsed.
+//! filled in from the registries here. `cargo xtask gen` writes this value to
+//! `docs/reference/schema.json`, which is what the gateway carries (`gate_api::SCHEMA`) and what
+//! `tidegate schema`, `explain`, the console and Terraform read; a test fails where it is not this.
 
 use gate_ai::provider::registry::{self, PROVIDERS};
-use gate_flow::PolicyDescriptor;
+use gate_flow::PolicyReference;
 use gate_model::resources::Resources;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
@@ -15,7 +16,7 @@ use serde_json::{Map, Value, json};
 /// # Panics
 /// Never for types of this crate's version: a test builds the schema.
 #[must_use]
-pub fn configuration(policies: &[PolicyDescriptor]) -> Value {
+pub fn configuration(policies: &[PolicyReference]) -> Value {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     let steps = policies.iter().map(|policy| {
         let settings = (policy.schema)(&mut generator).to_value();

@@ -73,6 +73,18 @@ pub(crate) fn spawn<R: Responder>(
     });
 }
 
+/// Why a head is refused, as a fault of the same status.
+fn refusal_fault(refusal: Refusal) -> Fault {
+    let code = match refusal.status() {
+        405 => FaultCode::MethodNotAllowed,
+        431 => FaultCode::HeadTooLarge,
+        _ => FaultCode::MalformedRequest,
+    };
+    Fault::new(code)
+        .message(refusal.to_string())
+        .detail(refusal.to_string())
+}
+
 async fn exchange<R: Responder>(
     worker: Rc<Worker>,
     client: Rc<Client>,
@@ -85,9 +97,7 @@ async fn exchange<R: Responder>(
         Ok(request) => request,
         Err(refusal) => {
             let mut open = worker.open(&client, unknown_request(), None);
-            let fault = Fault::new(FaultCode::MalformedRequest).detail(refusal.to_string());
-            let mut response = respond::fault(&mut open.exchange, fault);
-            response.head.status = refusal.status();
+            let mut response = respond::fault(&mut open.exchange, refusal_fault(refusal));
             head_ready(&worker, &mut open, &mut response, &options);
             return finish(open, &responder, response).await;
         }
@@ -128,7 +138,11 @@ async fn exchange<R: Responder>(
     finish(open, &responder, response).await;
 }
 
-async fn finish<R: Responder>(mut open: Open, responder: &RefCell<Option<R>>, response: Response) {
+async fn finish<R: Responder>(
+    mut open: Box<Open>,
+    responder: &RefCell<Option<R>>,
+    response: Response,
+) {
     open.exchange.interim = None;
     let responder = responder
         .borrow_mut()

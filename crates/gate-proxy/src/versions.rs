@@ -4,6 +4,11 @@
 //! an older one. Documents are compared by `gate-contract`; what breaks callers is an error, so that
 //! `check` and `plan` refuse it. A change that is meant all the same is named in `accepts`.
 
+mod kept;
+
+pub(crate) use kept::held;
+pub use kept::{FILES_MAX, Files, KeptFiles, files};
+
 use crate::compile::Work;
 use crate::process::Upstreams;
 use crate::target::api::ToVersions;
@@ -70,8 +75,8 @@ pub(crate) fn check(work: &mut Work<'_>) {
             }
         }
         let compiler = work.compiler;
-        let described = match documents(compiler.secrets, compiler.folder, work.document, name, api)
-        {
+        let file = &work.document.file;
+        let described = match documents(compiler.secrets, compiler.folder, file, name, api) {
             Ok(described) => described,
             Err(found) => {
                 found.into_iter().for_each(|finding| work.report(finding));
@@ -114,38 +119,56 @@ fn chooses(route: &Route, api: &str) -> bool {
     })
 }
 
+/// A configuration with where its files are read from.
+pub struct Side<'a> {
+    /// The name that findings give it.
+    pub file: &'a Arc<str>,
+    /// What it holds.
+    pub resources: &'a Resources,
+    /// Where the files of its documents are read from.
+    pub files: &'a dyn SecretSource,
+}
+
 /// What a candidate breaks of what an environment holds now: an API's document that changed under a
-/// compatible number, or a version's under the same one.
+/// compatible number, or a version's under the same one. Both start from the same folder.
 #[must_use]
 pub fn between(
-    secrets: &dyn SecretSource,
     folder: &std::path::Path,
-    before: (&Document, &Resources),
-    after: (&Document, &Resources),
+    before: &Side<'_>,
+    after: &Side<'_>,
     now_s: u64,
 ) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    for (name, api) in &after.1.apis {
-        let Some(known) = before.1.apis.get(name) else {
-            continue;
-        };
-        let read = |document: &Document, api: &Api| documents(secrets, folder, document, name, api);
+    let names = after.resources.apis.keys();
+    names
+        .flat_map(|name| refused(folder, before, after, name, now_s))
+        .collect()
+}
+
+/// What the documents of one API break.
+fn refused(
+    folder: &std::path::Path,
+    before: &Side<'_>,
+    after: &Side<'_>,
+    name: &str,
+    now_s: u64,
+) -> Vec<Finding> {
+    let of = |side: &Side<'_>| {
+        let api = side.resources.apis.get(name)?;
         // What cannot be read is found where the candidate is compiled.
-        let (Ok(old), Ok(new)) = (read(before.0, known), read(after.0, api)) else {
-            continue;
-        };
-        for (is, described) in &new {
-            // The nearest that callers rely on, and that is no part of the candidate as it was.
-            let Some((was, known)) = release(old.range(..=is.clone())) else {
-                continue;
-            };
-            if known.document.root != described.document.root {
-                let found = refusal(name, (was, known), (is, described), now_s / DAY_S);
-                findings.extend(found);
-            }
+        documents(side.files, folder, side.file, name, api).ok()
+    };
+    let (Some(old), Some(new)) = (of(before), of(after)) else {
+        return Vec::new();
+    };
+    let broken = new.iter().filter_map(|(is, described)| {
+        // The nearest that callers rely on, and that is no part of the candidate as it was.
+        let (was, known) = release(old.range(..=is.clone()))?;
+        match known.document.root == described.document.root {
+            true => None,
+            false => refusal(name, (was, known), (is, described), now_s / DAY_S),
         }
-    }
-    findings
+    });
+    broken.collect()
 }
 
 /// The documents of an API by version: those of its versions, and its own under the number that the
@@ -153,14 +176,14 @@ pub fn between(
 fn documents(
     secrets: &dyn SecretSource,
     folder: &std::path::Path,
-    document: &Document,
+    file: &Arc<str>,
     name: &str,
     api: &Api,
 ) -> Result<BTreeMap<Version, Described>, Vec<Finding>> {
     let mut found = BTreeMap::new();
     let base = Path::root().key("apis").key(name);
     let read = |of: &gate_model::resources::ApiDocument, path: &Path| {
-        read_api_document(secrets, folder, &document.file, of).map_err(|findings| {
+        read_api_document(secrets, folder, file, of).map_err(|findings| {
             let located = |finding: Finding| match finding.line > 0 {
                 true => finding,
                 false => Finding {

@@ -29,13 +29,17 @@ fn found(before: &Document, after: &Document) -> Vec<String> {
     };
     let (was, is) = (read(before), read(after));
     let folder = std::path::Path::new("/nonexistent");
-    let findings = between(
-        &Nothing,
-        folder,
-        (before, &was),
-        (after, &is),
-        1_795_305_600,
-    );
+    let before = Side {
+        file: &before.file,
+        resources: &was,
+        files: &Nothing,
+    };
+    let after = Side {
+        file: &after.file,
+        resources: &is,
+        files: &Nothing,
+    };
+    let findings = between(folder, &before, &after, 1_795_305_600);
     findings
         .iter()
         .map(|finding| format!("{} {}", finding.path, finding.message))

@@ -14,7 +14,7 @@ use crate::services::WorkerServices;
 use crate::upstream::pool;
 use gate_flow::{
     Client, Exchange, InterimSink, KeptRequest, Memory, Outcome, Overrides, Parameters, Record,
-    Services, TrialPlace,
+    Services, TraceContext, TrialPlace,
 };
 use gate_kit::clock::Moment;
 use gate_kit::date::http_date;
@@ -144,7 +144,14 @@ impl Worker {
                     }
                     stop_quic(&mut quic, &name);
                 }
-                Some(Command::Quic(state)) => quic.extend(Listening::begin(&self, &state)),
+                Some(Command::Quic(state)) => {
+                    quic.retain(|listening| !listening.has_ended());
+                    if !quic.iter().any(|listening| listening.resume(&state)) {
+                        let before = quic.iter().position(|listening| listening.is_on(&state));
+                        let before = before.map(|at| quic.swap_remove(at));
+                        quic.extend(Listening::begin(&self, &state, before));
+                    }
+                }
                 Some(Command::Unquic(name)) => stop_quic(&mut quic, &name),
                 Some(Command::Drain(patience)) => {
                     accepting
@@ -254,7 +261,7 @@ impl Worker {
         client: &Rc<Client>,
         mut request: Request,
         interim: Option<Rc<dyn InterimSink>>,
-    ) -> Open {
+    ) -> Box<Open> {
         self.exchanges.set(self.exchanges.get() + 1);
         self.shared.readers.metrics().gauges().exchanges.open();
         let snapshot = self.shared.snapshot.load_full();
@@ -262,17 +269,11 @@ impl Worker {
         let headers = &mut request.head.headers;
         let address = caller_address(client.peer.ip(), headers, &gateway.trusted_proxies);
         let started = self.shared.clock.now();
-        let mut record = Record {
-            revision: snapshot.revision,
-            started,
-            started_unix: self.unix(started),
-            listener: Some(client.listener.clone()),
-            ..Record::default()
+        let trace = match &gateway.tracing {
+            Some(tracing) => trace::begin(headers, tracing.sample.fraction()),
+            None => TraceContext::default(),
         };
-        if let Some(tracing) = &gateway.tracing {
-            record.trace = trace::begin(headers, tracing.sample.fraction());
-        }
-        let mut counted = None;
+        let (mut counted, mut request_bytes) = (None, 0);
         request.body = match request.body {
             Body::Stream(inner) => {
                 let count = Rc::new(Cell::new(0));
@@ -280,49 +281,61 @@ impl Worker {
                 Body::Stream(Box::new(Counted { inner, count }))
             }
             at_hand => {
-                record.request_bytes = at_hand.length().unwrap_or(0);
+                request_bytes = at_hand.length().unwrap_or(0);
                 at_hand
             }
         };
         let kept = snapshot.keeps.as_ref();
         let kept = kept.and_then(|keeps| KeptRequest::capture(keeps, &request, client, address));
-        let exchange = Exchange {
-            snapshot,
-            request,
-            client: client.clone(),
-            address,
-            route: None,
-            parameters: Parameters::default(),
-            caller: None,
-            response_headers: Headers::new(),
-            overrides: Overrides::default(),
-            moment: record.started,
-            record,
-            ai: None,
-            guard: None,
-            rpc: None,
-            bodies: None,
-            contract: None,
-            kept,
-            memory: Memory::default(),
-            reservation: None,
-            trial: self.shared.trials.offer(),
-            interim,
-            services: self.services.clone(),
-        };
-        Open {
-            exchange,
+        // Written where it stays, the record included: together they are a kilobyte.
+        let place = Box::new_uninit();
+        let open = Open {
+            exchange: Exchange {
+                record: Record {
+                    revision: snapshot.revision,
+                    started,
+                    started_unix: self.unix(started),
+                    listener: Some(client.listener.clone()),
+                    trace,
+                    request_bytes,
+                    ..Record::default()
+                },
+                snapshot,
+                request,
+                client: client.clone(),
+                address,
+                route: None,
+                parameters: Parameters::default(),
+                caller: None,
+                response_headers: Headers::new(),
+                overrides: Overrides::default(),
+                moment: started,
+                ai: None,
+                guard: None,
+                rpc: None,
+                bodies: None,
+                contract: None,
+                kept,
+                memory: Memory::default(),
+                reservation: None,
+                trial: self.shared.trials.offer(),
+                interim,
+                services: self.services.clone(),
+            },
             worker: self.clone(),
             counted,
             ended: false,
             closed: false,
-        }
+        };
+        Box::write(place, open)
     }
 }
 
 /// Ends HTTP/3 on a listener; its task goes on until its connections have ended.
+/// Ends HTTP/3 on a listener; what finishes there may be taken up again.
 fn stop_quic(quic: &mut Vec<Listening>, name: &str) {
-    for listening in quic.extract_if(.., |listening| *listening.listener == *name) {
+    quic.retain(|listening| !listening.has_ended());
+    for listening in quic.iter().filter(|listening| *listening.listener == *name) {
         listening.stop();
     }
 }
@@ -365,7 +378,7 @@ pub struct Open {
 impl Open {
     /// Ends the exchange and closes its record: at once, or, where a large message is still held
     /// against its contract beside the exchange's way, when that is done.
-    pub fn finish(mut self, outcome: Outcome, response_bytes: u64) {
+    pub fn finish(mut self: Box<Self>, outcome: Outcome, response_bytes: u64) {
         self.end(outcome, response_bytes);
         let notes = self.exchange.contract.clone();
         let Some(notes) = notes.filter(|notes| notes.is_looking()) else {
@@ -397,6 +410,7 @@ impl Open {
     fn close(&mut self) {
         self.closed = true;
         self.exchange.settle();
+        self.exchange.count();
         if !self.exchange.trial.is_absent() {
             TrialPlace::observe(&mut self.exchange);
         }

@@ -60,6 +60,8 @@ mod misbehaviour;
 mod models;
 #[path = "it/money.rs"]
 mod money;
+#[path = "it/objectives.rs"]
+mod objectives;
 #[path = "it/operation_routing.rs"]
 mod operation_routing;
 #[path = "it/operations.rs"]

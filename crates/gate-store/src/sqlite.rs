@@ -96,6 +96,20 @@ impl Sqlite {
         }
     }
 
+    /// A database in memory, which ends with this connection: for what a process without a store
+    /// remembers of its own.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when SQLite refuses.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let opened = Connection::open_in_memory();
+        let connection = opened.map_err(|error| StoreError::Unusable(error.to_string()))?;
+        Ok(Self {
+            connection,
+            commits: None,
+        })
+    }
+
     /// The same connection, waiting longer for others who write: for the control plane, whose
     /// threads may, beside the ledger.
     ///

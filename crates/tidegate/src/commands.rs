@@ -8,9 +8,12 @@ use crate::check::{self, CheckOptions};
 use crate::control::apply::{self, ApplyOptions};
 use crate::control::audit::{self, AuditOptions};
 use crate::control::cache::{self, CacheCommand};
+use crate::control::diagnose::{self, DiagnoseOptions};
 use crate::control::dora::{self, DoraOptions, ForecastsOptions};
 use crate::control::environment::{self, ConfirmOptions, EnvCommand, LockOptions, UnlockOptions};
+use crate::control::incidents::{self as incident_commands, IncidentsCommand};
 use crate::control::notices::{self, NotificationsCommand, SilencesCommand};
+use crate::control::objectives::{self, ObjectivesCommand};
 use crate::control::plan::{self, PlanOptions};
 use crate::control::revisions::{
     self, DiffOptions, PromoteOptions, RevisionsOptions, RollbackOptions,
@@ -97,6 +100,12 @@ pub(crate) enum Command {
     Promote(PromoteOptions),
     /// Show what is tried on a share of requests, and steer it.
     Rollouts(Box<RolloutsCommand>),
+    /// Show how promises stand; objectives in other formats; the gate of changes.
+    Objectives(Box<ObjectivesCommand>),
+    /// Say where it fails, and how everything is that may have to do with it.
+    Diagnose(DiagnoseOptions),
+    /// Show incidents, say what becomes of them, and write postmortems.
+    Incidents(Box<IncidentsCommand>),
     /// Keep the revision in force, which would go back by itself otherwise.
     Confirm(ConfirmOptions),
     /// Show and change environments and their variables.
@@ -160,6 +169,9 @@ impl Command {
             Command::Rollback(options) => revisions::rollback(&options),
             Command::Promote(options) => revisions::promote(&options),
             Command::Rollouts(command) => rollouts::rollouts(&command),
+            Command::Objectives(command) => objectives::run(&command),
+            Command::Diagnose(options) => diagnose::diagnose(&options),
+            Command::Incidents(command) => incident_commands::incidents(&command),
             Command::Confirm(options) => environment::confirm(&options),
             Command::Env(command) => environment::run(&command),
             Command::Lock(options) => environment::lock(&options),

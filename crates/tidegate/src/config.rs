@@ -22,6 +22,7 @@ pub(crate) const REGISTRY: Registry = Registry {
     model_condition: gate_policies::when::compile_for_models,
     rule: gate_ops::rules::check,
     record_condition: gate_policies::when::compile_for_records,
+    objective: gate_ops::slo::check,
 };
 
 /// The bytes of a file of configuration.

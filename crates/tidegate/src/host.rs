@@ -9,26 +9,29 @@ mod judge;
 mod money;
 mod records;
 
-use crate::config::{self, REGISTRY};
+use crate::config;
 use crate::control::document::plain;
 use crate::delivery::Delivery;
 use crate::follow::Followed;
+use crate::incidents::{Shelf, answer::Book};
 use crate::notices::Notices;
+use crate::promises::{Promises, gate};
 use crate::{output, playground, rollouts};
 use gate_admin::{
-    Candidate, Host, Judged, NoticeOrder, RecordQuery, RolloutStart, UsageQuery, WafQuery,
+    Candidate, GateEdit, Host, IncidentBook, Judged, NoticeOrder, RecordQuery, RolloutStart,
+    UsageQuery, WafQuery,
 };
 use gate_api::problem::Problem;
 use gate_api::types::{
-    BudgetState, CacheState, Canary, Document, Finding, Live, Page, PlaygroundInput,
-    PlaygroundReply, ProviderHealth, PurgeInput, RecordDetail, RecordSummary, Rollout, UsageRow,
-    VersionState, WafMatch, WafSuggestion,
+    BudgetState, CacheState, Canary, Document, Finding, GateState, Live, ObjectiveState, Page,
+    PlaygroundInput, PlaygroundReply, ProviderHealth, PurgeInput, RecordDetail, RecordSummary,
+    Rollout, UsageRow, VersionState, WafMatch, WafSuggestion,
 };
 use gate_model::document::Document as Located;
 use gate_model::environment;
 use gate_proxy::process::Process;
 use gate_store::control::{EvidenceRow, RolloutRow};
-use serde_json::Value;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,6 +47,8 @@ pub(crate) struct Gateway {
     notices: Arc<Notices>,
     /// How changes fare.
     delivery: Arc<Delivery>,
+    /// Its incidents; none where nothing writes any.
+    incidents: Option<Book>,
     /// Where that file is; relative paths start from its folder.
     path: PathBuf,
 }
@@ -64,13 +69,29 @@ impl Gateway {
             file: file.clone(),
             notices: notices.clone(),
             delivery: delivery.clone(),
+            incidents: None,
             path: path.to_owned(),
         }
+    }
+
+    /// The same with its incidents.
+    pub(crate) fn with_incidents(mut self, shelf: Option<&Arc<Shelf>>) -> Self {
+        let folder = self.folder();
+        self.incidents = shelf.map(|shelf| Book::new(shelf, &self.process, folder));
+        self
     }
 
     fn file(&self) -> Located {
         let file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.clone()
+    }
+
+    /// Public keys of those who may sign that a change passes the gate: from this process's own file,
+    /// because a document must not let itself pass.
+    fn override_keys(&self) -> BTreeMap<String, String> {
+        let snapshot = self.process.shared().snapshot.load();
+        let admin = snapshot.resources.gateway.admin.as_ref();
+        admin.map_or_else(BTreeMap::new, |admin| admin.override_keys.clone())
     }
 
     /// The folder that relative paths start from.
@@ -122,6 +143,23 @@ impl Host for Gateway {
 
     fn providers(&self) -> Vec<ProviderHealth> {
         self.process.providers()
+    }
+
+    fn objectives(&self) -> Vec<ObjectiveState> {
+        Promises::of(&self.process).states()
+    }
+
+    fn show_gate(&self, held: &str, now_s: u64) -> GateState {
+        gate::show(held, now_s)
+    }
+
+    fn edit_gate(
+        &self,
+        held: &str,
+        edit: &GateEdit<'_>,
+        now_s: u64,
+    ) -> Result<(String, String), Problem> {
+        gate::edit(held, edit, &self.override_keys(), now_s)
     }
 
     fn caches(&self) -> Vec<CacheState> {
@@ -215,8 +253,8 @@ impl Host for Gateway {
         money::budgets(&snapshot.resources, &self.folder())
     }
 
-    fn schema(&self) -> Value {
-        let schema = gate_proxy::schema::configuration(REGISTRY.policies);
-        serde_json::to_value(schema).unwrap_or_default()
+    fn incidents(&self) -> Option<&dyn IncidentBook> {
+        let book = self.incidents.as_ref()?;
+        Some(book)
     }
 }

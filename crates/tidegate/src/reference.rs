@@ -1,7 +1,6 @@
 //! `tidegate schema`, `explain`, `version` and `completions`: what this binary knows about itself.
 
 use crate::commands::Cli;
-use crate::config::REGISTRY;
 use crate::output;
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
@@ -33,13 +32,13 @@ pub(crate) struct CompletionsOptions {
 
 /// Prints the JSON Schema of the configuration.
 pub(crate) fn schema() -> Result<ExitCode, String> {
-    output::print_json(&gate_proxy::schema::configuration(REGISTRY.policies))?;
+    output::print(gate_api::SCHEMA)?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the reference of one field.
 pub(crate) fn explain(options: &ExplainOptions) -> Result<ExitCode, String> {
-    let schema = gate_proxy::schema::configuration(REGISTRY.policies);
+    let schema = serde_json::from_str(gate_api::SCHEMA).map_err(|error| error.to_string())?;
     let text =
         gate_model::explain::explain(&schema, &options.path).map_err(|error| error.to_string())?;
     output::print(&format!("{}\n", text.trim_end()))?;

@@ -8,8 +8,10 @@ use crate::admin::{Admin, Desk};
 use crate::delivery::{Delivery, forecasts};
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
+use crate::incidents::{self, Incidents, Neighbours, Shelf};
 use crate::log::{self, LogFormat, LogLevel};
 use crate::notices::{self, Notices};
+use crate::promises::{self, Promises};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
 use crate::{certificates, config, sign_outs, stored};
@@ -20,11 +22,14 @@ use gate_model::environment;
 use gate_model::finding::Finding;
 use gate_net::handover::{self, Offer};
 use gate_net::tls::ServerTls;
+use gate_ops::incident::Signal as Trouble;
+use gate_ops::notify::Alert;
 use gate_proxy::process::{Process, Setup};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
+use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -83,12 +88,25 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         Some((followed, store)) => Some(Follower::start(&process, followed, store.clone())?),
         None => None,
     };
+    let folder = config::folder(&options.file);
+    let (signals, incidents) =
+        write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
+    let ears = promises::Ears {
+        incidents: Some(signals),
+        notices: Some(notices.alerts()),
+        open: Some(open_incidents(&incidents.shelf)),
+    };
+    let name = environment
+        .as_ref()
+        .map(|(followed, _)| &followed.environment);
+    let keeper = promises::start(&process, name.cloned(), folder, ears)?;
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
         notices,
         delivery,
         file: Arc::new(Mutex::new(document)),
+        shelf: Some(incidents.shelf.clone()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -97,13 +115,38 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let watched = Watched::new(&options.file, bytes);
     let result =
         tokio::task::LocalSet::new().block_on(&runtime, control(options, &process, watched));
-    drop(follower);
+    drop((follower, keeper, incidents));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
     // A look at a file that hangs must not keep the process alive.
     runtime.shutdown_background();
     result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Starts the loop that writes incidents; signals go to the sender.
+fn write_incidents(
+    process: &Arc<Process>,
+    environment: Option<&(Arc<Followed>, OpenStore)>,
+    folder: &Path,
+    alerts: SyncSender<Alert>,
+) -> Result<(SyncSender<Trouble>, Incidents), String> {
+    let gateway = &process.shared().snapshot.load().resources.gateway;
+    let open = follow::opener(gateway, folder);
+    let followed = environment.map(|(followed, _)| followed);
+    let promises = Promises::of(process);
+    let neighbours = Neighbours {
+        alerts: Some(alerts),
+        burning: Some(Arc::new(move |name| promises.burning(name))),
+    };
+    incidents::start(process, followed, open, neighbours)
+}
+
+/// Asks the store which incidents are open; none where it does not answer, which lets no change pass
+/// that would not pass without one.
+fn open_incidents(shelf: &Arc<Shelf>) -> promises::OpenIncidents {
+    let shelf = shelf.clone();
+    Arc::new(move || shelf.open_ids().unwrap_or_default())
 }
 
 /// A process, and where its configuration comes from.
@@ -167,6 +210,8 @@ struct Current {
     delivery: Arc<Delivery>,
     /// The file as it was last applied.
     file: Arc<Mutex<Document>>,
+    /// Where its incidents are kept.
+    shelf: Option<Arc<Shelf>>,
 }
 
 impl Current {
@@ -196,7 +241,8 @@ impl Current {
             &self.notices,
             &self.delivery,
             file,
-        );
+        )
+        .with_incidents(self.shelf.as_ref());
         let folder = config::folder(file);
         let keys = stored::keys_of(gateway, &folder);
         let host = Arc::new(host);
@@ -285,6 +331,7 @@ pub(crate) async fn serve_until_ended(
         notices,
         delivery,
         file: Arc::new(Mutex::new(document.clone())),
+        shelf: None,
     };
     let desk = current.desk(Path::new("demo"));
     let begun = follow_admin(&mut admin, &desk, process);

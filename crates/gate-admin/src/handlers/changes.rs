@@ -34,6 +34,8 @@ pub(super) struct Intent<'a> {
     pub(super) source_commit: Option<&'a str>,
     pub(super) provenance: Provenance,
     pub(super) canary: Option<&'a Canary>,
+    /// The incident that it mends.
+    pub(super) fixes: Option<&'a str>,
     pub(super) confirm_within: Option<Period>,
     pub(super) dry_run: bool,
     /// Whether recent records are replayed.
@@ -64,7 +66,28 @@ pub(super) fn of_revision(inner: &Inner, number: u64) -> Result<Arc<Managed>, Pr
     inner.documents.of(&mut **store, &found)
 }
 
-/// What a change would mean.
+/// What a change is made for.
+#[derive(Clone, Copy)]
+pub(super) struct Meant<'a> {
+    pub(super) cause: Cause,
+    /// The incident that it mends.
+    pub(super) fixes: Option<&'a str>,
+}
+
+/// The files that an environment's revision was made with, where they were kept.
+fn files(inner: &Inner, row: &EnvironmentRow) -> Result<Option<String>, Problem> {
+    let Some(number) = row.revision.filter(|_| inner.has_environments()) else {
+        return Ok(None);
+    };
+    let mut store = inner.store()?;
+    let found = store.revision(number).map_err(refused)?;
+    match found.and_then(|revision| revision.files) {
+        None => Ok(None),
+        Some(digest) => store.document(&digest).map_err(refused),
+    }
+}
+
+/// What a change would mean, and the files that it would be made with.
 pub(super) fn judge(
     inner: &Inner,
     row: &EnvironmentRow,
@@ -72,18 +95,25 @@ pub(super) fn judge(
     next: &Managed,
     variables: &BTreeMap<String, String>,
     with_effect: bool,
-) -> Plan {
+    meant: Meant<'_>,
+) -> Result<Judgement, Problem> {
     let changes = diff(&base.document, &next.document);
+    let (_, gate) = super::objectives::held(inner, &row.name)?;
+    let known = files(inner, row)?;
     let judged = inner.host.judge(&Candidate {
         environment: &row.name,
         base: &base.document,
         document: &next.document,
         variables,
         changes: &changes,
+        files: known.as_deref(),
         with_effect,
+        cause: meant.cause,
+        fixes: meant.fixes,
+        gate: &gate,
     });
     let stands_against = |finding: &Finding| finding.severity == Severity::Error;
-    Plan {
+    let plan = Plan {
         base: row.revision,
         digest: next.document.digest(),
         verdict: match judged.findings.iter().any(stands_against) {
@@ -93,7 +123,21 @@ pub(super) fn judge(
         changes,
         findings: judged.findings,
         effect: judged.effect,
-    }
+    };
+    Ok(Judgement {
+        plan,
+        same_files: known.is_none() || known == judged.files,
+        files: judged.files,
+    })
+}
+
+/// What a change means.
+pub(super) struct Judgement {
+    pub(super) plan: Plan,
+    /// What is kept beside the revision.
+    files: Option<String>,
+    /// Whether these are the files of the revision in force, as far as that is known.
+    same_files: bool,
 }
 
 /// The problem of a writer who was slower: what has changed since.
@@ -160,25 +204,30 @@ pub(super) fn commit(
         expect(inner, intent.seen, &row)?;
         let base = content(inner, &row)?;
         let next = make(&row, &base)?;
-        let plan = judge(
+        let judged = judge(
             inner,
             &row,
             &base,
             &next,
             &row.variables,
             intent.with_effect,
-        );
-        let nothing = plan.is_empty() && base.managers == next.managers;
+            Meant {
+                cause: intent.cause,
+                fixes: intent.fixes,
+            },
+        )?;
+        let plan = &judged.plan;
+        let nothing = plan.is_empty() && base.managers == next.managers && judged.same_files;
         if intent.dry_run {
-            return Ok(unchanged(row, plan));
+            return Ok(unchanged(row, judged.plan));
         }
         if plan.verdict == Verdict::Forbidden {
-            return Err(Problem::invalid(plan.findings));
+            return Err(Problem::invalid(judged.plan.findings));
         }
         if nothing {
-            return Ok(unchanged(row, plan));
+            return Ok(unchanged(row, judged.plan));
         }
-        match write(inner, call, intent, &row, &next, &plan) {
+        match write(inner, call, intent, &row, &next, &judged) {
             Ok(applied) => return Ok(applied),
             Err(Failed::Store(error)) if attempt < ATTEMPTS && may_retry(intent.seen, &error) => {}
             Err(Failed::Store(ControlError::Stale { .. })) => {
@@ -217,8 +266,9 @@ fn write(
     intent: &Intent<'_>,
     row: &EnvironmentRow,
     next: &Managed,
-    plan: &Plan,
+    judged: &Judgement,
 ) -> Result<Applied, Failed> {
+    let plan = &judged.plan;
     if row.candidate.is_some() {
         let text = "a rollout runs in the environment; promote it or roll it back first";
         return Err(Problem::new(Code::Conflict, text).into());
@@ -259,7 +309,17 @@ fn write(
         }
     }
     let subject = format!("environments/{}", row.name);
-    let detail = json!({ "digest": plan.digest, "changes": plan.changes.len() }).to_string();
+    let mut detail = json!({ "digest": plan.digest, "changes": plan.changes.len() });
+    // What passed a gate that was shut, and by whose word, is for those who look later.
+    let passed = plan
+        .findings
+        .iter()
+        .filter(|found| found.code.starts_with("gate_"));
+    let passed: Vec<&str> = passed.map(|found| found.message.as_str()).collect();
+    if !passed.is_empty() {
+        detail["gate"] = json!(passed);
+    }
+    let detail = detail.to_string();
     let change = Change {
         id: &random_id()?,
         environment: &row.name,
@@ -267,6 +327,7 @@ fn write(
         revision: Some(NewRevision {
             document: &document,
             managers: &managers,
+            files: judged.files.as_deref(),
             parent: row.revision,
             author: &call.who.actor,
             cause: intent.cause,
@@ -363,6 +424,7 @@ fn change(
         source_commit: input.source_commit.as_deref(),
         provenance: Provenance::told(input),
         canary: input.canary.as_ref(),
+        fixes: input.fixes.as_deref(),
         confirm_within: input.confirm_within,
         dry_run,
         with_effect: extent == Extent::Plan,
@@ -409,6 +471,7 @@ pub(super) fn change_one(
         source_commit: None,
         provenance: Provenance::default(),
         canary: None,
+        fixes: None,
         confirm_within: None,
         dry_run: call.flag("dry_run"),
         with_effect: false,

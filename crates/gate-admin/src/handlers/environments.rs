@@ -8,7 +8,9 @@ use crate::reply::{Answer, Reply, refused};
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{Environment, EnvironmentInput, Finding, Page, Plan, Verdict};
 use gate_model::document::{VARIABLE_NAME_BYTES_MAX, is_variable_name};
-use gate_store::control::{Change, ControlError, Edit, EnvironmentRow, Expected, NewAudit, Set};
+use gate_store::control::{
+    Cause, Change, ControlError, Edit, EnvironmentRow, Expected, NewAudit, Set,
+};
 use std::collections::BTreeMap;
 
 /// The name under which a process shows its file.
@@ -226,7 +228,19 @@ fn judge(
     variables: &BTreeMap<String, String>,
 ) -> Result<(), Problem> {
     let base = changes::content(inner, row)?;
-    let plan = changes::judge(inner, row, &base, &base, variables, false);
+    let plan = changes::judge(
+        inner,
+        row,
+        &base,
+        &base,
+        variables,
+        false,
+        changes::Meant {
+            cause: Cause::Edit,
+            fixes: None,
+        },
+    )?
+    .plan;
     match plan.verdict {
         Verdict::Allowed => Ok(()),
         Verdict::Forbidden => Err(Problem::invalid(errors(plan))),

@@ -9,8 +9,10 @@ mod delivery;
 mod environments;
 mod firewall;
 mod history;
+mod incidents;
 mod lifecycle;
 mod notices;
+mod objectives;
 mod provenance;
 mod resources;
 mod rollouts;
@@ -67,14 +69,30 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "listUsage" => traffic::usage(inner, call),
         "listVersions" => traffic::versions(inner, call),
         "listBudgets" => traffic::budgets(inner, call),
+        "listObjectives" => objectives::list(inner, call),
+        "getObjective" => objectives::get(inner, call),
+        "getGate" => objectives::gate(inner, call),
+        "freeze" => objectives::freeze(inner, call),
+        "thaw" => objectives::thaw(inner, call),
+        "override" => objectives::allow(inner, call),
         "listProviders" => traffic::providers(inner, call),
         "listCaches" => caches::list(inner, call),
         "purgeCaches" => caches::purge(inner, call),
+        "listIncidents" => incidents::list(inner, call),
+        "getIncident" => incidents::get(inner, call),
+        "setIncidentLife" | "assignIncidentRole" | "updateIncident" | "noteIncidentAction"
+        | "addHypothesis" | "weighHypothesis" => incidents::change(inner, call),
+        "getPostmortem" => incidents::postmortem(inner, call),
+        "putPostmortem" | "publishPostmortem" => incidents::write_postmortem(inner, call),
+        "listActionItems" => incidents::action_items(inner, call),
+        "setActionItem" => incidents::set_action_item(inner, call),
+        "diagnose" => incidents::diagnose(inner, call),
+        "statusPages" => incidents::status_pages(inner, call),
         "listWafMatches" => firewall::matches(inner, call),
         "listWafSuggestions" => firewall::suggestions(inner, call),
         "playground" => traffic::playground(inner, call),
-        "schema" => Reply::json(&inner.host.schema()),
-        "openapi" => Reply::json(&gate_api::openapi::openapi()),
+        "schema" => Ok(Reply::json_text(gate_api::SCHEMA)),
+        "openapi" => Ok(Reply::json_text(gate_api::openapi::DESCRIPTION)),
         "listStates" => states::list(inner, call),
         "listStateVersions" => states::versions(inner, call),
         "restoreState" => states::restore(inner, call),

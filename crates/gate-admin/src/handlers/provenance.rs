@@ -34,7 +34,7 @@ impl Provenance {
         let at = |at: Timestamp| time(i64::try_from(at.unix_s() * 1000).unwrap_or(i64::MAX));
         Self {
             committed_at: input.committed_at.map(at),
-            mends: input.mends.clone(),
+            mends: input.fixes.clone(),
         }
     }
 }
@@ -81,17 +81,11 @@ pub(super) fn check(input: &DocumentInput) -> Result<(), Problem> {
         return Err(Problem::new(Code::Invalid, text));
     }
     bounded("message", &input.message, 16 << 10)?;
+    bounded("fixes", input.fixes.as_deref().unwrap_or_default(), 128)?;
     if let Some(commit) = &input.source_commit {
         bounded("source_commit", commit, 256)?;
         if commit.contains(char::is_control) {
             let text = "`source_commit` may hold no control characters";
-            return Err(Problem::new(Code::Invalid, text));
-        }
-    }
-    if let Some(incident) = &input.mends {
-        bounded("mends", incident, 256)?;
-        if incident.is_empty() || incident.contains(char::is_control) {
-            let text = "`mends` names an incident";
             return Err(Problem::new(Code::Invalid, text));
         }
     }

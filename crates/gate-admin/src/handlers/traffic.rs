@@ -32,6 +32,8 @@ pub(super) fn records(inner: &Inner, call: &Call) -> Answer {
         revision: call.numeric("revision"),
         trace: call.owned("trace"),
         model: call.owned("model"),
+        from_ms: call.numeric("from_ms"),
+        until_ms: call.numeric("until_ms"),
         teams: call.who.teams.clone(),
         cursor: call.cursor()?,
         limit: call.limit(),

@@ -31,6 +31,7 @@ fn fill(store: &mut dyn ControlStore, mut row: EnvironmentRow) {
             revision: Some(NewRevision {
                 document: &document,
                 managers: r#"{"routes/r":"api"}"#,
+                files: None,
                 parent: row.revision,
                 author: "somebody",
                 cause: Cause::Apply,

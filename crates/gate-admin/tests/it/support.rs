@@ -114,6 +114,7 @@ impl Host for Fake {
         Judged {
             findings: wrong.collect(),
             effect: None,
+            files: None,
         }
     }
 
@@ -157,10 +158,6 @@ impl Host for Fake {
 
     fn playground(&self, _: &PlaygroundInput) -> Result<PlaygroundReply, Problem> {
         Ok(PlaygroundReply::default())
-    }
-
-    fn schema(&self) -> Value {
-        json!({ "type": "object" })
     }
 }
 

@@ -2,10 +2,12 @@
 
 use super::{Client, ClientError};
 use crate::types::{
-    Ack, Applied, AuditEntry, AuditVerification, CacheState, Diff, DocumentInput, Environment,
-    EnvironmentInput, LockInput, Me, Page, Plan, PromoteInput, PurgeInput, Purged, ReasonInput,
-    RecordSummary, Resource, Revision, RevisionDocument, RollbackInput, Rollout, State,
-    StateRestore, StateUnlock, StateVersion,
+    Ack, ActionItem, ActionItemInput, Applied, AuditEntry, AuditVerification, CacheState,
+    Diagnosis, Diff, DocumentInput, Environment, EnvironmentInput, FreezeInput, GateState,
+    IncidentDetail, IncidentLifeInput, IncidentRoleInput, IncidentSummary, IncidentTextInput,
+    LockInput, Me, ObjectiveState, OverrideInput, Page, Plan, Postmortem, PostmortemInput,
+    PromoteInput, PurgeInput, Purged, ReasonInput, RecordSummary, Resource, Revision,
+    RevisionDocument, RollbackInput, Rollout, State, StateRestore, StateUnlock, StateVersion,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -50,6 +52,10 @@ pub(super) fn encode(text: &str) -> String {
 
 fn of(environment: &str, rest: &str) -> String {
     format!("/api/v1/environments/{}{rest}", encode(environment))
+}
+
+fn incident(id: &str, rest: &str) -> String {
+    format!("/api/v1/incidents/{}{rest}", encode(id))
 }
 
 impl Client {
@@ -371,6 +377,132 @@ impl Client {
         self.post(&path, Seen::Any, &ReasonInput { reason })
     }
 
+    /// The newest incidents, at most `limit` (up to 1,000).
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn incidents(&self, limit: usize) -> Result<Vec<IncidentSummary>, ClientError> {
+        let page: Page<IncidentSummary> = self.get(&format!("/api/v1/incidents?limit={limit}"))?;
+        Ok(page.items)
+    }
+
+    /// One incident with its facts.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn incident(&self, id: &str) -> Result<IncidentDetail, ClientError> {
+        self.get(&incident(id, ""))
+    }
+
+    /// Says where an incident is, or how bad.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn set_incident_life(
+        &self,
+        id: &str,
+        input: &IncidentLifeInput,
+    ) -> Result<IncidentDetail, ClientError> {
+        self.post(&incident(id, "/life"), Seen::Any, input)
+    }
+
+    /// Gives a role to somebody.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn assign_incident_role(
+        &self,
+        id: &str,
+        input: &IncidentRoleInput,
+    ) -> Result<IncidentDetail, ClientError> {
+        self.post(&incident(id, "/roles"), Seen::Any, input)
+    }
+
+    /// Says a word to the public.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn update_incident(
+        &self,
+        id: &str,
+        input: &IncidentTextInput,
+    ) -> Result<IncidentDetail, ClientError> {
+        self.post(&incident(id, "/updates"), Seen::Any, input)
+    }
+
+    /// Notes what was done.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn note_incident_action(
+        &self,
+        id: &str,
+        input: &IncidentTextInput,
+    ) -> Result<IncidentDetail, ClientError> {
+        self.post(&incident(id, "/actions"), Seen::Any, input)
+    }
+
+    /// Where it fails, and how what may have to do with it is.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn diagnose(&self) -> Result<Diagnosis, ClientError> {
+        self.get("/api/v1/diagnosis")
+    }
+
+    /// The postmortem of an incident.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn postmortem(&self, id: &str) -> Result<Postmortem, ClientError> {
+        self.get(&incident(id, "/postmortem"))
+    }
+
+    /// Writes what people add to the facts.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn put_postmortem(
+        &self,
+        id: &str,
+        input: &PostmortemInput,
+    ) -> Result<Postmortem, ClientError> {
+        let path = incident(id, "/postmortem");
+        self.write("PUT", &path, Seen::Any, &[], Some(input))
+    }
+
+    /// Publishes a postmortem.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn publish_postmortem(&self, id: &str) -> Result<Postmortem, ClientError> {
+        let path = incident(id, "/postmortem/publish");
+        self.write("POST", &path, Seen::Any, &[], NONE)
+    }
+
+    /// What is to be done after incidents.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn action_items(&self) -> Result<Vec<ActionItem>, ClientError> {
+        self.all("/api/v1/action-items")
+    }
+
+    /// Says where an action item is.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn set_action_item(
+        &self,
+        id: &str,
+        number: u64,
+        input: ActionItemInput,
+    ) -> Result<Vec<ActionItem>, ClientError> {
+        let path = incident(id, &format!("/action-items/{number}"));
+        let page: Page<ActionItem> = self.write("PUT", &path, Seen::Any, &[], Some(&input))?;
+        Ok(page.items)
+    }
+
     /// The newest entries of the audit log, at most `limit` (up to 1,000).
     ///
     /// # Errors
@@ -387,6 +519,66 @@ impl Client {
     pub fn caches(&self) -> Result<Vec<CacheState>, ClientError> {
         let page: Page<CacheState> = self.get(&format!("/api/v1/caches?limit={PAGE}"))?;
         Ok(page.items)
+    }
+
+    /// How objectives stand, at most 500.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn objectives(&self) -> Result<Vec<ObjectiveState>, ClientError> {
+        let page: Page<ObjectiveState> = self.get(&format!("/api/v1/objectives?limit={PAGE}"))?;
+        Ok(page.items)
+    }
+
+    /// How one objective stands, and where it fails.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn objective(&self, name: &str) -> Result<ObjectiveState, ClientError> {
+        self.get(&format!("/api/v1/objectives/{}", encode(name)))
+    }
+
+    /// What an environment's gate of changes holds.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn gate(&self, environment: &str) -> Result<GateState, ClientError> {
+        self.get(&of(environment, "/gate"))
+    }
+
+    /// Lets no changes pass for a while.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn freeze(&self, environment: &str, input: &FreezeInput) -> Result<GateState, ClientError> {
+        self.call("POST", &of(environment, "/gate/freezes"), &[], Some(input))
+    }
+
+    /// Ends a freeze.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn thaw(&self, environment: &str, route: Option<&str>) -> Result<GateState, ClientError> {
+        let query = route.map_or_else(String::new, |route| format!("?route={}", encode(route)));
+        let path = of(environment, &format!("/gate/freezes{query}"));
+        self.call("DELETE", &path, &[], NONE)
+    }
+
+    /// Lets one signed revision pass.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn allow(
+        &self,
+        environment: &str,
+        input: &OverrideInput,
+    ) -> Result<GateState, ClientError> {
+        self.call(
+            "POST",
+            &of(environment, "/gate/overrides"),
+            &[],
+            Some(input),
+        )
     }
 
     /// Has caches of answers forget.

@@ -64,24 +64,24 @@ impl Query {
     }
 }
 
-/// What a request's body is.
+/// What a request's body is; `S` as in [`Operation`].
 #[derive(Debug, Clone, Copy)]
-pub enum Takes {
+pub enum Takes<S = ()> {
     /// There is none.
     Nothing,
     /// JSON of this shape.
-    Json(Shape),
+    Json(S),
     /// Any bytes; the handler knows what they are.
     Bytes,
 }
 
-/// What a good answer's body is.
+/// What a good answer's body is; `S` as in [`Operation`].
 #[derive(Debug, Clone, Copy)]
-pub enum Gives {
+pub enum Gives<S = ()> {
     /// There is none.
     Nothing,
     /// JSON of this shape.
-    Json(Shape),
+    Json(S),
     /// Server-sent events.
     Events,
     /// A Terraform state, as it was written.
@@ -90,9 +90,10 @@ pub enum Gives {
     Elsewhere,
 }
 
-/// One operation.
+/// One operation. With `S` as [`Shape`] it knows what its bodies look like, which the published
+/// description is made from; a gateway carries that description as text and its operations without.
 #[derive(Debug, Clone, Copy)]
-pub struct Operation {
+pub struct Operation<S = ()> {
     /// Its stable name.
     pub id: &'static str,
     /// The method.
@@ -115,21 +116,21 @@ pub struct Operation {
     /// Whether it looks at `Tidegate-Manager`.
     pub manager: bool,
     /// What it takes.
-    pub takes: Takes,
+    pub takes: Takes<S>,
     /// The status of a good answer.
     pub status: u16,
     /// What it gives.
-    pub gives: Gives,
+    pub gives: Gives<S>,
 }
 
-impl Operation {
+impl Operation<Shape> {
     /// An operation that viewers may call, without a body and with an answer of JSON.
     pub(super) const fn new(
         id: &'static str,
         method: &'static str,
         path: &'static str,
         summary: &'static str,
-        gives: Gives,
+        gives: Gives<Shape>,
     ) -> Self {
         Self {
             id,
@@ -168,7 +169,7 @@ impl Operation {
         self
     }
 
-    pub(super) const fn takes(mut self, takes: Takes) -> Self {
+    pub(super) const fn takes(mut self, takes: Takes<Shape>) -> Self {
         self.takes = takes;
         self
     }
@@ -193,6 +194,37 @@ impl Operation {
         self
     }
 
+    /// The same without shapes.
+    pub(super) const fn plain(&self) -> Operation {
+        Operation {
+            id: self.id,
+            method: self.method,
+            path: self.path,
+            role: self.role,
+            summary: self.summary,
+            tag: self.tag,
+            query: self.query,
+            lenient: self.lenient,
+            precondition: self.precondition,
+            manager: self.manager,
+            takes: match self.takes {
+                Takes::Nothing => Takes::Nothing,
+                Takes::Json(_) => Takes::Json(()),
+                Takes::Bytes => Takes::Bytes,
+            },
+            status: self.status,
+            gives: match self.gives {
+                Gives::Nothing => Gives::Nothing,
+                Gives::Json(_) => Gives::Json(()),
+                Gives::Events => Gives::Events,
+                Gives::State => Gives::State,
+                Gives::Elsewhere => Gives::Elsewhere,
+            },
+        }
+    }
+}
+
+impl<S> Operation<S> {
     /// Whether it changes something.
     #[must_use]
     pub fn writes(&self) -> bool {

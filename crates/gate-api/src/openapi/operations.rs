@@ -3,7 +3,7 @@
 use super::operation::Gives::{Elsewhere, Events, Json, Nothing, State as StateBytes};
 use super::operation::Holds::{Day, Flag, Limit, Number, Opaque, Status, Text, Word};
 use super::operation::Takes::{Bytes, Json as Body};
-use super::operation::{Operation, Query, shape};
+use super::operation::{Operation, Query, Shape, shape};
 use crate::types::*;
 use serde_json::Value;
 
@@ -40,7 +40,20 @@ const SIGNED_IN: &[Query] = &[
 ];
 
 /// Every operation.
-pub const OPERATIONS: &[Operation] = &[
+pub const OPERATIONS: &[Operation] = &plain::<{ DESCRIBED.len() }>();
+
+const fn plain<const N: usize>() -> [Operation; N] {
+    let mut operations = [DESCRIBED[0].plain(); N];
+    let mut index = 1;
+    while index < N {
+        operations[index] = DESCRIBED[index].plain();
+        index += 1;
+    }
+    operations
+}
+
+/// Every operation, with the shapes of its bodies.
+pub(super) const DESCRIBED: &[Operation<Shape>] = &[
     // --- who calls ----------------------------------------------------------------------------
     Operation::new("me", "GET", "/me", "Who the caller is", Json(shape::<Me>)).tag("access"),
     Operation::new(
@@ -411,6 +424,12 @@ pub const OPERATIONS: &[Operation] = &[
         Query::new("revision", Number, "Served by this revision"),
         Query::new("trace", Text, "Of this trace"),
         Query::new("model", Text, "Asking for this model"),
+        Query::new("from_ms", Number, "Ended at this UNIX millisecond or later"),
+        Query::new(
+            "until_ms",
+            Number,
+            "Ended at this UNIX millisecond or earlier",
+        ),
         CURSOR,
         LIMIT,
     ]),
@@ -463,6 +482,66 @@ pub const OPERATIONS: &[Operation] = &[
     )
     .tag("traffic")
     .query(PAGED),
+    // --- objectives ---------------------------------------------------------------------------
+    Operation::new(
+        "listObjectives",
+        "GET",
+        "/objectives",
+        "How objectives stand",
+        Json(shape::<Page<ObjectiveState>>),
+    )
+    .tag("objectives")
+    .query(PAGED),
+    Operation::new(
+        "getObjective",
+        "GET",
+        "/objectives/{name}",
+        "How one objective stands, and where it fails",
+        Json(shape::<ObjectiveState>),
+    )
+    .tag("objectives"),
+    Operation::new(
+        "getGate",
+        "GET",
+        "/environments/{environment}/gate",
+        "What is frozen, and what may pass all the same",
+        Json(shape::<GateState>),
+    )
+    .tag("objectives"),
+    Operation::new(
+        "freeze",
+        "POST",
+        "/environments/{environment}/gate/freezes",
+        "Let no changes of a route, or of anything, pass for a while",
+        Json(shape::<GateState>),
+    )
+    .tag("objectives")
+    .role(Role::Operator)
+    .takes(Body(shape::<FreezeInput>)),
+    Operation::new(
+        "thaw",
+        "DELETE",
+        "/environments/{environment}/gate/freezes",
+        "End a freeze",
+        Json(shape::<GateState>),
+    )
+    .tag("objectives")
+    .role(Role::Operator)
+    .query(&[Query::new(
+        "route",
+        Text,
+        "Of this route; of everything when left out",
+    )]),
+    Operation::new(
+        "override",
+        "POST",
+        "/environments/{environment}/gate/overrides",
+        "Let one signed revision pass in spite of the gate",
+        Json(shape::<GateState>),
+    )
+    .tag("objectives")
+    .role(Role::Operator)
+    .takes(Body(shape::<OverrideInput>)),
     Operation::new(
         "listProviders",
         "GET",
@@ -501,6 +580,156 @@ pub const OPERATIONS: &[Operation] = &[
     .tag("traffic")
     .role(Role::Operator)
     .takes(Body(shape::<PurgeInput>)),
+    // --- incidents ----------------------------------------------------------------------------
+    Operation::new(
+        "listIncidents",
+        "GET",
+        "/incidents",
+        "Incidents of the gateway's environment, the newest first",
+        Json(shape::<Page<IncidentSummary>>),
+    )
+    .tag("incidents")
+    .query(PAGED),
+    Operation::new(
+        "getIncident",
+        "GET",
+        "/incidents/{id}",
+        "One incident with its facts",
+        Json(shape::<IncidentDetail>),
+    )
+    .tag("incidents"),
+    Operation::new(
+        "setIncidentLife",
+        "POST",
+        "/incidents/{id}/life",
+        "Say where an incident is, or how bad it is",
+        Json(shape::<IncidentDetail>),
+    )
+    .tag("incidents")
+    .role(Role::Operator)
+    .takes(Body(shape::<IncidentLifeInput>)),
+    Operation::new(
+        "assignIncidentRole",
+        "POST",
+        "/incidents/{id}/roles",
+        "Take a role, or hand it over",
+        Json(shape::<IncidentDetail>),
+    )
+    .tag("incidents")
+    .role(Role::Operator)
+    .takes(Body(shape::<IncidentRoleInput>)),
+    Operation::new(
+        "updateIncident",
+        "POST",
+        "/incidents/{id}/updates",
+        "Say a word to the public, on the status page",
+        Json(shape::<IncidentDetail>),
+    )
+    .tag("incidents")
+    .role(Role::Operator)
+    .takes(Body(shape::<IncidentTextInput>)),
+    Operation::new(
+        "noteIncidentAction",
+        "POST",
+        "/incidents/{id}/actions",
+        "Note what was done",
+        Json(shape::<IncidentDetail>),
+    )
+    .tag("incidents")
+    .role(Role::Operator)
+    .takes(Body(shape::<IncidentTextInput>)),
+    Operation::new(
+        "addHypothesis",
+        "POST",
+        "/incidents/{id}/hypotheses",
+        "Add what could be so, with the facts that speak about it",
+        Json(shape::<IncidentDetail>),
+    )
+    .tag("incidents")
+    .role(Role::Operator)
+    .takes(Body(shape::<HypothesisInput>)),
+    Operation::new(
+        "weighHypothesis",
+        "PUT",
+        "/incidents/{id}/hypotheses/{number}",
+        "Say whether a hypothesis has held",
+        Json(shape::<IncidentDetail>),
+    )
+    .tag("incidents")
+    .role(Role::Operator)
+    .takes(Body(shape::<StandingInput>)),
+    Operation::new(
+        "getPostmortem",
+        "GET",
+        "/incidents/{id}/postmortem",
+        "The postmortem, drafted from the facts",
+        Json(shape::<Postmortem>),
+    )
+    .tag("incidents"),
+    Operation::new(
+        "putPostmortem",
+        "PUT",
+        "/incidents/{id}/postmortem",
+        "Write what people add to the facts",
+        Json(shape::<Postmortem>),
+    )
+    .tag("incidents")
+    .role(Role::Operator)
+    .takes(Body(shape::<PostmortemInput>)),
+    Operation::new(
+        "publishPostmortem",
+        "POST",
+        "/incidents/{id}/postmortem/publish",
+        "Publish the postmortem, unless it makes a person a cause",
+        Json(shape::<Postmortem>),
+    )
+    .tag("incidents")
+    .role(Role::Operator),
+    Operation::new(
+        "listActionItems",
+        "GET",
+        "/action-items",
+        "What is to be done after incidents, what is due first at the front",
+        Json(shape::<Page<ActionItem>>),
+    )
+    .tag("incidents")
+    .query(&[
+        Query::new(
+            "state",
+            Word(&["open", "done", "dropped"]),
+            "In this state only",
+        ),
+        Query::new("team", Text, "Of this team only"),
+        CURSOR,
+        LIMIT,
+    ]),
+    Operation::new(
+        "setActionItem",
+        "PUT",
+        "/incidents/{id}/action-items/{number}",
+        "Say where an action item is",
+        Json(shape::<Page<ActionItem>>),
+    )
+    .tag("incidents")
+    .role(Role::Operator)
+    .takes(Body(shape::<ActionItemInput>)),
+    Operation::new(
+        "diagnose",
+        "GET",
+        "/diagnosis",
+        "Where it fails, and how what may have to do with it is",
+        Json(shape::<Diagnosis>),
+    )
+    .tag("incidents"),
+    Operation::new(
+        "statusPages",
+        "GET",
+        "/status-pages",
+        "The public status pages as this gateway serves them",
+        Json(shape::<Page<StatusPreview>>),
+    )
+    .tag("incidents")
+    .query(PAGED),
     Operation::new(
         "listWafMatches",
         "GET",

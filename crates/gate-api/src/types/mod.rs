@@ -6,13 +6,17 @@
 
 mod audit;
 mod cache;
+mod diagnosis;
 mod dora;
 mod environment;
 mod firewall;
+mod gate;
 mod health;
 mod identity;
+mod incident;
 mod live;
 mod notice;
+mod objective;
 mod period;
 mod plan;
 mod playground;
@@ -27,20 +31,33 @@ mod write;
 
 pub use audit::{AuditEntry, AuditOutcome, AuditVerification};
 pub use cache::{CacheState, PurgeInput, Purged};
+pub use diagnosis::{
+    Dependency, Diagnosis, DiagnosisAnswer, DiagnosisDimension, DiagnosisFinding, DiagnosisState,
+    DiagnosisValue,
+};
 pub use dora::{DeploymentReported, DoraFigure, DoraMetrics, DoraReport, Forecast, ForecastDay};
 pub use environment::{
     Ack, AckState, Candidate, Environment, EnvironmentInput, Event, Lock, LockInput,
 };
 pub use firewall::{WafMatch, WafSuggestion};
+pub use gate::{FreezeInput, FreezeState, GateState, OverrideInput, OverrideState};
 pub use health::{
     AddressHealth, CredentialHealth, Headroom, ProviderHealth, ProviderState, TargetHealth,
 };
 pub use identity::{Authentication, Me, Role, SessionInput, SignInMeans};
+pub use incident::{
+    ActionInput, ActionItem, ActionItemInput, ActionItemState, HypothesisInput, HypothesisStanding,
+    IncidentDetail, IncidentFact, IncidentHypothesis, IncidentLife, IncidentLifeInput,
+    IncidentRole, IncidentRoleInput, IncidentSecond, IncidentSummary, IncidentTextInput,
+    IncidentUpdate, Postmortem, PostmortemInput, PostmortemObjection, SimilarIncident,
+    StandingInput, StatusPreview,
+};
 pub use live::{Live, LivePoint, Quantiles, Rates};
 pub use notice::{
     AcknowledgeInput, AlertInput, LabelMatch, NoticeAlert, NoticeDelivery, NoticeGroup, NoticeTest,
     Notices, OnCall, Silence, SilenceInput,
 };
+pub use objective::{AlertState, BudgetForecast, BurnState, ObjectiveState, PlaceState};
 pub use plan::{
     Action, Change, Effect, EffectChange, Example, FieldChange, Finding, Findings, Plan, Severity,
     Unknown, Verdict, What,

@@ -31,12 +31,12 @@ pub struct DocumentInput {
     /// When that commit was made, such as `2026-11-22T10:30:00Z`: lead time counts from it.
     #[serde(default)]
     pub committed_at: Option<Timestamp>,
-    /// The incident because of which it is made.
-    #[serde(default)]
-    pub mends: Option<String>,
     /// Tries it on a share of requests first.
     #[serde(default)]
     pub canary: Option<Canary>,
+    /// Name of the open incident that it mends: then a spent error budget does not hold it up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixes: Option<String>,
     /// Reverts by itself unless confirmed within this time.
     #[serde(default, deserialize_with = "period")]
     pub confirm_within: Option<Period>,
@@ -68,8 +68,8 @@ impl DocumentInput {
             message: String::new(),
             source_commit: None,
             committed_at: None,
-            mends: None,
             canary: None,
+            fixes: None,
             confirm_within: None,
         }
     }

@@ -68,8 +68,7 @@ impl Transcoder {
         unannotated: bool,
         print: Print,
     ) -> Result<Self, String> {
-        let pool = DescriptorPool::decode(bytes)
-            .map_err(|error| format!("the descriptor set cannot be read: {error}"))?;
+        let pool = read(bytes)?;
         for name in services {
             if pool.get_service_by_name(name).is_none() {
                 return Err(format!("the descriptor set has no service `{name}`"));
@@ -344,6 +343,19 @@ pub fn status_json(code: u32, message: &str) -> Vec<u8> {
     let message = crate::openapi::percent_decoded(message).unwrap_or_else(|| message.to_owned());
     let status = serde_json::json!({ "code": code, "message": message, "details": [] });
     status.to_string().into_bytes()
+}
+
+/// The descriptor set's types.
+///
+/// `prost-reflect` panics on some sets that no compiler writes, such as one with a label out of its range;
+/// these are refused like the others. Its pool is dropped then, so that nothing half-made stays.
+fn read(bytes: &[u8]) -> Result<DescriptorPool, String> {
+    let read = std::panic::catch_unwind(|| DescriptorPool::decode(bytes));
+    match read {
+        Ok(Ok(pool)) => Ok(pool),
+        Ok(Err(error)) => Err(format!("the descriptor set cannot be read: {error}")),
+        Err(_) => Err("the descriptor set cannot be read: it is malformed".to_owned()),
+    }
 }
 
 #[cfg(test)]

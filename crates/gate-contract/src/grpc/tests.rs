@@ -165,3 +165,12 @@ fn sets_without_rules_are_refused() {
     assert!(new(&["shop.v1.Nobody"]).is_err());
     assert!(Transcoder::new(b"nonsense", &[], false, Print::default()).is_err());
 }
+
+/// Found by fuzzing: the reader of descriptor sets panics on it.
+#[test]
+fn a_descriptor_set_with_an_impossible_label_is_refused() {
+    let bytes = include_bytes!("../../../../fuzz/seeds/descriptors/label");
+    let refused = Transcoder::new(bytes, &[], true, Print::default());
+    let reason = refused.err().expect("it is no descriptor set");
+    assert!(reason.contains("it is malformed"), "{reason}");
+}

@@ -13,6 +13,7 @@ mod reading;
 pub use copies::{Copies, CopyPlace};
 pub use evidence::{Arm, Evidence, Observed, Reading, SLICES_MAX, Sample, Tally};
 pub use histogram::{Histogram, bucket, lower_edge};
+pub(crate) use reading::is_error;
 pub use reading::{SignalPlan, Source};
 
 use crate::{Exchange, Found, Parameters, Record, Snapshot};

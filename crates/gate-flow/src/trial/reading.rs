@@ -82,7 +82,7 @@ fn fair(size: u64, slack: u64, arm: Arm, tolerance: f64) -> u64 {
 }
 
 /// Whether an exchange failed by the fault of the gateway or of what is behind it.
-fn is_error(record: &Record) -> bool {
+pub(crate) fn is_error(record: &Record) -> bool {
     let of_others = record
         .fault
         .is_some_and(|fault| fault.source() != FaultSource::Client);

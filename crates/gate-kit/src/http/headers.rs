@@ -13,6 +13,8 @@ use std::ops::Range;
 pub struct Headers {
     bytes: Vec<u8>,
     entries: Vec<Entry>,
+    /// Fields that belong to one hop: see [`Self::of_connection`].
+    aside: Option<Box<Headers>>,
 }
 
 #[derive(Clone, Copy)]
@@ -50,6 +52,7 @@ impl Headers {
         Self {
             bytes: Vec::new(),
             entries: Vec::new(),
+            aside: None,
         }
     }
 
@@ -59,7 +62,22 @@ impl Headers {
         Self {
             bytes: Vec::with_capacity(bytes + count * AROUND),
             entries: Vec::with_capacity(count),
+            aside: None,
         }
+    }
+
+    /// Puts a field aside that belongs to the connection it came over: nobody who reads, changes or
+    /// writes this list meets it. A codec has validated it.
+    #[cold]
+    pub fn put_aside(&mut self, name: &[u8], value: &[u8]) {
+        self.aside.get_or_insert_default().append(name, value);
+    }
+
+    /// The fields that were put aside: what the message said about its connection (RFC 9110 section
+    /// 7.6.1), as it arrived, for those who judge it. Kept only where the codec was told to, and
+    /// never forwarded.
+    pub fn of_connection(&self) -> impl Iterator<Item = (HeaderId, &[u8], &[u8])> {
+        self.aside.iter().flat_map(|aside| aside.iter())
     }
 
     /// Number of fields.

@@ -40,7 +40,8 @@ impl Refusal {
     pub const fn status(self) -> u16 {
         match self {
             Refusal::TooManyFields => 431,
-            Refusal::Connect => 501,
+            // As over HTTP/1.1.
+            Refusal::Connect => 405,
             _ => 400,
         }
     }

@@ -25,6 +25,10 @@ pub struct Admin {
     /// Tokens of an identity provider (OpenID Connect).
     #[serde(default)]
     pub oidc: Option<AdminOidc>,
+    /// Ed25519 public keys in base64, by name, of those who may sign that a change passes in spite of
+    /// a spent error budget or a freeze (`tidegate objectives new-key` prints a pair).
+    #[serde(default)]
+    pub override_keys: BTreeMap<String, String>,
     /// Requests a second that one caller may make to the API; a burst may be ten times that.
     #[serde(default = "rate")]
     pub rate: u32,
@@ -50,6 +54,7 @@ impl Admin {
             tls: None,
             keys: BTreeMap::new(),
             oidc: None,
+            override_keys: BTreeMap::new(),
             rate: rate(),
             session: session(),
         }

@@ -19,6 +19,7 @@ mod listener;
 mod mcp;
 mod model;
 mod notice;
+mod objective;
 mod plan;
 mod policy_set;
 mod prompt;
@@ -59,6 +60,9 @@ pub use notice::{
     EmailReceiver, EmailTls, EscalationStep, Inhibition, Notification, PagerdutyReceiver, Receiver,
     Replacement, Rotation, SlackReceiver, WebhookBody, WebhookReceiver,
 };
+pub use objective::{
+    AlertSeverity, BurnPair, CalendarPeriod, CalendarWindow, Indicator, Objective, ObjectiveAlerts,
+};
 pub use plan::{Plan, PlanLimit, QuotaPeriod};
 pub use policy_set::{CedarSource, CedarType, PolicySet};
 pub use prompt::{
@@ -66,7 +70,7 @@ pub use prompt::{
     PromptVersion,
 };
 pub use rollout::{ANSWERS, COMPARED, Ramp, Rollout, Shadow, Signal, Sticky, Undecided};
-pub use route::{FixedReply, Match, Route, Target, ValueMatch};
+pub use route::{FixedReply, Match, Route, StatusPage, Target, ValueMatch};
 pub use rule::{Rule, RuleLevel};
 pub use secret::{
     AwsStore, KubernetesStore, SecretFrom, SecretPlace, SecretStore, VaultAuth, VaultStore,
@@ -138,6 +142,8 @@ pub struct Resources {
     pub notifications: BTreeMap<String, Notification>,
     /// Who reports deployments of what stands behind the gateway, by name.
     pub deployment_sources: BTreeMap<String, DeploymentSource>,
+    /// What was promised about exchanges, by name.
+    pub objectives: BTreeMap<String, Objective>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

@@ -79,6 +79,23 @@ pub enum Target {
     /// their operations, a form to try them, and the caller's own keys and usage. The route's path
     /// ends in a parameter for any rest, as in `/developers/{*rest}`.
     Portal(Vec<String>),
+    /// The public status page, which the gateway serves itself: what was published about incidents,
+    /// as HTML, or as JSON where that is asked for. It needs neither upstreams nor the store once it
+    /// was made.
+    StatusPage(StatusPage),
+}
+
+/// The public status page.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatusPage {
+    /// Its heading: whose status this is.
+    #[serde(default = "default_status_title")]
+    pub title: String,
+}
+
+fn default_status_title() -> String {
+    "Status".to_owned()
 }
 
 /// An answer that needs nobody else.

@@ -207,7 +207,8 @@ impl ClientExchange {
             BodyFraming::Chunked => Delimiting::Chunked,
             BodyFraming::None | BodyFraming::UntilClose | BodyFraming::Tunnel => Delimiting::None,
         };
-        Ok(Box::new(Self {
+        let place = Box::new_uninit();
+        let exchange = Self {
             connection,
             writer: MessageWriter::new(out, body, delimiting),
             writing: true,
@@ -216,7 +217,8 @@ impl ClientExchange {
             input: None,
             tunnel,
             interim: 0,
-        }))
+        };
+        Ok(Box::write(place, exchange))
     }
 
     /// Sends, and waits for the answer's head. Interim responses other than 100 go to `interim`.

@@ -211,6 +211,30 @@ impl<'b> Fields<'b> {
             .for_each(|option| self.headers.remove_named(option));
     }
 
+    /// Puts aside what was taken out: the fields of one hop, and those that Connection names.
+    /// Transfer-Encoding is told by the body.
+    #[cold]
+    pub(super) fn put_aside(&mut self, head: &[u8], lines: &Lines) {
+        for (line, colon) in lines.fields(head) {
+            let Ok(field) = Field::read(line, colon) else {
+                continue;
+            };
+            let name = &field.line[..usize::from(field.name_len)];
+            let is_framing = matches!(
+                field.id,
+                HeaderId::Host | HeaderId::ContentLength | HeaderId::TransferEncoding
+            );
+            let is_kept = match field.id {
+                HeaderId::Other => std::str::from_utf8(name)
+                    .is_ok_and(|name| self.headers.get_named(name).is_some()),
+                id => self.headers.contains(id),
+            };
+            if !is_framing && !is_kept {
+                self.headers.put_aside(name, field.value());
+            }
+        }
+    }
+
     /// The protocol to switch to, when Connection names Upgrade too.
     ///
     /// `h2c` is left out: forwarding it lets a caller tunnel past the gateway, and RFC 9113 has

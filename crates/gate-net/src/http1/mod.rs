@@ -39,6 +39,9 @@ pub struct Limits {
     pub header_count: usize,
     /// Bytes of the request target.
     pub target_bytes: usize,
+    /// Whether fields about the connection, which are taken out of a request, are put aside as they
+    /// arrived ([`gate_kit::http::Headers::of_connection`]).
+    pub keeps_connection_fields: bool,
 }
 
 impl Default for Limits {
@@ -48,6 +51,7 @@ impl Default for Limits {
             head_bytes: 16 * 1024,
             header_count: 100,
             target_bytes: 8 * 1024,
+            keeps_connection_fields: false,
         }
     }
 }

@@ -53,7 +53,7 @@ pub fn parse_request(bytes: &[u8], limits: &Limits) -> Result<Option<ParsedReque
     if line.target.len() > limits.target_bytes {
         return Err(ParseError::TargetTooLong);
     }
-    let mut parsed = assemble(line, head, &lines)?;
+    let mut parsed = assemble(line, head, &lines, limits)?;
     parsed.consumed += skipped;
     Ok(Some(parsed))
 }
@@ -93,6 +93,7 @@ fn assemble(
     line: RequestLine<'_>,
     head: &[u8],
     lines: &Lines,
+    limits: &Limits,
 ) -> Result<ParsedRequest, ParseError> {
     let RequestLine {
         method,
@@ -100,7 +101,10 @@ fn assemble(
         is_http10,
     } = line;
     let resolved = target::resolve(&method, target)?;
-    let fields = fields::read(head, lines)?;
+    let mut fields = fields::read(head, lines)?;
+    if limits.keeps_connection_fields {
+        fields.put_aside(head, lines);
+    }
     let host = match fields.host {
         Some(host) => gate_kit::http::authority(host, false).ok_or(ParseError::InvalidHost)?,
         None if is_http10 => "",
@@ -169,12 +173,13 @@ fn blame_target(error: ParseError, bytes: &[u8]) -> ParseError {
     }
 }
 
-/// 505 is for what is a version at all; other text in its place is a malformed line.
+/// 505 is for what is a version at all; other text in its place is a malformed line, and so is a
+/// major version of 0: HTTP/0.9 wrote none (RFC 1945 section 5), so that nobody who speaks it says so.
 #[cold]
 fn version_refusal(line: &[u8]) -> ParseError {
     match line.splitn(3, |&b| b == b' ').nth(2).unwrap_or_default() {
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+            if matches!(major, b'1'..=b'9') && minor.is_ascii_digit() =>
         {
             ParseError::UnsupportedVersion
         }

@@ -75,6 +75,42 @@ fn one_hops_fields_are_taken_out() {
 }
 
 #[test]
+fn one_hops_fields_are_put_aside_for_those_who_judge_them() {
+    let text = "GET /x HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, X-One, te\r\nx-one: 1\r\n\
+                X-One: 2\r\nTE: gzip\r\nConnection:  close,close\r\nX-Two: 2\r\nKeep-Alive: 5\r\n\r\n";
+    let keeps = Limits {
+        keeps_connection_fields: true,
+        ..Limits::default()
+    };
+    let parsed = parse_request(text.as_bytes(), &keeps).unwrap().unwrap();
+    let plain = read(text);
+    let fields = |head: &RequestHead| {
+        head.headers
+            .iter()
+            .map(|(_, n, v)| [n, v].concat())
+            .collect()
+    };
+    let (left, without): (Vec<_>, Vec<_>) = (fields(&parsed.head), fields(&plain.head));
+    assert_eq!(left, [b"X-Two2"]);
+    assert_eq!(left, without, "nothing that is read or sent differs");
+    let mut sent = Vec::new();
+    parsed.head.headers.write_lines(&mut sent, |_| false);
+    assert_eq!(sent, b"X-Two: 2\r\n");
+    let aside = parsed.head.headers.of_connection();
+    let aside: Vec<_> = aside.map(|(_, n, v)| (n, v)).collect();
+    let expected: [(&[u8], &[u8]); 6] = [
+        (b"Connection", b"keep-alive, X-One, te"),
+        (b"x-one", b"1"),
+        (b"X-One", b"2"),
+        (b"TE", b"gzip"),
+        (b"Connection", b"close,close"),
+        (b"Keep-Alive", b"5"),
+    ];
+    assert_eq!(aside, expected);
+    assert_eq!(plain.head.headers.of_connection().count(), 0);
+}
+
+#[test]
 fn connection_cannot_take_framing_or_host_away() {
     let parsed = read(
         "POST / HTTP/1.1\r\nHost: a\r\nConnection: host, content-length\r\nContent-Length: 3\r\n\r\n",
@@ -179,6 +215,8 @@ fn refused_lines() {
         ("GET / HTTP/1.32\r\nHost: a\r\n\r\n", E::InvalidRequestLine),
         ("GET / HTTP/1.10\r\nHost: a\r\n\r\n", E::InvalidRequestLine),
         ("GET / HTTP/1.2\r\nHost: a\r\n\r\n", E::UnsupportedVersion),
+        ("GET / HTTP/4.0\r\nHost: a\r\n\r\n", E::UnsupportedVersion),
+        ("GET / HTTP/0.9\r\nHost: a\r\n\r\n", E::InvalidRequestLine),
         ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", E::UnsupportedVersion),
         ("GET /\r\n\r\n", E::InvalidRequestLine),
         ("GET ! HTTP/1.1\r\nHost: a\r\n\r\n", E::InvalidTarget),
@@ -323,6 +361,7 @@ fn limits_hold_complete_or_not() {
         head_bytes: 200,
         header_count: 3,
         target_bytes: 20,
+        ..Limits::default()
     };
     let long = "a".repeat(300);
     for (text, error) in [

@@ -36,7 +36,7 @@ pub enum Opening {
 }
 
 /// What a signal is about.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {
     /// The objective that burns.
     pub objective: Option<String>,
@@ -88,6 +88,22 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// A desk as it was kept: its incidents, and how many were opened so far.
+    #[must_use]
+    pub fn of(incidents: impl IntoIterator<Item = Incident>, opened: u64) -> Self {
+        let incidents = incidents.into_iter();
+        Self {
+            incidents: incidents.map(|one| (one.id.clone(), one)).collect(),
+            opened,
+        }
+    }
+
+    /// How many were opened so far; the number of the newest.
+    #[must_use]
+    pub const fn opened(&self) -> u64 {
+        self.opened
+    }
+
     /// The incidents on the desk: open ones, and those resolved a short while ago.
     pub fn incidents(&self) -> impl Iterator<Item = &Incident> {
         self.incidents.values()
@@ -143,6 +159,7 @@ impl Desk {
             hypotheses: Vec::new(),
             roles: BTreeMap::new(),
             updates: Vec::new(),
+            series: Vec::new(),
         };
         incident.enter(Life::Detected, signal.text.clone(), now_ms);
         join(&mut incident, signal, now_ms);

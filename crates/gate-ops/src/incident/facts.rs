@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 /// What shows a fact: a question to the records that anybody may ask again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Query {
-    /// What is asked: `records`, `revisions`, `objectives`, `rollouts`, `audit`.
+    /// What is asked: a list, such as `records`, or one thing, such as `revisions/7`.
     pub of: String,
     /// Values that must hold.
     pub filter: BTreeMap<String, String>,
@@ -20,14 +20,17 @@ pub struct Query {
 }
 
 impl Query {
-    /// As a link below the admin API.
+    /// As a link below the admin API. What names one thing (`revisions/7`) is a link to that.
     #[must_use]
     pub fn link(&self) -> String {
+        let parts: Vec<String> = self.of.split('/').map(encoded).collect();
+        let path = parts.join("/");
+        if parts.len() > 1 {
+            return format!("/v1/{path}");
+        }
         let mut link = format!(
-            "/v1/{}?from_ms={}&until_ms={}",
-            encoded(&self.of),
-            self.from_ms,
-            self.until_ms
+            "/v1/{path}?from_ms={}&until_ms={}",
+            self.from_ms, self.until_ms
         );
         for (key, value) in &self.filter {
             link += &format!("&{}={}", encoded(key), encoded(value));

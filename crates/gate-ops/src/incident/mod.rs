@@ -9,8 +9,10 @@
 
 mod desk;
 mod facts;
+mod html;
 mod lint;
 mod onset;
+mod plot;
 mod postmortem;
 mod similar;
 mod status;
@@ -19,13 +21,16 @@ mod tests;
 
 pub use desk::{Closed, Desk, Effect, OPEN_MAX, Opening, Signal, Subject};
 pub use facts::{Fact, Hypothesis, Impact, Query, Standing, What};
+pub use html::html;
 pub use lint::{Objection, lint};
 pub use onset::{Onset, onset};
-pub use postmortem::{Action, ActionState, Narrative, draft};
+pub use plot::plot;
+pub use postmortem::{Action, ActionState, Narrative, draft, words, written};
 pub use similar::{Past, Similar, similar};
-pub use status::status;
+pub use status::{StatusIncident, StatusPage, StatusUpdate, status, status_page};
 
 use crate::attribution::Conjunction;
+use crate::slo::Count;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -123,6 +128,18 @@ pub struct Update {
     pub text: String,
 }
 
+/// Most seconds of an incident's curve.
+pub const SERIES_MAX: usize = 1800;
+
+/// One second of what an incident is about.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Moment {
+    /// Its beginning, in UNIX milliseconds.
+    pub at_ms: u64,
+    /// Events in it.
+    pub count: Count,
+}
+
 /// Why a step was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refused(pub String);
@@ -172,6 +189,9 @@ pub struct Incident {
     pub roles: BTreeMap<Role, String>,
     /// Words to the public.
     pub updates: Vec<Update>,
+    /// Events by second, in order, from shortly before it began; at most [`SERIES_MAX`].
+    #[serde(default)]
+    pub series: Vec<Moment>,
 }
 
 impl Incident {
@@ -229,6 +249,57 @@ impl Incident {
         if self.life == Life::Detected {
             self.enter(Life::Triaged, format!("severity {}", worst.0), now_ms);
         }
+    }
+
+    /// Judges how bad it is, by somebody's word: better or worse than it judged itself.
+    ///
+    /// # Errors
+    /// When there is no such severity; they go from 1 to 4.
+    pub fn judge(&mut self, severity: u8, who: Role, now_ms: u64) -> Result<(), Refused> {
+        if !(1..=4).contains(&severity) {
+            return Err(Refused("a severity goes from 1, the worst, to 4".into()));
+        }
+        self.severity = Some(Severity(severity));
+        let reason = format!("severity {severity}, by the {}", who.as_str());
+        match self.life {
+            Life::Detected => self.enter(Life::Triaged, reason, now_ms),
+            life => {
+                let query = self.query("incidents", now_ms);
+                self.note(now_ms, What::Life { life, reason }, query);
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes what was done.
+    pub fn act(&mut self, text: &str, by: &str, now_ms: u64) -> Option<u32> {
+        let query = self.query("incidents", now_ms);
+        let (text, by) = (text.to_owned(), by.to_owned());
+        self.note(now_ms, What::Action { text, by }, query)
+    }
+
+    /// Says what became of a hypothesis, by its place from 0.
+    ///
+    /// # Errors
+    /// When there is none at that place.
+    pub fn weigh(&mut self, place: usize, standing: Standing) -> Result<(), Refused> {
+        let found = self.hypotheses.get_mut(place);
+        let found = found.ok_or_else(|| Refused("there is no such hypothesis".into()))?;
+        found.standing = standing;
+        Ok(())
+    }
+
+    /// Takes seconds of the curve over; those that are known are replaced. The oldest go first.
+    pub fn curve(&mut self, moments: &[Moment]) {
+        let mut all: BTreeMap<u64, Count> = self
+            .series
+            .iter()
+            .map(|one| (one.at_ms, one.count))
+            .collect();
+        all.extend(moments.iter().map(|one| (one.at_ms, one.count)));
+        let passed = all.len().saturating_sub(SERIES_MAX);
+        let kept = all.into_iter().skip(passed);
+        self.series = kept.map(|(at_ms, count)| Moment { at_ms, count }).collect();
     }
 
     /// Goes on to another part of its life, by somebody's word.
@@ -315,11 +386,11 @@ impl Incident {
         })
     }
 
-    /// A question about this incident's time.
+    /// A question about this incident.
     fn query(&self, of: &str, until_ms: u64) -> Query {
         Query {
-            of: of.to_owned(),
-            filter: BTreeMap::from([("incident".to_owned(), self.id.clone())]),
+            of: format!("{of}/{}", self.id),
+            filter: BTreeMap::new(),
             from_ms: self.opened_ms,
             until_ms,
         }

@@ -55,6 +55,17 @@ pub struct Narrative {
 /// What blames people in what was written, by line of the draft. Names of those with roles must not
 /// stand in it.
 pub fn draft(incident: &Incident, narrative: &Narrative) -> Result<String, Vec<Objection>> {
+    let out = written(incident, narrative);
+    let people: Vec<String> = incident.roles.values().cloned().collect();
+    match lint(&out, &people) {
+        objections if objections.is_empty() => Ok(out),
+        objections => Err(objections),
+    }
+}
+
+/// The same without asking whether it blames: for those who still write it.
+#[must_use]
+pub fn written(incident: &Incident, narrative: &Narrative) -> String {
     let mut out = format!("# Postmortem: {}\n\n", incident.id);
     overview(&mut out, incident, narrative);
     impact(&mut out, incident);
@@ -90,11 +101,7 @@ pub fn draft(incident: &Incident, narrative: &Narrative) -> Result<String, Vec<O
         "What was surprising? What did those who acted not know at the time?",
     );
     actions(&mut out, narrative);
-    let people: Vec<String> = incident.roles.values().cloned().collect();
-    match lint(&out, &people) {
-        objections if objections.is_empty() => Ok(out),
-        objections => Err(objections),
-    }
+    out
 }
 
 fn overview(out: &mut String, incident: &Incident, narrative: &Narrative) {
@@ -193,7 +200,9 @@ fn timeline(out: &mut String, incident: &Incident) {
     out.push('\n');
 }
 
-fn words(what: &What) -> String {
+/// A fact in words.
+#[must_use]
+pub fn words(what: &What) -> String {
     match what {
         What::Revision {
             revision,
@@ -270,7 +279,7 @@ fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-fn stamp(at_ms: u64) -> String {
+pub(super) fn stamp(at_ms: u64) -> String {
     let [year, month, day, hour, minute, second] = date::civil(Duration::from_millis(at_ms));
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }

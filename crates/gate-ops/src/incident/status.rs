@@ -6,6 +6,7 @@
 
 use super::{Incident, Life};
 use gate_kit::date;
+use serde::Serialize;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -30,9 +31,42 @@ time { font-size: .875rem }
 <body>
 ";
 
-/// The page, as it is at `now_ms`. `title` is the heading.
+/// What the public is told, as it is at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatusPage {
+    /// Whose page it is.
+    pub title: String,
+    /// In a few words.
+    pub state: String,
+    /// When that was so, in UNIX milliseconds.
+    pub at_ms: u64,
+    /// What was published, those that go on first.
+    pub incidents: Vec<StatusIncident>,
+}
+
+/// An incident that something was published about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatusIncident {
+    /// What outsiders call where it is: `Investigating`, `Monitoring`, `Resolved`.
+    pub state: &'static str,
+    /// What was said, the latest first.
+    pub updates: Vec<StatusUpdate>,
+}
+
+/// A word to the public.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatusUpdate {
+    /// When, in UNIX milliseconds.
+    pub at_ms: u64,
+    /// Where it was then.
+    pub state: &'static str,
+    /// The word.
+    pub text: String,
+}
+
+/// What is on the page at `now_ms`. `title` is the heading.
 #[must_use]
-pub fn status(title: &str, incidents: &[&Incident], now_ms: u64) -> String {
+pub fn status_page(title: &str, incidents: &[&Incident], now_ms: u64) -> StatusPage {
     let is_shown = |incident: &&&Incident| {
         let is_recent = now_ms.saturating_sub(incident.heard_ms) <= SHOWN_MS;
         let is_real = incident.experiment.is_none();
@@ -46,28 +80,48 @@ pub fn status(title: &str, incidents: &[&Incident], now_ms: u64) -> String {
         )
     });
     shown.truncate(INCIDENTS_MAX);
-    let open = shown.iter().filter(|one| one.life.is_open()).count();
-    let state = match open {
+    let state = match shown.iter().filter(|one| one.life.is_open()).count() {
         0 => "No known incidents".to_owned(),
         1 => "1 incident".to_owned(),
         open => format!("{open} incidents"),
     };
-    let title = escaped(title);
+    let update = |update: &super::Update| StatusUpdate {
+        at_ms: update.at_ms,
+        state: words(update.life),
+        text: update.text.clone(),
+    };
+    let incidents = shown.into_iter().map(|incident| StatusIncident {
+        state: words(incident.life),
+        updates: incident.updates.iter().rev().map(update).collect(),
+    });
+    StatusPage {
+        title: title.to_owned(),
+        state,
+        at_ms: now_ms,
+        incidents: incidents.collect(),
+    }
+}
+
+/// The page as HTML.
+#[must_use]
+pub fn status(page: &StatusPage) -> String {
+    let title = escaped(&page.title);
+    let state = &page.state;
     let mut out = format!("{HEAD}<title>{title}: {state}</title>\n{STYLE}<h1>{title}</h1>\n");
     let _ = writeln!(
         out,
         "<p><strong>{state}.</strong> As of {}.</p>",
-        stamp(now_ms)
+        stamp(page.at_ms)
     );
-    for incident in shown {
-        let _ = writeln!(out, "<section>\n<h2>{}</h2>", words(incident.life));
-        for update in incident.updates.iter().rev() {
+    for incident in &page.incidents {
+        let _ = writeln!(out, "<section>\n<h2>{}</h2>", incident.state);
+        for update in &incident.updates {
             let text = escaped(&update.text);
             let _ = writeln!(
                 out,
                 "<p>{} <b>{}</b> {text}</p>",
                 stamp(update.at_ms),
-                words(update.life)
+                update.state
             );
         }
         out.push_str("</section>\n");
@@ -85,7 +139,7 @@ const fn words(life: Life) -> &'static str {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for character in text.chars() {
         match character {
@@ -109,6 +163,10 @@ fn stamp(at_ms: u64) -> String {
 mod tests {
     use super::super::tests::finished;
     use super::*;
+
+    fn status(title: &str, incidents: &[&Incident], now_ms: u64) -> String {
+        super::status(&status_page(title, incidents, now_ms))
+    }
 
     const NOW: u64 = 1_795_392_000_000;
 

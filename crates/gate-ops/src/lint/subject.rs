@@ -4,7 +4,7 @@ use gate_model::document::{Document, Node, NodeKind, Path};
 use std::sync::Arc;
 
 /// Kinds of resources in the order of the reference; `gateway` is none of them.
-pub const KINDS: [&str; 22] = [
+pub const KINDS: [&str; 23] = [
     "listeners",
     "teams",
     "secret_stores",
@@ -26,6 +26,7 @@ pub const KINDS: [&str; 22] = [
     "rotations",
     "notifications",
     "deployment_sources",
+    "objectives",
     "routes",
 ];
 

@@ -32,6 +32,11 @@ pub enum Good {
         /// The detector's name.
         detector: String,
     },
+    /// An expression over its record holds.
+    Holds {
+        /// The expression, in CEL.
+        expression: String,
+    },
 }
 
 impl Good {
@@ -44,6 +49,7 @@ impl Good {
             Good::TimeToFirstToken { .. } => "time_to_first_token",
             Good::Cost { .. } => "cost",
             Good::Quality { .. } => "quality",
+            Good::Holds { .. } => "expression",
         }
     }
 }
@@ -82,6 +88,13 @@ pub struct Definition {
     pub service: String,
     /// What it is for, in a sentence or a few.
     pub description: String,
+    /// Address of what is to be done when it burns; empty without one.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub runbook: String,
+    /// Share of the budget that must be left for changes, from 0 to 1; none where they are not held
+    /// up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changes_need: Option<f64>,
 }
 
 impl Definition {

@@ -5,7 +5,7 @@
 //! that comes twice changes nothing. What a node counted stays after it is gone, for as long as windows
 //! reach.
 
-use super::ring::{Rings, TIERS};
+use super::ring::{Count, Rings, TIERS};
 use std::collections::BTreeMap;
 
 /// Most nodes of one objective.
@@ -46,6 +46,14 @@ impl Fleet {
         Ok(())
     }
 
+    /// What a node has counted so far, of as long as rings reach; none of one that was not heard of.
+    #[must_use]
+    pub fn counted(&self, node: &str) -> Option<Count> {
+        let reading = self.nodes.get(node)?;
+        let (tier, reach) = (TIERS.len() - 1, TIERS[TIERS.len() - 1].1 as u64 + 1);
+        Some(reading.sum(tier, reach))
+    }
+
     /// Takes over what another has heard. Commutative, associative and idempotent, as long as neither
     /// is crowded.
     ///
@@ -84,7 +92,6 @@ impl Fleet {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ring::Count;
     use super::super::window::Counts;
     use super::*;
     use gate_kit::random;

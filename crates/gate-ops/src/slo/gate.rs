@@ -41,6 +41,8 @@ pub struct Promise<'a> {
     pub objective: &'a str,
     /// The route that it is about; none for all.
     pub route: Option<&'a str>,
+    /// Share of its budget that must be left for changes; the gate's own where there is none.
+    pub left_min: Option<f64>,
     /// What is left of it.
     pub budget: Budget,
 }
@@ -167,6 +169,19 @@ impl Gate {
         Ok(())
     }
 
+    /// What is frozen, by route; everything under none.
+    pub fn freezes(&self) -> impl Iterator<Item = (Option<&str>, &Freeze)> {
+        let named = |name: &str| !name.is_empty();
+        self.freezes
+            .iter()
+            .map(move |(name, freeze)| (Some(name.as_str()).filter(|name| named(name)), freeze))
+    }
+
+    /// Words that let revisions pass.
+    pub fn overrides(&self) -> impl Iterator<Item = &Override> {
+        self.overrides.iter()
+    }
+
     /// Whether a revision may pass. `is_signed` says whether the message of an override was signed by
     /// whom it names, with that signature: `(by, message, signature)`. `open` are incidents that a fix
     /// may name.
@@ -185,12 +200,13 @@ impl Gate {
         };
         let mut against = Vec::new();
         for promise in promises.iter().filter(|promise| touches(promise.route)) {
-            if let Some(left) = promise.budget.left.filter(|left| *left < self.left_min) {
+            let least = promise.left_min.unwrap_or(self.left_min);
+            if let Some(left) = promise.budget.left.filter(|left| *left < least) {
                 against.push(format!(
                     "objective `{}` has {:.1} % of its error budget left, changes need {:.1} %",
                     promise.objective,
                     left * 100.0,
-                    self.left_min * 100.0
+                    least * 100.0
                 ));
             }
         }
@@ -245,11 +261,13 @@ mod tests {
             Promise {
                 objective: "orders-available",
                 route: Some("orders"),
+                left_min: None,
                 budget: budget(left),
             },
             Promise {
                 objective: "search-fast",
                 route: Some("search"),
+                left_min: Some(0.05),
                 budget: budget(0.9),
             },
         ]

@@ -12,6 +12,7 @@ mod export;
 mod fleet;
 mod gate;
 pub mod openslo;
+mod resource;
 mod ring;
 mod sizes;
 mod suspicion;
@@ -25,6 +26,7 @@ pub use definition::{Definition, Good, Scope};
 pub use export::{Metrics, prometheus, sloth};
 pub use fleet::{Crowded, Fleet, NODES_MAX};
 pub use gate::{Candidate, Freeze, Full, Gate, HELD_MAX, Override, Passage, Promise, Purpose};
+pub use resource::{check, definition, resource};
 pub use ring::{Count, Rings, TIERS};
 pub use sizes::{ERROR, Native, Otlp, SCALE, Sizes, bucket, edge};
 pub use suspicion::{PATIENCE_S, Scales, Suspicion, Turn};
@@ -169,6 +171,8 @@ pub struct Monitor {
     scales: std::sync::Arc<Scales>,
     suspicion: Suspicion,
     alerts: Alerts,
+    /// What other nodes counted and the fast signal has not weighed.
+    heard: Count,
 }
 
 /// A monitor's state over a restart.
@@ -217,6 +221,7 @@ impl Monitor {
             scales: std::sync::Arc::new(Scales::new(objective.allowed())),
             suspicion: Suspicion::default(),
             alerts: Alerts::default(),
+            heard: Count::default(),
         })
     }
 
@@ -242,7 +247,8 @@ impl Monitor {
         self.counts.advance(now_s);
         let mut changes = Vec::new();
         let minute = self.counts.rolling(MINUTE).whole;
-        let second = self.counts.last_second();
+        let mut second = self.counts.last_second();
+        second.add(std::mem::take(&mut self.heard));
         let turn = self.suspicion.second(&self.scales, now_s, second, minute);
         changes.extend(turn.map(Change::Suspicion));
         let now = self.judge();
@@ -312,6 +318,38 @@ impl Monitor {
     #[must_use]
     pub fn counts(&self) -> &Counts {
         &self.counts
+    }
+
+    /// Takes other counts in the place of these: the sum of several nodes. `heard` is what is new in
+    /// them besides what was recorded here; the fast signal weighs it with the next second.
+    pub fn replace(&mut self, counts: Rings, heard: Count) {
+        self.counts.restore(counts);
+        self.heard.add(heard);
+    }
+
+    /// Goes on from another monitor of the same objective under other rules: its counts, what is on
+    /// and its suspicion.
+    pub fn take_over(&mut self, other: &Monitor) {
+        self.counts.restore(other.counts.rings().clone());
+        self.alerts = other.alerts;
+        self.suspicion = other.suspicion;
+    }
+
+    /// How many times as fast as allowed it burns in each window that a rule reads, in seconds and
+    /// ascending; without windows that hold nothing.
+    #[must_use]
+    pub fn burns(&self) -> Vec<(u64, f64)> {
+        let windows = self.policy.pairs.iter().zip(&self.rules);
+        let windows =
+            windows.flat_map(|(pair, rule)| [(pair.long_s, rule.long), (pair.short_s, rule.short)]);
+        let burn = |(seconds, place): (u64, u8)| {
+            let ratio = self.counts.rolling(usize::from(place)).ratio()?;
+            Some((seconds, ratio / self.allowed))
+        };
+        let mut burns: Vec<_> = windows.filter_map(burn).collect();
+        burns.sort_by_key(|(seconds, _)| *seconds);
+        burns.dedup_by_key(|(seconds, _)| *seconds);
+        burns
     }
 
     /// What to store.

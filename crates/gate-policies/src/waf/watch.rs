@@ -53,7 +53,8 @@ pub(super) fn head(transaction: &mut Transaction, exchange: &Exchange) -> Decisi
             (_, None) => Some((b"Transfer-Encoding", b"chunked")),
         };
     let host = (!head.authority.is_empty()).then_some((&b"Host"[..], head.authority.as_bytes()));
-    let fields = head.headers.iter().map(|(_, name, value)| (name, value));
+    let fields = head.headers.iter().chain(head.headers.of_connection());
+    let fields = fields.map(|(_, name, value)| (name, value));
     transaction.request_headers(&request, host.into_iter().chain(fields).chain(framing))
 }
 

@@ -15,6 +15,7 @@ impl Work<'_> {
         upstreams: &Upstreams,
     ) -> Vec<(String, ListenAddress, ListenerOptions)> {
         let mut compiled = Vec::new();
+        let judged = self.judges_connections();
         for (name, listener) in &self.resources.listeners {
             let path = Path::root().key("listeners").key(name);
             let address = match parse_address(&listener.address) {
@@ -31,7 +32,8 @@ impl Work<'_> {
             let tcp_routes = self.tcp_routes(name, listener, &path, upstreams);
             let acme = self.resources.gateway.acme.as_ref();
             let managed = acme.map(|_| managed(self.compiler.state));
-            match ListenerOptions::compile(listener, self.compiler.folder, tcp_routes, managed) {
+            let folder = self.compiler.folder;
+            match ListenerOptions::compile(listener, folder, tcp_routes, managed, judged) {
                 Ok(options) => compiled.push((name.clone(), address, options)),
                 Err((field, message)) => {
                     self.report(Finding::error("invalid_listener", path.key(field), message));
@@ -39,6 +41,21 @@ impl Work<'_> {
             }
         }
         compiled
+    }
+
+    /// Whether a route has a policy that looks at what requests say about their connection.
+    fn judges_connections(&self) -> bool {
+        let kinds = self.compiler.registry.policies.iter();
+        let judges: Vec<&str> = kinds
+            .filter(|kind| kind.sees_connection)
+            .map(|kind| kind.name)
+            .collect();
+        let routes = self.resources.routes.values();
+        let mut policies = routes.flat_map(|route| &route.policies);
+        policies.any(|policy| {
+            let mut keys = policy.0.entries().iter().map(|(key, _)| &*key.text);
+            keys.any(|key| judges.contains(&key))
+        })
     }
 
     fn tcp_routes(

@@ -48,6 +48,7 @@ impl Work<'_> {
                     name: name.as_str().into(),
                     steps,
                     target,
+                    objectives: None,
                 });
                 conditions.insert(name.clone(), route.matches.clone());
             }

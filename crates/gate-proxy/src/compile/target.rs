@@ -7,6 +7,7 @@ use crate::target::fixed::Fixed;
 use crate::target::mcp::{self, Servers};
 use crate::target::model::{Models, ToModels};
 use crate::target::portal::to_portal;
+use crate::target::status_page::{StatusBoard, ToStatusPage};
 use crate::target::upstream::ToUpstream;
 use gate_flow::Target;
 use gate_model::document::Path;
@@ -69,6 +70,13 @@ impl Work<'_> {
                 self.versions_target(api, &path.key("api"), called.upstreams)
             }
             resources::Target::Fixed(reply) => self.fixed(reply, &path.key("fixed")),
+            resources::Target::StatusPage(page) => {
+                let board = self
+                    .compiler
+                    .state
+                    .get_or_insert(&page.title, StatusBoard::default);
+                Some(Box::new(ToStatusPage(board)))
+            }
             resources::Target::Portal(names) => {
                 let target = to_portal(self, route, names, &path.key("portal"))?;
                 Some(Box::new(target))

@@ -44,6 +44,15 @@ pub(crate) fn bind_beside(state: &ListenerState, workers: usize) -> Result<Quic,
     bind_quic(local.ok_or("the listener has no port")?, workers)
 }
 
+/// The sockets that HTTP/3 was spoken with on a listener before it was switched off, while some worker
+/// finishes what came over them; else new ones.
+pub(crate) fn bind_again(state: &ListenerState, workers: usize) -> Result<Arc<Quic>, String> {
+    match state.last_quic() {
+        Some(last) => Ok(last),
+        None => bind_beside(state, workers).map(Arc::new),
+    }
+}
+
 fn bind_quic(local: SocketAddr, workers: usize) -> Result<Quic, String> {
     let sockets = gate_http3::Sockets::bind(local, workers);
     Ok(Quic {

@@ -8,9 +8,10 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Kinds that no request meets: they speak about plans, later rollouts and who is told.
-const APART: [&str; 6] = [
+const APART: [&str; 7] = [
     "rules",
     "rollouts",
+    "objectives",
     "receivers",
     "rotations",
     "notifications",

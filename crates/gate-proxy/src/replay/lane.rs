@@ -306,7 +306,7 @@ fn is_same(
     };
     same(was, is)
         && match is {
-            Target::Fixed(_) => true,
+            Target::Fixed(_) | Target::StatusPage(_) => true,
             Target::Portal(names) => !names.iter().any(|name| changes.has("apis", name)),
             Target::Upstream(name) => !changes.has("upstreams", name),
             Target::Agent(name) => !changes.has("agents", name),

@@ -11,4 +11,5 @@ pub mod model;
 pub(crate) mod peer;
 pub(crate) mod place;
 pub(crate) mod portal;
+pub mod status_page;
 pub mod upstream;

@@ -2,6 +2,7 @@
 
 use crate::upstream::Upstream;
 use gate_flow::{Exchange, Fault, LocalFuture, Target};
+use gate_kit::boxed;
 use gate_kit::http::{HeaderId, Response};
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ pub struct ToUpstream(pub Arc<Upstream>);
 impl Target for ToUpstream {
     fn call<'a>(&'a self, exchange: &'a mut Exchange) -> LocalFuture<'a, Result<Response, Fault>> {
         add_forwarding_fields(exchange);
-        Box::pin(self.0.call(exchange))
+        boxed(|| self.0.call(exchange))
     }
 }
 

@@ -257,13 +257,7 @@ impl Suite {
 }
 
 /// Tests that fail, and why.
-const FAILING: [(&str, &str); 6] = [
-    // The codec takes Connection for itself, so that no rule sees it.
-    ("920210-2", "920210 did not match"),
-    ("920210-3", "920210 did not match"),
-    ("920210-4", "920210 did not match"),
-    ("920210-6", "920210 did not match"),
-    ("920210-7", "920210 did not match"),
+const FAILING: [(&str, &str); 1] = [
     // Written for Apache httpd, which joins two fields of Content-Type into one.
     ("920620-1", "920620 matched"),
 ];
@@ -361,6 +355,9 @@ fn suite(mode: &str) {
     );
     assert!(odd.is_empty(), "{mode}: {odd:#?}");
     assert_eq!(failed, known, "a test passes that is said to fail");
+    // The bar, without those that the grammar refuses.
+    let holds = passed * 1000 >= all * 998;
+    assert!(every > 1 || holds, "{mode}: {passed} of {all}");
 }
 
 #[test]

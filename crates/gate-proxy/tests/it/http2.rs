@@ -5,7 +5,7 @@ use crate::peers::{Http2Upstream, answer, ask, client, connect, head, read, requ
 use crate::support::{Gateway, Upstream, eventually, ok, plain};
 use bytes::Bytes;
 use gate_net::io::Io;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Request};
 use rustls::pki_types::ServerName;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -222,6 +222,74 @@ fn a_reset_upstream_stream_is_a_fault_or_a_cut() {
     eventually("the cut is recorded", || {
         gateway.metrics().contains("outcome=\"cut\"} 1")
     });
+}
+
+/// A problem document says the status that the head says.
+pub(crate) fn agree(status: http::StatusCode, body: &[u8], code: &str) {
+    let problem: serde_json::Value = serde_json::from_slice(body).expect("a problem");
+    assert_eq!(problem["status"], status.as_u16(), "{problem}");
+    assert_eq!(problem["code"], code, "{problem}");
+}
+
+/// Requests that are refused before there is a route, with the status and the code.
+pub(crate) fn refused() -> Vec<(Request<()>, u16, &'static str)> {
+    let mut many = request("GET", "/");
+    for n in 0..200 {
+        let name = http::HeaderName::try_from(format!("x-{n}")).unwrap();
+        many.headers_mut()
+            .insert(name, HeaderValue::from_static("1"));
+    }
+    let mut disguised = request("GET", "/");
+    disguised
+        .headers_mut()
+        .insert("content_length", HeaderValue::from_static("1"));
+    let connect = Request::builder().method("CONNECT").uri("a.test:443");
+    vec![
+        (many, 431, "head_too_large"),
+        (disguised, 400, "malformed_request"),
+        (connect.body(()).unwrap(), 405, "method_not_allowed"),
+    ]
+}
+
+#[test]
+fn a_refusal_says_the_same_in_status_and_body() {
+    let upstream = Upstream::http(|_, _| ok("x"));
+    let gateway = Gateway::start(&plain(upstream.address, ""));
+    run(async {
+        for (request, status, code) in refused() {
+            let mut sender = connect(gateway.address()).await;
+            let (head, body) = ask(&mut sender, request, None).await;
+            assert_eq!(head.status(), status);
+            agree(head.status(), &body, code);
+        }
+    });
+    let long = format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(9000));
+    let many = format!(
+        "GET / HTTP/1.1\r\nhost: a\r\n{}\r\n",
+        "x: 1\r\n".repeat(200)
+    );
+    for (text, code) in [
+        (&*long, "target_too_long"),
+        (&*many, "head_too_large"),
+        (
+            "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n",
+            "method_not_allowed",
+        ),
+        ("GET / HTTP/4.0\r\nhost: a\r\n\r\n", "version_unsupported"),
+        ("GET / HTTP/0.9\r\nhost: a\r\n\r\n", "malformed_request"),
+        (
+            "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n",
+            "transfer_coding_unknown",
+        ),
+        (
+            "GET / HTTP/1.1\r\nhost: a\r\nexpect: tea\r\n\r\n",
+            "malformed_request",
+        ),
+    ] {
+        let answer = gateway.send(text);
+        let status = http::StatusCode::from_u16(answer.status).unwrap();
+        agree(status, &answer.body, code);
+    }
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! What ends connections is in `http3_ends.rs`, who breaks the rules in `http3_hostile.rs`.
 
 use crate::certificates::Authority;
+use crate::http2::{agree, refused};
 use crate::peers::{Http2Upstream, head as head2, read as read2, run};
 use crate::peers3::{self, End, GET, ask, connect, dial, endpoint, head, raw, request};
 use crate::support::{Gateway, Upstream, ok, plain, read_request};
@@ -252,6 +253,24 @@ fn policies_see_the_caller_and_its_protocol() {
         for expected in [200, 200, 429] {
             let (head, _) = ask(&mut sender, request("GET", "/"), None).await;
             assert_eq!(head.status(), expected);
+        }
+    });
+}
+
+#[test]
+fn a_refusal_says_the_same_in_status_and_body() {
+    let upstream = Upstream::http(|_, _| ok("x"));
+    let secure = Secure::plain(upstream.address, "");
+    run(async {
+        let endpoint = endpoint(&secure.authority);
+        // CONNECT, which this client writes in its own way, is in `http3_hostile.rs`.
+        let refused = refused().into_iter();
+        for (mut request, status, code) in refused.filter(|(_, status, _)| *status != 405) {
+            *request.uri_mut() = "https://a.test/".parse().unwrap();
+            let (mut sender, _connection) = connect(&endpoint, secure.gateway.address()).await;
+            let (head, body) = ask(&mut sender, request, None).await;
+            assert_eq!(head.status(), status);
+            agree(head.status(), &body, code);
         }
     });
 }

@@ -116,13 +116,55 @@ fn a_reload_switches_it_off_and_on() {
         assert_eq!(head.status(), 200);
         secure.gateway.reload(&off).unwrap();
         assert_eq!(closed(&connection).await, End::Closed(NO_ERROR));
-        // It is on again once the old socket has been given up.
-        while secure.gateway.reload(&on).is_err() {
+        // It is on again, whether or not the old socket has been given up. Who comes while its last
+        // packets leave is told to come again.
+        secure.gateway.reload(&on).unwrap();
+        while dial(&endpoint, address).await.is_err() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let (mut sender, _connection) = connect(&endpoint, address).await;
         let (head, _) = ask(&mut sender, request("GET", "/"), None).await;
         assert_eq!(head.status(), 200);
+    });
+}
+
+#[test]
+fn it_is_on_again_while_what_came_before_still_finishes() {
+    let (release, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let began = Arc::new(AtomicBool::new(false));
+    let beginning = began.clone();
+    let upstream = Upstream::http(move |head, _| {
+        if head.starts_with("GET /slow") {
+            beginning.store(true, Ordering::SeqCst);
+            wait.lock().unwrap().recv().unwrap();
+        }
+        ok("x")
+    });
+    let secure = Secure::plain(upstream.address, "");
+    let (on, address) = (document(upstream.address, "", ""), secure.gateway.address());
+    let off = on.replace(", http3: {}", "");
+    run(async {
+        let endpoint = endpoint(&secure.authority);
+        let (mut sender, connection) = connect(&endpoint, address).await;
+        let slow = async { ask(&mut sender, request("GET", "/slow"), None).await };
+        let meanwhile = async {
+            while !began.load(Ordering::SeqCst) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            for _ in 0..3 {
+                secure.gateway.reload(&off).unwrap();
+                secure.gateway.reload(&on).unwrap();
+            }
+            let (mut sender, _connection) = connect(&endpoint, address).await;
+            let (head, _) = ask(&mut sender, request("GET", "/"), None).await;
+            assert_eq!(head.status(), 200);
+            release.send(()).unwrap();
+        };
+        let ((head, _), ()) = tokio::join!(slow, meanwhile);
+        assert_eq!(head.status(), 200, "what was open is answered");
+        drop(sender);
+        connection.close(0u32.into(), b"");
     });
 }
 

@@ -90,6 +90,7 @@ impl Gateway {
                 model_condition: gate_policies::when::compile_for_models,
                 rule: |_| Ok(()),
                 record_condition: gate_policies::when::compile_for_records,
+                objective: gate_ops::slo::check,
             },
             folder: folder.to_owned(),
             secrets,

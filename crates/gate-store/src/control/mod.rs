@@ -12,8 +12,10 @@ mod deployment;
 mod environment;
 mod error;
 mod fleet;
+mod incident;
 mod keys;
 mod notice;
+mod promise;
 mod retention;
 mod revision;
 mod rewrap;
@@ -32,8 +34,13 @@ pub use environment::{
 };
 pub use error::ControlError;
 pub use fleet::{AckRow, Lease};
+pub use incident::{
+    ACTIONS_MAX, ActionRow, DeskRow, DeskSave, IncidentQuery, IncidentRow, IncidentSave,
+    PostmortemRow, PostmortemSave,
+};
 pub use keys::{Keys, MakeRing, ReadText};
 pub use notice::{NoticesSave, ORDER_MAX};
+pub use promise::{PAST, PromiseRow};
 pub use retention::{Cursor, Keep, Pruned, Retention, Slice};
 pub use revision::{Cause, DOCUMENT_MAX, NewRevision, RevisionQuery, RevisionRow};
 pub use rollout::{EvidenceRow, NewRollout, RolloutRow, RolloutSave};
@@ -445,6 +452,128 @@ pub trait ControlStore: Send {
         after: &(i64, String),
         limit: usize,
     ) -> Answer<Vec<DeploymentRow>>;
+
+    // --- objectives ---------------------------------------------------------------------------
+
+    /// Writes what gateways counted for objectives, each row in the place of the one before of the
+    /// same node.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn count_promises(&mut self, rows: &[PromiseRow]) -> Answer<()>;
+
+    /// The number of the newest of these writes, 0 before the first. One read of one number.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn newest_promise(&mut self) -> Answer<u64>;
+
+    /// What was counted in an environment, in the order of number, objective and node, behind such a
+    /// place, at most `limit` rows.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn promises(
+        &mut self,
+        after: (u64, &str, &str),
+        environment: &str,
+        limit: usize,
+    ) -> Answer<Vec<PromiseRow>>;
+
+    /// All that was counted for one objective.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn promises_of(&mut self, environment: &str, objective: &str) -> Answer<Vec<PromiseRow>>;
+
+    /// Objectives of an environment with eight or more nodes, besides [`PAST`], that wrote nothing
+    /// since, at most so many.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn crowded_promises(
+        &mut self,
+        environment: &str,
+        before_ms: i64,
+        limit: usize,
+    ) -> Answer<Vec<String>>;
+
+    /// Puts one row in the place of those of these nodes, if each is still the one of that number.
+    /// Whether it did.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn fold_promises(&mut self, into: &PromiseRow, nodes: &[(String, u64)]) -> Answer<bool>;
+
+    /// What an environment's gate of changes holds, with its version.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn promise_gate(&mut self, environment: &str) -> Answer<Option<(u64, String)>>;
+
+    /// Writes what the gate holds, if it is still of that version (0: there is none). Whether it was.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn save_promise_gate(&mut self, environment: &str, expected: u64, data: &str) -> Answer<bool>;
+    // --- incidents ----------------------------------------------------------------------------
+
+    /// What whoever leads remembers about an environment's incidents; `None` before the first write.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn incident_desk(&mut self, environment: &str) -> Answer<Option<DeskRow>>;
+
+    /// An incident.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn incident(&mut self, id: &str) -> Answer<Option<IncidentRow>>;
+
+    /// Incidents, the newest first.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn incidents(&mut self, query: &IncidentQuery<'_>) -> Answer<Vec<IncidentRow>>;
+
+    /// Writes incidents of an environment together with its desk, all or nothing; returns the desk's
+    /// new version.
+    ///
+    /// # Errors
+    /// [`ControlError::Stale`] when another wrote the desk or one of them meanwhile,
+    /// [`ControlError::NotLeader`], [`ControlError::TooLarge`], [`ControlError::Store`].
+    fn save_incidents(&mut self, save: &DeskSave<'_>) -> Answer<u64>;
+
+    /// The postmortem of an incident, if somebody has begun it.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn postmortem(&mut self, incident: &str) -> Answer<Option<PostmortemRow>>;
+
+    /// Writes a postmortem and its actions, all or nothing.
+    ///
+    /// # Errors
+    /// [`ControlError::Stale`] when another wrote it meanwhile, [`ControlError::Missing`],
+    /// [`ControlError::TooLarge`], [`ControlError::Store`].
+    fn save_postmortem(&mut self, save: &PostmortemSave<'_>) -> Answer<PostmortemRow>;
+
+    /// The actions of an incident's postmortem, in order.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn actions_of(&mut self, incident: &str) -> Answer<Vec<ActionRow>>;
+
+    /// Actions of an environment's incidents in a state (empty: in any), those due first at the front.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn actions(&mut self, environment: &str, state: &str, limit: usize) -> Answer<Vec<ActionRow>>;
+
+    /// Sets where an action is.
+    ///
+    /// # Errors
+    /// [`ControlError::Missing`], [`ControlError::Store`].
+    fn set_action(&mut self, incident: &str, number: u64, state: &str, now_ms: i64) -> Answer<()>;
 
     // --- the past -----------------------------------------------------------------------------
 

@@ -65,6 +65,10 @@ pub struct NewRevision<'a> {
     pub document: &'a str,
     /// Who owns which resource, as canonical JSON; at most [`DOCUMENT_MAX`] bytes.
     pub managers: &'a str,
+    /// The files that resources refer to and whose contents are promises to callers, by name as a
+    /// canonical JSON object; at most [`DOCUMENT_MAX`] bytes. None where there are none, and where
+    /// they are not kept.
+    pub files: Option<&'a str>,
     /// Which revision it was derived from.
     pub parent: Option<u64>,
     /// Whose words it is.
@@ -92,6 +96,8 @@ pub struct RevisionRow {
     pub digest: String,
     /// SHA-256 of who owns which resource, in hexadecimal; a document like any other.
     pub managers: String,
+    /// SHA-256 of the files it was made with, in hexadecimal; a document like any other.
+    pub files: Option<String>,
     /// Which revision it was derived from.
     pub parent: Option<u64>,
     /// Whose words it is.
@@ -123,7 +129,7 @@ pub struct RevisionQuery<'a> {
 
 /// What a revision's row is made of.
 const COLUMNS: &str = "number, environment, digest, managers, parent, author, cause, message, \
-                       source_commit, plan, checks, created_ms";
+                       source_commit, plan, checks, created_ms, files";
 /// Most bytes of a text that people or plans give.
 const TEXT_MAX: usize = 64 << 10;
 /// Most bytes of a name.
@@ -146,6 +152,7 @@ impl RevisionRow {
             plan: row.optional_text(),
             checks: row.text(),
             created_ms: row.time(),
+            files: row.optional_text(),
         })
     }
 }
@@ -175,11 +182,15 @@ pub(super) fn insert<D: Database>(
         plan: bounded("plan", new.plan)?,
         checks: bounded("list of checks", Some(new.checks))?.unwrap_or_default(),
         created_ms: now_ms,
+        files: match new.files {
+            Some(files) => Some(keep(database, "list of files", files)?),
+            None => None,
+        },
     };
     database.execute(
         "INSERT INTO revision (number, environment, digest, managers, parent, author, cause,
-         message, source_commit, plan, checks, created_ms)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         message, source_commit, plan, checks, created_ms, files)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
         &[
             number(row.number),
             row.environment.as_str().into(),
@@ -193,6 +204,7 @@ pub(super) fn insert<D: Database>(
             row.plan.as_deref().into(),
             row.checks.as_str().into(),
             now_ms.into(),
+            row.files.as_deref().into(),
         ],
     )?;
     Ok(row)

@@ -2,11 +2,12 @@
 //! where.
 
 use super::{
-    AckRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, DeploymentRow,
-    EnvironmentRow, EvidenceRow, HistoryRow, Lease, NewAudit, NewSecret, NewState, Newest,
-    NoticesSave, Pruned, RevisionQuery, RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow,
-    SignOutRow, Slice, StateLock, StateRow, StateVersionRow, WrappedKey, audit, deployment,
-    environment, fleet, notice, retention, revision, rewrap, rollout, secret, sign_out, state,
+    AckRow, ActionRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, DeploymentRow,
+    DeskRow, DeskSave, EnvironmentRow, EvidenceRow, HistoryRow, IncidentQuery, IncidentRow, Lease,
+    NewAudit, NewSecret, NewState, Newest, NoticesSave, PostmortemRow, PostmortemSave, PromiseRow,
+    Pruned, RevisionQuery, RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, SignOutRow,
+    Slice, StateLock, StateRow, StateVersionRow, WrappedKey, audit, deployment, environment, fleet,
+    incident, notice, promise, retention, revision, rewrap, rollout, secret, sign_out, state,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -273,6 +274,84 @@ impl<D: Database> ControlStore for SqlControl<D> {
         limit: usize,
     ) -> Answer<Vec<DeploymentRow>> {
         deployment::page(&mut self.database, from_ms, after, limit)
+    }
+
+    fn count_promises(&mut self, rows: &[PromiseRow]) -> Answer<()> {
+        promise::write(&mut self.database, rows)
+    }
+
+    fn newest_promise(&mut self) -> Answer<u64> {
+        promise::newest(&mut self.database)
+    }
+
+    fn promises(
+        &mut self,
+        after: (u64, &str, &str),
+        environment: &str,
+        limit: usize,
+    ) -> Answer<Vec<PromiseRow>> {
+        promise::after(&mut self.database, after, environment, limit)
+    }
+
+    fn promises_of(&mut self, environment: &str, objective: &str) -> Answer<Vec<PromiseRow>> {
+        promise::of(&mut self.database, environment, objective)
+    }
+
+    fn crowded_promises(
+        &mut self,
+        environment: &str,
+        before_ms: i64,
+        limit: usize,
+    ) -> Answer<Vec<String>> {
+        promise::crowded(&mut self.database, environment, before_ms, limit)
+    }
+
+    fn fold_promises(&mut self, into: &PromiseRow, nodes: &[(String, u64)]) -> Answer<bool> {
+        promise::fold(&mut self.database, into, nodes)
+    }
+
+    fn promise_gate(&mut self, environment: &str) -> Answer<Option<(u64, String)>> {
+        promise::gate(&mut self.database, environment)
+    }
+
+    fn save_promise_gate(&mut self, environment: &str, expected: u64, data: &str) -> Answer<bool> {
+        promise::save_gate(&mut self.database, environment, expected, data)
+    }
+
+    fn incident_desk(&mut self, environment: &str) -> Answer<Option<DeskRow>> {
+        incident::desk(&mut self.database, environment)
+    }
+
+    fn incident(&mut self, id: &str) -> Answer<Option<IncidentRow>> {
+        incident::one(&mut self.database, id)
+    }
+
+    fn incidents(&mut self, query: &IncidentQuery<'_>) -> Answer<Vec<IncidentRow>> {
+        incident::page(&mut self.database, query)
+    }
+
+    fn save_incidents(&mut self, save: &DeskSave<'_>) -> Answer<u64> {
+        incident::save(&mut self.database, save)
+    }
+
+    fn postmortem(&mut self, incident: &str) -> Answer<Option<PostmortemRow>> {
+        incident::postmortem(&mut self.database, incident)
+    }
+
+    fn save_postmortem(&mut self, save: &PostmortemSave<'_>) -> Answer<PostmortemRow> {
+        incident::save_postmortem(&mut self.database, save)
+    }
+
+    fn actions_of(&mut self, incident: &str) -> Answer<Vec<ActionRow>> {
+        incident::actions_of(&mut self.database, incident)
+    }
+
+    fn actions(&mut self, environment: &str, state: &str, limit: usize) -> Answer<Vec<ActionRow>> {
+        incident::actions(&mut self.database, environment, state, limit)
+    }
+
+    fn set_action(&mut self, incident: &str, number: u64, state: &str, now_ms: i64) -> Answer<()> {
+        incident::set_action(&mut self.database, incident, number, state, now_ms)
     }
 
     fn prune(&mut self, slice: &Slice<'_>) -> Answer<Pruned> {

@@ -7,8 +7,12 @@ use crate::StoreError;
 use crate::database::{Database, Value, transaction};
 use std::sync::Arc;
 
-/// Most rows that are read at once.
-const ROWS_MAX: i64 = 10_000;
+/// Rows that are read at once.
+const PAGE: i64 = 10_000;
+/// Most rows that are given altogether.
+const ROWS_MAX: usize = 200_000;
+/// Most rows of [`used`].
+const USED_MAX: i64 = 10_000;
 
 /// Calls of one consumer to one version through one route on one day.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,21 +87,58 @@ pub(super) fn write<D: Database>(
 }
 
 /// What all processes have counted since a day, days put together: one row for each API, version,
-/// consumer and route, whose `day` is the first of them.
+/// consumer and route, in this order, whose `day` is the first of them.
 pub(super) fn read<D: Database>(
     database: &mut D,
     api: &str,
     since_day: i64,
 ) -> Result<Vec<CallerRow>, StoreError> {
+    let mut rows: Vec<CallerRow> = Vec::new();
+    loop {
+        let page = page(database, api, since_day, rows.last())?;
+        let is_last = page.len() < PAGE as usize;
+        rows.extend(page);
+        if is_last {
+            return Ok(rows);
+        }
+        if rows.len() >= ROWS_MAX {
+            let message = format!(
+                "there are more than {ROWS_MAX} rows of callers; ask for one API or a later day"
+            );
+            return Err(StoreError::Refused(message));
+        }
+    }
+}
+
+/// The rows that follow on one, or the first: no API has an empty name.
+fn page<D: Database>(
+    database: &mut D,
+    api: &str,
+    since_day: i64,
+    last: Option<&CallerRow>,
+) -> Result<Vec<CallerRow>, StoreError> {
     let name: Value = api.into();
+    let after = |part: fn(&CallerRow) -> &Arc<str>| -> Value {
+        last.map_or("", |last| &**part(last)).into()
+    };
     let rows = database.query(
         "SELECT MIN(day), api, version, consumer, route,
                 CAST(SUM(calls) AS BIGINT), CAST(SUM(failed) AS BIGINT),
                 CAST(SUM(refused) AS BIGINT), MAX(last_ms)
          FROM api_caller WHERE day >= $1 AND ($2 = '' OR api = $3)
+           AND (api, version, consumer, route) > ($4, $5, $6, $7)
          GROUP BY api, version, consumer, route
-         ORDER BY api, version, consumer, route LIMIT $4",
-        &[since_day.into(), name.clone(), name, ROWS_MAX.into()],
+         ORDER BY api, version, consumer, route LIMIT $8",
+        &[
+            since_day.into(),
+            name.clone(),
+            name,
+            after(|last| &last.api),
+            after(|last| &last.version),
+            after(|last| &last.consumer),
+            after(|last| &last.route),
+            PAGE.into(),
+        ],
     )?;
     let row = |row: &Vec<Value>| CallerRow {
         day: row[0].int(),
@@ -122,7 +163,7 @@ pub(super) fn used<D: Database>(
         "SELECT api, consumer, CAST(SUM(calls) AS BIGINT), CAST(SUM(failed) AS BIGINT), MAX(last_ms)
          FROM api_caller WHERE day >= $1 AND consumer <> ''
          GROUP BY api, consumer ORDER BY 3 DESC, api, consumer LIMIT $2",
-        &[since_day.into(), ROWS_MAX.into()],
+        &[since_day.into(), USED_MAX.into()],
     )?;
     let row = |row: &Vec<Value>| UsedApi {
         api: row[0].text().into(),

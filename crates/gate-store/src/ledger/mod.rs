@@ -280,10 +280,10 @@ pub trait Store: Send {
     fn used_apis(&mut self, since_day: i64) -> Result<Vec<UsedApi>, StoreError>;
 
     /// Who called which version of an API (of all when empty) since a day, counted in days since
-    /// 1970; at most 10,000 rows.
+    /// 1970, ordered by API, version, consumer and route.
     ///
     /// # Errors
-    /// [`StoreError`].
+    /// [`StoreError`], also where there are more than 200,000 rows: it gives all or nothing.
     fn callers(&mut self, api: &str, since_day: i64) -> Result<Vec<CallerRow>, StoreError>;
 
     /// Forgets settled entries from before a time, in UNIX milliseconds; balances stay.

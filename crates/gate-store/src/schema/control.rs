@@ -164,6 +164,10 @@ CREATE INDEX sign_out_until ON sign_out (until_ms);
 CREATE TABLE sign_out_newest (id BIGINT PRIMARY KEY, number BIGINT NOT NULL);
 INSERT INTO sign_out_newest (id, number) VALUES (1, 0);";
 
+/// Files that a revision was made with, as a document like any other.
+pub(super) const FILES: &str = "ALTER TABLE revision ADD COLUMN files TEXT;
+CREATE INDEX revision_files ON revision (files);";
+
 /// Who still points to a document is asked when revisions are taken away.
 pub(super) const DIGESTS: &str = "CREATE INDEX revision_digest ON revision (digest);
 CREATE INDEX revision_managers ON revision (managers);";

@@ -10,8 +10,10 @@
 //! existed look at nothing else, which is why they go on as well.
 
 mod control;
+mod incidents;
 mod ledger;
 mod notices;
+mod promises;
 
 use crate::StoreError;
 use crate::database::{Database, transaction};
@@ -54,6 +56,18 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: control::SIGN_OUTS,
+        oldest: 2,
+    },
+    Form {
+        sql: control::FILES,
+        oldest: 2,
+    },
+    Form {
+        sql: promises::PROMISES,
+        oldest: 2,
+    },
+    Form {
+        sql: incidents::INCIDENTS,
         oldest: 2,
     },
     Form {

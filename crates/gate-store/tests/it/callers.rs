@@ -75,3 +75,23 @@ fn counts_of_a_process_replace_its_own_and_add_to_those_of_others() {
         assert_eq!(shown("", 0).len(), 1);
     }
 }
+
+#[test]
+fn more_callers_than_a_page_holds_are_all_read() {
+    for place in Place::all() {
+        let mut store = place.store("one");
+        let names: Vec<String> = (0..10_001).map(|n| format!("c{n:05}")).collect();
+        let rows: Vec<_> = names.iter().map(|name| row(10, "1.0.0", name, 1)).collect();
+        store.note_callers("one", &rows).unwrap();
+        store.note_callers("two", &rows[..3]).unwrap();
+        let read = store.callers("", 0).unwrap();
+        let read: Vec<_> = read.iter().map(|row| (&*row.consumer, row.calls)).collect();
+        let calls = |n: usize| if n < 3 { 2 } else { 1 };
+        let all: Vec<_> = names
+            .iter()
+            .enumerate()
+            .map(|(n, name)| (&**name, calls(n)))
+            .collect();
+        assert!(read == all, "{} rows of {}", read.len(), all.len());
+    }
+}

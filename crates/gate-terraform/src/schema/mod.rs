@@ -18,9 +18,6 @@ use std::sync::{Arc, OnceLock};
 pub const NAME: &str = "name";
 /// The attribute that names the environment of a resource.
 pub const ENVIRONMENT: &str = "environment";
-/// The committed JSON Schema of a configuration.
-const CONFIGURATION: &str = include_str!("../../../../docs/reference/schema.json");
-
 /// Every kind of resource.
 #[derive(Debug)]
 pub struct Catalogue {
@@ -158,7 +155,8 @@ impl Catalogue {
     pub fn get() -> &'static Self {
         static CATALOGUE: OnceLock<Catalogue> = OnceLock::new();
         CATALOGUE.get_or_init(|| {
-            let schema = serde_json::from_str(CONFIGURATION).expect("the committed schema is JSON");
+            let schema =
+                serde_json::from_str(gate_api::SCHEMA).expect("the committed schema is JSON");
             let mut kinds =
                 read::kinds(&schema).expect("the committed schema is one of Tidegate's");
             kinds.insert("tidegate_environment".into(), read::environments());

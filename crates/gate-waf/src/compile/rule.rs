@@ -12,6 +12,9 @@ use crate::transform::{ChainId, Chains, Transformation};
 use crate::variables::{Bag, Target, exclude};
 use std::sync::Arc;
 
+/// Most transformations of a rule: each is one more pass over the value, and may double it.
+const STEPS_MAX: usize = 64;
+
 /// What is known of a rule before its parts are read.
 pub(super) struct Draft<'a> {
     pub(super) line: u32,
@@ -97,7 +100,7 @@ impl Draft<'_> {
         if self.is_head && parts.rule.id == 0 {
             return Err("the rule has no `id`".into());
         }
-        Ok(parts.finish(default, chains))
+        parts.finish(default, chains)
     }
 
     /// A rule of which no action was read yet.
@@ -142,13 +145,14 @@ impl Draft<'_> {
 }
 
 impl Parts {
-    fn finish(self, default: Option<Disruptive>, chains: &mut Chains) -> Made {
+    fn finish(self, default: Option<Disruptive>, chains: &mut Chains) -> Result<Made, String> {
         let mut rule = self.rule;
         rule.disruptive = match self.disruptive {
             None | Some(Disruptive::Block) => default.unwrap_or(Disruptive::Pass),
             Some(disruptive) => disruptive,
         };
-        rule.chain = chains.chain(&self.steps);
+        let too_many = || "the rules have too many different chains of transformations".to_owned();
+        rule.chain = chains.chain(&self.steps).ok_or_else(too_many)?;
         rule.steps = self.multi_match.then_some(self.steps);
         let level = self
             .tags
@@ -158,11 +162,11 @@ impl Parts {
             .and_then(|level| level.parse().ok())
             .map_or(0, |level: u8| level.min(4));
         rule.tags = self.tags.into();
-        Made {
+        Ok(Made {
             rule,
             chained: self.chained,
             skip_after: self.skip_after,
-        }
+        })
     }
 
     /// Takes one action.
@@ -183,6 +187,9 @@ impl Parts {
                 return unsupported(&action.name);
             }
             "t" if argument == "none" => self.steps.clear(),
+            "t" if self.steps.len() >= STEPS_MAX => {
+                return Err(format!("more than {STEPS_MAX} transformations"));
+            }
             "t" => {
                 let step = Transformation::by_name(argument);
                 let unknown = || format!("`t:{argument}` is no transformation that is supported");

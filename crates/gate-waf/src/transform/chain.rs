@@ -2,6 +2,9 @@
 
 use super::Transformation;
 
+/// Most chains of a rule set; OWASP's has fewer than a hundred.
+const CHAINS_MAX: usize = 4096;
+
 /// Number of a chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ChainId(u16);
@@ -48,20 +51,22 @@ impl Default for Chains {
 }
 
 impl Chains {
-    /// The chain of these steps; made if it is not there yet.
-    pub(crate) fn chain(&mut self, steps: &[Transformation]) -> ChainId {
-        steps
-            .iter()
-            .fold(ChainId::NONE, |before, step| self.then(before, *step))
+    /// The chain of these steps; made if it is not there yet. None where there are too many of them.
+    pub(crate) fn chain(&mut self, steps: &[Transformation]) -> Option<ChainId> {
+        let mut steps = steps.iter();
+        steps.try_fold(ChainId::NONE, |before, step| self.then(before, *step))
     }
 
-    fn then(&mut self, before: ChainId, last: Transformation) -> ChainId {
+    fn then(&mut self, before: ChainId, last: Transformation) -> Option<ChainId> {
         let known = self.all.iter().skip(1);
         let known = known.zip(1_u16..);
         for (chain, id) in known {
             if chain.before == before && chain.last == last {
-                return ChainId(id);
+                return Some(ChainId(id));
             }
+        }
+        if self.all.len() >= CHAINS_MAX {
+            return None;
         }
         let prior = self.all[before.index()];
         self.all.push(Chain {
@@ -70,7 +75,7 @@ impl Chains {
             triggers: prior.triggers | last.triggers(),
             fills_empty: prior.fills_empty || last.fills_empty(),
         });
-        ChainId((self.all.len() - 1) as u16)
+        Some(ChainId((self.all.len() - 1) as u16))
     }
 
     pub(crate) fn all(&self) -> &[Chain] {

@@ -350,3 +350,19 @@ fn mistakes_are_told_with_their_places() {
         assert!(problems.contains(told), "{text}: {problems}");
     }
 }
+
+#[test]
+fn no_rule_makes_values_grow_without_end() {
+    let rule = |steps: usize| {
+        let steps = "t:hexEncode,".repeat(steps);
+        format!("SecRule ARGS \"@eq 1048576\" \"id:1,phase:2,pass,log,{steps}t:length\"")
+    };
+    // Doubled 60 times, a letter would be an exbibyte; it ends at a mebibyte.
+    assert_eq!(ids(&rule(60), "/?a=b"), [1]);
+    let told = load(&rule(65)).err().expect("too many");
+    assert!(told.contains("more than 64 transformations"), "{told}");
+    // One more is fine where the first are taken back.
+    let back = "t:lowercase,".repeat(60);
+    let back = format!("SecRule ARGS \"@rx b\" \"id:2,phase:2,pass,{back}t:none,{back}log\"");
+    assert_eq!(ids(&back, "/?a=B"), [2]);
+}

@@ -84,6 +84,11 @@ pub(crate) fn states(resources: &Resources, rows: &[CallerRow], now_s: u64) -> V
             });
         }
     }
+    let mut rows: Vec<&CallerRow> = rows.iter().collect();
+    rows.sort_by(|one, other| {
+        let key = (&one.api, &one.version, &one.consumer);
+        key.cmp(&(&other.api, &other.version, &other.consumer))
+    });
     for row in rows {
         let is_it = |state: &VersionState| *state.api == *row.api && *state.version == *row.version;
         let at = states.iter().position(is_it).unwrap_or_else(|| {
@@ -110,19 +115,17 @@ pub(crate) fn states(resources: &Resources, rows: &[CallerRow], now_s: u64) -> V
 fn add(state: &mut VersionState, row: &CallerRow) {
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
     let consumer = (!row.consumer.is_empty()).then(|| row.consumer.to_string());
-    let known = state
-        .callers
-        .iter()
-        .position(|caller| caller.consumer == consumer);
-    let at = known.unwrap_or_else(|| {
+    // Rows come by consumer.
+    if state.callers.last().map(|caller| &caller.consumer) != Some(&consumer) {
         state.callers.push(VersionCaller {
             consumer,
             ..VersionCaller::default()
         });
-        state.callers.len() - 1
-    });
-    let caller = &mut state.callers[at];
+    }
     state.calls += count(row.calls);
+    let Some(caller) = state.callers.last_mut() else {
+        return;
+    };
     caller.calls += count(row.calls);
     caller.failed += count(row.failed);
     caller.refused += count(row.refused);

@@ -27,6 +27,9 @@ pub(crate) struct ApplyOptions {
     /// Go back by itself unless confirmed within this time, such as `10m`.
     #[arg(long, value_name = "PERIOD")]
     confirm_within: Option<Period>,
+    /// Name of the open incident that it mends: then a spent error budget does not hold it up.
+    #[arg(long, value_name = "INCIDENT")]
+    fixes: Option<String>,
     /// What to say about it in the list of revisions.
     #[arg(long, short, value_name = "TEXT", default_value = "")]
     message: String,
@@ -36,9 +39,6 @@ pub(crate) struct ApplyOptions {
     /// When that commit was made, such as 2026-11-22T10:30:00Z: lead time counts from it.
     #[arg(long, value_name = "TIME")]
     committed_at: Option<Timestamp>,
-    /// The incident because of which it is applied.
-    #[arg(long, value_name = "INCIDENT")]
-    mends: Option<String>,
     /// Apply only if the environment is at this generation still, as `tidegate env show` prints it.
     #[arg(long, value_name = "GENERATION")]
     if_match: Option<u64>,
@@ -59,6 +59,7 @@ pub(crate) fn apply(options: &ApplyOptions) -> Result<ExitCode, String> {
     let (client, environment) = options.place.open()?;
     let refused = |error| show::refusal_of(&error, &source);
     let mut input = options.what.input(&source);
+    input.fixes.clone_from(&options.fixes);
     if options.dry_run {
         let plan = client.plan(&environment, &input).map_err(refused)?;
         if options.json {
@@ -75,7 +76,6 @@ pub(crate) fn apply(options: &ApplyOptions) -> Result<ExitCode, String> {
     input.message.clone_from(&options.message);
     input.source_commit.clone_from(&options.source_commit);
     input.committed_at = options.committed_at;
-    input.mends.clone_from(&options.mends);
     input.canary = options.canary.as_deref().map(canary).transpose()?;
     input.confirm_within = options.confirm_within;
     let seen = match options.if_match {

@@ -7,10 +7,13 @@
 pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod cache;
+pub(crate) mod diagnose;
 pub(crate) mod document;
 pub(crate) mod dora;
 pub(crate) mod environment;
+pub(crate) mod incidents;
 pub(crate) mod notices;
+pub(crate) mod objectives;
 pub(crate) mod plan;
 pub(crate) mod revisions;
 pub(crate) mod rollouts;

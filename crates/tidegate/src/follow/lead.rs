@@ -82,8 +82,8 @@ fn revert(
     now_ms: i64,
 ) -> Result<(), ControlError> {
     let missing = |what: String| ControlError::Missing(what);
-    let (document, managers) = match row.stable {
-        None => (NOTHING.to_owned(), NOTHING.to_owned()),
+    let (document, managers, files) = match row.stable {
+        None => (NOTHING.to_owned(), NOTHING.to_owned(), None),
         Some(number) => {
             let stable = store.revision(number)?;
             let stable = stable.ok_or_else(|| missing(format!("revision {number}")))?;
@@ -91,7 +91,8 @@ fn revert(
                 let text = store.document(digest)?;
                 text.ok_or_else(|| missing(format!("document {digest}")))
             };
-            (text(&stable.digest)?, text(&stable.managers)?)
+            let files = stable.files.as_deref().map(&mut text).transpose()?;
+            (text(&stable.digest)?, text(&stable.managers)?, files)
         }
     };
     let actor = format!("instance/{}", lease.holder);
@@ -109,6 +110,7 @@ fn revert(
         revision: Some(NewRevision {
             document: &document,
             managers: &managers,
+            files: files.as_deref(),
             parent: row.revision,
             author: &actor,
             cause: Cause::Revert,

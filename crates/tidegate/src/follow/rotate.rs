@@ -24,7 +24,7 @@ pub(super) fn rotate(
     let (Some(number), None, None) = (row.revision, &row.candidate, row.confirm_until_ms) else {
         return Ok(());
     };
-    let Some((document, managers)) = texts(store, number)? else {
+    let Some((document, managers, files)) = texts(store, number)? else {
         return Ok(());
     };
     let actor = format!("instance/{}", lease.holder);
@@ -39,6 +39,7 @@ pub(super) fn rotate(
         revision: Some(NewRevision {
             document: &document,
             managers: &managers,
+            files: files.as_deref(),
             parent: Some(number),
             author: &actor,
             cause: Cause::Rotate,
@@ -77,10 +78,17 @@ pub(super) fn rotate(
 fn texts(
     store: &mut dyn ControlStore,
     number: u64,
-) -> Result<Option<(String, String)>, ControlError> {
+) -> Result<Option<(String, String, Option<String>)>, ControlError> {
     let Some(revision) = store.revision(number)? else {
         return Ok(None);
     };
     let document = store.document(&revision.digest)?;
-    Ok(document.zip(store.document(&revision.managers)?))
+    let managers = store.document(&revision.managers)?;
+    let files = match &revision.files {
+        Some(files) => store.document(files)?,
+        None => None,
+    };
+    Ok(document
+        .zip(managers)
+        .map(|(document, managers)| (document, managers, files)))
 }

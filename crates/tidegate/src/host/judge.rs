@@ -3,12 +3,17 @@
 use super::Gateway;
 use crate::check;
 use crate::follow::resolve;
-use gate_admin::{Candidate, Judged};
+use crate::promises::{Promises, gate};
+use gate_admin::{Candidate, Host, Judged};
 use gate_api::types::{Effect, Finding, Plan, Severity, Verdict};
 use gate_model::document::Document as Located;
 use gate_model::environment;
+use gate_model::resources::Resources;
 use gate_ops::rules::Facts;
+use gate_ops::slo::Purpose;
 use gate_proxy::replay::ReplayError;
+use gate_proxy::versions::{self, Files, KeptFiles, Side};
+use gate_store::control::Cause;
 use serde_json::Value;
 
 /// What this process makes of a candidate. Changes nothing.
@@ -18,7 +23,7 @@ pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
         Err(findings) => {
             return Judged {
                 findings: findings.iter().map(Finding::from).collect(),
-                effect: None,
+                ..Judged::default()
             };
         }
     };
@@ -27,7 +32,7 @@ pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
     if found.iter().any(gate_model::finding::Finding::is_error) {
         return Judged {
             findings,
-            effect: None,
+            ..Judged::default()
         };
     }
     let json = |text: String| serde_json::from_str(&text).unwrap_or(Value::Null);
@@ -43,7 +48,14 @@ pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
     let mut doubts = gate_ops::plan::findings(&before, &after, now);
     doubts.retain(|finding| !known(finding));
     findings.append(&mut doubts);
-    findings.extend(broken(gateway, candidate, &whole, now));
+    let files = gate_proxy::compile::read(&whole)
+        .ok()
+        .and_then(|resources| {
+            let (kept, mut found) = files(gateway, candidate, &whole, &resources, now);
+            findings.append(&mut found);
+            kept
+        });
+    findings.extend(held_up(gateway, candidate, (&before, &after), now));
     let effect = match candidate.with_effect {
         true => effect(gateway, candidate, &whole, &mut findings),
         false => None,
@@ -64,27 +76,111 @@ pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
         };
         findings.extend(gate_ops::rules::evaluate(&resources.rules, &facts));
     }
-    Judged { findings, effect }
+    Judged {
+        findings,
+        effect,
+        files,
+    }
 }
 
-/// What the candidate breaks of the APIs that the environment serves now.
-fn broken(
+/// What a spent error budget or a freeze says of the candidate.
+fn held_up(
+    gateway: &Gateway,
+    candidate: &Candidate<'_>,
+    (before, after): (&Value, &Value),
+    now_s: u64,
+) -> Vec<Finding> {
+    // A gateway knows how the promises of its own environment stand, and of no other.
+    let own = gateway
+        .followed
+        .as_ref()
+        .map(|own| own.environment.as_str());
+    if own != Some(candidate.environment) || candidate.changes.is_empty() {
+        return Vec::new();
+    }
+    let routes = gate_ops::rollout::touched(before, after);
+    if routes.as_ref().is_some_and(Vec::is_empty) {
+        return Vec::new();
+    }
+    let purpose = match (candidate.cause, candidate.fixes) {
+        (Cause::Rollback | Cause::AutoRollback | Cause::Revert, _) => Purpose::Rollback,
+        (_, Some(incident)) => Purpose::Fix(incident.to_owned()),
+        _ => Purpose::Change,
+    };
+    let question = gate::Question {
+        held: candidate.gate,
+        digest: &candidate.document.digest(),
+        purpose,
+        routes: routes.as_deref(),
+        keys: &gateway.override_keys(),
+        now_s,
+    };
+    gate::findings(&Promises::of(&gateway.process), &question)
+}
+
+/// The files of the candidate's documents of APIs, to be kept with its revision, and what the candidate
+/// breaks of the APIs that the environment serves now. Those are read as they were when its revision was
+/// made, or as they are in force here, so that a file that was overwritten in place is seen.
+fn files(
     gateway: &Gateway,
     candidate: &Candidate<'_>,
     whole_candidate: &Located,
+    resources: &Resources,
     now: u64,
-) -> Vec<Finding> {
-    let Ok(current) = whole(gateway, candidate, &candidate.base.canonical()) else {
-        return Vec::new();
-    };
-    let read = gate_proxy::compile::read;
-    let (Ok(before), Ok(after)) = (read(&current), read(whole_candidate)) else {
-        return Vec::new();
-    };
-    let (before, after) = ((&current, &before), (whole_candidate, &after));
+) -> (Option<String>, Vec<Finding>) {
     let folder = gateway.folder();
-    let found = gate_proxy::versions::between(&crate::config::Secrets, &folder, before, after, now);
-    found.iter().map(Finding::from).collect()
+    let source = &crate::config::Secrets;
+    let mut findings = Vec::new();
+    let now_there = versions::files(source, &folder, resources);
+    if now_there.is_none() {
+        let text = format!(
+            "documents of APIs have more than {} bytes together: what changes inside one of them later is \
+             not compared",
+            versions::FILES_MAX
+        );
+        findings.push(Finding {
+            severity: Severity::Warning,
+            ..Finding::error("documents_not_kept", "apis", text)
+        });
+    }
+    let kept: Option<Files> = candidate
+        .files
+        .and_then(|text| serde_json::from_str(text).ok());
+    let in_force = || {
+        (gateway
+            .environment()
+            .is_none_or(|name| name == candidate.environment))
+        .then(|| (*gateway.process.files()).clone())
+    };
+    let before = kept.or_else(in_force).unwrap_or_default();
+    for (name, text) in now_there.iter().flatten() {
+        if before.get(name).is_some_and(|before| before != text) {
+            let text = format!("the file `{name}` holds something else than what is in force");
+            findings.push(Finding {
+                severity: Severity::Info,
+                ..Finding::error("document_changed", "apis", text)
+            });
+        }
+    }
+    if let Ok(current) = whole(gateway, candidate, &candidate.base.canonical())
+        && let Ok(known) = gate_proxy::compile::read(&current)
+    {
+        let before = Side {
+            file: &current.file,
+            resources: &known,
+            files: &KeptFiles::new(&before, &folder, source),
+        };
+        let after = Side {
+            file: &whole_candidate.file,
+            resources,
+            files: source,
+        };
+        let found = versions::between(&folder, &before, &after, now);
+        findings.extend(found.iter().map(Finding::from));
+    }
+    let now_there = now_there.filter(|files| !files.is_empty());
+    let kept = now_there.and_then(|files| serde_json::to_string(&files).ok());
+    (kept, findings)
 }
 
 /// Resources with their variables, beside what this process's file says of the process.

@@ -27,6 +27,8 @@ pub(super) fn list(process: &Process, query: &RecordQuery) -> Result<Page<Record
         revision: query.revision,
         trace: query.trace.clone(),
         model: query.model.clone(),
+        from_ms: query.from_ms,
+        until_ms: query.until_ms,
         cursor: query.cursor.clone(),
         limit: query.limit,
         ..Query::default()

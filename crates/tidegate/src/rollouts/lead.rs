@@ -186,9 +186,10 @@ impl Look<'_> {
             id: &id,
             environment: &row.environment,
             expected: Expected::Generation(self.environment.generation),
-            revision: old.as_ref().map(|(document, managers)| NewRevision {
+            revision: old.as_ref().map(|(document, managers, files)| NewRevision {
                 document,
                 managers,
+                files: files.as_deref(),
                 parent: self.environment.revision,
                 author: &actor,
                 cause: Cause::AutoRollback,
@@ -277,16 +278,23 @@ fn describe(data: &mut Data) -> &'static str {
 }
 
 fn document(store: &mut dyn ControlStore, number: u64) -> Result<String, ControlError> {
-    content(store, number).map(|(document, _)| document)
+    content(store, number).map(|(document, ..)| document)
 }
 
 /// What a revision holds, and who owns it.
-fn content(store: &mut dyn ControlStore, number: u64) -> Result<(String, String), ControlError> {
+fn content(
+    store: &mut dyn ControlStore,
+    number: u64,
+) -> Result<(String, String, Option<String>), ControlError> {
     let missing = || ControlError::Missing(format!("revision {number}"));
     let revision = store.revision(number)?.ok_or_else(missing)?;
     let document = store.document(&revision.digest)?.ok_or_else(missing)?;
     let managers = store.document(&revision.managers)?.ok_or_else(missing)?;
-    Ok((document, managers))
+    let files = match &revision.files {
+        Some(files) => store.document(files)?,
+        None => None,
+    };
+    Ok((document, managers, files))
 }
 
 fn unsigned(ms: i64) -> u64 {

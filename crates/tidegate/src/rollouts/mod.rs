@@ -136,6 +136,11 @@ pub(crate) fn show(row: &RolloutRow, evidence: &[EvidenceRow]) -> api::Rollout {
     shown
 }
 
+/// Whether a person ended a rollout: then its reason says so, as the admin API writes it.
+pub(crate) fn is_by_hand(shown: &api::Rollout) -> bool {
+    shown.reason.starts_with("rollBack by ") || shown.reason.starts_with("promote by ")
+}
+
 /// Sizes of both arms, as [`EvidenceRow::data`] holds them.
 #[derive(Serialize, Deserialize)]
 struct Sizes {

@@ -65,10 +65,18 @@ fn a_contract_that_changes_on_disk_is_put_into_force_and_a_bad_one_is_not() {
     eventually("the new contract is in force", || {
         (note(8), note(9)) == (201, 400)
     });
+    // Under the same number, callers who send eight letters are not shut out. The descriptors that
+    // follow show that the files were looked at.
+    write(folder.path(), "notes.yaml", &contract(3, 100_000));
     descriptors("Put");
     eventually("the new descriptors are in force", || {
         (call("Get"), call("Put")) == (404, 503)
     });
+    assert_eq!(
+        (note(8), note(9)),
+        (201, 400),
+        "the promise of 1.0.0 is kept"
+    );
 
     // What cannot be a contract changes nothing, and is said.
     write(
@@ -90,7 +98,9 @@ fn a_contract_that_changes_on_disk_is_put_into_force_and_a_bad_one_is_not() {
     std::fs::remove_file(folder.path().join("notes.yaml")).unwrap();
     assert_eq!((note(8), note(9), call("Put")), (201, 400, 503));
     descriptors("Get");
-    write(folder.path(), "notes.yaml", &contract(3, 10));
+    // Another number promises anew.
+    let narrower = contract(3, 10).replace("version: 1.0.0", "version: 2.0.0");
+    write(folder.path(), "notes.yaml", &narrower);
     eventually("what is mended is in force", || {
         (note(3), note(4), call("Get")) == (201, 400, 503)
     });

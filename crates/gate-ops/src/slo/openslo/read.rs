@@ -141,6 +141,8 @@ impl Reader {
                 scope: scope.clone(),
                 service: text(spec, "service").to_owned(),
                 description: text(spec, "description").to_owned(),
+                runbook: String::new(),
+                changes_need: None,
             });
         }
     }

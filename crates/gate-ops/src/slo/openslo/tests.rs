@@ -66,6 +66,8 @@ fn definitions() -> impl Strategy<Value = Definition> {
                 scope,
                 service,
                 description,
+                runbook: String::new(),
+                changes_need: None,
             }
         },
     )
@@ -99,6 +101,8 @@ fn what_others_see_of_ours_is_the_same_promise() {
         scope: Scope::default(),
         service: "shop".into(),
         description: "Orders are answered.".into(),
+        runbook: String::new(),
+        changes_need: None,
     };
     let text = write(std::slice::from_ref(&own), &Metrics::default());
     let text: String = text

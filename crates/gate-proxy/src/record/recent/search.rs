@@ -39,6 +39,10 @@ pub struct Query {
     pub provider: Option<String>,
     /// Code of the fault.
     pub fault: Option<String>,
+    /// Ended at this UNIX millisecond or later.
+    pub from_ms: Option<u64>,
+    /// Ended at this UNIX millisecond or earlier.
+    pub until_ms: Option<u64>,
     /// Only records older than the one with this id.
     pub cursor: Option<String>,
     /// Most records of the page; 1,000 at most.
@@ -160,6 +164,7 @@ impl Query {
             wanted.as_deref().is_none_or(|wanted| found == Some(wanted))
         };
         let ai = line.ai.as_deref();
+        let ended_ms = (line.started_us + line.duration_us) / 1000;
         is(&self.route, line.route.as_deref())
             && is(&self.consumer, line.consumer.as_deref())
             && is(&self.trace, line.trace.as_deref())
@@ -170,6 +175,8 @@ impl Query {
                 let team = line.team.as_deref();
                 team.is_some_and(|team| teams.iter().any(|known| known == team))
             })
+            && self.from_ms.is_none_or(|from| ended_ms >= from)
+            && self.until_ms.is_none_or(|until| ended_ms <= until)
             && self.revision.is_none_or(|wanted| wanted == line.revision)
             && self
                 .status

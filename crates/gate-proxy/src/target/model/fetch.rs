@@ -90,18 +90,15 @@ pub(super) async fn fetch(
     index: usize,
     room: &Room,
 ) -> Fetched {
-    let mut stale = None;
-    loop {
-        let mut fetched = send(origin, call, target, index, room).await;
-        if stale.is_none() && matches!(fetched.result, Err(Bad::Failed { stale: true, .. })) {
-            stale = fetched.attempt.map(Box::new);
-            origin.attempts += 1;
-            origin.moment = None;
-            continue;
-        }
+    let mut fetched = send(origin, call, target, index, room).await;
+    if matches!(fetched.result, Err(Bad::Failed { stale: true, .. })) {
+        let stale = fetched.attempt.map(Box::new);
+        origin.attempts += 1;
+        origin.moment = None;
+        fetched = Box::pin(send(origin, call, target, index, room)).await;
         fetched.stale = stale;
-        return fetched;
     }
+    fetched
 }
 
 /// One try, on whatever connection there is.

@@ -41,6 +41,7 @@ pub use road::Road;
 
 use gate_ai::{Endpoint, ModelPlace, NoEndpoint, Operation, error_body, error_header};
 use gate_flow::{Exchange, Fault, LocalFuture, Target};
+use gate_kit::boxed;
 use gate_kit::http::Response;
 use gate_model::fault::FaultCode;
 use std::sync::Arc;
@@ -102,7 +103,7 @@ impl Addressed {
 
 impl Target for ToModels {
     fn call<'a>(&'a self, exchange: &'a mut Exchange) -> LocalFuture<'a, Result<Response, Fault>> {
-        Box::pin(self.serve(exchange))
+        boxed(|| self.serve(exchange))
     }
 
     fn render_fault(&self, exchange: &Exchange, fault: &Fault) -> Option<Response> {

@@ -64,6 +64,7 @@ pub(crate) fn compile(yaml: &str) -> Arc<Snapshot> {
         model_condition: gate_policies::when::compile_for_models,
         rule: |_| Ok(()),
         record_condition: gate_policies::when::compile_for_records,
+        objective: gate_ops::slo::check,
     };
     let clock = Clock::System;
     let compiler = Compiler {

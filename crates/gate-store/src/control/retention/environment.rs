@@ -18,7 +18,7 @@ struct Place<'a> {
 /// A revision that may go, with the digests of its documents.
 struct Old {
     revision: u64,
-    documents: [String; 2],
+    documents: [Option<String>; 3],
 }
 
 /// Whether something in use points to the revision `$1`.
@@ -108,7 +108,7 @@ impl Place<'_> {
                     continue;
                 }
                 revisions += 1;
-                for digest in &old.documents {
+                for digest in old.documents.iter().flatten() {
                     documents += forget(database, digest)?;
                 }
             }
@@ -130,7 +130,7 @@ impl Place<'_> {
         };
         let is_in_use = IS_IN_USE.replace("$1", "r.number");
         let sql = format!(
-            "SELECT number, digest, managers FROM revision AS r
+            "SELECT number, digest, managers, files FROM revision AS r
              WHERE environment = $1 AND number <= $2 AND created_ms < $3 AND NOT ({is_in_use})
              ORDER BY number LIMIT $4"
         );
@@ -143,7 +143,7 @@ impl Place<'_> {
         rows(database, &sql, &values, |row: &mut Row| {
             Ok(Old {
                 revision: row.number(),
-                documents: [row.text(), row.text()],
+                documents: [Some(row.text()), Some(row.text()), row.optional_text()],
             })
         })
     }
@@ -191,6 +191,7 @@ impl Place<'_> {
 fn forget<D: Database>(database: &mut D, digest: &str) -> Answer<u64> {
     let delete = "DELETE FROM document WHERE digest = $1
                   AND NOT EXISTS (SELECT 1 FROM revision WHERE digest = $1)
-                  AND NOT EXISTS (SELECT 1 FROM revision WHERE managers = $1)";
+                  AND NOT EXISTS (SELECT 1 FROM revision WHERE managers = $1)
+                  AND NOT EXISTS (SELECT 1 FROM revision WHERE files = $1)";
     Ok(database.execute(delete, &[digest.into()])?)
 }

@@ -5,8 +5,10 @@ mod crash;
 mod environments;
 mod fleet;
 mod forms;
+mod incidents;
 mod notices;
 mod outages;
+mod promises;
 mod retention;
 mod secrets;
 mod sign_outs;
@@ -34,6 +36,7 @@ pub(crate) fn revision(document: &str) -> NewRevision<'_> {
     NewRevision {
         document,
         managers: "{}",
+        files: None,
         parent: None,
         author: "ada",
         cause: Cause::Apply,

@@ -50,7 +50,7 @@ fn metrics_come_from_what_happened_and_what_was_reported() {
         ];
         desk.run(&[&["apply", &first], &commit[..]].concat(), 0);
         let second = desk.write("shop.json", &second.to_string());
-        desk.run(&["apply", &second, "--mends", "inc-1"], 0);
+        desk.run(&["apply", &second, "--fixes", "inc-1"], 0);
         desk.run(&["rollback"], 0);
         let environment = "main";
         let service = format!("gateway/{environment}");

@@ -268,6 +268,7 @@ impl Fleet {
                 revision: text.as_deref().map(|document| NewRevision {
                     document,
                     managers: "{}",
+                    files: None,
                     parent: row.as_ref().and_then(|row| row.revision),
                     author: "test",
                     cause: Cause::Apply,
