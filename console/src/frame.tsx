@@ -20,6 +20,8 @@ import { RolloutPage, Rollouts } from "./pages/rollouts";
 import { EnvironmentPage, Environments } from "./pages/environments";
 import { Consumers } from "./pages/consumers";
 import { Playground } from "./pages/playground";
+import { Delivery } from "./pages/delivery";
+import { Notifications } from "./pages/notifications";
 import { Versions } from "./pages/versions";
 import { DiagnosisPage } from "./pages/diagnosis";
 import { IncidentPage, Incidents } from "./pages/incidents";
@@ -28,8 +30,8 @@ import { Audit } from "./pages/audit";
 
 const NAVIGATION: [string, [string, string, IconName][]][] = [
   ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"]]],
-  ["Respond", [["objectives", "Objectives", "objectives"], ["incidents", "Incidents", "incidents"], ["diagnosis", "Diagnosis", "diagnosis"]]],
-  ["Change", [["configure", "Configure", "configure"], ["revisions", "Revisions", "revisions"], ["rollouts", "Rollouts", "rollouts"], ["environments", "Environments", "environments"]]],
+  ["Respond", [["objectives", "Objectives", "objectives"], ["incidents", "Incidents", "incidents"], ["diagnosis", "Diagnosis", "diagnosis"], ["notifications", "Notifications", "notifications"]]],
+  ["Change", [["configure", "Configure", "configure"], ["revisions", "Revisions", "revisions"], ["rollouts", "Rollouts", "rollouts"], ["environments", "Environments", "environments"], ["delivery", "Delivery", "delivery"]]],
   ["Access", [["consumers", "Keys and budgets", "consumers"], ["audit", "Audit log", "audit"]]],
   ["Try", [["playground", "Playground", "playground"]]],
 ];
@@ -48,6 +50,8 @@ function page({ path, query }: Place): JSX.Element {
     case "diff": return <DiffPage from={Number(second)} to={Number(third)} />;
     case "rollouts": return second ? <RolloutPage id={second} /> : <Rollouts />;
     case "environments": return second ? <EnvironmentPage name={second} /> : <Environments />;
+    case "delivery": return <Delivery />;
+    case "notifications": return <Notifications />;
     case "incidents": return second ? (third === "postmortem" ? <PostmortemPage id={second} /> : <IncidentPage id={second} />) : <Incidents />;
     case "diagnosis": return <DiagnosisPage query={query} />;
     case "versions": return <Versions />;

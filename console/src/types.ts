@@ -384,6 +384,85 @@ export interface WafSuggestion {
   yaml: string;
 }
 
+/** What a label of an alert must be. */
+export interface LabelMatch {
+  label: string;
+  value: string;
+  is_not: boolean;
+}
+
+/** Alerts that are not said for a while. */
+export interface Silence {
+  id: string;
+  matchers: LabelMatch[];
+  until: string;
+  by: string;
+  reason: string;
+}
+
+/** Alerts that are said together. */
+export interface NoticeGroup {
+  notification: string;
+  thread: string;
+  labels: Record<string, string>;
+  alerts: { labels: Record<string, string>; text: string; since: string; on: boolean; silenced: boolean }[];
+  said?: string | null;
+  step: number;
+  acknowledged: boolean;
+}
+
+/** Everything about notifications. */
+export interface Notices {
+  /** Whether it is kept in the store. */
+  stored: boolean;
+  receivers: string[];
+  on_call: { rotation: string; receiver?: string | null }[];
+  groups: NoticeGroup[];
+  deliveries: { key: string; receiver: string; made: string; attempts: number; problem?: string | null }[];
+  silences: Silence[];
+  lost: number;
+  pending: number;
+}
+
+/** A figure with its count and 95 % interval. */
+export interface DoraFigure {
+  value?: number | null;
+  count: number;
+  interval?: [number, number] | null;
+}
+
+/** DORA's five, of a service or a team. */
+export interface DoraMetrics {
+  lead_time_s: DoraFigure;
+  deployments_per_day: DoraFigure;
+  change_fail_rate: DoraFigure;
+  recovery_s: DoraFigure;
+  rework_rate: DoraFigure;
+  unrecovered: number;
+}
+
+/** Delivery metrics by name. */
+export interface DoraReport {
+  from: string;
+  until: string;
+  services: Record<string, DoraMetrics>;
+  teams: Record<string, DoraMetrics>;
+  failures_from: string;
+}
+
+/** What something that can run out is going to be. */
+export interface Forecast {
+  what: string;
+  name: string;
+  unit: string;
+  now: number;
+  limit?: number | null;
+  passes?: string | null;
+  may_pass?: string | null;
+  days: { day: string; expected: number; low: number; high: number }[];
+  silent?: string | null;
+}
+
 /** How a promise stands. */
 export interface ObjectiveState {
   name: string;

@@ -13,6 +13,8 @@ const PATHS = {
   playground: "M4 4l6 6-6 6M11 16h6",
   audit: "M10 2l6 2.5V10c0 4-2.6 6.6-6 8-3.4-1.4-6-4-6-8V4.5zM7.5 10l2 2 3.5-4",
   firewall: "M2 4h16v12H2zM2 8h16M2 12h16M7 4v4M13 8v4M7 12v4",
+  notifications: "M5 14V9a5 5 0 0 1 10 0v5l1.5 2h-13zM8.5 17a1.5 1.5 0 0 0 3 0",
+  delivery: "M3 16V4M3 16h14M6 13l3-4 3 2 4-6M13 5h3v3",
   objectives: "M10 3a7 7 0 1 0 7 7M10 6.5a3.5 3.5 0 1 0 3.5 3.5M10 10l6-6M13.5 3.5V6.5H16.5",
   incidents: "M10 2.5l8 14H2zM10 8v4M10 14.5v.5",
   diagnosis: "M8.5 3a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM12.5 12.5L18 18M6 8.5h1.5l1-2 1 4 1-2H12",

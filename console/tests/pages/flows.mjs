@@ -352,6 +352,7 @@ export async function looking(context, url, traffic, { keeps, plays }) {
   await kept(page, visit, quiet, traffic);
   if (plays) await played(page, visit, quiet, traffic, keeps);
   await screened(page, visit, quiet);
+  await told(page, visit, quiet);
   await promised(page, visit, quiet);
   await check("the chain of the audit log is checked", async () => {
     await visit("#/audit");
@@ -418,6 +419,46 @@ async function screened(page, visit, quiet) {
     await page.getByRole("button", { name: "Copy the exclusions for reviews" }).click();
     await page.getByText("Copied").waitFor();
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await text.innerText());
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+}
+
+/** Who is told, what is silenced, and how changes fare. */
+async function told(page, visit, quiet) {
+  const groups = page.getByRole("group", { name: "Groups of alerts" });
+  await check("a group of alerts is shown with what has not arrived, and taken in hand", async () => {
+    await visit("#/notifications");
+    await groups.getByText("orders fails 12 % of its requests").waitFor();
+    await page.getByRole("group", { name: "Messages that have not arrived" }).getByText("gone").first().waitFor();
+    await groups.getByRole("button", { name: /Take in hand/ }).click();
+    await groups.getByText("in hand").waitFor();
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+  await check("alerts are silenced with a reason, until the silence is ended", async () => {
+    const form = page.getByRole("form", { name: "A new silence" });
+    await form.getByLabel("Alerts").fill("severity");
+    await form.getByText("LABEL=VALUE or LABEL!=VALUE").waitFor();
+    await form.getByLabel("Alerts").fill("severity=page route!=orders");
+    await form.getByLabel("Reason").fill("known, being mended");
+    await page.keyboard.press("Enter");
+    const silences = page.getByRole("group", { name: "Silences" });
+    await silences.getByText("severity=page route!=orders").first().waitFor();
+    assert.match(await silences.innerText(), /known, being mended/);
+    assert.deepEqual(await axe(page), []);
+    await silences.getByRole("button", { name: /^End/ }).click();
+    await silences.waitFor({ state: "detached" });
+    await page.getByRole("button", { name: "Send a test to hook" }).click();
+    await page.getByText("A message to hook is on its way").waitFor();
+    quiet();
+  });
+  await check("delivery metrics come with counts and intervals, and say what they do not mean", async () => {
+    await visit("#/delivery");
+    await page.getByText("What these figures do not mean").waitFor();
+    const row = await page.getByRole("group", { name: "Services" }).getByRole("row").nth(1).innerText();
+    assert.match(row, /gateway\/[\s\S]*counted/);
+    await page.getByRole("group", { name: "Forecasts" }).getByText("2099-01-01").first().waitFor();
     assert.deepEqual(await axe(page), []);
     quiet();
   });

@@ -37,6 +37,9 @@ function document(listener, upstream, model, rolls) {
         },
       },
     },
+    receivers: { hook: { webhook: { url: `http://${upstream}/hook` } }, gone: { webhook: { url: "http://127.0.0.1:9/" } } },
+    rotations: { people: { receivers: ["hook"], begins: "2026-01-05T08:00:00Z" } },
+    notifications: { all: { wait: "100ms", interval: "1s", steps: [{ rotations: ["people"], receivers: ["gone"] }] } },
     objectives: {
       "orders-available": { route: "orders", target: "99.9 %", service: "shop", description: "Orders are answered.", runbook: "https://runbooks.example/orders" },
       "silent-available": { route: "silent", target: "99 %" },
@@ -89,6 +92,7 @@ export async function seed(admin, name, upstream) {
     await ask(`${COMMENT}${at}`);
     await talk(at % 2 === 1);
   }
+  await admin.done("POST", "/notifications/alerts", { labels: { incident: "inc-7", severity: "page" }, text: "orders fails 12 % of its requests" });
   // The rollout is left running, for its page.
   const candidate = { routes: { orders: { ...first.routes.orders, policies: [{ request_id: {} }] } } };
   const canary = { ...body(candidate), message: "Without a limit", canary: { rollout: "careful" } };

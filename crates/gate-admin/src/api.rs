@@ -395,6 +395,7 @@ impl Api {
             if_match,
             manager,
             content_md5: md5.map(|value| String::from_utf8_lossy(value).into_owned()),
+            event: call::event(operation, &request.head),
             last_event: last_event.and_then(|value| String::from_utf8(value.to_vec()).ok()),
             cookie,
             sign_in,

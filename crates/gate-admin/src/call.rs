@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 use gate_api::openapi::{Holds, LIMIT_MAX, NUMBER_MAX, OPAQUE_MAX, Operation, TEXT_MAX};
 use gate_api::problem::{Code, Problem};
+use gate_kit::http::RequestHead;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
@@ -31,6 +32,8 @@ pub(crate) struct Call {
     pub(crate) if_match: Match,
     pub(crate) manager: String,
     pub(crate) content_md5: Option<String>,
+    /// Header fields of a report, names in lower case; of other calls none.
+    pub(crate) event: Vec<(String, String)>,
     pub(crate) last_event: Option<String>,
     pub(crate) cookie: Option<String>,
     /// The cookie of a sign-in that was begun.
@@ -146,6 +149,25 @@ impl Call {
         });
         parts.collect::<Vec<_>>().join("/")
     }
+}
+
+/// Header fields that say what a report is and prove who sends it; nothing of other operations.
+pub(crate) fn event(operation: &Operation, head: &RequestHead) -> Vec<(String, String)> {
+    if !operation.id.starts_with("reportDeployment") {
+        return Vec::new();
+    }
+    let wanted = |name: &str| {
+        name == "content-type"
+            || ["ce-", "x-hub-", "x-github-", "x-gitlab-"]
+                .iter()
+                .any(|it| name.starts_with(it))
+    };
+    let fields = head.headers.iter().filter_map(|(_, name, value)| {
+        let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
+        let value = std::str::from_utf8(value).ok()?.to_owned();
+        wanted(&name).then_some((name, value))
+    });
+    fields.collect()
 }
 
 /// A page's cursor.

@@ -6,14 +6,16 @@
 
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
-    ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, Diagnosis, Document,
-    Effect, Experiment, ExperimentStop, Finding, FreezeInput, GateState, HypothesisInput,
-    IncidentDetail, IncidentLifeInput, IncidentRoleInput, IncidentSummary, IncidentTextInput, Live,
-    ObjectiveState, OverrideInput, Page, PlaygroundInput, PlaygroundReply, Postmortem,
-    PostmortemInput, ProviderHealth, PurgeInput, RecordDetail, RecordSummary, Rollout,
-    StandingInput, StatusPreview, UsageRow, VersionState, WafMatch, WafSuggestion,
+    ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, DeploymentReported,
+    Diagnosis, Document, DoraReport, Effect, Experiment, ExperimentStop, Finding, Forecast,
+    FreezeInput, GateState, HypothesisInput, IncidentDetail, IncidentLifeInput, IncidentRoleInput,
+    IncidentSummary, IncidentTextInput, LabelMatch, Live, Notices, ObjectiveState, OverrideInput,
+    Page, PlaygroundInput, PlaygroundReply, Postmortem, PostmortemInput, ProviderHealth,
+    PurgeInput, RecordDetail, RecordSummary, Rollout, StandingInput, StatusPreview, UsageRow,
+    VersionState, WafMatch, WafSuggestion,
 };
 use gate_store::control::{Cause, EvidenceRow, RolloutRow};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// What an environment would hold.
@@ -130,6 +132,74 @@ pub struct WafQuery {
     pub action: Option<String>,
     /// By callers of these teams only; by all when absent.
     pub teams: Option<Vec<String>>,
+}
+
+/// What the gateway that tells people is asked for; whichever gateway that is, it takes orders in
+/// from the store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NoticeOrder {
+    /// An alert is on, goes on, or is over.
+    Alert {
+        /// What tells it from others.
+        labels: BTreeMap<String, String>,
+        /// In words.
+        text: String,
+        /// Since when, in UNIX milliseconds.
+        since_ms: u64,
+        /// Whether it is on.
+        is_on: bool,
+    },
+    /// Alerts are not said for a while.
+    Silence {
+        /// What it is ended by.
+        id: String,
+        /// Which alerts.
+        matchers: Vec<LabelMatch>,
+        /// Until when, in UNIX milliseconds.
+        until_ms: u64,
+        /// Who says so.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A silence ends.
+    EndSilence {
+        /// Which one.
+        id: String,
+    },
+    /// Somebody has a group in hand.
+    Acknowledge {
+        /// Which one.
+        thread: String,
+    },
+    /// A receiver is tried.
+    Test {
+        /// Which one.
+        receiver: String,
+        /// Who tries it.
+        by: String,
+    },
+}
+
+/// A report of a deployment, as it came.
+#[derive(Debug, Clone, Copy)]
+pub struct DeploymentReport<'a> {
+    /// The source that it came by, which has to prove itself; none where the caller has a key.
+    pub source: Option<&'a str>,
+    /// Header fields, names in lower case.
+    pub headers: &'a [(String, String)],
+    /// The body.
+    pub body: &'a [u8],
+}
+
+impl DeploymentReport<'_> {
+    /// A header field.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
 }
 
 /// What somebody changes about an incident.
@@ -371,6 +441,59 @@ pub trait Host: Send + Sync {
     fn purge(&self, input: &PurgeInput) -> u64 {
         let _ = input;
         0
+    }
+
+    /// Who is told what, and what has not arrived.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn notices(&self) -> Result<Notices, Problem> {
+        Err(not_kept("notifications"))
+    }
+
+    /// Hands an order to the gateway that tells people; where there is a store, it is stored when
+    /// this returns.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn order_notice(&self, order: &NoticeOrder) -> Result<(), Problem> {
+        let _ = order;
+        Err(not_kept("notifications"))
+    }
+
+    /// Delivery metrics from a time to before another, in UNIX milliseconds; by these teams only, by
+    /// all when absent.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn dora(
+        &self,
+        from_ms: u64,
+        until_ms: u64,
+        teams: Option<&[String]>,
+    ) -> Result<DoraReport, Problem> {
+        let _ = (from_ms, until_ms, teams);
+        Err(not_kept("deployments"))
+    }
+
+    /// Takes a report of a deployment, once it has proved itself.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn report_deployment(
+        &self,
+        report: &DeploymentReport<'_>,
+    ) -> Result<DeploymentReported, Problem> {
+        let _ = report;
+        Err(not_kept("deployments"))
+    }
+
+    /// What runs out, and when.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn forecasts(&self) -> Result<Vec<Forecast>, Problem> {
+        Ok(Vec::new())
     }
 
     /// Sends a request through this process's own listener.

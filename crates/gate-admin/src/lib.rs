@@ -27,7 +27,7 @@ pub use assets::Asset;
 pub use handlers::caches::PURGE;
 pub use handlers::experiments::STOP;
 pub use host::{
-    Candidate, GateEdit, Host, IncidentBook, IncidentChange, Judged, RecordQuery, RolloutStart,
-    UsageQuery, WafQuery,
+    Candidate, DeploymentReport, GateEdit, Host, IncidentBook, IncidentChange, Judged, NoticeOrder,
+    RecordQuery, RolloutStart, UsageQuery, WafQuery,
 };
 pub use reply::refused;

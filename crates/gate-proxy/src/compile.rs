@@ -6,6 +6,7 @@
 mod acme;
 mod callers;
 mod listeners;
+mod notices;
 mod plans;
 mod policy_sets;
 mod routes;
@@ -55,6 +56,10 @@ const KINDS: &[&str] = &[
     "apis",
     "rollouts",
     "rules",
+    "receivers",
+    "rotations",
+    "notifications",
+    "deployment_sources",
     "objectives",
     "experiments",
     "routes",
@@ -149,6 +154,7 @@ impl Compiler<'_> {
         crate::objectives::check(&mut work);
         let experiments = experiments::compile(&mut work);
         work.plans();
+        work.notices();
         work.policy_sets();
         let callers = work.callers();
         let called = Called {
@@ -223,6 +229,12 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "apis" => resources.apis = map(document, node, &path, &mut findings),
             "rules" => resources.rules = map(document, node, &path, &mut findings),
             "rollouts" => resources.rollouts = map(document, node, &path, &mut findings),
+            "receivers" => resources.receivers = map(document, node, &path, &mut findings),
+            "rotations" => resources.rotations = map(document, node, &path, &mut findings),
+            "notifications" => resources.notifications = map(document, node, &path, &mut findings),
+            "deployment_sources" => {
+                resources.deployment_sources = map(document, node, &path, &mut findings);
+            }
             "objectives" => resources.objectives = map(document, node, &path, &mut findings),
             "experiments" => resources.experiments = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),

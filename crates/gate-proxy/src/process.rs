@@ -17,7 +17,9 @@ use crate::objectives;
 use crate::quic;
 use crate::record::Readers;
 use crate::record::admin::Health;
-use crate::record::metrics::{Exposition, Format, cache, certificates, contract};
+use crate::record::metrics::{
+    Exposition, Format, NoticeCounts, cache, certificates, contract, notices,
+};
 use crate::secret_files::SecretFiles;
 use crate::target::mcp::stdio::Host;
 use crate::target::model::Models;
@@ -276,12 +278,14 @@ impl Process {
         let caches = self.shared.state.all::<gate_flow::CacheCounts>();
         let contracts = self.shared.state.all::<gate_flow::ContractCounts>();
         let managed = self.shared.state.all::<gate_net::tls::Managed>();
+        let told = self.shared.state.all::<NoticeCounts>();
         let standings = (self.shared.state).get_or_insert("", objectives::Standings::default);
         let more = |page: &mut Exposition| {
             metrics::page(page, self.shared.books.as_deref());
             cache::page(page, &caches);
             certificates::page(page, &managed);
             contract::page(page, &contracts);
+            notices::page(page, &told);
             self.shared.trials.page(page);
             objectives::page(page, &standings.all());
             self.shared.experiments.page(page);

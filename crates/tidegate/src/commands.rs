@@ -9,10 +9,12 @@ use crate::control::apply::{self, ApplyOptions};
 use crate::control::audit::{self, AuditOptions};
 use crate::control::cache::{self, CacheCommand};
 use crate::control::diagnose::{self, DiagnoseOptions};
+use crate::control::dora::{self, DoraOptions, ForecastsOptions};
 use crate::control::environment::{self, ConfirmOptions, EnvCommand, LockOptions, UnlockOptions};
 use crate::control::experiments::{self, ExperimentsCommand};
 use crate::control::gameday::{self, GamedayOptions};
 use crate::control::incidents::{self as incident_commands, IncidentsCommand};
+use crate::control::notices::{self, NotificationsCommand, SilencesCommand};
 use crate::control::objectives::{self, ObjectivesCommand};
 use crate::control::plan::{self, PlanOptions};
 use crate::control::revisions::{
@@ -117,6 +119,16 @@ pub(crate) enum Command {
     Unlock(UnlockOptions),
     /// Show who did what, or verify that the log is whole.
     Audit(AuditOptions),
+    /// Show who is told what, and have a group of alerts in hand.
+    #[command(subcommand)]
+    Notifications(NotificationsCommand),
+    /// Silence alerts for a while.
+    #[command(subcommand)]
+    Silences(SilencesCommand),
+    /// Show how changes fare: DORA's five metrics by service and team, with counts and intervals.
+    Dora(DoraOptions),
+    /// Show what runs out, and when.
+    Forecasts(ForecastsOptions),
     /// Show caches of answers and purge them.
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -173,6 +185,10 @@ impl Command {
             Command::Lock(options) => environment::lock(&options),
             Command::Unlock(options) => environment::unlock(&options),
             Command::Audit(options) => audit::audit(&options),
+            Command::Notifications(command) => notices::notifications(&command),
+            Command::Silences(command) => notices::silences(&command),
+            Command::Dora(options) => dora::dora(&options),
+            Command::Forecasts(options) => dora::forecasts(&options),
             Command::Cache(command) => cache::run(&command),
             Command::Experiments(command) => experiments::run(&command),
             Command::Gameday(options) => gameday::gameday(&options),

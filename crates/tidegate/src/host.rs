@@ -12,13 +12,15 @@ mod records;
 
 use crate::config;
 use crate::control::document::plain;
+use crate::delivery::Delivery;
 use crate::follow::Followed;
 use crate::incidents::{Shelf, answer::Book};
+use crate::notices::Notices;
 use crate::promises::{Promises, gate};
 use crate::{output, playground, rollouts};
 use gate_admin::{
-    Candidate, GateEdit, Host, IncidentBook, Judged, RecordQuery, RolloutStart, UsageQuery,
-    WafQuery,
+    Candidate, GateEdit, Host, IncidentBook, Judged, NoticeOrder, RecordQuery, RolloutStart,
+    UsageQuery, WafQuery,
 };
 use gate_api::problem::Problem;
 use gate_api::types::{
@@ -42,6 +44,10 @@ pub(crate) struct Gateway {
     followed: Option<Arc<Followed>>,
     /// Its own file as it was last applied.
     file: Arc<Mutex<Located>>,
+    /// Who is told what is wrong.
+    notices: Arc<Notices>,
+    /// How changes fare.
+    delivery: Arc<Delivery>,
     /// Its incidents; none where nothing writes any.
     incidents: Option<Book>,
     /// Where that file is; relative paths start from its folder.
@@ -54,12 +60,16 @@ impl Gateway {
         process: &Arc<Process>,
         followed: Option<&Arc<Followed>>,
         file: &Arc<Mutex<Located>>,
+        notices: &Arc<Notices>,
+        delivery: &Arc<Delivery>,
         path: &Path,
     ) -> Self {
         Self {
             process: process.clone(),
             followed: followed.cloned(),
             file: file.clone(),
+            notices: notices.clone(),
+            delivery: delivery.clone(),
             incidents: None,
             path: path.to_owned(),
         }
@@ -89,6 +99,14 @@ impl Gateway {
     fn folder(&self) -> PathBuf {
         config::folder(&self.path)
     }
+}
+
+/// How budgets stand, for what foresees them.
+pub(crate) fn budgets(
+    resources: &gate_model::resources::Resources,
+    folder: &Path,
+) -> Option<Vec<BudgetState>> {
+    money::budgets(resources, folder).ok()
 }
 
 impl Host for Gateway {
@@ -168,6 +186,38 @@ impl Host for Gateway {
     fn purge(&self, input: &PurgeInput) -> u64 {
         let now = self.process.shared().clock.unix();
         caches::purge(&self.process, input, now)
+    }
+
+    fn notices(&self) -> Result<gate_api::types::Notices, Problem> {
+        self.notices.shown()
+    }
+
+    fn order_notice(&self, order: &NoticeOrder) -> Result<(), Problem> {
+        self.notices.order(order)
+    }
+
+    fn forecasts(&self) -> Result<Vec<gate_api::types::Forecast>, Problem> {
+        Ok(crate::delivery::forecasts::all(
+            &self.process,
+            &self.folder(),
+        ))
+    }
+
+    fn dora(
+        &self,
+        from_ms: u64,
+        until_ms: u64,
+        teams: Option<&[String]>,
+    ) -> Result<gate_api::types::DoraReport, Problem> {
+        self.delivery.dora(from_ms, until_ms, teams)
+    }
+
+    fn report_deployment(
+        &self,
+        report: &gate_admin::DeploymentReport<'_>,
+    ) -> Result<gate_api::types::DeploymentReported, Problem> {
+        let resources = self.process.shared().snapshot.load().resources.clone();
+        self.delivery.report(report, &resources)
     }
 
     fn playground(&self, input: &PlaygroundInput) -> Result<PlaygroundReply, Problem> {

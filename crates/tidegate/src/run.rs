@@ -5,10 +5,12 @@
 //! from here to go on.
 
 use crate::admin::{Admin, Desk};
+use crate::delivery::{Delivery, forecasts};
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
 use crate::incidents::{self, Incidents, Neighbours, Shelf};
 use crate::log::{self, LogFormat, LogLevel};
+use crate::notices::{self, Notices};
 use crate::promises::{self, Promises};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
@@ -21,6 +23,7 @@ use gate_model::finding::Finding;
 use gate_net::handover::{self, Offer};
 use gate_net::tls::ServerTls;
 use gate_ops::incident::Signal as Trouble;
+use gate_ops::notify::Alert;
 use gate_proxy::process::{Process, Setup};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -69,6 +72,16 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         document,
         kept,
     } = start(options, &bytes)?;
+    let followed = environment
+        .as_ref()
+        .map(|(followed, _)| &*followed.environment);
+    let folder = config::folder(&options.file);
+    let notices = notices::start(&process, followed, kept.clone(), folder)?;
+    let gateway = process.shared().snapshot.load().resources.gateway.clone();
+    let folder = config::folder(&options.file);
+    let open = follow::opener(&gateway, &folder);
+    let delivery = Arc::new(Delivery::new(open, kept.clone(), folder.clone()));
+    forecasts::start(&process, &notices, folder)?;
     certificates::start(&process, kept, config::folder(&options.file))?;
     sign_outs::start(&process, config::folder(&options.file))?;
     let follower = match &environment {
@@ -76,10 +89,11 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         None => None,
     };
     let folder = config::folder(&options.file);
-    let (signals, incidents) = write_incidents(&process, environment.as_ref(), &folder)?;
+    let (signals, incidents) =
+        write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
     let ears = promises::Ears {
         incidents: Some(signals),
-        notices: None,
+        notices: Some(notices.alerts()),
         open: Some(open_incidents(&incidents.shelf)),
     };
     let name = environment
@@ -89,6 +103,8 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
+        notices,
+        delivery,
         file: Arc::new(Mutex::new(document)),
         shelf: Some(incidents.shelf.clone()),
     };
@@ -113,13 +129,14 @@ fn write_incidents(
     process: &Arc<Process>,
     environment: Option<&(Arc<Followed>, OpenStore)>,
     folder: &Path,
+    alerts: SyncSender<Alert>,
 ) -> Result<(SyncSender<Trouble>, Incidents), String> {
     let gateway = &process.shared().snapshot.load().resources.gateway;
     let open = follow::opener(gateway, folder);
     let followed = environment.map(|(followed, _)| followed);
     let promises = Promises::of(process);
     let neighbours = Neighbours {
-        alerts: None,
+        alerts: Some(alerts),
         burning: Some(Arc::new(move |name| promises.burning(name))),
     };
     incidents::start(process, followed, open, neighbours)
@@ -187,6 +204,10 @@ fn lines(findings: &[Finding]) -> String {
 struct Current {
     process: Arc<Process>,
     followed: Option<Arc<Followed>>,
+    /// Who is told what is wrong.
+    notices: Arc<Notices>,
+    /// How changes fare.
+    delivery: Arc<Delivery>,
     /// The file as it was last applied.
     file: Arc<Mutex<Document>>,
     /// Where its incidents are kept.
@@ -213,8 +234,15 @@ impl Current {
     fn desk(&self, file: &Path) -> Rc<Desk> {
         let gateway = &self.process.shared().snapshot.load().resources.gateway;
         let open = follow::opener(gateway, &config::folder(file));
-        let host = Gateway::new(&self.process, self.followed.as_ref(), &self.file, file)
-            .with_incidents(self.shelf.as_ref());
+        let host = Gateway::new(
+            &self.process,
+            self.followed.as_ref(),
+            &self.file,
+            &self.notices,
+            &self.delivery,
+            file,
+        )
+        .with_incidents(self.shelf.as_ref());
         let folder = config::folder(file);
         let keys = stored::keys_of(gateway, &folder);
         let host = Arc::new(host);
@@ -293,9 +321,15 @@ pub(crate) async fn serve_until_ended(
 ) -> Result<(), String> {
     let mut ends = ends()?;
     let mut admin = None;
+    let folder = PathBuf::from(".");
+    let kept = Kept::of(document, &folder);
+    let delivery = Arc::new(Delivery::new(None, kept.clone(), folder.clone()));
+    let notices = notices::start(process, None, kept, folder)?;
     let current = Current {
         process: process.clone(),
         followed: None,
+        notices,
+        delivery,
         file: Arc::new(Mutex::new(document.clone())),
         shelf: None,
     };

@@ -6,17 +6,16 @@
 
 use super::environments::{ATTEMPTS, audit, expect, may_retry, must_be_kept, row};
 use super::meaning::{Judgement, Meant, judge};
-use super::{bounded, clean, random_id};
+use super::provenance::{Provenance, check, checks, summary};
+use super::{clean, random_id};
 use crate::api::Inner;
-use crate::call::{Call, Match, is_manager};
+use crate::call::{Call, Match};
 use crate::convert;
 use crate::documents;
 use crate::reply::{Answer, Reply, refused};
 use gate_api::document::{Document, Managed, diff, merge};
 use gate_api::problem::{Code, Problem};
-use gate_api::types::{
-    Action, Applied, Canary, DocumentInput, Finding, Plan, PlanSummary, Verdict,
-};
+use gate_api::types::{Applied, Canary, DocumentInput, Finding, Plan, Verdict};
 use gate_model::units::Period;
 use gate_store::control::{
     Cause, Change, ControlError, Edit, EnvironmentRow, NewRevision, NewRollout, Set, Target,
@@ -32,6 +31,7 @@ pub(super) struct Intent<'a> {
     pub(super) cause: Cause,
     pub(super) message: &'a str,
     pub(super) source_commit: Option<&'a str>,
+    pub(super) provenance: Provenance,
     pub(super) canary: Option<&'a Canary>,
     /// The incident that it mends.
     pub(super) fixes: Option<&'a str>,
@@ -257,7 +257,7 @@ fn write(
             message: &clean(intent.message),
             source_commit: intent.source_commit,
             plan: Some(&summary),
-            checks: &checks(plan),
+            checks: &checks(plan, &intent.provenance),
         }),
         edit,
         rollout: rollout.as_ref().map(|(id, start)| NewRollout {
@@ -280,48 +280,6 @@ fn write(
         environment: convert::environment(changed.environment),
         rollout: rollout.map(|(id, _)| id),
     })
-}
-
-fn summary(plan: &Plan) -> PlanSummary {
-    let count = |action: Action| {
-        let of = plan.changes.iter().filter(|change| change.action == action);
-        of.count() as u64
-    };
-    PlanSummary {
-        created: count(Action::Create),
-        updated: count(Action::Update),
-        deleted: count(Action::Delete),
-        findings: plan.findings.len() as u64,
-    }
-}
-
-fn checks(plan: &Plan) -> String {
-    let warnings = plan.findings.len();
-    let replayed = plan.effect.as_ref().map(|effect| effect.records);
-    json!({
-        "compile": "passed",
-        "findings": format!("{warnings}"),
-        "replay": replayed.map_or("not asked for".to_owned(), |records| format!("{records} records")),
-    })
-    .to_string()
-}
-
-/// Refuses what no document can be written with.
-fn check(input: &DocumentInput) -> Result<(), Problem> {
-    if !is_manager(&input.manager) {
-        let text = "`manager` must be api, console, file:NAME or terraform:NAME";
-        return Err(Problem::new(Code::Invalid, text));
-    }
-    bounded("message", &input.message, 16 << 10)?;
-    bounded("fixes", input.fixes.as_deref().unwrap_or_default(), 128)?;
-    if let Some(commit) = &input.source_commit {
-        bounded("source_commit", commit, 256)?;
-        if commit.contains(char::is_control) {
-            let text = "`source_commit` may hold no control characters";
-            return Err(Problem::new(Code::Invalid, text));
-        }
-    }
-    Ok(())
 }
 
 fn merged(base: &Managed, input: &DocumentInput) -> Result<Managed, Problem> {
@@ -387,6 +345,7 @@ fn change(
         cause: Cause::Apply,
         message: &input.message,
         source_commit: input.source_commit.as_deref(),
+        provenance: Provenance::told(input),
         canary: input.canary.as_ref(),
         fixes: input.fixes.as_deref(),
         confirm_within: input.confirm_within,
@@ -433,6 +392,7 @@ pub(super) fn change_one(
         cause: Cause::Edit,
         message: "",
         source_commit: None,
+        provenance: Provenance::default(),
         canary: None,
         fixes: None,
         confirm_within: None,

@@ -3,6 +3,7 @@
 
 use super::changes::{self, Intent, commit, of_revision};
 use super::environments::{self, edit};
+use super::provenance::Provenance;
 use super::{bounded, clean, not_found};
 use crate::api::Inner;
 use crate::call::{Call, Match};
@@ -31,6 +32,7 @@ pub(super) fn rollback(inner: &Inner, call: &Call) -> Answer {
         cause: Cause::Rollback,
         message: &input.message,
         source_commit: None,
+        provenance: Provenance::default(),
         canary: None,
         fixes: None,
         confirm_within: None,
@@ -89,6 +91,7 @@ pub(super) fn promote(inner: &Inner, call: &Call) -> Answer {
         cause: Cause::Promote,
         message: &message,
         source_commit: source.source_commit.as_deref(),
+        provenance: Provenance::of(&source.checks),
         canary: input.canary.as_ref(),
         fixes: None,
         confirm_within: input.confirm_within,

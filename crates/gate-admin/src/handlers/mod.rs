@@ -5,6 +5,7 @@
 
 pub(crate) mod caches;
 mod changes;
+mod delivery;
 mod environments;
 pub(crate) mod experiments;
 mod firewall;
@@ -12,7 +13,9 @@ mod history;
 mod incidents;
 mod lifecycle;
 mod meaning;
+mod notices;
 mod objectives;
+mod provenance;
 mod resources;
 mod rollouts;
 mod session;
@@ -103,6 +106,23 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "deleteState" => terraform::delete(inner, call),
         "lockState" => terraform::lock(inner, call),
         "releaseState" => terraform::unlock(inner, call),
+        _ => operate(inner, call),
+    }
+}
+
+/// Handles a call about how the gateway is operated.
+fn operate(inner: &Inner, call: &Call) -> Answer {
+    match call.operation.id {
+        "notices" => notices::get(inner, call),
+        "raiseAlert" => notices::raise(inner, call),
+        "acknowledgeNotice" => notices::acknowledge(inner, call),
+        "testReceiver" => notices::test(inner, call),
+        "listSilences" => notices::silences(inner, call),
+        "addSilence" => notices::silence(inner, call),
+        "endSilence" => notices::end(inner, call),
+        "dora" => delivery::dora(inner, call),
+        "reportDeployment" | "reportDeploymentFrom" => delivery::report(inner, call),
+        "listForecasts" => delivery::forecasts(inner, call),
         // The watch is answered before it comes here.
         other => Err(Problem::new(
             Code::Internal,

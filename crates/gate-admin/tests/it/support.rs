@@ -3,12 +3,12 @@
 #[path = "../../../gate-store/tests/it/support/postgres.rs"]
 mod postgres;
 
-use gate_admin::{Api, BODY_MAX, Candidate, Host, Judged, Parts, Peer, RolloutStart};
+use gate_admin::{Api, BODY_MAX, Candidate, Host, Judged, NoticeOrder, Parts, Peer, RolloutStart};
 use gate_api::client::{Client, Endpoint, Reply};
-use gate_api::problem::Problem;
+use gate_api::problem::{Code, Problem};
 use gate_api::types::{
-    Canary, Document, EnvironmentInput, Finding, Page, PlaygroundInput, PlaygroundReply,
-    RecordDetail, RecordSummary,
+    Canary, DeploymentReported, Document, DoraReport, EnvironmentInput, Finding, Notices, Page,
+    PlaygroundInput, PlaygroundReply, RecordDetail, RecordSummary, Silence,
 };
 use gate_kit::clock::Clock;
 use gate_model::resources::{Admin, AdminKey, AdminRole};
@@ -19,18 +19,66 @@ use gate_store::control::{ControlStore, Keyring, Keys, SqlControl};
 use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
 use serde_json::{Value, json};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// A process that follows `staging`; a resource with `"wrong": true` does not compile.
 struct Fake {
     environment: Option<String>,
+    orders: Mutex<Vec<NoticeOrder>>,
 }
 
 impl Host for Fake {
     fn environment(&self) -> Option<String> {
         self.environment.clone()
+    }
+
+    fn notices(&self) -> Result<Notices, Problem> {
+        let mut notices = Notices {
+            receivers: vec!["pager".into()],
+            ..Notices::default()
+        };
+        for order in self.orders.lock().unwrap().iter() {
+            match order {
+                NoticeOrder::Silence {
+                    id,
+                    matchers,
+                    by,
+                    reason,
+                    ..
+                } => notices.silences.push(Silence {
+                    id: id.clone(),
+                    matchers: matchers.clone(),
+                    until: "2099-01-01T00:00:00Z".into(),
+                    by: by.clone(),
+                    reason: reason.clone(),
+                }),
+                NoticeOrder::EndSilence { id } => notices.silences.retain(|one| one.id != *id),
+                _ => {}
+            }
+        }
+        Ok(notices)
+    }
+
+    fn order_notice(&self, order: &NoticeOrder) -> Result<(), Problem> {
+        self.orders.lock().unwrap().push(order.clone());
+        Ok(())
+    }
+
+    fn dora(&self, _: u64, _: u64, _: Option<&[String]>) -> Result<DoraReport, Problem> {
+        Ok(DoraReport::default())
+    }
+
+    fn report_deployment(
+        &self,
+        report: &gate_admin::DeploymentReport<'_>,
+    ) -> Result<DeploymentReported, Problem> {
+        let read = serde_json::from_slice::<Value>(report.body);
+        match read.is_ok_and(|report| report.is_object()) {
+            true => Ok(DeploymentReported { id: None }),
+            false => Err(Problem::new(Code::Invalid, "a report is an object")),
+        }
     }
 
     fn running(&self) -> Document {
@@ -250,6 +298,7 @@ impl Server {
         let api = Api::start(Parts {
             host: Arc::new(Fake {
                 environment: environment.map(str::to_owned),
+                orders: Mutex::default(),
             }),
             store: Some(place.open()),
             keys: Some(Arc::new(Keys::of(Keyring::parse(&line).unwrap()))),

@@ -23,6 +23,8 @@ pub struct Endpoint {
     pub(super) authorization: Option<String>,
     /// How long nothing may come.
     pub(super) quiet: Duration,
+    /// How long a whole call may take; none for as long as something comes.
+    pub(super) whole: Option<Duration>,
     /// TLS, for `https`.
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
@@ -70,6 +72,13 @@ impl Endpoint {
         self
     }
 
+    /// Ends a call that takes longer than this, however much comes.
+    #[must_use]
+    pub fn within(mut self, whole: Duration) -> Self {
+        self.whole = Some(whole);
+        self
+    }
+
     fn parse(
         url: &str,
         roots: impl FnOnce() -> Result<RootCertStore, ClientError>,
@@ -106,6 +115,7 @@ impl Endpoint {
             prefix: path.trim_end_matches('/').to_owned(),
             authorization: None,
             quiet: QUIET_TIME,
+            whole: None,
             tls,
         })
     }
@@ -181,6 +191,20 @@ fn authorities(file: &Path) -> Result<RootCertStore, ClientError> {
         true => Err(wrong("holds no certificate".to_owned())),
         false => Ok(roots),
     }
+}
+
+/// TLS for clients of services that are no admin API, trusting Mozilla's authorities or those of a
+/// PEM file instead.
+///
+/// # Errors
+/// [`ClientError::Settings`] when the file cannot be used.
+pub fn client_tls(file: Option<&Path>) -> Result<Arc<ClientConfig>, ClientError> {
+    settings(match file {
+        Some(file) => authorities(file)?,
+        None => RootCertStore {
+            roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+        },
+    })
 }
 
 fn settings(roots: RootCertStore) -> Result<Arc<ClientConfig>, ClientError> {

@@ -7,11 +7,12 @@
 mod calls;
 mod endpoint;
 mod http;
+mod operations;
 mod watch;
 
 pub use calls::Seen;
-pub use endpoint::Endpoint;
-pub use http::Reply;
+pub use endpoint::{Endpoint, client_tls};
+pub use http::{Reply, TimedStream};
 pub use watch::Watch;
 
 use crate::problem::Problem;

@@ -22,6 +22,15 @@ const OF_ACTION: Query = Query::new(
     "What became of the exchange",
 );
 
+const DAYS: &[Query] = &[
+    Query::new(
+        "from",
+        Day,
+        "From this day on, in UTC; the last 90 days when left out",
+    ),
+    Query::new("until", Day, "Before this day, in UTC"),
+];
+
 /// What OAuth 2.0 gives back (RFC 6749 section 4.1.2, RFC 9207).
 const SIGNED_IN: &[Query] = &[
     Query::new("state", Text, "What the sign-in was begun with"),
@@ -775,6 +784,117 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
         CURSOR,
         LIMIT,
     ]),
+    // --- notifications ------------------------------------------------------------------------
+    Operation::new(
+        "notices",
+        "GET",
+        "/notifications",
+        "Who is told what, and what has not arrived",
+        Json(shape::<Notices>),
+    )
+    .tag("notifications"),
+    Operation::new(
+        "raiseAlert",
+        "POST",
+        "/notifications/alerts",
+        "Report an alert, or that it is over",
+        Nothing,
+    )
+    .tag("notifications")
+    .role(Role::Operator)
+    .takes(Body(shape::<AlertInput>))
+    .status(202),
+    Operation::new(
+        "acknowledgeNotice",
+        "POST",
+        "/notifications/acknowledge",
+        "Have a group in hand: it is not escalated further",
+        Nothing,
+    )
+    .tag("notifications")
+    .role(Role::Operator)
+    .takes(Body(shape::<AcknowledgeInput>))
+    .status(202),
+    Operation::new(
+        "testReceiver",
+        "POST",
+        "/notifications/test",
+        "Send a receiver a message to try it",
+        Nothing,
+    )
+    .tag("notifications")
+    .role(Role::Operator)
+    .takes(Body(shape::<NoticeTest>))
+    .status(202),
+    Operation::new(
+        "listSilences",
+        "GET",
+        "/silences",
+        "Alerts that are not said for a while",
+        Json(shape::<Page<Silence>>),
+    )
+    .tag("notifications")
+    .query(PAGED),
+    Operation::new(
+        "addSilence",
+        "POST",
+        "/silences",
+        "Silence alerts for a while",
+        Json(shape::<Silence>),
+    )
+    .tag("notifications")
+    .role(Role::Operator)
+    .takes(Body(shape::<SilenceInput>))
+    .status(201),
+    Operation::new(
+        "endSilence",
+        "DELETE",
+        "/silences/{id}",
+        "End a silence",
+        Nothing,
+    )
+    .tag("notifications")
+    .role(Role::Operator)
+    .status(204),
+    // --- delivery -----------------------------------------------------------------------------
+    Operation::new(
+        "dora",
+        "GET",
+        "/dora",
+        "Delivery metrics by service and team, with counts and intervals",
+        Json(shape::<DoraReport>),
+    )
+    .tag("delivery")
+    .query(DAYS),
+    Operation::new(
+        "reportDeployment",
+        "POST",
+        "/deployments",
+        "Report a deployment by CloudEvents, structured or binary",
+        Json(shape::<DeploymentReported>),
+    )
+    .tag("delivery")
+    .role(Role::Operator)
+    .takes(Bytes),
+    Operation::new(
+        "reportDeploymentFrom",
+        "POST",
+        "/deployments/{name}",
+        "Report a deployment by a forge's signed webhook",
+        Json(shape::<DeploymentReported>),
+    )
+    .tag("delivery")
+    .public()
+    .takes(Bytes),
+    Operation::new(
+        "listForecasts",
+        "GET",
+        "/forecasts",
+        "What runs out, and when",
+        Json(shape::<Page<Forecast>>),
+    )
+    .tag("delivery")
+    .query(PAGED),
     // --- descriptions -------------------------------------------------------------------------
     Operation::new(
         "schema",

@@ -7,6 +7,7 @@
 mod audit;
 mod cache;
 mod diagnosis;
+mod dora;
 mod environment;
 mod experiment;
 mod firewall;
@@ -15,7 +16,9 @@ mod health;
 mod identity;
 mod incident;
 mod live;
+mod notice;
 mod objective;
+mod period;
 mod plan;
 mod playground;
 mod records;
@@ -33,6 +36,7 @@ pub use diagnosis::{
     Dependency, Diagnosis, DiagnosisAnswer, DiagnosisDimension, DiagnosisFinding, DiagnosisState,
     DiagnosisValue,
 };
+pub use dora::{DeploymentReported, DoraFigure, DoraMetrics, DoraReport, Forecast, ForecastDay};
 pub use environment::{
     Ack, AckState, Candidate, Environment, EnvironmentInput, Event, Lock, LockInput,
 };
@@ -51,6 +55,10 @@ pub use incident::{
     StandingInput, StatusPreview,
 };
 pub use live::{Live, LivePoint, Quantiles, Rates};
+pub use notice::{
+    AcknowledgeInput, AlertInput, LabelMatch, NoticeAlert, NoticeDelivery, NoticeGroup, NoticeTest,
+    Notices, OnCall, Silence, SilenceInput,
+};
 pub use objective::{AlertState, BudgetForecast, BurnState, ObjectiveState, PlaceState};
 pub use plan::{
     Action, Change, Effect, EffectChange, Example, FieldChange, Finding, Findings, Plan, Severity,

@@ -1,7 +1,7 @@
 //! Requests that change an environment, and what they answer.
 
 use super::{Document, Environment, Plan, Revision};
-use gate_model::units::Period;
+use gate_model::units::{Period, Timestamp};
 use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -28,6 +28,9 @@ pub struct DocumentInput {
     /// The commit of the source that it was made from.
     #[serde(default)]
     pub source_commit: Option<String>,
+    /// When that commit was made, such as `2026-11-22T10:30:00Z`: lead time counts from it.
+    #[serde(default)]
+    pub committed_at: Option<Timestamp>,
     /// Tries it on a share of requests first.
     #[serde(default)]
     pub canary: Option<Canary>,
@@ -64,6 +67,7 @@ impl DocumentInput {
             take_over: false,
             message: String::new(),
             source_commit: None,
+            committed_at: None,
             canary: None,
             fixes: None,
             confirm_within: None,

@@ -12,12 +12,14 @@ mod budget;
 mod component;
 mod consumer;
 mod credential;
+mod deployment;
 mod experiment;
 mod gateway;
 mod hedge_after;
 mod listener;
 mod mcp;
 mod model;
+mod notice;
 mod objective;
 mod plan;
 mod policy_set;
@@ -40,6 +42,7 @@ pub use budget::{
 pub use component::{AUTHENTICATING, Component};
 pub use consumer::{Consumer, Key, KeyLimits};
 pub use credential::{OauthClientAuth, UpstreamCredential};
+pub use deployment::{DeploymentFrom, DeploymentSource};
 pub use experiment::{EXPERIMENT_S_MAX, Experiment, ExperimentScope, Injection, StopAt};
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
@@ -54,6 +57,10 @@ pub use mcp::{
 pub use model::{
     Capability, Lossy, Model, ModelConcurrency, ModelHedge, ModelRetry, ModelTarget,
     OnContentFilter, Strategy, TokenPrice,
+};
+pub use notice::{
+    EmailReceiver, EmailTls, EscalationStep, Inhibition, Notification, PagerdutyReceiver, Receiver,
+    Replacement, Rotation, SlackReceiver, WebhookBody, WebhookReceiver,
 };
 pub use objective::{
     AlertSeverity, BurnPair, CalendarPeriod, CalendarWindow, Indicator, Objective, ObjectiveAlerts,
@@ -129,6 +136,14 @@ pub struct Resources {
     pub rules: BTreeMap<String, Rule>,
     /// Ways to roll a revision out, by name.
     pub rollouts: BTreeMap<String, Rollout>,
+    /// Where messages about what is wrong go, by name.
+    pub receivers: BTreeMap<String, Receiver>,
+    /// Receivers that take turns in being on call, by name.
+    pub rotations: BTreeMap<String, Rotation>,
+    /// How alerts reach people, by name.
+    pub notifications: BTreeMap<String, Notification>,
+    /// Who reports deployments of what stands behind the gateway, by name.
+    pub deployment_sources: BTreeMap<String, DeploymentSource>,
     /// What was promised about exchanges, by name.
     pub objectives: BTreeMap<String, Objective>,
     /// Failures that are brought about on purpose, by name.

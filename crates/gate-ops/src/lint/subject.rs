@@ -4,7 +4,7 @@ use gate_model::document::{Document, Node, NodeKind, Path};
 use std::sync::Arc;
 
 /// Kinds of resources in the order of the reference; `gateway` is none of them.
-pub const KINDS: [&str; 20] = [
+pub const KINDS: [&str; 24] = [
     "listeners",
     "teams",
     "secret_stores",
@@ -22,6 +22,10 @@ pub const KINDS: [&str; 20] = [
     "apis",
     "rollouts",
     "rules",
+    "receivers",
+    "rotations",
+    "notifications",
+    "deployment_sources",
     "objectives",
     "experiments",
     "routes",

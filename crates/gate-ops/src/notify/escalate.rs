@@ -1,5 +1,6 @@
 //! Who is told, and who is told when nobody answers.
 
+use gate_model::units::TimeZone;
 use serde::{Deserialize, Serialize};
 
 /// People who take turns.
@@ -9,8 +10,11 @@ pub struct Rotation {
     pub receivers: Vec<String>,
     /// When the first of them began, in UNIX milliseconds.
     pub begins_ms: u64,
-    /// How long a turn is.
+    /// How long a turn is, on the clocks of `time_zone`.
     pub turn_ms: u64,
+    /// Where hand-overs stay at the same time of day.
+    #[serde(default)]
+    pub time_zone: TimeZone,
     /// Turns that others take: from, until, receiver. The latest that fits holds.
     pub replacements: Vec<(u64, u64, String)>,
 }
@@ -24,9 +28,17 @@ impl Rotation {
         if let Some((.., receiver)) = self.replacements.iter().rev().find(fits) {
             return Some(receiver);
         }
-        let turns = now_ms.saturating_sub(self.begins_ms) / self.turn_ms.max(1);
+        let (now, begins) = (self.shown(now_ms), self.shown(self.begins_ms));
+        let turns = now.saturating_sub(begins) / self.turn_ms.max(1);
         let place = turns.checked_rem(self.receivers.len() as u64)?;
         self.receivers.get(place as usize).map(String::as_str)
+    }
+
+    /// What clocks there show, as the UNIX milliseconds at which clocks in UTC show the same.
+    fn shown(&self, unix_ms: u64) -> u64 {
+        let unix_s = i64::try_from(unix_ms / 1000).unwrap_or(i64::MAX);
+        let local_s = u64::try_from(self.time_zone.local(unix_s)).unwrap_or(0);
+        local_s.saturating_mul(1000) + unix_ms % 1000
     }
 }
 

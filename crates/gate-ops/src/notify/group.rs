@@ -57,6 +57,9 @@ impl Inhibition {
 /// Alerts that are not said for a while.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Silence {
+    /// What it is ended by.
+    #[serde(default)]
+    pub id: String,
     /// Which: all must hold.
     pub matchers: Vec<Matcher>,
     /// Until when, in UNIX milliseconds.
@@ -90,10 +93,10 @@ pub(super) struct Group {
     pub(super) next_ms: u64,
     /// Which alerts were said last, and whether they were on.
     said: BTreeMap<String, bool>,
-    said_ms: u64,
+    pub(super) said_ms: u64,
     /// Since when somebody is waited for, at a step of the escalation.
     waits_since_ms: Option<u64>,
-    step: usize,
+    pub(super) step: usize,
     pub(super) is_acknowledged: bool,
 }
 

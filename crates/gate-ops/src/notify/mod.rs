@@ -5,7 +5,7 @@
 //! [`Notifier::tick`] and before sending, and again after [`Notifier::settle`]. After a crash or a
 //! takeover what was not settled is handed out again under the same idempotency key: a duplicate, at
 //! most one for each crash, that the receiver can tell. `group.rs` groups, `escalate.rs` says who is on
-//! call, `render.rs` writes the messages. No sockets here.
+//! call, `render.rs` writes the messages, `view.rs` shows what there is. No sockets here.
 
 #[cfg(test)]
 mod crash_tests;
@@ -14,10 +14,12 @@ mod group;
 mod render;
 #[cfg(test)]
 mod tests;
+mod view;
 
 pub use escalate::{Escalation, Rotation, Step};
 pub use group::{Inhibition, Matcher, Silence};
 pub use render::{Receiver, render};
+pub use view::GroupView;
 
 use group::{Group, is_silent};
 use serde::{Deserialize, Serialize};
@@ -182,6 +184,43 @@ impl Notifier {
         Ok(())
     }
 
+    /// Ends a silence by its id. Says whether there was one.
+    pub fn end_silence(&mut self, id: &str) -> bool {
+        let before = self.silences.len();
+        self.silences.retain(|held| held.id != id);
+        self.silences.len() < before
+    }
+
+    /// Goes on under another policy: its next look at each group is at the soonest of what was due
+    /// and what is due now. Says whether it is another one.
+    pub fn follow(&mut self, policy: Policy, now_ms: u64) -> bool {
+        if self.policy == policy {
+            return false;
+        }
+        self.policy = policy;
+        for group in self.groups.values_mut() {
+            group.next_ms = group.next_ms.min(now_ms + self.policy.interval_ms);
+        }
+        true
+    }
+
+    /// Makes one delivery by itself, outside of any group: a message to try a receiver with.
+    pub fn say(&mut self, to: &str, alert: Alert, now_ms: u64) {
+        self.made += 1;
+        self.waiting.push(Delivery {
+            key: format!("{}-{}", self.name, self.made),
+            to: to.to_owned(),
+            group: alert.labels.clone(),
+            thread: group::thread(&alert.labels),
+            alerts: vec![alert],
+            left_out: 0,
+            step: 0,
+            made_ms: now_ms,
+            attempts: 0,
+            next_ms: now_ms,
+        });
+    }
+
     /// Somebody has a group in hand: it is not escalated further until something new joins it. Says
     /// whether there is such a group.
     pub fn acknowledge(&mut self, thread: &str) -> bool {
@@ -282,6 +321,13 @@ impl Notifier {
         for delivery in &mut self.waiting {
             delivery.next_ms = delivery.next_ms.min(now_ms);
         }
+    }
+
+    /// Whether [`Notifier::tick`] has a group to look at, or a delivery to give up.
+    #[must_use]
+    pub fn groups_due(&self, now_ms: u64) -> bool {
+        let is_old = |one: &Delivery| now_ms.saturating_sub(one.made_ms) > PATIENCE_MS;
+        self.groups.values().any(|group| group.next_ms <= now_ms) || self.waiting.iter().any(is_old)
     }
 
     /// When [`Notifier::tick`] or [`Notifier::take`] next have something to do, at the latest.

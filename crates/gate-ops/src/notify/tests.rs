@@ -1,6 +1,7 @@
 //! Notifications from alerts to receivers; crashes are in `crash_tests.rs`.
 
 use super::*;
+use gate_model::units::TimeZone;
 use std::collections::BTreeSet;
 
 pub(super) const S: u64 = 1000;
@@ -133,6 +134,7 @@ fn silences_and_inhibitions_hide() {
         0,
     );
     let silence = |matchers| Silence {
+        id: String::new(),
         matchers,
         until_ms: 500 * S,
         by: "ops".into(),
@@ -171,6 +173,7 @@ fn silences_and_inhibitions_hide() {
 fn silences_are_bounded() {
     let mut notifier = Notifier::new("prod", policy());
     let silence = |route: &str| Silence {
+        id: String::new(),
         matchers: vec![is("route", route)],
         until_ms: 500 * S,
         by: "ops".into(),
@@ -190,6 +193,7 @@ fn turns_are_taken() {
         receivers: vec!["x".into(), "y".into()],
         begins_ms: 1000,
         turn_ms: 100,
+        time_zone: TimeZone::utc(),
         replacements: vec![(1110, 1120, "z".into())],
     };
     for (now_ms, expected) in [
@@ -302,6 +306,15 @@ fn messages_have_the_shapes_that_receivers_want() {
         ),
         (25, &serde_json::json!("prod-1"))
     );
+    let other: serde_json::Value =
+        serde_json::from_str(&render(&delivery, Receiver::Alertmanager)).unwrap();
+    assert_eq!(
+        (&other["version"], &other["status"]),
+        (&"4".into(), &"firing".into())
+    );
+    assert_eq!(other["commonLabels"]["severity"], "page");
+    assert_eq!(other["commonLabels"].get("n"), None);
+    assert_eq!(other["alerts"][0]["startsAt"], "1970-01-01T00:00:00Z");
 }
 
 #[test]
@@ -321,4 +334,65 @@ fn everything_is_bounded() {
         notifier.hear(alert(&[("incident", &number.to_string())], true), 0);
     }
     assert_eq!((notifier.groups.len(), notifier.lost()), (GROUPS_MAX, 3));
+}
+
+/// Weeks in Berlin from Monday 9:00 on. Clocks go back on 2026-10-25: the hand-over after it is at
+/// 9:00 again, 169 hours after the one before.
+#[test]
+fn turns_change_at_the_same_time_of_day_over_a_change_of_clocks() {
+    let monday_s = 1_792_393_200;
+    let rotation = Rotation {
+        receivers: vec!["x".into(), "y".into()],
+        begins_ms: monday_s * S,
+        turn_ms: 7 * 86_400 * S,
+        time_zone: "Europe/Berlin".parse().unwrap(),
+        replacements: vec![],
+    };
+    let on_call = |hours: u64| rotation.on_call((monday_s + hours * 3600) * S);
+    assert_eq!(on_call(0), Some("x"));
+    assert_eq!(on_call(7 * 24), Some("x"), "it is eight o'clock");
+    assert_eq!(on_call(7 * 24 + 1), Some("y"));
+    let stored = serde_json::to_string(&rotation).unwrap();
+    assert_eq!(serde_json::from_str::<Rotation>(&stored).unwrap(), rotation);
+}
+
+#[test]
+fn what_is_shown_is_what_there_is() {
+    let mut notifier = Notifier::new("prod", policy());
+    notifier.hear(alert(&[("incident", "1"), ("route", "a")], true), 0);
+    let silence = |id: &str| Silence {
+        id: id.into(),
+        matchers: vec![is("route", "b")],
+        until_ms: 500 * S,
+        by: "ops".into(),
+        reason: "known".into(),
+    };
+    notifier.silence(silence("one"), 0).unwrap();
+    notifier.silence(silence("two"), 0).unwrap();
+    assert!(notifier.end_silence("one") && !notifier.end_silence("one"));
+    assert_eq!(notifier.silences(), [silence("two")]);
+    notifier.tick(10 * S);
+    let groups = notifier.groups();
+    assert_eq!((groups.len(), groups[0].said_ms), (1, 10 * S));
+    assert_eq!(notifier.deliveries()[0].attempts(), 0);
+    assert!(!notifier.is_idle());
+    // A message to try a receiver with goes out by itself, to that one only.
+    notifier.say("second", alert(&[("test", "yes")], true), 10 * S);
+    let taken = notifier.take(10 * S);
+    assert_eq!(taken.len(), 2);
+    assert_ne!(taken[0].key, taken[1].key);
+    assert_eq!(taken[1].to, "second");
+}
+
+#[test]
+fn another_policy_holds_from_the_next_look_on() {
+    let mut notifier = Notifier::new("prod", policy());
+    notifier.hear(alert(&[("incident", "1")], true), 0);
+    assert_eq!(run(&mut notifier, 0..20).len(), 1);
+    let mut other = policy();
+    other.escalation.steps = vec![step(0, "third")];
+    other.repeat_ms = 120 * S;
+    notifier.follow(other, 20 * S);
+    let arrived = run(&mut notifier, 20..200);
+    assert_eq!(arrived, [(130, "third".to_owned(), 1, 0)]);
 }

@@ -7,9 +7,18 @@ use gate_model::resources::Resources;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// Kinds that no replay meets: they speak about plans, about later rollouts, about promises and
-/// about failures on purpose.
-const APART: [&str; 4] = ["rules", "rollouts", "objectives", "experiments"];
+/// Kinds that no replay meets: they speak about plans, later rollouts, promises, who is told and
+/// failures on purpose.
+const APART: [&str; 8] = [
+    "rules",
+    "rollouts",
+    "objectives",
+    "experiments",
+    "receivers",
+    "rotations",
+    "notifications",
+    "deployment_sources",
+];
 /// Fields that no request meets, by kind.
 const NEUTRAL: &[(&str, &str)] = &[
     ("teams", "description"),

@@ -8,11 +8,13 @@
 //! is not known here. Words are those of the control plane's API; times are UNIX milliseconds.
 
 mod audit;
+mod deployment;
 mod environment;
 mod error;
 mod fleet;
 mod incident;
 mod keys;
+mod notice;
 mod promise;
 mod retention;
 mod revision;
@@ -26,6 +28,7 @@ mod sql;
 mod state;
 
 pub use audit::{AuditBreak, AuditCheck, AuditRow, NewAudit};
+pub use deployment::DeploymentRow;
 pub use environment::{
     Candidate, Change, Changed, Edit, EnvironmentRow, Expected, HistoryRow, Lock, Set, Target,
 };
@@ -36,6 +39,7 @@ pub use incident::{
     PostmortemRow, PostmortemSave,
 };
 pub use keys::{Keys, MakeRing, ReadText};
+pub use notice::{NoticesSave, ORDER_MAX};
 pub use promise::{PAST, PromiseRow};
 pub use retention::{Cursor, Keep, Pruned, Retention, Slice};
 pub use revision::{Cause, DOCUMENT_MAX, NewRevision, RevisionQuery, RevisionRow};
@@ -393,6 +397,61 @@ pub trait ControlStore: Send {
     /// # Errors
     /// [`ControlError::Store`].
     fn sign_outs(&mut self, after: u64, limit: usize) -> Answer<Vec<SignOutRow>>;
+
+    // --- notifications ------------------------------------------------------------------------
+
+    /// Adds orders for the gateway that tells people, in their order.
+    ///
+    /// # Errors
+    /// [`ControlError::TooLarge`] for an order above [`ORDER_MAX`] or when too many wait,
+    /// [`ControlError::Store`].
+    fn put_notice_orders(
+        &mut self,
+        environment: &str,
+        orders: &[String],
+        now_ms: i64,
+    ) -> Answer<()>;
+
+    /// Orders that wait, the oldest first, with their numbers; at most `limit`.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn notice_orders(&mut self, environment: &str, limit: usize) -> Answer<Vec<(u64, String)>>;
+
+    /// The version of the state of notifications, and the state; none before the first.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn notices(&mut self, environment: &str) -> Answer<Option<(u64, String)>>;
+
+    /// Saves the state of notifications and forgets the orders that are in it now, both or neither.
+    /// Returns the new version.
+    ///
+    /// # Errors
+    /// [`ControlError::Stale`] when another wrote it meanwhile, [`ControlError::NotLeader`],
+    /// [`ControlError::TooLarge`], [`ControlError::Store`].
+    fn save_notices(&mut self, save: &NoticesSave<'_>) -> Answer<u64>;
+
+    // --- deployments --------------------------------------------------------------------------
+
+    /// Writes down a deployment, or replaces what was reported of it before; forgets those of more
+    /// than 400 days ago.
+    ///
+    /// # Errors
+    /// [`ControlError::TooLarge`], [`ControlError::Store`].
+    fn put_deployment(&mut self, row: &DeploymentRow, now_ms: i64) -> Answer<()>;
+
+    /// Deployments from `from_ms` on, behind the time and id `after`, the oldest first, at most
+    /// `limit`.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn deployments(
+        &mut self,
+        from_ms: i64,
+        after: &(i64, String),
+        limit: usize,
+    ) -> Answer<Vec<DeploymentRow>>;
 
     // --- objectives ---------------------------------------------------------------------------
 

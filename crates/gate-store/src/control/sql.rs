@@ -2,12 +2,12 @@
 //! where.
 
 use super::{
-    AckRow, ActionRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, DeskRow,
-    DeskSave, EnvironmentRow, EvidenceRow, HistoryRow, IncidentQuery, IncidentRow, Lease, NewAudit,
-    NewSecret, NewState, Newest, PostmortemRow, PostmortemSave, PromiseRow, Pruned, RevisionQuery,
-    RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, SignOutRow, Slice, StateLock,
-    StateRow, StateVersionRow, WrappedKey, audit, environment, fleet, incident, promise, retention,
-    revision, rewrap, rollout, secret, sign_out, state,
+    AckRow, ActionRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, DeploymentRow,
+    DeskRow, DeskSave, EnvironmentRow, EvidenceRow, HistoryRow, IncidentQuery, IncidentRow, Lease,
+    NewAudit, NewSecret, NewState, Newest, NoticesSave, PostmortemRow, PostmortemSave, PromiseRow,
+    Pruned, RevisionQuery, RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, SignOutRow,
+    Slice, StateLock, StateRow, StateVersionRow, WrappedKey, audit, deployment, environment, fleet,
+    incident, notice, promise, retention, revision, rewrap, rollout, secret, sign_out, state,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -240,6 +240,40 @@ impl<D: Database> ControlStore for SqlControl<D> {
 
     fn sign_outs(&mut self, after: u64, limit: usize) -> Answer<Vec<SignOutRow>> {
         sign_out::after(&mut self.database, after, limit)
+    }
+
+    fn put_notice_orders(
+        &mut self,
+        environment: &str,
+        orders: &[String],
+        now_ms: i64,
+    ) -> Answer<()> {
+        notice::put(&mut self.database, environment, orders, now_ms)
+    }
+
+    fn notice_orders(&mut self, environment: &str, limit: usize) -> Answer<Vec<(u64, String)>> {
+        notice::orders(&mut self.database, environment, limit)
+    }
+
+    fn notices(&mut self, environment: &str) -> Answer<Option<(u64, String)>> {
+        notice::state(&mut self.database, environment)
+    }
+
+    fn save_notices(&mut self, save: &NoticesSave<'_>) -> Answer<u64> {
+        notice::save(&mut self.database, save)
+    }
+
+    fn put_deployment(&mut self, row: &DeploymentRow, now_ms: i64) -> Answer<()> {
+        deployment::put(&mut self.database, row, now_ms)
+    }
+
+    fn deployments(
+        &mut self,
+        from_ms: i64,
+        after: &(i64, String),
+        limit: usize,
+    ) -> Answer<Vec<DeploymentRow>> {
+        deployment::page(&mut self.database, from_ms, after, limit)
     }
 
     fn count_promises(&mut self, rows: &[PromiseRow]) -> Answer<()> {

@@ -12,6 +12,7 @@
 mod control;
 mod incidents;
 mod ledger;
+mod notices;
 mod promises;
 
 use crate::StoreError;
@@ -67,6 +68,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: incidents::INCIDENTS,
+        oldest: 2,
+    },
+    Form {
+        sql: notices::NOTICES,
         oldest: 2,
     },
 ];

@@ -11,7 +11,7 @@ use crate::output;
 use clap::Args;
 use gate_api::client::Seen;
 use gate_api::types::{Canary, Verdict};
-use gate_model::units::Period;
+use gate_model::units::{Period, Timestamp};
 use std::process::ExitCode;
 
 /// Options of `apply`.
@@ -36,6 +36,9 @@ pub(crate) struct ApplyOptions {
     /// The commit that the file was taken from.
     #[arg(long, value_name = "COMMIT")]
     source_commit: Option<String>,
+    /// When that commit was made, such as 2026-11-22T10:30:00Z: lead time counts from it.
+    #[arg(long, value_name = "TIME")]
+    committed_at: Option<Timestamp>,
     /// Apply only if the environment is at this generation still, as `tidegate env show` prints it.
     #[arg(long, value_name = "GENERATION")]
     if_match: Option<u64>,
@@ -72,6 +75,7 @@ pub(crate) fn apply(options: &ApplyOptions) -> Result<ExitCode, String> {
     }
     input.message.clone_from(&options.message);
     input.source_commit.clone_from(&options.source_commit);
+    input.committed_at = options.committed_at;
     input.canary = options.canary.as_deref().map(canary).transpose()?;
     input.confirm_within = options.confirm_within;
     let seen = match options.if_match {

@@ -30,6 +30,7 @@ mod lifecycle;
 mod lint;
 mod model_cache;
 mod money;
+mod notices;
 mod plans;
 mod policies;
 mod portal;

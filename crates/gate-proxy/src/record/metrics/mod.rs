@@ -16,6 +16,7 @@ mod detours;
 mod exposition;
 mod gauges;
 mod histogram;
+pub mod notices;
 mod process;
 mod render;
 mod render_models;
@@ -29,6 +30,7 @@ mod tests;
 pub use contact::Contact;
 pub use exposition::{Exposition, Format, Kind};
 pub use gauges::{Gauge, Gauges};
+pub use notices::NoticeCounts;
 
 use gate_flow::Record;
 use gate_kit::clock::Clock;

@@ -6,6 +6,7 @@ mod environments;
 mod fleet;
 mod forms;
 mod incidents;
+mod notices;
 mod outages;
 mod promises;
 mod retention;

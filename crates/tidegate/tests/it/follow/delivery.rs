@@ -1,0 +1,162 @@
+//! Delivery metrics of what really happened: revisions, a rollback, deployments that were reported.
+
+use super::commands::Desk;
+use super::fleet::{Fleet, fixed};
+use super::states::{KEY, WITH_KEY};
+use crate::support::{Answer, Gateway, curl};
+use aws_lc_rs::hmac;
+use serde_json::{Value, json};
+
+fn report(gateway: &Gateway, path: &str, headers: &[String], body: &Value) -> Answer {
+    let url = format!(
+        "http://{}/api/v1/deployments{path}",
+        gateway.address("admin")
+    );
+    let body = body.to_string();
+    let mut arguments = vec![url.as_str(), "-d", &body];
+    for header in headers {
+        arguments.extend(["-H", header]);
+    }
+    curl(&arguments)
+}
+
+fn signature(secret: &str, body: &Value) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
+    let tag = hmac::sign(&key, body.to_string().as_bytes());
+    tag.as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[test]
+fn metrics_come_from_what_happened_and_what_was_reported() {
+    for fleet in Fleet::all() {
+        let files = [("keys", KEY), ("hub", "hub secret"), ("lab", "lab token")];
+        let desk = Desk::on(fleet, WITH_KEY, &files);
+        let mut first = fixed("one");
+        first["deployment_sources"] = json!({
+            "hub": { "from": { "github": { "file": "hub" } }, "team": "shop" },
+            "lab": { "from": { "gitlab": { "file": "lab" } }, "team": "shop", "service": "search" },
+        });
+        let mut second = first.clone();
+        second["routes"] = fixed("two")["routes"].clone();
+        let first = desk.write("shop.json", &first.to_string());
+        let commit = [
+            "--source-commit",
+            "abc",
+            "--committed-at",
+            "2026-01-01T00:00:00Z",
+        ];
+        desk.run(&[&["apply", &first], &commit[..]].concat(), 0);
+        let second = desk.write("shop.json", &second.to_string());
+        desk.run(&["apply", &second, "--fixes", "inc-1"], 0);
+        desk.run(&["rollback"], 0);
+        let environment = "main";
+        let service = format!("gateway/{environment}");
+        let own = |report: &Value| report["services"][&service].clone();
+        let dora = desk.json(&["dora"]);
+        let metrics = own(&dora);
+        assert_eq!(
+            metrics["change_fail_rate"]["count"], 2,
+            "the rollback is none: {dora}"
+        );
+        assert_eq!(metrics["change_fail_rate"]["value"], 0.5);
+        assert_eq!(metrics["rework_rate"]["value"], 0.5);
+        assert_eq!(metrics["lead_time_s"]["count"], 1);
+        assert!(metrics["lead_time_s"]["value"].as_f64().unwrap() > 86_400.0);
+        assert_eq!(metrics["recovery_s"]["count"], 1);
+        // Reports: by our CloudEvents in both modes, and by forges that prove themselves.
+        let gateway = &desk.node;
+        let data = json!({ "service": "orders", "team": "shop", "revision": "r1" });
+        let event = json!({
+            "specversion": "1.0", "id": "1", "source": "/ci", "type": "dev.tidegate.deployment.v1",
+            "data": data,
+        });
+        let structured = ["content-type: application/cloudevents+json".to_owned()];
+        let taken = report(gateway, "", &structured, &event).expect(200).json();
+        assert_eq!(taken["id"], "event/production/orders/r1");
+        let binary = [
+            "content-type: application/json",
+            "ce-specversion: 1.0",
+            "ce-id: 2",
+            "ce-source: /ci",
+            "ce-type: dev.tidegate.deployment.v1",
+        ]
+        .map(str::to_owned);
+        report(gateway, "", &binary, &data).expect(200);
+        report(gateway, "", &binary[..1], &data).expect(415);
+        let hub = json!({
+            "deployment_status": { "state": "success", "created_at": "2026-11-01T12:00:00Z" },
+            "deployment": { "id": 42, "sha": "c0ffee", "environment": "production" },
+            "repository": { "name": "orders", "full_name": "shop/orders" },
+        });
+        let signed = |secret: &str| {
+            [
+                "content-type: application/json".to_owned(),
+                "x-github-event: deployment_status".to_owned(),
+                format!("x-hub-signature-256: sha256={}", signature(secret, &hub)),
+            ]
+        };
+        let taken = report(gateway, "/hub", &signed("hub secret"), &hub)
+            .expect(200)
+            .json();
+        assert_eq!(taken["id"], "github/shop/orders/42");
+        report(gateway, "/hub", &signed("wrong"), &hub).expect(401);
+        report(gateway, "/hub", &signed("hub secret")[..2], &hub).expect(401);
+        report(gateway, "/nobody", &signed("hub secret"), &hub).expect(401);
+        let mut staging = hub.clone();
+        staging["deployment"]["environment"] = "staging".into();
+        let sign = format!(
+            "x-hub-signature-256: sha256={}",
+            signature("hub secret", &staging)
+        );
+        let headers = [
+            "content-type: application/json".into(),
+            "x-github-event: deployment_status".into(),
+            sign,
+        ];
+        assert_eq!(
+            report(gateway, "/hub", &headers, &staging)
+                .expect(200)
+                .json()["id"],
+            Value::Null
+        );
+        let lab = json!({
+            "object_kind": "deployment", "status": "success", "deployment_id": 15,
+            "status_changed_at": "2026-11-01 14:00:00 +0200", "environment": "production",
+            "project": { "name": "x", "path_with_namespace": "shop/x" }, "short_sha": "279484c0",
+        });
+        let token = |token: &str| {
+            [
+                "content-type: application/json".into(),
+                format!("x-gitlab-token: {token}"),
+            ]
+        };
+        report(gateway, "/lab", &token("lab token"), &lab).expect(200);
+        report(gateway, "/lab", &token("lab tokem"), &lab).expect(401);
+        report(gateway, "/lab", &token(""), &lab).expect(401);
+        let dora = desk.json(&["dora", "--from", "2026-10-01", "--until", "2027-01-01"]);
+        let names: Vec<&String> = dora["services"].as_object().unwrap().keys().collect();
+        assert_eq!(names, [&service[..], "orders", "search"]);
+        // The event came twice, and is one deployment beside GitHub's.
+        assert_eq!(
+            dora["services"]["orders"]["deployments_per_day"]["count"],
+            2
+        );
+        assert_eq!(dora["teams"]["shop"]["deployments_per_day"]["count"], 3);
+        let shown = desk.run(&["dora"], 0);
+        assert!(
+            shown.contains("compare nobody") && shown.contains("n=2"),
+            "{shown}"
+        );
+        let forecasts = desk.json(&["forecasts"]);
+        let kinds: Vec<&Value> = forecasts
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| &one["what"])
+            .collect();
+        assert!(kinds.contains(&&json!("requests")), "{forecasts}");
+    }
+}
