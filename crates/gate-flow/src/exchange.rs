@@ -6,7 +6,6 @@ use crate::{
 };
 use gate_kit::clock::Moment;
 use gate_kit::http::{Headers, Request, ResponseHead, Scheme};
-use smallvec::SmallVec;
 use std::any::Any;
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
@@ -106,7 +105,7 @@ pub struct TlsFacts {
 /// What path parameters matched, in the order of the path, as it stands in the normalised path:
 /// what is percent-encoded there is percent-encoded here.
 #[derive(Debug, Clone, Default)]
-pub struct Parameters(pub SmallVec<[(Arc<str>, String); 1]>);
+pub struct Parameters(pub Vec<(Arc<str>, String)>);
 
 impl Parameters {
     /// The value of a parameter by name.

@@ -351,8 +351,7 @@ impl Drop for IdleSlot<'_> {
 /// An exchange that will have exactly one record, however it ends: finished in order, dropped
 /// because its caller left, or unwound by a broken invariant.
 ///
-/// It has ended when its record's outcome says so. Together with the exchange it is about a kilobyte:
-/// what is larger takes the allocator's slow way.
+/// It has ended when its record's outcome says so.
 pub struct Open {
     /// The exchange.
     pub exchange: Exchange,
@@ -360,6 +359,9 @@ pub struct Open {
     worker: Option<Rc<Worker>>,
     counted: Option<Rc<Cell<u64>>>,
 }
+
+// What is larger takes the allocator's slow way, for every exchange.
+const _: () = assert!(size_of::<Open>() <= 1024);
 
 impl Open {
     /// Ends the exchange and closes its record: at once, or, where a large message is still held

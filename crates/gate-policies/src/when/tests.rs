@@ -163,6 +163,7 @@ fn a_step_applies_when_its_condition_holds_and_fails_closed() {
             policy: Arc::new(Refuses),
         }],
         target: Box::new(crate::testing::NoTarget),
+        objectives: None,
     };
     for (expression, code) in [
         ("request.method == 'POST'", Some(FaultCode::Forbidden)),
