@@ -73,7 +73,7 @@ fn object_out(object: &Object, value: &Value) -> Json {
         if object.is_bare(&attribute.name) {
             return Json::String(attribute.name.clone());
         }
-        fields.insert(attribute.name.clone(), field);
+        fields.insert(attribute.field.clone(), field);
     }
     Json::Object(fields)
 }
@@ -112,7 +112,7 @@ fn object_in(object: &Object, json: &Json) -> BTreeMap<String, Value> {
                 Value::Map(BTreeMap::new())
             }
             json => json
-                .get(name)
+                .get(&attribute.field)
                 .map_or(Value::Null, |json| shape_in(&attribute.shape, json)),
         };
         (name.clone(), value)

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stderr, reason = "a skipped check says so")]
 
 mod access;
+mod book;
 mod changes;
 mod hostile;
 mod issuer;

@@ -3,7 +3,10 @@
 #[path = "../../../gate-store/tests/it/support/postgres.rs"]
 mod postgres;
 
-use gate_admin::{Api, BODY_MAX, Candidate, Host, Judged, NoticeOrder, Parts, Peer, RolloutStart};
+use crate::book::Book;
+use gate_admin::{
+    Api, BODY_MAX, Candidate, Host, IncidentBook, Judged, NoticeOrder, Parts, Peer, RolloutStart,
+};
 use gate_api::client::{Client, Endpoint, Reply};
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
@@ -79,6 +82,10 @@ impl Host for Fake {
             true => Ok(DeploymentReported { id: None }),
             false => Err(Problem::new(Code::Invalid, "a report is an object")),
         }
+    }
+
+    fn incidents(&self) -> Option<&dyn IncidentBook> {
+        Some(&Book)
     }
 
     fn running(&self) -> Document {

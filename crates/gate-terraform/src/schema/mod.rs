@@ -60,8 +60,10 @@ pub struct Choice {
 /// One attribute.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribute {
-    /// Its name, in documents too.
+    /// Its name.
     pub name: String,
+    /// Its name in documents: the same, but for what Terraform keeps for itself.
+    pub field: String,
     /// What it holds.
     pub shape: Shape,
     /// What it is.

@@ -15,6 +15,17 @@ const DEPTH_MAX: usize = 24;
 const PROCESS: &str = "gateway";
 /// The attribute that holds a resource that is a list.
 const ENTRIES: &str = "entries";
+/// Fields whose names a Terraform resource must not have; the attribute is called `provider_name` then.
+/// The language's meta-arguments (<https://developer.hashicorp.com/terraform/language/meta-arguments>).
+const RESERVED: [&str; 7] = [
+    "connection",
+    "count",
+    "depends_on",
+    "for_each",
+    "lifecycle",
+    "provider",
+    "provisioner",
+];
 
 /// Every kind, by its type of resource.
 pub(super) fn kinds(schema: &Json) -> Result<BTreeMap<String, Kind>, String> {
@@ -28,7 +39,7 @@ pub(super) fn kinds(schema: &Json) -> Result<BTreeMap<String, Kind>, String> {
         }
         let about = text(&map["description"]).to_owned();
         let (object, wrapped) = match reader.shape(of_one, "", 0) {
-            Shape::Object(object) => (object, None),
+            Shape::Object(object) => (renamed(object), None),
             shape => {
                 let entries = Attribute {
                     required: true,
@@ -49,6 +60,19 @@ pub(super) fn kinds(schema: &Json) -> Result<BTreeMap<String, Kind>, String> {
         kinds.insert(Catalogue::type_name(name), kind);
     }
     Ok(kinds)
+}
+
+/// The same with no name that Terraform keeps for itself.
+fn renamed(mut object: Arc<Object>) -> Arc<Object> {
+    let is_reserved = |attribute: &Attribute| RESERVED.contains(&&*attribute.name);
+    if object.attributes.iter().any(is_reserved) {
+        for attribute in &mut Arc::make_mut(&mut object).attributes {
+            if is_reserved(attribute) {
+                attribute.name.push_str("_name");
+            }
+        }
+    }
+    object
 }
 
 /// Environments, which are no resources in documents.
@@ -83,6 +107,7 @@ pub(super) fn environments() -> Kind {
 fn attribute(name: &str, shape: Shape, about: &str) -> Attribute {
     Attribute {
         name: name.to_owned(),
+        field: name.to_owned(),
         shape,
         about: about.to_owned(),
         required: false,

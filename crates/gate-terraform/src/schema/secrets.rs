@@ -30,6 +30,7 @@ pub(super) fn complete(definition: &str, object: &mut Object) {
     hash.origin = Origin::HashOf(KEY);
     object.attributes.push(Attribute {
         name: KEY.into(),
+        field: KEY.into(),
         shape: Shape::Text(Text::Any),
         about:
             "The key itself, instead of `sha256`. It is hashed here and kept nowhere: neither in \
