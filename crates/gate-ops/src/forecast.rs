@@ -220,6 +220,7 @@ fn quantile(errors: &[f64], share: f64) -> f64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::print_stdout, reason = "what is measured is printed")]
 mod tests {
     use super::*;
     use gate_kit::random;

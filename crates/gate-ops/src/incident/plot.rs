@@ -37,7 +37,7 @@ pub fn plot(incident: &Incident) -> String {
             let _ = write!(path, "L{begin:.1} {y:.1}L{end:.1} {y:.1}");
         }
         let end = frame.x(last.at_ms + 1000);
-        let _ = write!(path, "L{end:.1} {:.1}Z\"/>\n", HEIGHT - BELOW);
+        let _ = writeln!(path, "L{end:.1} {:.1}Z\"/>", HEIGHT - BELOW);
         path
     };
     out += &area(

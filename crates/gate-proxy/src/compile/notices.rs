@@ -113,7 +113,7 @@ impl Work<'_> {
             wrong(path.key("receivers"), "somebody has to be on call");
         }
         let turn = rotation.turn.microseconds();
-        if turn == 0 || (turn % DAY != 0 && DAY % turn != 0) {
+        if turn == 0 || (!turn.is_multiple_of(DAY) && !DAY.is_multiple_of(turn)) {
             let message = "a turn is whole days, or a part of a day that fits into it";
             wrong(path.key("turn"), message);
         }

@@ -302,10 +302,10 @@ fn without_an_environment_nothing_is_planned() {
 fn a_field_that_terraform_keeps_for_itself_has_another_name_there() {
     let kind = kind("tidegate_objective");
     let document = json!({ "provider": "claude", "target": "99.9%", "window": "30d" });
-    let read = Value::Map(gate_terraform::convert::from_document(&kind, &document));
+    let read = Value::Map(gate_terraform::convert::from_document(kind, &document));
     assert_eq!(read.get("provider_name"), &Value::Text("claude".into()));
     assert_eq!(read.get("provider"), &Value::Null);
-    let written = gate_terraform::convert::to_document(&kind, &read);
+    let written = gate_terraform::convert::to_document(kind, &read);
     assert_eq!(written["provider"], "claude");
     assert_eq!(written.get("provider_name"), None);
 }

@@ -8,6 +8,11 @@
 //! ([`shelf`] stores, [`state`] decides, [`send`] sends). A gateway without a store keeps all of it
 //! in its memory, until it ends.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "problems are what the admin API answers"
+)]
+
 mod http;
 mod people;
 mod send;
