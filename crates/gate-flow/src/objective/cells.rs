@@ -53,7 +53,9 @@ pub struct Place {
 const OTHER: &str = "(other)";
 
 impl Place {
-    fn other(route: Arc<str>) -> Self {
+    /// The place of all that found none on this route.
+    #[must_use]
+    pub fn other(route: Arc<str>) -> Self {
         Self {
             revision: 0,
             arm: None,

@@ -13,6 +13,7 @@
 pub(crate) mod answer;
 mod board;
 mod diagnosis;
+mod facts;
 mod rollback;
 mod seen;
 mod shelf;

@@ -55,7 +55,7 @@ impl Places {
             let sums = self.sums.entry(one.objective).or_default();
             let is_full = self.count >= PLACES_MAX;
             let key = match is_full && !sums.contains_key(&one.place) {
-                true => other(&one.place.route),
+                true => Place::other(one.place.route.clone()),
                 false => one.place,
             };
             let count = &mut self.count;
@@ -143,22 +143,6 @@ impl Places {
     }
 }
 
-fn other(route: &Arc<str>) -> Place {
-    Place {
-        revision: 0,
-        arm: None,
-        route: route.clone(),
-        provider: None,
-        model: None,
-        endpoint: None,
-        consumer: None,
-        listener: None,
-        status: 0,
-        tool: None,
-        is_other: true,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,7 +152,7 @@ mod tests {
             revision,
             endpoint: Some(endpoint.into()),
             is_other: false,
-            ..other(&"orders".into())
+            ..Place::other("orders".into())
         }
     }
 
