@@ -41,7 +41,9 @@ pub struct ProviderHealth {
 }
 
 /// How a provider or an upstream is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Deserialize, Serialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum ProviderState {
     /// Nothing is known yet.

@@ -155,7 +155,7 @@ pub struct IncidentFact {
     /// When it was so.
     #[schemars(extend("format" = "date-time"))]
     pub at: String,
-    /// What kind of fact: `revision`, `onset`, `first_bad`, `evidence`, `signal`, `impact`, `action`,
+    /// What kind of fact: `revision`, `onset`, `first_bad`, `evidence`, `signal`, `impact`, `action`, `failover`,
     /// `recovery`, `life`.
     pub kind: String,
     /// In words.

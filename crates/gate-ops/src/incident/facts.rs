@@ -25,7 +25,8 @@ impl Query {
     pub fn link(&self) -> String {
         let parts: Vec<String> = self.of.split('/').map(encoded).collect();
         let path = parts.join("/");
-        if parts.len() > 1 {
+        // How providers are is known for now only.
+        if parts.len() > 1 || self.of == "providers" {
             return format!("/v1/{path}");
         }
         let mut link = format!(
@@ -93,6 +94,11 @@ pub enum What {
         text: String,
         /// Who, as a role or `gateway`.
         by: String,
+    },
+    /// Who else could serve what fails, and how each of them is.
+    Failover {
+        /// In words.
+        text: String,
     },
     /// The objectives are kept again.
     Recovery {},

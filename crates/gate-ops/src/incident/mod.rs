@@ -195,7 +195,7 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// Notes a fact; returns its number, or none where it found no place. The impact and the life are
+    /// Notes a fact; returns its number, or none where it found no place. Impact, life and failover are
     /// always noted: there are few of them, and each impact takes the place of the one before.
     pub fn note(&mut self, at_ms: u64, what: What, query: Query) -> Option<u32> {
         if matches!(what, What::Impact(_)) {
@@ -208,7 +208,10 @@ impl Incident {
                 return Some(fact.id);
             }
         }
-        let is_kept = matches!(what, What::Impact(_) | What::Life { .. });
+        let is_kept = matches!(
+            what,
+            What::Impact(_) | What::Life { .. } | What::Failover { .. }
+        );
         // Whoever turns an incident to and fro a thousand times has made their point.
         if self.facts.len() >= FACTS_MAX && (!is_kept || self.facts.len() >= 2 * FACTS_MAX) {
             self.facts_left_out += 1;

@@ -220,6 +220,7 @@ pub fn words(what: &What) -> String {
             impact.count.bad, impact.count.total
         ),
         What::Action { text, by } => format!("{text} ({by})"),
+        What::Failover { text } => text.clone(),
         What::Recovery {} => "the objectives are kept again".into(),
         What::Life { life, reason } => format!("{}: {reason}", life.as_str()),
     }

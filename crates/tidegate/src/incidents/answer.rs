@@ -519,6 +519,7 @@ fn fact(fact: &ops::Fact) -> api::IncidentFact {
         What::Signal { .. } => ("signal", None),
         What::Impact(_) => ("impact", None),
         What::Action { .. } => ("action", None),
+        What::Failover { .. } => ("failover", None),
         What::Recovery {} => ("recovery", None),
         What::Life { .. } => ("life", None),
     };

@@ -3,7 +3,7 @@
 //! Every gateway hears the signals that arise in it ([`work`]) and stores what the desk makes of them
 //! before anything follows from it; the store's versions keep gateways and people apart. One gateway
 //! leads, under the lease that rollouts are led under: it finds what was taken back ([`rollback`]),
-//! fills in facts from kept records ([`seen`]), sees recovery, sweeps and says what is on. What is
+//! fills in facts from kept records ([`seen`]) and who else could serve ([`failover`]), sees recovery, sweeps and says what is on. What is
 //! left undone when it dies is in the store, so that the next one does it. [`answer`] is what the admin
 //! API asks, [`shelf`] is where incidents are kept, [`board`] is the public status page,
 //! [`diagnosis`] what an on-call engineer would look at first.
@@ -14,6 +14,7 @@ pub(crate) mod answer;
 mod board;
 mod diagnosis;
 mod facts;
+mod failover;
 mod rollback;
 mod seen;
 mod shelf;

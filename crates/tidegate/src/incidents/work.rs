@@ -6,7 +6,7 @@
 use super::facts::{fill, note, of_records};
 use super::rollback::{TakenBack, taken_back};
 use super::seen::{self, Seen, seen};
-use super::{Neighbours, Shelf, board};
+use super::{Neighbours, Shelf, board, failover};
 use gate_kit::clock::Clock;
 use gate_ops::incident::{Desk, Effect, Incident, Life, Query, Signal, Subject, What};
 use gate_ops::notify::Alert;
@@ -496,6 +496,8 @@ impl Work {
         let on_desk: BTreeSet<String> = ids(&self.known.desk).into_iter().collect();
         self.look_ms.retain(|id, _| on_desk.contains(id));
         let spent = self.neighbours.burning.clone();
+        let providers = self.process.providers();
+        let resources = self.process.shared().snapshot.load_full().resources.clone();
         let written = self.change(true, |next, now_ms| {
             for (id, seen, is_over) in &looks {
                 let Some(incident) = next.desk.incident(id) else {
@@ -504,6 +506,7 @@ impl Work {
                 let before = next.memory.spent.get(id).copied().unwrap_or(0.0);
                 let spent = spent.as_ref().map(|burning| (burning, before));
                 note(incident, seen, spent, now_ms);
+                failover::note(incident, &resources, &providers, now_ms);
                 if let Some(query) = is_over {
                     next.desk.quiet(id, true, query.clone(), now_ms);
                 }

@@ -479,14 +479,18 @@ fn two_hundred_pages_from_one_cause_are_one_incident() {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
     let is_broken = Arc::new(AtomicBool::new(false));
-    let broken = is_broken.clone();
-    let upstream = crate::support::Upstream::start(move |_| match broken.load(Ordering::Relaxed) {
-        true => crate::support::Reply::text("no").status(503),
-        false => crate::support::Reply::text("yes"),
-    });
+    let service = || {
+        let broken = is_broken.clone();
+        crate::support::Upstream::start(move |_| match broken.load(Ordering::Relaxed) {
+            true => crate::support::Reply::text("no").status(503),
+            false => crate::support::Reply::text("yes"),
+        })
+    };
+    let (upstream, second) = (service(), service());
     let desk = desks().remove(0);
     let mut document = served("unused", 200);
-    document["upstreams"] = json!({ "service": { "endpoints": [upstream.address] } });
+    let both = json!([upstream.address, second.address]);
+    document["upstreams"] = json!({ "service": { "endpoints": both } });
     document["routes"]["all"]["target"] = json!({ "upstream": "service" });
     for number in 0..200 {
         document["objectives"][format!("promise-{number}")] =
@@ -516,6 +520,16 @@ fn two_hundred_pages_from_one_cause_are_one_incident() {
         shown["incident"]["severity"].is_number() && has(shown, &["first_bad"])
     });
     assert!(judged["incident"]["bad"].as_u64() > Some(0), "{judged}");
+    let judged = desk.incident("it says who else could serve", |shown| {
+        has(shown, &["failover"])
+    });
+    let failover = facts(&judged, "failover")[0];
+    let said = failover["text"].as_str().unwrap();
+    for address in [&upstream.address, &second.address] {
+        assert!(said.contains(&address.to_string()), "{said}");
+    }
+    let link = failover["link"].as_str().unwrap();
+    curl(&[&format!("{}/api{link}", desk.url())]).expect(200);
     let link = facts(&judged, "signal")[0]["link"].as_str().unwrap();
     curl(&[&format!("{}/api{link}", desk.url())]).expect(200);
 }
