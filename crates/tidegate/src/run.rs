@@ -64,6 +64,19 @@ pub(crate) struct RunOptions {
 /// Runs the command until the gateway has ended.
 pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let _log = log::start(options.log, options.log_level)?;
+    serve(options, |_, _| Ok(()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts everything that a gateway is and serves until it is ended. `ready` is called once all of it
+/// answers, with the process and its admin address; what it refuses ends the gateway.
+///
+/// # Errors
+/// One text for people about what cannot be started.
+pub(crate) fn serve(
+    options: &RunOptions,
+    ready: impl FnOnce(&Process, Option<&str>) -> Result<(), String>,
+) -> Result<(), String> {
     raise_descriptor_limit();
     let bytes = config::read(&options.file)?;
     let Started {
@@ -113,15 +126,15 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         .build()
         .map_err(|error| format!("cannot start the control thread: {error}"))?;
     let watched = Watched::new(&options.file, bytes);
-    let result =
-        tokio::task::LocalSet::new().block_on(&runtime, control(options, &process, watched));
+    let controlling = control(options, &process, watched, ready);
+    let result = tokio::task::LocalSet::new().block_on(&runtime, controlling);
     drop((follower, keeper, incidents));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
     // A look at a file that hangs must not keep the process alive.
     runtime.shutdown_background();
-    result.map(|()| ExitCode::SUCCESS)
+    result
 }
 
 /// Starts the loop that writes incidents; signals go to the sender.
@@ -268,6 +281,7 @@ async fn control(
     options: &RunOptions,
     current: &Current,
     mut watched: Watched,
+    ready: impl FnOnce(&Process, Option<&str>) -> Result<(), String>,
 ) -> Result<(), String> {
     let process = &current.process;
     let mut hangup = hear(SignalKind::hangup())?;
@@ -276,6 +290,7 @@ async fn control(
     let desk = current.desk(&options.file);
     follow_admin(&mut admin, &desk, process)?;
     announce(process, admin.as_ref());
+    ready(process, admin.as_ref().map(|admin| &*admin.local))?;
     let offered = offer(options.handover.as_deref(), process)?;
     let mut taken = std::pin::pin!(taken(offered));
     let mut look = tokio::time::interval(LOOK);
@@ -310,38 +325,6 @@ async fn control(
             }
         }
     }
-}
-
-/// Serves a fixed configuration with its admin address until a signal ends it. `ready` is called
-/// with that address once everything answers.
-pub(crate) async fn serve_until_ended(
-    process: &Arc<Process>,
-    document: &Document,
-    ready: impl FnOnce(&str) -> Result<(), String>,
-) -> Result<(), String> {
-    let mut ends = ends()?;
-    let mut admin = None;
-    let folder = PathBuf::from(".");
-    let kept = Kept::of(document, &folder);
-    let delivery = Arc::new(Delivery::new(None, kept.clone(), folder.clone()));
-    let notices = notices::start(process, None, kept, folder)?;
-    let current = Current {
-        process: process.clone(),
-        followed: None,
-        notices,
-        delivery,
-        file: Arc::new(Mutex::new(document.clone())),
-        shelf: None,
-    };
-    let desk = current.desk(Path::new("demo"));
-    let begun = follow_admin(&mut admin, &desk, process);
-    let address = admin.as_ref().map_or("", |admin| &*admin.local);
-    if let Err(error) = begun.and_then(|()| ready(address)) {
-        process.drain(Duration::ZERO);
-        return Err(error);
-    }
-    any(&mut ends).await;
-    drain(process, &mut ends).await
 }
 
 fn hear(kind: SignalKind) -> Result<Signal, String> {
@@ -506,7 +489,7 @@ async fn drain(process: &Arc<Process>, ends: &mut [Signal; 2]) -> Result<(), Str
 }
 
 /// As many descriptors as the system lets this process have; the default of 1,024 is a relic.
-pub(crate) fn raise_descriptor_limit() {
+fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
