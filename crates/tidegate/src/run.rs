@@ -85,23 +85,21 @@ pub(crate) fn serve(
         document,
         kept,
     } = start(options, &bytes)?;
-    let followed = environment
+    let name = environment
         .as_ref()
-        .map(|(followed, _)| &*followed.environment);
+        .map(|(followed, _)| followed.environment.clone());
     let folder = config::folder(&options.file);
-    let notices = notices::start(&process, followed, kept.clone(), folder)?;
+    let notices = notices::start(&process, name.as_deref(), kept.clone(), folder.clone())?;
     let gateway = process.shared().snapshot.load().resources.gateway.clone();
-    let folder = config::folder(&options.file);
     let open = follow::opener(&gateway, &folder);
     let delivery = Arc::new(Delivery::new(open, kept.clone(), folder.clone()));
-    forecasts::start(&process, &notices, folder)?;
-    certificates::start(&process, kept, config::folder(&options.file))?;
-    sign_outs::start(&process, config::folder(&options.file))?;
+    forecasts::start(&process, &notices, folder.clone())?;
+    certificates::start(&process, kept, folder.clone())?;
+    sign_outs::start(&process, folder.clone())?;
     let follower = match &environment {
         Some((followed, store)) => Some(Follower::start(&process, followed, store.clone())?),
         None => None,
     };
-    let folder = config::folder(&options.file);
     let (signals, incidents) =
         write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
     let ears = promises::Ears {
@@ -109,10 +107,7 @@ pub(crate) fn serve(
         notices: Some(notices.alerts()),
         open: Some(open_incidents(&incidents.shelf)),
     };
-    let name = environment
-        .as_ref()
-        .map(|(followed, _)| &followed.environment);
-    let keeper = promises::start(&process, name.cloned(), folder, ears)?;
+    let keeper = promises::start(&process, name, folder, ears)?;
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
