@@ -13,6 +13,7 @@ import { RecordPage, Records } from "./pages/records";
 import { Providers } from "./pages/providers";
 import { Caches } from "./pages/caches";
 import { Firewall } from "./pages/firewall";
+import { ForecastPage } from "./pages/forecast";
 import { ObjectivePage, Objectives } from "./pages/objectives";
 import { Configure } from "./pages/configure";
 import { DiffPage, RevisionPage, Revisions } from "./pages/revisions";
@@ -44,7 +45,7 @@ function page({ path, query }: Place): JSX.Element {
     case "providers": return <Providers />;
     case "caches": return <Caches />;
     case "firewall": return <Firewall query={query} />;
-    case "objectives": return second ? <ObjectivePage name={second} /> : <Objectives />;
+    case "objectives": return second ? (third === "forecast" ? <ForecastPage name={second} /> : <ObjectivePage name={second} />) : <Objectives />;
     case "configure": return <Configure kind={second} name={third} />;
     case "revisions": return second ? <RevisionPage number={Number(second)} /> : <Revisions />;
     case "diff": return <DiffPage from={Number(second)} to={Number(third)} />;

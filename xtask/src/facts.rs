@@ -165,7 +165,7 @@ fn metrics() -> String {
     }));
     metrics.observe(&record, &Method::Post, Version::Http11);
     metrics.config_applied(1, "digest");
-    metrics.page(Format::OpenMetrics, &SinkCounts::default(), |page| {
+    let page = metrics.page(Format::OpenMetrics, &SinkCounts::default(), |page| {
         money::metrics::example(page);
         cache::example(page);
         contract::example(page);
@@ -173,5 +173,6 @@ fn metrics() -> String {
         trials::example(page);
         objectives::example(page);
         experiments::example(page);
-    })
+    });
+    String::from_utf8(page).expect("this format is text")
 }

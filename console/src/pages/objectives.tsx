@@ -68,7 +68,7 @@ function Rows({ rows }: { rows: ObjectiveState[] }) {
             <td><Alerts of={row} /></td>
             <td><Left of={row} /></td>
             <td class="number">{row.burn == null ? NONE : `${row.burn.toFixed(1)} ×`}</td>
-            <td class="nowrap">{forecast(row)}</td>
+            <td class="nowrap"><a href={to(["objectives", row.name, "forecast"])}>{forecast(row)}</a></td>
             <td class="number">{share(row.target, 4)}</td>
             <td class="nowrap">{row.window}</td>
             <td class="number">{count(row.bad)}</td>
@@ -113,7 +113,7 @@ function One({ of }: { of: ObjectiveState }) {
         <dl class="facts">
           <dt>State</dt><dd><Alerts of={of} /></dd>
           <dt>Error budget left</dt><dd><Left of={of} /></dd>
-          <dt>Forecast</dt><dd>{forecast(of)}</dd>
+          <dt>Forecast</dt><dd><a href={to(["objectives", of.name, "forecast"])}>{forecast(of)}</a></dd>
           <dt>Bad exchanges</dt><dd>{count(of.bad)} of {count(of.total)}</dd>
           <dt>Promised</dt><dd>{share(of.target, 4)} good by {of.indicator} over {of.window}</dd>
           <dt>About</dt><dd>{scope.length === 0 ? "every route" : scope.map(([kind, name]) => `${kind} ${name}`).join(", ")}</dd>

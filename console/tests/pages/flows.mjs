@@ -490,6 +490,18 @@ async function promised(page, visit, quiet) {
     assert.deepEqual(await axe(page), []);
     quiet();
   });
+  await check("a forecast says when an error budget is spent, at which pace", async () => {
+    await visit("#/objectives");
+    await page.getByRole("group", { name: "Objectives" }).getByRole("row").filter({ hasText: "silent-available" }).getByRole("link", { name: "spent" }).click();
+    await page.getByRole("heading", { name: "Forecast of silent-available" }).waitFor();
+    const row = page.getByRole("group", { name: "Forecast by window" }).getByRole("row").filter({ has: page.getByRole("rowheader", { name: "1h", exact: true }) });
+    await row.getByText("spent").waitFor();
+    await page.getByRole("img", { name: /Error budget left, if it burns on as it does/ }).waitFor();
+    await visit("#/objectives/orders-available/forecast");
+    await page.getByText("lasts").first().waitFor();
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
 }
 
 /** Signing in and out, and what a role may do. */

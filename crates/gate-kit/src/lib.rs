@@ -1,5 +1,6 @@
 //! What the standard library lacks and every layer needs: message shapes, pooled buffers, a clock,
-//! randomness, dates, boxed futures, blocks of bytes, bounded queues, sharded counters and AWS signatures.
+//! randomness, dates, boxed futures, blocks of bytes, histograms of
+//! durations, bounded queues, sharded counters and AWS signatures.
 //!
 //! Nothing here knows the product's words (no routes, policies or records) and nothing here does
 //! I/O. Read [`http`] first: it is the one request and body shape that both HTTP versions end in.
@@ -10,6 +11,7 @@ pub mod buffer;
 pub mod clock;
 pub mod counter;
 pub mod date;
+pub mod durations;
 pub mod http;
 pub mod queue;
 pub mod random;

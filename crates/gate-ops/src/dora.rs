@@ -5,8 +5,9 @@
 //! objectives being kept; rework are deployments whose provenance names an incident. Each figure comes
 //! with its count and a 95 % interval, because most teams deploy too seldom for a bare number. They
 //! describe changes that pass the gateway and what is reported to it; they do not compare teams.
-//! `own.rs` makes deployments of revisions and rollouts, `reported.rs` reads those of others.
+//! `own.rs` makes deployments of revisions and rollouts, `incidents.rs` failures of incidents, `reported.rs` reads those of others.
 
+pub mod incidents;
 pub mod own;
 pub mod reported;
 

@@ -274,7 +274,7 @@ impl Process {
 
     /// The metrics page, with the families of budgets and of caches.
     #[must_use]
-    pub fn metrics_page(&self, format: Format) -> String {
+    pub fn metrics_page(&self, format: Format) -> Vec<u8> {
         let caches = self.shared.state.all::<gate_flow::CacheCounts>();
         let contracts = self.shared.state.all::<gate_flow::ContractCounts>();
         let managed = self.shared.state.all::<gate_net::tls::Managed>();

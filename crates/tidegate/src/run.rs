@@ -66,6 +66,19 @@ pub(crate) struct RunOptions {
 /// Runs the command until the gateway has ended.
 pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let _log = log::start(options.log, options.log_level)?;
+    serve(options, |_, _| Ok(()))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Starts everything that a gateway is and serves until it is ended. `ready` is called once all of it
+/// answers, with the process and its admin address; what it refuses ends the gateway.
+///
+/// # Errors
+/// One text for people about what cannot be started.
+pub(crate) fn serve(
+    options: &RunOptions,
+    ready: impl FnOnce(&Process, Option<&str>) -> Result<(), String>,
+) -> Result<(), String> {
     raise_descriptor_limit();
     let bytes = config::read(&options.file)?;
     let Started {
@@ -74,23 +87,21 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         document,
         kept,
     } = start(options, &bytes)?;
-    let followed = environment
+    let name = environment
         .as_ref()
-        .map(|(followed, _)| &*followed.environment);
+        .map(|(followed, _)| followed.environment.clone());
     let folder = config::folder(&options.file);
-    let notices = notices::start(&process, followed, kept.clone(), folder)?;
+    let notices = notices::start(&process, name.as_deref(), kept.clone(), folder.clone())?;
     let gateway = process.shared().snapshot.load().resources.gateway.clone();
-    let folder = config::folder(&options.file);
     let open = follow::opener(&gateway, &folder);
     let delivery = Arc::new(Delivery::new(open, kept.clone(), folder.clone()));
-    forecasts::start(&process, &notices, folder)?;
-    certificates::start(&process, kept, config::folder(&options.file))?;
-    sign_outs::start(&process, config::folder(&options.file))?;
+    forecasts::start(&process, &notices, folder.clone())?;
+    certificates::start(&process, kept, folder.clone())?;
+    sign_outs::start(&process, folder.clone())?;
     let follower = match &environment {
         Some((followed, store)) => Some(Follower::start(&process, followed, store.clone())?),
         None => None,
     };
-    let folder = config::folder(&options.file);
     let (signals, incidents) =
         write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
     let ears = promises::Ears {
@@ -98,10 +109,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         notices: Some(notices.alerts()),
         open: Some(open_incidents(&incidents.shelf)),
     };
-    let name = environment
-        .as_ref()
-        .map(|(followed, _)| &followed.environment);
-    let keeper = promises::start(&process, name.cloned(), folder, ears)?;
+    let keeper = promises::start(&process, name, folder, ears)?;
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
@@ -115,15 +123,15 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         .build()
         .map_err(|error| format!("cannot start the control thread: {error}"))?;
     let watched = Watched::new(&options.file, bytes);
-    let result =
-        tokio::task::LocalSet::new().block_on(&runtime, control(options, &process, watched));
+    let controlling = control(options, &process, watched, ready);
+    let result = tokio::task::LocalSet::new().block_on(&runtime, controlling);
     drop((follower, keeper, incidents));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
     // A look at a file that hangs must not keep the process alive.
     runtime.shutdown_background();
-    result.map(|()| ExitCode::SUCCESS)
+    result
 }
 
 /// Starts the loop that writes incidents; signals go to the sender.
@@ -270,6 +278,7 @@ async fn control(
     options: &RunOptions,
     current: &Current,
     mut watched: Watched,
+    ready: impl FnOnce(&Process, Option<&str>) -> Result<(), String>,
 ) -> Result<(), String> {
     let process = &current.process;
     let mut hangup = hear(SignalKind::hangup())?;
@@ -278,6 +287,7 @@ async fn control(
     let desk = current.desk(&options.file);
     follow_admin(&mut admin, &desk, process)?;
     announce(process, admin.as_ref());
+    ready(process, admin.as_ref().map(|admin| &*admin.local))?;
     let offered = offer(options.handover.as_deref(), process)?;
     let mut taken = std::pin::pin!(taken(offered));
     let mut look = tokio::time::interval(LOOK);
@@ -317,38 +327,6 @@ async fn control(
             }
         }
     }
-}
-
-/// Serves a fixed configuration with its admin address until a signal ends it. `ready` is called
-/// with that address once everything answers.
-pub(crate) async fn serve_until_ended(
-    process: &Arc<Process>,
-    document: &Document,
-    ready: impl FnOnce(&str) -> Result<(), String>,
-) -> Result<(), String> {
-    let mut ends = ends()?;
-    let mut admin = None;
-    let folder = PathBuf::from(".");
-    let kept = Kept::of(document, &folder);
-    let delivery = Arc::new(Delivery::new(None, kept.clone(), folder.clone()));
-    let notices = notices::start(process, None, kept, folder)?;
-    let current = Current {
-        process: process.clone(),
-        followed: None,
-        notices,
-        delivery,
-        file: Arc::new(Mutex::new(document.clone())),
-        shelf: None,
-    };
-    let desk = current.desk(Path::new("demo"));
-    let begun = follow_admin(&mut admin, &desk, process);
-    let address = admin.as_ref().map_or("", |admin| &*admin.local);
-    if let Err(error) = begun.and_then(|()| ready(address)) {
-        process.drain(Duration::ZERO);
-        return Err(error);
-    }
-    any(&mut ends).await;
-    drain(process, &mut ends).await
 }
 
 fn hear(kind: SignalKind) -> Result<Signal, String> {
@@ -513,7 +491,7 @@ async fn drain(process: &Arc<Process>, ends: &mut [Signal; 2]) -> Result<(), Str
 }
 
 /// As many descriptors as the system lets this process have; the default of 1,024 is a relic.
-pub(crate) fn raise_descriptor_limit() {
+fn raise_descriptor_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

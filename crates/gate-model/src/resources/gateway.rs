@@ -149,6 +149,10 @@ pub struct Tracing {
     /// Whether records are exported as OTLP logs too.
     #[serde(default)]
     pub logs: bool,
+    /// Whether durations of routes and times to models' first tokens are exported as OTLP exponential
+    /// histograms too, every 15 s and at the end.
+    #[serde(default)]
+    pub metrics: bool,
     /// The `service.name` of this gateway.
     #[serde(default = "service")]
     pub service: String,

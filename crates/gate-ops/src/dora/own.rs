@@ -1,5 +1,7 @@
-//! Deployments of the gateway's own configuration: revisions, rollouts, and what took them back.
+//! Deployments of the gateway's own configuration: revisions, rollouts, what took them back, and the
+//! incidents that are attributed to them.
 
+use super::incidents::{Attributed, CAUSED_MS};
 use super::{Deployment, Failure};
 use std::collections::BTreeMap;
 
@@ -55,10 +57,19 @@ pub struct Trial {
     pub ended_ms: u64,
 }
 
-/// Deployments, and the failures that are known without incidents: what was taken back, from when it
-/// began to serve until it did no more.
+/// Deployments and their failures, at most one of each revision: its incidents from the first onset until
+/// all are over, or else, where it was taken back, from when it began to serve until it did no more.
 #[must_use]
-pub fn deployments(revisions: &[Revision], trials: &[Trial]) -> (Vec<Deployment>, Vec<Failure>) {
+pub fn deployments(
+    revisions: &[Revision],
+    trials: &[Trial],
+    incidents: &[Attributed],
+) -> (Vec<Deployment>, Vec<Failure>) {
+    let mut attributed: BTreeMap<(&str, u64), Vec<&Attributed>> = BTreeMap::new();
+    for one in incidents {
+        let key = (one.environment.as_str(), one.revision);
+        attributed.entry(key).or_default().push(one);
+    }
     let tried: BTreeMap<u64, &Trial> = trials.iter().map(|one| (one.candidate, one)).collect();
     let taken_back: BTreeMap<u64, u64> = revisions
         .iter()
@@ -77,13 +88,19 @@ pub fn deployments(revisions: &[Revision], trials: &[Trial]) -> (Vec<Deployment>
         };
         ended_ms = ended_ms.or_else(|| taken_back.get(&revision.number).copied());
         let (service, number) = (service(&revision.environment), revision.number.to_string());
-        if let Some(ended_ms) = ended_ms {
+        let own = attributed.get(&(revision.environment.as_str(), revision.number));
+        let own = own.map_or(&[][..], |own| own);
+        let told = told(own, began_ms).or_else(|| {
+            let told = (format!("revision {number}"), began_ms, Some(ended_ms?));
+            Some(told)
+        });
+        if let Some((incident, onset_ms, recovered_ms)) = told {
             failures.push(Failure {
-                incident: format!("revision {number}"),
+                incident,
                 service: service.clone(),
                 revision: number.clone(),
-                onset_ms: began_ms,
-                recovered_ms: Some(ended_ms),
+                onset_ms,
+                recovered_ms,
             });
         }
         deployments.push(Deployment {
@@ -97,6 +114,20 @@ pub fn deployments(revisions: &[Revision], trials: &[Trial]) -> (Vec<Deployment>
         });
     }
     (deployments, failures)
+}
+
+/// A revision's failure as its incidents tell it: the first one's name, when it began, and when all were
+/// over.
+fn told(own: &[&Attributed], began_ms: u64) -> Option<(String, u64, Option<u64>)> {
+    let is_caused = |one: &&&Attributed| {
+        let reach = began_ms..began_ms.saturating_add(CAUSED_MS);
+        one.is_certain || reach.contains(&one.onset_ms)
+    };
+    let own: Vec<_> = own.iter().filter(is_caused).collect();
+    let first = own.iter().min_by_key(|one| one.onset_ms)?;
+    let over: Option<Vec<u64>> = own.iter().map(|one| one.recovered_ms).collect();
+    let over = over.and_then(|over| over.into_iter().max());
+    Some((first.incident.clone(), first.onset_ms, over))
 }
 
 #[cfg(test)]
@@ -133,7 +164,7 @@ mod tests {
             ended_ms: candidate * 1000 + 900,
         };
         let trials = [trial(4, Some(false)), trial(6, Some(true)), trial(7, None)];
-        let (deployments, failures) = deployments(&revisions, &trials);
+        let (deployments, failures) = deployments(&revisions, &trials, &[]);
         let shown: Vec<_> = deployments
             .iter()
             .map(|one| (one.revision.as_str(), one.at_ms, one.is_rolled_back))
@@ -152,5 +183,59 @@ mod tests {
             .map(|one| (one.revision.as_str(), one.onset_ms, one.recovered_ms))
             .collect();
         assert_eq!(shown, [("2", 2000, Some(3000)), ("4", 4001, Some(4900))]);
+    }
+    #[test]
+    fn an_incident_is_its_revisions_failure_and_counts_once_with_the_rollback() {
+        let revisions = [
+            revision(1, None, Cause::Change),
+            revision(2, Some(1), Cause::Change),
+            revision(3, Some(2), Cause::TakeBack),
+            revision(4, Some(3), Cause::Change),
+        ];
+        let incident = |number: u64, revision, onset_ms, recovered_ms, is_certain| Attributed {
+            incident: format!("inc-{number}"),
+            environment: "prod".into(),
+            revision,
+            onset_ms,
+            recovered_ms,
+            is_certain,
+        };
+        let failures = |incidents: &[Attributed]| {
+            let (all, failures) = deployments(&revisions, &[], incidents);
+            assert_eq!(all.len(), 3);
+            let shown = failures.into_iter();
+            shown
+                .map(|one| (one.revision, one.incident, one.onset_ms, one.recovered_ms))
+                .collect::<Vec<_>>()
+        };
+        let own = |n: &str, of: &str, onset, over| (n.to_owned(), of.to_owned(), onset, over);
+        // The rollback's own account gives way to the incident's; two incidents are one failure.
+        let found = failures(&[
+            incident(1, 2, 2100, Some(3500), true),
+            incident(2, 2, 2050, Some(3100), false),
+            incident(3, 4, 5000, None, false),
+        ]);
+        let second = own("2", "inc-2", 2050, Some(3500));
+        assert_eq!(found, [second, own("4", "inc-3", 5000, None)]);
+        // As long as one of them goes on, it is not recovered from.
+        let found = failures(&[
+            incident(1, 2, 2100, Some(3500), true),
+            incident(2, 2, 2050, None, false),
+        ]);
+        assert_eq!(found, [own("2", "inc-2", 2050, None)]);
+        // What has served for more than an hour is not named by attribution alone, and what had not begun
+        // is not either; of another environment is another's.
+        let late = 1000 + CAUSED_MS;
+        let mut other = incident(9, 1, 1500, None, true);
+        other.environment = "staging".into();
+        let taken_back = own("2", "revision 2", 2000, Some(3000));
+        let found = failures(&[
+            incident(1, 1, late, None, false),
+            incident(2, 1, 900, None, false),
+            other,
+        ]);
+        assert_eq!(found, [taken_back.clone()]);
+        let found = failures(&[incident(1, 1, late, Some(late + 5), true)]);
+        assert_eq!(found, [own("1", "inc-1", late, Some(late + 5)), taken_back]);
     }
 }

@@ -3,7 +3,8 @@
 //! A [`Monitor`] is all of one objective's state on one node: counts in rings (`ring.rs`) with
 //! their windows (`window.rs`), the rules that page (`burn.rs`) and the fast signal that only opens
 //! a suspicion (`suspicion.rs`). It is told counts and the time, once a second, and answers with
-//! what changed. Latencies and other sizes are in `sizes.rs`, the rules for other monitors in
+//! what changed. Latencies beside the verdicts are kept by
+//! `gate_kit::durations`, the rules for other monitors in
 //! `export.rs`. Who counts, who is told and where state is stored are not known here.
 
 mod burn;
@@ -14,7 +15,6 @@ mod gate;
 pub mod openslo;
 mod resource;
 mod ring;
-mod sizes;
 mod suspicion;
 #[cfg(test)]
 mod tests;
@@ -28,7 +28,6 @@ pub use fleet::{Crowded, Fleet, NODES_MAX};
 pub use gate::{Candidate, Freeze, Full, Gate, HELD_MAX, Override, Passage, Promise, Purpose};
 pub use resource::{check, definition, resource};
 pub use ring::{Count, Rings, TIERS};
-pub use sizes::{ERROR, Native, Otlp, SCALE, Sizes, bucket, edge};
 pub use suspicion::{PATIENCE_S, Scales, Suspicion, Turn};
 pub use transport::Malformed;
 pub use window::{Calendar, Counts, Span, Sum, Unfit, WINDOWS_MAX, fit, zone_of};

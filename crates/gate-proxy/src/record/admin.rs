@@ -21,7 +21,7 @@ pub struct Health {
 pub fn answer(
     head: &RequestHead,
     health: Health,
-    metrics: impl FnOnce(Format) -> String,
+    metrics: impl FnOnce(Format) -> Vec<u8>,
 ) -> Response {
     let page = match head.path() {
         "/healthz" => plain(200, "ok\n"),

@@ -45,7 +45,7 @@ use std::time::Duration;
 
 /// Everything that reads records. One object per process, shared by its workers.
 pub struct Readers {
-    metrics: Metrics,
+    metrics: Arc<Metrics>,
     log: LogWriter,
     otlp: Exporter,
     recent: RecordsWriter,
@@ -91,11 +91,11 @@ impl Readers {
     /// `https` are reached with it.
     #[must_use]
     pub fn new(clock: Clock, tls: Arc<ClientConfig>) -> Self {
-        let metrics = Metrics::new(clock.clone());
+        let metrics = Arc::new(Metrics::new(clock.clone()));
         Self {
+            otlp: Exporter::new(clock.clone(), metrics.clone()),
             metrics,
             log: LogWriter::new(),
-            otlp: Exporter::new(clock.clone()),
             live: Live::new(clock.clone()),
             recent: RecordsWriter::new(clock),
             callers: Arc::default(),
@@ -263,7 +263,7 @@ impl Readers {
 
     /// The metrics page; `more` adds families of others. Reads files: never call it on a worker.
     #[must_use]
-    pub fn metrics_page(&self, format: Format, more: impl FnOnce(&mut Exposition)) -> String {
+    pub fn metrics_page(&self, format: Format, more: impl FnOnce(&mut Exposition)) -> Vec<u8> {
         self.metrics.page(format, &self.sink_counts(), more)
     }
 

@@ -124,6 +124,7 @@ pub(super) fn tracing(endpoint: String) -> Tracing {
         sample: all(),
         headers: [("x-tenant".to_owned(), "shop".to_owned())].into(),
         logs: true,
+        metrics: false,
         service: "edge".into(),
     }
 }
@@ -192,7 +193,9 @@ fn a_new_log_file_keeps_counters_and_loses_no_row() {
             .iter()
             .all(|row| row["headers"]["authorization"] == "[redacted]")
     );
-    let page = check(&readers.metrics_page(Format::OpenMetrics, |_| {})).expect("valid");
+    let page =
+        check(&String::from_utf8(readers.metrics_page(Format::OpenMetrics, |_| {})).expect("text"))
+            .expect("valid");
     assert_eq!(page["tidegate_log_rows_total{}"], 8.0);
     assert_eq!(
         page["tidegate_requests_total{method=GET,route=orders,status=200,version=1.1}"],

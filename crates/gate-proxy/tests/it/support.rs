@@ -129,7 +129,7 @@ impl Gateway {
     /// The metrics page.
     pub(crate) fn metrics(&self) -> String {
         let format = gate_proxy::record::metrics::Format::negotiate(None);
-        self.process.metrics_page(format)
+        String::from_utf8(self.process.metrics_page(format)).unwrap()
     }
 }
 

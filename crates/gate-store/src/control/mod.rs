@@ -40,7 +40,7 @@ pub use incident::{
 };
 pub use keys::{Keys, MakeRing, ReadText};
 pub use notice::{NoticesSave, ORDER_MAX};
-pub use promise::{PAST, PromiseRow};
+pub use promise::{PAST, PLACES_BYTES_MAX, PlacesRow, PromiseRow};
 pub use retention::{Cursor, Keep, Pruned, Retention, Slice};
 pub use revision::{Cause, DOCUMENT_MAX, NewRevision, RevisionQuery, RevisionRow};
 pub use rollout::{EvidenceRow, NewRollout, RolloutRow, RolloutSave};
@@ -467,6 +467,22 @@ pub trait ControlStore: Send {
     /// # Errors
     /// [`ControlError::Store`].
     fn newest_promise(&mut self) -> Answer<u64>;
+
+    /// Writes where a gateway saw exchanges fail of late over what it wrote before, and forgets what
+    /// gateways wrote before `forget_ms`.
+    ///
+    /// # Errors
+    /// When it is larger than [`PLACES_BYTES_MAX`], or when the store fails.
+    fn put_places(&mut self, row: &PlacesRow, forget_ms: i64) -> Answer<()>;
+
+    /// Where gateways saw exchanges fail, as written after a number of [`newest_promise`], in that
+    /// order.
+    ///
+    /// [`newest_promise`]: Self::newest_promise
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn places(&mut self, environment: &str, after: u64, limit: usize) -> Answer<Vec<PlacesRow>>;
 
     /// What was counted in an environment, in the order of number, objective and node, behind such a
     /// place, at most `limit` rows.

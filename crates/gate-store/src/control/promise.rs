@@ -25,6 +25,81 @@ pub struct PromiseRow {
     pub counts: Vec<u8>,
 }
 
+/// Where one life of a gateway saw exchanges fail of late.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlacesRow {
+    /// The environment; empty where a file rules.
+    pub environment: String,
+    /// The gateway, in one of its lives.
+    pub node: String,
+    /// Grows with each write, as that of [`PromiseRow`]; given by the store, and ignored where one is
+    /// written.
+    pub number: u64,
+    /// When it was written, in UNIX milliseconds.
+    pub at_ms: i64,
+    /// The places, at most [`PLACES_BYTES_MAX`]; what they mean is not known here.
+    pub places: Vec<u8>,
+}
+
+/// Most bytes of a gateway's places.
+pub const PLACES_BYTES_MAX: usize = 512 << 10;
+
+/// Writes a gateway's places over those before, and forgets those of gateways that have written none
+/// since a time.
+pub(super) fn write_places<D: Database>(
+    database: &mut D,
+    row: &PlacesRow,
+    forget_ms: i64,
+) -> Answer<()> {
+    if row.places.len() > PLACES_BYTES_MAX {
+        return Err(ControlError::TooLarge {
+            what: "where exchanges fail",
+            bytes: row.places.len(),
+            limit: PLACES_BYTES_MAX,
+        });
+    }
+    transaction(database, |database| {
+        let given = next(database)?;
+        let sql = "DELETE FROM promise_place WHERE environment = $1 AND at_ms < $2";
+        database.execute(sql, &[row.environment.as_str().into(), forget_ms.into()])?;
+        database.execute(
+            "INSERT INTO promise_place (environment, node, number, at_ms, places)
+             VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (environment, node) DO UPDATE
+             SET number = excluded.number, at_ms = excluded.at_ms, places = excluded.places",
+            &[
+                row.environment.as_str().into(),
+                row.node.as_str().into(),
+                number(given),
+                row.at_ms.into(),
+                row.places.as_slice().into(),
+            ],
+        )?;
+        Ok(())
+    })
+}
+
+/// Places that were written after that number, in that order.
+pub(super) fn places<D: Database>(
+    database: &mut D,
+    environment: &str,
+    after: u64,
+    most: usize,
+) -> Answer<Vec<PlacesRow>> {
+    let sql = "SELECT environment, node, number, at_ms, places FROM promise_place
+               WHERE environment = $1 AND number > $2 ORDER BY number LIMIT $3";
+    let values = [environment.into(), number(after), limit(most)];
+    rows(database, sql, &values, |row: &mut Row| {
+        Ok(PlacesRow {
+            environment: row.text(),
+            node: row.text(),
+            number: row.number(),
+            at_ms: row.time(),
+            places: row.bytes(),
+        })
+    })
+}
+
 /// Writes readings, each in the place of the one before of the same node.
 pub(super) fn write<D: Database>(database: &mut D, rows: &[PromiseRow]) -> Answer<()> {
     if rows.is_empty() {

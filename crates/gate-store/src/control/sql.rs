@@ -4,10 +4,11 @@
 use super::{
     AckRow, ActionRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, DeploymentRow,
     DeskRow, DeskSave, EnvironmentRow, EvidenceRow, HistoryRow, IncidentQuery, IncidentRow, Lease,
-    NewAudit, NewSecret, NewState, Newest, NoticesSave, PostmortemRow, PostmortemSave, PromiseRow,
-    Pruned, RevisionQuery, RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow, SignOutRow,
-    Slice, StateLock, StateRow, StateVersionRow, WrappedKey, audit, deployment, environment, fleet,
-    incident, notice, promise, retention, revision, rewrap, rollout, secret, sign_out, state,
+    NewAudit, NewSecret, NewState, Newest, NoticesSave, PlacesRow, PostmortemRow, PostmortemSave,
+    PromiseRow, Pruned, RevisionQuery, RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow,
+    SignOutRow, Slice, StateLock, StateRow, StateVersionRow, WrappedKey, audit, deployment,
+    environment, fleet, incident, notice, promise, retention, revision, rewrap, rollout, secret,
+    sign_out, state,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -282,6 +283,14 @@ impl<D: Database> ControlStore for SqlControl<D> {
 
     fn newest_promise(&mut self) -> Answer<u64> {
         promise::newest(&mut self.database)
+    }
+
+    fn put_places(&mut self, row: &PlacesRow, forget_ms: i64) -> Answer<()> {
+        promise::write_places(&mut self.database, row, forget_ms)
+    }
+
+    fn places(&mut self, environment: &str, after: u64, limit: usize) -> Answer<Vec<PlacesRow>> {
+        promise::places(&mut self.database, environment, after, limit)
     }
 
     fn promises(

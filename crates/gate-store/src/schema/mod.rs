@@ -13,6 +13,7 @@ mod control;
 mod incidents;
 mod ledger;
 mod notices;
+mod places;
 mod promises;
 
 use crate::StoreError;
@@ -72,6 +73,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: notices::NOTICES,
+        oldest: 2,
+    },
+    Form {
+        sql: places::PLACES,
         oldest: 2,
     },
 ];

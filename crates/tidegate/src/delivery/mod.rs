@@ -1,4 +1,5 @@
-//! Delivery metrics of this process's store: revisions, rollouts, deployments that were reported.
+//! Delivery metrics of this process's store: revisions, rollouts, incidents, deployments that were
+//! reported.
 //!
 //! What the figures are made of is `gate_ops::dora`'s business; here it is read and shown.
 //! [`reports`] takes reports in, [`forecasts`] says what runs out.
@@ -14,16 +15,23 @@ use gate_api::problem::{Code, Problem};
 use gate_api::types::{DeploymentReported, DoraFigure, DoraMetrics, DoraReport};
 use gate_kit::clock::Clock;
 use gate_model::resources::Resources;
+use gate_ops::dora::incidents::{Attributed, attributed};
 use gate_ops::dora::own::{self, Revision, Trial};
 use gate_ops::dora::reported::{Reported, unix_ms};
 use gate_ops::dora::{self, Deployment, EVENTS_MAX, Failure};
+use gate_ops::incident::Incident;
 use gate_store::ControlError;
 use gate_store::control::{
-    Cause, ControlStore, DeploymentRow, PAGE_MAX, RevisionQuery, RevisionRow, RolloutRow,
+    Cause, ControlStore, DeploymentRow, IncidentQuery, PAGE_MAX, RevisionQuery, RevisionRow,
+    RolloutRow,
 };
 use serde_json::Value;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+
+/// Most incidents that are read, the newest, and how many at once: one has at most 4 MiB.
+const INCIDENTS_MAX: usize = 10_000;
+const INCIDENTS_AT_ONCE: usize = 50;
 
 /// Deployments of this process's store.
 pub(crate) struct Delivery {
@@ -79,7 +87,7 @@ impl Delivery {
             until: time(signed(until_ms)),
             services: shown(report.services),
             teams: shown(report.teams),
-            failures_from: "rollbacks".to_owned(),
+            failures_from: "incidents".to_owned(),
         })
     }
 
@@ -144,7 +152,8 @@ fn events(
     until_ms: i64,
 ) -> Result<(Vec<Deployment>, Vec<Failure>), ControlError> {
     let revisions = revisions(store, from_ms)?;
-    let (mut deployments, taken_back) = own::deployments(&revisions, &trials(store, from_ms)?);
+    let (trials, incidents) = (trials(store, from_ms)?, incidents(store, from_ms)?);
+    let (mut deployments, failures) = own::deployments(&revisions, &trials, &incidents);
     let mut after = (0, String::new());
     while deployments.len() < EVENTS_MAX {
         let page = store.deployments(from_ms, &after, PAGE_MAX)?;
@@ -162,15 +171,32 @@ fn events(
             break;
         }
     }
-    let failures = failures(taken_back);
     Ok((deployments, failures))
 }
 
-/// Failures of deployments: what was taken back. Incidents that are attributed to a revision belong
-/// here as well, once this store keeps them; a revision that has one is not counted twice, because
-/// figures count deployments.
-fn failures(taken_back: Vec<Failure>) -> Vec<Failure> {
-    taken_back
+/// Incidents since a time that are failures of revisions, the newest.
+fn incidents(store: &mut dyn ControlStore, from_ms: i64) -> Result<Vec<Attributed>, ControlError> {
+    let (mut found, mut before) = (Vec::new(), None);
+    for _ in 0..INCIDENTS_MAX / INCIDENTS_AT_ONCE {
+        let page = store.incidents(&IncidentQuery {
+            before,
+            limit: INCIDENTS_AT_ONCE,
+            ..IncidentQuery::default()
+        })?;
+        let is_last =
+            page.len() < INCIDENTS_AT_ONCE || page.iter().any(|row| row.opened_ms < from_ms);
+        before = page.last().map(|row| row.number);
+        // What a newer gateway wrote in another form counts there.
+        let read = page.iter().filter_map(|row| {
+            let incident: Incident = serde_json::from_str(&row.data).ok()?;
+            Some(attributed(&row.environment, &incident))
+        });
+        found.extend(read.flatten());
+        if is_last {
+            break;
+        }
+    }
+    Ok(found)
 }
 
 /// Revisions since a time, in the order in which they were made.

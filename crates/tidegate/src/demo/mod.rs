@@ -1,31 +1,28 @@
 //! `tidegate demo`: a gateway and something behind it, on this machine, until Ctrl-C.
 //!
-//! The gateway is the real one, on a configuration like any other (`config.yaml` beside this
-//! file). What stands behind it are samples: an API in two versions (`orders.rs`) and a stand-in
-//! for AI vendors (`model.rs`), real HTTP servers on ports that the system chooses.
+//! The gateway is the real one, on files like any other's (`gateway.yaml` and `shop.yaml` beside this
+//! file), in a folder of its own ([`home`]). What stands behind it are samples: an API in two versions
+//! (`orders.rs`) and a stand-in for AI vendors (`model.rs`), real HTTP servers on ports that the system
+//! chooses; [`callers`] ask them all the while. [`scenario`] plays something before one's eyes.
 
+mod callers;
+mod home;
 mod model;
 mod orders;
+mod scenario;
 mod server;
 
-use crate::config;
 use crate::keys::NewKey;
 use crate::log::{self, LogFormat, LogLevel};
 use crate::output;
-use crate::run;
-use clap::Args;
-use gate_flow::SecretSource;
-use gate_kit::clock::Clock;
-use gate_model::document::Document;
-use gate_proxy::process::{Process, Setup};
+use crate::run::{self, RunOptions};
+use callers::Callers;
+use clap::{Args, ValueEnum};
+use home::{Files, Home};
+use scenario::Stage;
 use server::{Port, Sample};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::sync::Arc;
-
-/// The variable that the configuration takes the stand-in's credential from.
-const CREDENTIAL: &str = "TIDEGATE_DEMO_CREDENTIAL";
 
 /// Options of `demo`.
 #[derive(Debug, Args)]
@@ -33,88 +30,100 @@ pub(crate) struct DemoOptions {
     /// Port of the gateway on 127.0.0.1; 0 lets the system choose.
     #[arg(long, default_value_t = 0)]
     pub(crate) port: u16,
-    /// Port of health and metrics on 127.0.0.1; 0 lets the system choose.
+    /// Port of the console, health and metrics on 127.0.0.1; 0 lets the system choose.
     #[arg(long, default_value_t = 0)]
     pub(crate) admin_port: u16,
+    /// Play something, and tell what happens as it happens.
+    #[arg(long, value_enum)]
+    pub(crate) scenario: Option<Scenario>,
     /// Print the configuration that the demo runs on, too.
     #[arg(long)]
     pub(crate) print_config: bool,
 }
 
+/// What can be played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// A revision that fails one request in four is deployed under traffic, caught, taken back,
+    /// explained and mended.
+    BadRevision,
+}
+
 /// Runs the command until Ctrl-C.
 pub(crate) fn demo(options: &DemoOptions) -> Result<ExitCode, String> {
-    let _log = log::start(LogFormat::Text, LogLevel::Warn)?;
-    run::raise_descriptor_limit();
-    let key = NewKey::make()?;
-    let samples = Samples::start()?;
-    let records = Records::new();
-    let text = samples.configuration(options, &key, &records);
-    let document = Document::parse(text.as_bytes(), "demo").map_err(|findings| {
-        let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
-        lines.join("\n")
-    })?;
-    let process = start(&document, samples.credential.clone())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start the control thread: {error}"))?;
-    let serving = run::serve_until_ended(&process, &document, |admin| {
+    let _log = log::start(LogFormat::Text, LogLevel::Error)?;
+    let home = Home::new()?;
+    let (visitor, caller) = (NewKey::make()?, NewKey::make()?);
+    let place = Place::start()?;
+    let credential = home.write("credential", &place.credential)?;
+    let ports = (options.port, options.admin_port);
+    let files = Files::of(ports, (&visitor, &caller), &place, &credential);
+    let file = home.write("gateway.yaml", &files.gateway)?;
+    home.begin(&file, &home.write("shop.yaml", &files.shop)?)?;
+    let run = RunOptions {
+        file,
+        handover: None,
+        log: LogFormat::Text,
+        log_level: LogLevel::Error,
+    };
+    run::serve(&run, |process, admin| {
         let gateway = process.local_address("public").map(|at| at.to_string());
         let gateway = gateway.ok_or("the gateway has no address")?;
-        let config = options.print_config.then_some(&*text);
-        output::print(&samples.welcome(&gateway, admin, &key.key, config))
-    });
-    tokio::task::LocalSet::new().block_on(&runtime, serving)?;
+        let admin = admin.ok_or("the console has no address")?;
+        if options.print_config {
+            output::print(&printed(&files))?;
+        }
+        output::print(&place.welcome(&gateway, admin, &visitor.key, options.scenario))?;
+        let callers = Callers::start(&format!("http://{gateway}"), &caller.key)?;
+        match options.scenario {
+            None => Ok(()),
+            Some(Scenario::BadRevision) => Stage {
+                admin: format!("http://{admin}"),
+                shop: home.path("shop.yaml"),
+                text: files.shop.clone(),
+                releases: place.releases.clone(),
+                callers,
+            }
+            .play(),
+        }
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn start(document: &Document, credential: String) -> Result<Arc<Process>, String> {
-    let setup = Setup {
-        registry: config::REGISTRY,
-        folder: PathBuf::from("."),
-        secrets: Box::new(OneSecret(credential)),
-        clock: Clock::System,
-        inheritance: None,
-    };
-    Process::start(document, setup).map_err(|error| error.to_string())
-}
-
-/// A folder for this demo's records, removed with everything in it when the demo ends.
-struct Records(PathBuf);
-
-impl Records {
-    fn new() -> Self {
-        let name = format!("tidegate-demo-{}", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-}
-
-impl Drop for Records {
-    fn drop(&mut self) {
-        // What cannot be removed stays in the folder for such things, which others clear.
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
+/// The configuration, as one file that `tidegate check` takes: the gateway's own part in remarks,
+/// because a file that follows an environment holds no resources.
+fn printed(files: &Files) -> String {
+    let remarks: String = files
+        .gateway
+        .lines()
+        .map(|line| format!("# {line}\n"))
+        .collect();
+    format!("{remarks}\n{}\n", files.shop)
 }
 
 /// Where the samples are.
-struct Samples {
+struct Place {
     orders_v1: String,
     orders_v2: String,
+    /// What the scenario deploys: a release with a mistake, and the one without it.
+    releases: [String; 2],
     models: String,
     credential: String,
 }
 
-impl Samples {
+impl Place {
     fn start() -> Result<Self, String> {
         let (v1, v2, models) = (Port::bind()?, Port::bind()?, Port::bind()?);
-        let samples = Self {
+        let (bad, good) = (Port::bind()?, Port::bind()?);
+        let place = Self {
             orders_v1: v1.address.to_string(),
             orders_v2: v2.address.to_string(),
+            releases: [bad.address.to_string(), good.address.to_string()],
             models: models.address.to_string(),
             // Made anew, so that nothing but this gateway can use the stand-in.
             credential: NewKey::make()?.key,
         };
-        let credential = samples.credential.clone();
+        let credential = place.credential.clone();
         server::start(move || {
             let api = |version| -> Sample {
                 Rc::new(move |head, body| orders::answer(version, head, body))
@@ -123,65 +132,44 @@ impl Samples {
             vec![
                 (v1, api(orders::Version::V1)),
                 (v2, api(orders::Version::V2)),
+                (bad, api(orders::Version::Broken)),
+                (good, api(orders::Version::V1)),
                 (models, model),
             ]
         })?;
-        Ok(samples)
-    }
-
-    fn configuration(&self, options: &DemoOptions, key: &NewKey, records: &Records) -> String {
-        include_str!("config.yaml")
-            .replace("{port}", &options.port.to_string())
-            .replace("{admin_port}", &options.admin_port.to_string())
-            .replace("{records}", &records.0.display().to_string())
-            .replace("{sha256}", &key.sha256.to_string())
-            .replace("{orders_v1}", &self.orders_v1)
-            .replace("{orders_v2}", &self.orders_v2)
-            .replace("{models}", &self.models)
+        Ok(place)
     }
 
     /// What the visitor reads; the three lines to try are the only ones that begin with `curl`.
-    fn welcome(&self, gateway: &str, admin: &str, key: &str, config: Option<&str>) -> String {
+    fn welcome(&self, gateway: &str, admin: &str, key: &str, scenario: Option<Scenario>) -> String {
         let Self {
             orders_v1,
             orders_v2,
             models,
             ..
         } = self;
-        let config = match config {
-            Some(text) => format!("{text}\n"),
-            None => String::new(),
-        };
         let message = r#"{"model":"assistant","messages":[{"role":"user","content":"Hello!"}]}"#;
+        let hint = match scenario {
+            None => {
+                "A bad revision, caught, taken back and explained, to watch: \
+                 tidegate demo --scenario bad-revision\n"
+            }
+            Some(_) => "",
+        };
         format!(
-            "{config}Tidegate demo, until Ctrl-C. Everything is on this machine:\n  \
+            "Tidegate demo, until Ctrl-C. Everything is on this machine:\n  \
              gateway       http://{gateway}\n  \
              console       http://{admin}/\n  \
              metrics       http://{admin}/metrics\n  \
              sample API    http://{orders_v1} (version 1), http://{orders_v2} (version 2)\n  \
              sample model  http://{models} (a stand-in that repeats what you say)\n\
              The configuration: tidegate demo --print-config\n\
+             {hint}\
              Try, in another terminal:\n\n\
              curl -H 'authorization: Bearer {key}' http://{gateway}/orders/1001\n\
              curl -H 'authorization: Bearer {key}' -H 'content-type: application/json' \
              -d '{message}' http://{gateway}/v1/chat/completions\n\
              curl http://{admin}/metrics\n"
         )
-    }
-}
-
-/// The stand-in's credential, and nothing else.
-struct OneSecret(String);
-
-impl SecretSource for OneSecret {
-    fn env(&self, name: &str) -> Result<String, String> {
-        match name {
-            CREDENTIAL => Ok(self.0.clone()),
-            _ => Err(format!("the demo has no secret {name}")),
-        }
-    }
-
-    fn file(&self, path: &Path) -> Result<String, String> {
-        Err(format!("the demo has no secret {}", path.display()))
     }
 }

@@ -1,4 +1,5 @@
-//! The demo's sample API: a shop's orders, in two versions whose answers differ in shape.
+//! The demo's sample API: a shop's orders, in two versions whose answers differ in
+//! shape, and a release with a mistake for the scenario.
 //!
 //! Nothing is stored: order numbers from 1000 to 1999 exist, and their contents follow from the
 //! number.
@@ -14,6 +15,9 @@ const GOODS: [(&str, u32); 4] = [
     ("shelf", 8_950),
 ];
 
+/// What the release with a mistake cannot answer.
+const UNPRICED: &str = "shelf";
+
 /// Which version a server speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Version {
@@ -21,6 +25,8 @@ pub(crate) enum Version {
     V1,
     /// Money as an object with its currency, and the customer.
     V2,
+    /// A release of version 1 with a mistake: it has no price for shelves, one order in four.
+    Broken,
 }
 
 /// Answers a request to the sample API.
@@ -36,6 +42,10 @@ pub(crate) fn answer(version: Version, head: &RequestHead, body: &[u8]) -> Respo
             json(200, &json!({ "sample": true, "orders": orders }))
         }
         (Method::Get | Method::Head, Some(id)) => match number(id) {
+            Some(number) if version == Version::Broken && goods(number).0 == UNPRICED => json(
+                500,
+                &json!({ "error": format!("there is no price for {UNPRICED}") }),
+            ),
             Some(number) => json(200, &order(version, number)),
             None => missing(),
         },
@@ -67,11 +77,16 @@ fn create(version: Version, body: &[u8]) -> Response {
     json(201, &order(version, 1999))
 }
 
+/// What an order is about, and its price in cents.
+fn goods(number: u32) -> (&'static str, u32) {
+    GOODS[number as usize % GOODS.len()]
+}
+
 fn order(version: Version, number: u32) -> Value {
-    let (goods, cents) = GOODS[number as usize % GOODS.len()];
+    let (goods, cents) = goods(number);
     let price = format!("{}.{:02}", cents / 100, cents % 100);
     match version {
-        Version::V1 => json!({
+        Version::V1 | Version::Broken => json!({
             "sample": true, "api": "v1", "id": number, "item": goods, "price": format!("{price} EUR"),
         }),
         Version::V2 => json!({

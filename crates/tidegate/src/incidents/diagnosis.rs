@@ -5,6 +5,7 @@
 use super::Shelf;
 use super::rollback::in_words;
 use super::seen::{DIMENSIONS, Event, by_second, events, place};
+use crate::promises::Promises;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use gate_api::document::{Document, diff};
@@ -13,6 +14,7 @@ use gate_api::types::{
     DiagnosisState as State, DiagnosisValue, ProviderHealth, ProviderState,
 };
 use gate_model::resources::{Resources, Target};
+use gate_ops::attribution::Attribution;
 use gate_ops::incident::onset;
 use gate_ops::slo::Count;
 use gate_proxy::compile::managed;
@@ -59,10 +61,10 @@ pub(super) fn diagnose(
     let counts: Vec<Count> = series.iter().map(|one| one.count).collect();
     let begun = onset(&counts).map(|found| series[found.index].at_ms);
     let from_ms = begun.unwrap_or_else(|| now_ms.saturating_sub(NOW_MS));
-    let bad = all.iter().filter(|one| one.at_ms >= from_ms && one.is_bad);
-    let bad = bad.count() as u64;
-    let total = all.iter().filter(|one| one.at_ms >= from_ms).count() as u64;
+    let since = || all.iter().filter(|one| one.at_ms >= from_ms);
+    let bad = since().filter(|one| one.is_bad).count() as u64;
     let found = (bad > 0).then(|| place(&refs, from_ms, u64::MAX));
+    let (total, bad, found) = or_elsewhere(process, (since().count() as u64, bad, found));
     let answers: Vec<DiagnosisAnswer> = found
         .iter()
         .flat_map(|found| &found.answers)
@@ -107,6 +109,17 @@ pub(super) fn diagnose(
         findings,
         samples: samples(folder.as_deref()),
         dependencies,
+    }
+}
+
+/// What all gateways of the store saw fail, where that is more than this one's records hold.
+fn or_elsewhere(
+    process: &Process,
+    own: (u64, u64, Option<Attribution>),
+) -> (u64, u64, Option<Attribution>) {
+    match Promises::of(process).worst() {
+        Some(all) if all.count.bad > own.1 => (all.count.total, all.count.bad, Some(all)),
+        _ => own,
     }
 }
 

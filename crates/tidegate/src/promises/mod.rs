@@ -6,12 +6,14 @@
 //! a restart loses at most what the last second counted, and every gateway of an environment shows the
 //! same sum. One of them, under a lease, speaks for all: to whoever keeps incidents, and to whoever
 //! is told of alerts. Without a store a gateway knows its own counts, as long as it runs.
+//! Where exchanges fail is told over the store, too, so that whoever speaks attributes what all saw.
 //!
 //! The state is in [`watch`], the places of bad exchanges in [`places`], the exchange with the store in
 //! [`stored`], how it is shown in [`show`].
 
 pub(crate) mod gate;
 mod places;
+mod shared;
 mod show;
 mod stored;
 mod watch;
@@ -77,6 +79,12 @@ impl Promises {
     /// Where an objective stands; none for one that is not known or has no events.
     pub(crate) fn burning(&self, name: &str) -> Option<Burn> {
         self.watch().burning(name)
+    }
+
+    /// Where most failed in the last two minutes on all gateways of the store, by the objective that saw
+    /// most of it; none where nothing failed for any objective.
+    pub(crate) fn worst(&self) -> Option<gate_ops::attribution::Attribution> {
+        self.watch().places.worst()
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {

@@ -9,7 +9,7 @@ use super::Promises;
 use crate::follow::OpenStore;
 use gate_kit::clock::Clock;
 use gate_ops::slo::Rings;
-use gate_store::control::{ControlError, ControlStore, PAGE_MAX, PAST, PromiseRow};
+use gate_store::control::{ControlError, ControlStore, PAGE_MAX, PAST, PlacesRow, PromiseRow};
 use std::collections::BTreeSet;
 
 /// How long the right to speak lasts without being renewed, in milliseconds.
@@ -24,6 +24,11 @@ const OVER_MS: i64 = 86_400_000;
 const LOST_MS: i64 = 82_800_000;
 /// How often rows of lives that are over are looked for, in seconds.
 const FOLD_S: u64 = 60;
+/// How often places are told again, in seconds.
+const PLACES_S: u64 = 10;
+/// Places that were written so long ago say nothing of now, and later they are removed; in milliseconds.
+const PLACES_LATE_MS: i64 = 120_000;
+const PLACES_FORGOTTEN_MS: i64 = 3_600_000;
 /// Objectives whose rows are added up at a time.
 const FOLDS_MAX: usize = 100;
 
@@ -39,6 +44,11 @@ pub(super) struct Stored {
     has_begun: bool,
     heard_ms: i64,
     folded_s: u64,
+    /// The number up to which everything has been read.
+    newest: u64,
+    /// The number of the last places that were read, and when this process told its own.
+    places: u64,
+    placed_s: u64,
     /// Whether it was said that the store does not answer.
     said: bool,
 }
@@ -54,6 +64,9 @@ impl Stored {
             has_begun: false,
             heard_ms: now_ms(),
             folded_s: 0,
+            newest: 0,
+            places: 0,
+            placed_s: 0,
             said: false,
         }
     }
@@ -95,6 +108,8 @@ impl Stored {
             None => (self.open)()?,
         };
         self.read(&mut *store, promises)?;
+        // Who reads these counts afterwards finds the places that they are from.
+        self.tell_places(&mut *store, promises, now_s)?;
         let most = if is_over { usize::MAX } else { WRITES_MAX };
         self.write(&mut *store, promises, most, is_over)?;
         let lease = format!("promises/{}", self.environment);
@@ -142,14 +157,37 @@ impl Stored {
         store: &mut dyn ControlStore,
         promises: &Promises,
     ) -> Result<(), ControlError> {
-        if self.has_begun && store.newest_promise()? <= self.seen.0 {
+        // Asked first: what comes meanwhile has a greater number, and is read the next time.
+        let newest = store.newest_promise()?;
+        if self.has_begun && newest <= self.newest {
             return Ok(());
         }
-        let mut anew = BTreeSet::new();
+        // Places are written before counts and read after them: whatever was counted has its place.
+        if self.read_counts(store, promises)? {
+            self.newest = newest;
+        }
+        let rows = store.places(&self.environment, self.places, PAGE_MAX)?;
+        for row in rows {
+            self.places = self.places.max(row.number);
+            let is_of_late = now_ms() - row.at_ms < PLACES_LATE_MS;
+            if row.node != self.node && is_of_late {
+                promises.watch().places.hear(&row.node, &row.places);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what others have counted since the last time; whether that is all of it.
+    fn read_counts(
+        &mut self,
+        store: &mut dyn ControlStore,
+        promises: &Promises,
+    ) -> Result<bool, ControlError> {
+        let (mut anew, mut is_all) = (BTreeSet::new(), false);
         for _ in 0..PAGES_MAX {
             let (number, objective, node) = &self.seen;
             let rows = store.promises((*number, objective, node), &self.environment, PAGE_MAX)?;
-            let is_all = rows.len() < PAGE_MAX;
+            is_all = rows.len() < PAGE_MAX;
             if let Some(last) = rows.last() {
                 self.seen = (last.number, last.objective.clone(), last.node.clone());
             }
@@ -176,7 +214,34 @@ impl Stored {
                 .collect();
             promises.watch().hear_all(&objective, &readings);
         }
-        Ok(())
+        Ok(is_all)
+    }
+
+    /// Tells the others where exchanges fail here: at once where one has, and now and then as long as
+    /// that is not long ago.
+    fn tell_places(
+        &mut self,
+        store: &mut dyn ControlStore,
+        promises: &Promises,
+        now_s: u64,
+    ) -> Result<(), ControlError> {
+        let anew = now_s >= self.placed_s + PLACES_S;
+        let places = promises.watch().places.told(anew);
+        if anew {
+            self.placed_s = now_s;
+        }
+        let Some(places) = places else {
+            return Ok(());
+        };
+        let at_ms = now_ms();
+        let row = PlacesRow {
+            environment: self.environment.clone(),
+            node: self.node.clone(),
+            number: 0,
+            at_ms,
+            places,
+        };
+        store.put_places(&row, at_ms - PLACES_FORGOTTEN_MS)
     }
 
     /// Adds up rows of lives that are over.

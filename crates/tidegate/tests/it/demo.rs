@@ -1,9 +1,13 @@
 //! `tidegate demo`: the lines it prints work as they are printed.
 
-use crate::support::curl;
+use crate::console::{browser, console, run};
 use crate::support::gateway::{Running, command};
+use crate::support::{curl, eventually_within};
 use rustix::process::Signal;
+use serde_json::json;
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 /// A running demo.
 pub(crate) struct Demo {
@@ -174,4 +178,63 @@ fn a_chosen_port_is_used_or_named_as_taken() {
     drop(taken);
     let demo = Demo::start(&["--port", &port]);
     assert!(demo.gateway().0.ends_with(&port));
+}
+
+/// The name behind which a line of what the scenario left is.
+fn left_by<'a>(lines: &'a [String], name: &str) -> &'a str {
+    let line = lines
+        .iter()
+        .rev()
+        .find(|line| line.trim_start().starts_with(&format!("{name} ")));
+    let line = line.unwrap_or_else(|| panic!("no {name} in {lines:#?}"));
+    line.rsplit('/').next().unwrap()
+}
+
+#[test]
+fn a_bad_revision_is_caught_taken_back_and_explained_in_the_console() {
+    let mut demo = Demo::start(&["--scenario", "bad-revision"]);
+    let mut lines = Vec::new();
+    eventually_within(Duration::from_secs(400), "the scenario is over", || {
+        lines = demo.process.lines();
+        let is_stuck = |line: &String| line.contains("cannot go on");
+        assert!(!lines.iter().any(is_stuck), "{lines:#?}");
+        lines.iter().any(|line| line.contains("for the public"))
+    });
+    let told = lines.join("\n");
+    for words in [
+        "of requests; with it",
+        "Taken back: taken back at",
+        "100 % of the excess",
+        "the first exchange that failed",
+        "the objectives are kept again",
+        "Contributing factors",
+        "33.3 %",
+    ] {
+        assert!(told.contains(words), "{words} in {told}");
+    }
+    let (rollout, incident) = (left_by(&lines, "rollout"), left_by(&lines, "incident"));
+    let console_line = lines.iter().find(|line| line.contains("  console "));
+    let admin = console_line.unwrap().rsplit(' ').next().unwrap();
+    let admin = admin.trim_end_matches('/');
+    let shown = curl(&[&format!("{admin}/api/v1/rollouts/{rollout}")]);
+    let candidate = shown.expect(200).json()["candidate"].clone();
+    // What serves is the release that mends it, for which the gate of changes let it pass.
+    let (url, key) = demo.gateway();
+    let key = format!("authorization: Bearer {key}");
+    for number in 1000..1004 {
+        curl(&[&format!("{url}/orders/{number}"), "-H", &key]).expect(200);
+    }
+    if let (Some(folder), Some(browser)) = (console(), browser()) {
+        let job = json!({
+            "browser": browser, "admin": admin, "rollout": rollout, "incident": incident,
+            "candidate": candidate, "shots": folder.join("screenshots"),
+        });
+        let place = tempfile::tempdir().unwrap();
+        let file = place.path().join("job.json");
+        std::fs::write(&file, job.to_string()).unwrap();
+        let right = run(folder, "node", &[Path::new("tests/scenario.mjs"), &file]);
+        assert_eq!(right.len(), 7, "{right:#?}");
+    }
+    demo.process.signal(Signal::INT);
+    assert_eq!(demo.process.ended().code(), Some(0));
 }

@@ -30,6 +30,7 @@ mod lifecycle;
 mod lint;
 mod model_cache;
 mod money;
+mod native_histograms;
 mod notices;
 mod plans;
 mod policies;

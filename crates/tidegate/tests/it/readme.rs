@@ -190,7 +190,7 @@ fn every_command_of_the_readme_works() {
     let folder = workplace([&provider.address, "127.0.0.1:1"], &ports);
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let blocks = blocks(&readme);
-    assert_eq!(blocks.len(), 6, "{blocks:#?}");
+    assert_eq!(blocks.len(), 7, "{blocks:#?}");
     let mut running = Vec::new();
     for block in blocks {
         let block = block
@@ -224,7 +224,7 @@ fn every_command_of_the_readme_works() {
             );
         }
     }
-    assert_eq!(running.len(), 2);
+    assert_eq!(running.len(), 3);
     assert!(folder.path().join("test-was-run").exists());
     let schema = std::fs::read(folder.path().join("schema.json")).unwrap();
     assert!(

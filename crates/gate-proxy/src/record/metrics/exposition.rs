@@ -1,33 +1,46 @@
-//! Writes metric families as OpenMetrics 1.0 or as the older Prometheus text (version 0.0.4).
+//! Writes metric families as OpenMetrics 1.0, as the older Prometheus text (version 0.0.4), or as
+//! Prometheus's protobuf, which alone has native histograms ([`super::protobuf`]).
 //!
-//! Both come from the same calls, so they cannot disagree. OpenMetrics names a counter's family
+//! All come from the same calls, so they cannot disagree. OpenMetrics names a counter's family
 //! without `_total`, has UNIT lines and ends in `# EOF`; Prometheus text names the family as its
 //! samples and has neither. This file knows no metric; [`super::render_traffic`] does.
 //! Source: <https://prometheus.io/docs/specs/om/open_metrics_spec/> and
 //! <https://prometheus.io/docs/instrumenting/exposition_formats/>.
 
-use super::histogram::{Histogram, Scale};
+use super::histogram::{Histogram, Scale, Timed};
+use super::protobuf::Families;
+use gate_kit::durations::Durations;
 use std::fmt::Write;
 
-/// The text format of a metrics page.
+/// The format of a metrics page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// OpenMetrics 1.0.0.
     OpenMetrics,
     /// Prometheus text 0.0.4.
     Prometheus,
+    /// Prometheus protobuf: `io.prometheus.client.MetricFamily` messages, each behind its length.
+    Protobuf,
 }
 
 impl Format {
-    /// The format for an `Accept` field (RFC 9110 section 12.5.1): OpenMetrics when it is named
-    /// with a quality at least that of plain text, Prometheus text otherwise, so that browsers
-    /// and curl get what they can show.
+    /// The format for an `Accept` field (RFC 9110 section 12.5.1): the one with the highest quality of
+    /// those that are named, of equals protobuf (a Prometheus that wants native histograms names it) before
+    /// OpenMetrics before text; Prometheus text where none is, so that browsers and curl get what they can
+    /// show.
     #[must_use]
     pub fn negotiate(accept: Option<&str>) -> Self {
         let mut best = (0.0, Format::Prometheus);
         for part in accept.unwrap_or_default().split(',') {
             let mut parameters = part.split(';').map(str::trim);
             let format = match parameters.next() {
+                Some(name) if name.eq_ignore_ascii_case("application/vnd.google.protobuf") => {
+                    // Another message, or another way to tell where one ends, is not ours.
+                    if !is_delimited_families(part) {
+                        continue;
+                    }
+                    Format::Protobuf
+                }
                 Some(name) if name.eq_ignore_ascii_case("application/openmetrics-text") => {
                     Format::OpenMetrics
                 }
@@ -37,7 +50,12 @@ impl Format {
             let quality = parameters
                 .find_map(|parameter| parameter.strip_prefix("q=")?.parse::<f32>().ok())
                 .unwrap_or(1.0);
-            let wins = quality > best.0 || (quality == best.0 && format == Format::OpenMetrics);
+            let rank = |format| match format {
+                Format::Protobuf => 2,
+                Format::OpenMetrics => 1,
+                Format::Prometheus => 0,
+            };
+            let wins = quality > best.0 || (quality == best.0 && rank(format) > rank(best.1));
             if quality > 0.0 && wins {
                 best = (quality, format);
             }
@@ -51,8 +69,22 @@ impl Format {
         match self {
             Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
             Format::Prometheus => "text/plain; version=0.0.4; charset=utf-8",
+            Format::Protobuf => {
+                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; \
+                 encoding=delimited"
+            }
         }
     }
+}
+
+/// Whether a part of an `Accept` field with protobuf asks for what is written here.
+fn is_delimited_families(part: &str) -> bool {
+    let says = |name: &str, value: &str| {
+        let mut parameters = part.split(';').skip(1).map(str::trim);
+        let found = parameters.find_map(|one| one.strip_prefix(name)?.strip_prefix('='));
+        found.is_some_and(|found| found.trim_matches('"') == value)
+    };
+    says("proto", "io.prometheus.client.MetricFamily") && says("encoding", "delimited")
 }
 
 /// What the samples of a family mean.
@@ -72,6 +104,8 @@ pub enum Kind {
 #[derive(Debug)]
 pub struct Exposition {
     text: String,
+    /// What is written instead of text, as protobuf.
+    families: Families,
     format: Format,
     /// Name of the current family, without suffix.
     family: &'static str,
@@ -84,6 +118,7 @@ impl Exposition {
     pub fn new(format: Format) -> Self {
         Self {
             text: String::with_capacity(16 * 1024),
+            families: Families::default(),
             format,
             family: "",
             suffix: "",
@@ -103,11 +138,16 @@ impl Exposition {
             Kind::Info => "_info",
             Kind::Gauge | Kind::Histogram => "",
         };
+        if self.format == Format::Protobuf {
+            let name = format!("{name}{}", self.suffix);
+            self.families.open(name, kind, help);
+            return;
+        }
         let (word, suffix) = match (self.format, kind) {
             (Format::OpenMetrics, Kind::Counter) => ("counter", ""),
-            (Format::Prometheus, Kind::Counter) => ("counter", "_total"),
+            (_, Kind::Counter) => ("counter", "_total"),
             (Format::OpenMetrics, Kind::Info) => ("info", ""),
-            (Format::Prometheus, Kind::Info) => ("gauge", "_info"),
+            (_, Kind::Info) => ("gauge", "_info"),
             (_, Kind::Gauge) => ("gauge", ""),
             (_, Kind::Histogram) => ("histogram", ""),
         };
@@ -121,6 +161,12 @@ impl Exposition {
 
     /// Writes a sample of the current family.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        if self.format == Format::Protobuf {
+            // What is written is a number in the text formats, too.
+            let value = value.to_string().parse().unwrap_or(f64::NAN);
+            self.families.sample(labels, value);
+            return;
+        }
         self.name(self.suffix, labels, None);
         let _ = writeln!(self.text, " {value}");
     }
@@ -145,6 +191,25 @@ impl Exposition {
         scale: &Scale,
         histogram: &Histogram,
     ) {
+        self.both(labels, scale, histogram, None);
+    }
+
+    /// Writes a histogram of durations of the current family; native where the format has that.
+    pub(super) fn timed(&mut self, labels: &[(&str, &str)], scale: &Scale, timed: &Timed) {
+        self.both(labels, scale, &timed.classic, Some(&timed.native));
+    }
+
+    fn both(
+        &mut self,
+        labels: &[(&str, &str)],
+        scale: &Scale,
+        histogram: &Histogram,
+        native: Option<&Durations>,
+    ) {
+        if self.format == Format::Protobuf {
+            self.families.histogram(labels, scale, histogram, native);
+            return;
+        }
         for (bound, count) in histogram.cumulative(scale) {
             self.name("_bucket", labels, Some(&shown_bound(bound, scale)));
             let _ = writeln!(self.text, " {count}");
@@ -168,11 +233,13 @@ impl Exposition {
 
     /// The finished page.
     #[must_use]
-    pub fn finish(mut self) -> String {
-        if self.format == Format::OpenMetrics {
-            self.text.push_str("# EOF\n");
+    pub fn finish(mut self) -> Vec<u8> {
+        match self.format {
+            Format::OpenMetrics => self.text.push_str("# EOF\n"),
+            Format::Prometheus => {}
+            Format::Protobuf => return self.families.finish(),
         }
-        self.text
+        self.text.into_bytes()
     }
 
     fn name(&mut self, suffix: &str, labels: &[(&str, &str)], bound: Option<&str>) {
@@ -226,6 +293,11 @@ mod tests {
     fn the_accept_field_decides_the_format() {
         let prometheus =
             "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;q=0.4,*/*;q=0.1";
+        // What Prometheus 2.42 with native histograms sends.
+        let native = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;\
+                      encoding=delimited,application/openmetrics-text;version=1.0.0;q=0.8,\
+                      application/openmetrics-text;version=0.0.1;q=0.75,text/plain;version=0.0.4;\
+                      q=0.5,*/*;q=0.1";
         for (accept, format) in [
             (None, Format::Prometheus),
             (Some("*/*"), Format::Prometheus),
@@ -240,6 +312,14 @@ mod tests {
                 Format::Prometheus,
             ),
             (Some(prometheus), Format::OpenMetrics),
+            (Some(native), Format::Protobuf),
+            (Some("application/vnd.google.protobuf"), Format::Prometheus),
+            (
+                Some(
+                    "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=text",
+                ),
+                Format::Prometheus,
+            ),
         ] {
             assert_eq!(Format::negotiate(accept), format, "{accept:?}");
         }
@@ -251,7 +331,7 @@ mod tests {
         page.family("x", Kind::Counter, "", "Words.");
         page.sample(&[("a", "1\"\\\n2")], 7);
         assert_eq!(
-            page.finish(),
+            String::from_utf8(page.finish()).expect("text"),
             "# HELP x Words.\n# TYPE x counter\nx_total{a=\"1\\\"\\\\\\n2\"} 7\n# EOF\n"
         );
     }

@@ -4,6 +4,8 @@
 //! become seconds only when written. The bounds live beside the kind of value, not in each
 //! histogram, so that a series costs little memory. How they are written: [`super::exposition`].
 
+use gate_kit::durations::Durations;
+
 /// Most finite buckets of any scale; one more count holds what exceeds them all.
 pub(super) const BUCKETS_MAX: usize = 16;
 
@@ -185,6 +187,33 @@ impl Histogram {
                 below += count;
                 (bound, below)
             })
+    }
+}
+
+/// A histogram of durations in both forms: buckets for the text formats, and the finer exponential ones
+/// for Prometheus's native histograms and OTLP.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Timed {
+    pub(super) classic: Histogram,
+    pub(super) native: Durations,
+}
+
+impl Timed {
+    /// Counts a duration.
+    pub(super) fn observe(&mut self, scale: &Scale, nanos: u64) {
+        self.classic.observe(scale, nanos);
+        self.native.record(nanos);
+    }
+
+    /// Adds another of the same scale.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        self.classic.absorb(&other.classic);
+        self.native.merge(&other.native);
+    }
+
+    /// How many durations were counted.
+    pub(super) fn count(&self) -> u64 {
+        self.classic.count()
     }
 }
 

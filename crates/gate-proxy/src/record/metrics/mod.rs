@@ -3,7 +3,7 @@
 //! [`Metrics::observe`] runs once per exchange on its worker: it takes that worker's own lock,
 //! which only a scrape contends for, and adds to rows it finds by name. Read [`series`] for what
 //! is counted, [`render_traffic`] and its neighbours for how it is
-//! named, [`exposition`] for the two text formats.
+//! named, [`exposition`] for the formats.
 
 mod access;
 pub mod cache;
@@ -18,6 +18,7 @@ mod gauges;
 mod histogram;
 pub mod notices;
 mod process;
+mod protobuf;
 mod render;
 mod render_models;
 mod render_traffic;
@@ -26,11 +27,13 @@ mod series;
 mod table;
 #[cfg(test)]
 mod tests;
+mod timings;
 
 pub use contact::Contact;
 pub use exposition::{Exposition, Format, Kind};
 pub use gauges::{Gauge, Gauges};
 pub use notices::NoticeCounts;
+pub use timings::Timing;
 
 use gate_flow::Record;
 use gate_kit::clock::Clock;
@@ -147,6 +150,26 @@ impl Metrics {
             .reloads_failed += 1;
     }
 
+    fn sum(&self) -> Shard {
+        let mut sum = Shard::with_room(NAMES_MAX * SHARDS);
+        for slot in &self.shards {
+            sum.absorb(&slot.0.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        sum
+    }
+
+    /// When the counts began, as UNIX time.
+    #[must_use]
+    pub const fn started(&self) -> Duration {
+        self.started_unix
+    }
+
+    /// Durations by route and first tokens by model, as they are now.
+    #[must_use]
+    pub fn timings(&self) -> Vec<Timing> {
+        timings::of(&self.sum())
+    }
+
     /// Writes the whole page. `more` adds families of others (health, pools, policies).
     ///
     /// Takes up to milliseconds and reads files: never call it on a worker.
@@ -156,11 +179,8 @@ impl Metrics {
         format: Format,
         sinks: &SinkCounts,
         more: impl FnOnce(&mut Exposition),
-    ) -> String {
-        let mut sum = Shard::with_room(NAMES_MAX * SHARDS);
-        for slot in &self.shards {
-            sum.absorb(&slot.0.lock().unwrap_or_else(PoisonError::into_inner));
-        }
+    ) -> Vec<u8> {
+        let sum = self.sum();
         let mut page = Exposition::new(format);
         render_traffic::requests(&mut page, &sum);
         access::routes(&mut page, &sum);

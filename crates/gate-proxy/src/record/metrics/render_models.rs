@@ -55,7 +55,7 @@ pub(super) fn models(page: &mut Exposition, sum: &Shard) {
         help,
     );
     for (model, series) in rows().filter(|(_, series)| series.first_token.count() > 0) {
-        page.histogram(
+        page.timed(
             &ai_labels(model, series, &[]),
             &FIRST_TOKEN,
             &series.first_token,
@@ -176,7 +176,7 @@ fn error_type(ending: Ending) -> String {
     )
 }
 
-fn ai_labels<'a>(
+pub(super) fn ai_labels<'a>(
     model: &'a str,
     series: &'a AiSeries,
     more: &[(&'a str, &'a str)],

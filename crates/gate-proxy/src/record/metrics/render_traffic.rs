@@ -69,7 +69,7 @@ pub(super) fn requests(page: &mut Exposition, sum: &Shard) {
     let help = "From a request's head to the end of its exchange.";
     page.family(name, Kind::Histogram, "seconds", help);
     for (route, series) in &rows {
-        page.histogram(&[("route", route)], &DURATION, &series.duration);
+        page.timed(&[("route", route)], &DURATION, &series.duration);
     }
     let help = "Body bytes received from callers.";
     page.family(

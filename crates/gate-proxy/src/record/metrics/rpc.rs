@@ -123,7 +123,7 @@ mod tests {
         server.observe(&call("made-up", false), Duration::from_millis(3));
         let mut page = Exposition::new(Format::negotiate(None));
         render(&mut page, &servers);
-        let page = page.finish();
+        let page = String::from_utf8(page.finish()).expect("text");
         assert!(page.contains("gen_ai_tool_name=\"read\""), "{page}");
         assert!(page.contains("gen_ai_tool_name=\"_other\"") && !page.contains("made-up"));
     }

@@ -7,7 +7,7 @@
 use super::access::AccessSeries;
 use super::cache::CacheSeries;
 use super::detours;
-use super::histogram::{DURATION, FIRST_TOKEN, Histogram, OPERATION, SIZE, TOKENS};
+use super::histogram::{DURATION, FIRST_TOKEN, Histogram, OPERATION, SIZE, TOKENS, Timed};
 use super::rpc::ServerSeries;
 use super::table::{Counts, KEYS_MAX, OTHER, Table};
 use gate_flow::{AiFacts, Attempt, GuardVerdict, Outcome, Record, WafAction};
@@ -79,7 +79,7 @@ pub(super) struct RouteSeries {
     pub(super) waf_other: u64,
     /// What a cache of answers had.
     pub(super) cache: CacheSeries,
-    pub(super) duration: Histogram,
+    pub(super) duration: Timed,
     pub(super) request_bytes: Histogram,
     pub(super) response_bytes: Histogram,
 }
@@ -113,7 +113,7 @@ pub(super) struct AiSeries {
     pub(super) provider_model: Option<Arc<str>>,
     pub(super) input: Histogram,
     pub(super) output: Histogram,
-    pub(super) first_token: Histogram,
+    pub(super) first_token: Timed,
     /// Durations by error; the first holds successes.
     pub(super) durations: Vec<(Option<Ending>, Histogram)>,
     pub(super) cached: u64,

@@ -7,6 +7,7 @@ use gate_model::fault::FaultCode;
 
 fn page_of(metrics: &Metrics) -> Samples {
     let text = metrics.page(Format::OpenMetrics, &SinkCounts::default(), |_| {});
+    let text = String::from_utf8(text).expect("text");
     check(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
@@ -208,6 +209,7 @@ fn prometheus_text_names_counters_as_their_samples() {
     let text = metrics.page(Format::Prometheus, &SinkCounts::default(), |page| {
         page.single("tidegate_extra", Kind::Gauge, "", "Added by others.", 3);
     });
+    let text = String::from_utf8(text).expect("text");
     assert!(
         text.contains("# TYPE tidegate_requests_total counter\n"),
         "{text}"

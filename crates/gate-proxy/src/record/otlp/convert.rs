@@ -17,7 +17,7 @@ const CLIENT: i32 = 3;
 const ERROR: i32 = 2;
 
 /// Attributes being collected; empty texts are left out.
-struct Attributes(Vec<KeyValue>);
+pub(super) struct Attributes(pub(super) Vec<KeyValue>);
 
 impl Attributes {
     fn add(&mut self, key: &str, value: impl Into<AnyValue>) {
@@ -27,7 +27,7 @@ impl Attributes {
         });
     }
 
-    fn text(&mut self, key: &str, value: &str) {
+    pub(super) fn text(&mut self, key: &str, value: &str) {
         if !value.is_empty() {
             self.add(key, value);
         }
@@ -364,6 +364,6 @@ fn nonzero(id: &[u8]) -> Vec<u8> {
     }
 }
 
-fn nanos(unix: Duration) -> u64 {
+pub(super) fn nanos(unix: Duration) -> u64 {
     u64::try_from(unix.as_nanos()).unwrap_or(u64::MAX)
 }

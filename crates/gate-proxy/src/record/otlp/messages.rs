@@ -1,7 +1,7 @@
 //! The few protobuf messages of OTLP that are sent, field by field.
 //!
 //! Names and tags are those of opentelemetry-proto 1.x (`opentelemetry/proto/common/v1`,
-//! `resource/v1`, `trace/v1`, `logs/v1` and `collector/*/v1`); fields that are never sent are left
+//! `resource/v1`, `trace/v1`, `logs/v1`, `metrics/v1` and `collector/*/v1`); fields that are never sent are left
 //! out, which protobuf allows. A test decodes them with the official crate.
 
 use prost::{Message, Oneof};
@@ -54,6 +54,88 @@ pub(super) struct ScopeLogs {
     pub(super) scope: Option<Scope>,
     #[prost(message, repeated, tag = "2")]
     pub(super) log_records: Vec<LogRecord>,
+}
+
+/// `ExportMetricsServiceRequest`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MetricsExport {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) resource_metrics: Vec<ResourceMetrics>,
+}
+
+/// `ResourceMetrics`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ResourceMetrics {
+    #[prost(message, optional, tag = "1")]
+    pub(super) resource: Option<Resource>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) scope_metrics: Vec<ScopeMetrics>,
+}
+
+/// `ScopeMetrics`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ScopeMetrics {
+    #[prost(message, optional, tag = "1")]
+    pub(super) scope: Option<Scope>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) metrics: Vec<Metric>,
+}
+
+/// `Metric`, of exponential histograms.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Metric {
+    #[prost(string, tag = "1")]
+    pub(super) name: String,
+    #[prost(string, tag = "2")]
+    pub(super) description: String,
+    #[prost(string, tag = "3")]
+    pub(super) unit: String,
+    #[prost(message, optional, tag = "10")]
+    pub(super) exponential_histogram: Option<ExponentialHistogram>,
+}
+
+/// `ExponentialHistogram`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ExponentialHistogram {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) data_points: Vec<ExponentialPoint>,
+    /// 2: everything since the process started.
+    #[prost(int32, tag = "2")]
+    pub(super) aggregation_temporality: i32,
+}
+
+/// `ExponentialHistogramDataPoint`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ExponentialPoint {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) attributes: Vec<KeyValue>,
+    #[prost(fixed64, tag = "2")]
+    pub(super) start_time_unix_nano: u64,
+    #[prost(fixed64, tag = "3")]
+    pub(super) time_unix_nano: u64,
+    #[prost(fixed64, tag = "4")]
+    pub(super) count: u64,
+    #[prost(double, optional, tag = "5")]
+    pub(super) sum: Option<f64>,
+    #[prost(sint32, tag = "6")]
+    pub(super) scale: i32,
+    #[prost(fixed64, tag = "7")]
+    pub(super) zero_count: u64,
+    #[prost(message, optional, tag = "8")]
+    pub(super) positive: Option<Buckets>,
+    #[prost(double, optional, tag = "12")]
+    pub(super) min: Option<f64>,
+    #[prost(double, optional, tag = "13")]
+    pub(super) max: Option<f64>,
+}
+
+/// `ExponentialHistogramDataPoint.Buckets`.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Buckets {
+    #[prost(sint32, tag = "1")]
+    pub(super) offset: i32,
+    #[prost(uint64, repeated, tag = "2")]
+    pub(super) bucket_counts: Vec<u64>,
 }
 
 /// `Resource`.

@@ -1,24 +1,27 @@
-//! Exports traces and logs to an OpenTelemetry collector, as OTLP/HTTP with protobuf.
+//! Exports traces, logs and histograms of durations to an OpenTelemetry collector, as OTLP/HTTP with
+//! protobuf.
 //!
 //! Workers only queue rows. One thread turns them into spans and log records, sends a batch at
 //! most once a second and tries again with growing pauses; what cannot be sent is dropped and
 //! counted. Source: <https://opentelemetry.io/docs/specs/otlp/#otlphttp>.
 
 mod convert;
+mod histograms;
 mod messages;
 mod post;
 #[cfg(test)]
 mod tests;
 
 use super::finished_within;
+use super::metrics::Metrics;
 use super::row::Row;
 use gate_kit::clock::Clock;
 use gate_kit::queue::BoundedQueue;
 use gate_kit::random;
 use gate_model::resources::Tracing;
 use messages::{
-    KeyValue, LogsExport, Resource, ResourceLogs, ResourceSpans, Scope, ScopeLogs, ScopeSpans,
-    TraceExport,
+    KeyValue, LogsExport, MetricsExport, Resource, ResourceLogs, ResourceMetrics, ResourceSpans,
+    Scope, ScopeLogs, ScopeMetrics, ScopeSpans, TraceExport,
 };
 use post::{Answer, Endpoint};
 use prost::Message;
@@ -37,6 +40,8 @@ const BATCH: usize = 512;
 const LINGER: Duration = Duration::from_secs(1);
 /// How often the thread looks whether it must end.
 const TICK: Duration = Duration::from_millis(50);
+/// How often histograms are exported, where they are.
+const METRICS: Duration = Duration::from_secs(15);
 /// How long one export may take, connecting included.
 const EXPORT_TIME: Duration = Duration::from_secs(10);
 /// Tries of one export.
@@ -62,6 +67,8 @@ pub(super) struct Collector {
     endpoint: Endpoint,
     headers: Vec<(String, String)>,
     service: String,
+    /// Whether histograms go there, too.
+    metrics: bool,
 }
 
 impl Collector {
@@ -80,6 +87,7 @@ impl Collector {
             endpoint: Endpoint::parse(&settings.endpoint, tls)?,
             headers: settings.headers.clone().into_iter().collect(),
             service: settings.service.clone(),
+            metrics: settings.metrics,
         })
     }
 
@@ -100,6 +108,13 @@ impl Collector {
     }
 }
 
+fn scope() -> Scope {
+    Scope {
+        name: "tidegate".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+    }
+}
+
 /// The queue and its thread, which starts with the first collector.
 pub(super) struct Exporter {
     shared: Arc<Shared>,
@@ -108,6 +123,7 @@ pub(super) struct Exporter {
 
 struct Shared {
     queue: BoundedQueue<Item>,
+    metrics: Arc<Metrics>,
     collector: Mutex<Option<Arc<Collector>>>,
     clock: Clock,
     closed: AtomicBool,
@@ -117,9 +133,10 @@ struct Shared {
 }
 
 impl Exporter {
-    pub(super) fn new(clock: Clock) -> Self {
+    pub(super) fn new(clock: Clock, metrics: Arc<Metrics>) -> Self {
         let shared = Shared {
             queue: BoundedQueue::new(ROWS_MAX),
+            metrics,
             collector: Mutex::default(),
             clock,
             closed: AtomicBool::new(false),
@@ -172,6 +189,7 @@ impl Shared {
     /// The thread: gathers, converts, sends.
     fn run(&self) {
         let mut items = Vec::new();
+        let mut measured = self.clock.now();
         loop {
             let open = self
                 .queue
@@ -186,10 +204,15 @@ impl Shared {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .clone();
-            if let (Some(collector), false) = (collector, items.is_empty()) {
-                self.export(&collector, &items);
+            if let (Some(collector), false) = (&collector, items.is_empty()) {
+                self.export(collector, &items);
             }
             items.clear();
+            let is_due = !open || self.clock.now().since(measured) >= METRICS;
+            if let Some(collector) = collector.filter(|collector| collector.metrics && is_due) {
+                measured = self.clock.now();
+                self.measure(&collector);
+            }
             if !open {
                 return;
             }
@@ -197,18 +220,12 @@ impl Shared {
     }
 
     fn export(&self, collector: &Collector, items: &[Item]) {
-        let scope = || {
-            Some(Scope {
-                name: "tidegate".into(),
-                version: env!("CARGO_PKG_VERSION").into(),
-            })
-        };
         let traced = items.iter().filter(|item| item.trace);
         let spans: Vec<_> = traced.flat_map(|item| convert::spans(&item.row)).collect();
         if !spans.is_empty() {
             let count = spans.len();
             let scope_spans = vec![ScopeSpans {
-                scope: scope(),
+                scope: Some(scope()),
                 spans,
             }];
             let resource = Some(collector.resource());
@@ -227,7 +244,7 @@ impl Shared {
         if !log_records.is_empty() {
             let count = log_records.len();
             let scope_logs = vec![ScopeLogs {
-                scope: scope(),
+                scope: Some(scope()),
                 log_records,
             }];
             let resource = Some(collector.resource());
@@ -238,6 +255,25 @@ impl Shared {
             let body = LogsExport { resource_logs }.encode_to_vec();
             self.send(collector, "/v1/logs", &body, count);
         }
+    }
+
+    /// Exports histograms. They are those since the start, so that one which is lost costs nothing.
+    fn measure(&self, collector: &Collector) {
+        let timings = self.metrics.timings();
+        if timings.is_empty() {
+            return;
+        }
+        let metrics = histograms::metrics(&timings, self.metrics.started(), self.clock.unix());
+        let scope_metrics = vec![ScopeMetrics {
+            scope: Some(scope()),
+            metrics,
+        }];
+        let resource_metrics = vec![ResourceMetrics {
+            resource: Some(collector.resource()),
+            scope_metrics,
+        }];
+        let body = MetricsExport { resource_metrics }.encode_to_vec();
+        self.send(collector, "/v1/metrics", &body, 0);
     }
 
     /// Sends one export of `count` entries, trying again where OTLP allows it.

@@ -2,10 +2,14 @@
 
 use super::*;
 use crate::record::tests::{ai_record, attempt, head, record, row, tls, tls_trusting, tracing};
+use gate_kit::durations::Durations;
 use gate_model::fault::FaultCode;
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue as Pair, any_value::Value as Any};
+use opentelemetry_proto::tonic::metrics::v1::ExponentialHistogramDataPoint;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -57,7 +61,7 @@ fn collector(answers: &'static [&'static str]) -> (String, Receiver<Export>) {
 }
 
 fn exporter(url: &str) -> Exporter {
-    let exporter = Exporter::new(Clock::System);
+    let exporter = Exporter::new(Clock::System, Arc::new(Metrics::new(Clock::System)));
     let collector = Collector::new(&tracing(url.to_owned()), &tls()).expect("valid");
     exporter.set_collector(collector).expect("a thread");
     exporter
@@ -283,7 +287,7 @@ fn a_collector_behind_tls_is_reached() {
     });
     let mut roots = rustls::RootCertStore::empty();
     roots.add(made.cert.der().clone()).expect("a certificate");
-    let exporter = Exporter::new(Clock::System);
+    let exporter = Exporter::new(Clock::System, Arc::new(Metrics::new(Clock::System)));
     let settings = tracing(format!("https://localhost:{port}"));
     let collector = Collector::new(&settings, &tls_trusting(roots)).expect("valid");
     exporter.set_collector(collector).expect("a thread");
@@ -291,4 +295,70 @@ fn a_collector_behind_tls_is_reached() {
     assert!(exporter.close(Duration::from_secs(10)));
     let (_, spans) = spans(&server.join().expect("an export").2);
     assert_eq!((spans.len(), exporter.counts().0), (2, 2));
+}
+
+fn durations_of(point: &ExponentialHistogramDataPoint) -> Durations {
+    let buckets = point.positive.as_ref().expect("some are above zero");
+    let shape = gate_kit::durations::Otlp {
+        scale: point.scale,
+        zero_count: point.zero_count,
+        offset: buckets.offset,
+        bucket_counts: buckets.bucket_counts.clone(),
+        count: point.count,
+        sum: point.sum.expect("told"),
+        min: point.min,
+        max: point.max,
+    };
+    Durations::from_otlp(&shape).expect("it fits together")
+}
+
+#[test]
+fn durations_become_exponential_histograms_that_lose_nothing() {
+    let (url, exports) = collector(&[]);
+    let metrics = Arc::new(Metrics::new(Clock::System));
+    let exporter = Exporter::new(Clock::System, metrics.clone());
+    let settings = Tracing {
+        metrics: true,
+        ..tracing(url)
+    };
+    let collector = Collector::new(&settings, &tls()).expect("valid");
+    exporter.set_collector(collector).expect("a thread");
+    let mut counted = Durations::default();
+    for ms in [0, 1, 2, 2, 900] {
+        let mut done = ai_record();
+        done.duration = Duration::from_millis(ms);
+        counted.record(ms * 1_000_000);
+        metrics.observe(
+            &done,
+            &gate_kit::http::Method::Get,
+            gate_kit::http::Version::Http11,
+        );
+    }
+    // What is counted last is exported at the end.
+    assert!(exporter.close(Duration::from_secs(10)));
+    let (line, _, body) = exports.recv().expect("an export");
+    assert_eq!(line, "POST /v1/metrics HTTP/1.1");
+    let export = ExportMetricsServiceRequest::decode(&body[..]).expect("valid protobuf");
+    let found = &export.resource_metrics[0].scope_metrics[0].metrics;
+    let names: Vec<&str> = found.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(
+        names,
+        [
+            "http.server.request.duration",
+            "gen_ai.server.time_to_first_token"
+        ]
+    );
+    let Some(Data::ExponentialHistogram(histogram)) = &found[0].data else {
+        panic!("{found:?}")
+    };
+    assert_eq!(histogram.aggregation_temporality, 2);
+    let point = &histogram.data_points[0];
+    assert_eq!(facts(&point.attributes)["tidegate.route"], "ai");
+    assert!(point.start_time_unix_nano <= point.time_unix_nano);
+    assert_eq!(durations_of(point), counted);
+    let Some(Data::ExponentialHistogram(tokens)) = &found[1].data else {
+        panic!("{found:?}")
+    };
+    let told = facts(&tokens.data_points[0].attributes);
+    assert_eq!(told["gen_ai.provider.name"], "anthropic", "{told:?}");
 }

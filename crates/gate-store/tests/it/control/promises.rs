@@ -1,7 +1,7 @@
 //! Counts of objectives: each node's latest, read in the order in which they were written.
 
 use crate::support::Place;
-use gate_store::control::{PAST, PromiseRow};
+use gate_store::control::{ControlError, PAST, PLACES_BYTES_MAX, PlacesRow, PromiseRow};
 
 fn counted(objective: &str, node: &str, counts: &[u8]) -> PromiseRow {
     PromiseRow {
@@ -108,5 +108,41 @@ fn a_gate_is_written_by_who_saw_its_version() {
         assert!(store.save_promise_gate("prod", 1, "{2}").unwrap());
         assert!(!store.save_promise_gate("prod", 1, "{3}").unwrap());
         assert_eq!(store.promise_gate("prod").unwrap(), Some((2, "{2}".into())));
+    }
+}
+
+#[test]
+fn places_are_read_once_in_their_order_and_forgotten() {
+    for place in Place::all() {
+        let (mut one, mut two) = (place.control(), place.control());
+        let row = |node: &str, at_ms: i64, places: &[u8]| PlacesRow {
+            environment: "prod".into(),
+            node: node.into(),
+            number: 0,
+            at_ms,
+            places: places.into(),
+        };
+        one.put_places(&row("n1", 5, b"1"), 0).unwrap();
+        two.put_places(&row("n2", 6, b"2"), 0).unwrap();
+        one.put_places(&row("n1", 7, b"3"), 0).unwrap();
+        assert_eq!(one.newest_promise().unwrap(), 3);
+        let shown = |rows: Vec<PlacesRow>| -> Vec<(u64, String, Vec<u8>)> {
+            let rows = rows.into_iter();
+            rows.map(|row| (row.number, row.node, row.places)).collect()
+        };
+        let all = shown(two.places("prod", 0, 10).unwrap());
+        let expected = [
+            (2, "n2".to_owned(), b"2".to_vec()),
+            (3, "n1".to_owned(), b"3".to_vec()),
+        ];
+        assert_eq!(all, expected);
+        assert_eq!(shown(two.places("prod", 2, 10).unwrap()), expected[1..]);
+        assert_eq!(two.places("test", 0, 10).unwrap(), []);
+        // What was written before that time is gone, and too much is refused.
+        one.put_places(&row("n3", 9, b"4"), 7).unwrap();
+        assert_eq!(shown(two.places("prod", 0, 10).unwrap()).len(), 2);
+        let much = vec![0; PLACES_BYTES_MAX + 1];
+        let refused = one.put_places(&row("n1", 9, &much), 0);
+        assert!(matches!(refused, Err(ControlError::TooLarge { .. })));
     }
 }

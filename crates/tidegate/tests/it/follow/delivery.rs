@@ -1,11 +1,13 @@
 //! Delivery metrics of what really happened: revisions, a rollback, deployments that were reported.
 
 use super::commands::Desk;
-use super::fleet::{Fleet, fixed};
+use super::fleet::{self, Fleet, fixed};
+use super::load::Load;
 use super::states::{KEY, WITH_KEY};
-use crate::support::{Answer, Gateway, curl};
+use crate::support::{Answer, Gateway, curl, eventually_within};
 use aws_lc_rs::hmac;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 fn report(gateway: &Gateway, path: &str, headers: &[String], body: &Value) -> Answer {
     let url = format!(
@@ -159,4 +161,54 @@ fn metrics_come_from_what_happened_and_what_was_reported() {
             .collect();
         assert!(kinds.contains(&&json!("requests")), "{forecasts}");
     }
+}
+
+/// Nobody and no evidence takes it back: what fails is told by the incident alone.
+#[test]
+fn a_revision_that_an_incident_is_attributed_to_has_failed() {
+    let fleet = Fleet::sqlite();
+    let folder = fleet.folder_with("a", "workers: 1, records: { folder: records }", "", "");
+    let desk = Desk::in_folder(fleet, folder);
+    let served = |body: &str, status: u16| {
+        let mut document = fixed(body);
+        document["routes"]["all"]["target"]["fixed"]["status"] = json!(status);
+        document["objectives"] = json!({ "kept": { "route": "all", "target": "99 %" } });
+        desk.write("shop.json", &document.to_string())
+    };
+    desk.run(&["apply", &served("good", 200)], 0);
+    fleet::eventually_serves(&desk.node, "good");
+    let load = Load::start(&desk.node.late_address("public"), 1);
+    let patience = Duration::from_secs(120);
+    eventually_within(patience, "good ones are counted", || {
+        let known = curl(&[&format!("{}/api/v1/objectives/kept", desk.url())]);
+        known.json()["total"].as_u64() > Some(500)
+    });
+    let own = || desk.json(&["dora"])["services"]["gateway/main"].clone();
+    assert_eq!(own()["change_fail_rate"]["value"], 0.0);
+    desk.run(&["apply", &served("bad", 503)], 0);
+    let mut incident = String::new();
+    eventually_within(patience, "an incident names the revision", || {
+        let all = desk.json(&["incidents"]);
+        let named = all.as_array().unwrap().iter().find(|one| {
+            let revisions = one["revisions"].as_array().unwrap();
+            revisions.contains(&json!("2"))
+        });
+        incident = named.map_or_else(String::new, |one| one["id"].as_str().unwrap().to_owned());
+        !incident.is_empty()
+    });
+    let failing = own();
+    assert_eq!(failing["change_fail_rate"]["value"], 0.5, "{failing}");
+    assert_eq!(failing["unrecovered"], 1, "{failing}");
+    assert_eq!(failing["recovery_s"]["count"], 0, "{failing}");
+    desk.run(&["apply", &served("good", 200), "--fixes", &incident], 0);
+    load.end();
+    // It is mended forwards; that the budget burns no more is known some minutes later.
+    let mended = own();
+    assert_eq!(mended["change_fail_rate"]["count"], 3, "{mended}");
+    assert_eq!(
+        mended["rework_rate"]["value"].as_f64(),
+        Some(1.0 / 3.0),
+        "{mended}"
+    );
+    assert_eq!(mended["unrecovered"], 1, "{mended}");
 }

@@ -19,6 +19,7 @@ mod large;
 pub(crate) mod load;
 mod notices;
 mod objectives;
+mod places;
 mod purge;
 mod rollback;
 mod rollouts;
