@@ -11,8 +11,10 @@ pub mod clock;
 pub mod counter;
 pub mod date;
 pub mod http;
+mod memory_file;
 pub mod queue;
 pub mod random;
 pub mod sigv4;
 
 pub use boxed::boxed;
+pub use memory_file::MemoryFile;
