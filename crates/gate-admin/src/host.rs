@@ -62,6 +62,8 @@ pub struct Judged {
     pub findings: Vec<Finding>,
     /// What it would have done to the traffic that was recorded.
     pub effect: Option<Effect>,
+    /// Resources that stay as they are and name files that do not: what differs there.
+    pub changes: Vec<Change>,
     /// The files that it refers to and whose contents are promises to callers, such as documents of
     /// APIs, as this process reads them: by name as a canonical JSON object. None where there are
     /// none, and where they are too large to be kept.
