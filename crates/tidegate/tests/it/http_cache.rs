@@ -5,7 +5,9 @@ use crate::support::gateway::command;
 use crate::support::{Answer, Gateway, Reply, Upstream, eventually};
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// A service whose answers are numbered, fresh for an hour and tagged by their path.
 pub(crate) fn counting() -> Upstream {
@@ -106,6 +108,60 @@ fn errors_are_kept_by_rule_and_purges_by_address_may_be_soft() {
     assert!(cache(&gateway, &["purge", "--key", &address]).starts_with("1 entries"));
     let gone = get();
     assert!(!is_hit(&gone) && gone.body != newer.body, "{gone:?}");
+}
+
+#[test]
+fn those_who_ask_at_once_share_one_question_and_errors_do_not_hide_what_is_kept() {
+    let (count, fails) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+    let failing = fails.clone();
+    let shop = Upstream::start(move |seen| {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        if failing.load(Ordering::SeqCst) {
+            return Reply::text("down").status(503);
+        }
+        let reply = Reply::text(format!("answer {number}"));
+        match seen.target.as_str() {
+            // Long enough that all of them are there before it is answered.
+            "/slow" => reply
+                .header("cache-control", "max-age=3600")
+                .after(Duration::from_secs(1)),
+            "/languages" => reply
+                .header("cache-control", "max-age=3600")
+                .header("vary", "accept-language"),
+            _ => reply.header("cache-control", "max-age=0, stale-if-error=600"),
+        }
+    });
+    let gateway = Example::new("cache.yaml")
+        .replace("127.0.0.1:9000", &shop.address)
+        .run(&[]);
+    let host = ["-H", "host: shop.example"];
+    let get = |path: &str| gateway.curl(path, &host).expect(200);
+    let bodies: Vec<String> = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..10).map(|_| scope.spawn(|| get("/slow").body)).collect();
+        let answers = asked.into_iter().map(|one| one.join().expect("answered"));
+        answers.collect()
+    });
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    assert_eq!(shop.seen().len(), 1, "one asks for all");
+
+    // The same list of languages, written in two ways, selects the same answer; another does not.
+    let speaking = |languages: &str| {
+        let field = format!("accept-language: {languages}");
+        let fields = [&host[..], &["-H", &field]].concat();
+        gateway.curl("/languages", &fields).expect(200)
+    };
+    let first = speaking("en, de");
+    let again = speaking("EN,de");
+    assert!(is_hit(&again) && again.body == first.body, "{again:?}");
+    assert!(!is_hit(&speaking("fr")));
+
+    let kept = get("/old");
+    fails.store(true, Ordering::SeqCst);
+    let stale = get("/old");
+    assert_eq!(stale.body, kept.body, "instead of the error");
+    let status = stale.header("cache-status").unwrap_or_default();
+    assert!(status.ends_with("; detail=error"), "{status}");
+    gateway.curl("/never-seen", &host).expect(503);
 }
 
 /// Reads one answer whose length is said; its body.

@@ -2,7 +2,7 @@
 //! a gateway in mode `detect` found, and the exclusion that comes of it.
 
 use crate::support::gateway::{command, tidegate};
-use crate::support::{Answer, Gateway, Upstream, curl, eventually};
+use crate::support::{Answer, Gateway, Reply, Upstream, curl, eventually};
 use serde_json::Value;
 
 /// Rules in the manner of CRS: two score, one sums up.
@@ -37,6 +37,93 @@ routes:
     std::fs::write(folder.path().join("gate.yaml"), text).expect("written");
     std::fs::write(folder.path().join("rules.conf"), RULES).expect("written");
     Gateway::run_in(std::sync::Arc::new(folder), &[], &[])
+}
+
+#[test]
+fn every_mode_does_what_it_says_and_answers_are_looked_at_too() {
+    let shop = Upstream::start(|seen| match seen.target.as_str() {
+        "/block/leak" => Reply::text("ORA-00933: SQL command not properly ended"),
+        _ => Reply::text("ok"),
+    });
+    let route = |name: &str, more: &str| {
+        format!(
+            "  {name}:\n    match: {{ path: \"/{name}/{{*rest}}\" }}\n    policies: [{{ waf: {{ rules: [rules.conf], \
+             mode: {name}{more} }} }}]\n    target: {{ upstream: shop }}\n"
+        )
+    };
+    let text = format!(
+        "gateway:
+  admin: {{ address: \"127.0.0.1:0\" }}
+  access_log: {{ to: {{ file: {{ path: access.log }} }}, format: json }}
+listeners: {{ public: {{ address: \"127.0.0.1:0\" }} }}
+upstreams: {{ shop: {{ endpoints: [\"{}\"] }} }}
+routes:
+{}{}{}{}",
+        shop.address,
+        route("block", ""),
+        route("detect", ""),
+        route("count", ""),
+        route("sample", ", share: 50%"),
+    );
+    let rules = format!(
+        "{RULES}SecResponseBodyAccess On\nSecResponseBodyMimeType text/plain\n\
+         SecRule RESPONSE_BODY \"@rx ORA-[0-9]+\" \"id:951120,phase:4,deny,log,msg:'Leak',tag:'leak'\"\n"
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("gate.yaml"), text).expect("written");
+    std::fs::write(folder.path().join("rules.conf"), rules).expect("written");
+    let gateway = Gateway::run_in(std::sync::Arc::new(folder), &[], &[]);
+    let attack = |mode: &str| format!("/{mode}/?id=1%20union%20select%20secretword%20from%20users");
+    let refused = gateway.curl(&attack("block"), &[]).expect(403);
+    assert_eq!(refused.json()["code"], "waf_blocked");
+    gateway.curl("/block/leak", &[]).expect(403);
+    gateway.curl("/block/fine", &[]).expect(200);
+    for mode in ["detect", "count"] {
+        gateway.curl(&attack(mode), &[]).expect(200);
+    }
+    for _ in 0..60 {
+        gateway.curl(&attack("sample"), &[]).expect(200);
+    }
+    let counted = |route: &str| {
+        let page = gateway.metrics();
+        let line = page.lines().find(|line| {
+            line.starts_with("tidegate_waf_matches_total{")
+                && line.contains(&format!("route=\"{route}\""))
+                && line.contains("942190")
+        });
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .unwrap_or(0.0)
+    };
+    eventually("matches are counted in every mode", || {
+        let once = ["block", "detect", "count"].map(counted);
+        once.iter().all(|count| *count >= 1.0) && counted("sample") >= 10.0
+    });
+    assert!(counted("sample") <= 50.0, "a share: {}", counted("sample"));
+    let log = gateway.path().join("access.log");
+    let rows = || -> Vec<Value> {
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        let rows = text.lines().map(|line| serde_json::from_str(line));
+        rows.map(|row| row.expect("whole lines")).collect()
+    };
+    eventually("all are logged", || rows().len() >= 65);
+    let matched = |route: &str| {
+        let of_route = rows().into_iter().filter(|row| row["route"] == route);
+        of_route
+            .filter(|row| row.to_string().contains("942190"))
+            .count()
+    };
+    assert_eq!((matched("block"), matched("detect")), (1, 1));
+    assert_eq!(matched("count"), 0, "it only counts");
+    let whole = std::fs::read_to_string(&log).expect("the log");
+    let audited = whole.lines().filter(|line| line.contains("942190"));
+    for line in audited {
+        let row: Value = serde_json::from_str(line).expect("JSON");
+        let waf = row["waf"].to_string();
+        assert!(
+            waf.contains("ARGS:id") && !waf.contains("secretword"),
+            "{waf}"
+        );
+    }
 }
 
 /// Asks from an address of this machine's loopback network.
