@@ -31,8 +31,7 @@ pub struct Candidate<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// What would change.
     pub changes: &'a [Change],
-    /// The files that the revision in force was made with ([`Judged::files`]); none where nobody
-    /// kept them.
+    /// The files that the revision in force was made with ([`Judged::files`]), where they were kept.
     pub files: Option<&'a str>,
     /// Whether recent records are to be replayed.
     pub with_effect: bool,
@@ -64,9 +63,8 @@ pub struct Judged {
     pub effect: Option<Effect>,
     /// Resources that stay as they are and name files that do not: what differs there.
     pub changes: Vec<Change>,
-    /// The files that it refers to and whose contents are promises to callers, such as documents of
-    /// APIs, as this process reads them: by name as a canonical JSON object. None where there are
-    /// none, and where they are too large to be kept.
+    /// The files whose contents are promises to callers, such as documents of APIs, by name as a JSON
+    /// object. None where there are none, and where they are too large to be kept.
     pub files: Option<String>,
 }
 

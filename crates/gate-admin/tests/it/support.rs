@@ -120,9 +120,7 @@ impl Host for Fake {
             });
         Judged {
             findings: wrong.collect(),
-            effect: None,
-            changes: Vec::new(),
-            files: None,
+            ..Judged::default()
         }
     }
 

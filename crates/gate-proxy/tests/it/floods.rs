@@ -1,6 +1,11 @@
 //! Callers that cost more than they pay: floods of frames, slow readers and writers over HTTP/2,
 //! and crowds of connections from one client. What they get is an end, never more memory.
 
+#[path = "floods/memory.rs"]
+mod memory;
+
+pub(crate) use memory::resident;
+
 use crate::raw2::{
     self, CONTINUATION, DATA, END_STREAM, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, block, frame, get, post,
@@ -293,46 +298,4 @@ fn proxies_that_are_trusted_are_not_held_to_a_clients_limit() {
             .unwrap();
         assert_eq!(read_answer(stream).status, 200);
     }
-}
-
-/// Resident memory of this process, which holds the gateway, in KiB.
-pub(crate) fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// The bar: every flood by 50 connections at once, each up to its end; prints resident memory before
-/// and after. `cargo test -p gate-proxy --test it floods -- --ignored --show-output`.
-#[test]
-#[ignore = "a bar that floods for minutes and prints memory"]
-fn memory_stays_flat_under_floods() {
-    let (gateway, _upstream) = gateway("idle: 20s");
-    assert!(raw2::serves(&mut raw2::open(&gateway), 1));
-    let before = resident();
-    let mut most = before;
-    for (name, piece) in floods() {
-        std::thread::scope(|scope| {
-            let gateway = &gateway;
-            let flooders: Vec<_> = (0..50)
-                .map(|_| {
-                    scope.spawn(move || {
-                        let _ = flood(&mut raw2::open(gateway), piece);
-                    })
-                })
-                .collect();
-            while flooders.iter().any(|flooder| !flooder.is_finished()) {
-                most = most.max(resident());
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        });
-        eprintln!(
-            "SCORE floods, {name}: {} KiB resident, {most} at most, {before} before",
-            resident()
-        );
-    }
-    assert!(most < before + 64 * 1024, "{before} KiB became {most}");
 }

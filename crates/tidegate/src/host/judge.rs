@@ -175,16 +175,7 @@ fn files(
             ..Finding::error("documents_not_kept", "apis", text)
         });
     }
-    let kept: Option<Files> = candidate
-        .files
-        .and_then(|text| serde_json::from_str(text).ok());
-    let in_force = || {
-        (gateway
-            .environment()
-            .is_none_or(|name| name == candidate.environment))
-        .then(|| (*gateway.process.files()).clone())
-    };
-    let before = kept.or_else(in_force).unwrap_or_default();
+    let before = before(gateway, candidate);
     let mut changes = Vec::new();
     if let Some(now_there) = &now_there {
         let changed = documents::changed(&before, now_there, resources, now / DAY_S);
@@ -214,6 +205,20 @@ fn files(
         findings,
         changes,
     }
+}
+
+/// The files as they were when the revision in force was made, or as they are in force here.
+fn before(gateway: &Gateway, candidate: &Candidate<'_>) -> Files {
+    let kept: Option<Files> = candidate
+        .files
+        .and_then(|text| serde_json::from_str(text).ok());
+    let in_force = || {
+        (gateway
+            .environment()
+            .is_none_or(|name| name == candidate.environment))
+        .then(|| (*gateway.process.files()).clone())
+    };
+    kept.or_else(in_force).unwrap_or_default()
 }
 
 /// Resources with their variables, beside what this process's file says of the process.
