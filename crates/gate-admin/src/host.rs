@@ -31,8 +31,7 @@ pub struct Candidate<'a> {
     pub variables: &'a BTreeMap<String, String>,
     /// What would change.
     pub changes: &'a [Change],
-    /// The files that the revision in force was made with ([`Judged::files`]); none where nobody
-    /// kept them.
+    /// The files that the revision in force was made with ([`Judged::files`]), where they were kept.
     pub files: Option<&'a str>,
     /// Whether recent records are to be replayed.
     pub with_effect: bool,
@@ -62,9 +61,10 @@ pub struct Judged {
     pub findings: Vec<Finding>,
     /// What it would have done to the traffic that was recorded.
     pub effect: Option<Effect>,
-    /// The files that it refers to and whose contents are promises to callers, such as documents of
-    /// APIs, as this process reads them: by name as a canonical JSON object. None where there are
-    /// none, and where they are too large to be kept.
+    /// Resources that stay as they are and name files that do not: what differs there.
+    pub changes: Vec<Change>,
+    /// The files whose contents are promises to callers, such as documents of APIs, by name as a JSON
+    /// object. None where there are none, and where they are too large to be kept.
     pub files: Option<String>,
 }
 

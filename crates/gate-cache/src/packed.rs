@@ -10,15 +10,22 @@ use crate::shelf::SHELF_OVERHEAD;
 use crate::terms::Terms;
 use crate::vary::Varied;
 use bytes::Bytes;
-use gate_kit::http::Headers;
+use gate_kit::MemoryFile;
+use gate_kit::http::{Chunk, Headers};
 use smallvec::SmallVec;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::ops::RangeInclusive;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// Bodies up to this size lie beside their heads.
 pub const BESIDE_MAX: usize = 16 * 1024;
 /// Most tags of an answer; more are not kept.
 pub const TAGS_MAX: usize = 128;
+/// Lengths of bodies that get files: less does not save what a further system call costs, more would
+/// hold a worker up while it is written.
+const FILED: RangeInclusive<usize> = 32 * 1024..=256 * 1024;
+/// Each so many times that a body is asked for, a file for it is thought of.
+const FILED_AFTER: u32 = 8;
 /// Bytes of numbers in front of [`Stored::data`].
 const NUMBERS: usize = 16;
 /// What an entry takes beside its texts: map, queues, allocations and this struct.
@@ -86,8 +93,25 @@ struct Rare {
     part: Option<Slice>,
     /// A body that is too large to lie beside its head.
     body: Option<Bytes>,
+    /// How often the body was asked for, as far as it matters.
+    asked: AtomicU32,
+    /// A copy of the body that the kernel can send by itself, once it is worth one.
+    file: OnceLock<Arc<MemoryFile>>,
     /// How long a body is that still comes.
     length: Option<u64>,
+}
+
+impl Rare {
+    /// A file for the body where now is the time to make one.
+    #[cold]
+    fn file_for(&self, body: &Bytes) -> Option<Arc<MemoryFile>> {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
+        if !asked.is_multiple_of(FILED_AFTER) || !FILED.contains(&body.len()) {
+            return None;
+        }
+        let file = MemoryFile::of(body)?;
+        Some(self.file.get_or_init(|| file).clone())
+    }
 }
 
 /// The body that lies beside a head, kept as long as somebody reads it.
@@ -141,6 +165,8 @@ impl Draft {
                 Box::new(Rare {
                     part: self.part,
                     body: aside,
+                    asked: AtomicU32::new(0),
+                    file: OnceLock::new(),
                     length,
                 })
             }),
@@ -263,6 +289,21 @@ impl Stored {
             Some(body) => body,
             None if self.body_at() == self.data.len() => Bytes::new(),
             None => Bytes::from_owner(Beside(self.clone())),
+        }
+    }
+
+    /// The body for a caller. What is asked for again and again gets a file that the kernel sends from,
+    /// as long as the process has room for one.
+    #[must_use]
+    pub fn chunk(self: &Arc<Self>) -> Chunk {
+        let rare = self.rare.as_ref();
+        let Some((rare, body)) = rare.and_then(|rare| Some((rare, rare.body.as_ref()?))) else {
+            return Chunk::Shared(self.body());
+        };
+        let file = rare.file.get().cloned().or_else(|| rare.file_for(body));
+        match file {
+            Some(file) => Chunk::filed(body.clone(), file),
+            None => Chunk::Shared(body.clone()),
         }
     }
 

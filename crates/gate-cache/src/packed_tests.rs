@@ -89,6 +89,33 @@ fn a_body_that_is_read_outlives_its_entry() {
     assert_eq!((&body[..], &part[..]), (&b"hello"[..], &b"el"[..]));
 }
 
+#[test]
+fn a_body_that_is_asked_for_often_lies_in_a_file_too() {
+    let pack = |length: usize| {
+        let body = Bytes::from(vec![7; length]);
+        Arc::new(draft(1).pack(&Heads::default(), Some(body)))
+    };
+    let often = pack(*FILED.start());
+    for _ in 1..FILED_AFTER {
+        assert!(often.chunk().file().is_none());
+    }
+    let mut chunk = often.chunk();
+    chunk.advance(5);
+    let (file, offset) = chunk.file().expect("a file");
+    assert_eq!((file.bytes(), offset), (*FILED.start(), 5));
+    assert_eq!(
+        (chunk.len(), chunk.into_bytes()[0]),
+        (*FILED.start() - 5, 7)
+    );
+    for length in [5, *FILED.start() - 1, *FILED.end() + 1] {
+        let stored = pack(length);
+        for _ in 0..2 * FILED_AFTER {
+            let chunk = stored.chunk();
+            assert!(chunk.file().is_none() && chunk.len() == length);
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key([u64; 2]);
 

@@ -13,8 +13,10 @@ pub mod counter;
 pub mod date;
 pub mod durations;
 pub mod http;
+mod memory_file;
 pub mod queue;
 pub mod random;
 pub mod sigv4;
 
 pub use boxed::boxed;
+pub use memory_file::MemoryFile;

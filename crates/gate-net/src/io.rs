@@ -12,7 +12,9 @@
 
 use crate::tls::TlsFacts;
 use crate::tls::session::Session;
+use gate_kit::MemoryFile;
 use gate_kit::buffer::PooledBuf;
+use rustix::net::SendFlags;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ServerConfig};
 use std::cell::RefCell;
@@ -22,7 +24,7 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
 /// One connection. Dropping it closes the socket.
@@ -149,6 +151,55 @@ impl Io {
         match session {
             None => wire.poll_write(cx, slices),
             Some(session) => session.poll_write(wire, cx, slices),
+        }
+    }
+
+    /// Whether bytes of files can leave without being read here: over TCP, not under TLS.
+    pub(crate) fn sends_files(&self) -> bool {
+        let inner = self.inner.borrow();
+        inner.session.is_none() && matches!(inner.wire.socket, Socket::Tcp(_))
+    }
+
+    /// Writes some of these bytes, which the kernel holds until what follows at once is there.
+    pub(crate) fn poll_write_more(
+        &self,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_tcp(cx, |stream| {
+            rustix::net::send(stream, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)
+        })
+    }
+
+    /// Has the kernel write some of so many bytes of a file from this offset on.
+    pub(crate) fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        (file, offset): (&MemoryFile, u64),
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        let mut at = offset;
+        self.poll_tcp(cx, |stream| {
+            rustix::fs::sendfile(stream, file, Some(&mut at), length)
+        })
+    }
+
+    /// Does this as soon as the socket takes bytes; only where [`Self::sends_files`].
+    fn poll_tcp(
+        &self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&TcpStream) -> rustix::io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        let inner = self.inner.borrow();
+        let Socket::Tcp(stream) = &inner.wire.socket else {
+            return Poll::Ready(Err(io::ErrorKind::Unsupported.into()));
+        };
+        loop {
+            ready!(stream.poll_write_ready(cx))?;
+            match stream.try_io(Interest::WRITABLE, || Ok(write(stream)?)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                written => return Poll::Ready(written),
+            }
         }
     }
 

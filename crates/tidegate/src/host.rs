@@ -4,6 +4,7 @@
 //! worker. What is judged is compiled exactly as it would be to be served, aside.
 
 pub(crate) mod caches;
+mod documents;
 pub(crate) mod experiments;
 mod firewall;
 mod judge;

@@ -2,7 +2,8 @@
 //! in front of it, its own judgement of the results.
 //!
 //! The checkout lies beside the project (`../cache-tests`, or where `TIDEGATE_CACHE_TESTS` says) with
-//! its packages installed (`npm install`); where it does not, the suite is skipped and counted.
+//! its packages installed (`npm install`); where it does not, the suite is skipped and counted. The
+//! gateway is built for it, unless `TIDEGATE_BINARY` names one.
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -59,25 +60,36 @@ pub(super) fn run(root: &Path) -> Result<usize, String> {
         return Ok(1);
     }
     let folder = folder.canonicalize().map_err(|error| error.to_string())?;
+    let binary = binary(root)?;
+    let scratch = std::env::temp_dir().join(format!("tidegate-cache-tests-{}", std::process::id()));
+    std::fs::create_dir_all(&scratch).map_err(|error| error.to_string())?;
+    let ended = pass(&binary, &folder, &scratch);
+    // What is left there is a few kilobytes.
+    let _ = std::fs::remove_dir_all(&scratch);
+    ended.map(|()| 0)
+}
+
+/// The program that is tried: the one that `TIDEGATE_BINARY` names, or one that is built now.
+fn binary(root: &Path) -> Result<PathBuf, String> {
+    if let Some(named) = std::env::var_os("TIDEGATE_BINARY") {
+        return Ok(PathBuf::from(named));
+    }
     let built = super::cargo(root)
         .args(["build", "--package", "tidegate"])
         .status();
     if !built.is_ok_and(|status| status.success()) {
         return Err("tidegate cannot be built".into());
     }
-    let scratch = std::env::temp_dir().join(format!("tidegate-cache-tests-{}", std::process::id()));
-    std::fs::create_dir_all(&scratch).map_err(|error| error.to_string())?;
-    let ended = pass(root, &folder, &scratch);
-    // What is left there is a few kilobytes.
-    let _ = std::fs::remove_dir_all(&scratch);
-    ended.map(|()| 0)
+    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+    let target = target.unwrap_or_else(|| root.join("target"));
+    Ok(target.join("debug/tidegate"))
 }
 
 /// One pass of the suite, with its files in a folder of its own.
-fn pass(root: &Path, folder: &Path, scratch: &Path) -> Result<(), String> {
+fn pass(binary: &Path, folder: &Path, scratch: &Path) -> Result<(), String> {
     let (origin, gateway) = (port()?, port()?);
     let _origin = start_origin(folder, scratch, origin)?;
-    let _gateway = start_gateway(root, scratch, origin, gateway)?;
+    let _gateway = start_gateway(binary, scratch, origin, gateway)?;
     let results = Command::new("node")
         .args(["--no-warnings", "test-engine/cli.mjs"])
         .current_dir(folder)
@@ -138,7 +150,7 @@ fn start_origin(folder: &Path, scratch: &Path, port: u16) -> Result<Running, Str
         .ok_or_else(|| "the suite's origin ended".to_owned())
 }
 
-fn start_gateway(root: &Path, scratch: &Path, origin: u16, port: u16) -> Result<Running, String> {
+fn start_gateway(binary: &Path, scratch: &Path, origin: u16, port: u16) -> Result<Running, String> {
     let document = format!(
         "gateway: {{ workers: 1 }}\n\
          listeners: {{ public: {{ address: '127.0.0.1:{port}' }} }}\n\
@@ -148,9 +160,7 @@ fn start_gateway(root: &Path, scratch: &Path, origin: u16, port: u16) -> Result<
     );
     let file = scratch.join("tidegate.yaml");
     std::fs::write(&file, document).map_err(|error| error.to_string())?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    let target = target.unwrap_or_else(|| root.join("target"));
-    let child = Command::new(target.join("debug/tidegate"))
+    let child = Command::new(binary)
         .arg("run")
         .arg(&file)
         .stdout(Stdio::null())

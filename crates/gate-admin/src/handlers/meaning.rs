@@ -3,7 +3,7 @@
 use crate::api::Inner;
 use crate::host::Candidate;
 use crate::reply::refused;
-use gate_api::document::{Managed, diff};
+use gate_api::document::{Managed, add, diff};
 use gate_api::problem::Problem;
 use gate_api::types::{Finding, Plan, Severity, Verdict};
 use gate_store::control::{Cause, EnvironmentRow};
@@ -40,7 +40,7 @@ pub(super) fn judge(
     with_effect: bool,
     meant: Meant<'_>,
 ) -> Result<Judgement, Problem> {
-    let changes = diff(&base.document, &next.document);
+    let mut changes = diff(&base.document, &next.document);
     let (_, gate) = super::objectives::held(inner, &row.name)?;
     let known = files(inner, row)?;
     let judged = inner.host.judge(&Candidate {
@@ -55,6 +55,7 @@ pub(super) fn judge(
         fixes: meant.fixes,
         gate: &gate,
     });
+    add(&mut changes, judged.changes);
     let stands_against = |finding: &Finding| finding.severity == Severity::Error;
     let plan = Plan {
         base: row.revision,

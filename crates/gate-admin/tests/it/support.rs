@@ -120,8 +120,7 @@ impl Host for Fake {
             });
         Judged {
             findings: wrong.collect(),
-            effect: None,
-            files: None,
+            ..Judged::default()
         }
     }
 

@@ -35,6 +35,21 @@ pub fn diff(before: &Document, after: &Document) -> Vec<Change> {
     changes.collect()
 }
 
+/// Adds changes that documents do not show, such as of files that they name, to those that they do.
+pub fn add(changes: &mut Vec<Change>, more: Vec<Change>) {
+    for change in more {
+        let is_same =
+            |known: &&mut Change| (&known.kind, &known.name) == (&change.kind, &change.name);
+        match changes.iter_mut().find(is_same) {
+            Some(known) if known.action == Action::Update => known.fields.extend(change.fields),
+            // What is new or goes says so.
+            Some(_) => {}
+            None => changes.push(change),
+        }
+    }
+    changes.sort_by(|one, other| (&one.kind, &one.name).cmp(&(&other.kind, &other.name)));
+}
+
 fn compare(path: &str, name: &str, before: &Value, after: &Value, fields: &mut Vec<FieldChange>) {
     if before == after || fields.len() >= FIELDS_MAX {
         return;

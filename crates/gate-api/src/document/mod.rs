@@ -8,7 +8,7 @@ mod merge;
 mod redact;
 mod strict;
 
-pub use diff::diff;
+pub use diff::{add, diff};
 pub use merge::{Managed, Owned, merge};
 pub use redact::{HIDDEN, redact};
 pub use strict::value as strict_value;

@@ -3,14 +3,15 @@
 use super::*;
 use gate_model::document::{Document, Path};
 
+fn read(yaml: &str) -> Shape {
+    let document = Document::parse(yaml.as_bytes(), "s.yaml").expect("valid YAML");
+    document
+        .read(&Path::root())
+        .unwrap_or_else(|finding| panic!("{finding}"))
+}
+
 fn chain(shapes: &[&str]) -> Chain {
-    let read = |yaml: &&str| -> Shape {
-        let document = Document::parse(yaml.as_bytes(), "s.yaml").expect("valid YAML");
-        document
-            .read(&Path::root())
-            .unwrap_or_else(|finding| panic!("{finding}"))
-    };
-    let shapes: Vec<Shape> = shapes.iter().map(read).collect();
+    let shapes: Vec<Shape> = shapes.iter().map(|yaml| read(yaml)).collect();
     let shapes: Vec<&Shape> = shapes.iter().collect();
     Chain::compile(&shapes).unwrap_or_else(|wrong| panic!("{wrong:?}"))
 }
@@ -274,11 +275,7 @@ fn bodies_that_are_no_plain_documents_are_refused() {
 #[test]
 fn shapes_that_cannot_act_are_refused() {
     let refusal = |operation: &str| {
-        let yaml = format!("{{ onto: 2.0.0, operations: [{operation}] }}");
-        let document = Document::parse(yaml.as_bytes(), "s.yaml").expect("valid YAML");
-        let shape: Shape = document
-            .read(&Path::root())
-            .unwrap_or_else(|finding| panic!("{finding}"));
+        let shape = read(&format!("{{ onto: 2.0.0, operations: [{operation}] }}"));
         Chain::compile(&[&shape])
             .err()
             .unwrap_or_else(|| panic!("accepted {operation}"))

@@ -1,11 +1,13 @@
 //! Bodies: pulled frame by frame, bounded by whoever pulls.
 
 use super::Headers;
+use crate::MemoryFile;
 use crate::buffer::PooledBuf;
 use bytes::Bytes;
 use std::fmt;
 use std::future::poll_fn;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// Some bytes of a body, in whichever memory they happen to lie.
@@ -14,6 +16,15 @@ pub enum Chunk {
     Pooled(PooledBuf),
     /// Shared, reference-counted memory.
     Shared(Bytes),
+    /// Shared memory with a copy in a file, from which the kernel sends without copying.
+    Filed(Box<Filed>),
+}
+
+/// Bytes, and the same bytes in a file.
+pub struct Filed {
+    bytes: Bytes,
+    file: Arc<MemoryFile>,
+    offset: u64,
 }
 
 impl Chunk {
@@ -21,6 +32,30 @@ impl Chunk {
     #[must_use]
     pub const fn empty() -> Self {
         Chunk::Shared(Bytes::new())
+    }
+
+    /// Bytes of which this file holds a copy.
+    ///
+    /// # Panics
+    /// When the file is not as long as they are.
+    #[must_use]
+    pub fn filed(bytes: Bytes, file: Arc<MemoryFile>) -> Self {
+        assert_eq!(bytes.len(), file.bytes(), "a file of other bytes");
+        let offset = 0;
+        Chunk::Filed(Box::new(Filed {
+            bytes,
+            file,
+            offset,
+        }))
+    }
+
+    /// The file that holds these bytes too, and from which offset on.
+    #[must_use]
+    pub fn file(&self) -> Option<(&MemoryFile, u64)> {
+        match self {
+            Chunk::Filed(filed) => Some((&filed.file, filed.offset)),
+            Chunk::Pooled(_) | Chunk::Shared(_) => None,
+        }
     }
 
     /// Drops the first `n` bytes.
@@ -31,6 +66,10 @@ impl Chunk {
         match self {
             Chunk::Pooled(buffer) => buffer.advance(n),
             Chunk::Shared(bytes) => drop(bytes.split_to(n)),
+            Chunk::Filed(filed) => {
+                drop(filed.bytes.split_to(n));
+                filed.offset += n as u64;
+            }
         }
     }
 
@@ -39,6 +78,7 @@ impl Chunk {
         match self {
             Chunk::Pooled(buffer) => buffer.truncate(n),
             Chunk::Shared(bytes) => bytes.truncate(n),
+            Chunk::Filed(filed) => filed.bytes.truncate(n),
         }
     }
 
@@ -48,6 +88,7 @@ impl Chunk {
         match self {
             Chunk::Pooled(buffer) => Bytes::from_owner(buffer),
             Chunk::Shared(bytes) => bytes,
+            Chunk::Filed(filed) => filed.bytes,
         }
     }
 }
@@ -58,6 +99,7 @@ impl Deref for Chunk {
         match self {
             Chunk::Pooled(buffer) => buffer,
             Chunk::Shared(bytes) => bytes,
+            Chunk::Filed(filed) => &filed.bytes,
         }
     }
 }

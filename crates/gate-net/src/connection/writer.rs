@@ -3,7 +3,8 @@
 //! The writer pulls frames while they are ready, up to a bound, and then writes head, chunk framing
 //! and data together. A frame that is not ready never delays those that are. Small frames are
 //! copied behind the head: a `send` of one piece costs the kernel less than a `writev` of two, by
-//! more than the copy. Large ones leave from where they lie.
+//! more than the copy. Large ones leave from where they lie, and those that lie in a file as well are
+//! not even copied by the kernel.
 //!
 //! Before its first byte a writer lets every other task of its worker have its turn, so that the
 //! messages of one wake-up leave one after the other: the receiver is still busy with the first
@@ -233,6 +234,39 @@ impl MessageWriter {
     }
 
     fn write(&mut self, cx: &mut Context<'_>, io: &Io) -> Poll<io::Result<()>> {
+        let written = match self.from_file() && io.sends_files() {
+            true => std::task::ready!(self.write_file(cx, io))?,
+            false => std::task::ready!(self.write_slices(cx, io))?,
+        };
+        if written == 0 {
+            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+        }
+        self.advance(written);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether what comes next lies in a file, at once or behind what frames it.
+    fn from_file(&self) -> bool {
+        let next = &self.segments[self.next..];
+        let data = match next {
+            [Segment::Framing(..), data, ..] | [data @ Segment::Data(_), ..] => data,
+            _ => return false,
+        };
+        matches!(data, Segment::Data(chunk) if chunk.file().is_some())
+    }
+
+    /// What frames it leaves first, and waits in the kernel for the file's bytes.
+    fn write_file(&self, cx: &mut Context<'_>, io: &Io) -> Poll<io::Result<usize>> {
+        match &self.segments[self.next] {
+            Segment::Framing(start, end) => io.poll_write_more(cx, &self.framing[*start..*end]),
+            Segment::Data(chunk) => match chunk.file() {
+                Some(file) => io.poll_send_file(cx, file, chunk.len()),
+                None => io.poll_write(cx, &[IoSlice::new(chunk)]),
+            },
+        }
+    }
+
+    fn write_slices(&self, cx: &mut Context<'_>, io: &Io) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut count = 0;
         for segment in self.segments[self.next..].iter().take(SLICES) {
@@ -242,12 +276,7 @@ impl MessageWriter {
             };
             count += 1;
         }
-        let written = std::task::ready!(io.poll_write(cx, &slices[..count]))?;
-        if written == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
-        self.advance(written);
-        Poll::Ready(Ok(()))
+        io.poll_write(cx, &slices[..count])
     }
 
     fn advance(&mut self, mut written: usize) {

@@ -57,7 +57,7 @@ impl Given<'_> {
                 Body::Empty
             }
             Some(coming) => coming,
-            None => Body::from(Chunk::Shared(stored.body())),
+            None => Body::from(stored.chunk()),
         };
         Some(response(stored.status, headers, body))
     }

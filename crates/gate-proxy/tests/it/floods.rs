@@ -1,6 +1,11 @@
 //! Callers that cost more than they pay: floods of frames, slow readers and writers over HTTP/2,
 //! and crowds of connections from one client. What they get is an end, never more memory.
 
+#[path = "floods/memory.rs"]
+mod memory;
+
+pub(crate) use memory::resident;
+
 use crate::raw2::{
     self, CONTINUATION, DATA, END_STREAM, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, block, frame, get, post,
@@ -13,11 +18,32 @@ use std::time::{Duration, Instant};
 /// More than socket buffers on both sides of a loopback connection ever hold.
 const FLOOD_BYTES: usize = 96 << 20;
 
+/// A gateway with these limits, in front of what counts the bytes of a body.
 fn gateway(limits: &str) -> (Gateway, Upstream) {
     let upstream = Upstream::http(|_, body| ok(&body.len().to_string()));
-    let limited = format!("'127.0.0.1:0', limits: {{ {limits} }}");
-    let yaml = plain(upstream.address, "").replace("'127.0.0.1:0'", &limited);
-    (Gateway::start(&yaml), upstream)
+    (Gateway::start(&limited(&upstream, limits)), upstream)
+}
+
+/// The same in front of answers of so many bytes.
+fn answering(bytes: usize, limits: &str) -> (Gateway, Upstream) {
+    let upstream = Upstream::http(move |_, _| ok(&"x".repeat(bytes)));
+    (Gateway::start(&limited(&upstream, limits)), upstream)
+}
+
+fn limited(upstream: &Upstream, limits: &str) -> String {
+    let listener = format!("'127.0.0.1:0', limits: {{ {limits} }}");
+    plain(upstream.address, "").replace("'127.0.0.1:0'", &listener)
+}
+
+/// Asks for an answer of which one byte may come.
+fn ask_for_a_byte(gateway: &Gateway) -> TcpStream {
+    let mut stream = gateway.connect();
+    let settings = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]);
+    let preface = &raw2::preface()[..24];
+    stream
+        .write_all(&[preface, &settings, &get(1)].concat())
+        .unwrap();
+    stream
 }
 
 /// How a flood ended.
@@ -171,16 +197,8 @@ fn a_slow_body_over_http2_is_cut_like_one_over_http1() {
 
 #[test]
 fn a_reader_that_opens_no_window_is_cut() {
-    let upstream = Upstream::http(|_, _| ok(&"x".repeat(1 << 20)));
-    let limits = "'127.0.0.1:0', limits: { write_time: 300ms, idle: 20s }";
-    let gateway = Gateway::start(&plain(upstream.address, "").replace("'127.0.0.1:0'", limits));
-    let mut stream = gateway.connect();
-    // Streams begin with a window of one byte, and it is never opened.
-    let settings = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]);
-    let preface = &raw2::preface()[..24];
-    stream
-        .write_all(&[preface, &settings, &get(1)].concat())
-        .unwrap();
+    let (gateway, _upstream) = answering(1 << 20, "write_time: 300ms, idle: 20s");
+    let mut stream = ask_for_a_byte(&gateway);
     let cut = std::iter::from_fn(|| raw2::read(&mut stream))
         .find(|got| got.stream == 1 && got.kind == RST_STREAM);
     assert!(cut.is_some(), "the stream is reset");
@@ -195,15 +213,8 @@ fn a_reader_that_opens_no_window_is_cut() {
 
 #[test]
 fn a_reader_that_opens_its_window_byte_by_byte_is_cut() {
-    let upstream = Upstream::http(|_, _| ok(&"x".repeat(1 << 20)));
-    let limits = "'127.0.0.1:0', limits: { write_time: 500ms, idle: 20s }";
-    let gateway = Gateway::start(&plain(upstream.address, "").replace("'127.0.0.1:0'", limits));
-    let mut stream = gateway.connect();
-    let settings = frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]);
-    let preface = &raw2::preface()[..24];
-    stream
-        .write_all(&[preface, &settings, &get(1)].concat())
-        .unwrap();
+    let (gateway, _upstream) = answering(1 << 20, "write_time: 500ms, idle: 20s");
+    let mut stream = ask_for_a_byte(&gateway);
     let mut cut = false;
     while let Some(got) = raw2::read(&mut stream) {
         if got.stream == 1 && got.kind == DATA {
@@ -222,9 +233,7 @@ fn a_reader_that_opens_its_window_byte_by_byte_is_cut() {
 
 #[test]
 fn a_reader_of_a_byte_at_a_time_over_http1_is_cut() {
-    let upstream = Upstream::http(|_, _| ok(&"x".repeat(32 << 20)));
-    let limits = "'127.0.0.1:0', limits: { write_time: 500ms, idle: 20s }";
-    let gateway = Gateway::start(&plain(upstream.address, "").replace("'127.0.0.1:0'", limits));
+    let (gateway, _upstream) = answering(32 << 20, "write_time: 500ms, idle: 20s");
     let mut stream = gateway.connect();
     let request = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
     stream.write_all(request).unwrap();
@@ -279,8 +288,7 @@ fn one_client_opens_connections_at_its_rate() {
 #[test]
 fn proxies_that_are_trusted_are_not_held_to_a_clients_limit() {
     let upstream = Upstream::http(|_, body| ok(&body.len().to_string()));
-    let limits = "'127.0.0.1:0', limits: { client_connections: 1 }";
-    let yaml = plain(upstream.address, "").replace("'127.0.0.1:0'", limits);
+    let yaml = limited(&upstream, "client_connections: 1");
     let yaml = yaml.replace("workers: 1", "workers: 1, trusted_proxies: [127.0.0.0/8]");
     let gateway = Gateway::start(&yaml);
     let mut held: Vec<TcpStream> = (0..5).map(|_| gateway.connect()).collect();
@@ -290,46 +298,4 @@ fn proxies_that_are_trusted_are_not_held_to_a_clients_limit() {
             .unwrap();
         assert_eq!(read_answer(stream).status, 200);
     }
-}
-
-/// Resident memory of this process, which holds the gateway, in KiB.
-pub(crate) fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-/// The bar: every flood by 50 connections at once, each up to its end; prints resident memory before
-/// and after. `cargo test -p gate-proxy --test it floods -- --ignored --show-output`.
-#[test]
-#[ignore = "a bar that floods for minutes and prints memory"]
-fn memory_stays_flat_under_floods() {
-    let (gateway, _upstream) = gateway("idle: 20s");
-    assert!(raw2::serves(&mut raw2::open(&gateway), 1));
-    let before = resident();
-    let mut most = before;
-    for (name, piece) in floods() {
-        std::thread::scope(|scope| {
-            let gateway = &gateway;
-            let flooders: Vec<_> = (0..50)
-                .map(|_| {
-                    scope.spawn(move || {
-                        let _ = flood(&mut raw2::open(gateway), piece);
-                    })
-                })
-                .collect();
-            while flooders.iter().any(|flooder| !flooder.is_finished()) {
-                most = most.max(resident());
-                std::thread::sleep(Duration::from_millis(50));
-            }
-        });
-        eprintln!(
-            "SCORE floods, {name}: {} KiB resident, {most} at most, {before} before",
-            resident()
-        );
-    }
-    assert!(most < before + 64 * 1024, "{before} KiB became {most}");
 }

@@ -1,8 +1,8 @@
 //! HTTP/2 frames as bytes (RFC 9113 section 4), for peers that no library would let us be.
 
-use crate::support::{Gateway, PATIENCE};
+use crate::support::{Gateway, PATIENCE, connect};
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 
 /// Types of frames.
 pub(crate) const DATA: u8 = 0;
@@ -108,7 +108,12 @@ pub(crate) fn read(stream: &mut TcpStream) -> Option<Got> {
 
 /// A connection whose preface is sent.
 pub(crate) fn open(gateway: &Gateway) -> TcpStream {
-    let mut stream = gateway.connect();
+    open_at(gateway.address())
+}
+
+/// The same to an address.
+pub(crate) fn open_at(address: SocketAddr) -> TcpStream {
+    let mut stream = connect(address);
     stream.write_all(&preface()).unwrap();
     stream
 }

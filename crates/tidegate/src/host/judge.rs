@@ -1,11 +1,12 @@
 //! What this process makes of a candidate: compiled, compared, replayed, and held against the rules.
 
-use super::Gateway;
+use super::{Gateway, documents};
 use crate::check;
 use crate::follow::resolve;
 use crate::promises::{Promises, gate};
 use gate_admin::{Candidate, Host, Judged};
-use gate_api::types::{Effect, Finding, Plan, Severity, Verdict};
+use gate_api::document::add;
+use gate_api::types::{Change, Effect, Finding, Plan, Severity, Verdict};
 use gate_model::document::Document as Located;
 use gate_model::environment;
 use gate_model::resources::Resources;
@@ -15,6 +16,8 @@ use gate_proxy::replay::ReplayError;
 use gate_proxy::versions::{self, Files, KeptFiles, Side};
 use gate_store::control::Cause;
 use serde_json::Value;
+
+const DAY_S: u64 = 24 * 3600;
 
 /// What this process makes of a candidate. Changes nothing.
 pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
@@ -48,24 +51,41 @@ pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
     let mut doubts = gate_ops::plan::findings(&before, &after, now);
     doubts.retain(|finding| !known(finding));
     findings.append(&mut doubts);
-    let files = gate_proxy::compile::read(&whole)
-        .ok()
-        .and_then(|resources| {
-            let (kept, mut found) = files(gateway, candidate, &whole, &resources, now);
-            findings.append(&mut found);
-            kept
-        });
+    let mut named = Named::default();
+    if let Ok(resources) = gate_proxy::compile::read(&whole) {
+        named = files(gateway, candidate, &whole, &resources, now);
+        findings.append(&mut named.findings);
+    }
     findings.extend(held_up(gateway, candidate, (&before, &after), now));
     let effect = match candidate.with_effect {
         true => effect(gateway, candidate, &whole, &mut findings),
         false => None,
     };
-    findings.extend(by_rules(candidate, &whole, &after, effect.as_ref()));
+    let mut changes = candidate.changes.to_vec();
+    add(&mut changes, named.changes.clone());
+    findings.extend(by_rules(
+        candidate,
+        &whole,
+        &after,
+        changes,
+        effect.as_ref(),
+    ));
     Judged {
         findings,
         effect,
-        files,
+        changes: named.changes,
+        files: named.kept,
     }
+}
+
+/// What there is to say of the files that a candidate names.
+#[derive(Default)]
+struct Named {
+    /// What is kept beside its revision.
+    kept: Option<String>,
+    findings: Vec<Finding>,
+    /// Resources whose files hold something else than what is in force.
+    changes: Vec<Change>,
 }
 
 /// What a spent error budget or a freeze says of the candidate.
@@ -108,6 +128,7 @@ fn by_rules(
     candidate: &Candidate<'_>,
     whole: &Located,
     after: &Value,
+    changes: Vec<Change>,
     effect: Option<&Effect>,
 ) -> Vec<Finding> {
     let Ok(resources) = gate_proxy::compile::read(whole) else {
@@ -116,7 +137,7 @@ fn by_rules(
     let plan = Plan {
         base: None,
         digest: String::new(),
-        changes: candidate.changes.to_vec(),
+        changes,
         findings: Vec::new(),
         effect: effect.cloned(),
         verdict: Verdict::Allowed,
@@ -138,7 +159,7 @@ fn files(
     whole_candidate: &Located,
     resources: &Resources,
     now: u64,
-) -> (Option<String>, Vec<Finding>) {
+) -> Named {
     let folder = gateway.folder();
     let source = &crate::config::Secrets;
     let mut findings = Vec::new();
@@ -154,17 +175,13 @@ fn files(
             ..Finding::error("documents_not_kept", "apis", text)
         });
     }
-    let kept: Option<Files> = candidate
-        .files
-        .and_then(|text| serde_json::from_str(text).ok());
-    let in_force = || {
-        (gateway
-            .environment()
-            .is_none_or(|name| name == candidate.environment))
-        .then(|| (*gateway.process.files()).clone())
-    };
-    let before = kept.or_else(in_force).unwrap_or_default();
-    findings.extend(changed(&before, now_there.as_ref()));
+    let before = before(gateway, candidate);
+    let mut changes = Vec::new();
+    if let Some(now_there) = &now_there {
+        let changed = documents::changed(&before, now_there, resources, now / DAY_S);
+        findings.extend(changed.findings);
+        changes = changed.changes;
+    }
     if let Ok(current) = whole(gateway, candidate, &candidate.base.canonical())
         && let Ok(known) = gate_proxy::compile::read(&current)
     {
@@ -183,22 +200,25 @@ fn files(
     }
     let now_there = now_there.filter(|files| !files.is_empty());
     let kept = now_there.and_then(|files| serde_json::to_string(&files).ok());
-    (kept, findings)
+    Named {
+        kept,
+        findings,
+        changes,
+    }
 }
 
-/// Files that hold something else than what is in force.
-fn changed(before: &Files, now: Option<&Files>) -> Vec<Finding> {
-    let now = now.into_iter().flatten();
-    let differs =
-        |(name, text): &(&String, &String)| before.get(*name).is_some_and(|before| before != *text);
-    let told = |(name, _): (&String, &String)| {
-        let text = format!("the file `{name}` holds something else than what is in force");
-        Finding {
-            severity: Severity::Info,
-            ..Finding::error("document_changed", "apis", text)
-        }
+/// The files as they were when the revision in force was made, or as they are in force here.
+fn before(gateway: &Gateway, candidate: &Candidate<'_>) -> Files {
+    let kept: Option<Files> = candidate
+        .files
+        .and_then(|text| serde_json::from_str(text).ok());
+    let in_force = || {
+        (gateway
+            .environment()
+            .is_none_or(|name| name == candidate.environment))
+        .then(|| (*gateway.process.files()).clone())
     };
-    now.filter(differs).map(told).collect()
+    kept.or_else(in_force).unwrap_or_default()
 }
 
 /// Resources with their variables, beside what this process's file says of the process.

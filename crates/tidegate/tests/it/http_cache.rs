@@ -3,7 +3,11 @@
 use crate::examples::Example;
 use crate::support::gateway::command;
 use crate::support::{Answer, Gateway, Reply, Upstream, eventually};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// A service whose answers are numbered, fresh for an hour and tagged by their path.
 pub(crate) fn counting() -> Upstream {
@@ -104,6 +108,127 @@ fn errors_are_kept_by_rule_and_purges_by_address_may_be_soft() {
     assert!(cache(&gateway, &["purge", "--key", &address]).starts_with("1 entries"));
     let gone = get();
     assert!(!is_hit(&gone) && gone.body != newer.body, "{gone:?}");
+}
+
+#[test]
+fn those_who_ask_at_once_share_one_question_and_errors_do_not_hide_what_is_kept() {
+    let (count, fails) = (AtomicUsize::new(0), Arc::new(AtomicBool::new(false)));
+    let failing = fails.clone();
+    let shop = Upstream::start(move |seen| {
+        let number = count.fetch_add(1, Ordering::SeqCst);
+        if failing.load(Ordering::SeqCst) {
+            return Reply::text("down").status(503);
+        }
+        let reply = Reply::text(format!("answer {number}"));
+        match seen.target.as_str() {
+            // Long enough that all of them are there before it is answered.
+            "/slow" => reply
+                .header("cache-control", "max-age=3600")
+                .after(Duration::from_secs(1)),
+            "/languages" => reply
+                .header("cache-control", "max-age=3600")
+                .header("vary", "accept-language"),
+            _ => reply.header("cache-control", "max-age=0, stale-if-error=600"),
+        }
+    });
+    let gateway = Example::new("cache.yaml")
+        .replace("127.0.0.1:9000", &shop.address)
+        .run(&[]);
+    let host = ["-H", "host: shop.example"];
+    let get = |path: &str| gateway.curl(path, &host).expect(200);
+    let bodies: Vec<String> = std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..10).map(|_| scope.spawn(|| get("/slow").body)).collect();
+        let answers = asked.into_iter().map(|one| one.join().expect("answered"));
+        answers.collect()
+    });
+    assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    assert_eq!(shop.seen().len(), 1, "one asks for all");
+
+    // The same list of languages, written in two ways, selects the same answer; another does not.
+    let speaking = |languages: &str| {
+        let field = format!("accept-language: {languages}");
+        let fields = [&host[..], &["-H", &field]].concat();
+        gateway.curl("/languages", &fields).expect(200)
+    };
+    let first = speaking("en, de");
+    let again = speaking("EN,de");
+    assert!(is_hit(&again) && again.body == first.body, "{again:?}");
+    assert!(!is_hit(&speaking("fr")));
+
+    let kept = get("/old");
+    fails.store(true, Ordering::SeqCst);
+    let stale = get("/old");
+    assert_eq!(stale.body, kept.body, "instead of the error");
+    let status = stale.header("cache-status").unwrap_or_default();
+    assert!(status.ends_with("; detail=error"), "{status}");
+    gateway.curl("/never-seen", &host).expect(503);
+}
+
+/// Reads one answer whose length is said; its body.
+fn body_of(reader: &mut impl BufRead) -> Vec<u8> {
+    let (mut length, mut line) = (0, String::new());
+    while line != "\r\n" {
+        line.clear();
+        reader.read_line(&mut line).expect("a head");
+        let lower = line.to_ascii_lowercase();
+        if let Some(text) = lower.strip_prefix("content-length:") {
+            length = text.trim().parse().expect("a length");
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).expect("the body");
+    body
+}
+
+#[test]
+fn large_answers_that_are_asked_for_often_leave_from_files_and_stay_the_same() {
+    let body: Vec<u8> = (0..200_000_u32)
+        .map(|number| b'a' + (number % 23) as u8)
+        .collect();
+    let sent = body.clone();
+    let shop =
+        Upstream::start(move |_| Reply::text(sent.clone()).header("cache-control", "max-age=3600"));
+    let gateway = Example::new("cache.yaml")
+        .replace("127.0.0.1:9000", &shop.address)
+        .run(&[]);
+    let text = std::str::from_utf8(&body).expect("letters");
+    let (mut one, mut stream) = (
+        BufReader::new(TcpStream::connect(gateway.address("public")).expect("it listens")),
+        TcpStream::connect(gateway.address("public")).expect("it listens"),
+    );
+    let ask = "GET /big HTTP/1.1\r\nhost: shop.example\r\n\r\n";
+    for _ in 0..12 {
+        one.get_mut().write_all(ask.as_bytes()).expect("asked");
+        assert!(body_of(&mut one) == body, "the same bytes");
+    }
+    let descriptors =
+        std::fs::read_dir(format!("/proc/{}/fd", gateway.process.child.id())).expect("Linux");
+    let is_memory = |entry: std::fs::DirEntry| {
+        let target = std::fs::read_link(entry.path()).unwrap_or_default();
+        target.to_string_lossy().contains("memfd:tidegate")
+    };
+    assert_eq!(
+        descriptors
+            .flatten()
+            .map(is_memory)
+            .filter(|is| *is)
+            .count(),
+        1
+    );
+    // More than sockets hold, so that the answers leave in parts.
+    stream.write_all(ask.repeat(40).as_bytes()).expect("asked");
+    let mut reader = BufReader::with_capacity(4_096, stream);
+    for _ in 0..40 {
+        assert!(body_of(&mut reader) == body, "the same bytes in parts");
+    }
+    // Other ways out send the bytes themselves.
+    let second = gateway.curl(
+        "/big",
+        &["--http2-prior-knowledge", "-H", "host: shop.example"],
+    );
+    assert!(second.expect(200).body == text);
+    let part = ["-H", "host: shop.example", "-H", "range: bytes=5-9"];
+    assert_eq!(gateway.curl("/big", &part).expect(206).body, text[5..10]);
 }
 
 /// A figure of the cache of the route `all`.

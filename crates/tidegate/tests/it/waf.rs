@@ -2,7 +2,7 @@
 //! a gateway in mode `detect` found, and the exclusion that comes of it.
 
 use crate::support::gateway::{command, tidegate};
-use crate::support::{Answer, Gateway, Upstream, curl, eventually};
+use crate::support::{Answer, Gateway, Reply, Upstream, curl, eventually};
 use serde_json::Value;
 
 /// Rules in the manner of CRS: two score, one sums up.
@@ -37,6 +37,102 @@ routes:
     std::fs::write(folder.path().join("gate.yaml"), text).expect("written");
     std::fs::write(folder.path().join("rules.conf"), RULES).expect("written");
     Gateway::run_in(std::sync::Arc::new(folder), &[], &[])
+}
+
+/// A gateway with a route for each mode, named after it, over rules that look at answers, too.
+fn modes(upstream: &Upstream) -> Gateway {
+    let route = |name: &str, more: &str| {
+        format!(
+            "  {name}:\n    match: {{ path: \"/{name}/{{*rest}}\" }}\n    policies: [{{ waf: {{ rules: [rules.conf], \
+             mode: {name}{more} }} }}]\n    target: {{ upstream: shop }}\n"
+        )
+    };
+    let text = format!(
+        "gateway:
+  admin: {{ address: \"127.0.0.1:0\" }}
+  access_log: {{ to: {{ file: {{ path: access.log }} }}, format: json }}
+listeners: {{ public: {{ address: \"127.0.0.1:0\" }} }}
+upstreams: {{ shop: {{ endpoints: [\"{}\"] }} }}
+routes:
+{}{}{}{}",
+        upstream.address,
+        route("block", ""),
+        route("detect", ""),
+        route("count", ""),
+        route("sample", ", share: 50%"),
+    );
+    let rules = format!(
+        "{RULES}SecResponseBodyAccess On\nSecResponseBodyMimeType text/plain\n\
+         SecRule RESPONSE_BODY \"@rx ORA-[0-9]+\" \"id:951120,phase:4,deny,log,msg:'Leak',tag:'leak'\"\n"
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("gate.yaml"), text).expect("written");
+    std::fs::write(folder.path().join("rules.conf"), rules).expect("written");
+    Gateway::run_in(std::sync::Arc::new(folder), &[], &[])
+}
+
+/// How often the first rule matched on a route, as the metrics count it.
+fn counted(gateway: &Gateway, route: &str) -> u64 {
+    let page = gateway.metrics();
+    let line = page.lines().find(|line| {
+        line.starts_with("tidegate_waf_matches_total{")
+            && line.contains(&format!("route=\"{route}\""))
+            && line.contains("942190")
+    });
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Whole rows of the access log.
+fn rows(gateway: &Gateway) -> Vec<Value> {
+    let text = std::fs::read_to_string(gateway.path().join("access.log")).unwrap_or_default();
+    let rows = text.lines().map(serde_json::from_str);
+    // The last may still be on its way.
+    rows.filter_map(Result::ok).collect()
+}
+
+#[test]
+fn every_mode_does_what_it_says_and_answers_are_looked_at_too() {
+    let shop = Upstream::start(|seen| match seen.target.as_str() {
+        "/block/leak" => Reply::text("ORA-00933: SQL command not properly ended"),
+        _ => Reply::text("ok"),
+    });
+    let gateway = modes(&shop);
+    let attack = |mode: &str| format!("/{mode}/?id=1%20union%20select%20secretword%20from%20users");
+    let refused = gateway.curl(&attack("block"), &[]).expect(403);
+    assert_eq!(refused.json()["code"], "waf_blocked");
+    gateway.curl("/block/leak", &[]).expect(403);
+    gateway.curl("/block/fine", &[]).expect(200);
+    for mode in ["detect", "count"] {
+        gateway.curl(&attack(mode), &[]).expect(200);
+    }
+    for _ in 0..60 {
+        gateway.curl(&attack("sample"), &[]).expect(200);
+    }
+    eventually("matches are counted in every mode", || {
+        let once = ["block", "detect", "count"].map(|mode| counted(&gateway, mode));
+        once == [1; 3] && counted(&gateway, "sample") >= 10
+    });
+    let sampled = counted(&gateway, "sample");
+    assert!(sampled <= 50, "a share, and not {sampled} of 60");
+
+    eventually("all are logged", || rows(&gateway).len() >= 65);
+    let rows = rows(&gateway);
+    let matched = |route: &str| -> Vec<String> {
+        let of_route = rows.iter().filter(|row| row["route"] == route);
+        let waf = of_route.map(|row| row["waf"].to_string());
+        waf.filter(|waf| waf.contains("942190")).collect()
+    };
+    for waf in matched("block").iter().chain(&matched("detect")) {
+        assert!(
+            waf.contains("ARGS:id") && !waf.contains("secretword"),
+            "{waf}"
+        );
+    }
+    assert_eq!(
+        ["block", "detect", "count"].map(|mode| matched(mode).len()),
+        [1, 1, 0]
+    );
 }
 
 /// Asks from an address of this machine's loopback network.

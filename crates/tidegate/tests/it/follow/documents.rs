@@ -49,12 +49,20 @@ fn a_document_that_was_overwritten_in_place_is_compared_with_what_it_was() {
 
         // What breaks nobody is a revision of its own, made with the new file.
         let before = desk.fleet.row().revision;
-        overwrite(&orders("2.1.0", ", title: Orders"));
-        let told = desk.run(&["plan", &file], 0);
-        assert!(told.contains("document_changed"), "{told}");
+        let described = orders("2.1.0", "");
+        overwrite(&described.replace("{ name:", "{ note: { type: string }, name:"));
+        let told = desk.run(&["plan", &file], 2);
+        for words in [
+            "  ~ apis.orders\n      openapi: {\"file\":\"orders.yaml\",\"sha256\":\"",
+            "0 to create, 1 to change, 0 to remove.",
+            "`orders.yaml`: POST /orders: `/note` of the request body (application/json) is new and optional",
+        ] {
+            assert!(told.contains(words), "{words}\n{told}");
+        }
         desk.run(&["apply", &file], 0);
         assert_ne!(desk.fleet.row().revision, before);
         let told = desk.run(&["plan", &file], 0);
+        assert!(told.contains("Nothing to change."), "{told}");
         assert!(!told.contains("document_changed"), "{told}");
         overwrite(&orders("3.0.0", ", required: [name]"));
         desk.run(&["apply", &file], 0);

@@ -101,6 +101,37 @@ fn a_country_and_a_network_are_told_from_a_file_that_may_change() {
 }
 
 #[test]
+fn rules_allow_block_and_count_by_address_path_field_and_size() {
+    let gateway = echoing(
+        "[{ access: { rules: [\
+         { name: known, addresses: [127.0.0.7], then: allow }, \
+         { name: private, paths: [\"/private/*\"], then: block }, \
+         { name: scanner, headers: { user-agent: \"*sqlmap*\" }, then: block }, \
+         { name: large, larger_than: 1KiB, then: block }, \
+         { name: seen, paths: [\"/seen/*\"], then: count }] } }]",
+    );
+    gateway.curl("/private/a", &[]).expect(403);
+    let known = ["--interface", "127.0.0.7"];
+    gateway.curl("/private/a", &known).expect(200);
+    gateway.curl("/", &["-A", "sqlmap/1.8"]).expect(403);
+    gateway.curl("/", &["-A", "curl"]).expect(200);
+    let (small, large) = ("x".repeat(1_000), "x".repeat(2_000));
+    gateway.curl("/", &["-d", &small]).expect(200);
+    let refused = gateway.curl("/", &["-d", &large]).expect(403);
+    assert_eq!(refused.json()["code"], "access_blocked");
+    gateway.curl("/seen/a", &[]).expect(200);
+    eventually("what only counts is counted", || {
+        let page = gateway.metrics();
+        let mut lines = page.lines();
+        lines.any(|line| {
+            line.starts_with("tidegate_access_matches_total{")
+                && line.contains("\"seen\"")
+                && line.ends_with(" 1")
+        })
+    });
+}
+
+#[test]
 fn a_rate_by_label_counts_those_who_wear_it() {
     let gateway = echoing(
         "[{ access: { rules: [{ name: tools, agents: [tool], label: automated, then: count }, \
