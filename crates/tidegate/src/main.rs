@@ -32,6 +32,7 @@ mod promises;
 mod reference;
 mod rollouts;
 mod run;
+mod runbooks;
 mod secrets;
 mod sign_outs;
 mod stored;

@@ -12,6 +12,7 @@ use crate::incidents::{self, Incidents, Neighbours, Shelf};
 use crate::log::{self, LogFormat, LogLevel};
 use crate::notices::{self, Notices};
 use crate::promises::{self, Promises};
+use crate::runbooks::{self, Runbooks};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
 use crate::{certificates, config, sign_outs, stored};
@@ -91,6 +92,16 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let folder = config::folder(&options.file);
     let (signals, incidents) =
         write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
+    let runbooks = runbooks::start(
+        &process,
+        environment.as_ref().map(|(followed, _)| followed),
+        follow::opener(&gateway, &folder),
+        runbooks::Neighbours {
+            incidents: incidents.shelf.clone(),
+            alerts: notices.alerts(),
+        },
+    )?;
+    let runbooks = Arc::new(runbooks);
     let ears = promises::Ears {
         incidents: Some(signals),
         notices: Some(notices.alerts()),
@@ -107,6 +118,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
         delivery,
         file: Arc::new(Mutex::new(document)),
         shelf: Some(incidents.shelf.clone()),
+        runbooks: Some(runbooks.clone()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -115,7 +127,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let watched = Watched::new(&options.file, bytes);
     let result =
         tokio::task::LocalSet::new().block_on(&runtime, control(options, &process, watched));
-    drop((follower, keeper, incidents));
+    drop((follower, keeper, incidents, runbooks));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
@@ -212,6 +224,8 @@ struct Current {
     file: Arc<Mutex<Document>>,
     /// Where its incidents are kept.
     shelf: Option<Arc<Shelf>>,
+    /// Its runbooks.
+    runbooks: Option<Arc<Runbooks>>,
 }
 
 impl Current {
@@ -242,7 +256,8 @@ impl Current {
             &self.delivery,
             file,
         )
-        .with_incidents(self.shelf.as_ref());
+        .with_incidents(self.shelf.as_ref())
+        .with_runbooks(self.runbooks.as_ref());
         let folder = config::folder(file);
         let keys = stored::keys_of(gateway, &folder);
         let host = Arc::new(host);
@@ -332,6 +347,7 @@ pub(crate) async fn serve_until_ended(
         delivery,
         file: Arc::new(Mutex::new(document.clone())),
         shelf: None,
+        runbooks: None,
     };
     let desk = current.desk(Path::new("demo"));
     let begun = follow_admin(&mut admin, &desk, process);

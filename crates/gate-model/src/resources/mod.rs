@@ -155,6 +155,8 @@ pub struct Resources {
     pub objectives: BTreeMap<String, Objective>,
     /// Failures that are brought about on purpose, by name.
     pub experiments: BTreeMap<String, Experiment>,
+    /// What is done when something is wrong, step by step, by name.
+    pub runbooks: BTreeMap<String, Runbook>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

@@ -2,7 +2,7 @@
 
 use crate::rules::{compile, free, holds};
 use cel::{Context, to_value};
-use gate_model::resources::Check;
+use gate_model::resources::{Check, Runbook, RunbookProblem, StepWork};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -74,6 +74,26 @@ pub fn check(expression: &str) -> Result<(), String> {
         )),
         None => Ok(()),
     }
+}
+
+/// What is wrong with the expressions of a runbook.
+#[must_use]
+pub fn problems(runbook: &Runbook) -> Vec<RunbookProblem> {
+    let conditions = [
+        ("precondition", &runbook.precondition),
+        ("postcondition", &runbook.postcondition),
+    ];
+    let conditions = conditions
+        .into_iter()
+        .filter_map(|(field, check)| Some((field.to_owned(), check.as_ref()?)));
+    let steps = runbook.steps.iter().enumerate();
+    let steps = steps.filter_map(|(place, step)| match &step.work {
+        StepWork::Check(check) => Some((format!("steps.{place}.do.check"), check)),
+        _ => None,
+    });
+    let all = conditions.chain(steps);
+    all.filter_map(|(field, one)| Some((format!("{field}.holds"), check(&one.holds).err()?)))
+        .collect()
 }
 
 /// Holds figures against a check; says why in a few words.

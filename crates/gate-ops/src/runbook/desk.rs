@@ -1,6 +1,7 @@
 //! Runs that are under way, and actions in force.
 
-use super::run::{Cause, Run};
+use super::run::Run;
+use super::words::Cause;
 use gate_model::resources::{GatewayAction, Runbook};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;

@@ -10,14 +10,17 @@
 
 mod check;
 mod desk;
+mod people;
 mod redact;
 mod run;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]
 mod tests;
+mod words;
 
-pub use check::{Figures, ObjectiveFigures, Verdict, check, judge};
+pub use check::{Figures, ObjectiveFigures, Verdict, check, judge, problems};
 pub use desk::{ACTS_MAX, Act, Desk, RUNS_MAX, StartError};
 pub use redact::{OUTPUT_MAX, redact};
-pub use run::{Begun, Cause, Line, Order, Refusal, Run, State};
+pub use run::Run;
+pub use words::{Begun, Cause, Line, Order, Refusal, State};

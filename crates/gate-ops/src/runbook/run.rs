@@ -1,7 +1,8 @@
 //! One run: what it awaits, and what follows from what came.
 
 use super::check::Verdict;
-use gate_model::resources::{Check, GatewayAction, Runbook, RunbookStep, StepWork};
+use super::words::{BEGUN, Begun, Cause, Line, Order, State};
+use gate_model::resources::{Runbook, RunbookStep, StepWork};
 use gate_model::units::Period;
 use serde::{Deserialize, Serialize};
 
@@ -9,175 +10,6 @@ use serde::{Deserialize, Serialize};
 const LINES_MAX: usize = 500;
 /// How often a step that may be repeated is begun, over all crashes.
 const BEGUN_MAX: u32 = 3;
-/// How much longer than it may take a command is waited for, before nobody knows what became of it.
-const GRACE_MS: u64 = 30_000;
-
-/// What started a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// A person.
-    Person {
-        /// Who.
-        who: String,
-        /// Why.
-        reason: String,
-    },
-    /// An incident.
-    Incident {
-        /// Which.
-        id: String,
-    },
-    /// Something that happened.
-    Event {
-        /// What.
-        name: String,
-        /// To what.
-        of: String,
-    },
-}
-
-impl Cause {
-    /// Whether a person started it.
-    #[must_use]
-    pub const fn is_a_person(&self) -> bool {
-        matches!(self, Cause::Person { .. })
-    }
-
-    /// In a few words.
-    #[must_use]
-    pub fn in_words(&self) -> String {
-        match self {
-            Cause::Person { who, reason } if reason.is_empty() => format!("by {who}"),
-            Cause::Person { who, reason } => format!("by {who}: {reason}"),
-            Cause::Incident { id } => format!("by incident {id}"),
-            Cause::Event { name, of } => format!("by event {name} of {of}"),
-        }
-    }
-}
-
-/// What a run awaits, or how it ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// That its precondition holds.
-    AwaitsPrecondition,
-    /// That somebody agrees.
-    AwaitsApproval,
-    /// That the step at its place is done.
-    AwaitsStep,
-    /// That somebody answers the question at its place.
-    AwaitsAnswer,
-    /// That its postcondition holds.
-    AwaitsPostcondition,
-    /// That what it began is undone.
-    AwaitsUndo,
-    /// All of it was done, and its postcondition held.
-    Done,
-    /// Its precondition did not hold; nothing was done.
-    NotNeeded,
-    /// A step failed, nobody agreed, or its postcondition did not hold.
-    Failed,
-    /// Nobody knows what became of a step; people have to look.
-    Unknown,
-    /// Somebody ended it.
-    Cancelled,
-}
-
-impl State {
-    /// Whether nothing follows.
-    #[must_use]
-    pub const fn is_over(self) -> bool {
-        matches!(
-            self,
-            State::Done | State::NotNeeded | State::Failed | State::Unknown | State::Cancelled
-        )
-    }
-
-    /// The word used in the store and the API.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            State::AwaitsPrecondition => "awaits_precondition",
-            State::AwaitsApproval => "awaits_approval",
-            State::AwaitsStep => "awaits_step",
-            State::AwaitsAnswer => "awaits_answer",
-            State::AwaitsPostcondition => "awaits_postcondition",
-            State::AwaitsUndo => "awaits_undo",
-            State::Done => "done",
-            State::NotNeeded => "not_needed",
-            State::Failed => "failed",
-            State::Unknown => "unknown",
-            State::Cancelled => "cancelled",
-        }
-    }
-}
-
-/// Something that was seen or done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Line {
-    /// When, in UNIX milliseconds.
-    pub at_ms: u64,
-    /// Of what: `start`, `precondition`, `approval`, the name of a step, `postcondition`, `undo`, `end`.
-    pub of: String,
-    /// What: the evidence.
-    pub text: String,
-}
-
-/// A step that was begun and is not known to be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Begun {
-    /// Its place.
-    pub place: usize,
-    /// When, in UNIX milliseconds.
-    pub at_ms: u64,
-    /// Who does it: one life of a gateway.
-    pub by: String,
-    /// The how-manieth time.
-    pub times: u32,
-}
-
-/// What is to be done next.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Order<'a> {
-    /// Nothing but to wait.
-    Wait,
-    /// Look at the traffic, from this time on at the earliest, in UNIX milliseconds.
-    Look {
-        /// The check.
-        check: &'a Check,
-        /// Traffic before does not count.
-        from_ms: u64,
-    },
-    /// [Begin](Run::begin) the step at the run's place, store that, and run this program.
-    Command {
-        /// The step.
-        step: &'a RunbookStep,
-    },
-    /// Begin the step, put this in force for that long, and store both together.
-    Act {
-        /// The id of the action.
-        id: String,
-        /// What.
-        action: &'a GatewayAction,
-        /// For how long, in milliseconds.
-        lasts_ms: u64,
-    },
-    /// Undo the action of this id.
-    Undo(&'a str),
-}
-
-/// Why somebody may not do that to a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal(pub String);
-
-impl std::fmt::Display for Refusal {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Refusal {}
 
 /// A run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -216,7 +48,7 @@ pub struct Run {
     pub lines_left_out: u64,
 }
 
-fn milliseconds(period: Period) -> u64 {
+pub(super) fn milliseconds(period: Period) -> u64 {
     u64::try_from(period.duration().as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -285,7 +117,7 @@ impl Run {
         });
     }
 
-    fn await_now(&mut self, state: State, now_ms: u64) {
+    pub(super) fn await_now(&mut self, state: State, now_ms: u64) {
         self.state = state;
         self.since_ms = now_ms;
         self.begun = None;
@@ -335,9 +167,11 @@ impl Run {
     }
 
     /// Notes that a gateway, in this life of it, does the step at the run's place from now on. To be
-    /// stored before it is done.
-    pub fn begin(&mut self, by: &str, now_ms: u64) {
-        debug_assert!(self.state == State::AwaitsStep && self.begun.is_none());
+    /// stored before it is done. Whether it may: somebody may have ended the run meanwhile.
+    pub fn begin(&mut self, by: &str, now_ms: u64) -> bool {
+        if self.state != State::AwaitsStep || self.begun.is_some() {
+            return false;
+        }
         let times = self.lines.iter().filter(|line| line.text == BEGUN);
         let name = self
             .step()
@@ -350,6 +184,7 @@ impl Run {
             by: by.to_owned(),
             times: u32::try_from(times).unwrap_or(u32::MAX).saturating_add(1),
         });
+        true
     }
 
     /// Notes how the step that was begun ended; goes on, or ends what was done.
@@ -486,7 +321,7 @@ impl Run {
         self.await_now(State::Done, now_ms);
     }
 
-    fn await_step(&mut self, now_ms: u64) {
+    pub(super) fn await_step(&mut self, now_ms: u64) {
         let state = match self.step().map(|step| &step.work) {
             Some(StepWork::Ask { .. }) => State::AwaitsAnswer,
             Some(_) => State::AwaitsStep,
@@ -497,7 +332,7 @@ impl Run {
     }
 
     /// Ends so, once what it began is undone.
-    fn end_as(&mut self, outcome: State, now_ms: u64) {
+    pub(super) fn end_as(&mut self, outcome: State, now_ms: u64) {
         if self.acts.is_empty() {
             return self.await_now(outcome, now_ms);
         }
@@ -521,132 +356,4 @@ impl Run {
             self.await_now(outcome, now_ms);
         }
     }
-
-    /// Agrees to it.
-    ///
-    /// # Errors
-    /// When nothing is to be agreed to, or not by this person.
-    pub fn approve(&mut self, who: &str, reason: &str, now_ms: u64) -> Result<(), Refusal> {
-        let approval = self.book.approval.unwrap_or_default();
-        if self.state != State::AwaitsApproval {
-            return Err(Refusal("it awaits nobody's approval".into()));
-        }
-        let starter = match &self.cause {
-            Cause::Person { who, .. } => Some(who.as_str()),
-            _ => None,
-        };
-        if !approval.by_starter && starter == Some(who) {
-            return Err(Refusal("whoever started it cannot agree to it".into()));
-        }
-        let text = match reason.is_empty() {
-            true => format!("{who} agreed"),
-            false => format!("{who} agreed: {reason}"),
-        };
-        self.line("approval", text, now_ms);
-        self.await_step(now_ms);
-        Ok(())
-    }
-
-    /// Answers the question that it awaits an answer to.
-    ///
-    /// # Errors
-    /// When there is none, or that is no answer to it.
-    pub fn answer(&mut self, who: &str, answer: &str, now_ms: u64) -> Result<(), Refusal> {
-        let Some(RunbookStep {
-            name,
-            work: StepWork::Ask {
-                answers, goes_on, ..
-            },
-            ..
-        }) = self
-            .step()
-            .cloned()
-            .filter(|_| self.state == State::AwaitsAnswer)
-        else {
-            return Err(Refusal("it awaits no answer".into()));
-        };
-        if !answers.iter().any(|known| known == answer) {
-            let text = format!("it is answered by one of: {}", answers.join(", "));
-            return Err(Refusal(text));
-        }
-        self.line(&name, format!("{who} answered: {answer}"), now_ms);
-        if goes_on.is_empty() || goes_on.iter().any(|known| known == answer) {
-            self.place += 1;
-            self.await_step(now_ms);
-        } else {
-            self.end_as(State::Cancelled, now_ms);
-        }
-        Ok(())
-    }
-
-    /// Ends it; what it began is undone. A command that runs is not waited for.
-    ///
-    /// # Errors
-    /// When it has ended.
-    pub fn cancel(&mut self, who: &str, reason: &str, now_ms: u64) -> Result<(), Refusal> {
-        if self.state.is_over() || self.state == State::AwaitsUndo {
-            return Err(Refusal("it has ended".into()));
-        }
-        let text = match reason.is_empty() {
-            true => format!("{who} cancelled it"),
-            false => format!("{who} cancelled it: {reason}"),
-        };
-        self.line("end", text, now_ms);
-        self.end_as(State::Cancelled, now_ms);
-        Ok(())
-    }
-
-    /// Ends waits that are over. Whether anything changed.
-    pub fn tick(&mut self, now_ms: u64) -> bool {
-        let waited_ms = now_ms.saturating_sub(self.since_ms);
-        match self.state {
-            State::AwaitsApproval => {
-                let within = self.book.approval.unwrap_or_default().within;
-                if waited_ms < milliseconds(within) {
-                    return false;
-                }
-                self.line("approval", format!("nobody agreed within {within}"), now_ms);
-                self.end_as(State::Failed, now_ms);
-                true
-            }
-            State::AwaitsAnswer => {
-                let Some(RunbookStep {
-                    name,
-                    work: StepWork::Ask { within, .. },
-                    ..
-                }) = self.step().cloned()
-                else {
-                    return false;
-                };
-                if waited_ms < milliseconds(within) {
-                    return false;
-                }
-                self.line(&name, format!("nobody answered within {within}"), now_ms);
-                self.end_as(State::Failed, now_ms);
-                true
-            }
-            State::AwaitsStep => self.tick_step(now_ms),
-            _ => false,
-        }
-    }
-
-    fn tick_step(&mut self, now_ms: u64) -> bool {
-        let (Some(begun), Some(step)) = (&self.begun, self.step()) else {
-            return false;
-        };
-        let timeout_ms = match &step.work {
-            StepWork::Command { timeout, .. } => milliseconds(*timeout),
-            _ => 0,
-        };
-        let late_ms = begun.at_ms.saturating_add(timeout_ms + GRACE_MS);
-        if now_ms < late_ms {
-            return false;
-        }
-        let name = step.name.clone();
-        self.line(&name, "nobody knows what became of it", now_ms);
-        self.end_as(State::Unknown, now_ms);
-        true
-    }
 }
-
-const BEGUN: &str = "begun";

@@ -73,7 +73,7 @@ impl World {
                 Order::Look { .. } => run.looked(traffic(now), "seen", now),
                 Order::Command { .. } => {
                     let place = run.place;
-                    run.begin(&life, now);
+                    assert!(run.begin(&life, now));
                     self.store(&desk)?;
                     *self.runs.entry((id.clone(), place)).or_default() += 1;
                     self.instant()?;
@@ -99,7 +99,7 @@ impl World {
                         run: Some(id.clone()),
                         from: None,
                     };
-                    run.begin(&life, now);
+                    assert!(run.begin(&life, now));
                     run.acted(&act.id);
                     desk.act(act).unwrap();
                     self.store(&desk)?;

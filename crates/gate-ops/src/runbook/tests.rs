@@ -56,7 +56,7 @@ fn a_run_goes_from_its_precondition_to_its_postcondition() {
         panic!("{:?}", run.order());
     };
     assert_eq!((id.as_str(), lasts_ms), ("run-shop-1-1", 600_000));
-    run.begin("a", 3_000);
+    assert!(run.begin("a", 3_000));
     run.acted(&id);
     assert_eq!(run.order(), Order::Wait);
     run.finished(Ok("it is out".into()), 4_000);
@@ -83,7 +83,7 @@ fn a_run_goes_from_its_precondition_to_its_postcondition() {
 fn what_does_not_help_is_undone() {
     let mut run = started(json!({}));
     run.looked(Verdict::Holds, "half is bad", 3_000);
-    run.begin("a", 3_000);
+    assert!(run.begin("a", 3_000));
     run.acted("run-shop-1-1");
     run.finished(Ok("it is out".into()), 4_000);
     run.looked(Verdict::HoldsNot, "half is bad", 63_999);
@@ -146,7 +146,7 @@ fn command(idempotent: bool) -> Value {
 fn a_command_that_was_begun_is_not_run_again_by_another() {
     let mut run = started(command(false));
     assert!(matches!(run.order(), Order::Command { .. }));
-    run.begin("a", 2_000);
+    assert!(run.begin("a", 2_000));
     run.resume("a", 3_000);
     assert_eq!((run.state, run.order()), (State::AwaitsStep, Order::Wait));
     run.resume("b", 3_000);
@@ -155,12 +155,12 @@ fn a_command_that_was_begun_is_not_run_again_by_another() {
     for life in ["a", "b", "c"] {
         run.resume(life, 3_000);
         assert!(matches!(run.order(), Order::Command { .. }), "{life}");
-        run.begin(life, 3_000);
+        assert!(run.begin(life, 3_000));
     }
     run.resume("d", 3_000);
     assert_eq!(run.state, State::Unknown, "it is not repeated for ever");
     let mut run = started(command(false));
-    run.begin("a", 2_000);
+    assert!(run.begin("a", 2_000));
     assert!(!run.tick(41_999) && run.tick(42_000));
     assert_eq!(run.state, State::Unknown);
 }

@@ -14,6 +14,7 @@ mod incidents;
 mod ledger;
 mod notices;
 mod promises;
+mod runbooks;
 
 use crate::StoreError;
 use crate::database::{Database, transaction};
@@ -72,6 +73,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: notices::NOTICES,
+        oldest: 2,
+    },
+    Form {
+        sql: runbooks::RUNBOOKS,
         oldest: 2,
     },
 ];

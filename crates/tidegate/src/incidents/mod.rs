@@ -14,6 +14,7 @@ pub(crate) mod answer;
 mod board;
 mod diagnosis;
 mod facts;
+mod noted;
 mod rollback;
 mod seen;
 mod shelf;
@@ -21,6 +22,7 @@ mod shelf;
 mod tests;
 mod work;
 
+pub(crate) use noted::{note_run, on_desk};
 pub(crate) use shelf::Shelf;
 
 use crate::follow::{self, Followed, OpenStore};

@@ -22,6 +22,7 @@ mod objectives;
 mod purge;
 mod rollback;
 mod rollouts;
+mod runbooks;
 mod sealed;
 mod states;
 mod versions;

@@ -1,17 +1,14 @@
 //! Runbooks: what is done when something is wrong, step by step, and what must be so before and after.
 
+mod problems;
+
+pub use problems::RunbookProblem;
+
 use super::action::GatewayAction;
 use crate::units::Period;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
-
-/// Most steps of a runbook.
-const RUNBOOK_STEPS_MAX: usize = 50;
-/// The longest window of a check, in seconds.
-const CHECK_OVER_S_MAX: u64 = 600;
-/// The longest a step, a check, an approval or a question waits, in seconds: a day.
-const RUNBOOK_WAIT_S_MAX: u64 = 24 * 60 * 60;
 
 /// Steps that are taken when something is wrong, by people or by the gateway itself.
 ///
@@ -288,128 +285,5 @@ impl RunbookSettings {
         let fits =
             |one: &RunbookCommand| one.program == program && arguments.starts_with(&one.arguments);
         program.is_absolute() && self.commands.iter().any(fits)
-    }
-}
-
-/// A problem of a runbook: the path of fields to it, and a sentence.
-pub type RunbookProblem = (String, String);
-
-impl Check {
-    fn problems(&self, at: &str, problems: &mut Vec<RunbookProblem>) {
-        let mut wrong = |field: &str, problem: &str| {
-            problems.push((format!("{at}.{field}"), problem.to_owned()));
-        };
-        let over = self.over.duration().as_secs();
-        if !(1..=CHECK_OVER_S_MAX).contains(&over) {
-            wrong("over", "a window is from 1s to 10m");
-        }
-        let within = self.within.duration().as_secs();
-        if within < over || within > RUNBOOK_WAIT_S_MAX {
-            wrong(
-                "within",
-                "it is as long as the window at least, and a day at most",
-            );
-        }
-        if self.least == 0 {
-            wrong("least", "a check looks at one exchange at least");
-        }
-        let of = [&self.of.route, &self.of.upstream, &self.of.provider];
-        if of.iter().filter(|one| one.is_some()).count() > 1 {
-            wrong("of", "it is one of a route, an upstream and a provider");
-        }
-        if self.of.endpoint.is_some() && self.of.upstream.is_none() {
-            wrong("of", "an endpoint is one of an `upstream`");
-        }
-    }
-}
-
-impl Runbook {
-    /// What is wrong with it by itself.
-    #[must_use]
-    pub fn problems(&self) -> Vec<RunbookProblem> {
-        let mut problems = Vec::new();
-        if let Some(check) = &self.precondition {
-            check.problems("precondition", &mut problems);
-        }
-        if let Some(check) = &self.postcondition {
-            check.problems("postcondition", &mut problems);
-        }
-        let mut wrong = |field: String, problem: &str| problems.push((field, problem.to_owned()));
-        if self.about.trim().is_empty() {
-            wrong("about".into(), "it says what it is for");
-        }
-        if self.steps.is_empty() || self.steps.len() > RUNBOOK_STEPS_MAX {
-            wrong("steps".into(), "a runbook has from 1 to 50 steps");
-        }
-        let bounded = |period: Period, most: u64| {
-            let seconds = period.duration().as_secs();
-            (1..=most).contains(&seconds)
-        };
-        if let Some(approval) = &self.approval
-            && !bounded(approval.within, RUNBOOK_WAIT_S_MAX)
-        {
-            wrong(
-                "approval.within".into(),
-                "an approval is waited for from 1s to 24h",
-            );
-        }
-        for (place, trigger) in self.on.iter().enumerate() {
-            if let RunbookTrigger::Incident {
-                severity: Some(severity),
-                ..
-            } = trigger
-                && !(1..=4).contains(severity)
-            {
-                wrong(format!("on.{place}.incident.severity"), "it is from 1 to 4");
-            }
-        }
-        let acts = |step: &RunbookStep| matches!(step.work, StepWork::Act { .. });
-        if self.postcondition.is_none() && self.steps.iter().any(acts) {
-            let text = "a runbook that acts on the gateway asks the traffic whether that helped";
-            wrong("postcondition".into(), text);
-        }
-        for (place, step) in self.steps.iter().enumerate() {
-            let at = format!("steps.{place}.do.{}", step.work.as_str());
-            match &step.work {
-                StepWork::Check(check) => check.problems(&at, &mut problems),
-                StepWork::Command {
-                    program, timeout, ..
-                } => {
-                    if !program.is_absolute() {
-                        let text = "a program is named by its absolute path".to_owned();
-                        problems.push((format!("{at}.program"), text));
-                    }
-                    if !bounded(*timeout, 3600) {
-                        let text = "a command may take from 1s to 1h".to_owned();
-                        problems.push((format!("{at}.timeout"), text));
-                    }
-                }
-                StepWork::Act { action, lasts } => {
-                    if !bounded(*lasts, super::action::ACTION_S_MAX) {
-                        let text = "an action lasts from 1s to 24h".to_owned();
-                        problems.push((format!("{at}.for"), text));
-                    }
-                    if let Some(problem) = action.problem() {
-                        problems.push((format!("{at}.action"), problem));
-                    }
-                }
-                StepWork::Ask {
-                    answers,
-                    goes_on,
-                    within,
-                    ..
-                } => {
-                    if answers.is_empty() || !goes_on.iter().all(|one| answers.contains(one)) {
-                        let text = "there are answers, and `goes_on` is among them".to_owned();
-                        problems.push((format!("{at}.answers"), text));
-                    }
-                    if !bounded(*within, RUNBOOK_WAIT_S_MAX) {
-                        let text = "an answer is waited for from 1s to 24h".to_owned();
-                        problems.push((format!("{at}.within"), text));
-                    }
-                }
-            }
-        }
-        problems
     }
 }
