@@ -159,7 +159,6 @@ impl Compiler<'_> {
         crate::trials::check(&mut work);
         crate::objectives::check(&mut work);
         let experiments = experiments::compile(&mut work);
-        crate::actions::check(&mut work);
         work.plans();
         work.notices();
         work.policy_sets();
@@ -376,5 +375,7 @@ impl Work<'_> {
                 self.report(Finding::error("invalid_rule", path.key(field), message));
             }
         }
+        // Evaluated by others as well, and checked the same way.
+        crate::actions::check(self);
     }
 }

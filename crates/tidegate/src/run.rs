@@ -92,16 +92,8 @@ pub(crate) fn run(options: &RunOptions) -> Result<ExitCode, String> {
     let folder = config::folder(&options.file);
     let (signals, incidents) =
         write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
-    let runbooks = runbooks::start(
-        &process,
-        environment.as_ref().map(|(followed, _)| followed),
-        follow::opener(&gateway, &folder),
-        runbooks::Neighbours {
-            incidents: incidents.shelf.clone(),
-            alerts: notices.alerts(),
-        },
-    )?;
-    let runbooks = Arc::new(runbooks);
+    let followed = environment.as_ref().map(|(followed, _)| followed);
+    let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
     let ears = promises::Ears {
         incidents: Some(signals),
         notices: Some(notices.alerts()),
@@ -152,6 +144,23 @@ fn write_incidents(
         burning: Some(Arc::new(move |name| promises.burning(name))),
     };
     incidents::start(process, followed, open, neighbours)
+}
+
+/// Starts the loop that runs runbooks.
+fn run_runbooks(
+    process: &Arc<Process>,
+    followed: Option<&Arc<Followed>>,
+    folder: &Path,
+    incidents: &Incidents,
+    notices: &Notices,
+) -> Result<Arc<Runbooks>, String> {
+    let gateway = &process.shared().snapshot.load().resources.gateway;
+    let open = follow::opener(gateway, folder);
+    let neighbours = runbooks::Neighbours {
+        incidents: incidents.shelf.clone(),
+        alerts: notices.alerts(),
+    };
+    runbooks::start(process, followed, open, neighbours).map(Arc::new)
 }
 
 /// Asks the store which incidents are open; none where it does not answer, which lets no change pass

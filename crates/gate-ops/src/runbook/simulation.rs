@@ -56,6 +56,36 @@ impl World {
         self.instant()
     }
 
+    /// Puts an action of a run in force.
+    fn act(
+        &mut self,
+        desk: &mut Desk,
+        id: &str,
+        act: String,
+        what: gate_model::resources::GatewayAction,
+        until_ms: u64,
+    ) -> Result<(), Died> {
+        let (now, life) = (self.now_ms, format!("life-{}", self.life));
+        let act = Act {
+            id: act,
+            what,
+            since_ms: now,
+            until_ms,
+            by: "gateway".into(),
+            reason: String::new(),
+            run: Some(id.to_owned()),
+            from: None,
+        };
+        let run = desk.run(id).unwrap();
+        assert!(run.begin(&life, now));
+        run.acted(&act.id);
+        desk.act(act).unwrap();
+        self.store(desk)?;
+        let run = desk.run(id).unwrap();
+        run.finished(Ok("in force".into()), now);
+        Ok(())
+    }
+
     /// What a gateway does in a tick.
     fn tick(&mut self, traffic: impl Fn(u64) -> Verdict, works: bool) -> Result<(), Died> {
         let (now, life) = (self.now_ms, format!("life-{}", self.life));
@@ -89,21 +119,8 @@ impl World {
                     action,
                     lasts_ms,
                 } => {
-                    let act = Act {
-                        id: act,
-                        what: action.clone(),
-                        since_ms: now,
-                        until_ms: now + lasts_ms,
-                        by: "gateway".into(),
-                        reason: String::new(),
-                        run: Some(id.clone()),
-                        from: None,
-                    };
-                    assert!(run.begin(&life, now));
-                    run.acted(&act.id);
-                    desk.act(act).unwrap();
-                    self.store(&desk)?;
-                    desk.run(&id).unwrap().finished(Ok("in force".into()), now);
+                    let (what, until_ms) = (action.clone(), now + lasts_ms);
+                    self.act(&mut desk, &id, act, what, until_ms)?;
                 }
                 Order::Undo(act) => {
                     let act = act.to_owned();

@@ -33,11 +33,12 @@ pub(crate) fn check(work: &mut Work<'_>) {
             });
             work.report(Finding::error("invalid_runbook", at, problem));
         }
-        references(work, runbook, &path);
+        triggers(work, runbook, &path);
+        asked_and_done(work, runbook, &path);
     }
 }
 
-fn references(work: &mut Work<'_>, runbook: &Runbook, path: &Path) {
+fn triggers(work: &mut Work<'_>, runbook: &Runbook, path: &Path) {
     for (index, trigger) in runbook.on.iter().enumerate() {
         let at = path.key("on").index(index);
         match trigger {
@@ -65,6 +66,9 @@ fn references(work: &mut Work<'_>, runbook: &Runbook, path: &Path) {
             }
         }
     }
+}
+
+fn asked_and_done(work: &mut Work<'_>, runbook: &Runbook, path: &Path) {
     let conditions = [
         ("precondition", &runbook.precondition),
         ("postcondition", &runbook.postcondition),

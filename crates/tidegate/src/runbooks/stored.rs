@@ -20,6 +20,19 @@ pub(super) struct Told {
     pub detail: String,
 }
 
+impl Told {
+    fn line(&self) -> NewAudit<'_> {
+        NewAudit {
+            actor: &self.actor,
+            role: &self.role,
+            action: self.action,
+            subject: &self.subject,
+            outcome: self.outcome,
+            detail: &self.detail,
+        }
+    }
+}
+
 /// Where runs and actions are kept.
 pub(crate) struct Stored {
     pub(super) shelf: Shelf,
@@ -135,17 +148,7 @@ impl Stored {
                 began_ms: signed(run.began_ms),
             })
             .collect();
-        let lines: Vec<NewAudit<'_>> = told
-            .iter()
-            .map(|told| NewAudit {
-                actor: &told.actor,
-                role: &told.role,
-                action: told.action,
-                subject: &told.subject,
-                outcome: told.outcome,
-                detail: &told.detail,
-            })
-            .collect();
+        let lines: Vec<NewAudit<'_>> = told.iter().map(Told::line).collect();
         let save = RunbooksSave {
             environment: self.environment(),
             expected: version,

@@ -2,6 +2,23 @@
 
 use super::*;
 
+/// The guide's revision, about these endpoints.
+fn shop(resources: &str, good: &str, bad: &str) -> String {
+    // The incident of the guide is not awaited here: another test has one.
+    resources
+        .replace("127.0.0.1:8080", "127.0.0.1:0")
+        .replace("10.0.1.10:8080", good)
+        .replace(
+            "10.0.1.11:8080",
+            &format!("{}\"]\n    outlier: {{ failures: 0 }}", bad),
+        )
+        .replace(" }\"]", " }")
+        .replace(
+            "    on:\n      - incident: { objective: orders-available }\n",
+            "",
+        )
+}
+
 #[test]
 fn the_guide_to_a_runbook_works() {
     let guide = crate::console::repository().join("docs/guides/a-runbook-that-ejects.md");
@@ -18,19 +35,7 @@ fn the_guide_to_a_runbook_works() {
     let (good, bad) = (Service::start("good"), Service::start("good"));
     let desk = desk("");
     let folder = tempfile::tempdir().unwrap();
-    // The incident of the guide is not awaited here: another test has one.
-    let shop = resources[1]
-        .replace("127.0.0.1:8080", "127.0.0.1:0")
-        .replace("10.0.1.10:8080", good.address())
-        .replace(
-            "10.0.1.11:8080",
-            &format!("{}\"]\n    outlier: {{ failures: 0 }}", bad.address()),
-        )
-        .replace(" }\"]", " }")
-        .replace(
-            "    on:\n      - incident: { objective: orders-available }\n",
-            "",
-        );
+    let shop = shop(&resources[1], good.address(), bad.address());
     std::fs::write(folder.path().join("shop.yaml"), shop).unwrap();
     let binary = std::path::Path::new(env!("CARGO_BIN_EXE_tidegate"))
         .parent()
