@@ -572,3 +572,50 @@ export interface Diagnosis {
   samples: RecordSummary[];
   dependencies: { from: string; to: string; is_down: boolean }[];
 }
+
+/** A runbook of the configuration in force. */
+export interface RunbookState {
+  name: string;
+  about: string;
+  steps: string[];
+  triggers: string[];
+  needs_approval: boolean;
+  last?: RunSummary | null;
+}
+
+/** A run of a runbook in short. */
+export interface RunSummary {
+  id: string;
+  runbook: string;
+  state: string;
+  is_over: boolean;
+  cause: string;
+  incident?: string | null;
+  dry_run: boolean;
+  began: string;
+  ended?: string | null;
+}
+
+/** A run with all that is known of it. */
+export interface RunDetail {
+  run: RunSummary;
+  key: string;
+  steps: string[];
+  done: number;
+  question?: string | null;
+  answers: string[];
+  actions: string[];
+  lines: { at: string; of: string; text: string }[];
+  lines_left_out: number;
+}
+
+/** An action in force. */
+export interface GatewayAct {
+  id: string;
+  text: string;
+  since: string;
+  until: string;
+  by: string;
+  reason: string;
+  run?: string | null;
+}

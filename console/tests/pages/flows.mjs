@@ -353,6 +353,7 @@ export async function looking(context, url, traffic, { keeps, plays }) {
   if (plays) await played(page, visit, quiet, traffic, keeps);
   await screened(page, visit, quiet);
   await told(page, visit, quiet);
+  await run(page, visit, quiet);
   await promised(page, visit, quiet);
   await check("the chain of the audit log is checked", async () => {
     await visit("#/audit");
@@ -419,6 +420,37 @@ async function screened(page, visit, quiet) {
     await page.getByRole("button", { name: "Copy the exclusions for reviews" }).click();
     await page.getByText("Copied").waitFor();
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await text.innerText());
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+}
+
+/** What is done when something is wrong, and what is in force for a while. */
+async function run(page, visit, quiet) {
+  await check("a runbook says what it would do, and runs as far as people let it", async () => {
+    await visit("#/runbooks");
+    const books = page.getByRole("group", { name: "Runbooks", exact: true });
+    await books.getByText("The service is overloaded").waitFor();
+    assert.deepEqual(await axe(page), []);
+    await books.getByRole("button", { name: "Dry run of slow-down" }).click();
+    const lines = page.getByRole("group", { name: "What was seen and done" });
+    await lines.getByText("would let orders have 500 requests in flight, for 1h").waitFor();
+    await visit("#/runbooks");
+    await books.getByRole("button", { name: "Run slow-down" }).click();
+    await page.getByText("Is it overloaded?").waitFor();
+    assert.deepEqual(await axe(page), []);
+    await page.getByRole("button", { name: "yes", exact: true }).click();
+    await lines.getByText("answered: yes").waitFor();
+    await lines.getByText("in force: let orders have 500 requests in flight").waitFor();
+    quiet();
+  });
+  await check("an action in force is shown, and undone", async () => {
+    await visit("#/runbooks");
+    const acts = page.getByRole("group", { name: "Actions in force" });
+    await acts.getByRole("button", { name: "Undo let orders have 500 requests in flight" }).click();
+    await acts.waitFor({ state: "detached" });
+    const runs = page.getByRole("group", { name: "Runs of runbooks" });
+    await runs.getByText("slow-down").first().waitFor();
     assert.deepEqual(await axe(page), []);
     quiet();
   });

@@ -37,6 +37,16 @@ function document(listener, upstream, model, rolls) {
         },
       },
     },
+    runbooks: {
+      "slow-down": {
+        about: "The service is overloaded: let fewer requests through.",
+        steps: [
+          { name: "ask", do: { ask: { question: "Is it overloaded?", answers: ["yes", "no"], goes_on: ["yes"] } } },
+          { name: "fewer", do: { act: { action: { concurrency: { upstream: "orders", most: 500 } }, for: "1h" } } },
+        ],
+        postcondition: { holds: "share <= 1.0", over: "1s", least: 1, within: "1h" },
+      },
+    },
     receivers: { hook: { webhook: { url: `http://${upstream}/hook` } }, gone: { webhook: { url: "http://127.0.0.1:9/" } } },
     rotations: { people: { receivers: ["hook"], begins: "2026-01-05T08:00:00Z" } },
     notifications: { all: { wait: "100ms", interval: "1s", steps: [{ rotations: ["people"], receivers: ["gone"] }] } },

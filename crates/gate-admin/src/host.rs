@@ -520,6 +520,11 @@ pub trait Host: Send + Sync {
     fn incidents(&self) -> Option<&dyn IncidentBook> {
         None
     }
+
+    /// Its runbooks; none where it runs none.
+    fn runbooks(&self) -> Option<&dyn crate::RunbookBook> {
+        None
+    }
 }
 
 fn not_kept(what: &str) -> Problem {

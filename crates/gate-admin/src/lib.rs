@@ -19,6 +19,7 @@ mod handlers;
 mod host;
 mod pool;
 mod reply;
+mod runbooks;
 mod watch;
 
 pub use access::{Peer, ReadSecret};
@@ -31,3 +32,4 @@ pub use host::{
     RecordQuery, RolloutStart, Told, UsageQuery, WafQuery,
 };
 pub use reply::refused;
+pub use runbooks::{Asker, RunChange, RunbookBook};

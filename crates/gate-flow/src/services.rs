@@ -48,6 +48,12 @@ pub trait Services {
     /// [`gate_model::fault::FaultCode::Overloaded`] when the pool's queue is full.
     fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'static, Result<(), Fault>>;
 
+    /// Why an exchange that policies let pass is refused all the same: an action sheds it.
+    fn refuses(&self, exchange: &crate::Exchange) -> Option<Fault> {
+        let _ = exchange;
+        None
+    }
+
     /// Counts what an exchange of the gateway's own consumed of models. No row is kept of it.
     fn count_beside(&self, record: &Record) {
         let _ = record;

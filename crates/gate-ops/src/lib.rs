@@ -4,7 +4,8 @@
 //! [`rollout`] decides about a revision that is tried beside the one in force. [`slo`] knows what was
 //! promised and what is left of it; [`attribution`] says where an excess of failures is and
 //! [`baseline`] what is usual; [`incident`] writes down what happened, [`notify`] says who is told,
-//! [`dora`] what became of deployments, [`forecast`] what is going to be. [`lint`] holds files against the field's rules, [`rules`]
+//! [`dora`] what became of deployments, [`forecast`] what is going to be,
+//! [`runbook`] what is done about it. [`lint`] holds files against the field's rules, [`rules`]
 //! against the operator's own, and [`plan`] says what a change takes away. Nothing here does I/O, asks
 //! a clock or knows a socket; whoever calls brings what was counted or read and carries out what is
 //! decided.
@@ -19,4 +20,5 @@ pub mod notify;
 pub mod plan;
 pub mod rollout;
 pub mod rules;
+pub mod runbook;
 pub mod slo;

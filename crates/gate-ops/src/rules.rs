@@ -49,7 +49,7 @@ pub fn check(rule: &Rule) -> Result<(), (&'static str, String)> {
     Ok(())
 }
 
-fn compile(text: &str) -> Result<Program, String> {
+pub(crate) fn compile(text: &str) -> Result<Program, String> {
     if text.len() > EXPRESSION_BYTES_MAX {
         return Err(format!(
             "the expression is longer than {EXPRESSION_BYTES_MAX} bytes"
@@ -59,7 +59,7 @@ fn compile(text: &str) -> Result<Program, String> {
 }
 
 /// The first name that is neither known nor bound by a macro.
-fn free(expression: &Expr, bound: &mut Vec<String>, known: &[&str]) -> Option<String> {
+pub(crate) fn free(expression: &Expr, bound: &mut Vec<String>, known: &[&str]) -> Option<String> {
     match expression {
         Expr::Ident(name) => {
             let is_known = known.contains(&name.as_str()) || bound.contains(name);
@@ -164,7 +164,7 @@ fn evaluate_one(name: &str, rule: &Rule, facts: &Facts<'_>, resources: &Cel) -> 
         .collect()
 }
 
-fn holds(program: &Program, context: &Context<'_, '_>) -> Result<bool, String> {
+pub(crate) fn holds(program: &Program, context: &Context<'_, '_>) -> Result<bool, String> {
     match program.execute(context) {
         Ok(Cel::Bool(holds)) => Ok(holds),
         Ok(_) => Err("it is no boolean".to_owned()),

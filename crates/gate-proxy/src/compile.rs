@@ -62,6 +62,7 @@ const KINDS: &[&str] = &[
     "deployment_sources",
     "objectives",
     "experiments",
+    "runbooks",
     "routes",
 ];
 
@@ -83,7 +84,12 @@ pub struct Registry {
     pub record_condition: ConditionCompiler,
     /// Checks objectives, which are evaluated by whoever takes readings.
     pub objective: ObjectiveChecker,
+    /// Checks the expressions of runbooks, which are evaluated by whoever runs them.
+    pub runbook: RunbookChecker,
 }
+
+/// Checks a runbook's expressions; the fields at fault with a sentence each.
+pub type RunbookChecker = fn(&resources::Runbook) -> Vec<resources::RunbookProblem>;
 
 /// Checks an objective by its name; the error is the field at fault and a sentence.
 pub type ObjectiveChecker = fn(&str, &resources::Objective) -> Result<(), (&'static str, String)>;
@@ -237,6 +243,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             }
             "objectives" => resources.objectives = map(document, node, &path, &mut findings),
             "experiments" => resources.experiments = map(document, node, &path, &mut findings),
+            "runbooks" => resources.runbooks = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");
@@ -368,5 +375,7 @@ impl Work<'_> {
                 self.report(Finding::error("invalid_rule", path.key(field), message));
             }
         }
+        // Evaluated by others as well, and checked the same way.
+        crate::actions::check(self);
     }
 }

@@ -5,6 +5,7 @@
 //! bring requests in, [`target`] and [`upstream`] answer them, [`record`] keeps what happened. This
 //! crate does not know any policy: the binary hands it the registry.
 
+pub mod actions;
 mod apis;
 mod caller;
 pub mod clients;

@@ -8,6 +8,7 @@ mod listeners;
 
 pub use listeners::listener_path;
 
+use crate::actions::Actions;
 use crate::compile::{Compiled, Compiler, Registry};
 use crate::experiments::Experiments;
 use crate::listener::ListenerState;
@@ -59,6 +60,8 @@ pub struct Shared {
     pub trials: Trials,
     /// Failures that are brought about on purpose.
     pub experiments: Experiments,
+    /// What is done about trouble for a while.
+    pub actions: Actions,
     /// The clock of the process.
     pub clock: Clock,
     /// Readers of finished records.
@@ -226,6 +229,7 @@ impl Process {
             models: ArcSwap::from_pointee(compiled.models),
             trials: Trials::default(),
             experiments: Experiments::default(),
+            actions: Actions::default(),
             clock,
             readers,
             state,

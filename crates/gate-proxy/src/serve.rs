@@ -66,5 +66,8 @@ async fn answer(
     if exchange.record.experiments.is_some() {
         InScope::narrow(exchange);
     }
+    if let Some(fault) = exchange.services.refuses(exchange) {
+        return Err(fault);
+    }
     route.target.call(exchange).await
 }

@@ -5,8 +5,8 @@ use crate::process::Shared;
 use crate::upstream::connector::parse_endpoint;
 use crate::upstream::{Deadlines, Held, attempt};
 use gate_flow::{
-    Fault, FetchError, FetchRequest, Fetched, KeyValueAnswer, KeyValueQuestion, LocalFuture,
-    Record, Services, SharedKeyValueServer,
+    Exchange, Fault, FetchError, FetchRequest, Fetched, KeyValueAnswer, KeyValueQuestion,
+    LocalFuture, Record, Services, SharedKeyValueServer,
 };
 use gate_kit::clock::Clock;
 use gate_kit::http::{
@@ -69,6 +69,10 @@ impl Services for WorkerServices {
             drop(running);
         });
         true
+    }
+
+    fn refuses(&self, exchange: &Exchange) -> Option<Fault> {
+        self.shared.actions.refuses(exchange)
     }
 
     fn count_beside(&self, record: &Record) {

@@ -5,6 +5,7 @@
 use crate::api::{self, ApiCommand};
 use crate::authz::{self, AuthzCommand};
 use crate::check::{self, CheckOptions};
+use crate::control::actions::{self, ActionsCommand};
 use crate::control::apply::{self, ApplyOptions};
 use crate::control::audit::{self, AuditOptions};
 use crate::control::cache::{self, CacheCommand};
@@ -21,6 +22,7 @@ use crate::control::revisions::{
     self, DiffOptions, PromoteOptions, RevisionsOptions, RollbackOptions,
 };
 use crate::control::rollouts::{self, RolloutsCommand};
+use crate::control::runbooks::{self, RunbooksCommand};
 use crate::control::state::{self, StateCommand};
 use crate::demo::{self, DemoOptions};
 use crate::health::{self, HealthOptions};
@@ -106,6 +108,12 @@ pub(crate) enum Command {
     Objectives(Box<ObjectivesCommand>),
     /// Say where it fails, and how everything is that may have to do with it.
     Diagnose(DiagnoseOptions),
+    /// Run runbooks, and see what they did.
+    #[command(subcommand)]
+    Runbooks(Box<RunbooksCommand>),
+    /// Do something about trouble for a while, and undo it.
+    #[command(subcommand)]
+    Actions(Box<ActionsCommand>),
     /// Show incidents, say what becomes of them, and write postmortems.
     Incidents(Box<IncidentsCommand>),
     /// Keep the revision in force, which would go back by itself otherwise.
@@ -180,6 +188,8 @@ impl Command {
             Command::Objectives(command) => objectives::run(&command),
             Command::Diagnose(options) => diagnose::diagnose(&options),
             Command::Incidents(command) => incident_commands::incidents(&command),
+            Command::Runbooks(command) => runbooks::run(&command),
+            Command::Actions(command) => actions::run(&command),
             Command::Confirm(options) => environment::confirm(&options),
             Command::Env(command) => environment::run(&command),
             Command::Lock(options) => environment::lock(&options),

@@ -23,6 +23,7 @@ pub(crate) const REGISTRY: Registry = Registry {
     rule: gate_ops::rules::check,
     record_condition: gate_policies::when::compile_for_records,
     objective: gate_ops::slo::check,
+    runbook: gate_ops::runbook::problems,
 };
 
 /// The bytes of a file of configuration.

@@ -18,6 +18,7 @@ use crate::follow::Followed;
 use crate::incidents::{Shelf, answer::Book};
 use crate::notices::Notices;
 use crate::promises::{Promises, gate};
+use crate::runbooks::{self, Runbooks};
 use crate::{output, playground, rollouts};
 use gate_admin::{
     Candidate, GateEdit, Host, IncidentBook, Judged, NoticeOrder, RecordQuery, RolloutStart, Told,
@@ -51,6 +52,8 @@ pub(crate) struct Gateway {
     delivery: Arc<Delivery>,
     /// Its incidents; none where nothing writes any.
     incidents: Option<Book>,
+    /// Its runbooks; none where nothing runs any.
+    runbooks: Option<runbooks::Book>,
     /// Where that file is; relative paths start from its folder.
     path: PathBuf,
 }
@@ -72,6 +75,7 @@ impl Gateway {
             notices: notices.clone(),
             delivery: delivery.clone(),
             incidents: None,
+            runbooks: None,
             path: path.to_owned(),
         }
     }
@@ -80,6 +84,12 @@ impl Gateway {
     pub(crate) fn with_incidents(mut self, shelf: Option<&Arc<Shelf>>) -> Self {
         let folder = self.folder();
         self.incidents = shelf.map(|shelf| Book::new(shelf, &self.process, folder));
+        self
+    }
+
+    /// The same with its runbooks.
+    pub(crate) fn with_runbooks(mut self, runbooks: Option<&Arc<Runbooks>>) -> Self {
+        self.runbooks = runbooks.map(|one| runbooks::Book::new(&one.stored, &self.process));
         self
     }
 
@@ -260,6 +270,11 @@ impl Host for Gateway {
     fn budgets(&self) -> Result<Vec<BudgetState>, Problem> {
         let snapshot = self.process.shared().snapshot.load_full();
         money::budgets(&snapshot.resources, &self.folder())
+    }
+
+    fn runbooks(&self) -> Option<&dyn gate_admin::RunbookBook> {
+        let book = self.runbooks.as_ref()?;
+        Some(book)
     }
 
     fn incidents(&self) -> Option<&dyn IncidentBook> {

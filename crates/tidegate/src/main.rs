@@ -33,6 +33,7 @@ mod reference;
 mod resident;
 mod rollouts;
 mod run;
+mod runbooks;
 mod secrets;
 mod sign_outs;
 mod stored;

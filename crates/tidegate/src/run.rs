@@ -12,6 +12,7 @@ use crate::incidents::{self, Incidents, Neighbours, Shelf};
 use crate::log::{self, LogFormat, LogLevel};
 use crate::notices::{self, Notices};
 use crate::promises::{self, Promises};
+use crate::runbooks::{self, Runbooks};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
 use crate::{certificates, config, resident, sign_outs, stored};
@@ -104,6 +105,8 @@ pub(crate) fn serve(
     };
     let (signals, incidents) =
         write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
+    let followed = environment.as_ref().map(|(followed, _)| followed);
+    let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
     let ears = promises::Ears {
         incidents: Some(signals),
         notices: Some(notices.alerts()),
@@ -117,6 +120,7 @@ pub(crate) fn serve(
         delivery,
         file: Arc::new(Mutex::new(document)),
         shelf: Some(incidents.shelf.clone()),
+        runbooks: Some(runbooks.clone()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -125,7 +129,7 @@ pub(crate) fn serve(
     let watched = Watched::new(&options.file, bytes);
     let controlling = control(options, &process, watched, ready);
     let result = tokio::task::LocalSet::new().block_on(&runtime, controlling);
-    drop((follower, keeper, incidents));
+    drop((follower, keeper, incidents, runbooks));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
@@ -150,6 +154,23 @@ fn write_incidents(
         burning: Some(Arc::new(move |name| promises.burning(name))),
     };
     incidents::start(process, followed, open, neighbours)
+}
+
+/// Starts the loop that runs runbooks.
+fn run_runbooks(
+    process: &Arc<Process>,
+    followed: Option<&Arc<Followed>>,
+    folder: &Path,
+    incidents: &Incidents,
+    notices: &Notices,
+) -> Result<Arc<Runbooks>, String> {
+    let gateway = &process.shared().snapshot.load().resources.gateway;
+    let open = follow::opener(gateway, folder);
+    let neighbours = runbooks::Neighbours {
+        incidents: incidents.shelf.clone(),
+        alerts: notices.alerts(),
+    };
+    runbooks::start(process, followed, open, neighbours).map(Arc::new)
 }
 
 /// Asks the store which incidents are open; none where it does not answer, which lets no change pass
@@ -222,6 +243,8 @@ struct Current {
     file: Arc<Mutex<Document>>,
     /// Where its incidents are kept.
     shelf: Option<Arc<Shelf>>,
+    /// Its runbooks.
+    runbooks: Option<Arc<Runbooks>>,
 }
 
 impl Current {
@@ -252,7 +275,8 @@ impl Current {
             &self.delivery,
             file,
         )
-        .with_incidents(self.shelf.as_ref());
+        .with_incidents(self.shelf.as_ref())
+        .with_runbooks(self.runbooks.as_ref());
         let folder = config::folder(file);
         let keys = stored::keys_of(gateway, &folder);
         let host = Arc::new(host);

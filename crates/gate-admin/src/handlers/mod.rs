@@ -18,6 +18,7 @@ mod objectives;
 mod provenance;
 mod resources;
 mod rollouts;
+mod runbooks;
 mod session;
 mod states;
 mod terraform;
@@ -123,6 +124,14 @@ fn operate(inner: &Inner, call: &Call) -> Answer {
         "dora" => delivery::dora(inner, call),
         "reportDeployment" | "reportDeploymentFrom" => delivery::report(inner, call),
         "listForecasts" => delivery::forecasts(inner, call),
+        "listRunbooks" => runbooks::list(inner, call),
+        "startRun" => runbooks::start(inner, call),
+        "listRuns" => runbooks::runs(inner, call),
+        "getRun" => runbooks::run(inner, call),
+        "approveRun" | "answerRun" | "cancelRun" => runbooks::change(inner, call),
+        "listActions" => runbooks::actions(inner, call),
+        "act" => runbooks::act(inner, call),
+        "undoAction" => runbooks::undo(inner, call),
         // The watch is answered before it comes here.
         other => Err(Problem::new(
             Code::Internal,

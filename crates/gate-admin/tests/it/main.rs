@@ -11,6 +11,7 @@ mod hostile;
 mod issuer;
 mod oidc;
 mod pages;
+mod runbooks;
 mod schemathesis;
 mod stale;
 mod states;

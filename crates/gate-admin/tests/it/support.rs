@@ -88,6 +88,10 @@ impl Host for Fake {
         Some(&Book)
     }
 
+    fn runbooks(&self) -> Option<&dyn gate_admin::RunbookBook> {
+        Some(&crate::runbooks::Runbooks)
+    }
+
     fn running(&self) -> Document {
         document(json!({ "routes": { "running": { "path": "/" } } }))
     }

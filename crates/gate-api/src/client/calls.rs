@@ -17,7 +17,7 @@ use serde_json::Value;
 /// Rows that are asked for at once.
 const PAGE: usize = 500;
 /// No body.
-const NONE: Option<&()> = None;
+pub(super) const NONE: Option<&()> = None;
 
 /// Which state of an environment a writer saw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

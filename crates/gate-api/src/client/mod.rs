@@ -8,6 +8,7 @@ mod calls;
 mod endpoint;
 mod http;
 mod operations;
+mod runbooks;
 mod watch;
 
 pub use calls::Seen;

@@ -749,6 +749,106 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
     .tag("traffic")
     .role(Role::Operator)
     .takes(Body(shape::<ReasonInput>)),
+    // --- runbooks -----------------------------------------------------------------------------
+    Operation::new(
+        "listRunbooks",
+        "GET",
+        "/runbooks",
+        "Runbooks, each with its last run",
+        Json(shape::<Page<RunbookState>>),
+    )
+    .tag("runbooks")
+    .query(PAGED),
+    Operation::new(
+        "startRun",
+        "POST",
+        "/runbooks/{name}/runs",
+        "Start a run of a runbook, or have it say what it would do",
+        Json(shape::<RunDetail>),
+    )
+    .tag("runbooks")
+    .role(Role::Operator)
+    .takes(Body(shape::<RunInput>)),
+    Operation::new(
+        "listRuns",
+        "GET",
+        "/runbook-runs",
+        "Runs of runbooks, the newest first",
+        Json(shape::<Page<RunSummary>>),
+    )
+    .tag("runbooks")
+    .query(&[
+        Query::new("runbook", Text, "Of this runbook"),
+        CURSOR,
+        LIMIT,
+    ]),
+    Operation::new(
+        "getRun",
+        "GET",
+        "/runbook-runs/{id}",
+        "One run with what was seen and done",
+        Json(shape::<RunDetail>),
+    )
+    .tag("runbooks"),
+    Operation::new(
+        "approveRun",
+        "POST",
+        "/runbook-runs/{id}/approve",
+        "Agree to a run",
+        Json(shape::<RunDetail>),
+    )
+    .tag("runbooks")
+    .role(Role::Operator)
+    .takes(Body(shape::<ReasonInput>)),
+    Operation::new(
+        "answerRun",
+        "POST",
+        "/runbook-runs/{id}/answer",
+        "Answer the question of a run",
+        Json(shape::<RunDetail>),
+    )
+    .tag("runbooks")
+    .role(Role::Operator)
+    .takes(Body(shape::<AnswerInput>)),
+    Operation::new(
+        "cancelRun",
+        "POST",
+        "/runbook-runs/{id}/cancel",
+        "End a run, and undo what it began",
+        Json(shape::<RunDetail>),
+    )
+    .tag("runbooks")
+    .role(Role::Operator)
+    .takes(Body(shape::<ReasonInput>)),
+    Operation::new(
+        "listActions",
+        "GET",
+        "/actions",
+        "Actions in force, the oldest first",
+        Json(shape::<Page<ActState>>),
+    )
+    .tag("runbooks")
+    .query(PAGED),
+    Operation::new(
+        "act",
+        "POST",
+        "/actions",
+        "Do something about trouble for a while",
+        Json(shape::<ActState>),
+    )
+    .tag("runbooks")
+    .role(Role::Operator)
+    .takes(Body(shape::<ActInput>)),
+    Operation::new(
+        "undoAction",
+        "POST",
+        "/actions/{id}/undo",
+        "Undo an action before its time is over",
+        Json(shape::<Page<ActState>>),
+    )
+    .tag("runbooks")
+    .role(Role::Operator)
+    .takes(Body(shape::<ReasonInput>)),
     Operation::new(
         "listWafMatches",
         "GET",

@@ -24,6 +24,7 @@ mod playground;
 mod records;
 mod revision;
 mod rollout;
+mod runbook;
 mod shown;
 mod state;
 mod usage;
@@ -68,6 +69,9 @@ pub use playground::{PlaygroundInput, PlaygroundReply};
 pub use records::{Attempt, Moment, RecordDetail, RecordSummary};
 pub use revision::{Cause, Diff, PlanSummary, Resource, Revision, RevisionDocument};
 pub use rollout::{Counts, Evidence, Rollout, RolloutState};
+pub use runbook::{
+    ActInput, ActState, AnswerInput, RunDetail, RunInput, RunLine, RunSummary, RunbookState,
+};
 pub use shown::one_line;
 pub use state::{State, StateLock, StateRestore, StateUnlock, StateVersion};
 pub use usage::{BudgetState, UsageRow};

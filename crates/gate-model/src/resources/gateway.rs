@@ -40,6 +40,8 @@ pub struct Gateway {
     /// Vocabularies for exact token counts, by their encoding (`o200k_base`, `cl100k_base`): files in
     /// tiktoken's format.
     pub tokenizers: BTreeMap<String, PathBuf>,
+    /// What runbooks may do on this machine.
+    pub runbooks: super::RunbookSettings,
 }
 
 impl Default for Gateway {
@@ -57,6 +59,7 @@ impl Default for Gateway {
             last_good: None,
             acme: None,
             tokenizers: BTreeMap::new(),
+            runbooks: super::RunbookSettings::default(),
         }
     }
 }

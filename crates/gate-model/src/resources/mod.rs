@@ -6,6 +6,7 @@
 //! new component edits nothing in this crate.
 
 mod acme;
+mod action;
 mod admin;
 mod api;
 mod budget;
@@ -27,6 +28,7 @@ mod prompt;
 mod rollout;
 mod route;
 mod rule;
+mod runbook;
 mod secret;
 mod shape;
 mod store;
@@ -34,6 +36,7 @@ mod upstream;
 mod version;
 
 pub use acme::{Acme, AcmeChallenge, ExternalAccount};
+pub use action::{ACTION_S_MAX, GatewayAction};
 pub use admin::{Admin, AdminGrant, AdminKey, AdminOidc, AdminOidcKeys, AdminRole, AdminSignIn};
 pub use api::{Api, ApiDocument, ApiMatch, Holding, UnknownQuery};
 pub use budget::{
@@ -74,6 +77,10 @@ pub use prompt::{
 pub use rollout::{ANSWERS, COMPARED, Ramp, Rollout, Shadow, Signal, Sticky, Undecided};
 pub use route::{FixedReply, Match, Route, StatusPage, Target, ValueMatch};
 pub use rule::{Rule, RuleLevel};
+pub use runbook::{
+    Approval, Check, CheckOf, Runbook, RunbookCommand, RunbookEvent, RunbookProblem,
+    RunbookSettings, RunbookStep, RunbookTrigger, StepWork,
+};
 pub use secret::{
     AwsStore, KubernetesStore, SecretFrom, SecretPlace, SecretStore, VaultAuth, VaultStore,
 };
@@ -148,6 +155,8 @@ pub struct Resources {
     pub objectives: BTreeMap<String, Objective>,
     /// Failures that are brought about on purpose, by name.
     pub experiments: BTreeMap<String, Experiment>,
+    /// What is done when something is wrong, step by step, by name.
+    pub runbooks: BTreeMap<String, Runbook>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

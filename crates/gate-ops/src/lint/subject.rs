@@ -4,7 +4,7 @@ use gate_model::document::{Document, Node, NodeKind, Path};
 use std::sync::Arc;
 
 /// Kinds of resources in the order of the reference; `gateway` is none of them.
-pub const KINDS: [&str; 24] = [
+pub const KINDS: [&str; 25] = [
     "listeners",
     "teams",
     "secret_stores",
@@ -28,6 +28,7 @@ pub const KINDS: [&str; 24] = [
     "deployment_sources",
     "objectives",
     "experiments",
+    "runbooks",
     "routes",
 ];
 

@@ -228,6 +228,35 @@ impl Readers {
         self.recent.folder()
     }
 
+    /// Has traffic be counted by the second; to be said again within [`live::WATCHED`].
+    ///
+    /// # Errors
+    /// When the system has no thread.
+    pub fn watch_traffic(&self) -> Result<(), ReaderError> {
+        let failed = |error| ReaderError(format!("a counting thread cannot be started: {error}"));
+        self.live.watch().map_err(failed)
+    }
+
+    /// What went through in these seconds of UNIX time, as far as it was watched.
+    #[must_use]
+    pub fn traffic(
+        &self,
+        of: &live::TrafficOf,
+        seconds: &std::ops::Range<u64>,
+    ) -> live::TrafficCount {
+        self.live.traffic(of, seconds)
+    }
+
+    /// Tries by endpoint of an upstream in these seconds, and bad ones of them.
+    #[must_use]
+    pub fn endpoint_traffic(
+        &self,
+        upstream: &str,
+        seconds: &std::ops::Range<u64>,
+    ) -> Vec<(Arc<str>, u64, u64)> {
+        self.live.endpoints(upstream, seconds)
+    }
+
     /// What the last minutes come to. Counting begins with the first look, and goes on for
     /// [`live::WATCHED`] after the last one; where records are kept it never stops. Takes a lock that
     /// only a thread of its own contends for.

@@ -8,12 +8,13 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Kinds that no replay meets: they speak about plans, later rollouts, promises, who is told and
-/// failures on purpose.
-const APART: [&str; 8] = [
+/// failures on purpose, and what is done about it.
+const APART: [&str; 9] = [
     "rules",
     "rollouts",
     "objectives",
     "experiments",
+    "runbooks",
     "receivers",
     "rotations",
     "notifications",
@@ -31,6 +32,7 @@ const NEUTRAL: &[(&str, &str)] = &[
     ("gateway", "records"),
     ("gateway", "environment"),
     ("gateway", "last_good"),
+    ("gateway", "runbooks"),
 ];
 /// Most fields that are named of one resource.
 const FIELDS_MAX: usize = 20;

@@ -30,6 +30,8 @@ pub struct Endpoint {
     healthy: AtomicBool,
     /// Outlier ejection lasts until this moment (nanoseconds); 0 for none.
     ejected_until: AtomicU64,
+    /// An action holds it out until this moment (nanoseconds); 0 for none.
+    held_until: AtomicU64,
     /// Failures in a row.
     failures: AtomicU32,
     /// Ejections in a row.
@@ -52,6 +54,7 @@ impl Endpoint {
             active: AtomicU32::new(0),
             healthy: AtomicBool::new(true),
             ejected_until: AtomicU64::new(0),
+            held_until: AtomicU64::new(0),
             failures: AtomicU32::new(0),
             ejections: AtomicU32::new(0),
             back_since: AtomicU64::new(0),
@@ -89,7 +92,37 @@ impl Endpoint {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// Whether it may be chosen.
+    /// Whether it may be chosen, and no action holds it out.
+    #[must_use]
+    pub fn is_usable(&self, now: Moment) -> bool {
+        self.is_available(now) && !self.is_held(now)
+    }
+
+    /// Whether an action holds it out.
+    #[must_use]
+    pub fn is_held(&self, now: Moment) -> bool {
+        self.held_until.load(Ordering::Relaxed) > now.0
+    }
+
+    /// Until when an action holds it out; in the past when none does.
+    #[must_use]
+    pub fn held_until(&self) -> Moment {
+        Moment(self.held_until.load(Ordering::Relaxed))
+    }
+
+    /// Holds it out until then, or no longer.
+    pub fn hold_out(&self, until: Option<Moment>, now: Moment) {
+        let until = until.map_or(0, |until| until.0);
+        let before = self.held_until.swap(until, Ordering::Relaxed);
+        // What comes back warms up.
+        if until > now.0 {
+            self.back_since.store(until, Ordering::Relaxed);
+        } else if before > now.0 {
+            self.back_since.store(now.0.max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether it may be chosen where nothing else can be.
     #[must_use]
     pub fn is_available(&self, now: Moment) -> bool {
         self.is_healthy() && !self.is_ejected(now)

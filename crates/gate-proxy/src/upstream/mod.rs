@@ -34,7 +34,7 @@ use gate_model::resources::{Balance, HashBy, RetryOn, Upstream as Settings};
 use pick::{Picker, hash_of};
 use smallvec::SmallVec;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -62,7 +62,20 @@ pub struct Upstream {
 #[derive(Debug, Default)]
 pub struct State {
     in_flight: Arc<AtomicU32>,
+    /// What an action allows in place of the configured concurrency, and until which moment; 0 for
+    /// none.
+    cap: AtomicU32,
+    cap_until: AtomicU64,
     budget: RetryBudget,
+}
+
+impl State {
+    /// Allows so many requests in flight until then, or as many as are configured.
+    pub(crate) fn cap(&self, cap: Option<(u32, Moment)>) {
+        let (most, until) = cap.unwrap_or_default();
+        self.cap_until.store(until.0, Ordering::Relaxed);
+        self.cap.store(most, Ordering::Relaxed);
+    }
 }
 
 /// When a call must have happened, beyond the upstream's own limits.
@@ -95,13 +108,25 @@ impl Upstream {
     pub fn admit(&self) -> Result<Permit, Fault> {
         let before = self.state.in_flight.fetch_add(1, Ordering::Relaxed);
         let permit = Permit(self.state.in_flight.clone());
-        if before >= self.settings.concurrency {
+        let most = match self.state.cap.load(Ordering::Relaxed) {
+            0 => self.settings.concurrency,
+            cap => self.capped(cap),
+        };
+        if before >= most {
             let detail = format!("`{}` has {before} requests in flight", self.name);
             return Err(Fault::new(FaultCode::UpstreamOverloaded)
                 .detail(detail)
                 .retry_after(Duration::from_secs(1)));
         }
         Ok(permit)
+    }
+
+    #[cold]
+    fn capped(&self, cap: u32) -> u32 {
+        match self.state.cap_until.load(Ordering::Relaxed) > self.clock.now().0 {
+            true => cap,
+            false => self.settings.concurrency,
+        }
     }
 
     /// Requests in flight.

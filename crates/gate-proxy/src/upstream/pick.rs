@@ -84,12 +84,13 @@ impl Picker {
         let out = self
             .members
             .iter()
-            .filter(|m| m.endpoint.is_ejected(now))
+            .filter(|m| m.endpoint.is_ejected(now) || m.endpoint.is_held(now))
             .count();
         self.members.len() > 1 && (out + 1) as f64 <= (self.members.len() as f64 * share).max(1.0)
     }
 
-    /// An available endpoint, preferably none of `tried`; `hash` is what a ring looks at.
+    /// An available endpoint, preferably none of `tried`, and none that an action holds out while there
+    /// is another; `hash` is what a ring looks at.
     #[must_use]
     pub fn pick(&self, now: Moment, hash: Option<u64>, tried: &[u64]) -> Option<&Arc<Endpoint>> {
         // One endpoint, and it is fine: nothing to choose.
@@ -97,16 +98,18 @@ impl Picker {
             return only.endpoint.is_available(now).then_some(&only.endpoint);
         }
         let fresh = |member: &Member| {
-            member.endpoint.is_available(now) && !tried.contains(&member.endpoint.id)
+            member.endpoint.is_usable(now) && !tried.contains(&member.endpoint.id)
         };
+        let usable = |member: &Member| member.endpoint.is_usable(now);
         let available = |member: &Member| member.endpoint.is_available(now);
-        self.choose(now, hash, &fresh).or_else(|| {
+        let chosen = self.choose(now, hash, &fresh).or_else(|| {
             if tried.is_empty() {
                 None
             } else {
-                self.choose(now, hash, &available)
+                self.choose(now, hash, &usable)
             }
-        })
+        });
+        chosen.or_else(|| self.choose(now, hash, &available))
     }
 
     fn choose(
@@ -320,6 +323,27 @@ mod tests {
         }
         let lost = before.iter().filter(|old| &***old == "e2:1").count();
         assert!((150..350).contains(&lost), "shares are even: {lost}");
+    }
+
+    #[test]
+    fn what_is_held_out_is_chosen_only_where_nothing_else_can_be() {
+        let picker = picker(&[1, 1], &Balance::LeastRequest {});
+        let [a, b] = [0, 1].map(|index| picker.endpoints().nth(index).unwrap().clone());
+        a.hold_out(Some(Moment(100)), Moment(1));
+        for _ in 0..50 {
+            assert_eq!(picker.pick(Moment(1), None, &[]).unwrap().id, b.id);
+            assert_eq!(picker.pick(Moment(1), None, &[b.id]).unwrap().id, b.id);
+        }
+        b.set_healthy(false, Moment(1));
+        assert_eq!(picker.pick(Moment(1), None, &[]).unwrap().id, a.id);
+        b.set_healthy(true, Moment(1));
+        assert!(!picker.may_eject(0.5, Moment(1)), "one is out already");
+        assert_eq!(shares(&picker, 50, |_| None).len(), 1);
+        let chosen = |now| (0..50).any(|_| picker.pick(now, None, &[]).unwrap().id == a.id);
+        assert!(chosen(Moment(100)), "it ends by itself");
+        a.hold_out(Some(Moment(1000)), Moment(100));
+        a.hold_out(None, Moment(100));
+        assert!(chosen(Moment(100)), "and when it is undone");
     }
 
     #[test]

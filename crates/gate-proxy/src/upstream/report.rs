@@ -83,7 +83,7 @@ pub(crate) fn addresses(upstream: &Upstream, now: Now) -> Vec<AddressHealth> {
         AddressHealth {
             address: endpoint.address.to_string(),
             healthy: endpoint.is_healthy(),
-            ejected_until: now.later(endpoint.ejected_until()),
+            ejected_until: now.later(endpoint.ejected_until().max(endpoint.held_until())),
             failures: endpoint.failures(),
             in_flight: endpoint.active(),
             last_error: last.error(),

@@ -91,6 +91,7 @@ impl Gateway {
                 rule: |_| Ok(()),
                 record_condition: gate_policies::when::compile_for_records,
                 objective: gate_ops::slo::check,
+                runbook: gate_ops::runbook::problems,
             },
             folder: folder.to_owned(),
             secrets,

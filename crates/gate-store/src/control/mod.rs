@@ -21,6 +21,7 @@ mod revision;
 mod rewrap;
 mod rollout;
 mod row;
+mod runbook;
 mod seal;
 mod secret;
 mod sign_out;
@@ -44,6 +45,7 @@ pub use promise::{PAST, PLACES_BYTES_MAX, PlacesRow, PromiseRow};
 pub use retention::{Cursor, Keep, Pruned, Retention, Slice};
 pub use revision::{Cause, DOCUMENT_MAX, NewRevision, RevisionQuery, RevisionRow};
 pub use rollout::{EvidenceRow, NewRollout, RolloutRow, RolloutSave};
+pub use runbook::{RUNS_KEPT, RunRow, RunSave, RunbooksSave};
 pub use seal::{Keyring, Sealed, VALUE_MAX, WrappedKey, secret_context, state_context};
 pub use secret::{NewSecret, SECRET_MAX, SecretRow};
 pub use sign_out::SignOutRow;
@@ -590,6 +592,58 @@ pub trait ControlStore: Send {
     /// # Errors
     /// [`ControlError::Missing`], [`ControlError::Store`].
     fn set_action(&mut self, incident: &str, number: u64, state: &str, now_ms: i64) -> Answer<()>;
+
+    // --- runbooks -----------------------------------------------------------------------------
+
+    /// The version of the desk of runbooks of an environment, and the desk; none before the first.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn runbook_desk(&mut self, environment: &str) -> Answer<Option<(u64, String)>>;
+
+    /// Its version alone, 0 before the first. One read of one number.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn runbook_desk_version(&mut self, environment: &str) -> Answer<u64>;
+
+    /// Writes the desk of an environment with runs and lines of the audit log, all or nothing; returns
+    /// its new version. The newest [`RUNS_KEPT`] runs are kept, and what is under way.
+    ///
+    /// # Errors
+    /// [`ControlError::Stale`] when another wrote it meanwhile, [`ControlError::Exists`] when a new
+    /// run's key was used before, [`ControlError::NotLeader`], [`ControlError::TooLarge`],
+    /// [`ControlError::Store`].
+    fn save_runbooks(&mut self, save: &RunbooksSave<'_>) -> Answer<u64>;
+
+    /// A run of a runbook.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn runbook_run(&mut self, id: &str) -> Answer<Option<RunRow>>;
+
+    /// Runs of a runbook (empty: of all), the newest first, those before the number, at most `limit`.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn runbook_runs(
+        &mut self,
+        environment: &str,
+        runbook: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Answer<Vec<RunRow>>;
+
+    /// The run that a key of a runbook has started.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn runbook_key(
+        &mut self,
+        environment: &str,
+        runbook: &str,
+        key: &str,
+    ) -> Answer<Option<String>>;
 
     // --- the past -----------------------------------------------------------------------------
 

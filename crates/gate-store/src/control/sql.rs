@@ -5,10 +5,10 @@ use super::{
     AckRow, ActionRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, DeploymentRow,
     DeskRow, DeskSave, EnvironmentRow, EvidenceRow, HistoryRow, IncidentQuery, IncidentRow, Lease,
     NewAudit, NewSecret, NewState, Newest, NoticesSave, PlacesRow, PostmortemRow, PostmortemSave,
-    PromiseRow, Pruned, RevisionQuery, RevisionRow, RolloutRow, RolloutSave, Sealed, SecretRow,
-    SignOutRow, Slice, StateLock, StateRow, StateVersionRow, WrappedKey, audit, deployment,
-    environment, fleet, incident, notice, promise, retention, revision, rewrap, rollout, secret,
-    sign_out, state,
+    PromiseRow, Pruned, RevisionQuery, RevisionRow, RolloutRow, RolloutSave, RunRow, RunbooksSave,
+    Sealed, SecretRow, SignOutRow, Slice, StateLock, StateRow, StateVersionRow, WrappedKey, audit,
+    deployment, environment, fleet, incident, notice, promise, retention, revision, rewrap,
+    rollout, runbook, secret, sign_out, state,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -361,6 +361,41 @@ impl<D: Database> ControlStore for SqlControl<D> {
 
     fn set_action(&mut self, incident: &str, number: u64, state: &str, now_ms: i64) -> Answer<()> {
         incident::set_action(&mut self.database, incident, number, state, now_ms)
+    }
+
+    fn runbook_desk(&mut self, environment: &str) -> Answer<Option<(u64, String)>> {
+        runbook::desk(&mut self.database, environment)
+    }
+
+    fn runbook_desk_version(&mut self, environment: &str) -> Answer<u64> {
+        runbook::version(&mut self.database, environment)
+    }
+
+    fn save_runbooks(&mut self, save: &RunbooksSave<'_>) -> Answer<u64> {
+        runbook::save(&mut self.database, save)
+    }
+
+    fn runbook_run(&mut self, id: &str) -> Answer<Option<RunRow>> {
+        runbook::run(&mut self.database, id)
+    }
+
+    fn runbook_runs(
+        &mut self,
+        environment: &str,
+        runbook: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Answer<Vec<RunRow>> {
+        runbook::runs(&mut self.database, environment, runbook, before, limit)
+    }
+
+    fn runbook_key(
+        &mut self,
+        environment: &str,
+        runbook: &str,
+        key: &str,
+    ) -> Answer<Option<String>> {
+        runbook::of_key(&mut self.database, environment, runbook, key)
     }
 
     fn prune(&mut self, slice: &Slice<'_>) -> Answer<Pruned> {

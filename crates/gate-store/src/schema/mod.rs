@@ -15,6 +15,7 @@ mod ledger;
 mod notices;
 mod places;
 mod promises;
+mod runbooks;
 
 use crate::StoreError;
 use crate::database::{Database, transaction};
@@ -77,6 +78,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: places::PLACES,
+        oldest: 2,
+    },
+    Form {
+        sql: runbooks::RUNBOOKS,
         oldest: 2,
     },
 ];

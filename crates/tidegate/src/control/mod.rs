@@ -4,6 +4,7 @@
 //! to (`server.rs`), how a file becomes a document (`document.rs`), and how things are shown
 //! (`show.rs`). What the words mean is the server's business.
 
+pub(crate) mod actions;
 pub(crate) mod apply;
 pub(crate) mod audit;
 pub(crate) mod cache;
@@ -19,6 +20,7 @@ pub(crate) mod objectives;
 pub(crate) mod plan;
 pub(crate) mod revisions;
 pub(crate) mod rollouts;
+pub(crate) mod runbooks;
 pub(crate) mod server;
 mod show;
 pub(crate) mod state;

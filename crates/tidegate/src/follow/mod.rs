@@ -20,6 +20,7 @@ mod store;
 pub(crate) use boot::boot;
 pub(crate) use content::{Content, Followed, resolve};
 pub(crate) use follower::Follower;
+pub(crate) use rotate::texts;
 pub(crate) use store::{OpenStore, opener};
 
 /// The name under which this process speaks of revisions: its machine, and what no other start of

@@ -76,7 +76,7 @@ pub(super) fn rotate(
 
 /// The resources of a revision and who manages them, where both are kept.
 /// Document, managers and files of a revision, where it is there.
-pub(super) fn texts(
+pub(crate) fn texts(
     store: &mut dyn ControlStore,
     number: u64,
 ) -> Result<Option<(String, String, Option<String>)>, ControlError> {

@@ -15,6 +15,7 @@ mod board;
 mod diagnosis;
 mod facts;
 mod failover;
+mod noted;
 mod rollback;
 mod seen;
 mod shelf;
@@ -22,6 +23,7 @@ mod shelf;
 mod tests;
 mod work;
 
+pub(crate) use noted::{note_run, on_desk};
 pub(crate) use shelf::Shelf;
 
 use crate::follow::{self, Followed, OpenStore};

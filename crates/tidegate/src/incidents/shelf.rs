@@ -16,7 +16,7 @@ pub(crate) struct Shelf {
 }
 
 impl Shelf {
-    pub(super) fn new(environment: &str, open: Option<OpenStore>) -> Self {
+    pub(crate) fn new(environment: &str, open: Option<OpenStore>) -> Self {
         Self {
             environment: environment.to_owned(),
             open,
@@ -30,7 +30,7 @@ impl Shelf {
     }
 
     /// Whether there is nothing to lead: nothing was kept in memory yet.
-    pub(super) fn is_untouched(&self) -> bool {
+    pub(crate) fn is_untouched(&self) -> bool {
         !self.is_durable() && self.lock().is_none()
     }
 

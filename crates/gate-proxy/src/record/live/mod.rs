@@ -6,7 +6,10 @@
 //! and never a request. Nothing of it is kept over a restart.
 
 mod spread;
+mod traffic;
 mod window;
+
+pub use traffic::{TrafficCount, TrafficOf};
 
 use super::finished_within;
 use super::row::Row;
@@ -14,10 +17,12 @@ use gate_api::types::Live as Figures;
 use gate_kit::clock::{Clock, Moment};
 use gate_kit::queue::BoundedQueue;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use traffic::Traffic;
 use window::Window;
 
 /// How long exchanges are counted after the last look.
@@ -45,6 +50,7 @@ struct Shared {
     until: AtomicU64,
     queue: BoundedQueue<Arc<Row>>,
     window: Mutex<Window>,
+    traffic: Mutex<Traffic>,
     clock: Clock,
 }
 
@@ -57,6 +63,7 @@ impl Live {
             until: AtomicU64::new(0),
             queue: BoundedQueue::new(ROWS_MAX),
             window: Mutex::new(window),
+            traffic: Mutex::default(),
             clock,
         };
         Self {
@@ -96,6 +103,27 @@ impl Live {
         shared.lock().figures(shared.now_s())
     }
 
+    /// Counts by the second from now on, until [`WATCHED`] after this was called last.
+    pub(super) fn watch(&self) -> io::Result<()> {
+        let until = self.shared.clock.now().plus(WATCHED);
+        self.shared.until.store(until.0, Ordering::Relaxed);
+        self.begin()
+    }
+
+    /// What went through in these seconds of UNIX time.
+    pub(super) fn traffic(&self, of: &TrafficOf, seconds: &Range<u64>) -> TrafficCount {
+        self.shared.traffic().count(of, seconds)
+    }
+
+    /// Tries by endpoint of an upstream in these seconds, and bad ones of them.
+    pub(super) fn endpoints(
+        &self,
+        upstream: &str,
+        seconds: &Range<u64>,
+    ) -> Vec<(Arc<str>, u64, u64)> {
+        self.shared.traffic().endpoints(upstream, seconds)
+    }
+
     fn begin(&self) -> io::Result<()> {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         if thread.is_none() {
@@ -125,6 +153,10 @@ impl Shared {
         self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn now_s(&self) -> u64 {
         self.clock.unix().as_secs()
     }
@@ -150,8 +182,10 @@ fn count_rows(shared: &Shared) {
             let mut window = shared.lock();
             let lost = shared.queue.dropped();
             window.missed(lost - std::mem::replace(&mut dropped, lost), now_s);
+            let mut traffic = shared.traffic();
             for row in rows.drain(..) {
                 window.add(&row.record, now_s);
+                traffic.add(&row.record, now_s);
             }
         }
         shared.rest();

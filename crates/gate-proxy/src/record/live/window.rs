@@ -79,12 +79,12 @@ impl Group {
     }
 }
 
-fn micros(time: Duration) -> u64 {
+pub(super) fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Whether an exchange failed: by its status, or by a fault that is not the caller's.
-fn failed(record: &Record) -> bool {
+pub(super) fn failed(record: &Record) -> bool {
     let others = |code: gate_model::fault::FaultCode| code.source() != FaultSource::Client;
     record.status >= 500 || record.fault.is_some_and(others)
 }

@@ -180,7 +180,8 @@ fn free_from(target: &ProviderTarget, tokens: u64) -> Moment {
     let soonest = credentials
         .map(|(credential, lane)| credential.bench.until().max(lane.free_from(tokens)))
         .min();
-    soonest.unwrap_or_default().max(target.state.bench.until())
+    let rests = target.state.bench.until().max(target.state.held_until());
+    soonest.unwrap_or_default().max(rests)
 }
 
 /// The credential for a try: the next in turn that can take it and is not among `used`. For the

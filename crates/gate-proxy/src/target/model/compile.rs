@@ -10,6 +10,7 @@ use crate::compile::Work;
 use crate::money::Treasury;
 use crate::upstream::pick::hash_of;
 use gate_flow::{Condition, Tariff};
+use gate_kit::clock::Moment;
 use gate_model::document::Path;
 use gate_model::finding::Finding;
 use gate_model::resources::{
@@ -143,6 +144,20 @@ impl Models {
         }
         found.sort_by(|(a, x), (b, y)| (&x.model, &a.name).cmp(&(&y.model, &b.name)));
         found
+    }
+
+    /// Whether a model has a target at this provider.
+    pub(crate) fn has_provider(&self, name: &str) -> bool {
+        let mut targets = self.models.values().flat_map(|model| &model.targets);
+        targets.any(|target| &*target.provider.name == name)
+    }
+
+    /// Passes the targets of these providers over until then, and those of others no longer.
+    pub(crate) fn pass_over(&self, until: &BTreeMap<&str, Moment>) {
+        for target in self.models.values().flat_map(|model| &model.targets) {
+            let until = until.get(&*target.provider.name).copied();
+            target.state.hold_out(until);
+        }
     }
 
     /// Compiles every provider and model; what is wrong goes into the findings.

@@ -65,6 +65,7 @@ pub(crate) fn compile(yaml: &str) -> Arc<Snapshot> {
         rule: |_| Ok(()),
         record_condition: gate_policies::when::compile_for_records,
         objective: gate_ops::slo::check,
+        runbook: gate_ops::runbook::problems,
     };
     let clock = Clock::System;
     let compiler = Compiler {

@@ -10,6 +10,7 @@ mod notices;
 mod outages;
 mod promises;
 mod retention;
+mod runbooks;
 mod secrets;
 mod sign_outs;
 mod states;

@@ -23,6 +23,7 @@ mod places;
 mod purge;
 mod rollback;
 mod rollouts;
+mod runbooks;
 mod sealed;
 mod states;
 mod versions;

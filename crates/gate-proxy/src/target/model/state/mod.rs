@@ -19,7 +19,7 @@ pub(super) use limiter::{Bounds, Limiter, Permit, Place, Priority};
 use crate::upstream::trouble::{Trouble, Wrong};
 use gate_kit::clock::Moment;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Failures of a target in a row after which it is passed over.
@@ -35,6 +35,8 @@ pub(super) struct TargetState {
     failures: AtomicU32,
     /// Passed over because it is overloaded or keeps failing.
     pub(super) bench: Bench,
+    /// An action passes it over until this moment (nanoseconds); 0 for none.
+    held_until: AtomicU64,
     /// How many calls it takes at a time, for models that limit them.
     pub(super) limiter: Arc<Limiter>,
     /// From a try's start to the first token of its stream.
@@ -52,6 +54,17 @@ impl TargetState {
             true => &self.first_token,
             false => &self.whole,
         }
+    }
+
+    /// Until when an action passes it over; in the past when none does.
+    pub(super) fn held_until(&self) -> Moment {
+        Moment(self.held_until.load(Ordering::Relaxed))
+    }
+
+    /// Passes it over until then, or no longer.
+    pub(super) fn hold_out(&self, until: Option<Moment>) {
+        let until = until.map_or(0, |until| until.0);
+        self.held_until.store(until, Ordering::Relaxed);
     }
 
     /// Calls in flight.
