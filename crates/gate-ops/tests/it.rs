@@ -15,6 +15,8 @@ mod failing_revision;
 mod monitoring;
 #[path = "it/objectives.rs"]
 mod objectives;
+#[path = "it/planted.rs"]
+mod planted;
 #[path = "it/promtool.rs"]
 mod promtool;
 #[path = "it/traffic.rs"]

@@ -23,8 +23,7 @@ pub const CELLS_MAX: usize = 50_000;
 /// Value of all dimensions of what found no place any more.
 pub const OTHER: &str = "(other)";
 
-/// Numbers of the scan. The defaults were chosen by cross-validation on public cases; see
-/// docs/results.md.
+/// Numbers of the scan. The defaults were chosen on generated troubles; see docs/results.md.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// A cell's rate before is mixed with the rate of everything, as if that many events of it had
@@ -33,16 +32,19 @@ pub struct Settings {
     /// What an answer leaves over of a wider one counts as part of the trouble when it has that many
     /// times the bad events that were to be expected.
     pub wider: f64,
-    /// Each further value in an answer costs that share of its score.
+    /// Each further cause in an answer costs that share of its score.
     pub further: f64,
+    /// Each further value in a cause costs that share of its score.
+    pub value: f64,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            shrink: 100.0,
+            shrink: 300.0,
             wider: 2.0,
-            further: 0.2,
+            further: 0.1,
+            value: 0.01,
         }
     }
 }
@@ -147,7 +149,7 @@ pub type Conjunction = BTreeMap<String, String>;
 pub struct Answer {
     /// Where: any of these. More than one differ in the values of the same dimensions.
     pub causes: Vec<Conjunction>,
-    /// Evidence, as the logarithm of a likelihood ratio, less what further values cost.
+    /// Evidence, as the logarithm of a likelihood ratio, less what further causes and values cost.
     pub score: f64,
     /// Events there, now.
     pub count: Count,
