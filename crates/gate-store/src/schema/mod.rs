@@ -74,6 +74,10 @@ pub const FORMS: &[Form] = &[
         sql: notices::NOTICES,
         oldest: 2,
     },
+    Form {
+        sql: promises::SUSPICIONS,
+        oldest: 2,
+    },
 ];
 
 /// Brings a database to the newest form. Safe to run from several processes at once.
