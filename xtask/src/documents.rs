@@ -67,6 +67,7 @@ pub(crate) fn compile(text: &str, folder: &Path) -> Result<(), String> {
         rule: gate_ops::rules::check,
         record_condition: when::compile_for_records,
         objective: gate_ops::slo::check,
+        runbook: gate_ops::runbook::problems,
     };
     let clock = Clock::System;
     let compiler = Compiler {

@@ -235,23 +235,29 @@ pub struct Standing {
     pub alerts: [(&'static str, bool); 4],
 }
 
-/// How all objectives stood when they were last looked at.
-#[derive(Debug, Default)]
-pub struct Standings(Mutex<Arc<[Standing]>>);
+/// Says how all objectives stand.
+pub type Look = Arc<dyn Fn() -> Vec<Standing> + Send + Sync>;
+
+/// How all objectives stand, looked at when somebody asks: nothing is made each second for a page that
+/// is read each minute.
+#[derive(Default)]
+pub struct Standings(Mutex<Option<Look>>);
 
 impl Standings {
-    /// Publishes how they stand now.
-    pub fn publish(&self, standings: Arc<[Standing]>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = standings;
+    /// Who is asked from now on.
+    pub fn ask(&self, look: Look) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(look);
     }
 
-    /// How they stood.
+    /// How they stand; none before anybody watches them.
     #[must_use]
-    pub fn all(&self) -> Arc<[Standing]> {
-        self.0
+    pub fn all(&self) -> Vec<Standing> {
+        let look = self
+            .0
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+            .clone();
+        look.map_or_else(Vec::new, |look| look())
     }
 }
 

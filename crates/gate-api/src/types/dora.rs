@@ -74,7 +74,7 @@ pub struct ForecastDay {
 /// What something that can run out is going to be.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct Forecast {
-    /// What: `requests`, `tokens`, `spend`, `budget`, `certificate`, `key`, `headroom`, `disk`.
+    /// What: `requests`, `tokens`, `spend`, `budget`, `certificate`, `key`, `headroom`, `disk`, `traffic`.
     pub what: String,
     /// Of what, by name.
     pub name: String,

@@ -28,7 +28,7 @@ pub use fleet::{Crowded, Fleet, NODES_MAX};
 pub use gate::{Candidate, Freeze, Full, Gate, HELD_MAX, Override, Passage, Promise, Purpose};
 pub use resource::{check, definition, resource};
 pub use ring::{Count, Rings, TIERS};
-pub use suspicion::{PATIENCE_S, Scales, Suspicion, Turn};
+pub use suspicion::{PATIENCE_S, STALE_S, Scales, Suspicion, Turn};
 pub use transport::Malformed;
 pub use window::{Calendar, Counts, Span, Sum, Unfit, WINDOWS_MAX, fit, zone_of};
 
@@ -296,6 +296,11 @@ impl Monitor {
     #[must_use]
     pub const fn suspicion(&self) -> &Suspicion {
         &self.suspicion
+    }
+
+    /// Goes on with the fast signal of an earlier life.
+    pub fn resume(&mut self, suspicion: Suspicion) {
+        self.suspicion = suspicion;
     }
 
     /// How much of the promise is left.

@@ -70,6 +70,9 @@ pub const TIERS: [(u64, usize); 6] = [
     (86_400, 400),
 ];
 
+/// The place of the hours in [`TIERS`].
+const HOURS: usize = 4;
+
 /// Slots of one ring, as wide as needed. Nothing is allocated before the first event.
 #[derive(Debug, Clone, Default)]
 enum Slots {
@@ -276,6 +279,22 @@ impl Rings {
             sum.add(ring.closed(age, *length));
         }
         sum
+    }
+
+    /// Whole hours with their beginnings in UNIX seconds, the oldest first, from the first one that
+    /// anything was counted in; at most 768.
+    #[must_use]
+    pub fn hours(&self) -> Vec<(u64, Count)> {
+        let (step, length) = TIERS[HOURS];
+        let ring = &self.rings[HOURS];
+        let hour = |age: u64| {
+            (
+                ring.number.saturating_sub(age) * step,
+                ring.closed(age, length),
+            )
+        };
+        let hours = (1..=length as u64).rev().map(hour);
+        hours.skip_while(|(_, count)| count.is_empty()).collect()
     }
 
     /// Adds what another node counted. Commutative and associative, not idempotent: each node's

@@ -24,6 +24,8 @@ const WEIGHTS: [f64; 4] = [0.45, 0.45, 0.09, 0.01];
 const MEMORY_MIN: f64 = 360.0;
 /// One minute counts as at most so many times the variance that it should have.
 const CAP: f64 = 400.0;
+/// Seconds for which evidence of an earlier life counts.
+pub const STALE_S: u64 = 300;
 /// The logarithm of no evidence at all, as a number that JSON can say.
 const NOTHING: f64 = -1000.0;
 /// Up to here, measured over-dispersion may be chance.
@@ -155,6 +157,26 @@ impl Suspicion {
     #[must_use]
     pub fn dispersion(&self) -> f64 {
         self.dispersion.factor()
+    }
+
+    /// The state of an earlier life, which was noted so many seconds ago. What cannot have been noted
+    /// is none; after more than [`STALE_S`] nobody knows what the seconds between would have said: only
+    /// the over-dispersion is known then.
+    #[must_use]
+    pub fn resumed(mut self, ago_s: u64) -> Option<Self> {
+        let own = &self.dispersion;
+        let is_count = |value: f64| value.is_finite() && value >= 0.0;
+        // Of several burns, one may be weighed little and be above what opens.
+        let can_be = (self.evidence.iter())
+            .all(|one| one.is_finite() && *one < PATIENCE_S.ln() + 10.0)
+            && [own.total, own.bad, own.squares, own.minutes]
+                .into_iter()
+                .all(is_count)
+            && own.pooled.bad <= own.pooled.total;
+        if ago_s > STALE_S {
+            (self.evidence, self.since_s) = ([NOTHING; BURNS.len()], None);
+        }
+        can_be.then_some(self)
     }
 
     /// Weighs the second before `now_s`. `last_minute` is what the minute before `now_s` counted; at

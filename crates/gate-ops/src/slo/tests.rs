@@ -263,3 +263,17 @@ fn nothing_promised_to_nobody_is_not_perfect() {
     assert_eq!(monitor.budget().left, None);
     assert_eq!(monitor.budget().burn, None);
 }
+
+#[test]
+fn hours_are_whole_and_begin_with_the_first_event() {
+    let mut rings = Rings::default();
+    assert_eq!(rings.hours(), []);
+    let hour = |number: u64| 500_000 + number;
+    for (number, total) in [(0, 5), (1, 7), (3, 9), (4, 1)] {
+        rings.record(hour(number) * 3600 + 1800, Count::new(total, 1));
+    }
+    let found = rings.hours();
+    let at = |number: u64, total: u64| (hour(number) * 3600, Count::new(total, total.min(1)));
+    // The fifth hour goes on.
+    assert_eq!(found, [at(0, 5), at(1, 7), at(2, 0), at(3, 9)]);
+}

@@ -112,6 +112,48 @@ fn a_day_that_keeps_its_promise_is_not_suspected() {
     assert_eq!(false_days(1, 0.001, Drift { deviation: 0.0 }, 5), (0, 0));
 }
 
+/// Thirty days of a request every two minutes by day and none by night: an error now and then wakes
+/// nobody, and a night is no outage. A route that was busy and is reached by nobody is told of, and is
+/// not perfect.
+#[test]
+fn thirty_quiet_days_wake_nobody_and_a_vanished_route_does() {
+    random::seed(9);
+    let (mut errors, mut asked) = (0, 0);
+    let minute = |monitor: &mut Monitor, minute: u64, count: Count| {
+        let at_s = START + minute * 60;
+        monitor.record(at_s, count);
+        monitor.evaluate(at_s + 60);
+        monitor.alerts()
+    };
+    let mut quiet = Monitor::new(&three_nines()).unwrap();
+    for number in 0..30 * 1440 {
+        let comes = (360..1320).contains(&(number % 1440)) && number % 2 == 0;
+        // One in five hundred, twice what is allowed: a matter for the days ahead.
+        let fails = comes && random::below(500) == 0;
+        asked += u64::from(comes);
+        errors += u64::from(fails);
+        let count = Count::new(comes.into(), fails.into());
+        let alerts = minute(&mut quiet, number, count);
+        assert!(
+            !alerts.page && !alerts.vanished,
+            "minute {number}, {errors} errors of {asked}"
+        );
+    }
+    assert!(errors > 10, "{errors}");
+    assert_eq!(quiet.budget().count, Count::new(asked, errors));
+    let mut busy = Monitor::new(&three_nines()).unwrap();
+    for number in 0..7 * 1440 {
+        let alerts = minute(&mut busy, number, Count::new(30, 0));
+        assert!(!alerts.vanished);
+    }
+    let gone = |number: &u64| minute(&mut busy, 7 * 1440 + number, Count::default()).vanished;
+    // At the end of the fifth minute without anybody.
+    assert_eq!((0..60).find(gone), Some(4));
+    // Nothing was promised to nobody: the last hour has no burn that could look like a kept promise.
+    (60..120).for_each(|number| drop(minute(&mut busy, 7 * 1440 + number, Count::default())));
+    assert_eq!(busy.budget().burn, None);
+}
+
 #[test]
 #[ignore = "hundreds of simulated days: a minute in release"]
 fn bar_objectives_detection() {

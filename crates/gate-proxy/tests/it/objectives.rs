@@ -1,5 +1,7 @@
 //! Objectives: which exchanges count, which are good, and what a configuration may say about them.
 
+use crate::cassettes::{self, Caller, Provider};
+use crate::guarded;
 use crate::support::{Gateway, Upstream, eventually, ok};
 use gate_flow::{Cells, Events, Score};
 use std::io::Write;
@@ -206,4 +208,35 @@ fn what_is_wrong_is_said_at_its_place() {
             assert!(said.contains(part), "{objective}: {part} is not in\n{said}");
         }
     }
+}
+
+#[test]
+fn quality_is_what_a_detector_finds() {
+    let provider = Provider::start();
+    let text = cassettes::document("compatible", provider.address, &["m"]);
+    let guard =
+        "{ rules: [{ name: rude, find: { patterns: [email] }, at: [response], action: observe }] }";
+    let models = format!("policies: [{{ guard: {guard} }}], target: {{ models:");
+    let promised =
+        "objectives:\n  polite: { target: 99 %, indicator: { quality: { detector: rude } } }\n";
+    let gateway = Gateway::start(&format!(
+        "{}{promised}",
+        text.replace("target: { models:", &models)
+    ));
+    let mut caller = Caller::new(&gateway);
+    let dialect = gate_ai::Dialect::ChatCompletions;
+    for (stream, answer) in [
+        (false, "jane@example.com"),
+        (false, "fine"),
+        (true, "ask jane@example.com about it"),
+        (true, "fine, too"),
+        (true, "fine again"),
+    ] {
+        provider.set(guarded::answer(stream, answer, None));
+        let body = guarded::request(dialect, stream, &guarded::PLAIN);
+        caller.post(guarded::path(dialect, stream), &body);
+    }
+    eventually("each answer counts by its verdict", || {
+        counted(&gateway, "polite") == (5, 2)
+    });
 }

@@ -23,6 +23,8 @@ pub struct PromiseRow {
     pub at_ms: i64,
     /// The counts; what they mean is not known here.
     pub counts: Vec<u8>,
+    /// What it suspected then; what that means is not known here. Empty for nothing.
+    pub suspicion: String,
 }
 
 /// Where one life of a gateway saw exchanges fail of late.
@@ -157,10 +159,11 @@ pub(super) fn newest<D: Database>(database: &mut D) -> Answer<u64> {
 
 fn put<D: Database>(database: &mut D, row: &PromiseRow, given: u64) -> Answer<()> {
     database.execute(
-        "INSERT INTO promise (environment, objective, node, number, at_ms, counts)
-         VALUES ($1, $2, $3, $4, $5, $6)
+        "INSERT INTO promise (environment, objective, node, number, at_ms, counts, suspicion)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)
          ON CONFLICT (environment, objective, node) DO UPDATE
-         SET number = excluded.number, at_ms = excluded.at_ms, counts = excluded.counts",
+         SET number = excluded.number, at_ms = excluded.at_ms, counts = excluded.counts,
+             suspicion = excluded.suspicion",
         &[
             row.environment.as_str().into(),
             row.objective.as_str().into(),
@@ -168,6 +171,7 @@ fn put<D: Database>(database: &mut D, row: &PromiseRow, given: u64) -> Answer<()
             number(given),
             row.at_ms.into(),
             row.counts.as_slice().into(),
+            row.suspicion.as_str().into(),
         ],
     )?;
     Ok(())
@@ -181,10 +185,12 @@ fn read(row: &mut Row) -> Result<PromiseRow, StoreError> {
         number: row.number(),
         at_ms: row.time(),
         counts: row.bytes(),
+        suspicion: row.text(),
     })
 }
 
-const COLUMNS: &str = "SELECT environment, objective, node, number, at_ms, counts FROM promise";
+const COLUMNS: &str =
+    "SELECT environment, objective, node, number, at_ms, counts, suspicion FROM promise";
 
 pub(super) fn after<D: Database>(
     database: &mut D,

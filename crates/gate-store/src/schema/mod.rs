@@ -84,6 +84,10 @@ pub const FORMS: &[Form] = &[
         sql: runbooks::RUNBOOKS,
         oldest: 2,
     },
+    Form {
+        sql: promises::SUSPICIONS,
+        oldest: 2,
+    },
 ];
 
 /// Brings a database to the newest form. Safe to run from several processes at once.

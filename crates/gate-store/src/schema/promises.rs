@@ -20,3 +20,7 @@ CREATE TABLE promise_gate (
     version BIGINT NOT NULL,
     data TEXT NOT NULL
 );";
+
+/// What each gateway suspected when it wrote its counts, as JSON; empty where it did not say.
+pub(super) const SUSPICIONS: &str =
+    "ALTER TABLE promise ADD COLUMN suspicion TEXT NOT NULL DEFAULT ''";

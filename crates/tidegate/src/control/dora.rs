@@ -126,7 +126,9 @@ pub(crate) fn forecasts(options: &ForecastsOptions) -> Result<ExitCode, String> 
     let mut table = Table::new(&columns);
     for one in &forecasts {
         let number = |value: f64| format!("{value:.0} {}", one.unit);
-        let week = one.days.get(6);
+        // What is usual stands for one hour, what is foreseen for many days.
+        let place = if one.what == "traffic" { 0 } else { 6 };
+        let week = one.days.get(place).filter(|_| one.silent.is_none());
         table.row(vec![
             one.what.clone(),
             line(&one.name),

@@ -31,7 +31,7 @@ const WARN_DAYS: u64 = 14;
 /// Between two looks by itself.
 const EVERY: Duration = Duration::from_secs(3_600);
 /// From the start of a process to its first look.
-const FIRST: Duration = Duration::from_secs(60);
+const FIRST: Duration = Duration::from_secs(10);
 /// Looks at the disk that are remembered.
 const SAMPLES_MAX: usize = 1_500;
 
@@ -88,6 +88,7 @@ pub(crate) fn all(process: &Process, folder: &Path) -> Vec<Forecast> {
     found.extend(certificates(process, &resources, folder, now_s));
     found.extend(keys(&resources, now_s));
     found.extend(headroom(process));
+    found.extend(super::usual::traffic(process));
     found
 }
 

@@ -7,6 +7,7 @@
 pub(crate) mod forecasts;
 mod reports;
 mod used;
+mod usual;
 
 use crate::follow::OpenStore;
 use gate_admin::DeploymentReport;

@@ -156,10 +156,15 @@ pub(crate) fn start(
         // A process has one list of incidents, however often this is started.
         let _ = promises.open.set(open);
     }
+    let asked = Arc::downgrade(&promises);
+    let standings = process.shared().state.get_or_insert("", Standings::default);
+    standings.ask(Arc::new(move || {
+        let promises = asked.upgrade();
+        promises.map_or_else(Vec::new, |promises| promises.standings())
+    }));
     let mut work = Work {
         promises,
         cells: process.shared().state.get_or_insert("", Cells::default),
-        standings: process.shared().state.get_or_insert("", Standings::default),
         process: Arc::downgrade(process),
         environment: environment.unwrap_or_default(),
         folder,
@@ -170,7 +175,11 @@ pub(crate) fn start(
     let ending = ends.clone();
     let thread = std::thread::Builder::new()
         .name("promises".into())
-        .spawn(move || work.run(&ending))
+        .spawn(move || {
+            // State that nobody holds is forgotten at the next reload.
+            let _held = standings;
+            work.run(&ending);
+        })
         .map_err(|error| format!("cannot watch objectives: {error}"))?;
     Ok(Keeper {
         ends,
@@ -182,7 +191,6 @@ pub(crate) fn start(
 struct Work {
     promises: Arc<Promises>,
     cells: Arc<Cells>,
-    standings: Arc<Standings>,
     process: Weak<Process>,
     environment: String,
     folder: PathBuf,
@@ -223,7 +231,6 @@ impl Work {
             watch.tick(cells, now_s);
         }
         if resources.objectives.is_empty() {
-            self.standings.publish(Arc::default());
             return;
         }
         let speaks = match &mut self.stored {
@@ -231,9 +238,6 @@ impl Work {
             Some(stored) => stored.exchange(&self.promises, now_s, is_over),
         };
         self.speak(speaks);
-        let watch = self.promises.watch();
-        let standings = watch.objectives.iter().map(show::standing).collect();
-        self.standings.publish(standings);
     }
 
     fn open(&mut self, gateway: &gate_model::resources::Gateway) {

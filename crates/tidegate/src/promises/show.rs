@@ -3,7 +3,7 @@
 use super::Promises;
 use super::watch::{Kind, Watched};
 use gate_api::types::{AlertState, BudgetForecast, BurnState, ObjectiveState, PlaceState};
-use gate_ops::slo::{Calendar, Definition, Promise, Span};
+use gate_ops::slo::{Calendar, Count, Definition, Promise, Span};
 use gate_proxy::objectives::Standing;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Places that are shown of an attribution.
 const PLACES: usize = 5;
 
-pub(super) fn standing((name, one): (&Arc<str>, &Watched)) -> Standing {
+fn standing((name, one): (&Arc<str>, &Watched)) -> Standing {
     let budget = one.monitor.budget();
     let burns = one.monitor.burns().into_iter();
     let is_on = |kind: Kind| (kind.as_str(), one.raised[kind as usize].since_s.is_some());
@@ -28,6 +28,26 @@ pub(super) fn standing((name, one): (&Arc<str>, &Watched)) -> Standing {
 }
 
 impl Promises {
+    /// How every objective stands, for the metrics page.
+    pub(super) fn standings(&self) -> Vec<Standing> {
+        self.watch().objectives.iter().map(standing).collect()
+    }
+
+    /// What objectives counted by the hour, with the routes that they are about: of the first so many
+    /// by name.
+    pub(crate) fn hours(&self, most: usize) -> Vec<(String, Option<String>, Vec<(u64, Count)>)> {
+        let watch = self.watch();
+        let hours = |(name, one): (&Arc<str>, &Watched)| {
+            let route = one.definition.scope.route.clone();
+            (
+                name.to_string(),
+                route,
+                one.monitor.counts().rings().hours(),
+            )
+        };
+        watch.objectives.iter().take(most).map(hours).collect()
+    }
+
     /// How every objective stands, by name.
     pub(crate) fn states(&self) -> Vec<ObjectiveState> {
         let watch = self.watch();

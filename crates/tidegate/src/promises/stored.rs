@@ -142,6 +142,7 @@ impl Stored {
                 number: 0,
                 at_ms,
                 counts: one.counts.clone(),
+                suspicion: one.suspicion.clone(),
             };
             let rows: Vec<PromiseRow> = batch.iter().map(row).collect();
             store.count_promises(&rows)?;
@@ -197,6 +198,11 @@ impl Stored {
                     // It stands for lives that were heard of by themselves.
                     anew.insert(row.objective);
                 } else if let Some(reading) = reading(&row) {
+                    // Whoever begins goes on from what was suspected; later each suspects for itself,
+                    // by what it hears.
+                    if !self.has_begun && !row.suspicion.is_empty() {
+                        watch.resume(&row.objective, &row.suspicion, row.at_ms, now_ms());
+                    }
                     watch.hear(&row.objective, &row.node, &reading);
                 }
             }
@@ -262,6 +268,7 @@ impl Stored {
                 number: 0,
                 at_ms: now_ms(),
                 counts: sum.encode(),
+                suspicion: String::new(),
             };
             let nodes: Vec<(String, u64)> = over
                 .iter()

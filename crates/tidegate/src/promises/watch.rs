@@ -1,14 +1,19 @@
 //! The state of all objectives of this process: what was counted, how each stands, and what is to be
 //! told. It is given readings and the time, and knows neither threads nor stores.
 
+#[path = "words.rs"]
+mod words;
+
 use super::places::{Places, Since};
 use crate::incidents::Burn;
 use gate_flow::{CellCounts, Score, SharedState};
 use gate_model::resources::Resources;
 use gate_ops::attribution::Attribution;
-use gate_ops::incident::{Opening, Query, Signal, Subject};
-use gate_ops::notify::{Alert, Labels};
-use gate_ops::slo::{Change, Count, Definition, Fleet, Good, Monitor, Rings, Severity, Turn};
+use gate_ops::incident::Signal;
+use gate_ops::notify::Alert;
+use gate_ops::slo::{
+    Change, Count, Definition, Fleet, Good, Monitor, Rings, Severity, Suspicion, Turn,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -67,6 +72,8 @@ pub(super) struct Watched {
     unwritten: bool,
     urgent: bool,
     written_s: u64,
+    /// When the suspicion of an earlier life that it goes on from was noted; 0 for none.
+    resumed_ms: i64,
     pub(super) raised: [Raised; Kind::ALL.len()],
     pub(super) attribution: Option<Attribution>,
 }
@@ -85,6 +92,8 @@ pub(super) struct Word {
 pub(super) struct Unwritten {
     pub(super) objective: Arc<str>,
     pub(super) counts: Vec<u8>,
+    /// What is suspected, as JSON.
+    pub(super) suspicion: String,
 }
 
 /// All objectives.
@@ -146,6 +155,7 @@ impl Watch {
                 unwritten: false,
                 urgent: false,
                 written_s: 0,
+                resumed_ms: 0,
                 raised: Default::default(),
                 attribution: None,
             };
@@ -249,6 +259,7 @@ impl Watch {
             Some(Unwritten {
                 objective: name.clone(),
                 counts: one.own.as_ref()?.encode(),
+                suspicion: serde_json::to_string(one.monitor.suspicion()).unwrap_or_default(),
             })
         };
         due.into_iter().filter_map(reading).collect()
@@ -300,6 +311,24 @@ impl Watch {
             }
         }
         one.sum(Count::default());
+    }
+
+    /// Goes on from what another life suspected; the last that was noted counts.
+    pub(super) fn resume(&mut self, objective: &str, noted: &str, at_ms: i64, now_ms: i64) {
+        let Some(one) = self.objectives.get_mut(objective) else {
+            return;
+        };
+        // What this life has seen begin is newer than anything noted.
+        let is_own = one.resumed_ms == 0 && one.monitor.suspicion().since_s().is_some();
+        if is_own || at_ms <= one.resumed_ms {
+            return;
+        }
+        let ago_s = u64::try_from(now_ms - at_ms).unwrap_or(0) / 1000;
+        let suspicion = serde_json::from_str::<Suspicion>(noted).ok();
+        if let Some(suspicion) = suspicion.and_then(|noted| noted.resumed(ago_s)) {
+            one.monitor.resume(suspicion);
+            one.resumed_ms = at_ms;
+        }
     }
 
     /// Begins another life: what was counted so far and could not be told to the others for so long
@@ -362,11 +391,13 @@ impl Watched {
             alerts.vanished,
             suspicion.is_some(),
         ];
-        for (raised, on) in self.raised.iter_mut().zip(on) {
+        for ((kind, raised), on) in Kind::ALL.into_iter().zip(&mut self.raised).zip(on) {
             match (raised.since_s, on) {
                 (None, true) => {
+                    // A suspicion of an earlier life is as old as it was.
+                    let since_s = suspicion.filter(|_| kind == Kind::Suspicion);
                     *raised = Raised {
-                        since_s: Some(now_s),
+                        since_s: Some(since_s.unwrap_or(now_s)),
                         ..Raised::default()
                     };
                 }
@@ -388,121 +419,6 @@ impl Watched {
                 .take()
                 .filter(|_| self.raised.iter().any(|r| r.over.is_some()));
         }
-    }
-
-    fn word(&self, name: &Arc<str>, kind: Kind, since_s: u64, on: bool, now_s: u64) -> Word {
-        let severity = match kind {
-            Kind::Page => Some(Severity::Page),
-            Kind::Ticket => Some(Severity::Ticket),
-            Kind::Vanished => Some(self.definition.objective.policy.vanished),
-            Kind::Suspicion => None,
-        };
-        let text = self.text(name, kind);
-        let alert = severity.map(|severity| Alert {
-            labels: self.labels(name, kind, severity),
-            text: text.clone(),
-            since_ms: since_s * 1000,
-            is_on: on,
-        });
-        let opening = match severity {
-            None => Opening::Suspicion,
-            Some(Severity::Page) => Opening::Page,
-            Some(Severity::Ticket) => Opening::Ticket,
-        };
-        Word {
-            objective: name.clone(),
-            kind,
-            signal: on.then(|| self.signal(name, opening, text, since_s, now_s)),
-            alert,
-        }
-    }
-
-    fn signal(
-        &self,
-        name: &Arc<str>,
-        opening: Opening,
-        text: String,
-        since_s: u64,
-        now_s: u64,
-    ) -> Signal {
-        let of = self.attribution.as_ref();
-        let first = of.and_then(|found| found.answers.first());
-        // The place that explains it may name what changed.
-        let revision = first.and_then(|answer| match &answer.causes[..] {
-            [only] => only.get("revision").cloned(),
-            _ => None,
-        });
-        Signal {
-            opening,
-            subject: Subject {
-                objective: Some(name.to_string()),
-                route: self.definition.scope.route.clone(),
-                revision,
-            },
-            attribution: self.attribution.clone(),
-            query: Query {
-                of: format!("objectives/{name}"),
-                filter: BTreeMap::new(),
-                from_ms: since_s.saturating_sub(300) * 1000,
-                until_ms: now_s * 1000,
-            },
-            experiment: None,
-            text,
-        }
-    }
-
-    fn text(&self, name: &str, kind: Kind) -> String {
-        let budget = self.monitor.budget();
-        let burn = budget.burn.unwrap_or_default();
-        let left = budget.left.unwrap_or(1.0) * 100.0;
-        let mut text = match kind {
-            Kind::Page | Kind::Ticket => format!(
-                "objective `{name}` burns its error budget {burn:.1} times as fast as allowed; {left:.1} % is left"
-            ),
-            Kind::Vanished => format!(
-                "objective `{name}` has had no exchanges for 5 minutes, where some were to be expected"
-            ),
-            Kind::Suspicion => {
-                format!("objective `{name}` seems to burn: more exchanges are bad than should be")
-            }
-        };
-        let first = self
-            .attribution
-            .as_ref()
-            .and_then(|found| found.answers.first());
-        if let Some(first) = first {
-            text.push_str("; ");
-            text.push_str(&first.to_string());
-        }
-        text
-    }
-
-    fn labels(&self, name: &str, kind: Kind, severity: Severity) -> Labels {
-        let alert = match kind {
-            Kind::Vanished => "ObjectiveVanished",
-            _ => "ObjectiveBurns",
-        };
-        let definition = &self.definition;
-        let mut labels = Labels::from([
-            ("alertname".to_owned(), alert.to_owned()),
-            ("objective".to_owned(), name.to_owned()),
-            ("severity".to_owned(), severity.as_str().to_owned()),
-        ]);
-        for (key, value) in [
-            ("service", &definition.service),
-            ("runbook", &definition.runbook),
-        ] {
-            if !value.is_empty() {
-                labels.insert(key.to_owned(), value.clone());
-            }
-        }
-        let scope = &definition.scope;
-        for (key, value) in [("route", &scope.route), ("team", &scope.team)] {
-            if let Some(value) = value {
-                labels.insert(key.to_owned(), value.clone());
-            }
-        }
-        labels
     }
 }
 

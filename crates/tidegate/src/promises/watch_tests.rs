@@ -181,6 +181,109 @@ fn what_another_gateway_counts_is_suspected_too() {
 }
 
 #[test]
+fn another_life_goes_on_with_what_was_suspected() {
+    let noted = |bench: &Bench| bench.watch.unwritten(1, true).remove(0).suspicion;
+    let now_ms = |bench: &Bench| bench.now_s as i64 * 1000;
+    let evidence = |bench: &Bench| {
+        bench.watch.objectives["available"]
+            .monitor
+            .suspicion()
+            .evidence()
+    };
+    let mut one = Bench::new();
+    one.seconds(600, 100, 0);
+    one.seconds(3, 100, 1);
+    let (half, half_ms) = (noted(&one), now_ms(&one));
+    let was = evidence(&one);
+    assert!(was > 1.0, "{was}");
+    one.seconds(1, 100, 100);
+    let (open, open_ms) = (noted(&one), now_ms(&one));
+    // Evidence goes on where it was; the later note counts, whatever comes first.
+    let mut two = Bench::new();
+    two.watch
+        .resume("available", &half, half_ms, half_ms + 1000);
+    assert!((evidence(&two) - was).abs() < 1e-9);
+    two.watch
+        .resume("available", &open, open_ms, open_ms + 1000);
+    two.watch
+        .resume("available", &half, half_ms, half_ms + 1000);
+    let suspicion = |bench: &Bench| {
+        bench.watch.objectives["available"]
+            .monitor
+            .suspicion()
+            .since_s()
+    };
+    assert_eq!(suspicion(&two), Some(open_ms as u64 / 1000));
+    // What is old is nothing but the over-dispersion, and what is damaged is nothing.
+    let mut three = Bench::new();
+    three
+        .watch
+        .resume("available", &open, open_ms, open_ms + 301_000);
+    assert_eq!(suspicion(&three), None);
+    three
+        .watch
+        .resume("available", "{}", open_ms + 1, open_ms + 2);
+    let absurd = open.replace("\"total\":", "\"total\":-");
+    three
+        .watch
+        .resume("available", &absurd, open_ms + 1, open_ms + 2);
+    assert_eq!(suspicion(&three), None);
+    // What this life has seen begin is not closed by an earlier one's note.
+    let mut four = Bench::new();
+    four.seconds(600, 100, 0);
+    four.seconds(1, 100, 100);
+    let own = suspicion(&four);
+    assert!(own.is_some());
+    four.watch.resume("available", &half, half_ms, half_ms);
+    assert_eq!(suspicion(&four), own);
+}
+
+#[test]
+fn ten_thousand_objectives_are_each_their_own() {
+    const OBJECTIVES: usize = 10_000;
+    let state = SharedState::default();
+    let mut watch = Watch::default();
+    let name = |number: usize| format!("o{number}");
+    let each =
+        (0..OBJECTIVES).map(|number| (name(number), serde_json::json!({ "target": "99.9 %" })));
+    let all = serde_json::Value::Object(each.collect());
+    watch.follow(&resources(all), &state, true);
+    for second in 0..20_u64 {
+        for number in 0..OBJECTIVES {
+            let score = state.get_or_insert(&name(number), Score::default);
+            (0..=number % 3).for_each(|_| score.add(second >= 10 && number % 1000 == 7));
+        }
+        watch.tick(Vec::new(), NOW + second + 1);
+    }
+    for number in 0..OBJECTIVES {
+        let one = &watch.objectives[name(number).as_str()];
+        let total = 20 * (number as u64 % 3 + 1);
+        let is_failing = number % 1000 == 7;
+        let bad = if is_failing { total / 2 } else { 0 };
+        assert_eq!(
+            one.monitor.budget().count,
+            Count::new(total, bad),
+            "{number}"
+        );
+        assert_eq!(
+            one.monitor.suspicion().since_s().is_some(),
+            is_failing,
+            "{number}"
+        );
+    }
+    // Whoever speaks has a bound a second; what is alarming is written before the rest.
+    let suspicions = watch
+        .words()
+        .iter()
+        .filter(|word| word.kind == Kind::Suspicion)
+        .count();
+    assert_eq!(suspicions, 10);
+    let due = watch.unwritten(10, false);
+    let is_failing = |one: &Unwritten| one.objective.ends_with("007") || &*one.objective == "o7";
+    assert!(due.len() == 10 && due.iter().all(is_failing));
+}
+
+#[test]
 fn a_changed_rule_keeps_the_counts() {
     let mut bench = Bench::new();
     bench.seconds(60, 100, 10);

@@ -11,6 +11,7 @@ fn counted(objective: &str, node: &str, counts: &[u8]) -> PromiseRow {
         number: 0,
         at_ms: 5,
         counts: counts.into(),
+        suspicion: format!("of {node}"),
     }
 }
 

@@ -4,9 +4,13 @@ use super::commands::Desk;
 use super::fleet::{self, Fleet, fixed};
 use super::load::Load;
 use super::states::{KEY, WITH_KEY};
-use crate::support::{Answer, Gateway, curl, eventually_within};
+use crate::support::{Answer, Gateway, Reply, Seen, Upstream, curl, eventually_within};
 use aws_lc_rs::hmac;
+use gate_kit::clock::Clock;
+use gate_model::units::Money;
+use gate_store::ledger::{Charges, Entry, ExchangeId, Facts, Tokens};
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 fn report(gateway: &Gateway, path: &str, headers: &[String], body: &Value) -> Answer {
@@ -29,6 +33,115 @@ fn signature(secret: &str, body: &Value) -> String {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+/// Sixty days of calls by one consumer up to yesterday: twelve on working days, four on weekends, of
+/// 1,000 tokens and a dollar each.
+fn sixty_days() -> Vec<Entry> {
+    const DAY_MS: i64 = 86_400_000;
+    let today = i64::try_from(Clock::System.unix().as_millis()).unwrap() / DAY_MS;
+    let facts = Arc::new(Facts {
+        consumer: "shop".into(),
+        model: "gpt".into(),
+        provider: "one".into(),
+        ..Facts::default()
+    });
+    let of_day = |day: i64| {
+        let calls = if (day + 3) % 7 >= 5 { 4 } else { 12 };
+        let facts = &facts;
+        (0..calls).map(move |call| Entry {
+            exchange: ExchangeId::from(&*format!("{day}-{call}")),
+            at_ms: day * DAY_MS + call * 3_600_000,
+            facts: facts.clone(),
+            outcome: "ok",
+            tokens: Tokens {
+                input: 900,
+                output: 100,
+                ..Tokens::default()
+            },
+            estimated: false,
+            cost: Some(Money::from_picodollars(1_000_000_000_000)),
+            charges: Charges::default(),
+            held: false,
+        })
+    };
+    (today - 60..today).flat_map(of_day).collect()
+}
+
+#[test]
+fn a_filled_ledger_is_foreseen_and_warned_of() {
+    for fleet in Fleet::all() {
+        let taken = Arc::new(Mutex::new(Vec::new()));
+        let hears = taken.clone();
+        let receiver = Upstream::start(move |seen: &Seen| {
+            let body = String::from_utf8_lossy(&seen.body).into_owned();
+            hears.lock().unwrap().push(body);
+            Reply::text("taken")
+        });
+        let mut document = fixed("served");
+        document["receivers"] =
+            json!({ "hook": { "webhook": { "url": format!("http://{}/", receiver.address) } } });
+        document["notifications"] = json!({ "all": {
+            "wait": "50ms", "interval": "1s", "repeat": "1h", "steps": [{ "receivers": ["hook"] }],
+        } });
+        document["consumers"] = json!({ "shop": { "team": "shop" } });
+        // A week costs 68 dollars: the first is spent within it, the second never within a month.
+        let budget = |usd: u32| json!({ "of": { "consumer": "shop" }, "limit": { "usd": usd }, "per": "total" });
+        document["budgets"] = json!({ "near": budget(50), "far": budget(5000) });
+        let revision = fleet.apply(document);
+        fleet.settle(sixty_days());
+        let node = fleet.node("a", &[]);
+        fleet.acks_of(revision.number, 1);
+        let forecasts = fleet::admin(&node, "/api/v1/forecasts").json();
+        let one = |what: &str, name: &str| -> Value {
+            let rows = forecasts["items"].as_array().unwrap();
+            let is_it = |row: &&Value| row["what"] == what && row["name"] == name;
+            rows.iter()
+                .find(is_it)
+                .unwrap_or_else(|| panic!("{what} {name}: {forecasts}"))
+                .clone()
+        };
+        // Every week is as the one before: what is foreseen of seven days is its sum, and intervals
+        // hold each of its days.
+        for (what, week, busiest) in [
+            ("requests", 68.0, 12.0),
+            ("tokens", 68_000.0, 12_000.0),
+            ("spend", 68.0, 12.0),
+        ] {
+            let row = one(what, "all calls to models");
+            let days = row["days"].as_array().unwrap();
+            assert_eq!(days.len(), 30, "{row}");
+            let number = |day: &Value, field: &str| day[field].as_f64().unwrap();
+            let sum: f64 = days[..7].iter().map(|day| number(day, "expected")).sum();
+            assert!((sum / week - 1.0).abs() < 0.05, "{what}: {sum}");
+            let most = days[..7]
+                .iter()
+                .map(|day| number(day, "expected"))
+                .fold(0.0, f64::max);
+            assert!((most / busiest - 1.0).abs() < 0.05, "{what}: {most}");
+            for day in &days[..7] {
+                let (low, high) = (number(day, "low"), number(day, "high"));
+                let expected = number(day, "expected");
+                assert!(low <= expected + 1e-6 && expected <= high + 1e-6, "{day}");
+            }
+        }
+        let (near, far) = (one("budget", "near"), one("budget", "far"));
+        assert!(near["passes"].is_string(), "{near}");
+        assert!(far["passes"].is_null(), "{far}");
+        assert_eq!(near["limit"], 50.0);
+        let disk = forecasts["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|row| row["what"] == "disk");
+        assert_eq!(disk, fleet.name() == "SQLite");
+        // Somebody is told, of the near one alone.
+        let told = |what: &str| taken.lock().unwrap().iter().any(|body| body.contains(what));
+        eventually_within(Duration::from_secs(60), "somebody is warned", || {
+            told("the budget near is used up on")
+        });
+        assert!(!told("the budget far"));
+    }
 }
 
 #[test]

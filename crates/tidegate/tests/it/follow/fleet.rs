@@ -7,9 +7,10 @@ use gate_store::control::{
     AckRow, Cause, Change, ControlError, ControlStore, Edit, EnvironmentRow, Expected, NewAudit,
     NewRevision, NewRollout, RevisionRow, Set, SqlControl, Target,
 };
+use gate_store::ledger::{Batch, Entry};
 use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
-use gate_store::{Database, StoreError};
+use gate_store::{Database, Instance, SqlStore, Store, StoreError};
 use serde_json::{Value, json};
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -160,6 +161,28 @@ impl Fleet {
             }
         });
         ask(&mut **store)
+    }
+
+    /// Writes calls into the ledger, as a gateway does that has ended since.
+    pub(super) fn settle(&self, entries: Vec<Entry>) {
+        let instance = Instance::this();
+        let mut store: Box<dyn Store> = match &self.place {
+            Place::Sqlite(folder) => {
+                let database = Sqlite::open(&folder.path().join("store.db")).unwrap();
+                Box::new(SqlStore::open(database, instance).unwrap())
+            }
+            Place::Postgres { address, .. } => {
+                let database = Postgres::connect(address).unwrap();
+                Box::new(SqlStore::open(database, instance).unwrap())
+            }
+        };
+        let batch = Batch {
+            now_ms: i64::try_from(Clock::System.unix().as_millis()).unwrap(),
+            entries,
+            ..Batch::default()
+        };
+        store.commit(&batch).unwrap();
+        store.leave().unwrap();
     }
 
     /// Runs statements behind the store's back.

@@ -5,6 +5,7 @@ use super::fleet::{self, Fleet, fixed};
 use crate::support::{Gateway, Reply, Upstream, curl, eventually, eventually_within, tidegate};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use gate_store::control::PromiseRow;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -84,7 +85,10 @@ fn counts_are_exact_over_gateways_and_restarts() {
         let upstream = obedient();
         let (a, b) = (fleet.node("a", &[]), fleet.node("b", &[]));
         fleet.variables(&[]);
-        let revision = fleet.apply(document(&upstream, &json!({})));
+        let mut promised = document(&upstream, &json!({}));
+        promised["objectives"]["yearly"] =
+            json!({ "route": "all", "target": "99 %", "calendar": { "per": "year" } });
+        let revision = fleet.apply(promised);
         fleet.acks_of(revision.number, 2);
         ask(&a, 1000, 7);
         ask(&b, 500, 3);
@@ -114,6 +118,11 @@ fn counts_are_exact_over_gateways_and_restarts() {
         eventually_within(MINUTE, "it goes on", || counted(&a) == (1520, 10));
         eventually_within(MINUTE, "the other hears it", || counted(&b) == (1520, 10));
         assert_eq!(state(&a)["is_stored"], true);
+        let yearly = fleet::admin(&a, "/api/v1/objectives/yearly").json();
+        assert_eq!(
+            (&yearly["total"], &yearly["bad"], &yearly["window"]),
+            (&json!(1520), &json!(10), &json!("year UTC"))
+        );
     }
 }
 
@@ -140,6 +149,48 @@ fn total_failure_pages_within_seconds_and_says_where() {
         text.contains("available") && text.contains("page"),
         "{text}"
     );
+}
+
+#[test]
+fn a_suspicion_outlives_a_killed_gateway() {
+    for fleet in Fleet::all() {
+        let upstream = obedient();
+        let mut node = fleet.node("a", &[]);
+        fleet.variables(&[]);
+        let revision = fleet.apply(document(&upstream, &json!({})));
+        fleet.acks_of(revision.number, 1);
+        ask(&node, 200, 0);
+        eventually_within(MINUTE, "they are counted", || counted(&node).0 == 200);
+        ask(&node, 200, 200);
+        let since = |node: &Gateway| -> Option<u64> {
+            let state = state(node);
+            let alerts = state["alerts"].as_array()?;
+            let suspicion = alerts.iter().find(|one| one["alert"] == "suspicion")?;
+            suspicion["since_ms"].as_u64()
+        };
+        eventually_within(MINUTE, "it is suspected", || since(&node).is_some());
+        let before = since(&node).unwrap();
+        // What is suspected is written with the counts that it is from.
+        let is_noted = || {
+            fleet.ask(|store| {
+                let rows = store.promises((0, "", ""), "main", 100).unwrap();
+                let noted = |row: &PromiseRow| {
+                    let noted: Option<Value> = serde_json::from_str(&row.suspicion).ok();
+                    noted.is_some_and(|noted| noted["since_s"].as_u64() == Some(before / 1000))
+                };
+                rows.iter().any(noted)
+            })
+        };
+        eventually_within(MINUTE, "it is noted", is_noted);
+        let folder = node.folder.clone();
+        node.process.child.kill().unwrap();
+        node.process.ended();
+        drop(node);
+        // Nobody asks for anything any more: the next life has counted nothing that it could suspect.
+        let node = fleet.restart(folder, &[]);
+        eventually_within(MINUTE, "it is still suspected", || since(&node).is_some());
+        assert_eq!(since(&node), Some(before), "on {}", fleet.name());
+    }
 }
 
 /// Runs the command line against a gateway.
