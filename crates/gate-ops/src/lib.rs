@@ -4,7 +4,7 @@
 //! [`rollout`] decides about a revision that is tried beside the one in force. [`slo`] knows what was
 //! promised and what is left of it; [`attribution`] says where an excess of failures is and
 //! [`baseline`] what is usual; [`incident`] writes down what happened, [`notify`] says who is told,
-//! [`dora`] what became of deployments, [`forecast`] what is going to be. [`lint`] holds files against the field's rules, [`rules`]
+//! [`dora`] what became of deployments, [`forecast`] what is going to be; [`event`] says who wants an event. [`lint`] holds files against the field's rules, [`rules`]
 //! against the operator's own, and [`plan`] says what a change takes away. Nothing here does I/O, asks
 //! a clock or knows a socket; whoever calls brings what was counted or read and carries out what is
 //! decided.
@@ -12,6 +12,7 @@
 pub mod attribution;
 pub mod baseline;
 pub mod dora;
+pub mod event;
 pub mod forecast;
 pub mod incident;
 pub mod lint;

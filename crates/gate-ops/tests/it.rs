@@ -1,5 +1,5 @@
 //! The engines of rollouts and objectives: on traffic that is made up, with the data plane's own
-//! counters and a clock that only the simulation moves; and on public data where it is present.
+//! counters and a clock that only the simulation moves; on public data where it is present; and the engine of events' patterns.
 
 #![allow(clippy::print_stdout, reason = "what is measured is printed")]
 
@@ -15,6 +15,8 @@ mod failing_revision;
 mod monitoring;
 #[path = "it/objectives.rs"]
 mod objectives;
+#[path = "it/patterns/mod.rs"]
+mod patterns;
 #[path = "it/promtool.rs"]
 mod promtool;
 #[path = "it/traffic.rs"]

@@ -1,0 +1,3 @@
+//! Events: which subscribers want one ([`pattern`]).
+
+pub mod pattern;
