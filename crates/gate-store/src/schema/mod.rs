@@ -11,6 +11,7 @@
 
 mod control;
 mod incidents;
+mod journal;
 mod ledger;
 mod notices;
 mod promises;
@@ -72,6 +73,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: notices::NOTICES,
+        oldest: 2,
+    },
+    Form {
+        sql: journal::JOURNAL,
         oldest: 2,
     },
 ];
