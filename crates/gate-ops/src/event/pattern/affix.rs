@@ -1,11 +1,11 @@
-//! Branches by the beginning or the end of a string, cut to 16 bytes: as many look-ups as there are
+//! Branches by the beginning or the end of a string, cut to 32 bytes: as many look-ups as there are
 //! lengths of such keys.
 
 use super::matcher::Matcher;
 use rustc_hash::FxHashMap;
 
 /// Most bytes of a key.
-const KEY_BYTES: usize = 16;
+const KEY_BYTES: usize = 32;
 
 /// Which part of a value a key is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

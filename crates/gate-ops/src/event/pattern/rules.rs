@@ -5,8 +5,8 @@
 //!   fields, and a branch lies there under the hash of its values together (each combination when it
 //!   has several). One look-up finds the few branches that ask for this source and that type and
 //!   that region, however many ask for the source;
-//! - else by the *beginning or end* of a string (prefix, suffix, wildcard, in any case), cut to 16
-//!   bytes, so that at most 16 look-ups find them;
+//! - else by the *beginning or end* of a string (prefix, suffix, wildcard, in any case), cut to 32
+//!   bytes, so that as many look-ups find them as there are lengths;
 //! - else with a *field* that must be there, numbers with their range beside them;
 //! - else, when all its fields may be missing, with those that are always tried.
 //!
@@ -106,8 +106,56 @@ struct Group {
     /// In order, the first is where the group is found.
     fields: Vec<u32>,
     buckets: FxHashMap<u64, Vec<u32>>,
+    /// What says of most keys that no bucket has them, in less memory than the buckets.
+    filter: Filter,
     /// Each once, for events with more combinations of values than that.
     all: Vec<u32>,
+}
+
+/// One bit of many for each key. Keys that are gone leave their bits until the next
+/// [`Filter::of`], which comes before the bits are of no use.
+#[derive(Default)]
+struct Filter {
+    /// A power of two, or nothing.
+    words: Vec<u64>,
+    added: usize,
+}
+
+impl Filter {
+    fn of(buckets: &FxHashMap<u64, Vec<u32>>) -> Self {
+        let words = (buckets.len() / 2).next_power_of_two().max(4);
+        let mut filter = Filter {
+            words: vec![0; words],
+            added: 0,
+        };
+        buckets.keys().for_each(|key| filter.add(*key));
+        filter
+    }
+
+    /// More than a key for four bits, counting those that are gone.
+    fn is_crowded(&self) -> bool {
+        self.added > self.words.len() * 16
+    }
+
+    fn add(&mut self, key: u64) {
+        self.added += 1;
+        if let Some((word, bit)) = self.place(key) {
+            self.words[word] |= bit;
+        }
+    }
+
+    #[inline]
+    fn may_have(&self, key: u64) -> bool {
+        self.place(key)
+            .is_some_and(|(word, bit)| self.words[word] & bit != 0)
+    }
+
+    #[inline]
+    fn place(&self, key: u64) -> Option<(usize, u64)> {
+        let last = self.words.len().checked_sub(1)?;
+        // The upper half, which the map's own places do not come from; the lowest bit is always set.
+        Some(((key >> 38) as usize & last, 1 << (key >> 32 & 63)))
+    }
 }
 
 /// A branch that is tried where its field has a value; when all that it asks of the field are
@@ -329,7 +377,9 @@ impl RuleSet {
             for at in &at[..fields] {
                 key = mix(key, memory.hash(*at));
             }
-            if let Some(branches) = group.buckets.get(&key) {
+            if group.filter.may_have(key)
+                && let Some(branches) = group.buckets.get(&key)
+            {
                 for &branch in branches {
                     self.try_branch(branch, memory, found);
                 }
@@ -446,6 +496,10 @@ impl RuleSet {
                 group.all.push(branch);
                 for key in keys {
                     group.buckets.entry(*key).or_default().push(branch);
+                    group.filter.add(*key);
+                }
+                if group.filter.is_crowded() {
+                    group.filter = Filter::of(&group.buckets);
                 }
             }
             Home::Affixes { field, keys } => {
@@ -571,6 +625,7 @@ impl RuleSet {
                 let group = self.groups.put(Group {
                     fields: fields.clone(),
                     buckets: FxHashMap::default(),
+                    filter: Filter::default(),
                     all: Vec::new(),
                 });
                 self.by_field[fields[0] as usize].groups.push(group);

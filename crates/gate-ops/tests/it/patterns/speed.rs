@@ -65,9 +65,9 @@ fn rule(number: usize) -> String {
 /// An event of some 720 bytes.
 fn event(number: usize) -> String {
     let (source, kind, tenant) = (below(400), below(40), below(2000));
-    let filler = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor";
+    let filler = "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do eiusmod tempor incididunt ut labore et dolore magna aliqua. Ut enim ad minim veniam, quis nostrud exercitation";
     format!(
-        r#"{{"specversion":"1.0","id":"0190c6e2-7b4c-7d31-9a55-{number:012}","source":"//shop.example/{source}","type":"com.example.k{kind}","time":"2026-11-22T10:00:00.123Z","datacontenttype":"application/json","subject":"orders/{number}","data":{{"tenant":"t-{tenant}","region":"{}","state":"{}","amount":{}.5,"client":"10.{}.7.9","path":"/api/v{}/orders/{number}","file":"reports/{}/day.csv","user":{{"id":{number},"name":"Ada Lovelace","mail":"ada@example.com"}},"items":[{{"sku":"s-{}","count":2,"price":12.5}},{{"sku":"s-{}","count":1,"price":3}}],"note":"{filler}"}}}}"#,
+        r#"{{"specversion":"1.0","id":"0190c6e2-7b4c-7d31-9a55-{number:012}","source":"//shop.example/{source}","type":"com.example.k{kind}","time":"2026-11-22T10:00:00.123Z","datacontenttype":"application/json","subject":"orders/{number}","data":{{"tenant":"t-{tenant}","region":"{}","state":"{}","priority":3,"channel":"web","amount":{}.5,"client":"10.{}.7.9","path":"/api/v{}/orders/{number}","file":"reports/{}/day.csv","user":{{"id":{number},"name":"Ada Lovelace","mail":"ada@example.com"}},"items":[{{"sku":"s-{}","count":2,"price":12.5}},{{"sku":"s-{}","count":1,"price":3}}],"note":"{filler}"}}}}"#,
         region(),
         state(),
         below(2000),
