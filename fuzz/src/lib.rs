@@ -9,6 +9,7 @@ mod ai;
 mod cache;
 mod config;
 mod contract;
+mod event;
 mod guard;
 mod identity;
 mod import;
@@ -23,6 +24,7 @@ pub use ai::{
 pub use cache::{cache, cache_file};
 pub use config::config;
 pub use contract::{descriptors, graphql, json_grpc, openapi, shape};
+pub use event::{cloud_event, event_pattern};
 pub use guard::guard;
 pub use identity::identity;
 pub use import::import;
@@ -73,6 +75,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("json_grpc", json_grpc),
     ("descriptors", descriptors),
     ("shape", shape),
+    ("event_pattern", event_pattern),
+    ("cloud_event", cloud_event),
 ];
 
 fn fields(headers: &Headers) -> Vec<(Vec<u8>, Vec<u8>)> {

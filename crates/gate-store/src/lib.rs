@@ -4,7 +4,8 @@
 //! [`Store`] is what must not be lost, in SQLite ([`sqlite`]) or PostgreSQL ([`postgres`]); both
 //! run the same statements over the same tables ([`schema`]). [`Books`] are a process's own side of
 //! it: slices of budgets leased from the store, from which calls are reserved without asking it,
-//! and one thread that writes everything down in groups. [`control`] keeps documents, revisions,
+//! and one thread that writes everything down in groups. [`journal`] is the one order of events that must
+//! not be lost. [`control`] keeps documents, revisions,
 //! environments and what happens to them. Nothing here knows HTTP, models' dialects or prices.
 
 pub mod books;
@@ -12,6 +13,7 @@ pub mod control;
 pub mod database;
 mod error;
 mod instance;
+pub mod journal;
 pub mod ledger;
 pub mod postgres;
 pub mod schema;
@@ -22,4 +24,5 @@ pub use control::{ControlError, ControlStore};
 pub use database::Database;
 pub use error::StoreError;
 pub use instance::Instance;
+pub use journal::Journal;
 pub use ledger::{SqlStore, Store};

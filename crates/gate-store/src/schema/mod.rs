@@ -11,6 +11,7 @@
 
 mod control;
 mod incidents;
+mod journal;
 mod ledger;
 mod notices;
 mod places;
@@ -86,6 +87,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: promises::SUSPICIONS,
+        oldest: 2,
+    },
+    Form {
+        sql: journal::JOURNAL,
         oldest: 2,
     },
 ];

@@ -1,0 +1,357 @@
+//! The journal: what must never be lost, in one order, each event chained to its node's event before.
+//!
+//! [`Journal`] is a process's writer: whoever appends waits for its [`Ticket`], and one thread writes
+//! everything that waits as one transaction. [`Reading`] is what readers ask: events behind a place,
+//! and where each reader is. An event is delivered at least once: a reader that ends between its
+//! effect and its position sees it again, by the same key. Where the effect is in the same database,
+//! [`Reading::advance_with`] makes both one transaction, and the effect happens once. What events
+//! mean, who wants them and how they travel is not known here. The format is decision 0031.
+
+mod tables;
+mod writer;
+
+use crate::StoreError;
+use crate::database::{Database, transaction};
+use gate_kit::clock::Clock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use tokio::sync::oneshot;
+
+/// Most bytes of a key, a kind or a consumer's name.
+pub const WORD_MAX: usize = 1 << 10;
+
+/// An event to append.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewEvent {
+    /// What it is known by, for ever and everywhere: an event whose key was appended before is not
+    /// appended again. At most [`WORD_MAX`] bytes.
+    pub key: Box<str>,
+    /// What happened, as readers tell events apart. At most [`WORD_MAX`] bytes.
+    pub kind: Box<str>,
+    /// Whose payload it is, so that it can be destroyed; empty for nobody's.
+    pub consumer: Box<str>,
+    /// What it carries.
+    pub payload: Box<[u8]>,
+}
+
+/// An event as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// Its place in the order of all events, from 1, without gaps.
+    pub place: u64,
+    /// Which node wrote it.
+    pub node: String,
+    /// Its number among the node's events, from 1, without gaps.
+    pub sequence: u64,
+    /// When, by the node's clock, in UNIX milliseconds.
+    pub at_ms: i64,
+    /// What it is known by.
+    pub key: String,
+    /// What happened.
+    pub kind: String,
+    /// Whose payload it is, or empty.
+    pub consumer: String,
+    /// SHA-256 of the payload.
+    pub digest: Vec<u8>,
+    /// SHA-256 of the hash of the node's event before (32 zeros before the first), node, sequence,
+    /// time, key, kind, consumer and digest, each behind its length in 8 bytes.
+    pub hash: Vec<u8>,
+    /// What it carries; none once it was destroyed, which leaves the chain whole.
+    pub payload: Option<Vec<u8>>,
+}
+
+/// What a walk over the journal found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Check {
+    /// Events that are as they were written.
+    pub events: u64,
+    /// How many of them have lost their payload.
+    pub destroyed: u64,
+    /// The hash of each node's newest event. Written down elsewhere, it proves that none before it
+    /// changed.
+    pub heads: Vec<(String, Vec<u8>)>,
+    /// Where the journal is broken first, if it is.
+    pub fault: Option<Fault>,
+}
+
+/// Where the journal is broken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// The place.
+    pub place: u64,
+    /// What is wrong there.
+    pub problem: &'static str,
+}
+
+/// How much may wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JournalOptions {
+    /// Most events that wait to be written.
+    pub waiting_events: usize,
+    /// Most bytes of their payloads; also the most of one event.
+    pub waiting_bytes: usize,
+    /// Most events in one transaction.
+    pub group_events: usize,
+    /// Most bytes of their payloads, unless one alone is longer.
+    pub group_bytes: usize,
+}
+
+impl Default for JournalOptions {
+    /// 16,384 events of 64 MiB wait, 4,096 of 8 MiB are written together.
+    fn default() -> Self {
+        JournalOptions {
+            waiting_events: 16_384,
+            waiting_bytes: 64 << 20,
+            group_events: 4_096,
+            group_bytes: 8 << 20,
+        }
+    }
+}
+
+/// Why an event was not appended, or is not known to be.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AppendError {
+    /// As much waits as may; later there is room.
+    #[error("too many events wait for the journal")]
+    Full,
+    /// It can never be appended.
+    #[error("the event cannot be kept: {0}")]
+    Refused(&'static str),
+    /// The journal was closed.
+    #[error("the journal is closed")]
+    Closed,
+    /// The store failed. After a failure of the connection the event may be there all the same;
+    /// appending it again under its key is always right.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+type Answer = Result<u64, AppendError>;
+
+/// The promise of a place. Dropped, the event is written all the same.
+#[derive(Debug)]
+pub struct Ticket(oneshot::Receiver<Answer>);
+
+impl Ticket {
+    /// Waits on a thread of its own until the event is on the disk, and says its place.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub fn wait(self) -> Answer {
+        self.0.blocking_recv().unwrap_or(Err(AppendError::Closed))
+    }
+
+    /// The same in a task. Dropped midway, it changes nothing.
+    ///
+    /// # Errors
+    /// [`AppendError`].
+    pub async fn done(self) -> Answer {
+        self.0.await.unwrap_or(Err(AppendError::Closed))
+    }
+}
+
+/// How to connect, again after failures.
+pub type Connect<D> = Box<dyn FnMut() -> Result<D, StoreError> + Send>;
+
+/// A process's writer. Its thread ends with it, when all that waits is written or refused.
+pub struct Journal {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    options: JournalOptions,
+    queue: Mutex<Queue>,
+    arrived: Condvar,
+    groups: AtomicU64,
+    written: AtomicU64,
+}
+
+#[derive(Default)]
+struct Queue {
+    events: Vec<NewEvent>,
+    answers: Vec<oneshot::Sender<Answer>>,
+    bytes: usize,
+    closed: bool,
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Journal {
+    /// Opens the journal of a node, whose tables must have been brought to their form
+    /// ([`crate::schema::migrate`]). The node's name must be its own and stay; two processes that
+    /// share one append to one chain.
+    ///
+    /// # Errors
+    /// What connecting fails with, or when no thread can be started.
+    pub fn open<D: Database + 'static>(
+        node: &str,
+        mut connect: Connect<D>,
+        options: JournalOptions,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let database = connect()?;
+        let shared = Arc::new(Shared {
+            options,
+            queue: Mutex::default(),
+            arrived: Condvar::new(),
+            groups: AtomicU64::new(0),
+            written: AtomicU64::new(0),
+        });
+        let writer = writer::Writer::new(shared.clone(), node.to_owned(), connect, database, clock);
+        let thread = std::thread::Builder::new().name("journal".into());
+        let thread = thread.spawn(move || writer.run());
+        let thread = thread.map_err(|error| StoreError::Unusable(error.to_string()))?;
+        Ok(Journal {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Appends an event. It is safe once its ticket says so, and not before.
+    ///
+    /// # Errors
+    /// [`AppendError`] when it cannot even wait.
+    pub fn append(&self, event: NewEvent) -> Result<Ticket, AppendError> {
+        let options = &self.shared.options;
+        let words = [&event.key, &event.kind, &event.consumer];
+        if event.key.is_empty() || words.iter().any(|word| word.len() > WORD_MAX) {
+            return Err(AppendError::Refused(
+                "its key is empty, or a word of it too long",
+            ));
+        }
+        if words.iter().any(|word| word.contains('\0')) {
+            return Err(AppendError::Refused("a word of it has a null byte"));
+        }
+        if event.payload.len() > options.waiting_bytes {
+            return Err(AppendError::Refused("its payload is too long"));
+        }
+        let (answer, ticket) = oneshot::channel();
+        let mut queue = self.shared.queue();
+        if queue.closed {
+            return Err(AppendError::Closed);
+        }
+        if queue.events.len() >= options.waiting_events
+            || queue.bytes + event.payload.len() > options.waiting_bytes
+        {
+            return Err(AppendError::Full);
+        }
+        queue.bytes += event.payload.len();
+        queue.events.push(event);
+        queue.answers.push(answer);
+        drop(queue);
+        self.shared.arrived.notify_one();
+        Ok(Ticket(ticket))
+    }
+
+    /// How many transactions were committed, and how many events in them.
+    #[must_use]
+    pub fn groups(&self) -> (u64, u64) {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        (count(&self.shared.groups), count(&self.shared.written))
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        self.shared.queue().closed = true;
+        self.shared.arrived.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // It has told its panic already; everybody who waits hears `Closed`.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// What readers ask of a connection of their own.
+pub struct Reading<D>(D);
+
+impl<D: Database> Reading<D> {
+    /// Reads over a connection, whose tables must have been brought to their form.
+    pub fn new(database: D) -> Self {
+        Reading(database)
+    }
+
+    /// At most `count` events behind a place, in order. There are no gaps, ever.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn behind(&mut self, place: u64, count: usize) -> Result<Vec<Event>, StoreError> {
+        tables::read(&mut self.0, place, count)
+    }
+
+    /// The place behind which everything lies that was written at or after a time, by the nodes'
+    /// clocks.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn place_at(&mut self, at_ms: i64) -> Result<u64, StoreError> {
+        tables::before(&mut self.0, at_ms)
+    }
+
+    /// The newest place.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn end(&mut self) -> Result<u64, StoreError> {
+        tables::end(&mut self.0)
+    }
+
+    /// Up to where a reader has come: 0 for one that is new.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn position(&mut self, reader: &str) -> Result<u64, StoreError> {
+        tables::position(&mut self.0, reader)
+    }
+
+    /// Moves a reader. False when it was not at `from`: another process reads under this name.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn advance(&mut self, reader: &str, from: u64, to: u64) -> Result<bool, StoreError> {
+        self.advance_with(reader, from, to, |_| Ok(()))
+    }
+
+    /// Moves a reader and has an effect in the same database, both or neither. False when the reader
+    /// was not at `from`; there is no effect then.
+    ///
+    /// # Errors
+    /// What the store or `effect` says; nothing has happened then.
+    pub fn advance_with(
+        &mut self,
+        reader: &str,
+        from: u64,
+        to: u64,
+        effect: impl FnOnce(&mut D) -> Result<(), StoreError>,
+    ) -> Result<bool, StoreError> {
+        transaction(&mut self.0, |database| {
+            let is_there = tables::advance(database, reader, from, to)?;
+            if is_there {
+                effect(database)?;
+            }
+            Ok(is_there)
+        })
+    }
+
+    /// Destroys the payloads of a consumer; how many there were. The events stay, and the chain.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub fn forget(&mut self, consumer: &str) -> Result<u64, StoreError> {
+        tables::forget(&mut self.0, consumer)
+    }
+
+    /// Walks all events that are there and holds them against their chains.
+    ///
+    /// # Errors
+    /// What the store says; a broken chain is in the answer.
+    pub fn verify(&mut self) -> Result<Check, StoreError> {
+        tables::verify(&mut self.0)
+    }
+}

@@ -1,0 +1,142 @@
+//! The thread that writes: everything that waits, as one transaction.
+
+use super::{Answer, AppendError, Connect, NewEvent, Shared, tables};
+use crate::StoreError;
+use crate::database::Database;
+use gate_kit::clock::Clock;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// Longest wait for those who were just answered to come again.
+const GATHER_MAX: Duration = Duration::from_millis(1);
+
+pub(super) struct Writer<D> {
+    shared: Arc<Shared>,
+    node: String,
+    connect: Connect<D>,
+    database: Option<D>,
+    clock: Clock,
+    /// How many the last group had, and how long it took to commit.
+    last: (usize, Duration),
+}
+
+impl<D: Database> Writer<D> {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        node: String,
+        connect: Connect<D>,
+        database: D,
+        clock: Clock,
+    ) -> Self {
+        Writer {
+            shared,
+            node,
+            connect,
+            database: Some(database),
+            clock,
+            last: (0, Duration::ZERO),
+        }
+    }
+
+    pub(super) fn run(mut self) {
+        while let Some((events, answers)) = self.gather() {
+            let began = Instant::now();
+            let written = self.write(&events);
+            self.last = (events.len(), began.elapsed());
+            if written.is_ok() {
+                self.shared.groups.fetch_add(1, Ordering::Relaxed);
+                self.shared
+                    .written
+                    .fetch_add(events.len() as u64, Ordering::Relaxed);
+            }
+            let stop = matches!(written, Err(StoreError::Broken(_)));
+            answer(written, answers);
+            if stop {
+                tracing::error!("the journal's writer has stopped; mend the store and restart");
+                break;
+            }
+        }
+        // Whoever still waits hears that it is closed.
+        let mut queue = self.shared.queue();
+        queue.closed = true;
+        queue.events.clear();
+        queue.answers.clear();
+    }
+
+    /// Takes a group; none when the journal is closed and nothing waits.
+    ///
+    /// Those who were answered together come again together, a moment later: a group that did not
+    /// wait for them would hold the few who were quicker, and every second sync be spent on those. So
+    /// it waits until as many are there as the last time, at most an eighth of what a commit takes.
+    fn gather(&mut self) -> Option<(Vec<NewEvent>, Vec<oneshot::Sender<Answer>>)> {
+        let shared = &self.shared;
+        let queue = shared.queue();
+        let quiet = |queue: &mut super::Queue| queue.events.is_empty() && !queue.closed;
+        let mut queue = shared
+            .arrived
+            .wait_while(queue, quiet)
+            .unwrap_or_else(PoisonError::into_inner);
+        let (count, took) = self.last;
+        let deadline = Instant::now() + (took / 8).min(GATHER_MAX);
+        while queue.events.len() < count && !queue.closed {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            queue = shared
+                .arrived
+                .wait_timeout(queue, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+        if queue.events.is_empty() {
+            return None;
+        }
+        let options = &shared.options;
+        let (mut take, mut bytes) = (0, 0);
+        for event in queue.events.iter().take(options.group_events.max(1)) {
+            if take > 0 && bytes + event.payload.len() > options.group_bytes {
+                break;
+            }
+            bytes += event.payload.len();
+            take += 1;
+        }
+        queue.bytes -= bytes;
+        let events = queue.events.drain(..take).collect();
+        let answers = queue.answers.drain(..take).collect();
+        Some((events, answers))
+    }
+
+    fn write(&mut self, events: &[NewEvent]) -> Result<Vec<u64>, StoreError> {
+        let database = match &mut self.database {
+            Some(database) => database,
+            none => none.insert((self.connect)()?),
+        };
+        let at_ms = i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX);
+        let written = tables::append(database, &self.node, at_ms, events);
+        if let Err(error) = &written {
+            tracing::error!(%error, events = events.len(), "the journal could not be written");
+            // The next group begins on a connection of its own.
+            self.database = None;
+        }
+        written
+    }
+}
+
+fn answer(written: Result<Vec<u64>, StoreError>, answers: Vec<oneshot::Sender<Answer>>) {
+    match written {
+        Ok(places) => {
+            for (answer, place) in answers.into_iter().zip(places) {
+                // Nobody has to wait.
+                let _ = answer.send(Ok(place));
+            }
+        }
+        Err(error) => {
+            for answer in answers {
+                let _ = answer.send(Err(AppendError::Store(error.clone())));
+            }
+        }
+    }
+}
