@@ -32,6 +32,7 @@ mod promises;
 mod reference;
 mod rollouts;
 mod run;
+mod runs;
 mod secrets;
 mod sign_outs;
 mod stored;

@@ -43,7 +43,9 @@ pub use component::{AUTHENTICATING, Component};
 pub use consumer::{Consumer, Key, KeyLimits};
 pub use credential::{OauthClientAuth, UpstreamCredential};
 pub use deployment::{DeploymentFrom, DeploymentSource};
-pub use experiment::{EXPERIMENT_S_MAX, Experiment, ExperimentScope, Injection, StopAt};
+pub use experiment::{
+    BudgetFloor, EXPERIMENT_S_MAX, Experiment, ExperimentScope, Injection, StopAt,
+};
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
 pub use listener::{

@@ -3,6 +3,7 @@
 //! An [`Incident`] gathers what is known about one trouble: *facts*, each with the query that shows
 //! it, and *hypotheses*, which are something else and never become facts. The [`Desk`] (`desk.rs`)
 //! decides which signal opens an incident and which joins one. `onset.rs` finds when it began,
+//! `run.rs` and `score.rs` are about those that experiments make,
 //! `lint.rs` and `postmortem.rs` draft what is learnt, `similar.rs` finds what was alike before,
 //! `status.rs` is the page for outsiders.
 //! Nothing here knows stores, clocks or people; actors are names, and drafts show their roles.
@@ -14,6 +15,8 @@ mod lint;
 mod onset;
 mod plot;
 mod postmortem;
+mod run;
+mod score;
 mod similar;
 mod status;
 #[cfg(test)]
@@ -26,6 +29,8 @@ pub use lint::{Objection, lint};
 pub use onset::{Onset, onset};
 pub use plot::plot;
 pub use postmortem::{Action, ActionState, Narrative, draft, words, written};
+pub use run::{About, GamePlan, Run};
+pub use score::{NAMED_MAX, Score, passed, score};
 pub use similar::{Past, Similar, similar};
 pub use status::{StatusIncident, StatusPage, StatusUpdate, status, status_page};
 
@@ -169,6 +174,9 @@ pub struct Incident {
     pub opening: Opening,
     /// An experiment that made it, by name; none for a real one.
     pub experiment: Option<String>,
+    /// The run of that experiment, with what it does where.
+    #[serde(default)]
+    pub run: Option<Run>,
     /// What it is about, with everything that joined.
     pub objectives: BTreeSet<String>,
     /// Routes that it is about.

@@ -4,9 +4,9 @@ use super::*;
 use crate::attribution::{Answer, Attribution};
 use crate::slo::Count;
 
-const NOW: u64 = 1_795_392_000_000;
+pub(super) const NOW: u64 = 1_795_392_000_000;
 
-fn query() -> Query {
+pub(super) fn query() -> Query {
     Query {
         of: "records".into(),
         filter: BTreeMap::from([("route".into(), "orders & more".into())]),
@@ -15,7 +15,7 @@ fn query() -> Query {
     }
 }
 
-fn at(pairs: &[(&str, &str)]) -> Option<Attribution> {
+pub(super) fn at(pairs: &[(&str, &str)]) -> Option<Attribution> {
     let cause: Conjunction = pairs
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
@@ -34,7 +34,11 @@ fn at(pairs: &[(&str, &str)]) -> Option<Attribution> {
     })
 }
 
-fn signal(opening: Opening, objective: &str, attribution: Option<Attribution>) -> Signal {
+pub(super) fn signal(
+    opening: Opening,
+    objective: &str,
+    attribution: Option<Attribution>,
+) -> Signal {
     let subject = Subject {
         objective: Some(objective.into()),
         ..Subject::default()
@@ -49,7 +53,7 @@ fn signal(opening: Opening, objective: &str, attribution: Option<Attribution>) -
     }
 }
 
-fn named(number: u64) -> String {
+pub(super) fn named(number: u64) -> String {
     format!("inc-{number}")
 }
 
@@ -149,6 +153,7 @@ fn the_desk_is_bounded() {
             NOW,
             What::Signal {
                 text: number.to_string(),
+                opening: None,
             },
             query(),
         );

@@ -32,6 +32,8 @@ const PAST_MAX: usize = 500;
 const SIMILAR_MAX: usize = 5;
 /// How often a change is made anew on what another wrote.
 const ATTEMPTS: u32 = 10;
+/// Pages of incidents that are looked through for experiments.
+const PAGES_MAX: usize = 20;
 const PICODOLLARS_PER_MICRO: i64 = 1_000_000;
 
 /// The book of a process.
@@ -285,6 +287,25 @@ impl IncidentBook for Book {
         Ok(rows.iter().map(action_item).collect())
     }
 
+    fn game_days(&self) -> Result<Vec<api::GameDay>, Problem> {
+        let (mut days, mut before) = (Vec::new(), None);
+        for _ in 0..PAGES_MAX {
+            let query = IncidentQuery {
+                environment: &self.shelf.environment,
+                before,
+                limit: PAGE_MAX,
+                ..IncidentQuery::default()
+            };
+            let rows = self.ask(|store| store.incidents(&query))?;
+            days.extend(rows.iter().filter_map(|row| game_day(&read(row)?)));
+            before = rows.last().map(|row| row.number);
+            if rows.len() < PAGE_MAX || days.len() >= PAGE_MAX {
+                break;
+            }
+        }
+        Ok(days)
+    }
+
     fn diagnose(&self) -> api::Diagnosis {
         diagnosis::diagnose(&self.process, &self.shelf, &self.folder, self.now_ms())
     }
@@ -345,8 +366,52 @@ fn apply(incident: &mut Incident, change: &IncidentChange, now_ms: u64) -> Resul
             let place = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
             incident.weigh(place, standing(input.standing))?;
         }
+        IncidentChange::Plan(input) => plan(incident, input)?,
     }
     Ok(())
+}
+
+/// Says what is hoped for of the experiment that an incident is of.
+fn plan(incident: &mut Incident, input: &api::GameDayInput) -> Result<(), Refused> {
+    let run = incident.run.as_mut();
+    let run = run.ok_or_else(|| Refused("no experiment makes this incident".into()))?;
+    run.plan = Some(ops::GamePlan {
+        name: input.plan.clone(),
+        objective: input.objective.clone(),
+        names: input.names.clone(),
+        detect_within_ms: input.detect_within.microseconds() / 1000,
+        recover_within_ms: input.recover_within.microseconds() / 1000,
+    });
+    Ok(())
+}
+
+/// What was noticed of the experiment that makes an incident; none for a real one.
+fn game_day(incident: &Incident) -> Option<api::GameDay> {
+    let run = incident.run.as_ref()?;
+    let score = ops::score(incident)?;
+    let seconds = |ms: Option<u64>| ms.map(|ms| ms as f64 / 1000.0);
+    Some(api::GameDay {
+        incident: incident.id.clone(),
+        plan: run
+            .plan
+            .as_ref()
+            .map_or_else(String::new, |plan| plan.name.clone()),
+        experiment: run.experiment.clone(),
+        inject: run.inject.clone(),
+        scope: run.scope.clone(),
+        began: time(run.began_ms),
+        ended: run.ended_ms.map(time),
+        suspected_s: seconds(score.suspected_ms),
+        paged_s: seconds(score.paged_ms),
+        said: incident
+            .hypotheses
+            .first()
+            .map_or_else(String::new, |one| one.text.clone()),
+        rank: score.rank.and_then(|rank| u32::try_from(rank).ok()),
+        mitigated_s: seconds(score.mitigated_ms),
+        recovered_s: seconds(score.recovered_ms),
+        passed: ops::passed(incident),
+    })
 }
 
 /// The draft; it is written even where it blames, so that what is wrong with it can be shown.
@@ -431,9 +496,10 @@ pub(super) fn headline(incident: &Incident) -> String {
         .filter(|one| one.standing == Standing::Supported)
         .or(first);
     let signal = incident.facts.iter().find_map(|fact| match &fact.what {
-        What::Signal { text } => Some(text.clone()),
+        What::Signal { text, .. } => Some(text.clone()),
         _ => None,
     });
+    let signal = signal.or_else(|| incident.run.as_ref().map(ops::Run::words));
     let known = likeliest.map(|one| one.text.clone());
     known.or(signal).unwrap_or_else(|| incident.id.clone())
 }
@@ -506,6 +572,7 @@ fn detail(incident: &Incident) -> api::IncidentDetail {
                 bad: one.count.bad,
             })
             .collect(),
+        game_day: game_day(incident),
         ..api::IncidentDetail::default()
     }
 }
@@ -517,6 +584,7 @@ fn fact(fact: &ops::Fact) -> api::IncidentFact {
         What::FirstBad { .. } => ("first_bad", None),
         What::Evidence { log, .. } => ("evidence", Some(*log)),
         What::Signal { .. } => ("signal", None),
+        What::Experiment { .. } => ("experiment", None),
         What::Impact(_) => ("impact", None),
         What::Action { .. } => ("action", None),
         What::Recovery {} => ("recovery", None),

@@ -39,7 +39,6 @@ pub(super) fn note(
     burning: Option<(&Burning, f64)>,
     now_ms: u64,
 ) {
-    incident.curve(&seen.series);
     let has = |incident: &Incident, is: fn(&What) -> bool| {
         incident.facts.iter().any(|fact| is(&fact.what))
     };

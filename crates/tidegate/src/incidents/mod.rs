@@ -24,7 +24,7 @@ mod work;
 pub(crate) use shelf::Shelf;
 
 use crate::follow::{self, Followed, OpenStore};
-use gate_ops::incident::Signal;
+use gate_ops::incident::{Moment, Signal};
 use gate_ops::notify::Alert;
 use gate_proxy::process::Process;
 use std::sync::Arc;
@@ -51,6 +51,10 @@ pub(crate) struct Burn {
 /// Where objectives stand, by name; none for one that is not known or has no events.
 pub(crate) type Burning = Arc<dyn Fn(&str) -> Option<Burn> + Send + Sync>;
 
+/// What was counted for an objective in each of the last seconds, by its name; empty where it is not
+/// known.
+pub(crate) type Seconds = Arc<dyn Fn(&str) -> Vec<Moment> + Send + Sync>;
+
 /// What incidents are told to and read from besides the store.
 #[derive(Default)]
 pub(crate) struct Neighbours {
@@ -58,6 +62,8 @@ pub(crate) struct Neighbours {
     pub alerts: Option<SyncSender<Alert>>,
     /// How objectives burn.
     pub burning: Option<Burning>,
+    /// What objectives counted of late.
+    pub seconds: Option<Seconds>,
 }
 
 /// The loop; it ends when this is dropped.

@@ -7,8 +7,9 @@ use super::facts::{fill, note, of_records};
 use super::rollback::{TakenBack, taken_back};
 use super::seen::{self, Seen, seen};
 use super::{Neighbours, Shelf, board};
+use crate::runs::{News, Runs};
 use gate_kit::clock::Clock;
-use gate_ops::incident::{Desk, Effect, Incident, Life, Query, Signal, Subject, What};
+use gate_ops::incident::{Desk, Effect, Incident, Life, Moment, Query, Signal, Subject, What};
 use gate_ops::notify::Alert;
 use gate_proxy::process::Process;
 use gate_store::control::{ControlError, DeskSave, IncidentQuery, IncidentSave, Lease, PAGE_MAX};
@@ -101,6 +102,8 @@ pub(super) struct Work {
     again_ms: u64,
     sweep_ms: u64,
     told: BTreeMap<String, (bool, String)>,
+    /// The experiments of this process.
+    runs: Runs,
 }
 
 impl Work {
@@ -133,6 +136,7 @@ impl Work {
             again_ms: 0,
             sweep_ms: 0,
             told: BTreeMap::new(),
+            runs: Runs::default(),
         }
     }
 
@@ -179,13 +183,19 @@ impl Work {
     }
 
     fn step(&mut self) -> Result<(), ControlError> {
-        if self.shelf.is_untouched() && self.pending.is_empty() {
+        let now_ms = self.now_ms();
+        self.runs.look(&self.process, now_ms);
+        let has_news = !self.runs.news().is_empty();
+        if self.shelf.is_untouched() && self.pending.is_empty() && !has_news {
             self.board
                 .show(&self.process, &self.shelf, 0, self.now_ms())?;
             return Ok(());
         }
         self.refresh()?;
         self.renew()?;
+        if has_news {
+            self.follow_runs()?;
+        }
         if !self.pending.is_empty() {
             self.hear()?;
         }
@@ -350,6 +360,32 @@ impl Work {
         self.triage()
     }
 
+    /// Opens incidents for experiments that began here, and says which are over here.
+    fn follow_runs(&mut self) -> Result<(), ControlError> {
+        let (news, instance) = (self.runs.news(), self.instance.clone());
+        let environment = self.shelf.environment.clone();
+        let effects = self.change(false, |next, now_ms| {
+            let named = |number| id(&environment, number);
+            let mut effects = Vec::new();
+            for one in &news {
+                match one {
+                    News::Began(run) => {
+                        effects.push(next.desk.begin(run, &instance, now_ms, named));
+                    }
+                    News::Ended(run, how) => {
+                        let at_ms = run.ended_ms.unwrap_or(now_ms);
+                        let (name, digest) = (&run.experiment, &run.digest);
+                        next.desk.end(name, digest, &instance, how, at_ms);
+                    }
+                }
+            }
+            effects
+        })?;
+        self.runs.told();
+        effects.iter().for_each(tell);
+        Ok(())
+    }
+
     /// Judges open incidents by how their objectives burn.
     fn triage(&mut self) -> Result<(), ControlError> {
         let Some(burning) = self.neighbours.burning.clone() else {
@@ -467,7 +503,9 @@ impl Work {
             .desk
             .incidents()
             .filter(|one| {
-                matches!(one.life, Life::Detected | Life::Triaged) || is_fresh(one, now_ms)
+                matches!(one.life, Life::Detected | Life::Triaged)
+                    || is_fresh(one, now_ms)
+                    || is_tried(one, now_ms)
             })
             .filter(|one| {
                 self.look_ms
@@ -486,8 +524,9 @@ impl Work {
         for incident in &due {
             let seen = seen(incident, &events);
             let is_over = self.is_over(incident, &seen, now_ms)?;
-            looks.push((incident.id.clone(), seen, is_over));
-            let pause_ms = match is_fresh(incident, now_ms) {
+            let seconds = self.seconds(incident);
+            looks.push((incident.id.clone(), seen, is_over, seconds));
+            let pause_ms = match is_fresh(incident, now_ms) || is_tried(incident, now_ms) {
                 true => LOOK_MS,
                 false => LOOK_LATER_MS,
             };
@@ -497,12 +536,18 @@ impl Work {
         self.look_ms.retain(|id, _| on_desk.contains(id));
         let spent = self.neighbours.burning.clone();
         let written = self.change(true, |next, now_ms| {
-            for (id, seen, is_over) in &looks {
+            for (id, seen, is_over, seconds) in &looks {
                 let Some(incident) = next.desk.incident(id) else {
                     continue;
                 };
                 let before = next.memory.spent.get(id).copied().unwrap_or(0.0);
                 let spent = spent.as_ref().map(|burning| (burning, before));
+                // The exact counts of all gateways, where there are any, say more than records.
+                incident.curve(if seconds.is_empty() {
+                    &seen.series
+                } else {
+                    seconds
+                });
                 note(incident, seen, spent, now_ms);
                 if let Some(query) = is_over {
                     next.desk.quiet(id, true, query.clone(), now_ms);
@@ -526,6 +571,16 @@ impl Work {
     ) -> Result<Option<Query>, ControlError> {
         if !matches!(incident.life, Life::Detected | Life::Triaged) {
             return Ok(None);
+        }
+        if let Some(run) = &incident.run
+            && incident.objectives.is_empty()
+        {
+            return Ok(run.ended_ms.map(|ended_ms| Query {
+                of: "experiments".to_owned(),
+                filter: BTreeMap::new(),
+                from_ms: run.began_ms,
+                until_ms: ended_ms,
+            }));
         }
         if incident.objectives.is_empty() && self.follows {
             return self.serves_without(incident, now_ms);
@@ -558,6 +613,20 @@ impl Work {
         // Nothing that is counted is no proof.
         let is_kept = total > 0 && (bad as f64) <= usual * total as f64;
         Ok((is_silent && is_kept).then(|| of_records(incident, from_ms, now_ms)))
+    }
+
+    /// What the objective that was heard of first counted of late; empty where it is not known here.
+    fn seconds(&self, incident: &Incident) -> Vec<Moment> {
+        let Some(seconds) = &self.neighbours.seconds else {
+            return Vec::new();
+        };
+        let first = incident.facts.iter().find_map(|fact| match &fact.what {
+            What::Signal { .. } => fact.query.of.strip_prefix("objectives/"),
+            _ => None,
+        });
+        let all = first.map(seconds.as_ref()).unwrap_or_default();
+        let from_ms = incident.opened_ms.saturating_sub(seen::BEFORE_MS);
+        all.into_iter().filter(|one| one.at_ms >= from_ms).collect()
     }
 
     /// Whether anything about an incident's objectives is on; none where none of them is known.
@@ -606,6 +675,7 @@ impl Work {
         }
         self.sweep_ms = now_ms + SWEEP_MS;
         let written = self.change(true, |next, now_ms| {
+            next.desk.expire(now_ms);
             let (closed, done) = next.desk.sweep(now_ms);
             for one in &done {
                 next.memory.spent.remove(&one.id);
@@ -652,11 +722,19 @@ impl Work {
 
 /// The alert of an incident. Its labels stay the same over its life.
 fn alert(incident: &Incident, environment: &str) -> Alert {
-    let labels = [
+    let mut labels = vec![
         ("alertname", "incident"),
         ("incident", &incident.id),
         ("environment", environment),
     ];
+    labels.extend(
+        incident
+            .experiment
+            .as_ref()
+            .map(|name| ("experiment", name.as_str())),
+    );
+    // An experiment that hurts nothing is nobody's alert.
+    let is_noticed = incident.run.is_none() || incident.signals > 0;
     let severity = incident
         .severity
         .map_or_else(String::new, |severity| format!(", severity {}", severity.0));
@@ -671,7 +749,7 @@ fn alert(incident: &Incident, environment: &str) -> Alert {
             super::answer::headline(incident)
         ),
         since_ms: incident.opened_ms,
-        is_on: matches!(incident.life, Life::Detected | Life::Triaged),
+        is_on: is_noticed && matches!(incident.life, Life::Detected | Life::Triaged),
     }
 }
 
@@ -694,6 +772,14 @@ fn tell(effect: &Effect) {
 /// Whether it was opened so short a while ago that records of its beginning may still come.
 fn is_fresh(incident: &Incident, now_ms: u64) -> bool {
     incident.life != Life::Reviewed && now_ms.saturating_sub(incident.opened_ms) <= SHORT_MS
+}
+
+/// Whether an experiment makes it, or did so a short while ago: its curve says how that went.
+fn is_tried(incident: &Incident, now_ms: u64) -> bool {
+    incident.run.as_ref().is_some_and(|run| {
+        let ended_ms = run.ended_ms.unwrap_or(now_ms);
+        now_ms.saturating_sub(ended_ms) <= SHORT_MS
+    })
 }
 
 fn signed(ms: u64) -> i64 {

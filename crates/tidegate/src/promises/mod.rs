@@ -18,9 +18,10 @@ mod watch;
 
 use crate::follow;
 use crate::incidents::Burn;
+use crate::runs::Runs;
 use gate_flow::Cells;
 use gate_kit::clock::Clock;
-use gate_ops::incident::Signal;
+use gate_ops::incident::{Moment, Signal};
 use gate_ops::notify::Alert;
 use gate_proxy::objectives::Standings;
 use gate_proxy::process::Process;
@@ -77,6 +78,11 @@ impl Promises {
     /// Where an objective stands; none for one that is not known or has no events.
     pub(crate) fn burning(&self, name: &str) -> Option<Burn> {
         self.watch().burning(name)
+    }
+
+    /// What was counted for an objective in each of the last seconds, as far as they are kept.
+    pub(crate) fn seconds(&self, name: &str) -> Vec<Moment> {
+        self.watch().seconds(name)
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {
@@ -158,6 +164,7 @@ pub(crate) fn start(
         ears,
         stored: None,
         is_opened: false,
+        runs: Runs::default(),
     };
     let ending = ends.clone();
     let thread = std::thread::Builder::new()
@@ -182,6 +189,8 @@ struct Work {
     stored: Option<Stored>,
     /// Whether it was looked for a store: that is settled at the start of a process.
     is_opened: bool,
+    /// The experiments that may be behind what alarms.
+    runs: Runs,
 }
 
 impl Work {
@@ -213,6 +222,12 @@ impl Work {
             let mut watch = self.promises.watch();
             watch.follow(&resources, &shared.state, keeps);
             watch.tick(cells, now_s);
+            self.runs.look(process, now_s * 1000);
+            watch.explain(self.runs.all());
+            let stopped = shared.experiments.stop_for_budgets(|name| watch.left(name));
+            for experiment in stopped {
+                tracing::warn!(%experiment, "an error budget ran low: the experiment is stopped");
+            }
         }
         if resources.objectives.is_empty() {
             self.standings.publish(Arc::default());

@@ -6,7 +6,7 @@ use crate::incidents::Burn;
 use gate_flow::{CellCounts, Score, SharedState};
 use gate_model::resources::Resources;
 use gate_ops::attribution::Attribution;
-use gate_ops::incident::{Opening, Query, Signal, Subject};
+use gate_ops::incident::{About, Moment, Opening, Query, Run, Signal, Subject};
 use gate_ops::notify::{Alert, Labels};
 use gate_ops::slo::{Change, Count, Definition, Fleet, Good, Monitor, Rings, Severity, Turn};
 use std::collections::BTreeMap;
@@ -18,6 +18,8 @@ const AGAIN_S: u64 = 60;
 const OVER_S: u64 = 120;
 /// Counts that say nothing alarming are written so often, in seconds.
 const WRITE_S: u64 = 10;
+/// Seconds that are known one by one.
+const SECONDS: u64 = 120;
 
 /// Something that is on or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +44,7 @@ impl Kind {
 }
 
 /// Since when something is on, and who knows.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Raised {
     /// Since when, in UNIX seconds.
     pub(super) since_s: Option<u64>,
@@ -50,6 +52,9 @@ pub(super) struct Raised {
     told_s: Option<u64>,
     /// Since when it was on, and when it ended, until that is told.
     over: Option<(u64, u64)>,
+    /// The experiment that made it, as far as could be told when it began. It stays, because it is a
+    /// part of what tells the alert from others.
+    experiment: Option<String>,
 }
 
 /// One objective.
@@ -187,6 +192,53 @@ impl Watch {
         }
     }
 
+    /// Marks what has just begun as made by the run that explains it, if one does.
+    pub(super) fn explain<'a>(&mut self, runs: impl Iterator<Item = &'a Run> + Clone) {
+        let now_s = self.now_s;
+        for watched in self.objectives.values_mut() {
+            let scope = &watched.definition.scope;
+            let about = About {
+                route: scope.route.as_deref(),
+                provider: scope.provider.as_deref(),
+                model: scope.model.as_deref(),
+                consumer: scope.consumer.as_deref(),
+            };
+            let attribution = watched.attribution.as_ref();
+            let is_new = |raised: &&mut Raised| raised.since_s == Some(now_s);
+            for raised in watched.raised.iter_mut().filter(is_new) {
+                let explains = |run: &&Run| run.explains(about, attribution, now_s * 1000);
+                let by = runs.clone().find(explains);
+                raised.experiment = by.map(|run| run.experiment.clone());
+            }
+        }
+    }
+
+    /// Share of an objective's error budget that is left; none without events.
+    pub(super) fn left(&self, name: &str) -> Option<f64> {
+        self.objectives.get(name)?.monitor.budget().left
+    }
+
+    /// What was counted for an objective in each of the last two minutes' seconds, in order.
+    pub(super) fn seconds(&self, name: &str) -> Vec<Moment> {
+        let Some(watched) = self.objectives.get(name) else {
+            return Vec::new();
+        };
+        let rings = watched.monitor.counts().rings();
+        let (now_s, mut before) = (rings.now_s(), Count::default());
+        let mut seconds = Vec::new();
+        for age in 0..SECONDS.min(now_s) {
+            let sum = rings.sum(0, age + 1);
+            let (total, bad) = (sum.total - before.total, sum.bad - before.bad);
+            before = sum;
+            seconds.push(Moment {
+                at_ms: (now_s - age) * 1000,
+                count: Count::new(total, bad),
+            });
+        }
+        // The second that has begun is not whole yet.
+        seconds.into_iter().skip(1).rev().collect()
+    }
+
     /// Where an objective stands; none for one without events.
     pub(super) fn burning(&self, name: &str) -> Option<Burn> {
         let watched = self.objectives.get(name)?;
@@ -205,10 +257,11 @@ impl Watch {
             for (kind, raised) in Kind::ALL.into_iter().zip(&watched.raised) {
                 let is_due =
                     |told_s: Option<u64>| told_s.is_none_or(|at_s| self.now_s >= at_s + AGAIN_S);
+                let of = (raised, kind);
                 if let Some(since_s) = raised.since_s.filter(|_| is_due(raised.told_s)) {
-                    words.push(watched.word(name, kind, since_s, true, self.now_s));
+                    words.push(watched.word(name, of, since_s, true, self.now_s));
                 } else if let Some((since_s, _)) = raised.over {
-                    words.push(watched.word(name, kind, since_s, false, self.now_s));
+                    words.push(watched.word(name, of, since_s, false, self.now_s));
                 }
             }
         }
@@ -373,6 +426,7 @@ impl Watched {
                 (Some(since_s), false) => {
                     *raised = Raised {
                         over: Some((since_s, now_s)),
+                        experiment: raised.experiment.take(),
                         ..Raised::default()
                     };
                 }
@@ -390,16 +444,26 @@ impl Watched {
         }
     }
 
-    fn word(&self, name: &Arc<str>, kind: Kind, since_s: u64, on: bool, now_s: u64) -> Word {
+    fn word(
+        &self,
+        name: &Arc<str>,
+        (raised, kind): (&Raised, Kind),
+        since_s: u64,
+        on: bool,
+        now_s: u64,
+    ) -> Word {
         let severity = match kind {
             Kind::Page => Some(Severity::Page),
             Kind::Ticket => Some(Severity::Ticket),
             Kind::Vanished => Some(self.definition.objective.policy.vanished),
             Kind::Suspicion => None,
         };
-        let text = self.text(name, kind);
+        let mut text = self.text(name, kind);
+        if let Some(experiment) = &raised.experiment {
+            text += &format!("; the experiment `{experiment}` explains it");
+        }
         let alert = severity.map(|severity| Alert {
-            labels: self.labels(name, kind, severity),
+            labels: self.labels(name, kind, severity, raised.experiment.as_ref()),
             text: text.clone(),
             since_ms: since_s * 1000,
             is_on: on,
@@ -412,7 +476,10 @@ impl Watched {
         Word {
             objective: name.clone(),
             kind,
-            signal: on.then(|| self.signal(name, opening, text, since_s, now_s)),
+            signal: on.then(|| Signal {
+                experiment: raised.experiment.clone(),
+                ..self.signal(name, opening, text, since_s, now_s)
+            }),
             alert,
         }
     }
@@ -477,7 +544,13 @@ impl Watched {
         text
     }
 
-    fn labels(&self, name: &str, kind: Kind, severity: Severity) -> Labels {
+    fn labels(
+        &self,
+        name: &str,
+        kind: Kind,
+        severity: Severity,
+        experiment: Option<&String>,
+    ) -> Labels {
         let alert = match kind {
             Kind::Vanished => "ObjectiveVanished",
             _ => "ObjectiveBurns",
@@ -497,7 +570,12 @@ impl Watched {
             }
         }
         let scope = &definition.scope;
-        for (key, value) in [("route", &scope.route), ("team", &scope.team)] {
+        let more = [
+            ("route", scope.route.as_ref()),
+            ("team", scope.team.as_ref()),
+            ("experiment", experiment),
+        ];
+        for (key, value) in more {
             if let Some(value) = value {
                 labels.insert(key.to_owned(), value.clone());
             }
