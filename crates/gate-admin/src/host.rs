@@ -299,6 +299,9 @@ pub trait IncidentBook: Send + Sync {
     fn status_pages(&self) -> Result<Vec<StatusPreview>, Problem>;
 }
 
+/// Writes what is done into the audit log; the number of its line, none where there is no log.
+pub type Told<'a> = &'a mut dyn FnMut() -> Result<Option<u64>, Problem>;
+
 /// What the process that serves the API can do.
 pub trait Host: Send + Sync {
     /// The environment that this process follows; none where a file rules.
@@ -445,10 +448,15 @@ pub trait Host: Send + Sync {
         Vec::new()
     }
 
-    /// Has this process's caches of answers forget; says how many entries they forgot.
-    fn purge(&self, input: &PurgeInput) -> u64 {
+    /// Has this process's caches of answers forget; says how many entries they forgot. `told` writes
+    /// the purge into the audit log first and gives the number of its line, so that a process that
+    /// follows the log does not do it a second time.
+    ///
+    /// # Errors
+    /// That of `told`: then nothing is forgotten.
+    fn purge(&self, input: &PurgeInput, told: Told<'_>) -> Result<u64, Problem> {
         let _ = input;
-        0
+        told().map(|_| 0)
     }
 
     /// Who is told what, and what has not arrived.

@@ -28,6 +28,6 @@ pub use handlers::caches::PURGE;
 pub use handlers::experiments::STOP;
 pub use host::{
     Candidate, DeploymentReport, GateEdit, Host, IncidentBook, IncidentChange, Judged, NoticeOrder,
-    RecordQuery, RolloutStart, UsageQuery, WafQuery,
+    RecordQuery, RolloutStart, Told, UsageQuery, WafQuery,
 };
 pub use reply::refused;

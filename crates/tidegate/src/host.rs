@@ -19,7 +19,7 @@ use crate::notices::Notices;
 use crate::promises::{Promises, gate};
 use crate::{output, playground, rollouts};
 use gate_admin::{
-    Candidate, GateEdit, Host, IncidentBook, Judged, NoticeOrder, RecordQuery, RolloutStart,
+    Candidate, GateEdit, Host, IncidentBook, Judged, NoticeOrder, RecordQuery, RolloutStart, Told,
     UsageQuery, WafQuery,
 };
 use gate_api::problem::Problem;
@@ -183,9 +183,8 @@ impl Host for Gateway {
         firewall::suggestions(&self.process, query, least)
     }
 
-    fn purge(&self, input: &PurgeInput) -> u64 {
-        let now = self.process.shared().clock.unix();
-        caches::purge(&self.process, input, now)
+    fn purge(&self, input: &PurgeInput, told: Told<'_>) -> Result<u64, Problem> {
+        caches::purge_told(&self.process, input, told)
     }
 
     fn notices(&self) -> Result<gate_api::types::Notices, Problem> {

@@ -30,6 +30,7 @@ mod output;
 mod playground;
 mod promises;
 mod reference;
+mod resident;
 mod rollouts;
 mod run;
 mod runs;

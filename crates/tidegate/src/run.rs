@@ -14,7 +14,7 @@ use crate::notices::{self, Notices};
 use crate::promises::{self, Promises};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
-use crate::{certificates, config, sign_outs, stored};
+use crate::{certificates, config, resident, sign_outs, stored};
 use clap::Args;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -38,6 +38,8 @@ use tokio::time::MissedTickBehavior;
 
 /// How often files are looked at: a key that is taken from the file is refused within a second.
 const LOOK: Duration = Duration::from_millis(500);
+/// When what only the start needed is given back: by this look everything has had its first turn.
+const SETTLED_LOOK: u32 = 10;
 /// How long a hand-over may take.
 const HANDOVER: Duration = Duration::from_secs(10);
 
@@ -282,6 +284,7 @@ async fn control(
     let mut taken = std::pin::pin!(taken(offered));
     let mut look = tokio::time::interval(LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looks = 0_u32;
     loop {
         tokio::select! {
             _ = hangup.recv() => {
@@ -295,6 +298,10 @@ async fn control(
                 }
             }
             _ = look.tick() => {
+                looks = looks.saturating_add(1);
+                if looks == SETTLED_LOOK {
+                    resident::give_back();
+                }
                 let tls = admin.as_ref().and_then(Admin::tls);
                 watched = look_at(current, watched, tls).await?;
                 if let Err(error) = follow_admin(&mut admin, &desk, process) {

@@ -34,7 +34,10 @@ pub(super) fn purge(inner: &Inner, call: &Call) -> Answer {
             return Err(Problem::new(Code::Invalid, "a purge names printable text"));
         }
     }
-    if let Some(environment) = inner.host.environment() {
+    let mut told = || {
+        let Some(environment) = inner.host.environment() else {
+            return Ok(None);
+        };
         let detail = serde_json::to_string(&input)
             .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
         let line = NewAudit {
@@ -46,8 +49,9 @@ pub(super) fn purge(inner: &Inner, call: &Call) -> Answer {
             detail: &detail,
         };
         let told = inner.store()?.audit(&line, inner.now_ms());
-        told.map_err(|error| Problem::new(Code::StoreUnavailable, error.to_string()))?;
-    }
-    let entries = inner.host.purge(&input);
+        told.map(Some)
+            .map_err(|error| Problem::new(Code::StoreUnavailable, error.to_string()))
+    };
+    let entries = inner.host.purge(&input, &mut told)?;
     Reply::json(&Purged { entries })
 }

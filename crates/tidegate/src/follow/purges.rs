@@ -59,7 +59,7 @@ impl PurgesHeard {
         for line in lines.iter().rev().filter(is_purge).filter(here) {
             let at = Duration::from_millis(u64::try_from(line.at_ms).unwrap_or(0));
             match serde_json::from_str::<PurgeInput>(&line.detail) {
-                Ok(input) => drop(caches::purge(process, &input, at)),
+                Ok(input) => caches::purge_heard(process, line.sequence, &input, at),
                 Err(error) => {
                     tracing::warn!(%error, line = line.sequence, "a purge cannot be read")
                 }

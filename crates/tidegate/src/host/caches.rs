@@ -1,9 +1,13 @@
 //! Caches of answers of this process: how they do, and what they are to forget.
 
+use gate_admin::Told;
+use gate_api::problem::Problem;
 use gate_api::types::{CacheState, PurgeInput};
 use gate_flow::{CacheCounts, Purge, PurgeWhat, Purges};
 use gate_proxy::process::Process;
+use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How each cache does, by its place.
@@ -32,8 +36,44 @@ pub(super) fn states(process: &Process) -> Vec<CacheState> {
     caches.into_iter().map(state).collect()
 }
 
+/// Most lines of the audit log that are remembered as done here. The log is followed within a second.
+const DONE_MAX: usize = 256;
+
+/// The lines of the audit log whose purges this process was asked for itself.
+#[derive(Debug, Default)]
+struct Done(Mutex<VecDeque<u64>>);
+
+/// Does what was asked of this process, once it stands in the audit log. The log's reader waits
+/// meanwhile: it neither does this purge before it is counted here, nor again later, when what was
+/// kept since would be lost.
+pub(super) fn purge_told(
+    process: &Process,
+    input: &PurgeInput,
+    told: Told<'_>,
+) -> Result<u64, Problem> {
+    let done = process.shared().state.get_or_insert("", Done::default);
+    let mut done = done.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(line) = told()? {
+        done.push_back(line);
+        if done.len() > DONE_MAX {
+            done.pop_front();
+        }
+    }
+    Ok(purge(process, input, process.shared().clock.unix()))
+}
+
+/// Does what a line of the audit log says was asked for at this UNIX time, unless this process was
+/// the one that was asked.
+pub(crate) fn purge_heard(process: &Process, line: u64, input: &PurgeInput, at: Duration) {
+    let done = process.shared().state.get_or_insert("", Done::default);
+    let done = done.0.lock().unwrap_or_else(PoisonError::into_inner);
+    if !done.contains(&line) {
+        purge(process, input, at);
+    }
+}
+
 /// Has the caches forget what was asked for at this UNIX time; says how many entries went.
-pub(crate) fn purge(process: &Process, input: &PurgeInput, at: Duration) -> u64 {
+fn purge(process: &Process, input: &PurgeInput, at: Duration) -> u64 {
     let what = match (&input.key, &input.prefix, &input.tag) {
         (Some(key), ..) => PurgeWhat::Key(place(key)),
         (_, Some(prefix), _) => PurgeWhat::Prefix(place(prefix)),

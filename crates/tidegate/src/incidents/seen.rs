@@ -133,18 +133,30 @@ pub(super) fn seen(incident: &Incident, all: &[Event]) -> Seen {
         onset,
         ..Seen::default()
     };
+    // A place that no bad exchange here is in was named by counts with other words.
+    let is_hit = scope
+        .iter()
+        .any(|event| event.is_bad && event.is_in(&incident.cell));
+    let cell: &[Conjunction] = if is_hit { &incident.cell } else { &[] };
+    // What a revision failed is its own from its first exchange on, also in the second before the
+    // one in which the share changed.
+    let of_revision = !cell.is_empty() && cell.iter().all(|cause| cause.contains_key("revision"));
+    let first_of_cell = scope
+        .iter()
+        .filter(|event| of_revision && event.is_bad && event.is_in(cell))
+        .map(|event| event.at_ms)
+        .min()
+        .unwrap_or(u64::MAX);
+    if let Some((at_ms, _)) = &mut seen.onset {
+        *at_ms = first_of_cell.min(*at_ms);
+    }
     // Where nothing was before, it began with the first that failed.
     let known_ms = incident.facts.iter().find_map(|fact| match fact.what {
         gate_ops::incident::What::Onset { .. } => Some(fact.at_ms),
         _ => None,
     });
     let begun_ms = known_ms.or(seen.onset.map(|(at_ms, _)| at_ms));
-    let begun_ms = begun_ms.unwrap_or(from_ms);
-    // A place that no bad exchange here is in was named by counts with other words.
-    let is_hit = scope
-        .iter()
-        .any(|event| event.is_bad && event.is_in(&incident.cell));
-    let cell: &[Conjunction] = if is_hit { &incident.cell } else { &[] };
+    let begun_ms = begun_ms.unwrap_or(from_ms).min(first_of_cell);
     for event in scope.iter().filter(|event| event.at_ms >= begun_ms) {
         let is_bad = event.is_bad && event.is_in(cell);
         seen.count = Count::new(seen.count.total + 1, seen.count.bad + u64::from(is_bad));

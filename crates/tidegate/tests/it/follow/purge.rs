@@ -2,7 +2,7 @@
 
 use super::fleet::{self, Fleet, fixed};
 use crate::http_cache::{cache, counting};
-use crate::support::eventually_within;
+use crate::support::{curl, eventually, eventually_within};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,14 @@ fn a_purge_on_one_gateway_reaches_the_other() {
         let is_new = || fleet::ask(&b, &[]).body != "answer 1 to /";
         eventually_within(Duration::from_secs(30), "the other forgets", is_new);
         println!("{}: heard after {:?}", fleet.name(), began.elapsed());
-        assert_ne!(fleet::ask(&a, &[]).body, "answer 0 to /");
+        let kept = fleet::ask(&a, &[]).body;
+        assert_ne!(kept, "answer 0 to /");
+        // What is kept after a purge stays kept, also once the log with that purge has been read.
+        let address = format!("http://{}/marker", a.late_address("public"));
+        let marker = || curl(&[&address]).expect(200).body;
+        let marked = marker();
+        assert!(cache(&b, &["purge", "--tag", "path-marker"]).starts_with("0 entries"));
+        eventually("the log is read", || marker() != marked);
+        assert_eq!(fleet::ask(&a, &[]).body, kept);
     }
 }
