@@ -15,6 +15,7 @@ mod instance;
 pub mod ledger;
 pub mod postgres;
 pub mod schema;
+pub mod slow;
 pub mod sqlite;
 
 pub use books::{Account, Books, BooksOptions, CallerSource, Hold, Refusal, WhenDown};

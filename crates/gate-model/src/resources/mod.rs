@@ -82,7 +82,9 @@ pub use secret::{
 pub use shape::{
     CastTo, FieldCast, FieldChange, FieldMove, FieldValue, FieldValues, Shape, ShapeOperation,
 };
-pub use store::{AwsKms, History, Kept, Store, StoreEngine, StoreFail, StoreKey, StorePlace};
+pub use store::{
+    AwsKms, History, Kept, KeptIncidents, Store, StoreEngine, StoreFail, StoreKey, StorePlace,
+};
 pub use upstream::{
     Backoff, Balance, HashBy, Health, Hedge, HostHeader, Outlier, Pool, Retry, RetryOn, Timeouts,
     Upstream, UpstreamProtocol, UpstreamTls,

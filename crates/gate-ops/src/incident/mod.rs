@@ -27,7 +27,7 @@ pub use facts::{Fact, Hypothesis, Impact, Query, Standing, What};
 pub use html::html;
 pub use lint::{Objection, lint};
 pub use onset::{Onset, onset};
-pub use plot::plot;
+pub use plot::{plot, shares};
 pub use postmortem::{Action, ActionState, Narrative, draft, words, written};
 pub use run::{About, GamePlan, Run};
 pub use score::{NAMED_MAX, Score, passed, score};
@@ -95,6 +95,20 @@ impl Severity {
             () if burn >= 6.0 || spent >= 0.02 => Severity(3),
             () => Severity(4),
         }
+    }
+}
+
+impl Severity {
+    /// Where no objective says what it costs: from the share of exchanges that failed and how many
+    /// routes had some that did. Half of them is 2, a tenth 3, less 4; several routes are one worse.
+    #[must_use]
+    pub fn by_share(count: Count, routes: usize) -> Severity {
+        let alone = match count.ratio().unwrap_or(0.0) {
+            share if share >= 0.5 => 2,
+            share if share >= 0.1 => 3,
+            _ => 4,
+        };
+        Severity(alone - u8::from(routes > 1))
     }
 }
 
@@ -251,7 +265,16 @@ impl Incident {
     /// Judges how bad it is, by burn and share of the budget spent. It only gets worse by itself; the
     /// first judgement makes it triaged.
     pub fn triage(&mut self, burn: f64, spent: f64, now_ms: u64) {
-        let found = Severity::of(burn, spent);
+        self.worsen(Severity::of(burn, spent), now_ms);
+    }
+
+    /// Judges how bad it is where no objective does: by the share of exchanges that failed and the routes
+    /// with such.
+    pub fn triage_by_share(&mut self, count: Count, routes: usize, now_ms: u64) {
+        self.worsen(Severity::by_share(count, routes), now_ms);
+    }
+
+    fn worsen(&mut self, found: Severity, now_ms: u64) {
         let worst = self.severity.map_or(found, |known| known.min(found));
         self.severity = Some(worst);
         if self.life == Life::Detected {

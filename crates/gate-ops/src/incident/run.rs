@@ -142,9 +142,14 @@ impl Run {
         self.experiment == other.experiment && self.digest == other.digest && is_one
     }
 
-    fn query(&self, until_ms: u64) -> Query {
+    /// What shows it: the revision that has it, or else its incident.
+    fn query(&self, incident: &str, until_ms: u64) -> Query {
+        let of = match self.revision.as_str() {
+            "" => format!("incidents/{incident}"),
+            revision => format!("revisions/{revision}"),
+        };
         Query {
-            of: "experiments".to_owned(),
+            of,
             filter: BTreeMap::new(),
             from_ms: self.began_ms,
             until_ms,
@@ -191,7 +196,7 @@ impl Desk {
             incident.routes.extend(subject.route);
             let ends = super::postmortem::stamp(run.ends_ms);
             let text = format!("{}, until {ends} at the latest", run.words());
-            let query = run.query(run.ends_ms);
+            let query = run.query(&id, run.ends_ms);
             if is_new {
                 incident.enter(super::Life::Detected, "an experiment began".into(), now_ms);
             }
@@ -245,7 +250,7 @@ impl Incident {
         if let Some(run) = &mut self.run {
             run.gateways.clear();
             run.ended_ms = Some(at_ms);
-            let query = run.query(at_ms);
+            let query = run.query(&self.id, at_ms);
             let text = format!("the experiment `{}` ended: {how}", run.experiment);
             self.heard_ms = self.heard_ms.max(at_ms);
             self.note(at_ms, What::Experiment { text }, query);

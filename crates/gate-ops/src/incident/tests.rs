@@ -242,6 +242,31 @@ fn severities_come_from_the_budget() {
 }
 
 #[test]
+fn without_an_objective_the_share_that_failed_judges() {
+    for (bad, routes, expected) in [
+        (100, 1, 2),
+        (50, 1, 2),
+        (49, 1, 3),
+        (10, 1, 3),
+        (9, 1, 4),
+        (0, 0, 4),
+        (100, 2, 1),
+        (20, 3, 2),
+        (1, 2, 3),
+    ] {
+        let found = Severity::by_share(Count::new(100, bad), routes);
+        assert_eq!(found, Severity(expected), "{bad} % on {routes}");
+    }
+    assert_eq!(Severity::by_share(Count::default(), 1), Severity(4));
+    let mut desk = Desk::default();
+    desk.hear(signal(Opening::Rollback, "o", None), NOW, named);
+    let one = desk.incident("inc-1").unwrap();
+    one.triage_by_share(Count::new(10, 9), 1, NOW);
+    one.triage_by_share(Count::new(1000, 9), 1, NOW);
+    assert_eq!((one.severity, one.life), (Some(Severity(2)), Life::Triaged));
+}
+
+#[test]
 fn hypotheses_cite_facts() {
     let mut desk = Desk::default();
     desk.hear(

@@ -8,20 +8,22 @@
     reason = "a problem is made once, for an answer; nothing here is hot"
 )]
 
+use super::actions::{action_item, action_of, action_row, day};
+use super::game_day::{self, game_day, plan};
 use super::{Shelf, board, diagnosis};
 use gate_admin::{IncidentBook, IncidentChange, refused};
 use gate_api::problem::{Code, Problem};
 use gate_api::types as api;
 use gate_kit::date;
-use gate_model::units::{Money, Timestamp};
+use gate_model::units::Money;
 use gate_ops::incident::{
-    self as ops, Action, ActionState, Hypothesis, Incident, Life, Narrative, Past, Refused, Role,
-    Standing, What, similar,
+    self as ops, ActionState, Hypothesis, Incident, Life, Narrative, Past, Refused, Role, Standing,
+    What, similar,
 };
 use gate_proxy::process::Process;
 use gate_store::control::{
-    ActionRow, ControlError, ControlStore, DeskSave, IncidentQuery, IncidentRow, IncidentSave,
-    PAGE_MAX, PostmortemSave,
+    ControlError, ControlStore, DeskSave, IncidentQuery, IncidentRow, IncidentSave, PAGE_MAX,
+    PostmortemSave,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -32,8 +34,6 @@ const PAST_MAX: usize = 500;
 const SIMILAR_MAX: usize = 5;
 /// How often a change is made anew on what another wrote.
 const ATTEMPTS: u32 = 10;
-/// Pages of incidents that are looked through for experiments.
-const PAGES_MAX: usize = 20;
 const PICODOLLARS_PER_MICRO: i64 = 1_000_000;
 
 /// The book of a process.
@@ -288,22 +288,10 @@ impl IncidentBook for Book {
     }
 
     fn game_days(&self) -> Result<Vec<api::GameDay>, Problem> {
-        let (mut days, mut before) = (Vec::new(), None);
-        for _ in 0..PAGES_MAX {
-            let query = IncidentQuery {
-                environment: &self.shelf.environment,
-                before,
-                limit: PAGE_MAX,
-                ..IncidentQuery::default()
-            };
-            let rows = self.ask(|store| store.incidents(&query))?;
-            days.extend(rows.iter().filter_map(|row| game_day(&read(row)?)));
-            before = rows.last().map(|row| row.number);
-            if rows.len() < PAGE_MAX || days.len() >= PAGE_MAX {
-                break;
-            }
-        }
-        Ok(days)
+        game_day::all(
+            |query| self.ask(|store| store.incidents(query)),
+            &self.shelf.environment,
+        )
     }
 
     fn diagnose(&self) -> api::Diagnosis {
@@ -369,49 +357,6 @@ fn apply(incident: &mut Incident, change: &IncidentChange, now_ms: u64) -> Resul
         IncidentChange::Plan(input) => plan(incident, input)?,
     }
     Ok(())
-}
-
-/// Says what is hoped for of the experiment that an incident is of.
-fn plan(incident: &mut Incident, input: &api::GameDayInput) -> Result<(), Refused> {
-    let run = incident.run.as_mut();
-    let run = run.ok_or_else(|| Refused("no experiment makes this incident".into()))?;
-    run.plan = Some(ops::GamePlan {
-        name: input.plan.clone(),
-        objective: input.objective.clone(),
-        names: input.names.clone(),
-        detect_within_ms: input.detect_within.microseconds() / 1000,
-        recover_within_ms: input.recover_within.microseconds() / 1000,
-    });
-    Ok(())
-}
-
-/// What was noticed of the experiment that makes an incident; none for a real one.
-fn game_day(incident: &Incident) -> Option<api::GameDay> {
-    let run = incident.run.as_ref()?;
-    let score = ops::score(incident)?;
-    let seconds = |ms: Option<u64>| ms.map(|ms| ms as f64 / 1000.0);
-    Some(api::GameDay {
-        incident: incident.id.clone(),
-        plan: run
-            .plan
-            .as_ref()
-            .map_or_else(String::new, |plan| plan.name.clone()),
-        experiment: run.experiment.clone(),
-        inject: run.inject.clone(),
-        scope: run.scope.clone(),
-        began: time(run.began_ms),
-        ended: run.ended_ms.map(time),
-        suspected_s: seconds(score.suspected_ms),
-        paged_s: seconds(score.paged_ms),
-        said: incident
-            .hypotheses
-            .first()
-            .map_or_else(String::new, |one| one.text.clone()),
-        rank: score.rank.and_then(|rank| u32::try_from(rank).ok()),
-        mitigated_s: seconds(score.mitigated_ms),
-        recovered_s: seconds(score.recovered_ms),
-        passed: ops::passed(incident),
-    })
 }
 
 /// The draft; it is written even where it blames, so that what is wrong with it can be shown.
@@ -618,61 +563,4 @@ fn shown_narrative(narrative: &Narrative) -> api::PostmortemInput {
         badly: narrative.badly.clone(),
         actions: actions.collect(),
     }
-}
-
-fn day(ms: u64) -> String {
-    time(ms).chars().take(10).collect()
-}
-
-fn action_state(state: &str) -> api::ActionItemState {
-    match state {
-        "done" => api::ActionItemState::Done,
-        "dropped" => api::ActionItemState::Dropped,
-        _ => api::ActionItemState::Open,
-    }
-}
-
-fn action_of(row: &ActionRow) -> Action {
-    Action {
-        text: row.action.clone(),
-        team: row.team.clone(),
-        state: match action_state(&row.state) {
-            api::ActionItemState::Open => ActionState::Open,
-            api::ActionItemState::Done => ActionState::Done,
-            api::ActionItemState::Dropped => ActionState::Dropped,
-        },
-        due_ms: row.due_ms.and_then(|due| u64::try_from(due).ok()),
-    }
-}
-
-fn action_item(row: &ActionRow) -> api::ActionItem {
-    api::ActionItem {
-        incident: row.incident.clone(),
-        number: row.number,
-        text: row.action.clone(),
-        team: row.team.clone(),
-        state: action_state(&row.state),
-        due: row.due_ms.and_then(|due| u64::try_from(due).ok()).map(day),
-    }
-}
-
-fn action_row(input: &api::ActionInput) -> Result<ActionRow, Problem> {
-    let due_ms = match &input.due {
-        None => None,
-        Some(day) => {
-            let wrong = || {
-                let text = format!("`{day}` is no day such as 2026-12-01");
-                Problem::new(Code::Invalid, text)
-            };
-            let due: Timestamp = day.parse().map_err(|_| wrong())?;
-            Some(i64::try_from(due.unix_s()).unwrap_or(i64::MAX / 1000) * 1000)
-        }
-    };
-    Ok(ActionRow {
-        action: input.text.clone(),
-        team: input.team.clone(),
-        state: input.state.as_str().to_owned(),
-        due_ms,
-        ..ActionRow::default()
-    })
 }

@@ -12,6 +12,7 @@ pub(super) fn fill(
     effect: &Effect,
     back: &TakenBack,
     trail: &[(u64, String, f64)],
+    now_ms: u64,
 ) {
     let (Effect::Opened(id) | Effect::Joined(id) | Effect::Reopened(id)) = effect else {
         return;
@@ -29,6 +30,10 @@ pub(super) fn fill(
     }
     for (at_ms, what, query) in &back.facts {
         incident.note(*at_ms, what.clone(), query.clone());
+    }
+    if incident.objectives.is_empty() {
+        let (count, routes) = back.failed;
+        incident.triage_by_share(count, routes, now_ms);
     }
 }
 

@@ -10,10 +10,13 @@
 //!
 //! A gateway without a store keeps its incidents in memory and loses them when it ends.
 
+mod actions;
 pub(crate) mod answer;
 mod board;
 mod diagnosis;
 mod facts;
+mod game_day;
+mod graph;
 mod rollback;
 mod seen;
 mod shelf;

@@ -7,10 +7,9 @@ use super::facts::{fill, note, of_records};
 use super::rollback::{TakenBack, taken_back};
 use super::seen::{self, Seen, seen};
 use super::{Neighbours, Shelf, board};
-use crate::runs::{News, Runs};
+use crate::runs::Runs;
 use gate_kit::clock::Clock;
-use gate_ops::incident::{Desk, Effect, Incident, Life, Moment, Query, Signal, Subject, What};
-use gate_ops::notify::Alert;
+use gate_ops::incident::{Desk, Effect, Incident, Life, Query, Signal, Subject, What};
 use gate_proxy::process::Process;
 use gate_store::control::{ControlError, DeskSave, IncidentQuery, IncidentSave, Lease, PAGE_MAX};
 use serde::{Deserialize, Serialize};
@@ -19,6 +18,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
+
+#[path = "tend.rs"]
+mod tend;
+
+use tend::{alert, is_tried};
 
 /// How long signals are waited for before something else may be due.
 const WAIT: Duration = Duration::from_millis(400);
@@ -43,8 +47,6 @@ const AGAIN_MS: u64 = 10_000;
 const SAME_MS: u64 = 60_000;
 /// So long nothing must have failed, or been signalled, before an incident counts as over.
 const QUIET_MS: u64 = 30_000;
-/// Gateways that said something within this many milliseconds take part.
-const ALIVE_MS: i64 = 30_000;
 /// Where the share of bad events is below this, or twice what it was, promises are kept again.
 const USUAL: f64 = 0.01;
 /// Facts about evidence that one rollout leaves.
@@ -101,6 +103,7 @@ pub(super) struct Work {
     board: board::Board,
     again_ms: u64,
     sweep_ms: u64,
+    prune_ms: u64,
     told: BTreeMap<String, (bool, String)>,
     /// The experiments of this process.
     runs: Runs,
@@ -135,6 +138,7 @@ impl Work {
             board: board::Board::default(),
             again_ms: 0,
             sweep_ms: 0,
+            prune_ms: 0,
             told: BTreeMap::new(),
             runs: Runs::default(),
         }
@@ -203,6 +207,7 @@ impl Work {
             self.watch_rollouts()?;
             self.look()?;
             self.sweep()?;
+            self.prune()?;
             self.alert();
         }
         let (version, now_ms) = (self.known.version, self.now_ms());
@@ -360,32 +365,6 @@ impl Work {
         self.triage()
     }
 
-    /// Opens incidents for experiments that began here, and says which are over here.
-    fn follow_runs(&mut self) -> Result<(), ControlError> {
-        let (news, instance) = (self.runs.news(), self.instance.clone());
-        let environment = self.shelf.environment.clone();
-        let effects = self.change(false, |next, now_ms| {
-            let named = |number| id(&environment, number);
-            let mut effects = Vec::new();
-            for one in &news {
-                match one {
-                    News::Began(run) => {
-                        effects.push(next.desk.begin(run, &instance, now_ms, named));
-                    }
-                    News::Ended(run, how) => {
-                        let at_ms = run.ended_ms.unwrap_or(now_ms);
-                        let (name, digest) = (&run.experiment, &run.digest);
-                        next.desk.end(name, digest, &instance, how, at_ms);
-                    }
-                }
-            }
-            effects
-        })?;
-        self.runs.told();
-        effects.iter().for_each(tell);
-        Ok(())
-    }
-
     /// Judges open incidents by how their objectives burn.
     fn triage(&mut self) -> Result<(), ControlError> {
         let Some(burning) = self.neighbours.burning.clone() else {
@@ -444,7 +423,7 @@ impl Work {
                 } else {
                     &[]
                 };
-                fill(&mut next.desk, &effect, back, trail);
+                fill(&mut next.desk, &effect, back, trail, now_ms);
                 effect
             };
             found.iter().map(open).collect::<Vec<Effect>>()
@@ -576,7 +555,7 @@ impl Work {
             && incident.objectives.is_empty()
         {
             return Ok(run.ended_ms.map(|ended_ms| Query {
-                of: "experiments".to_owned(),
+                of: format!("incidents/{}", incident.id),
                 filter: BTreeMap::new(),
                 from_ms: run.began_ms,
                 until_ms: ended_ms,
@@ -615,57 +594,11 @@ impl Work {
         Ok((is_silent && is_kept).then(|| of_records(incident, from_ms, now_ms)))
     }
 
-    /// What the objective that was heard of first counted of late; empty where it is not known here.
-    fn seconds(&self, incident: &Incident) -> Vec<Moment> {
-        let Some(seconds) = &self.neighbours.seconds else {
-            return Vec::new();
-        };
-        let first = incident.facts.iter().find_map(|fact| match &fact.what {
-            What::Signal { .. } => fact.query.of.strip_prefix("objectives/"),
-            _ => None,
-        });
-        let all = first.map(seconds.as_ref()).unwrap_or_default();
-        let from_ms = incident.opened_ms.saturating_sub(seen::BEFORE_MS);
-        all.into_iter().filter(|one| one.at_ms >= from_ms).collect()
-    }
-
     /// Whether anything about an incident's objectives is on; none where none of them is known.
     fn burns(&self, incident: &Incident) -> Option<bool> {
         let burning = self.neighbours.burning.as_ref()?;
         let known = incident.objectives.iter().filter_map(|name| burning(name));
         known.map(|one| one.is_on).reduce(|one, other| one || other)
-    }
-
-    /// A revision that was taken back is over once every gateway serves another.
-    fn serves_without(
-        &self,
-        incident: &Incident,
-        now_ms: u64,
-    ) -> Result<Option<Query>, ControlError> {
-        let environment = &self.shelf.environment;
-        let since_ms = signed(now_ms).saturating_sub(ALIVE_MS);
-        self.shelf.ask(|store| {
-            let Some(row) = store.environment(environment)? else {
-                return Ok(None);
-            };
-            let is_there = |number: u64| incident.revisions.contains(&number.to_string());
-            let is_named = row.revision.is_some_and(is_there)
-                || row
-                    .candidate
-                    .as_ref()
-                    .is_some_and(|it| is_there(it.revision));
-            let acks = store.acks(environment, since_ms)?;
-            let serves = |ack: &gate_store::control::AckRow| {
-                ack.applied && Some(ack.revision) == row.revision
-            };
-            let is_over = !is_named && !acks.is_empty() && acks.iter().all(serves);
-            Ok(is_over.then(|| Query {
-                of: format!("environments/{environment}/acks"),
-                filter: BTreeMap::new(),
-                from_ms: incident.opened_ms,
-                until_ms: now_ms,
-            }))
-        })
     }
 
     fn sweep(&mut self) -> Result<(), ControlError> {
@@ -720,39 +653,6 @@ impl Work {
     }
 }
 
-/// The alert of an incident. Its labels stay the same over its life.
-fn alert(incident: &Incident, environment: &str) -> Alert {
-    let mut labels = vec![
-        ("alertname", "incident"),
-        ("incident", &incident.id),
-        ("environment", environment),
-    ];
-    labels.extend(
-        incident
-            .experiment
-            .as_ref()
-            .map(|name| ("experiment", name.as_str())),
-    );
-    // An experiment that hurts nothing is nobody's alert.
-    let is_noticed = incident.run.is_none() || incident.signals > 0;
-    let severity = incident
-        .severity
-        .map_or_else(String::new, |severity| format!(", severity {}", severity.0));
-    Alert {
-        labels: labels
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-        text: format!(
-            "{}{severity}: {}",
-            incident.id,
-            super::answer::headline(incident)
-        ),
-        since_ms: incident.opened_ms,
-        is_on: is_noticed && matches!(incident.life, Life::Detected | Life::Triaged),
-    }
-}
-
 fn id(environment: &str, number: u64) -> String {
     format!("inc-{environment}-{number}")
 }
@@ -772,14 +672,6 @@ fn tell(effect: &Effect) {
 /// Whether it was opened so short a while ago that records of its beginning may still come.
 fn is_fresh(incident: &Incident, now_ms: u64) -> bool {
     incident.life != Life::Reviewed && now_ms.saturating_sub(incident.opened_ms) <= SHORT_MS
-}
-
-/// Whether an experiment makes it, or did so a short while ago: its curve says how that went.
-fn is_tried(incident: &Incident, now_ms: u64) -> bool {
-    incident.run.as_ref().is_some_and(|run| {
-        let ended_ms = run.ended_ms.unwrap_or(now_ms);
-        now_ms.saturating_sub(ended_ms) <= SHORT_MS
-    })
 }
 
 fn signed(ms: u64) -> i64 {

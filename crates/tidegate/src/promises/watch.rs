@@ -6,8 +6,8 @@ use crate::incidents::Burn;
 use gate_flow::{CellCounts, Score, SharedState};
 use gate_model::resources::Resources;
 use gate_ops::attribution::Attribution;
-use gate_ops::incident::{About, Moment, Opening, Query, Run, Signal, Subject};
-use gate_ops::notify::{Alert, Labels};
+use gate_ops::incident::{Opening, Query, Signal, Subject};
+use gate_ops::notify::Alert;
 use gate_ops::slo::{Change, Count, Definition, Fleet, Good, Monitor, Rings, Severity, Turn};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,8 +18,6 @@ const AGAIN_S: u64 = 60;
 const OVER_S: u64 = 120;
 /// Counts that say nothing alarming are written so often, in seconds.
 const WRITE_S: u64 = 10;
-/// Seconds that are known one by one.
-const SECONDS: u64 = 120;
 
 /// Something that is on or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -190,53 +188,6 @@ impl Watch {
                 }
             }
         }
-    }
-
-    /// Marks what has just begun as made by the run that explains it, if one does.
-    pub(super) fn explain<'a>(&mut self, runs: impl Iterator<Item = &'a Run> + Clone) {
-        let now_s = self.now_s;
-        for watched in self.objectives.values_mut() {
-            let scope = &watched.definition.scope;
-            let about = About {
-                route: scope.route.as_deref(),
-                provider: scope.provider.as_deref(),
-                model: scope.model.as_deref(),
-                consumer: scope.consumer.as_deref(),
-            };
-            let attribution = watched.attribution.as_ref();
-            let is_new = |raised: &&mut Raised| raised.since_s == Some(now_s);
-            for raised in watched.raised.iter_mut().filter(is_new) {
-                let explains = |run: &&Run| run.explains(about, attribution, now_s * 1000);
-                let by = runs.clone().find(explains);
-                raised.experiment = by.map(|run| run.experiment.clone());
-            }
-        }
-    }
-
-    /// Share of an objective's error budget that is left; none without events.
-    pub(super) fn left(&self, name: &str) -> Option<f64> {
-        self.objectives.get(name)?.monitor.budget().left
-    }
-
-    /// What was counted for an objective in each of the last two minutes' seconds, in order.
-    pub(super) fn seconds(&self, name: &str) -> Vec<Moment> {
-        let Some(watched) = self.objectives.get(name) else {
-            return Vec::new();
-        };
-        let rings = watched.monitor.counts().rings();
-        let (now_s, mut before) = (rings.now_s(), Count::default());
-        let mut seconds = Vec::new();
-        for age in 0..SECONDS.min(now_s) {
-            let sum = rings.sum(0, age + 1);
-            let (total, bad) = (sum.total - before.total, sum.bad - before.bad);
-            before = sum;
-            seconds.push(Moment {
-                at_ms: (now_s - age) * 1000,
-                count: Count::new(total, bad),
-            });
-        }
-        // The second that has begun is not whole yet.
-        seconds.into_iter().skip(1).rev().collect()
     }
 
     /// Where an objective stands; none for one without events.
@@ -517,72 +468,10 @@ impl Watched {
             text,
         }
     }
-
-    fn text(&self, name: &str, kind: Kind) -> String {
-        let budget = self.monitor.budget();
-        let burn = budget.burn.unwrap_or_default();
-        let left = budget.left.unwrap_or(1.0) * 100.0;
-        let mut text = match kind {
-            Kind::Page | Kind::Ticket => format!(
-                "objective `{name}` burns its error budget {burn:.1} times as fast as allowed; {left:.1} % is left"
-            ),
-            Kind::Vanished => format!(
-                "objective `{name}` has had no exchanges for 5 minutes, where some were to be expected"
-            ),
-            Kind::Suspicion => {
-                format!("objective `{name}` seems to burn: more exchanges are bad than should be")
-            }
-        };
-        let first = self
-            .attribution
-            .as_ref()
-            .and_then(|found| found.answers.first());
-        if let Some(first) = first {
-            text.push_str("; ");
-            text.push_str(&first.to_string());
-        }
-        text
-    }
-
-    fn labels(
-        &self,
-        name: &str,
-        kind: Kind,
-        severity: Severity,
-        experiment: Option<&String>,
-    ) -> Labels {
-        let alert = match kind {
-            Kind::Vanished => "ObjectiveVanished",
-            _ => "ObjectiveBurns",
-        };
-        let definition = &self.definition;
-        let mut labels = Labels::from([
-            ("alertname".to_owned(), alert.to_owned()),
-            ("objective".to_owned(), name.to_owned()),
-            ("severity".to_owned(), severity.as_str().to_owned()),
-        ]);
-        for (key, value) in [
-            ("service", &definition.service),
-            ("runbook", &definition.runbook),
-        ] {
-            if !value.is_empty() {
-                labels.insert(key.to_owned(), value.clone());
-            }
-        }
-        let scope = &definition.scope;
-        let more = [
-            ("route", scope.route.as_ref()),
-            ("team", scope.team.as_ref()),
-            ("experiment", experiment),
-        ];
-        for (key, value) in more {
-            if let Some(value) = value {
-                labels.insert(key.to_owned(), value.clone());
-            }
-        }
-        labels
-    }
 }
+
+#[path = "told.rs"]
+mod told;
 
 #[cfg(test)]
 #[path = "watch_tests.rs"]

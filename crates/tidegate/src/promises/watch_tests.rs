@@ -1,6 +1,7 @@
 //! What is told, when, and what is written, on counts that a test makes.
 
 use super::*;
+use gate_ops::incident::{Moment, Run};
 
 const NOW: u64 = 1_800_000_000;
 
