@@ -519,6 +519,40 @@ export interface IncidentDetail {
   series: { at: string; total: number; bad: number }[];
   similar: { id: string; share: number; common: string[] }[];
   postmortem?: string | null;
+  game_day?: GameDay | null;
+}
+
+/** A failure on purpose, in the gateway that is asked. */
+export interface Experiment {
+  name: string;
+  inject: string;
+  scope: Record<string, string>;
+  state: "awaited" | "running" | "ended" | "stopped" | "stopped_by_guard" | "stopped_by_budget";
+  began?: string | null;
+  ends?: string | null;
+  active: number;
+  strikes: number;
+  spared: number;
+  seen: number;
+  bad: number;
+}
+
+/** What was noticed of an experiment. */
+export interface GameDay {
+  incident: string;
+  plan: string;
+  experiment: string;
+  inject: string;
+  scope: Record<string, string>;
+  began: string;
+  ended?: string | null;
+  suspected_s?: number | null;
+  paged_s?: number | null;
+  said: string;
+  rank?: number | null;
+  mitigated_s?: number | null;
+  recovered_s?: number | null;
+  passed?: boolean | null;
 }
 
 /** What people add to the facts of an incident. */

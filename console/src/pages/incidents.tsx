@@ -6,8 +6,9 @@ import { count, dollars, percent } from "../format";
 import { useLoad } from "../hooks";
 import { to } from "../router";
 import { useSession } from "../session";
-import type { ActionItem, IncidentDetail, IncidentSummary, Page, StatusPreview } from "../types";
+import type { ActionItem, GameDay, IncidentDetail, IncidentSummary, Page, StatusPreview } from "../types";
 import { Chart } from "../ui/chart";
+import { Named, seconds } from "./experiments";
 import { Ask } from "../ui/dialog";
 import { Act, Badge, Card, Empty, Field, Head, Load, Note, RevisionLink, Table, Time, type Tone } from "../ui/parts";
 
@@ -135,10 +136,49 @@ function Say({ label, verb, run }: { label: string; verb: string; run: (text: st
   );
 }
 
+/** The share that failed, second by second, with what happened meanwhile. */
+function Share({ of }: { of: IncidentDetail }) {
+  const x = of.series.map((one) => Date.parse(one.at) / 1000);
+  const [first, last] = [x[0], x[x.length - 1]];
+  if (first === undefined || last === undefined) return null;
+  const kinds: Record<string, string> = { onset: "began", action: "action", recovery: "over", experiment: "experiment" };
+  const marks = of.facts.flatMap((fact) => {
+    const label = kinds[fact.kind];
+    const at = Date.parse(fact.at) / 1000;
+    return label && at >= first && at <= last + 1 ? [{ at, label }] : [];
+  });
+  return (
+    <Card title="Share that failed">
+      <Chart title="Share of the exchanges that failed, by second" x={x} format={(value) => (value == null ? "" : percent(value))} least={0.01} marks={marks.slice(0, 20)}
+        series={[{ label: "Failed", tone: "sbad", filled: true, values: of.series.map((one) => (one.total === 0 ? null : one.bad / one.total)) }]} />
+      {marks.length > 0 && <p class="muted small">Marked: {[...new Set(marks.map((mark) => mark.label))].join(", ")}.</p>}
+    </Card>
+  );
+}
+
+/** What was noticed of the experiment that makes it. */
+function Noticed({ of }: { of: GameDay }) {
+  return (
+    <Card title="Experiment">
+      <dl class="facts">
+        <dt>What fails</dt><dd>{of.experiment}: {of.inject} at {Object.entries(of.scope).map(([kind, name]) => `${kind} ${name}`).join(", ")}</dd>
+        <dt>Ran</dt><dd><Time at={of.began} /> {of.ended ? <>to <Time at={of.ended} /></> : "until now"}</dd>
+        <dt>Suspected after</dt><dd>{seconds(of.suspected_s)}</dd>
+        <dt>Paged after</dt><dd>{seconds(of.paged_s)}</dd>
+        <dt>Place</dt><dd><Named of={of} /> {of.said}</dd>
+        <dt>Mitigated after</dt><dd>{seconds(of.mitigated_s)}</dd>
+        <dt>Recovered</dt><dd>{of.recovered_s == null ? "not yet" : `${seconds(of.recovered_s)} after its end`}</dd>
+        {of.passed != null && <><dt>{of.plan}</dt><dd><Badge tone={of.passed ? "good" : "bad"}>{of.passed ? "as hoped" : "not as hoped"}</Badge></dd></>}
+      </dl>
+    </Card>
+  );
+}
+
 function Curves({ of }: { of: IncidentDetail }) {
   const evidence = of.facts.filter((fact) => fact.log_evidence != null);
   return (
     <div class="grid two">
+      <Share of={of} />
       {of.series.length > 0 && (
         <Card title="Exchanges by second">
           <Chart title="Exchanges by second, all and failed" x={of.series.map((one) => Date.parse(one.at) / 1000)} format={count} series={[
@@ -257,6 +297,7 @@ export function IncidentPage({ id }: { id: string }) {
               <div class="stat"><dt>Cost</dt><dd>{dollars(data.incident.cost)}</dd><dd class="under">{percent(data.incident.budget_spent)} of the budget</dd></div>
               <div class="stat"><dt>Revisions</dt><dd>{data.incident.revisions.length === 0 ? "–" : data.incident.revisions.map((one) => <RevisionLink key={one} number={Number(one)} />)}</dd><dd class="under">{data.incident.routes.join(", ")}</dd></div>
             </dl>
+            {data.game_day && <Noticed of={data.game_day} />}
             <Curves of={data} />
             <Timeline of={data} />
             <Hypotheses of={data} change={change} />

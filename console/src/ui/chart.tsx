@@ -25,6 +25,8 @@ interface Props {
   format: (value: number | null | undefined) => string;
   height?: number;
   plain?: boolean;
+  /** Moments that are marked by a line and a word, on the scale of `x`. */
+  marks?: { at: number; label: string }[];
   /** Upper end of the scale at least. */
   least?: number;
   logarithmic?: boolean;
@@ -50,6 +52,31 @@ function faded(colour: string): string {
   return `color-mix(in srgb, ${colour} 14%, transparent)`;
 }
 
+/** Draws the marks behind the lines. */
+function draw(plot: uPlot, marks: { at: number; label: string }[], stroke: string) {
+  const { ctx } = plot;
+  const { left, top, width, height } = plot.bbox;
+  const size = 11 * devicePixelRatio;
+  ctx.save();
+  ctx.strokeStyle = stroke;
+  ctx.fillStyle = stroke;
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+  ctx.font = `${size}px system-ui, sans-serif`;
+  marks.forEach((mark, at) => {
+    const x = Math.round(plot.valToPos(mark.at, "x", true));
+    if (x < left || x > left + width) return;
+    ctx.beginPath();
+    ctx.moveTo(x, top);
+    ctx.lineTo(x, top + height);
+    ctx.stroke();
+    ctx.textAlign = x > left + width * 0.8 ? "right" : "left";
+    // Words that are close together stand below one another.
+    ctx.fillText(mark.label, x + (ctx.textAlign === "right" ? -4 : 4), top + size * (1 + (at % 4) * 1.2));
+  });
+  ctx.restore();
+}
+
 function options(box: HTMLElement, props: Props, zone: string | undefined): uPlot.Options {
   const text = colour(box, "--muted");
   const line = colour(box, "--line");
@@ -61,6 +88,7 @@ function options(box: HTMLElement, props: Props, zone: string | undefined): uPlo
     ...(zone ? { tzDate: (at: number) => uPlot.tzDate(new Date(at * 1000), zone) } : {}),
     cursor: { points: { size: 6 }, drag: { x: false, y: false } },
     legend: { show: false },
+    ...(props.marks?.length ? { hooks: { drawClear: [(plot: uPlot) => draw(plot, props.marks ?? [], text)] } } : {}),
     padding: [8, 30, 0, 0],
     scales: {
       // A single point stands in the middle of its surroundings.
@@ -91,7 +119,7 @@ export function Chart(props: Props) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const { shade, zone } = useSession();
-  const shape = props.series.map((series) => `${series.label}${series.tone}`).join();
+  const shape = props.series.map((series) => `${series.label}${series.tone}`).join() + (props.marks ?? []).map((mark) => `${mark.at}${mark.label}`).join();
   const data = [props.x, ...props.series.map((series) => series.values)] as uPlot.AlignedData;
   const latest = useRef({ props, data });
   latest.current = { props, data };

@@ -581,6 +581,45 @@ export async function signing(context, url, keys, shots) {
   await page.close();
 }
 
+/** A failure on purpose: begun, seen, stopped, and scored from its incident. */
+export async function breaking(context, url, admin, traffic, name) {
+  const { page, visit, quiet } = await open(context, url);
+  const row = (group, text) => page.getByRole("group", { name: group, exact: true }).getByRole("row").filter({ hasText: text });
+  await check("an experiment is started with an end, a share and a guard", async () => {
+    await visit("#/experiments");
+    await page.getByText("Nothing fails on purpose").waitFor();
+    await page.getByRole("button", { name: "Start an experiment" }).click();
+    await page.getByLabel("Name", { exact: true }).fill("break-kept");
+    await page.getByLabel("What goes wrong").selectOption("reset");
+    await page.getByLabel("Its name there").fill("guarded");
+    await page.getByLabel("Share of the tries, %").fill("100");
+    await page.getByLabel("Stop at bad exchanges, %").fill("100");
+    assert.deepEqual(await axe(page), []);
+    await page.getByRole("button", { name: "Start", exact: true }).click();
+    await row("Experiments", "break-kept").getByText("running").waitFor();
+    assert.match(await row("Experiments", "break-kept").innerText(), /reset[\s\S]*route guarded/);
+    await page.getByText("Something fails on purpose now").waitFor();
+    const { document } = await admin.done("GET", `/environments/${name}`).then(({ revision }) => admin.done("GET", `/revisions/${revision}/document`));
+    assert.deepEqual(document.experiments["break-kept"].scope, { route: "guarded" });
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+  await check("its incident says what it does, and its score is kept", async () => {
+    await row("Scores", "break-kept").getByText("not named").waitFor();
+    await row("Experiments", "break-kept").getByRole("button", { name: "Stop break-kept" }).click();
+    await row("Experiments", "break-kept").getByText("stopped", { exact: true }).waitFor();
+    await row("Scores", "break-kept").getByRole("link").click();
+    await page.getByRole("heading", { name: "Experiment", exact: true }).waitFor();
+    const timeline = page.getByRole("group", { name: "Timeline" });
+    await timeline.getByText("the experiment `break-kept` injects `reset` at route guarded").waitFor();
+    await timeline.getByText("the experiment `break-kept` ended: it was stopped").waitFor();
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+  await admin.done("DELETE", `/environments/${name}/resources/experiments/break-kept`, undefined, { "tidegate-manager": "console" });
+  await page.close();
+}
+
 /** A revision that fails is taken back, and its incident worked on to its postmortem; the incident. */
 export async function learning(context, url, admin, traffic, name) {
   const flaky = (status) => ({ routes: { flaky: { match: { path: "/flaky" }, target: { fixed: { status } } } } });
@@ -604,6 +643,8 @@ export async function learning(context, url, admin, traffic, name) {
     await timeline.getByText("was taken back").first().waitFor();
     await timeline.getByText("target.fixed.status from 200 to 500").first().waitFor();
     await page.getByRole("heading", { name: "Exchanges by second" }).waitFor();
+    await page.getByRole("heading", { name: "Share that failed" }).waitFor();
+    assert.match(await page.getByText(/^Marked: /).innerText(), /began|action/);
     assert.match(await page.getByRole("group", { name: "Hypotheses" }).innerText(), /100 %/);
     assert.deepEqual(await axe(page), []);
     quiet();

@@ -7,7 +7,7 @@
 import { readFileSync } from "node:fs";
 import { api } from "./api.mjs";
 import { browse } from "./browser.mjs";
-import { changing, learning, looking, moving, serving, signing } from "./flows.mjs";
+import { breaking, changing, learning, looking, moving, serving, signing } from "./flows.mjs";
 import { seed } from "./seed.mjs";
 import { failures, visits } from "./visits.mjs";
 
@@ -23,7 +23,7 @@ async function pages(traffic, keeps) {
     traffic: "#/", providers: "#/providers", versions: "#/versions", caches: "#/caches", firewall: "#/firewall", notifications: "#/notifications", delivery: "#/delivery", objectives: "#/objectives", objective: "#/objectives/silent-available", forecast: "#/objectives/silent-available/forecast",
     configure: "#/configure", kind: "#/configure/routes", resource: `#/configure/routes/${traffic.route}`, fresh: "#/configure/models/+", plan: "#/configure/plan",
     revisions: "#/revisions", revision: `#/revisions/${revision}`, rollouts: "#/rollouts",
-    environments: "#/environments", environment: `#/environments/${name}`, consumers: "#/consumers", audit: "#/audit", playground: "#/playground", incidents: "#/incidents", runbooks: "#/runbooks", diagnosis: "#/diagnosis", lost: "#/no/such/page",
+    environments: "#/environments", environment: `#/environments/${name}`, consumers: "#/consumers", audit: "#/audit", playground: "#/playground", experiments: "#/experiments", incidents: "#/incidents", runbooks: "#/runbooks", diagnosis: "#/diagnosis", lost: "#/no/such/page",
   };
   if (keeps) {
     const { items: [record] } = await admin.done("GET", "/records?limit=1");
@@ -34,7 +34,7 @@ async function pages(traffic, keeps) {
 }
 
 /** Pages that load something beside the environments. */
-const LOADING = ["traffic", "records", "record", "providers", "caches", "firewall", "notifications", "delivery", "objectives", "objective", "forecast", "incidents", "incident", "postmortem", "runbooks", "diagnosis", "configure", "kind", "resource", "revisions", "revision", "rollouts", "consumers", "audit"];
+const LOADING = ["traffic", "records", "record", "providers", "caches", "firewall", "notifications", "delivery", "objectives", "objective", "forecast", "experiments", "incidents", "incident", "postmortem", "runbooks", "diagnosis", "configure", "kind", "resource", "revisions", "revision", "rollouts", "consumers", "audit"];
 
 const { context, close } = await browse(job.browser);
 try {
@@ -44,6 +44,7 @@ try {
   await looking(context, job.admin, traffic, { keeps, plays });
   await changing(context, job.admin, admin, job.environment);
   const incident = await learning(context, job.admin, admin, traffic, job.environment);
+  await breaking(context, job.admin, admin, traffic, job.environment);
   const rolled = await roll();
   if (!rolled?.rollout) console.log(`no rollout was begun: ${JSON.stringify(rolled)}`);
   const all = await pages(traffic, keeps);

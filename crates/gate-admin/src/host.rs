@@ -8,11 +8,11 @@ use gate_api::problem::{Code, Problem};
 use gate_api::types::{
     ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, DeploymentReported,
     Diagnosis, Document, DoraReport, Effect, Experiment, ExperimentStop, Finding, Forecast,
-    FreezeInput, GateState, HypothesisInput, IncidentDetail, IncidentLifeInput, IncidentRoleInput,
-    IncidentSummary, IncidentTextInput, LabelMatch, Live, Notices, ObjectiveState, OverrideInput,
-    Page, PlaygroundInput, PlaygroundReply, Postmortem, PostmortemInput, ProviderHealth,
-    PurgeInput, RecordDetail, RecordSummary, Rollout, StandingInput, StatusPreview, UsageRow,
-    VersionState, WafMatch, WafSuggestion,
+    FreezeInput, GameDay, GameDayInput, GateState, HypothesisInput, IncidentDetail,
+    IncidentLifeInput, IncidentRoleInput, IncidentSummary, IncidentTextInput, LabelMatch, Live,
+    Notices, ObjectiveState, OverrideInput, Page, PlaygroundInput, PlaygroundReply, Postmortem,
+    PostmortemInput, ProviderHealth, PurgeInput, RecordDetail, RecordSummary, Rollout,
+    StandingInput, StatusPreview, UsageRow, VersionState, WafMatch, WafSuggestion,
 };
 use gate_store::control::{Cause, EvidenceRow, RolloutRow};
 use serde::{Deserialize, Serialize};
@@ -217,6 +217,8 @@ pub enum IncidentChange {
     Hypothesis(HypothesisInput),
     /// Whether the hypothesis of this number has held.
     Standing(u64, StandingInput),
+    /// What a game day hopes for.
+    Plan(GameDayInput),
 }
 
 /// The incidents of the environment that a process follows.
@@ -280,6 +282,12 @@ pub trait IncidentBook: Send + Sync {
         number: u64,
         state: ActionItemState,
     ) -> Result<Vec<ActionItem>, Problem>;
+
+    /// What was noticed of experiments, the newest first.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn game_days(&self) -> Result<Vec<GameDay>, Problem>;
 
     /// What an on-call engineer would look at first.
     fn diagnose(&self) -> Diagnosis;

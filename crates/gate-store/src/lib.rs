@@ -17,6 +17,7 @@ pub mod journal;
 pub mod ledger;
 pub mod postgres;
 pub mod schema;
+pub mod slow;
 pub mod sqlite;
 
 pub use books::{Account, Books, BooksOptions, CallerSource, Hold, Refusal, WhenDown};

@@ -7,6 +7,7 @@
 
 use crate::StoreError;
 use crate::database::{Database, Value};
+use crate::slow;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql};
 use std::cell::Cell;
@@ -180,25 +181,8 @@ impl ToSql for Value {
     }
 }
 
-impl Database for Sqlite {
-    const SEQUENCE: &'static str = "INTEGER PRIMARY KEY AUTOINCREMENT";
-    const BYTES: &'static str = "BLOB";
-    const BEGIN: &'static str = "BEGIN IMMEDIATE";
-    const WAKE: &'static str = "";
-    // Without the wait for the disk, which holds off every other writer of the file for as long as
-    // a busy disk takes (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
-    const FLEETING: [&'static str; 2] = ["PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"];
-
-    fn script(&mut self, sql: &str) -> Result<(), StoreError> {
-        Ok(self.connection.execute_batch(sql)?)
-    }
-
-    fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
-        let mut statement = self.connection.prepare_cached(sql)?;
-        Ok(statement.execute(rusqlite::params_from_iter(values))? as u64)
-    }
-
-    fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
+impl Sqlite {
+    fn rows(&self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
         let mut statement = self.connection.prepare_cached(sql)?;
         let columns = statement.column_count();
         let mut rows = statement.query(rusqlite::params_from_iter(values))?;
@@ -216,6 +200,31 @@ impl Database for Sqlite {
             found.push(values?);
         }
         Ok(found)
+    }
+}
+
+impl Database for Sqlite {
+    const SEQUENCE: &'static str = "INTEGER PRIMARY KEY AUTOINCREMENT";
+    const BYTES: &'static str = "BLOB";
+    const BEGIN: &'static str = "BEGIN IMMEDIATE";
+    const WAKE: &'static str = "";
+    // Without the wait for the disk, which holds off every other writer of the file for as long as
+    // a busy disk takes (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
+    const FLEETING: [&'static str; 2] = ["PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"];
+
+    fn script(&mut self, sql: &str) -> Result<(), StoreError> {
+        Ok(self.connection.execute_batch(sql)?)
+    }
+
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        slow::timed(sql, || {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            Ok(statement.execute(rusqlite::params_from_iter(values))? as u64)
+        })
+    }
+
+    fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
+        slow::timed(sql, || self.rows(sql, values))
     }
 
     // The number changes when another connection commits

@@ -34,6 +34,7 @@ mod resident;
 mod rollouts;
 mod run;
 mod runbooks;
+mod runs;
 mod secrets;
 mod sign_outs;
 mod stored;

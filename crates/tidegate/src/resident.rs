@@ -4,7 +4,7 @@
 //! of snapshots, the loader's relocations. The kernel keeps those pages mapped, and maps 64 KiB
 //! around each, so that they count as resident for as long as the process lives. Dropped once, what
 //! is still needed comes back from the page cache, a minor fault (about a microsecond) for each 64
-//! KiB; the rest stays away (decision 0032).
+//! KiB; the rest stays away (decision 0035).
 
 #![allow(
     unsafe_code,

@@ -149,9 +149,11 @@ fn write_incidents(
     let open = follow::opener(gateway, folder);
     let followed = environment.map(|(followed, _)| followed);
     let promises = Promises::of(process);
+    let counted = promises.clone();
     let neighbours = Neighbours {
         alerts: Some(alerts),
         burning: Some(Arc::new(move |name| promises.burning(name))),
+        seconds: Some(Arc::new(move |name| counted.seconds(name))),
     };
     incidents::start(process, followed, open, neighbours)
 }

@@ -9,8 +9,8 @@ use crate::host::{IncidentBook, IncidentChange};
 use crate::reply::{Answer, Reply, refused};
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
-    ActionItemInput, HypothesisInput, IncidentRoleInput, IncidentTextInput, Page, PostmortemInput,
-    StandingInput,
+    ActionItemInput, GameDayInput, HypothesisInput, IncidentRoleInput, IncidentTextInput, Page,
+    PostmortemInput, StandingInput,
 };
 use gate_store::control::NewAudit;
 use serde::Serialize;
@@ -79,6 +79,13 @@ fn wanted(call: &Call) -> Result<IncidentChange, Problem> {
             input.text = said("text", &input.text, TEXT_MAX)?;
             IncidentChange::Hypothesis(input)
         }
+        "planGameDay" => {
+            let mut input: GameDayInput = call.json()?;
+            input.plan = said("plan", &input.plan, NAME_MAX)?;
+            bounded("objective", &input.objective, NAME_MAX)?;
+            bounded("names", &input.names.concat(), TEXT_MAX)?;
+            IncidentChange::Plan(input)
+        }
         _ => {
             let input: StandingInput = call.json()?;
             IncidentChange::Standing(call.number(1)?, input)
@@ -135,6 +142,11 @@ pub(super) fn set_action_item(inner: &Inner, call: &Call) -> Answer {
     let items = book.set_action_item(call.value(0), call.number(1)?, input.state)?;
     audit(inner, call, &call.body)?;
     whole(items)
+}
+
+pub(super) fn game_days(inner: &Inner, call: &Call) -> Answer {
+    let days = book(inner, call)?.game_days()?;
+    Reply::json(&page_of(call, days)?)
 }
 
 pub(super) fn diagnose(inner: &Inner, call: &Call) -> Answer {

@@ -84,7 +84,8 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "listIncidents" => incidents::list(inner, call),
         "getIncident" => incidents::get(inner, call),
         "setIncidentLife" | "assignIncidentRole" | "updateIncident" | "noteIncidentAction"
-        | "addHypothesis" | "weighHypothesis" => incidents::change(inner, call),
+        | "addHypothesis" | "weighHypothesis" | "planGameDay" => incidents::change(inner, call),
+        "listGameDays" => incidents::game_days(inner, call),
         "getPostmortem" => incidents::postmortem(inner, call),
         "putPostmortem" | "publishPostmortem" => incidents::write_postmortem(inner, call),
         "listActionItems" => incidents::action_items(inner, call),

@@ -46,6 +46,10 @@ fn written(input: &PostmortemInput) -> Postmortem {
 }
 
 impl IncidentBook for Book {
+    fn game_days(&self) -> Result<Vec<gate_api::types::GameDay>, Problem> {
+        Ok(Vec::new())
+    }
+
     fn environment(&self) -> &str {
         "staging"
     }

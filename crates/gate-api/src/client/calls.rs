@@ -4,10 +4,10 @@ use super::{Client, ClientError};
 use crate::types::{
     Ack, ActionItem, ActionItemInput, Applied, AuditEntry, AuditVerification, CacheState,
     Diagnosis, Diff, DocumentInput, Environment, EnvironmentInput, Experiment, FreezeInput,
-    GateState, IncidentDetail, IncidentLifeInput, IncidentRoleInput, IncidentSummary,
-    IncidentTextInput, LockInput, Me, ObjectiveState, OverrideInput, Page, Plan, Postmortem,
-    PostmortemInput, PromoteInput, PurgeInput, Purged, ReasonInput, RecordSummary, Resource,
-    Revision, RevisionDocument, RollbackInput, Rollout, State, StateRestore, StateUnlock,
+    GameDay, GameDayInput, GateState, IncidentDetail, IncidentLifeInput, IncidentRoleInput,
+    IncidentSummary, IncidentTextInput, LockInput, Me, ObjectiveState, OverrideInput, Page, Plan,
+    Postmortem, PostmortemInput, PromoteInput, PurgeInput, Purged, ReasonInput, RecordSummary,
+    Resource, Revision, RevisionDocument, RollbackInput, Rollout, State, StateRestore, StateUnlock,
     StateVersion,
 };
 use serde::Serialize;
@@ -606,6 +606,27 @@ impl Client {
         let reason = reason.to_owned();
         let path = format!("/api/v1/experiments/{}/stop", encode(name));
         self.call("POST", &path, &[], Some(&ReasonInput { reason }))
+    }
+
+    /// What was noticed of experiments, the newest first.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn game_days(&self) -> Result<Vec<GameDay>, ClientError> {
+        self.all("/api/v1/game-days")
+    }
+
+    /// Says what a game day hopes for, of the incident of an experiment.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn plan_game_day(
+        &self,
+        incident: &str,
+        input: &GameDayInput,
+    ) -> Result<IncidentDetail, ClientError> {
+        let path = format!("/api/v1/incidents/{}/game-day", encode(incident));
+        self.call("PUT", &path, &[], Some(input))
     }
 
     /// Checks the chain of the audit log.

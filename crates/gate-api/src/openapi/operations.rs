@@ -850,6 +850,25 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
     .role(Role::Operator)
     .takes(Body(shape::<ReasonInput>)),
     Operation::new(
+        "listGameDays",
+        "GET",
+        "/game-days",
+        "What was noticed of experiments, the newest first",
+        Json(shape::<Page<GameDay>>),
+    )
+    .tag("incidents")
+    .query(PAGED),
+    Operation::new(
+        "planGameDay",
+        "PUT",
+        "/incidents/{id}/game-day",
+        "Say what a game day hopes for, of the incident of an experiment",
+        Json(shape::<IncidentDetail>),
+    )
+    .tag("incidents")
+    .role(Role::Operator)
+    .takes(Body(shape::<GameDayInput>)),
+    Operation::new(
         "listWafMatches",
         "GET",
         "/firewall/matches",

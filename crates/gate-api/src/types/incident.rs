@@ -1,5 +1,6 @@
 //! Incidents, their postmortems and what is to be done after them.
 
+use super::GameDay;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -87,7 +88,7 @@ pub struct IncidentSummary {
     pub severity: Option<u8>,
     /// What is known of it, in a sentence.
     pub headline: String,
-    /// What opened it: `suspicion`, `rollback`, `page`.
+    /// What opened it: `suspicion`, `rollback`, `page`, `experiment`.
     pub opening: String,
     /// The experiment that made it; absent for a real one.
     pub experiment: Option<String>,
@@ -144,6 +145,8 @@ pub struct IncidentDetail {
     pub similar: Vec<SimilarIncident>,
     /// `draft` or `published`, where somebody began a postmortem.
     pub postmortem: Option<String>,
+    /// What was noticed, where an experiment makes it.
+    pub game_day: Option<GameDay>,
 }
 
 /// Something that is so.
@@ -155,8 +158,8 @@ pub struct IncidentFact {
     /// When it was so.
     #[schemars(extend("format" = "date-time"))]
     pub at: String,
-    /// What kind of fact: `revision`, `onset`, `first_bad`, `evidence`, `signal`, `impact`, `action`, `failover`,
-    /// `recovery`, `life`.
+    /// What kind of fact: `revision`, `onset`, `first_bad`, `evidence`, `signal`, `impact`, `action`,
+    /// `failover`, `recovery`, `experiment`, `life`.
     pub kind: String,
     /// In words.
     pub text: String,

@@ -41,7 +41,7 @@ pub use dora::{DeploymentReported, DoraFigure, DoraMetrics, DoraReport, Forecast
 pub use environment::{
     Ack, AckState, Candidate, Environment, EnvironmentInput, Event, Lock, LockInput,
 };
-pub use experiment::{Experiment, ExperimentState, ExperimentStop};
+pub use experiment::{Experiment, ExperimentState, ExperimentStop, GameDay, GameDayInput};
 pub use firewall::{WafMatch, WafSuggestion};
 pub use gate::{FreezeInput, FreezeState, GateState, OverrideInput, OverrideState};
 pub use health::{

@@ -84,6 +84,7 @@ struct Span {
 const RUNS: u8 = 0;
 const BY_HAND: u8 = 1;
 const BY_GUARD: u8 = 2;
+const BY_BUDGET: u8 = 3;
 
 /// Where an experiment is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +99,8 @@ pub enum ExperimentState {
     Stopped,
     /// Its guard stopped it.
     StoppedByGuard,
+    /// It was stopped because an objective's error budget ran low.
+    StoppedByBudget,
 }
 
 impl ExperimentState {
@@ -110,6 +113,7 @@ impl ExperimentState {
             ExperimentState::Ended => "ended",
             ExperimentState::Stopped => "stopped",
             ExperimentState::StoppedByGuard => "stopped_by_guard",
+            ExperimentState::StoppedByBudget => "stopped_by_budget",
         }
     }
 }
@@ -187,6 +191,11 @@ impl ExperimentRun {
         self.is_running() && self.end_by(BY_HAND)
     }
 
+    /// Stops it for good because an error budget ran low. Returns whether it ran.
+    pub fn stop_for_budget(&self) -> bool {
+        self.is_running() && self.end_by(BY_BUDGET)
+    }
+
     fn end_by(&self, why: u8) -> bool {
         let (order, was) = (Ordering::Relaxed, RUNS);
         (self.stopped.compare_exchange(was, why, order, order)).is_ok()
@@ -199,6 +208,7 @@ impl ExperimentRun {
         let state = match (self.stopped.load(Ordering::Relaxed), times) {
             (BY_HAND, _) => ExperimentState::Stopped,
             (BY_GUARD, _) => ExperimentState::StoppedByGuard,
+            (BY_BUDGET, _) => ExperimentState::StoppedByBudget,
             (_, None) => ExperimentState::Awaited,
             (_, Some(_)) if self.is_running() => ExperimentState::Running,
             (_, Some(_)) => ExperimentState::Ended,

@@ -93,10 +93,11 @@ fn the_share_is_kept() {
 fn the_guard_stops_it_and_nothing_else_does() {
     let (clock, hands) = Clock::manual();
     let guard = StopAt {
+        budget: None,
         bad: Percent::from_percents(50),
         least: 10,
     };
-    let one = experiment(&clock, 1.0, 9, Some(guard));
+    let one = experiment(&clock, 1.0, 9, Some(guard.clone()));
     one.run.begin(None, None);
     let saw = |bad| one.run.saw(bad, one.stop_at.as_ref());
     assert!(!(0..9).any(|_| saw(true)), "too few");

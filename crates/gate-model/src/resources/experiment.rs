@@ -222,8 +222,9 @@ pub struct ExperimentScope {
 /// What makes an experiment stop by itself. Exchanges that reached its scope count, by
 /// each gateway for itself, in spans of 10 seconds or of `least`, whichever is longer. Bad are those
 /// that ended with a fault of the gateway or upstream, with a status from 500 on or cut, and those it
-/// struck that ended with 429.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+/// struck that ended with 429. This guard needs nobody else: it holds where the store, the admin API and
+/// the loop that watches objectives are gone.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StopAt {
     /// Share of bad exchanges.
@@ -231,6 +232,21 @@ pub struct StopAt {
     /// Exchanges that must have ended before it is looked at.
     #[serde(default = "least")]
     pub least: u32,
+    /// Stops it besides when an objective has too little of its error budget left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<BudgetFloor>,
+}
+
+/// How much of an objective's error budget an experiment leaves. It is looked at each second, by the
+/// exact counts of all gateways as far as the store tells them; an experiment that begins below it is
+/// stopped within a second or two.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BudgetFloor {
+    /// The objective.
+    pub objective: String,
+    /// Share of its budget that has to be left.
+    pub left: Percent,
 }
 
 fn least() -> u32 {

@@ -46,7 +46,9 @@ pub use component::{AUTHENTICATING, Component};
 pub use consumer::{Consumer, Key, KeyLimits};
 pub use credential::{OauthClientAuth, UpstreamCredential};
 pub use deployment::{DeploymentFrom, DeploymentSource};
-pub use experiment::{EXPERIMENT_S_MAX, Experiment, ExperimentScope, Injection, StopAt};
+pub use experiment::{
+    BudgetFloor, EXPERIMENT_S_MAX, Experiment, ExperimentScope, Injection, StopAt,
+};
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
 pub use listener::{
@@ -87,7 +89,9 @@ pub use secret::{
 pub use shape::{
     CastTo, FieldCast, FieldChange, FieldMove, FieldValue, FieldValues, Shape, ShapeOperation,
 };
-pub use store::{AwsKms, History, Kept, Store, StoreEngine, StoreFail, StoreKey, StorePlace};
+pub use store::{
+    AwsKms, History, Kept, KeptIncidents, Store, StoreEngine, StoreFail, StoreKey, StorePlace,
+};
 pub use upstream::{
     Backoff, Balance, HashBy, Health, Hedge, HostHeader, Outlier, Pool, Retry, RetryOn, Timeouts,
     Upstream, UpstreamProtocol, UpstreamTls,

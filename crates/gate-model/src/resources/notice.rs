@@ -154,8 +154,9 @@ pub struct Replacement {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Notification {
-    /// Labels that an alert must have, such as `severity: page`; all alerts when left out. An alert
-    /// goes to every notification that it fits.
+    /// Labels that an alert must have, such as `severity: page`; all alerts when left out. A label with
+    /// an empty value must be missing: `experiment: ""` leaves out what experiments make. An alert goes
+    /// to every notification that it fits.
     #[serde(default)]
     pub when: BTreeMap<String, String>,
     /// Labels whose values make a group: alerts of one group are one message.

@@ -111,6 +111,29 @@ pub struct History {
     pub rollouts: Kept,
     /// How long a gateway that says nothing more is remembered; 0 keeps all.
     pub instances: Period,
+    /// Incidents of each environment that are over, with their postmortems and the scores of
+    /// experiments.
+    pub incidents: KeptIncidents,
+}
+
+/// Which incidents stay: those that are young, and of these at most so many. One that is open, or has
+/// an open action item, stays whatever its age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct KeptIncidents {
+    /// How many stay at most; the oldest go first.
+    pub most: u32,
+    /// How long one stays after it was last written; 0 sets no limit of age.
+    pub age: Period,
+}
+
+impl Default for KeptIncidents {
+    fn default() -> Self {
+        Self {
+            most: 10_000,
+            age: Period::from_seconds(400 * 86_400),
+        }
+    }
 }
 
 /// What stays of a kind: whatever is among the newest, and whatever is young.
@@ -135,6 +158,7 @@ impl Default for History {
             states: kept(50, 90),
             rollouts: kept(50, 90),
             instances: Period::from_seconds(7 * 86_400),
+            incidents: KeptIncidents::default(),
         }
     }
 }

@@ -33,6 +33,8 @@ pub enum Opening {
     Page,
     /// A ticket: joins, and opens nothing.
     Ticket,
+    /// An experiment began: see `run.rs`. No signal is of this kind.
+    Experiment,
 }
 
 /// What a signal is about.
@@ -114,6 +116,10 @@ impl Desk {
         self.incidents.get_mut(id)
     }
 
+    pub(super) fn all(&mut self) -> impl Iterator<Item = &mut Incident> {
+        self.incidents.values_mut()
+    }
+
     /// Takes a signal. `id` is asked for a new incident's name, which must be unique.
     pub fn hear(&mut self, signal: Signal, now_ms: u64, id: impl FnOnce(u64) -> String) -> Effect {
         if let Some(found) = self.find(&signal, now_ms) {
@@ -135,20 +141,37 @@ impl Desk {
             .as_ref()
             .is_some_and(|found| !found.answers.is_empty());
         match signal.opening {
-            Opening::Ticket => return Effect::Ignored,
+            Opening::Ticket | Opening::Experiment => return Effect::Ignored,
             Opening::Suspicion if !is_attributed => return Effect::Ignored,
             Opening::Suspicion | Opening::Rollback | Opening::Page => {}
         }
+        let experiment = signal.experiment.clone();
+        let id = self.open(signal.opening, experiment, now_ms, id);
+        let incident = self.incidents.get_mut(&id).expect("it was opened above");
+        incident.enter(Life::Detected, signal.text.clone(), now_ms);
+        join(incident, signal, now_ms);
+        Effect::Opened(id)
+    }
+
+    /// Puts an incident on the desk about which nothing is known yet.
+    pub(super) fn open(
+        &mut self,
+        opening: Opening,
+        experiment: Option<String>,
+        now_ms: u64,
+        id: impl FnOnce(u64) -> String,
+    ) -> String {
         self.opened += 1;
         let id = id(self.opened);
-        let mut incident = Incident {
+        let incident = Incident {
             id: id.clone(),
             life: Life::Detected,
             severity: None,
             opened_ms: now_ms,
             heard_ms: now_ms,
-            opening: signal.opening,
-            experiment: signal.experiment.clone(),
+            opening,
+            experiment,
+            run: None,
             objectives: BTreeSet::new(),
             routes: BTreeSet::new(),
             revisions: BTreeSet::new(),
@@ -161,10 +184,8 @@ impl Desk {
             updates: Vec::new(),
             series: Vec::new(),
         };
-        incident.enter(Life::Detected, signal.text.clone(), now_ms);
-        join(&mut incident, signal, now_ms);
         self.incidents.insert(id.clone(), incident);
-        Effect::Opened(id)
+        id
     }
 
     /// Which incident a signal is about: the one with most in common, of equals the latest.
@@ -207,13 +228,16 @@ impl Desk {
         if !is_quiet {
             incident.heard_ms = now_ms;
         } else if incident.life != Life::Mitigated {
-            incident.note(now_ms, What::Recovery {}, query);
             incident.heard_ms = now_ms;
-            incident.enter(
-                Life::Mitigated,
-                "the objectives are kept again".into(),
-                now_ms,
-            );
+            // An experiment that nothing noticed has nothing to recover from.
+            let reason = match incident.run.is_some() && incident.signals == 0 {
+                true => "the experiment is over",
+                false => {
+                    incident.note(now_ms, What::Recovery {}, query);
+                    "the objectives are kept again"
+                }
+            };
+            incident.enter(Life::Mitigated, reason.into(), now_ms);
         }
     }
 
@@ -252,8 +276,12 @@ fn in_common(incident: &Incident, signal: &Signal, now_ms: u64) -> u32 {
     };
     let cell = first(signal);
     let place = compare(&incident.cell, cell);
-    if incident.experiment != signal.experiment && signal.experiment.is_some() {
+    // What an experiment explains is not mixed with what it does not.
+    if incident.experiment != signal.experiment {
         return 0;
+    }
+    if incident.experiment.is_some() {
+        return 4;
     }
     let subject = &signal.subject;
     let is_named = has(&incident.objectives, &subject.objective)
@@ -269,7 +297,7 @@ fn in_common(incident: &Incident, signal: &Signal, now_ms: u64) -> u32 {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+pub(super) enum Place {
     /// One is within the other.
     Same,
     /// One of them is not known, or nothing speaks for or against.
@@ -278,7 +306,7 @@ enum Place {
     Other,
 }
 
-fn compare(one: &[Conjunction], other: &[Conjunction]) -> Place {
+pub(super) fn compare(one: &[Conjunction], other: &[Conjunction]) -> Place {
     if one.is_empty() || other.is_empty() {
         return Place::Unknown;
     }
@@ -315,8 +343,11 @@ fn join(incident: &mut Incident, signal: Signal, now_ms: u64) {
     add(&mut incident.objectives, &signal.subject.objective);
     add(&mut incident.routes, &signal.subject.route);
     add(&mut incident.revisions, &signal.subject.revision);
-    let text = signal.text.clone();
-    let fact = incident.note(now_ms, What::Signal { text }, signal.query);
+    let what = What::Signal {
+        text: signal.text.clone(),
+        opening: Some(signal.opening),
+    };
+    let fact = incident.note(now_ms, what, signal.query);
     let (Some(found), Some(fact)) = (signal.attribution, fact) else {
         return;
     };

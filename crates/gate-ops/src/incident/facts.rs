@@ -1,6 +1,6 @@
 //! Facts and hypotheses: what is so, with the query that shows it, and what could be so.
 
-use super::Life;
+use super::{Life, Opening};
 use crate::attribution::Conjunction;
 use crate::slo::Count;
 use serde::{Deserialize, Serialize};
@@ -83,6 +83,14 @@ pub enum What {
     },
     /// A signal came.
     Signal {
+        /// In words.
+        text: String,
+        /// Its kind; none where an older gateway wrote it.
+        #[serde(default)]
+        opening: Option<Opening>,
+    },
+    /// An experiment began or ended.
+    Experiment {
         /// In words.
         text: String,
     },

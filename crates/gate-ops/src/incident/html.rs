@@ -4,7 +4,7 @@
 //! code and links. Whatever else people wrote stays as they wrote it, escaped.
 
 use super::Incident;
-use super::plot::plot;
+use super::plot::{plot, shares};
 use super::status::escaped;
 use std::fmt::Write;
 
@@ -42,7 +42,12 @@ pub fn html(incident: &Incident, markdown: &str, base: &str) -> String {
         }
         block = next;
         if line == "## Impact" {
-            let _ = writeln!(out, "<figure>{}</figure>", plot(incident));
+            let _ = writeln!(
+                out,
+                "<figure>{}{}</figure>",
+                plot(incident),
+                shares(incident)
+            );
         }
     }
     out += block.end();

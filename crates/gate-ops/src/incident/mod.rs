@@ -3,6 +3,7 @@
 //! An [`Incident`] gathers what is known about one trouble: *facts*, each with the query that shows
 //! it, and *hypotheses*, which are something else and never become facts. The [`Desk`] (`desk.rs`)
 //! decides which signal opens an incident and which joins one. `onset.rs` finds when it began,
+//! `run.rs` and `score.rs` are about those that experiments make,
 //! `lint.rs` and `postmortem.rs` draft what is learnt, `similar.rs` finds what was alike before,
 //! `status.rs` is the page for outsiders.
 //! Nothing here knows stores, clocks or people; actors are names, and drafts show their roles.
@@ -14,6 +15,8 @@ mod lint;
 mod onset;
 mod plot;
 mod postmortem;
+mod run;
+mod score;
 mod similar;
 mod status;
 #[cfg(test)]
@@ -24,8 +27,10 @@ pub use facts::{Fact, Hypothesis, Impact, Query, Standing, What};
 pub use html::html;
 pub use lint::{Objection, lint};
 pub use onset::{Onset, onset};
-pub use plot::plot;
+pub use plot::{plot, shares};
 pub use postmortem::{Action, ActionState, Narrative, draft, words, written};
+pub use run::{About, GamePlan, Run};
+pub use score::{NAMED_MAX, Score, passed, score};
 pub use similar::{Past, Similar, similar};
 pub use status::{StatusIncident, StatusPage, StatusUpdate, status, status_page};
 
@@ -90,6 +95,20 @@ impl Severity {
             () if burn >= 6.0 || spent >= 0.02 => Severity(3),
             () => Severity(4),
         }
+    }
+}
+
+impl Severity {
+    /// Where no objective says what it costs: from the share of exchanges that failed and how many
+    /// routes had some that did. Half of them is 2, a tenth 3, less 4; several routes are one worse.
+    #[must_use]
+    pub fn by_share(count: Count, routes: usize) -> Severity {
+        let alone = match count.ratio().unwrap_or(0.0) {
+            share if share >= 0.5 => 2,
+            share if share >= 0.1 => 3,
+            _ => 4,
+        };
+        Severity(alone - u8::from(routes > 1))
     }
 }
 
@@ -169,6 +188,9 @@ pub struct Incident {
     pub opening: Opening,
     /// An experiment that made it, by name; none for a real one.
     pub experiment: Option<String>,
+    /// The run of that experiment, with what it does where.
+    #[serde(default)]
+    pub run: Option<Run>,
     /// What it is about, with everything that joined.
     pub objectives: BTreeSet<String>,
     /// Routes that it is about.
@@ -246,7 +268,16 @@ impl Incident {
     /// Judges how bad it is, by burn and share of the budget spent. It only gets worse by itself; the
     /// first judgement makes it triaged.
     pub fn triage(&mut self, burn: f64, spent: f64, now_ms: u64) {
-        let found = Severity::of(burn, spent);
+        self.worsen(Severity::of(burn, spent), now_ms);
+    }
+
+    /// Judges how bad it is where no objective does: by the share of exchanges that failed and the routes
+    /// with such.
+    pub fn triage_by_share(&mut self, count: Count, routes: usize, now_ms: u64) {
+        self.worsen(Severity::by_share(count, routes), now_ms);
+    }
+
+    fn worsen(&mut self, found: Severity, now_ms: u64) {
         let worst = self.severity.map_or(found, |known| known.min(found));
         self.severity = Some(worst);
         if self.life == Life::Detected {

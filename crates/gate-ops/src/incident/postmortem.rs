@@ -214,7 +214,7 @@ pub fn words(what: &What) -> String {
         ),
         What::FirstBad { exchange } => format!("the first exchange that failed: {exchange}"),
         What::Evidence { of, log } => format!("evidence of {of}: {log:.1} (logarithm)"),
-        What::Signal { text } => text.clone(),
+        What::Signal { text, .. } | What::Experiment { text } => text.clone(),
         What::Impact(impact) => format!(
             "{} of {} exchanges had failed by then",
             impact.count.bad, impact.count.total

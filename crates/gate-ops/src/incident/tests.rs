@@ -4,9 +4,9 @@ use super::*;
 use crate::attribution::{Answer, Attribution};
 use crate::slo::Count;
 
-const NOW: u64 = 1_795_392_000_000;
+pub(super) const NOW: u64 = 1_795_392_000_000;
 
-fn query() -> Query {
+pub(super) fn query() -> Query {
     Query {
         of: "records".into(),
         filter: BTreeMap::from([("route".into(), "orders & more".into())]),
@@ -15,7 +15,7 @@ fn query() -> Query {
     }
 }
 
-fn at(pairs: &[(&str, &str)]) -> Option<Attribution> {
+pub(super) fn at(pairs: &[(&str, &str)]) -> Option<Attribution> {
     let cause: Conjunction = pairs
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
@@ -34,7 +34,11 @@ fn at(pairs: &[(&str, &str)]) -> Option<Attribution> {
     })
 }
 
-fn signal(opening: Opening, objective: &str, attribution: Option<Attribution>) -> Signal {
+pub(super) fn signal(
+    opening: Opening,
+    objective: &str,
+    attribution: Option<Attribution>,
+) -> Signal {
     let subject = Subject {
         objective: Some(objective.into()),
         ..Subject::default()
@@ -49,7 +53,7 @@ fn signal(opening: Opening, objective: &str, attribution: Option<Attribution>) -
     }
 }
 
-fn named(number: u64) -> String {
+pub(super) fn named(number: u64) -> String {
     format!("inc-{number}")
 }
 
@@ -149,6 +153,7 @@ fn the_desk_is_bounded() {
             NOW,
             What::Signal {
                 text: number.to_string(),
+                opening: None,
             },
             query(),
         );
@@ -234,6 +239,31 @@ fn severities_come_from_the_budget() {
             "{burn} {spent}"
         );
     }
+}
+
+#[test]
+fn without_an_objective_the_share_that_failed_judges() {
+    for (bad, routes, expected) in [
+        (100, 1, 2),
+        (50, 1, 2),
+        (49, 1, 3),
+        (10, 1, 3),
+        (9, 1, 4),
+        (0, 0, 4),
+        (100, 2, 1),
+        (20, 3, 2),
+        (1, 2, 3),
+    ] {
+        let found = Severity::by_share(Count::new(100, bad), routes);
+        assert_eq!(found, Severity(expected), "{bad} % on {routes}");
+    }
+    assert_eq!(Severity::by_share(Count::default(), 1), Severity(4));
+    let mut desk = Desk::default();
+    desk.hear(signal(Opening::Rollback, "o", None), NOW, named);
+    let one = desk.incident("inc-1").unwrap();
+    one.triage_by_share(Count::new(10, 9), 1, NOW);
+    one.triage_by_share(Count::new(1000, 9), 1, NOW);
+    assert_eq!((one.severity, one.life), (Some(Severity(2)), Life::Triaged));
 }
 
 #[test]

@@ -19,7 +19,9 @@ use arc_swap::ArcSwap;
 use gate_flow::{Experiment, ExperimentCounts, ExperimentRun, ExperimentState, InScope};
 use gate_model::document::Path;
 use gate_model::finding::Finding;
-use gate_model::resources::{EXPERIMENT_S_MAX, ExperimentScope};
+use gate_model::resources::{
+    EXPERIMENT_S_MAX, ExperimentScope, ListenerProtocol, Resources, Route, Target,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -110,6 +112,27 @@ impl Experiments {
         }
     }
 
+    /// Stops those whose objective has less of its error budget left than they leave it: `left` says
+    /// which share that is, none where it is not known. Returns the names of those that it stopped.
+    pub fn stop_for_budgets(&self, left: impl Fn(&str) -> Option<f64>) -> Vec<Arc<str>> {
+        if !self.any.load(Ordering::Relaxed) {
+            return Vec::new();
+        }
+        let is_spent = |one: &&Arc<Experiment>| {
+            let guard = one.stop_at.as_ref();
+            let floor = guard.and_then(|guard| guard.budget.as_ref());
+            floor.is_some_and(|floor| {
+                left(&floor.objective).is_some_and(|left| left < floor.left.fraction())
+            })
+        };
+        let list = self.list.load();
+        let spent = list.iter().filter(is_spent);
+        spent
+            .filter(|one| one.run.stop_for_budget())
+            .map(|one| one.name.clone())
+            .collect()
+    }
+
     /// The families about experiments.
     pub(crate) fn page(&self, page: &mut Exposition) {
         write(page, &self.reports());
@@ -185,6 +208,21 @@ pub(crate) fn compile(work: &mut Work<'_>) -> Vec<Arc<Experiment>> {
             work.report(finding);
         }
         references(work, &written.scope, &path.key("scope"));
+        let floor = written
+            .stop_at
+            .as_ref()
+            .and_then(|guard| guard.budget.as_ref());
+        if let Some(floor) = floor
+            && !work.resources.objectives.contains_key(&floor.objective)
+        {
+            let path = path.key("stop_at").key("budget").key("objective");
+            let known = work.resources.objectives.keys().collect::<Vec<_>>();
+            work.unknown(path, "objective", &floor.objective, known);
+        }
+        if let Some((field, problem)) = strikes_nothing(work.resources, &written.scope) {
+            let path = path.key("scope").key(field);
+            work.report(Finding::warning("inert_experiment", path, problem));
+        }
         let when = match &written.scope.when {
             None => None,
             Some(text) => match (work.compiler.registry.condition)(text) {
@@ -212,7 +250,7 @@ pub(crate) fn compile(work: &mut Work<'_>) -> Vec<Arc<Experiment>> {
             when,
             share: written.share.fraction(),
             most: written.most,
-            stop_at: written.stop_at,
+            stop_at: written.stop_at.clone(),
             lasts: written.lasts.map(gate_model::units::Period::duration),
             until: written
                 .until
@@ -221,6 +259,57 @@ pub(crate) fn compile(work: &mut Work<'_>) -> Vec<Arc<Experiment>> {
         }));
     }
     compiled
+}
+
+/// Why a scope has no tries in it: only what asks an upstream, a provider or a server of tools by HTTP
+/// can fail on purpose.
+fn strikes_nothing(
+    resources: &Resources,
+    scope: &ExperimentScope,
+) -> Option<(&'static str, String)> {
+    let forwards_bytes = |route: &Route| {
+        let mut named = route.matches.listeners.iter();
+        let is_tcp = |name| {
+            let listener = resources.listeners.get(name);
+            listener.is_some_and(|one| one.protocol == ListenerProtocol::Tcp)
+        };
+        !route.matches.listeners.is_empty() && named.all(is_tcp)
+    };
+    let nothing = "the experiment will strike nothing";
+    if let Some((name, route)) = scope
+        .route
+        .as_ref()
+        .and_then(|name| resources.routes.get_key_value(name))
+    {
+        let what = match &route.target {
+            _ if forwards_bytes(route) => "forwards bytes of TCP, which experiments do not touch",
+            Target::Fixed(_) => "answers by itself",
+            Target::Portal(_) => "serves a portal by itself",
+            Target::StatusPage(_) => "serves the status page by itself",
+            _ => return None,
+        };
+        return Some(("route", format!("the route `{name}` {what}: {nothing}")));
+    }
+    let upstream = scope.upstream.as_ref()?;
+    // Versions of an API ask upstreams, too.
+    let is_http = |route: &Route| match &route.target {
+        Target::Upstream(name) => name == upstream && !forwards_bytes(route),
+        Target::Api(_) | Target::Agent(_) => true,
+        _ => false,
+    };
+    let mut of_bytes = resources
+        .routes
+        .values()
+        .filter(|route| forwards_bytes(route));
+    let is_of_bytes =
+        of_bytes.any(|route| matches!(&route.target, Target::Upstream(name) if name == upstream));
+    (is_of_bytes && !resources.routes.values().any(is_http)).then(|| {
+        let text = format!(
+            "the upstream `{upstream}` has only routes that forward bytes of TCP, which experiments \
+             do not touch: {nothing}"
+        );
+        ("upstream", text)
+    })
 }
 
 fn digest(text: &str) -> Arc<str> {

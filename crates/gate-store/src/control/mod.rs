@@ -42,7 +42,7 @@ pub use incident::{
 pub use keys::{Keys, MakeRing, ReadText};
 pub use notice::{NoticesSave, ORDER_MAX};
 pub use promise::{PAST, PLACES_BYTES_MAX, PlacesRow, PromiseRow};
-pub use retention::{Cursor, Keep, Pruned, Retention, Slice};
+pub use retention::{Cursor, IncidentKeep, Keep, Pruned, Retention, Slice};
 pub use revision::{Cause, DOCUMENT_MAX, NewRevision, RevisionQuery, RevisionRow};
 pub use rollout::{EvidenceRow, NewRollout, RolloutRow, RolloutSave};
 pub use runbook::{RUNS_KEPT, RunRow, RunSave, RunbooksSave};
@@ -561,6 +561,19 @@ pub trait ControlStore: Send {
     /// [`ControlError::Stale`] when another wrote the desk or one of them meanwhile,
     /// [`ControlError::NotLeader`], [`ControlError::TooLarge`], [`ControlError::Store`].
     fn save_incidents(&mut self, save: &DeskSave<'_>) -> Answer<u64>;
+
+    /// Takes a slice of the incidents of an environment that are not kept away, with their postmortems,
+    /// and says how many went: where some did, there may be more. What is open, or has an open action
+    /// item, stays.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn prune_incidents(
+        &mut self,
+        environment: &str,
+        keep: &IncidentKeep,
+        now_ms: i64,
+    ) -> Answer<u64>;
 
     /// The postmortem of an incident, if somebody has begun it.
     ///

@@ -3,12 +3,12 @@
 
 use super::{
     AckRow, ActionRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, DeploymentRow,
-    DeskRow, DeskSave, EnvironmentRow, EvidenceRow, HistoryRow, IncidentQuery, IncidentRow, Lease,
-    NewAudit, NewSecret, NewState, Newest, NoticesSave, PlacesRow, PostmortemRow, PostmortemSave,
-    PromiseRow, Pruned, RevisionQuery, RevisionRow, RolloutRow, RolloutSave, RunRow, RunbooksSave,
-    Sealed, SecretRow, SignOutRow, Slice, StateLock, StateRow, StateVersionRow, WrappedKey, audit,
-    deployment, environment, fleet, incident, notice, promise, retention, revision, rewrap,
-    rollout, runbook, secret, sign_out, state,
+    DeskRow, DeskSave, EnvironmentRow, EvidenceRow, HistoryRow, IncidentKeep, IncidentQuery,
+    IncidentRow, Lease, NewAudit, NewSecret, NewState, Newest, NoticesSave, PlacesRow,
+    PostmortemRow, PostmortemSave, PromiseRow, Pruned, RevisionQuery, RevisionRow, RolloutRow,
+    RolloutSave, RunRow, RunbooksSave, Sealed, SecretRow, SignOutRow, Slice, StateLock, StateRow,
+    StateVersionRow, WrappedKey, audit, deployment, environment, fleet, incident, notice, promise,
+    retention, revision, rewrap, rollout, runbook, secret, sign_out, state,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -341,6 +341,15 @@ impl<D: Database> ControlStore for SqlControl<D> {
 
     fn save_incidents(&mut self, save: &DeskSave<'_>) -> Answer<u64> {
         incident::save(&mut self.database, save)
+    }
+
+    fn prune_incidents(
+        &mut self,
+        environment: &str,
+        keep: &IncidentKeep,
+        now_ms: i64,
+    ) -> Answer<u64> {
+        retention::incidents::prune(&mut self.database, environment, keep, now_ms)
     }
 
     fn postmortem(&mut self, incident: &str) -> Answer<Option<PostmortemRow>> {

@@ -5,7 +5,7 @@
 //! and where each reader is. An event is delivered at least once: a reader that ends between its
 //! effect and its position sees it again, by the same key. Where the effect is in the same database,
 //! [`Reading::advance_with`] makes both one transaction, and the effect happens once. What events
-//! mean, who wants them and how they travel is not known here. The format is decision 0031.
+//! mean, who wants them and how they travel is not known here. The format is decision 0034.
 
 mod tables;
 mod writer;

@@ -8,6 +8,7 @@ mod tls;
 
 use crate::StoreError;
 use crate::database::{Database, Value};
+use crate::slow;
 use address::Address;
 use postgres::config::{Host, SslMode};
 use postgres::fallible_iterator::FallibleIterator;
@@ -144,7 +145,7 @@ impl Postgres {
     fn rows(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
         let (statement, client) = self.prepared(sql)?;
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|v| v as _).collect();
-        let rows = client.query(&statement, &values)?;
+        let rows = slow::timed(sql, || client.query(&statement, &values))?;
         rows.iter().map(read).collect()
     }
 }
@@ -226,7 +227,7 @@ impl Database for Postgres {
     fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
         let (statement, client) = self.prepared(sql)?;
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|v| v as _).collect();
-        Ok(client.execute(&statement, &values)?)
+        Ok(slow::timed(sql, || client.execute(&statement, &values))?)
     }
 
     fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {

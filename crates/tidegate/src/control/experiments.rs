@@ -98,6 +98,7 @@ const fn word(state: ExperimentState) -> &'static str {
         ExperimentState::Ended => "ended",
         ExperimentState::Stopped => "stopped",
         ExperimentState::StoppedByGuard => "stopped by its guard",
+        ExperimentState::StoppedByBudget => "stopped for an error budget",
     }
 }
 

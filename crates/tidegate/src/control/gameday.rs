@@ -1,8 +1,9 @@
-//! `tidegate gameday`: a written plan brings a failure about in an environment, and scores what was
-//! noticed of it: how soon, whether its place was named, and how soon all was well again.
+//! `tidegate gameday`: a written plan brings a failure about in an environment, and its incident scores
+//! what was noticed of it: how soon, whether its place was named, and how soon all was well again.
 //!
 //! It needs traffic, and makes none. The failure ends with the command, by its own end where the
-//! command is killed, and as soon as somebody stops it.
+//! command is killed, and as soon as somebody stops it. The score is the gateway's, read from the
+//! incident, which keeps it.
 
 use super::server::Place;
 use super::show::{self, line};
@@ -11,22 +12,23 @@ use crate::table::Table;
 use clap::Args;
 use gate_admin::convert::time;
 use gate_api::client::{Client, Seen};
-use gate_api::types::{ExperimentState, ObjectiveState};
+use gate_api::types::{ExperimentState, GameDay, GameDayInput};
 use gate_kit::clock::Clock;
 use gate_model::document::{Document, Path as Field, from_node};
 use gate_model::resources::Experiment;
 use gate_model::units::Period;
-use serde::{Deserialize, Serialize};
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use serde::Deserialize;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(500);
-/// How long a change may take to be in force.
+/// How long a change may take to be in force, and its incident to be open.
 const IN_FORCE: Duration = Duration::from_secs(60);
+/// The incident shows what has recovered this much later at most.
+const LATE: Duration = Duration::from_secs(15);
 /// Who manages what it puts into the environment.
 const MANAGER: &str = "api";
 /// Runs that are shown.
@@ -36,11 +38,12 @@ const SHOWN: usize = 10;
 #[derive(Debug, Args)]
 pub(crate) struct GamedayOptions {
     /// The plan: `name`, `experiment` (a resource of that kind), `objective`, and where wanted
-    /// `detect_within`, `recover_within` and `names`.
-    plan: PathBuf,
-    /// The file that a line of JSON is added to.
-    #[arg(long, value_name = "FILE", default_value = "gamedays.jsonl")]
-    history: PathBuf,
+    /// `detect_within`, `recover_within` and `names`. Without one, what was noticed of all experiments
+    /// is shown.
+    plan: Option<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
     /// Where.
     #[command(flatten)]
     place: Place,
@@ -71,31 +74,21 @@ fn minute() -> Period {
     Period::from_seconds(60)
 }
 
-/// What a run came to, as the history keeps it.
-#[derive(Debug, Clone, Default, Deserialize, Serialize)]
-#[serde(default)]
-struct Score {
-    plan: String,
-    began: String,
-    /// Tries that were struck on the gateway that was asked.
-    strikes: u64,
-    /// Seconds until an alert; none when there was none in time.
-    detected_s: Option<f64>,
-    /// Which alert.
-    alert: String,
-    /// Where the excess was said to be.
-    said: String,
-    attributed: bool,
-    /// Seconds from the end until exchanges ended well and none badly; none when not in time.
-    recovered_s: Option<f64>,
-    passed: bool,
-}
-
 /// Runs the command.
 pub(crate) fn gameday(options: &GamedayOptions) -> Result<ExitCode, String> {
-    let plan = read(&options.plan)?;
+    let Some(file) = &options.plan else {
+        let (client, _) = options.place.open()?;
+        let days = client.game_days().map_err(|error| show::refusal(&error))?;
+        match options.json {
+            true => output::print_json(&days)?,
+            false => output::print(&table(&days))?,
+        }
+        return Ok(ExitCode::SUCCESS);
+    };
+    let plan = read(file)?;
     let (client, environment) = options.place.open()?;
-    let before = objective(&client, &plan)?;
+    let before = client.objective(&plan.objective);
+    let before = before.map_err(|error| show::refusal(&error))?;
     if let Some(alert) = before.alerts.first() {
         let text = format!(
             "`{}` has the alert {} on already: a game day begins where all is well",
@@ -108,12 +101,16 @@ pub(crate) fn gameday(options: &GamedayOptions) -> Result<ExitCode, String> {
         environment: &environment,
         plan: &plan,
     };
-    let score = game.play()?;
-    keep(&options.history, &score)?;
-    output::print(&told(&score, &history(&options.history, &score.plan)))?;
-    Ok(match score.passed {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::FAILURE,
+    let day = game.play()?;
+    if options.json {
+        output::print_json(&day)?;
+    } else {
+        let days = client.game_days().map_err(|error| show::refusal(&error))?;
+        output::print(&told(&day, days))?;
+    }
+    Ok(match day.passed {
+        Some(true) => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
     })
 }
 
@@ -132,11 +129,6 @@ fn read(file: &Path) -> Result<GamePlan, String> {
     }
 }
 
-fn objective(client: &Client, plan: &GamePlan) -> Result<ObjectiveState, String> {
-    let found = client.objective(&plan.objective);
-    found.map_err(|error| show::refusal(&error))
-}
-
 struct Game<'a> {
     client: &'a Client,
     environment: &'a str,
@@ -144,70 +136,79 @@ struct Game<'a> {
 }
 
 impl Game<'_> {
-    fn play(&self) -> Result<Score, String> {
+    fn play(&self) -> Result<GameDay, String> {
         let plan = self.plan;
         let resource = (self.environment, "experiments", plan.name.as_str());
         let value = serde_json::to_value(&plan.experiment).map_err(|error| error.to_string())?;
+        let unix_ms = i64::try_from(Clock::System.unix().as_millis()).unwrap_or(i64::MAX);
+        let since = time(unix_ms);
         let put = self
             .client
             .put_resource(resource, MANAGER, Seen::Any, false, &value);
         put.map_err(|error| show::refusal(&error))?;
-        let unix_ms = i64::try_from(Clock::System.unix().as_millis()).unwrap_or(i64::MAX);
-        let mut score = Score {
-            plan: plan.name.clone(),
-            began: time(unix_ms),
-            ..Score::default()
-        };
-        let noticed = self.begun().and_then(|()| self.notice(&mut score));
+        let noticed = self.begun(&since).and_then(|incident| {
+            self.notice(&incident)?;
+            Ok(incident)
+        });
         // Whatever went wrong, the failure ends here.
-        let ended = self.end(&mut score);
+        let ended = self.end();
+        let told = noticed
+            .as_ref()
+            .map_or(Ok(()), |incident| self.until_ended(incident));
         let gone = self
             .client
             .delete_resource(resource, MANAGER, Seen::Any, false);
-        noticed?;
+        let incident = noticed?;
         ended?;
-        self.recover(&mut score)?;
+        told?;
         gone.map_err(|error| show::refusal(&error))?;
-        score.passed =
-            score.detected_s.is_some() && score.attributed && score.recovered_s.is_some();
-        Ok(score)
+        self.recover(&incident)
     }
 
-    fn state(&self) -> Result<Option<(ExperimentState, u64)>, String> {
-        let all = self.client.experiments();
-        let all = all.map_err(|error| show::refusal(&error))?;
-        let own = all.into_iter().find(|one| one.name == self.plan.name);
-        Ok(own.map(|one| (one.state, one.strikes)))
+    fn day(&self, incident: &str) -> Result<GameDay, String> {
+        let found = self.client.incident(incident);
+        let found = found.map_err(|error| show::refusal(&error))?;
+        let none = || format!("no experiment makes the incident {incident}");
+        found.game_day.ok_or_else(none)
     }
 
-    fn begun(&self) -> Result<(), String> {
+    /// Waits until the experiment has an incident, and says there what is hoped for.
+    fn begun(&self, since: &str) -> Result<String, String> {
+        let plan = self.plan;
         let until = Instant::now() + IN_FORCE;
-        while self.state()?.is_none() {
+        // Times of one length compare as texts do, to the second: another clock may be a bit behind.
+        let is_new = |day: &GameDay| {
+            day.experiment == plan.name && day.ended.is_none() && day.began[..19] >= since[..19]
+        };
+        let incident = loop {
+            let days = self.client.game_days();
+            let days = days.map_err(|error| show::refusal(&error))?;
+            if let Some(day) = days.into_iter().find(is_new) {
+                break day.incident;
+            }
             if Instant::now() >= until {
                 return Err("the experiment did not begin: no gateway has taken it over".to_owned());
             }
             std::thread::sleep(LOOK);
-        }
-        Ok(())
+        };
+        let input = GameDayInput {
+            plan: plan.name.clone(),
+            objective: plan.objective.clone(),
+            names: plan.names.clone(),
+            detect_within: plan.detect_within,
+            recover_within: plan.recover_within,
+        };
+        let planned = self.client.plan_game_day(&incident, &input);
+        planned.map_err(|error| show::refusal(&error))?;
+        Ok(incident)
     }
 
-    /// Waits until an alert is on and the place is named.
-    fn notice(&self, score: &mut Score) -> Result<(), String> {
+    /// Waits until a page is on and the place is named, or it is too late for that.
+    fn notice(&self, incident: &str) -> Result<(), String> {
         let began = Instant::now();
-        let names = self.names();
         while began.elapsed() < self.plan.detect_within.duration() {
-            let state = objective(self.client, self.plan)?;
-            if let Some(alert) = state.alerts.first()
-                && score.detected_s.is_none()
-            {
-                score.detected_s = Some(began.elapsed().as_secs_f64());
-                score.alert.clone_from(&alert.alert);
-            }
-            if let Some(place) = state.places.first() {
-                score.said.clone_from(&place.text);
-                score.attributed = names.iter().any(|name| place.text.contains(name));
-            }
-            if score.detected_s.is_some() && score.attributed {
+            let day = self.day(incident)?;
+            if day.paged_s.is_some() && day.rank.is_some() || day.ended.is_some() {
                 return Ok(());
             }
             std::thread::sleep(LOOK);
@@ -215,110 +216,91 @@ impl Game<'_> {
         Ok(())
     }
 
-    /// What counts as the failure's place.
-    fn names(&self) -> Vec<String> {
-        if !self.plan.names.is_empty() {
-            return self.plan.names.clone();
-        }
-        let scope = self.plan.experiment.scope.clone();
-        let named = [
-            scope.route,
-            scope.endpoint,
-            scope.provider,
-            scope.model,
-            scope.mcp_server,
-            scope.consumer,
-        ];
-        named.into_iter().flatten().collect()
-    }
-
-    fn end(&self, score: &mut Score) -> Result<(), String> {
+    fn end(&self) -> Result<(), String> {
         let reason = format!("the game day `{}` is over", self.plan.name);
         let stopped = self.client.stop_experiment(&self.plan.name, &reason);
-        let state = self.state()?;
-        score.strikes = state.map_or(0, |(_, strikes)| strikes);
-        match (stopped, state) {
+        let all = self.client.experiments();
+        let all = all.map_err(|error| show::refusal(&error))?;
+        let mut own = all.iter().filter(|one| one.name == self.plan.name);
+        let is_running = own.any(|one| one.state == ExperimentState::Running);
+        match stopped {
             // It may have ended by itself.
-            (Err(error), Some((ExperimentState::Running, _))) => Err(show::refusal(&error)),
+            Err(error) if is_running => Err(show::refusal(&error)),
             _ => Ok(()),
         }
     }
 
-    /// Waits until exchanges end well and none badly, twice in a row.
-    fn recover(&self, score: &mut Score) -> Result<(), String> {
-        let ended = Instant::now();
-        let mut last = objective(self.client, self.plan)?;
-        let mut well: Option<f64> = None;
-        while ended.elapsed() < self.plan.recover_within.duration() {
+    /// Waits until the incident says how it ended, for a while: what is deleted says less.
+    fn until_ended(&self, incident: &str) -> Result<(), String> {
+        let stopped = Instant::now();
+        while stopped.elapsed() < LATE && self.day(incident)?.ended.is_none() {
             std::thread::sleep(LOOK);
-            let state = objective(self.client, self.plan)?;
-            if state.total == last.total {
-                continue;
-            }
-            let at = ended.elapsed().as_secs_f64();
-            match (state.bad > last.bad, well) {
-                (true, _) => well = None,
-                (false, None) => well = Some(at),
-                (false, Some(first)) => {
-                    score.recovered_s = Some(first);
-                    return Ok(());
-                }
-            }
-            last = state;
         }
         Ok(())
     }
+
+    /// Waits until exchanges end well again, or it is too late for that.
+    fn recover(&self, incident: &str) -> Result<GameDay, String> {
+        let ended = Instant::now();
+        loop {
+            let day = self.day(incident)?;
+            let is_late = ended.elapsed() >= self.plan.recover_within.duration() + LATE;
+            if day.ended.is_some() && day.recovered_s.is_some() || is_late {
+                return Ok(day);
+            }
+            std::thread::sleep(LOOK);
+        }
+    }
 }
 
-fn keep(file: &Path, score: &Score) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("{}: {error}", file.display());
-    let mut row = serde_json::to_string(score).map_err(|error| error.to_string())?;
-    row.push('\n');
-    let opened = OpenOptions::new().create(true).append(true).open(file);
-    opened
-        .map_err(failed)?
-        .write_all(row.as_bytes())
-        .map_err(failed)
-}
-
-/// The latest runs of a plan, the newest last.
-fn history(file: &Path, plan: &str) -> Vec<Score> {
-    let text = fs::read_to_string(file).unwrap_or_default();
-    let rows = text
-        .lines()
-        .filter_map(|row| serde_json::from_str(row).ok());
-    let rows: Vec<Score> = rows.filter(|score: &Score| score.plan == plan).collect();
-    rows[rows.len().saturating_sub(SHOWN)..].to_vec()
-}
-
-fn told(score: &Score, runs: &[Score]) -> String {
-    let seconds = |s: Option<f64>| s.map_or_else(|| "no".to_owned(), |s| format!("{s:.1} s"));
+fn table(days: &[GameDay]) -> String {
+    let seconds = |s: Option<f64>| s.map_or_else(|| "-".to_owned(), |s| format!("{s:.1} s"));
     let mut table = Table::new(&[
         "BEGAN",
-        "STRUCK",
-        "DETECTED",
-        "BY",
-        "ATTRIBUTED",
+        "EXPERIMENT",
+        "INJECTS",
+        "SUSPECTED",
+        "PAGED",
+        "PLACE NAMED",
+        "MITIGATED",
         "RECOVERED",
+        "PASSED",
+        "INCIDENT",
     ]);
-    for run in runs {
+    for day in days {
         table.row(vec![
-            line(&run.began),
-            run.strikes.to_string(),
-            seconds(run.detected_s),
-            line(&run.alert),
-            if run.attributed { "yes" } else { "no" }.to_owned(),
-            seconds(run.recovered_s),
+            line(&day.began),
+            line(&day.experiment),
+            line(&day.inject),
+            seconds(day.suspected_s),
+            seconds(day.paged_s),
+            day.rank
+                .map_or_else(|| "no".to_owned(), |rank| format!("as answer {rank}")),
+            seconds(day.mitigated_s),
+            seconds(day.recovered_s),
+            match day.passed {
+                None => "-",
+                Some(true) => "yes",
+                Some(false) => "no",
+            }
+            .to_owned(),
+            line(&day.incident),
         ]);
     }
-    let verdict = if score.passed { "passed" } else { "not passed" };
-    let said = match score.said.is_empty() {
-        true => "nothing was said of its place".to_owned(),
-        false => format!("its place was said to be: {}", line(&score.said)),
+    table.finish()
+}
+
+/// How a game day went, before those of its plan that went before; the newest first.
+fn told(day: &GameDay, mut days: Vec<GameDay>) -> String {
+    days.retain(|one| one.plan == day.plan);
+    days.truncate(SHOWN);
+    let verdict = match day.passed {
+        Some(true) => "passed",
+        _ => "not passed",
     };
-    format!(
-        "{}: {verdict}; {said}\n{}",
-        line(&score.plan),
-        table.finish()
-    )
+    let said = match day.said.is_empty() {
+        true => "nothing was said of its place".to_owned(),
+        false => format!("its place was said to be: {}", line(&day.said)),
+    };
+    format!("{}: {verdict}; {said}\n{}", line(&day.plan), table(&days))
 }

@@ -34,6 +34,7 @@ fn shown(report: ExperimentReport) -> Experiment {
             State::Ended => ExperimentState::Ended,
             State::Stopped => ExperimentState::Stopped,
             State::StoppedByGuard => ExperimentState::StoppedByGuard,
+            State::StoppedByBudget => ExperimentState::StoppedByBudget,
         },
         began: at(counts.began),
         ends: at(counts.ends),

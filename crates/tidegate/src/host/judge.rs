@@ -103,7 +103,13 @@ fn held_up(
     if own != Some(candidate.environment) || candidate.changes.is_empty() {
         return Vec::new();
     }
-    let routes = gate_ops::rollout::touched(before, after);
+    // A weaker promise touches its route, too: else a spent budget could be made to last.
+    let touched = gate_ops::rollout::touched(before, after);
+    let weaker = gate_ops::slo::loosened(before, after);
+    let routes = touched.zip(weaker).map(|(mut routes, weaker)| {
+        routes.extend(weaker);
+        routes
+    });
     if routes.as_ref().is_some_and(Vec::is_empty) {
         return Vec::new();
     }

@@ -8,20 +8,22 @@
     reason = "a problem is made once, for an answer; nothing here is hot"
 )]
 
+use super::actions::{action_item, action_of, action_row, day};
+use super::game_day::{self, game_day, plan};
 use super::{Shelf, board, diagnosis};
 use gate_admin::{IncidentBook, IncidentChange, refused};
 use gate_api::problem::{Code, Problem};
 use gate_api::types as api;
 use gate_kit::date;
-use gate_model::units::{Money, Timestamp};
+use gate_model::units::Money;
 use gate_ops::incident::{
-    self as ops, Action, ActionState, Hypothesis, Incident, Life, Narrative, Past, Refused, Role,
-    Standing, What, similar,
+    self as ops, ActionState, Hypothesis, Incident, Life, Narrative, Past, Refused, Role, Standing,
+    What, similar,
 };
 use gate_proxy::process::Process;
 use gate_store::control::{
-    ActionRow, ControlError, ControlStore, DeskSave, IncidentQuery, IncidentRow, IncidentSave,
-    PAGE_MAX, PostmortemSave,
+    ControlError, ControlStore, DeskSave, IncidentQuery, IncidentRow, IncidentSave, PAGE_MAX,
+    PostmortemSave,
 };
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -285,6 +287,13 @@ impl IncidentBook for Book {
         Ok(rows.iter().map(action_item).collect())
     }
 
+    fn game_days(&self) -> Result<Vec<api::GameDay>, Problem> {
+        game_day::all(
+            |query| self.ask(|store| store.incidents(query)),
+            &self.shelf.environment,
+        )
+    }
+
     fn diagnose(&self) -> api::Diagnosis {
         diagnosis::diagnose(&self.process, &self.shelf, &self.folder, self.now_ms())
     }
@@ -345,6 +354,7 @@ fn apply(incident: &mut Incident, change: &IncidentChange, now_ms: u64) -> Resul
             let place = usize::try_from(number.saturating_sub(1)).unwrap_or(usize::MAX);
             incident.weigh(place, standing(input.standing))?;
         }
+        IncidentChange::Plan(input) => plan(incident, input)?,
     }
     Ok(())
 }
@@ -431,9 +441,10 @@ pub(super) fn headline(incident: &Incident) -> String {
         .filter(|one| one.standing == Standing::Supported)
         .or(first);
     let signal = incident.facts.iter().find_map(|fact| match &fact.what {
-        What::Signal { text } => Some(text.clone()),
+        What::Signal { text, .. } => Some(text.clone()),
         _ => None,
     });
+    let signal = signal.or_else(|| incident.run.as_ref().map(ops::Run::words));
     let known = likeliest.map(|one| one.text.clone());
     known.or(signal).unwrap_or_else(|| incident.id.clone())
 }
@@ -506,6 +517,7 @@ fn detail(incident: &Incident) -> api::IncidentDetail {
                 bad: one.count.bad,
             })
             .collect(),
+        game_day: game_day(incident),
         ..api::IncidentDetail::default()
     }
 }
@@ -517,6 +529,7 @@ fn fact(fact: &ops::Fact) -> api::IncidentFact {
         What::FirstBad { .. } => ("first_bad", None),
         What::Evidence { log, .. } => ("evidence", Some(*log)),
         What::Signal { .. } => ("signal", None),
+        What::Experiment { .. } => ("experiment", None),
         What::Impact(_) => ("impact", None),
         What::Action { .. } => ("action", None),
         What::Failover { .. } => ("failover", None),
@@ -551,61 +564,4 @@ fn shown_narrative(narrative: &Narrative) -> api::PostmortemInput {
         badly: narrative.badly.clone(),
         actions: actions.collect(),
     }
-}
-
-fn day(ms: u64) -> String {
-    time(ms).chars().take(10).collect()
-}
-
-fn action_state(state: &str) -> api::ActionItemState {
-    match state {
-        "done" => api::ActionItemState::Done,
-        "dropped" => api::ActionItemState::Dropped,
-        _ => api::ActionItemState::Open,
-    }
-}
-
-fn action_of(row: &ActionRow) -> Action {
-    Action {
-        text: row.action.clone(),
-        team: row.team.clone(),
-        state: match action_state(&row.state) {
-            api::ActionItemState::Open => ActionState::Open,
-            api::ActionItemState::Done => ActionState::Done,
-            api::ActionItemState::Dropped => ActionState::Dropped,
-        },
-        due_ms: row.due_ms.and_then(|due| u64::try_from(due).ok()),
-    }
-}
-
-fn action_item(row: &ActionRow) -> api::ActionItem {
-    api::ActionItem {
-        incident: row.incident.clone(),
-        number: row.number,
-        text: row.action.clone(),
-        team: row.team.clone(),
-        state: action_state(&row.state),
-        due: row.due_ms.and_then(|due| u64::try_from(due).ok()).map(day),
-    }
-}
-
-fn action_row(input: &api::ActionInput) -> Result<ActionRow, Problem> {
-    let due_ms = match &input.due {
-        None => None,
-        Some(day) => {
-            let wrong = || {
-                let text = format!("`{day}` is no day such as 2026-12-01");
-                Problem::new(Code::Invalid, text)
-            };
-            let due: Timestamp = day.parse().map_err(|_| wrong())?;
-            Some(i64::try_from(due.unix_s()).unwrap_or(i64::MAX / 1000) * 1000)
-        }
-    };
-    Ok(ActionRow {
-        action: input.text.clone(),
-        team: input.team.clone(),
-        state: input.state.as_str().to_owned(),
-        due_ms,
-        ..ActionRow::default()
-    })
 }

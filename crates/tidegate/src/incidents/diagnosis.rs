@@ -3,6 +3,7 @@
 //! something behind it does.
 
 use super::Shelf;
+use super::graph::dependencies;
 use super::rollback::in_words;
 use super::seen::{DIMENSIONS, Event, by_second, events, place};
 use crate::promises::Promises;
@@ -13,7 +14,7 @@ use gate_api::types::{
     self as api, Dependency, Diagnosis, DiagnosisAnswer, DiagnosisDimension, DiagnosisFinding,
     DiagnosisState as State, DiagnosisValue, ProviderHealth, ProviderState,
 };
-use gate_model::resources::{Resources, Target};
+use gate_model::resources::Resources;
 use gate_ops::attribution::Attribution;
 use gate_ops::incident::onset;
 use gate_ops::slo::Count;
@@ -21,6 +22,7 @@ use gate_proxy::compile::managed;
 use gate_proxy::process::Process;
 use gate_proxy::record::recent::search::{self, Query};
 use gate_store::control::{ControlError, ControlStore, RevisionQuery};
+use gate_store::slow::Slow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -41,6 +43,8 @@ const NAME_SLOW: Duration = Duration::from_millis(200);
 const NAME_PATIENCE: Duration = Duration::from_secs(2);
 /// A store that takes longer for a read by index is slow.
 const STORE_SLOW: Duration = Duration::from_millis(100);
+/// Slow statements that are named.
+const STATEMENTS_MAX: usize = 5;
 /// Where more than this share of the open files is used, connections will be refused.
 const FILES_SHARE: f64 = 0.8;
 /// A provider that says that it takes fewer requests or tokens.
@@ -81,6 +85,7 @@ pub(super) fn diagnose(
     let snapshot = process.shared().snapshot.load_full();
     let mut findings = Vec::new();
     of_store(&mut findings, shelf, now_ms);
+    of_statements(&mut findings, &gate_store::slow::recent(), now_ms);
     findings.extend(providers.iter().map(of_provider));
     findings.extend(providers.iter().flat_map(of_headroom));
     of_names(&mut findings, process, &snapshot.resources);
@@ -268,6 +273,30 @@ fn of_store(findings: &mut Vec<DiagnosisFinding>, shelf: &Shelf, now_ms: u64) {
     }
 }
 
+/// Statements of the store that were slow in the time that is looked at, the slowest of each text.
+fn of_statements(findings: &mut Vec<DiagnosisFinding>, slow: &[Slow], now_ms: u64) {
+    let mut texts: BTreeMap<&str, (u64, Duration, Duration)> = BTreeMap::new();
+    for one in slow {
+        let age_ms = u128::from(now_ms).saturating_sub(one.ended.as_millis());
+        if age_ms > u128::from(BACK_MS) {
+            continue;
+        }
+        let (times, most, last) = texts.entry(&one.sql).or_default();
+        (*times, *most, *last) = (*times + 1, (*most).max(one.took), (*last).max(one.ended));
+    }
+    let mut texts: Vec<_> = texts.into_iter().collect();
+    texts.sort_by_key(|(_, (_, most, _))| std::cmp::Reverse(*most));
+    for (sql, (times, most, last)) in texts.into_iter().take(STATEMENTS_MAX) {
+        let last_ms = u64::try_from(last.as_millis()).unwrap_or(now_ms);
+        let text = format!(
+            "slow {times} times, {:.0} ms at most, the last time {} ago",
+            most.as_secs_f64() * 1000.0,
+            ago(now_ms.saturating_sub(last_ms))
+        );
+        findings.push(finding("statement", sql, State::Doubtful, text));
+    }
+}
+
 fn changed(
     store: &mut dyn ControlStore,
     before: &str,
@@ -331,7 +360,7 @@ fn of_headroom(one: &ProviderHealth) -> Vec<DiagnosisFinding> {
         Some(finding("headroom", &one.name, State::Doubtful, text))
     });
     let left = one.targets.iter().flat_map(|target| {
-        target.headroom.iter().filter_map(|room| {
+        target.headroom.iter().map(|room| {
             let few = room.requests_left.is_some_and(|left| left < REQUESTS_LOW)
                 || room.tokens_left.is_some_and(|left| left < TOKENS_LOW);
             let count = |left: Option<u64>| left.map_or("?".to_owned(), |left| left.to_string());
@@ -342,7 +371,8 @@ fn of_headroom(one: &ProviderHealth) -> Vec<DiagnosisFinding> {
                 count(room.requests_left),
                 count(room.tokens_left)
             );
-            few.then(|| finding("headroom", &one.name, State::Doubtful, text))
+            let state = if few { State::Doubtful } else { State::Well };
+            finding("headroom", &one.name, state, text)
         })
     });
     resting.chain(left).collect()
@@ -461,42 +491,6 @@ fn of_saturation(findings: &mut Vec<DiagnosisFinding>, process: &Process) {
     }
 }
 
-/// Who calls what, and what of that is down. A model is down when each of its providers is.
-fn dependencies(resources: &Resources, health: &[ProviderHealth]) -> Vec<Dependency> {
-    let down: BTreeSet<String> = health
-        .iter()
-        .filter(|one| one.state == ProviderState::Down)
-        .map(|one| format!("{}s/{}", one.kind, one.name))
-        .collect();
-    let mut all = Vec::new();
-    let mut models_down = BTreeSet::new();
-    for (name, model) in &resources.models {
-        let used: BTreeSet<String> = model
-            .targets
-            .iter()
-            .chain(&model.fallback)
-            .map(|target| format!("providers/{}", target.provider))
-            .collect();
-        if !used.is_empty() && used.iter().all(|one| down.contains(one)) {
-            models_down.insert(format!("models/{name}"));
-        }
-        all.extend(used.into_iter().map(|to| Dependency {
-            from: format!("models/{name}"),
-            is_down: down.contains(&to),
-            to,
-        }));
-    }
-    for (name, route) in &resources.routes {
-        let used: Vec<String> = match &route.target {
-            Target::Upstream(upstream) => vec![format!("upstreams/{upstream}")],
-            Target::Models(models) => models.iter().map(|one| format!("models/{one}")).collect(),
-            _ => Vec::new(),
-        };
-        all.extend(used.into_iter().map(|to| Dependency {
-            from: format!("routes/{name}"),
-            is_down: down.contains(&to) || models_down.contains(&to),
-            to,
-        }));
-    }
-    all
-}
+#[cfg(test)]
+#[path = "diagnosis_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@ pub(super) fn fill(
     effect: &Effect,
     back: &TakenBack,
     trail: &[(u64, String, f64)],
+    now_ms: u64,
 ) {
     let (Effect::Opened(id) | Effect::Joined(id) | Effect::Reopened(id)) = effect else {
         return;
@@ -30,6 +31,10 @@ pub(super) fn fill(
     for (at_ms, what, query) in &back.facts {
         incident.note(*at_ms, what.clone(), query.clone());
     }
+    if incident.objectives.is_empty() {
+        let (count, routes) = back.failed;
+        incident.triage_by_share(count, routes, now_ms);
+    }
 }
 
 /// Notes what records say.
@@ -39,7 +44,6 @@ pub(super) fn note(
     burning: Option<(&Burning, f64)>,
     now_ms: u64,
 ) {
-    incident.curve(&seen.series);
     let has = |incident: &Incident, is: fn(&What) -> bool| {
         incident.facts.iter().any(|fact| is(&fact.what))
     };

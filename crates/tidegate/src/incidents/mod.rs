@@ -10,11 +10,14 @@
 //!
 //! A gateway without a store keeps its incidents in memory and loses them when it ends.
 
+mod actions;
 pub(crate) mod answer;
 mod board;
 mod diagnosis;
 mod facts;
 mod failover;
+mod game_day;
+mod graph;
 mod noted;
 mod rollback;
 mod seen;
@@ -27,7 +30,7 @@ pub(crate) use noted::{note_run, on_desk};
 pub(crate) use shelf::Shelf;
 
 use crate::follow::{self, Followed, OpenStore};
-use gate_ops::incident::Signal;
+use gate_ops::incident::{Moment, Signal};
 use gate_ops::notify::Alert;
 use gate_proxy::process::Process;
 use std::sync::Arc;
@@ -54,6 +57,10 @@ pub(crate) struct Burn {
 /// Where objectives stand, by name; none for one that is not known or has no events.
 pub(crate) type Burning = Arc<dyn Fn(&str) -> Option<Burn> + Send + Sync>;
 
+/// What was counted for an objective in each of the last seconds, by its name; empty where it is not
+/// known.
+pub(crate) type Seconds = Arc<dyn Fn(&str) -> Vec<Moment> + Send + Sync>;
+
 /// What incidents are told to and read from besides the store.
 #[derive(Default)]
 pub(crate) struct Neighbours {
@@ -61,6 +68,8 @@ pub(crate) struct Neighbours {
     pub alerts: Option<SyncSender<Alert>>,
     /// How objectives burn.
     pub burning: Option<Burning>,
+    /// What objectives counted of late.
+    pub seconds: Option<Seconds>,
 }
 
 /// The loop; it ends when this is dropped.

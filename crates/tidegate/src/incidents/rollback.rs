@@ -33,6 +33,8 @@ pub(super) struct TakenBack {
     pub signal: Signal,
     /// Facts beside it, with their times.
     pub facts: Vec<(u64, What, Query)>,
+    /// What it failed, and on how many routes: how bad it was where no objective says so.
+    pub failed: (Count, usize),
 }
 
 /// What an environment's rollouts say behind `after`, the number of the last one that was looked at
@@ -101,6 +103,8 @@ fn one(store: &mut dyn ControlStore, row: &RolloutRow) -> Result<Option<TakenBac
     };
     facts.push((ended_ms, action, of_rollout()));
     facts.push((ended_ms, What::Impact(impact(&shown)), of_rollout()));
+    let hit = of_one_signal(&shown).filter(|line| line.candidate.bad > 0);
+    let routes: BTreeSet<&str> = hit.map(|line| line.slice.as_str()).collect();
     let route = strongest.map(|line| line.slice.clone());
     let signal = Signal {
         opening: Opening::Rollback,
@@ -118,6 +122,7 @@ fn one(store: &mut dyn ControlStore, row: &RolloutRow) -> Result<Option<TakenBac
         rollout: row.id.clone(),
         signal,
         facts,
+        failed: (impact(&shown).count, routes.len()),
     }))
 }
 

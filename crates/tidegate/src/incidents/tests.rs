@@ -49,6 +49,7 @@ fn running(
                 is_on: true,
             })
         })),
+        seconds: None,
     };
     let (signals, incidents) = start(process, None, open, neighbours).unwrap();
     (signals, incidents, told)

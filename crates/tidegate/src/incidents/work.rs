@@ -7,9 +7,9 @@ use super::facts::{fill, note, of_records};
 use super::rollback::{TakenBack, taken_back};
 use super::seen::{self, Seen, seen};
 use super::{Neighbours, Shelf, board, failover};
+use crate::runs::Runs;
 use gate_kit::clock::Clock;
 use gate_ops::incident::{Desk, Effect, Incident, Life, Query, Signal, Subject, What};
-use gate_ops::notify::Alert;
 use gate_proxy::process::Process;
 use gate_store::control::{ControlError, DeskSave, IncidentQuery, IncidentSave, Lease, PAGE_MAX};
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
+
+#[path = "tend.rs"]
+mod tend;
+
+use tend::{alert, is_tried};
 
 /// How long signals are waited for before something else may be due.
 const WAIT: Duration = Duration::from_millis(400);
@@ -42,8 +47,6 @@ const AGAIN_MS: u64 = 10_000;
 const SAME_MS: u64 = 60_000;
 /// So long nothing must have failed, or been signalled, before an incident counts as over.
 const QUIET_MS: u64 = 30_000;
-/// Gateways that said something within this many milliseconds take part.
-const ALIVE_MS: i64 = 30_000;
 /// Where the share of bad events is below this, or twice what it was, promises are kept again.
 const USUAL: f64 = 0.01;
 /// Facts about evidence that one rollout leaves.
@@ -100,7 +103,10 @@ pub(super) struct Work {
     board: board::Board,
     again_ms: u64,
     sweep_ms: u64,
+    prune_ms: u64,
     told: BTreeMap<String, (bool, String)>,
+    /// The experiments of this process.
+    runs: Runs,
 }
 
 impl Work {
@@ -132,7 +138,9 @@ impl Work {
             board: board::Board::default(),
             again_ms: 0,
             sweep_ms: 0,
+            prune_ms: 0,
             told: BTreeMap::new(),
+            runs: Runs::default(),
         }
     }
 
@@ -179,13 +187,19 @@ impl Work {
     }
 
     fn step(&mut self) -> Result<(), ControlError> {
-        if self.shelf.is_untouched() && self.pending.is_empty() {
+        let now_ms = self.now_ms();
+        self.runs.look(&self.process, now_ms);
+        let has_news = !self.runs.news().is_empty();
+        if self.shelf.is_untouched() && self.pending.is_empty() && !has_news {
             self.board
                 .show(&self.process, &self.shelf, 0, self.now_ms())?;
             return Ok(());
         }
         self.refresh()?;
         self.renew()?;
+        if has_news {
+            self.follow_runs()?;
+        }
         if !self.pending.is_empty() {
             self.hear()?;
         }
@@ -193,6 +207,7 @@ impl Work {
             self.watch_rollouts()?;
             self.look()?;
             self.sweep()?;
+            self.prune()?;
             self.alert();
         }
         let (version, now_ms) = (self.known.version, self.now_ms());
@@ -408,7 +423,7 @@ impl Work {
                 } else {
                     &[]
                 };
-                fill(&mut next.desk, &effect, back, trail);
+                fill(&mut next.desk, &effect, back, trail, now_ms);
                 effect
             };
             found.iter().map(open).collect::<Vec<Effect>>()
@@ -467,7 +482,9 @@ impl Work {
             .desk
             .incidents()
             .filter(|one| {
-                matches!(one.life, Life::Detected | Life::Triaged) || is_fresh(one, now_ms)
+                matches!(one.life, Life::Detected | Life::Triaged)
+                    || is_fresh(one, now_ms)
+                    || is_tried(one, now_ms)
             })
             .filter(|one| {
                 self.look_ms
@@ -486,8 +503,9 @@ impl Work {
         for incident in &due {
             let seen = seen(incident, &events);
             let is_over = self.is_over(incident, &seen, now_ms)?;
-            looks.push((incident.id.clone(), seen, is_over));
-            let pause_ms = match is_fresh(incident, now_ms) {
+            let seconds = self.seconds(incident);
+            looks.push((incident.id.clone(), seen, is_over, seconds));
+            let pause_ms = match is_fresh(incident, now_ms) || is_tried(incident, now_ms) {
                 true => LOOK_MS,
                 false => LOOK_LATER_MS,
             };
@@ -499,12 +517,18 @@ impl Work {
         let providers = self.process.providers();
         let resources = self.process.shared().snapshot.load_full().resources.clone();
         let written = self.change(true, |next, now_ms| {
-            for (id, seen, is_over) in &looks {
+            for (id, seen, is_over, seconds) in &looks {
                 let Some(incident) = next.desk.incident(id) else {
                     continue;
                 };
                 let before = next.memory.spent.get(id).copied().unwrap_or(0.0);
                 let spent = spent.as_ref().map(|burning| (burning, before));
+                // The exact counts of all gateways, where there are any, say more than records.
+                incident.curve(if seconds.is_empty() {
+                    &seen.series
+                } else {
+                    seconds
+                });
                 note(incident, seen, spent, now_ms);
                 failover::note(incident, &resources, &providers, now_ms);
                 if let Some(query) = is_over {
@@ -529,6 +553,16 @@ impl Work {
     ) -> Result<Option<Query>, ControlError> {
         if !matches!(incident.life, Life::Detected | Life::Triaged) {
             return Ok(None);
+        }
+        if let Some(run) = &incident.run
+            && incident.objectives.is_empty()
+        {
+            return Ok(run.ended_ms.map(|ended_ms| Query {
+                of: format!("incidents/{}", incident.id),
+                filter: BTreeMap::new(),
+                from_ms: run.began_ms,
+                until_ms: ended_ms,
+            }));
         }
         if incident.objectives.is_empty() && self.follows {
             return self.serves_without(incident, now_ms);
@@ -570,38 +604,6 @@ impl Work {
         known.map(|one| one.is_on).reduce(|one, other| one || other)
     }
 
-    /// A revision that was taken back is over once every gateway serves another.
-    fn serves_without(
-        &self,
-        incident: &Incident,
-        now_ms: u64,
-    ) -> Result<Option<Query>, ControlError> {
-        let environment = &self.shelf.environment;
-        let since_ms = signed(now_ms).saturating_sub(ALIVE_MS);
-        self.shelf.ask(|store| {
-            let Some(row) = store.environment(environment)? else {
-                return Ok(None);
-            };
-            let is_there = |number: u64| incident.revisions.contains(&number.to_string());
-            let is_named = row.revision.is_some_and(is_there)
-                || row
-                    .candidate
-                    .as_ref()
-                    .is_some_and(|it| is_there(it.revision));
-            let acks = store.acks(environment, since_ms)?;
-            let serves = |ack: &gate_store::control::AckRow| {
-                ack.applied && Some(ack.revision) == row.revision
-            };
-            let is_over = !is_named && !acks.is_empty() && acks.iter().all(serves);
-            Ok(is_over.then(|| Query {
-                of: format!("environments/{environment}/acks"),
-                filter: BTreeMap::new(),
-                from_ms: incident.opened_ms,
-                until_ms: now_ms,
-            }))
-        })
-    }
-
     fn sweep(&mut self) -> Result<(), ControlError> {
         let now_ms = self.now_ms();
         if now_ms < self.sweep_ms {
@@ -609,6 +611,7 @@ impl Work {
         }
         self.sweep_ms = now_ms + SWEEP_MS;
         let written = self.change(true, |next, now_ms| {
+            next.desk.expire(now_ms);
             let (closed, done) = next.desk.sweep(now_ms);
             for one in &done {
                 next.memory.spent.remove(&one.id);
@@ -650,31 +653,6 @@ impl Work {
             }
         }
         self.told = told;
-    }
-}
-
-/// The alert of an incident. Its labels stay the same over its life.
-fn alert(incident: &Incident, environment: &str) -> Alert {
-    let labels = [
-        ("alertname", "incident"),
-        ("incident", &incident.id),
-        ("environment", environment),
-    ];
-    let severity = incident
-        .severity
-        .map_or_else(String::new, |severity| format!(", severity {}", severity.0));
-    Alert {
-        labels: labels
-            .into_iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
-        text: format!(
-            "{}{severity}: {}",
-            incident.id,
-            super::answer::headline(incident)
-        ),
-        since_ms: incident.opened_ms,
-        is_on: matches!(incident.life, Life::Detected | Life::Triaged),
     }
 }
 

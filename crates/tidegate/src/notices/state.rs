@@ -224,7 +224,8 @@ impl State {
 
 fn is_meant(notification: &Notification, labels: &Labels) -> bool {
     let mut wanted = notification.when.iter();
-    wanted.all(|(label, value)| labels.get(label) == Some(value))
+    // A label that is missing is empty, as it is for silences and inhibitions.
+    wanted.all(|(label, value)| labels.get(label).map_or("", String::as_str) == value)
 }
 
 fn matcher(one: LabelMatch) -> Matcher {
@@ -296,6 +297,37 @@ mod tests {
         let mut none = resources;
         none.notifications.clear();
         assert_eq!(state.order(alert("page"), &none, S), 1);
+    }
+
+    #[test]
+    fn an_empty_label_leaves_out_what_experiments_make() {
+        let mut resources = resources();
+        let page = resources.notifications.get_mut("page").unwrap();
+        page.when.insert("experiment".into(), String::new());
+        let mut state = State::default();
+        state.follow("prod", &resources, 0);
+        let NoticeOrder::Alert {
+            mut labels, text, ..
+        } = alert("page")
+        else {
+            unreachable!("an alert was made");
+        };
+        labels.insert("experiment".into(), "x".into());
+        let of_experiment = NoticeOrder::Alert {
+            labels,
+            text,
+            since_ms: 0,
+            is_on: true,
+        };
+        state.order(of_experiment, &resources, 0);
+        let told = keys(&mut state, 11 * S);
+        assert_eq!(told, [("chat".into(), "prod-all-0-1".into())]);
+        state.order(alert("page"), &resources, 20 * S);
+        let told: Vec<String> = keys(&mut state, 31 * S)
+            .into_iter()
+            .map(|one| one.0)
+            .collect();
+        assert!(told.contains(&"pager".to_owned()), "{told:?}");
     }
 
     #[test]

@@ -20,9 +20,10 @@ mod watch;
 
 use crate::follow;
 use crate::incidents::Burn;
+use crate::runs::Runs;
 use gate_flow::Cells;
 use gate_kit::clock::Clock;
-use gate_ops::incident::Signal;
+use gate_ops::incident::{Moment, Signal};
 use gate_ops::notify::Alert;
 use gate_proxy::objectives::Standings;
 use gate_proxy::process::Process;
@@ -85,6 +86,11 @@ impl Promises {
     /// most of it; none where nothing failed for any objective.
     pub(crate) fn worst(&self) -> Option<gate_ops::attribution::Attribution> {
         self.watch().places.worst()
+    }
+
+    /// What was counted for an objective in each of the last seconds, as far as they are kept.
+    pub(crate) fn seconds(&self, name: &str) -> Vec<Moment> {
+        self.watch().seconds(name)
     }
 
     fn watch(&self) -> MutexGuard<'_, Watch> {
@@ -171,6 +177,7 @@ pub(crate) fn start(
         ears,
         stored: None,
         is_opened: false,
+        runs: Runs::default(),
     };
     let ending = ends.clone();
     let thread = std::thread::Builder::new()
@@ -198,6 +205,8 @@ struct Work {
     stored: Option<Stored>,
     /// Whether it was looked for a store: that is settled at the start of a process.
     is_opened: bool,
+    /// The experiments that may be behind what alarms.
+    runs: Runs,
 }
 
 impl Work {
@@ -229,6 +238,12 @@ impl Work {
             let mut watch = self.promises.watch();
             watch.follow(&resources, &shared.state, keeps);
             watch.tick(cells, now_s);
+            self.runs.look(process, now_s * 1000);
+            watch.explain(self.runs.all());
+            let stopped = shared.experiments.stop_for_budgets(|name| watch.left(name));
+            for experiment in stopped {
+                tracing::warn!(%experiment, "an error budget ran low: the experiment is stopped");
+            }
         }
         if resources.objectives.is_empty() {
             return;

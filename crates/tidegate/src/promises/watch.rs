@@ -47,7 +47,7 @@ impl Kind {
 }
 
 /// Since when something is on, and who knows.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Raised {
     /// Since when, in UNIX seconds.
     pub(super) since_s: Option<u64>,
@@ -55,6 +55,9 @@ pub(super) struct Raised {
     told_s: Option<u64>,
     /// Since when it was on, and when it ended, until that is told.
     over: Option<(u64, u64)>,
+    /// The experiment that made it, as far as could be told when it began. It stays, because it is a
+    /// part of what tells the alert from others.
+    experiment: Option<String>,
 }
 
 /// One objective.
@@ -215,10 +218,11 @@ impl Watch {
             for (kind, raised) in Kind::ALL.into_iter().zip(&watched.raised) {
                 let is_due =
                     |told_s: Option<u64>| told_s.is_none_or(|at_s| self.now_s >= at_s + AGAIN_S);
+                let of = (raised, kind);
                 if let Some(since_s) = raised.since_s.filter(|_| is_due(raised.told_s)) {
-                    words.push(watched.word(name, kind, since_s, true, self.now_s));
+                    words.push(watched.word(name, of, since_s, true, self.now_s));
                 } else if let Some((since_s, _)) = raised.over {
-                    words.push(watched.word(name, kind, since_s, false, self.now_s));
+                    words.push(watched.word(name, of, since_s, false, self.now_s));
                 }
             }
         }
@@ -404,6 +408,7 @@ impl Watched {
                 (Some(since_s), false) => {
                     *raised = Raised {
                         over: Some((since_s, now_s)),
+                        experiment: raised.experiment.take(),
                         ..Raised::default()
                     };
                 }
@@ -421,6 +426,9 @@ impl Watched {
         }
     }
 }
+
+#[path = "told.rs"]
+mod told;
 
 #[cfg(test)]
 #[path = "watch_tests.rs"]

@@ -1,6 +1,7 @@
 //! What is told, when, and what is written, on counts that a test makes.
 
 use super::*;
+use gate_ops::incident::{Moment, Run};
 
 const NOW: u64 = 1_800_000_000;
 
@@ -8,6 +9,7 @@ struct Bench {
     watch: Watch,
     state: SharedState,
     now_s: u64,
+    runs: Vec<Run>,
 }
 
 fn resources(json: serde_json::Value) -> Arc<Resources> {
@@ -27,6 +29,7 @@ impl Bench {
             watch,
             state,
             now_s: NOW,
+            runs: Vec::new(),
         }
     }
 
@@ -36,6 +39,7 @@ impl Bench {
             (0..total).for_each(|number| score.add(number < bad));
             self.now_s += 1;
             self.watch.tick(Vec::new(), self.now_s);
+            self.watch.explain(self.runs.iter());
         }
     }
 
@@ -81,7 +85,7 @@ fn what_goes_on_is_said_again_and_its_end_once() {
     assert_eq!(bench.speak().len(), said.len());
     // The short window of five minutes ends the first pair, that of half an hour the second.
     bench.seconds(3600, 100, 0);
-    let page = bench.watch.objectives["available"].raised[Kind::Page as usize];
+    let page = &bench.watch.objectives["available"].raised[Kind::Page as usize];
     assert_eq!(page.since_s, None);
 }
 
@@ -345,4 +349,84 @@ fn bar_watch() {
         took[297],
         bytes >> 20
     );
+}
+
+#[test]
+fn what_an_experiment_makes_is_marked_as_such_until_it_is_over() {
+    let of = |route: &str, began_s: u64| Run {
+        experiment: format!("break-{route}"),
+        scope: BTreeMap::from([("route".to_owned(), route.to_owned())]),
+        routes: [route.to_owned()].into(),
+        began_ms: began_s * 1000,
+        ..Run::default()
+    };
+    let mut bench = Bench::new();
+    bench.seconds(600, 100, 0);
+    // One is elsewhere, one begins later: neither is behind it.
+    bench.runs = vec![of("search", NOW), of("orders", NOW + 602)];
+    bench.seconds(1, 100, 100);
+    let marks = |bench: &Bench| -> Vec<(Kind, Option<String>, Option<String>)> {
+        let mark = |word: Word| {
+            let alert = word.alert.as_ref();
+            let label = alert.and_then(|alert| alert.labels.get("experiment").cloned());
+            let signal = word.signal.and_then(|signal| signal.experiment);
+            (word.kind, signal, label)
+        };
+        bench.watch.words().into_iter().map(mark).collect()
+    };
+    let said = marks(&bench);
+    assert!(said.iter().any(|(kind, ..)| *kind == Kind::Suspicion));
+    assert!(
+        said.iter()
+            .all(|(_, signal, label)| (signal, label) == (&None, &None)),
+        "{said:?}"
+    );
+    // What begins now is the second one's, and stays so when that is gone.
+    bench.seconds(60, 100, 100);
+    bench.runs.clear();
+    bench.seconds(1, 100, 100);
+    let own = Some("break-orders".to_owned());
+    let said = marks(&bench);
+    assert!(
+        said.contains(&(Kind::Page, own.clone(), own.clone())),
+        "{said:?}"
+    );
+    assert!(said.contains(&(Kind::Suspicion, None, None)), "{said:?}");
+    bench.speak();
+    for _ in 0..7200 {
+        bench.seconds(1, 100, 0);
+        let over = marks(&bench);
+        if let Some((_, signal, label)) = over.iter().find(|(kind, ..)| *kind == Kind::Page)
+            && bench.watch.objectives["available"].raised[Kind::Page as usize]
+                .since_s
+                .is_none()
+        {
+            assert_eq!(
+                (signal, label),
+                (&None, &own),
+                "its end is that of the same alert"
+            );
+            return;
+        }
+        bench.speak();
+    }
+    panic!("the page is over at some time");
+}
+
+#[test]
+fn the_seconds_of_an_objective_are_told_one_by_one() {
+    let mut bench = Bench::new();
+    bench.seconds(300, 100, 0);
+    bench.seconds(3, 10, 7);
+    let seconds = bench.watch.seconds("available");
+    assert_eq!(seconds.len(), 119);
+    // A second is counted once it is over.
+    let last = Moment {
+        at_ms: (bench.now_s - 1) * 1000,
+        count: Count::new(10, 7),
+    };
+    assert_eq!(seconds.last(), Some(&last));
+    assert_eq!(seconds[115].count, Count::new(100, 0));
+    assert!(seconds.is_sorted_by_key(|one| one.at_ms));
+    assert_eq!(bench.watch.seconds("other"), []);
 }

@@ -1,6 +1,6 @@
 //! What is told of an objective, in words, labels and signals.
 
-use super::{Kind, Watched, Word};
+use super::{Kind, Raised, Watched, Word};
 use gate_ops::incident::{Opening, Query, Signal, Subject};
 use gate_ops::notify::{Alert, Labels};
 use gate_ops::slo::Severity;
@@ -11,7 +11,7 @@ impl Watched {
     pub(super) fn word(
         &self,
         name: &Arc<str>,
-        kind: Kind,
+        (raised, kind): (&Raised, Kind),
         since_s: u64,
         on: bool,
         now_s: u64,
@@ -22,9 +22,12 @@ impl Watched {
             Kind::Vanished => Some(self.definition.objective.policy.vanished),
             Kind::Suspicion => None,
         };
-        let text = self.text(name, kind);
+        let mut text = self.text(name, kind);
+        if let Some(experiment) = &raised.experiment {
+            text += &format!("; the experiment `{experiment}` explains it");
+        }
         let alert = severity.map(|severity| Alert {
-            labels: self.labels(name, kind, severity),
+            labels: self.labels(name, kind, severity, raised.experiment.as_ref()),
             text: text.clone(),
             since_ms: since_s * 1000,
             is_on: on,
@@ -37,7 +40,10 @@ impl Watched {
         Word {
             objective: name.clone(),
             kind,
-            signal: on.then(|| self.signal(name, opening, text, since_s, now_s)),
+            signal: on.then(|| Signal {
+                experiment: raised.experiment.clone(),
+                ..self.signal(name, opening, text, since_s, now_s)
+            }),
             alert,
         }
     }
@@ -102,7 +108,13 @@ impl Watched {
         text
     }
 
-    fn labels(&self, name: &str, kind: Kind, severity: Severity) -> Labels {
+    pub(super) fn labels(
+        &self,
+        name: &str,
+        kind: Kind,
+        severity: Severity,
+        experiment: Option<&String>,
+    ) -> Labels {
         let alert = match kind {
             Kind::Vanished => "ObjectiveVanished",
             _ => "ObjectiveBurns",
@@ -122,7 +134,12 @@ impl Watched {
             }
         }
         let scope = &definition.scope;
-        for (key, value) in [("route", &scope.route), ("team", &scope.team)] {
+        let more = [
+            ("route", scope.route.as_ref()),
+            ("team", scope.team.as_ref()),
+            ("experiment", experiment),
+        ];
+        for (key, value) in more {
             if let Some(value) = value {
                 labels.insert(key.to_owned(), value.clone());
             }

@@ -343,3 +343,49 @@ fn a_terminal_gets_colours_unless_they_are_unwanted() {
         "{plain:?}"
     );
 }
+
+#[test]
+fn check_warns_of_experiments_that_strike_nothing_and_refuses_unknown_objectives() {
+    let with = |scope: &str, more: &str| {
+        let text = format!(
+            "listeners: {{ public: {{ address: \"127.0.0.1:0\" }}, bytes: {{ address: \"127.0.0.1:0\", protocol: tcp }} }}\n\
+             upstreams: {{ db: {{ endpoints: [\"127.0.0.1:1\"] }}, web: {{ endpoints: [\"127.0.0.1:2\"] }} }}\n\
+             routes:\n  here: {{ match: {{ path: /here }}, target: {{ fixed: {{ status: 200 }} }} }}\n  \
+             web: {{ match: {{ path: /web }}, target: {{ upstream: web }} }}\n  \
+             db: {{ match: {{ listeners: [bytes] }}, target: {{ upstream: db }} }}\n\
+             experiments: {{ x: {{ inject: {{ reset: {{}} }}, for: 1h, scope: {{ {scope} }}{more} }} }}\n"
+        );
+        check(&text, &[])
+    };
+    for (scope, field, what) in [
+        ("route: here", "route", "answers by itself"),
+        ("route: db", "route", "forwards bytes of TCP"),
+        (
+            "upstream: db",
+            "upstream",
+            "only routes that forward bytes of TCP",
+        ),
+    ] {
+        let (code, told) = with(scope, "");
+        assert_eq!(code, 0, "{told}");
+        let place = format!("experiments.x.scope.{field}");
+        assert!(
+            told.contains("inert_experiment") && told.contains(&place) && told.contains(what),
+            "{scope}: {told}"
+        );
+    }
+    for scope in ["route: web", "upstream: web"] {
+        assert_eq!(
+            with(scope, ""),
+            (0, "gate.yaml: valid\n".to_owned()),
+            "{scope}"
+        );
+    }
+    let guard = ", stop_at: { bad: 50 %, budget: { objective: other, left: 50 % } }";
+    let (code, told) = with("route: web", guard);
+    assert_ne!(code, 0, "{told}");
+    assert!(
+        told.contains("experiments.x.stop_at.budget.objective"),
+        "{told}"
+    );
+}

@@ -5,10 +5,13 @@
 //! ones. The audit log goes from its front only and stays verifiable (`audit/prune.rs`). Work is done
 //! in slices ([`Slice`]), each of a few small transactions, so that writers hardly wait; one that is
 //! cut off has happened or not, and doing it again does no harm. [`environment`] and [`states`] are
-//! the pieces.
+//! the pieces; [`incidents`] are taken away by who leads them.
 
 mod environment;
+pub(super) mod incidents;
 mod states;
+
+pub use incidents::IncidentKeep;
 
 use super::audit::prune::Taken;
 use super::row::{Row, row};

@@ -3,7 +3,7 @@
 use crate::support::Place;
 use gate_store::ControlStore;
 use gate_store::control::{
-    ActionRow, ControlError, DeskSave, IncidentQuery, IncidentSave, PostmortemSave,
+    ActionRow, ControlError, DeskSave, IncidentKeep, IncidentQuery, IncidentSave, PostmortemSave,
 };
 
 fn saved<'a>(id: &'a str, expected: u64, data: &'a str) -> IncidentSave<'a> {
@@ -188,5 +188,92 @@ fn actions_are_followed_until_they_are_closed() {
         assert_eq!(store.actions_of("a").unwrap().len(), 1);
         let kept = store.postmortem("a").unwrap();
         assert_eq!(kept, Some(row));
+    }
+}
+
+#[test]
+fn old_incidents_go_and_what_is_open_stays() {
+    for place in Place::all() {
+        let mut store = place.control();
+        for number in 1..=12_i64 {
+            let id = format!("i{number}");
+            let incidents = [IncidentSave {
+                // The second is open, the third is still on the desk.
+                life: if number == 2 { "mitigated" } else { "resolved" },
+                on_desk: number == 3,
+                ..saved(&id, 0, "{}")
+            }];
+            let save = DeskSave {
+                now_ms: number * 1000,
+                ..desk(None, &incidents)
+            };
+            store.save_incidents(&save).unwrap();
+        }
+        // The first has an action that is not done, the fourth one that is.
+        for (incident, state) in [("i1", "open"), ("i4", "done")] {
+            let actions = [ActionRow {
+                action: "mend it".into(),
+                team: "shop".into(),
+                state: state.into(),
+                ..ActionRow::default()
+            }];
+            let save = PostmortemSave {
+                incident,
+                expected: 0,
+                state: "draft",
+                narrative: "{}",
+                document: "",
+                actions: &actions,
+                now_ms: 20_000,
+            };
+            store.save_postmortem(&save).unwrap();
+        }
+        let all = IncidentQuery {
+            environment: "prod",
+            limit: 100,
+            ..IncidentQuery::default()
+        };
+        let keep = |most, age_ms| IncidentKeep { most, age_ms };
+        assert_eq!(
+            store
+                .prune_incidents("prod", &keep(100, 0), 1 << 40)
+                .unwrap(),
+            0
+        );
+        assert_eq!(
+            store
+                .prune_incidents("other", &keep(0, 1), 1 << 40)
+                .unwrap(),
+            0
+        );
+        // At 15 s, those that were last written before 6 s go.
+        assert_eq!(
+            store
+                .prune_incidents("prod", &keep(100, 9_000), 15_000)
+                .unwrap(),
+            2
+        );
+        let left = [
+            "i12", "i11", "i10", "i9", "i8", "i7", "i6", "i3", "i2", "i1",
+        ];
+        assert_eq!(ids(&mut *store, &all), left);
+        assert!(store.postmortem("i4").unwrap().is_none());
+        assert_eq!(store.actions_of("i4").unwrap(), []);
+        assert_eq!(store.actions_of("i1").unwrap().len(), 1);
+        // Of the young ones so many stay at most, and an open one besides.
+        assert_eq!(
+            store.prune_incidents("prod", &keep(4, 0), 15_000).unwrap(),
+            3
+        );
+        let left = ["i12", "i11", "i10", "i9", "i3", "i2", "i1"];
+        assert_eq!(ids(&mut *store, &all), left);
+        assert_eq!(
+            store.prune_incidents("prod", &keep(4, 0), 15_000).unwrap(),
+            0
+        );
+        // What is opened later does not take an old number.
+        let incidents = [saved("new", 0, "{}")];
+        store.save_incidents(&desk(None, &incidents)).unwrap();
+        assert_eq!(store.incident("new").unwrap().unwrap().number, 13);
     }
 }

@@ -132,27 +132,105 @@ fn a_game_day_scores_what_was_noticed() {
         orders.address
     );
     std::fs::write(&plan, text).unwrap();
-    let history = folder.path().join("history.jsonl");
     let server = format!("http://{}", node.address("admin"));
-    let output = tidegate(&[
-        "gameday",
-        plan.to_str().unwrap(),
-        "--history",
-        history.to_str().unwrap(),
-        "--server",
-        &server,
-    ]);
+    let output = tidegate(&["gameday", plan.to_str().unwrap(), "--server", &server]);
     let said = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
     assert!(output.status.success(), "{said}");
     assert!(said.starts_with("orders-fail: passed"), "{said}");
-    let row: Value = serde_json::from_str(&std::fs::read_to_string(&history).unwrap()).unwrap();
-    assert!(row["strikes"].as_u64().unwrap() > 0, "{row}");
-    assert!(
-        row["detected_s"].is_number() && row["recovered_s"].is_number(),
-        "{row}"
+    // The incident has it, and keeps it.
+    let output = tidegate(&["gameday", "--json", "--server", &server]);
+    let days: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let day = &days[0];
+    assert_eq!(days.as_array().map(Vec::len), Some(1), "{days}");
+    assert_eq!(
+        (&day["plan"], &day["passed"]),
+        (&json!("orders-fail"), &json!(true))
     );
+    for time in ["suspected_s", "mitigated_s", "recovered_s"] {
+        assert!(
+            day[time].as_f64().is_some_and(|time| time >= 0.0),
+            "{time}: {day}"
+        );
+    }
+    assert!(
+        (1..=3).contains(&day["rank"].as_u64().unwrap_or(0)),
+        "{day}"
+    );
+    let incidents: Value = fleet::admin(&node, "/api/v1/incidents").json();
+    let incidents = incidents["items"].as_array().unwrap();
+    assert_eq!(incidents.len(), 1, "what it made is its own: {incidents:?}");
+    assert_eq!(incidents[0]["opening"], "experiment");
+    assert_eq!(incidents[0]["experiment"], "orders-fail");
+    assert_eq!(incidents[0]["objectives"], json!(["available"]));
+    let path = format!("/api/v1/incidents/{}", day["incident"].as_str().unwrap());
+    let detail: Value = fleet::admin(&node, &path).json();
+    let facts = detail["facts"].as_array().unwrap();
+    let of_run = facts.iter().filter(|fact| fact["kind"] == "experiment");
+    let texts: Vec<&str> = of_run.filter_map(|fact| fact["text"].as_str()).collect();
+    let begin = "the experiment `orders-fail` injects `abort` at upstream orders, until ";
+    assert!(texts.len() == 2 && texts[0].starts_with(begin), "{texts:?}");
+    assert!(texts[1].contains("it was stopped, after "), "{texts:?}");
     // Nothing is left of it.
     eventually_within(minute, "it is gone", || {
         experiments(&node, &["list"]).1.lines().count() == 1
     });
+}
+
+#[test]
+fn an_error_budget_that_runs_low_stops_an_experiment() {
+    let fleet = Fleet::sqlite();
+    let node = fleet.node("a", &[]);
+    fleet.variables(&[]);
+    let (orders, search) = (
+        Upstream::start(|_| Reply::text("an order")),
+        Upstream::start(|_| Reply::text("a result")),
+    );
+    let mut document = fixed("unused");
+    document["upstreams"] = json!({
+        "orders": { "endpoints": [orders.address] }, "search": { "endpoints": [search.address] },
+    });
+    document["routes"] = json!({
+        "orders": { "match": { "path": "/orders" }, "target": { "upstream": "orders" } },
+        "search": { "match": { "path": "/search" }, "target": { "upstream": "search" } },
+    });
+    document["objectives"] = json!({ "available": { "target": "90 %" } });
+    // The guard of the data plane would let all of them fail.
+    document["experiments"] = json!({ "broken": {
+        "inject": { "abort": { "status": 503 } }, "scope": { "upstream": "orders" }, "for": "1h",
+        "stop_at": {
+            "bad": "100 %", "least": 4_000_000, "budget": { "objective": "available", "left": "50 %" },
+        },
+    } });
+    let revision = fleet.apply(document);
+    fleet.acks_of(revision.number, 1);
+    let _traffic = Traffic::start(&node);
+    let minute = Duration::from_secs(60);
+    let state = || {
+        let all: Value = fleet::admin(&node, "/api/v1/experiments").json();
+        all["items"][0]["state"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    eventually_within(minute, "the budget stops it", || {
+        state() == "stopped_by_budget"
+    });
+    let url = format!("http://{}/orders", node.late_address("public"));
+    let well = || curl(&[&url]).status == 200;
+    eventually_within(minute, "it strikes no more", well);
+    let ended = || {
+        let page: Value = fleet::admin(&node, "/api/v1/game-days").json();
+        page["items"][0]["ended"].is_string()
+    };
+    eventually_within(minute, "its incident says so", ended);
+    let page: Value = fleet::admin(&node, "/api/v1/game-days").json();
+    let path = format!(
+        "/api/v1/incidents/{}",
+        page["items"][0]["incident"].as_str().unwrap()
+    );
+    let detail = fleet::admin(&node, &path).body;
+    assert!(
+        detail.contains("an error budget ran low, after "),
+        "{detail}"
+    );
 }

@@ -103,6 +103,9 @@ fn a_revision_that_fails_leaves_an_incident_with_its_facts() {
             has(shown, &kinds) && shown["incident"]["life"] == "mitigated"
         });
         tells_what_happened(&desk, &shown, revision);
+        // No objective says how bad it was: the share that failed does.
+        let severity = &shown["incident"]["severity"];
+        assert!(severity.as_u64().is_some_and(|one| one <= 3), "{severity}");
         every_link_answers(&desk, &shown);
         fleet::eventually_serves(&desk.node, "good");
         load.end();
