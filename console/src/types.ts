@@ -644,7 +644,7 @@ export interface RunDetail {
 }
 
 /** An action in force. */
-export interface GatewayAct {
+export interface ActState {
   id: string;
   text: string;
   since: string;

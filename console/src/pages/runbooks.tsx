@@ -6,7 +6,7 @@ import { call, get, path } from "../api";
 import { useLoad } from "../hooks";
 import { go, to } from "../router";
 import { useSession } from "../session";
-import type { GatewayAct, Page, RunDetail, RunSummary, RunbookState } from "../types";
+import type { ActState, Page, RunDetail, RunSummary, RunbookState } from "../types";
 import { Act, Badge, Card, Empty, Field, Head, Load, Note, Table, Time, type Tone } from "../ui/parts";
 
 const TONES: Record<string, Tone> = { done: "good", not_needed: "", failed: "bad", unknown: "bad", cancelled: "warn" };
@@ -57,7 +57,7 @@ function Books() {
 
 function InForce() {
   const { can } = useSession();
-  const loaded = useLoad("actions", async (signal) => (await get<Page<GatewayAct>>("/actions", { limit: 1000 }, signal)).items, 3000);
+  const loaded = useLoad("actions", async (signal) => (await get<Page<ActState>>("/actions", { limit: 1000 }, signal)).items, 3000);
   const doing = useDoing(loaded.reload);
   return (
     <Card title="In force for a while" flush>

@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 /// Rows of exchanges are counted so much later than they ended, at most, in milliseconds, and a little.
 const LATE_MS: u64 = 200;
-/// The window in which the worst endpoint is looked for, in seconds.
-const WORST_OVER_S: u64 = 30;
+/// The windows in which the worst endpoint is looked for, in seconds: what has just begun is seen in the
+/// first, and what has few tries in the last.
+const WORST_OVER_S: [u64; 3] = [3, 10, 30];
 /// Tries that it must have had, so that it is known to be bad.
 const WORST_LEAST: u64 = 5;
 
@@ -89,19 +90,21 @@ fn endpoints(process: &Process, upstream: Option<&str>) -> (u64, u64) {
 /// A sentence, when none fails half of its tries.
 pub(super) fn worst(process: &Process, upstream: &str, now_ms: u64) -> Result<String, String> {
     let until = now_ms / 1000 + 1;
-    let seconds = until.saturating_sub(WORST_OVER_S)..until;
-    let all = process
-        .shared()
-        .readers
-        .endpoint_traffic(upstream, &seconds);
-    let known = all.iter().filter(|(_, total, _)| *total >= WORST_LEAST);
-    // Shares are compared without dividing.
-    let worst = known.max_by(|(_, n, bad), (_, m, worse)| (bad * m).cmp(&(worse * n)));
-    match worst.filter(|(_, total, bad)| bad * 2 >= *total) {
-        Some((endpoint, ..)) => Ok(endpoint.to_string()),
-        None => Err(format!(
-            "no endpoint of `{upstream}` failed half of {WORST_LEAST} tries or more in the last \
-             {WORST_OVER_S} seconds"
-        )),
-    }
+    let worst = WORST_OVER_S.iter().find_map(|over| {
+        let seconds = until.saturating_sub(*over)..until;
+        let all = process
+            .shared()
+            .readers
+            .endpoint_traffic(upstream, &seconds);
+        let known = all.iter().filter(|(_, total, _)| *total >= WORST_LEAST);
+        // Shares are compared without dividing.
+        let worst = known.max_by(|(_, n, bad), (_, m, worse)| (bad * m).cmp(&(worse * n)))?;
+        (worst.2 * 2 >= worst.1).then(|| worst.0.to_string())
+    });
+    worst.ok_or_else(|| {
+        format!(
+            "no endpoint of `{upstream}` failed half of {WORST_LEAST} tries or more in the last 3, 10 or \
+             30 seconds"
+        )
+    })
 }
