@@ -114,11 +114,8 @@ impl Baseline {
         let error = self.error.max(ERROR_MIN);
         let is_unusual = off.abs() > UNUSUAL * error;
         let is_warm = self.seen > WARM_UP;
-        self.in_a_row = if is_unusual && is_warm {
-            self.in_a_row + 1
-        } else {
-            0
-        };
+        let in_a_row = self.in_a_row + 1;
+        self.in_a_row = if is_unusual && is_warm { in_a_row } else { 0 };
         let value_of = |log: f64| (log.exp() - about).max(0.0);
         let limit = UNUSUAL * error;
         // What is unusual teaches no more than the edge of the usual, unless it stays.
