@@ -17,7 +17,7 @@ pub enum GatewayAction {
         /// The upstream.
         upstream: String,
         /// The endpoint, as its text there. When left out: the one with the largest share of bad tries
-        /// in the last 30 seconds, among those with 5 tries or more, if that is half of them or more.
+        /// in the last 3, 10 or 30 seconds, among those with 5 tries or more, if that is half of them or more.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         endpoint: Option<String>,
     },

@@ -9,20 +9,27 @@
 mod affix;
 mod decide;
 mod fields;
+mod filter;
+mod hash;
+mod homes;
+mod limits;
 mod matcher;
+mod node;
 mod number;
 mod parse;
 mod read;
 mod rules;
 mod scan;
 mod schema;
+mod slab;
 #[cfg(test)]
 mod tests;
 
+pub use limits::{Full, Limits};
 pub use parse::{
     BRANCHES_MAX, FIELDS_MAX, PATTERN_BYTES_MAX, PATTERN_DEPTH_MAX, Pattern, PatternError,
 };
 pub use read::Memory;
-pub use rules::{Full, Limits, Matched, RuleId, RuleSet};
+pub use rules::{Matched, RuleId, RuleSet};
 pub use scan::Malformed;
 pub use schema::UnknownField;

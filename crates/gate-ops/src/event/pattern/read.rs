@@ -328,7 +328,7 @@ impl Memory {
     pub(super) fn hash(&mut self, found: u32) -> u64 {
         match self.found[found as usize].hash {
             0 => {
-                let hash = super::rules::hash(self.get(found).0);
+                let hash = super::hash::hash(self.get(found).0);
                 self.found[found as usize].hash = hash;
                 hash
             }
