@@ -194,6 +194,14 @@ fn live_figures_need_no_records_and_begin_with_the_first_look() {
     let upstream = Upstream::http(|_, _| ok("x"));
     let gateway = Gateway::start(&plain(upstream.address, ""));
     gateway.get("/before");
+    // Its record closes behind its answer.
+    eventually("its record is closed", || {
+        let page = gateway.metrics();
+        let mut counts = page
+            .lines()
+            .filter(|line| line.starts_with("tidegate_requests_total{"));
+        counts.any(|line| line.ends_with(" 1"))
+    });
     assert_eq!(live(&gateway).total.requests, 0, "nobody had looked");
     for _ in 0..5 {
         gateway.get("/");

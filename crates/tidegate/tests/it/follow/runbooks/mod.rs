@@ -1,6 +1,7 @@
 //! Runbooks and actions: real gateways, real traffic, a real store.
 
 mod actions;
+mod events;
 mod guide;
 mod people;
 
@@ -25,10 +26,14 @@ struct Service {
 
 impl Service {
     fn start(name: &'static str) -> Self {
+        Self::failing_with(name, 500)
+    }
+
+    fn failing_with(name: &'static str, status: u16) -> Self {
         let is_bad = Arc::new(AtomicBool::new(false));
         let bad = is_bad.clone();
         let upstream = Upstream::start(move |_| match bad.load(Ordering::Relaxed) {
-            true => Reply::text("broken").status(500),
+            true => Reply::text("broken").status(status),
             false => Reply::text(name),
         });
         Self { upstream, is_bad }
