@@ -157,10 +157,7 @@ fn run(resources: &Resources, revision: u64, report: &ExperimentReport, began: D
         inject: report.kind.to_owned(),
         scope: fields.collect(),
         places: places(resources, &report.scope),
-        routes: routes(resources, &report.scope)
-            .into_iter()
-            .map(|(route, _)| route)
-            .collect(),
+        routes: routes(resources, &report.scope).into_keys().collect(),
         began_ms: ms(began),
         ends_ms: report.counts.ends.map_or(u64::MAX, ms),
         ..Run::default()

@@ -234,7 +234,7 @@ impl MessageWriter {
     }
 
     fn write(&mut self, cx: &mut Context<'_>, io: &Io) -> Poll<io::Result<()>> {
-        let written = match self.from_file() && io.sends_files() {
+        let written = match self.is_of_file() && io.sends_files() {
             true => std::task::ready!(self.write_file(cx, io))?,
             false => std::task::ready!(self.write_slices(cx, io))?,
         };
@@ -246,7 +246,7 @@ impl MessageWriter {
     }
 
     /// Whether what comes next lies in a file, at once or behind what frames it.
-    fn from_file(&self) -> bool {
+    fn is_of_file(&self) -> bool {
         let next = &self.segments[self.next..];
         let data = match next {
             [Segment::Framing(..), data, ..] | [data @ Segment::Data(_), ..] => data,

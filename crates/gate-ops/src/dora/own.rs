@@ -234,7 +234,7 @@ mod tests {
             incident(2, 1, 900, None, false),
             other,
         ]);
-        assert_eq!(found, [taken_back.clone()]);
+        assert_eq!(found, std::slice::from_ref(&taken_back));
         let found = failures(&[incident(1, 1, late, Some(late + 5), true)]);
         assert_eq!(found, [own("1", "inc-1", late, Some(late + 5)), taken_back]);
     }

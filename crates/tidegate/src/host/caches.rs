@@ -1,5 +1,7 @@
 //! Caches of answers of this process: how they do, and what they are to forget.
 
+#![allow(clippy::result_large_err, reason = "problems are what the API answers")]
+
 use gate_admin::Told;
 use gate_api::problem::Problem;
 use gate_api::types::{CacheState, PurgeInput};

@@ -82,7 +82,7 @@ fn prometheus_reads_native_histograms() {
     assert!(page.contains(&count), "{page}");
     let folder = tempfile::tempdir().unwrap();
     let admin = gateway.address("admin");
-    let Some((process, address)) = prometheus(&admin, folder.path()) else {
+    let Some((process, address)) = prometheus(admin, folder.path()) else {
         return;
     };
     let ask = |query: &str| ask(&address, query);

@@ -56,7 +56,7 @@ pub(super) fn decide(conditions: &[Compiled], memory: &Memory) -> Verdict {
             at = memory.next(at);
         }
         if !outside {
-            if !inside && !(condition.absent && all_inside) {
+            if !(inside || condition.absent && all_inside) {
                 return Verdict::No;
             }
             in_arrays = true;

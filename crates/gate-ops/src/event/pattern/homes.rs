@@ -15,7 +15,7 @@ const COMBINATIONS: usize = 32;
 const GROUPS: usize = 256;
 
 impl RuleSet {
-    pub(super) fn put(&mut self, rule: u32, conditions: &Vec<Condition>) -> u32 {
+    pub(super) fn put(&mut self, rule: u32, conditions: &[Condition]) -> u32 {
         let mut compile = |condition: &Condition| {
             let field = self.fields.take(&condition.field);
             if self.by_field.len() <= field as usize {

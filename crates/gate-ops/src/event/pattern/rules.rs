@@ -173,8 +173,8 @@ impl RuleSet {
             branches: Vec::new(),
             bytes,
         });
-        let put = |conditions| self.put(rule, conditions);
-        let branches = pattern.branches.iter().map(put).collect();
+        let all = pattern.branches.iter();
+        let branches = all.map(|conditions| self.put(rule, conditions)).collect();
         self.rules.get_mut(rule).branches = branches;
         self.by_id.insert(id, rule);
         self.bytes += bytes;

@@ -79,7 +79,7 @@ fn a_group_takes_everything_that_waits() {
             });
             let (groups, written) = journal.groups();
             let rate = written as f64 / ROUND.as_secs_f64();
-            println!(
+            eprintln!(
                 "{in_flight:>4} in flight: {:.1} events per commit, {rate:.0} events/s, {:.1} per sync \
                  of the disk ({disk:.0}/s)",
                 written as f64 / groups as f64,
@@ -122,7 +122,7 @@ fn postgres(server: &Server, clients: usize) {
         stop.store(true, Ordering::Relaxed);
     });
     let rate = written.load(Ordering::Relaxed) as f64 / ROUND.as_secs_f64();
-    println!("{clients:>4} clients of PostgreSQL: {rate:.0} events/s");
+    eprintln!("{clients:>4} clients of PostgreSQL: {rate:.0} events/s");
 }
 
 #[test]
@@ -157,11 +157,11 @@ fn a_gigabyte_opens_in_two_seconds() {
     let place = again.append(event(1, 0, 0)).unwrap().wait().unwrap();
     let mut reading = Reading::new(open());
     assert_eq!(reading.behind(place - 1, 1).unwrap().len(), 1);
-    println!(
+    eprintln!(
         "opened, appended to and read of {count} events in {:?}",
         began.elapsed()
     );
     let began = Instant::now();
     assert_eq!(reading.verify().unwrap().events, place);
-    println!("walked in {:?}", began.elapsed());
+    eprintln!("walked in {:?}", began.elapsed());
 }

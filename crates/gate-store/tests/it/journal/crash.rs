@@ -137,7 +137,7 @@ fn killed(times: u64) -> u64 {
         (position, position),
         "each event up to the reader's place, once"
     );
-    println!(
+    eprintln!(
         "{times} kills, {} acknowledged, {} events",
         kept.len(),
         events.len()
