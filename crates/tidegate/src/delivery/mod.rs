@@ -5,6 +5,7 @@
 //! [`reports`] takes reports in, [`forecasts`] says what runs out.
 
 pub(crate) mod forecasts;
+mod headroom;
 mod reports;
 mod used;
 mod usual;
