@@ -2,11 +2,11 @@
 //! headroom at providers, the disk. Warned of ahead, by alerts.
 //!
 //! Numbers come from the ledger of the store by day, and from this process; `gate_ops::forecast`
-//! foresees. The disk is looked at once an hour and remembered in memory, so that its forecast begins
+//! foresees; what is usual on routes is shown beside it. The disk is looked at once an hour and remembered in memory, so that its forecast begins
 //! anew with the process, which it says.
 
-use super::headroom;
 use super::used::{usage, why};
+use super::{headroom, routes};
 use crate::config::Secrets;
 use crate::notices::Notices;
 use crate::usage::day;
@@ -52,7 +52,9 @@ pub(crate) fn start(
     process: &Arc<Process>,
     notices: &Arc<Notices>,
     folder: PathBuf,
+    environment: &str,
 ) -> Result<(), String> {
+    routes::begin(process, environment);
     let alerts = notices.alerts();
     let process = Arc::downgrade(process);
     let run = move || {
@@ -64,6 +66,7 @@ pub(crate) fn start(
             };
             let now_s = Clock::System.unix().as_secs();
             headroom::sample(&process);
+            routes::count(&process, &folder, now_s);
             let mut news = warnings(&headroom::all(&process, now_s), &mut rooms, now_s);
             if minute == 0 {
                 sample(&process, &folder);
@@ -104,6 +107,7 @@ pub(crate) fn all(process: &Process, folder: &Path) -> Vec<Forecast> {
     found.extend(keys(&resources, now_s));
     found.extend(headroom::all(process, now_s));
     found.extend(super::usual::traffic(process));
+    found.extend(routes::all(process, folder, now_s));
     found
 }
 

@@ -7,6 +7,7 @@
 pub(crate) mod forecasts;
 mod headroom;
 mod reports;
+mod routes;
 mod used;
 mod usual;
 
