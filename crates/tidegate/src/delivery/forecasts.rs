@@ -2,8 +2,8 @@
 //! headroom at providers, the disk. Warned of ahead, by alerts.
 //!
 //! Numbers come from the ledger of the store by day, and from this process; `gate_ops::forecast`
-//! foresees; what is usual on routes is shown beside it. The disk is looked at once an hour and remembered in memory, so that its forecast begins
-//! anew with the process, which it says.
+//! foresees; what is usual on routes is shown beside it. The disk is looked at once an hour, and kept with
+//! the hours of routes, so that a process goes on from what the one before it saw.
 
 use super::used::{usage, why};
 use super::{headroom, routes};
@@ -199,8 +199,14 @@ fn sample(process: &Process, folder: &Path) {
     let Some((used, _)) = kept_in(&resources, folder).and_then(|folder| space(&folder)) else {
         return;
     };
+    routes::measured(process, used);
     let samples = process.shared().state.get_or_insert("", Samples::default);
     let mut samples = samples.0.lock().unwrap_or_else(PoisonError::into_inner);
+    // A process goes on from what was kept before it.
+    if samples.is_empty() {
+        let now_s = Clock::System.unix().as_secs();
+        samples.extend(routes::disk(process, folder, now_s));
+    }
     if samples.len() >= SAMPLES_MAX {
         samples.pop_front();
     }

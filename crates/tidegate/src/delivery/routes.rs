@@ -34,6 +34,8 @@ type Hour = BTreeMap<String, u64>;
 #[serde(default)]
 struct Kept {
     routes: Hour,
+    /// Bytes that are used of the store's disk, where it is on one.
+    disk: Option<f64>,
 }
 
 /// This process's side of the counts.
@@ -47,6 +49,8 @@ struct Counted {
     before: Hour,
     /// By hours since 1970: what is to be told, or without a store, what there was.
     hours: BTreeMap<u64, Hour>,
+    /// How full the disk was when it was looked at last, in bytes.
+    disk: Option<f64>,
     /// What was found of an hour.
     found: Option<(u64, Vec<Forecast>)>,
 }
@@ -65,7 +69,7 @@ impl Counted {
     /// Tells the store of every hour that waits.
     fn tell(&mut self, store: &mut dyn ControlStore) -> Result<(), ControlError> {
         while let Some((hour, counts)) = self.hours.first_key_value() {
-            if !add(store, &self.environment, *hour, counts)? {
+            if !add(store, &self.environment, (*hour, counts), self.disk)? {
                 return Ok(());
             }
             self.hours.pop_first();
@@ -84,14 +88,16 @@ impl Counted {
 fn add(
     store: &mut dyn ControlStore,
     environment: &str,
-    hour: u64,
-    counts: &Hour,
+    (hour, counts): (u64, &Hour),
+    disk: Option<f64>,
 ) -> Result<bool, ControlError> {
     for _ in 0..TRIES {
         let known = store.traffic_hour(environment, hour)?;
         let mut sum = known
             .as_ref()
             .map_or_else(Kept::default, |one| read(&one.data));
+        // How full it was first in this hour.
+        sum.disk = sum.disk.or(disk);
         for (route, count) in counts {
             if sum.routes.len() < ROUTES_MAX || sum.routes.contains_key(route) {
                 let own = sum.routes.entry(route.clone()).or_default();
@@ -133,6 +139,41 @@ fn open(process: &Process, folder: &Path) -> Option<Result<Box<dyn ControlStore>
     let gateway = &process.shared().snapshot.load().resources.gateway;
     let open = follow::opener(gateway, folder)?;
     Some(open().map_err(ControlError::from))
+}
+
+/// Says how full the store's disk is, in bytes, to be kept with the hours.
+pub(super) fn measured(process: &Process, used: f64) {
+    locked(&of(process)).disk = Some(used);
+}
+
+/// How full the store's disk was by the hour, the oldest first, up to this hour; an hour in which nobody
+/// looked was as the one before.
+pub(super) fn disk(process: &Process, folder: &Path, now_s: u64) -> Vec<f64> {
+    let hour = now_s / HOUR_S;
+    let since = hour.saturating_sub(TRAFFIC_HOURS_KEPT);
+    let environment = locked(&of(process)).environment.clone();
+    let hours = match open(process, folder) {
+        None => return Vec::new(),
+        Some(store) => store.and_then(|mut store| store.traffic_hours(&environment, since)),
+    };
+    let hours = hours.unwrap_or_default();
+    let known = hours
+        .iter()
+        .filter_map(|one| Some((one.hour, read(&one.data).disk?)));
+    filled(&known.collect(), hour)
+}
+
+/// Values of every hour before this one, from the first that is known.
+fn filled(known: &BTreeMap<u64, f64>, hour: u64) -> Vec<f64> {
+    let Some((first, value)) = known.first_key_value() else {
+        return Vec::new();
+    };
+    let mut value = *value;
+    let mut of_hour = |hour| {
+        value = known.get(&hour).copied().unwrap_or(value);
+        value
+    };
+    (*first..hour).map(&mut of_hour).collect()
 }
 
 /// Counts this minute and tells the store; to be called once a minute.
@@ -228,6 +269,14 @@ mod tests {
         assert_eq!([of(0), of(1), of(2)], [12, 1, 0]);
         counted.keep(2);
         assert_eq!(counted.hours.first_key_value().unwrap().0, &(START + 1));
+    }
+
+    #[test]
+    fn hours_in_which_nobody_looked_at_the_disk_are_as_those_before() {
+        let known = BTreeMap::from([(3, 1.0), (4, 2.0), (7, 5.0), (8, 6.0)]);
+        assert_eq!(filled(&known, 8), [1.0, 2.0, 2.0, 2.0, 5.0]);
+        assert_eq!(filled(&BTreeMap::new(), 8), [] as [f64; 0]);
+        assert_eq!(filled(&known, 3), [] as [f64; 0]);
     }
 
     #[test]
