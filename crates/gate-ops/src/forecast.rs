@@ -7,6 +7,8 @@
 //! errors divided by the level). Nothing is assumed of their shape. Where there is too little history
 //! to know the errors, nothing is foreseen, and that is said.
 
+pub mod left;
+
 use serde::{Deserialize, Serialize};
 
 /// Whole seasons that are needed before anything is foreseen: two to forecast from, and others to

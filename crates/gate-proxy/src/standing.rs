@@ -9,6 +9,12 @@ use crate::upstream::report::{self, Now};
 use gate_api::types::ProviderHealth;
 
 impl Process {
+    /// Exchanges that this process finished, by route: of the first so many by name.
+    #[must_use]
+    pub fn exchanges(&self, most: usize) -> Vec<(String, u64)> {
+        self.shared().readers.metrics().exchanges(most)
+    }
+
     /// Every provider and every upstream of the configuration in force, by kind and name, with the
     /// last minutes' rates as far as they are counted ([`crate::record::Readers::look`]).
     #[must_use]

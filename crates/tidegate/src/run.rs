@@ -96,7 +96,12 @@ pub(crate) fn serve(
     let gateway = process.shared().snapshot.load().resources.gateway.clone();
     let open = follow::opener(&gateway, &folder);
     let delivery = Arc::new(Delivery::new(open, kept.clone(), folder.clone()));
-    forecasts::start(&process, &notices, folder.clone())?;
+    forecasts::start(
+        &process,
+        &notices,
+        folder.clone(),
+        name.as_deref().unwrap_or_default(),
+    )?;
     certificates::start(&process, kept, folder.clone())?;
     sign_outs::start(&process, folder.clone())?;
     let follower = match &environment {

@@ -58,10 +58,10 @@ pub struct DeploymentReported {
     pub id: Option<String>,
 }
 
-/// One day that is foreseen.
+/// One day that is foreseen; of headroom, one minute.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 pub struct ForecastDay {
-    /// The day, in UTC.
+    /// The day, in UTC; of headroom, the minute.
     pub day: String,
     /// What is expected.
     pub expected: f64,
@@ -85,10 +85,10 @@ pub struct Forecast {
     /// What it may not pass; none where nothing limits it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<f64>,
-    /// The first day on which the limit is passed, if what is expected comes.
+    /// The first day (of headroom: the minute) on which the limit is passed, if what is expected comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub passes: Option<String>,
-    /// The first day on which it may be passed: 2.5 % probable.
+    /// The first day (of headroom: the minute) on which it may be passed: 2.5 % probable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub may_pass: Option<String>,
     /// The next days; empty where the date is known and nothing has to be foreseen.

@@ -27,6 +27,7 @@ mod secret;
 mod sign_out;
 mod sql;
 mod state;
+mod traffic;
 
 pub use audit::{AuditBreak, AuditCheck, AuditRow, NewAudit};
 pub use deployment::DeploymentRow;
@@ -51,6 +52,7 @@ pub use secret::{NewSecret, SECRET_MAX, SecretRow};
 pub use sign_out::SignOutRow;
 pub use sql::SqlControl;
 pub use state::{NewState, STATE_MAX, StateLock, StateRow, StateVersionRow};
+pub use traffic::{TRAFFIC_HOURS_KEPT, TrafficHour};
 
 use std::time::Duration;
 
@@ -454,6 +456,27 @@ pub trait ControlStore: Send {
         after: &(i64, String),
         limit: usize,
     ) -> Answer<Vec<DeploymentRow>>;
+
+    // --- traffic ------------------------------------------------------------------------------
+
+    /// What was counted in an hour (hours since 1970); `None` where nobody wrote.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn traffic_hour(&mut self, environment: &str, hour: u64) -> Answer<Option<TrafficHour>>;
+
+    /// What was counted from an hour on, the oldest first, at most [`PAGE_MAX`] hours.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn traffic_hours(&mut self, environment: &str, since: u64) -> Answer<Vec<TrafficHour>>;
+
+    /// Writes an hour, if it is still of the version that was read (0: there was none), and forgets
+    /// those of more than [`TRAFFIC_HOURS_KEPT`] before it. Whether it was.
+    ///
+    /// # Errors
+    /// [`ControlError::TooLarge`], [`ControlError::Store`].
+    fn save_traffic_hour(&mut self, hour: &TrafficHour) -> Answer<bool>;
 
     // --- objectives ---------------------------------------------------------------------------
 

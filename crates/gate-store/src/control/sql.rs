@@ -7,8 +7,9 @@ use super::{
     IncidentRow, Lease, NewAudit, NewSecret, NewState, Newest, NoticesSave, PlacesRow,
     PostmortemRow, PostmortemSave, PromiseRow, Pruned, RevisionQuery, RevisionRow, RolloutRow,
     RolloutSave, RunRow, RunbooksSave, Sealed, SecretRow, SignOutRow, Slice, StateLock, StateRow,
-    StateVersionRow, WrappedKey, audit, deployment, environment, fleet, incident, notice, promise,
-    retention, revision, rewrap, rollout, runbook, secret, sign_out, state,
+    StateVersionRow, TrafficHour, WrappedKey, audit, deployment, environment, fleet, incident,
+    notice, promise, retention, revision, rewrap, rollout, runbook, secret, sign_out, state,
+    traffic,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -275,6 +276,18 @@ impl<D: Database> ControlStore for SqlControl<D> {
         limit: usize,
     ) -> Answer<Vec<DeploymentRow>> {
         deployment::page(&mut self.database, from_ms, after, limit)
+    }
+
+    fn traffic_hour(&mut self, environment: &str, hour: u64) -> Answer<Option<TrafficHour>> {
+        traffic::one(&mut self.database, environment, hour)
+    }
+
+    fn traffic_hours(&mut self, environment: &str, since: u64) -> Answer<Vec<TrafficHour>> {
+        traffic::since(&mut self.database, environment, since)
+    }
+
+    fn save_traffic_hour(&mut self, hour: &TrafficHour) -> Answer<bool> {
+        traffic::save(&mut self.database, hour)
     }
 
     fn count_promises(&mut self, rows: &[PromiseRow]) -> Answer<()> {

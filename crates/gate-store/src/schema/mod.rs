@@ -17,6 +17,7 @@ mod notices;
 mod places;
 mod promises;
 mod runbooks;
+mod traffic;
 
 use crate::StoreError;
 use crate::database::{Database, transaction};
@@ -91,6 +92,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: journal::JOURNAL,
+        oldest: 2,
+    },
+    Form {
+        sql: traffic::TRAFFIC,
         oldest: 2,
     },
 ];

@@ -2,10 +2,11 @@
 //! headroom at providers, the disk. Warned of ahead, by alerts.
 //!
 //! Numbers come from the ledger of the store by day, and from this process; `gate_ops::forecast`
-//! foresees. The disk is looked at once an hour and remembered in memory, so that its forecast begins
-//! anew with the process, which it says.
+//! foresees; what is usual on routes is shown beside it. The disk is looked at once an hour, and kept with
+//! the hours of routes, so that a process goes on from what the one before it saw.
 
 use super::used::{usage, why};
+use super::{headroom, routes};
 use crate::config::Secrets;
 use crate::notices::Notices;
 use crate::usage::day;
@@ -26,12 +27,15 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 const DAY_S: u64 = 86_400;
-/// Within so many days of its end, a certificate, a key or a full disk is warned of.
+/// Within so many days of its end, a certificate, a key or a full disk is warned of; headroom is
+/// foreseen for an hour, and warned of within it.
 const WARN_DAYS: u64 = 14;
-/// Between two looks by itself.
-const EVERY: Duration = Duration::from_secs(3_600);
+/// Minutes between two looks at everything else.
+const EVERY: usize = 60;
 /// From the start of a process to its first look.
 const FIRST: Duration = Duration::from_secs(10);
+/// Between two looks at what providers still take.
+const MINUTE: Duration = Duration::from_secs(60);
 /// Looks at the disk that are remembered.
 const SAMPLES_MAX: usize = 1_500;
 
@@ -39,7 +43,8 @@ const SAMPLES_MAX: usize = 1_500;
 #[derive(Debug, Default)]
 pub(crate) struct Samples(Mutex<VecDeque<f64>>);
 
-/// Starts the thread that looks once an hour and warns; it ends with the process.
+/// Starts the thread that looks once an hour, at headroom once a minute, and warns; it ends with the
+/// process.
 ///
 /// # Errors
 /// When the system has no thread.
@@ -47,21 +52,34 @@ pub(crate) fn start(
     process: &Arc<Process>,
     notices: &Arc<Notices>,
     folder: PathBuf,
+    environment: &str,
 ) -> Result<(), String> {
+    routes::begin(process, environment);
     let alerts = notices.alerts();
     let process = Arc::downgrade(process);
     let run = move || {
-        let mut warned = BTreeMap::new();
+        let (mut warned, mut rooms) = (BTreeMap::new(), BTreeMap::new());
         std::thread::sleep(FIRST);
-        while let Some(process) = Weak::upgrade(&process) {
-            sample(&process, &folder);
-            let (now_s, found) = (Clock::System.unix().as_secs(), all(&process, &folder));
+        for minute in (0..EVERY).cycle() {
+            let Some(process) = Weak::upgrade(&process) else {
+                return;
+            };
+            let now_s = Clock::System.unix().as_secs();
+            headroom::sample(&process);
+            routes::count(&process, &folder, now_s);
+            let mut news = warnings(&headroom::all(&process, now_s), &mut rooms, now_s);
+            if minute == 0 {
+                sample(&process, &folder);
+                let mut found = all(&process, &folder);
+                found.retain(|one| one.what != "headroom");
+                news.extend(warnings(&found, &mut warned, now_s));
+            }
             drop(process);
-            for alert in warnings(&found, &mut warned, now_s) {
-                // A full channel is no loss: it is warned of again in an hour.
+            for alert in news {
+                // A full channel is no loss: it is warned of again at the next look.
                 let _ = alerts.try_send(alert);
             }
-            std::thread::sleep(EVERY);
+            std::thread::sleep(MINUTE);
         }
     };
     let thread = std::thread::Builder::new().name("forecasts".into());
@@ -87,8 +105,9 @@ pub(crate) fn all(process: &Process, folder: &Path) -> Vec<Forecast> {
     }
     found.extend(certificates(process, &resources, folder, now_s));
     found.extend(keys(&resources, now_s));
-    found.extend(headroom(process));
+    found.extend(headroom::all(process, now_s));
     found.extend(super::usual::traffic(process));
+    found.extend(routes::all(process, folder, now_s));
     found
 }
 
@@ -156,38 +175,6 @@ fn keys(resources: &Resources, now_s: u64) -> Vec<Forecast> {
     found
 }
 
-/// What providers still take, as they say.
-fn headroom(process: &Process) -> Vec<Forecast> {
-    let mut found = Vec::new();
-    for provider in process.providers() {
-        for target in &provider.targets {
-            for room in &target.headroom {
-                let left = [
-                    ("requests", room.requests_left),
-                    ("tokens", room.tokens_left),
-                ];
-                for (unit, left) in left {
-                    let Some(left) = left else { continue };
-                    found.push(Forecast {
-                        what: "headroom".to_owned(),
-                        name: format!("{}/{}", provider.name, room.credential),
-                        unit: format!("{unit} left"),
-                        now: left as f64,
-                        limit: Some(0.0),
-                        passes: None,
-                        may_pass: None,
-                        days: Vec::new(),
-                        silent: Some(
-                            "the provider says what is left now, not what is ahead".into(),
-                        ),
-                    });
-                }
-            }
-        }
-    }
-    found
-}
-
 /// The folder whose disk may become full.
 fn kept_in(resources: &Resources, folder: &Path) -> Option<PathBuf> {
     match resources.gateway.store.as_ref().map(|store| &store.engine) {
@@ -212,8 +199,14 @@ fn sample(process: &Process, folder: &Path) {
     let Some((used, _)) = kept_in(&resources, folder).and_then(|folder| space(&folder)) else {
         return;
     };
+    routes::measured(process, used);
     let samples = process.shared().state.get_or_insert("", Samples::default);
     let mut samples = samples.0.lock().unwrap_or_else(PoisonError::into_inner);
+    // A process goes on from what was kept before it.
+    if samples.is_empty() {
+        let now_s = Clock::System.unix().as_secs();
+        samples.extend(routes::disk(process, folder, now_s));
+    }
     if samples.len() >= SAMPLES_MAX {
         samples.pop_front();
     }
@@ -264,7 +257,7 @@ fn disk(process: &Process, folder: &Path) -> Option<Forecast> {
 }
 
 /// Alerts for what is near, and ends of those that no longer are; `warned` is what was warned of.
-fn warnings(
+pub(super) fn warnings(
     found: &[Forecast],
     warned: &mut BTreeMap<(String, String), Alert>,
     now_s: u64,
@@ -285,6 +278,7 @@ fn warnings(
         let text = match one.what.as_str() {
             "certificate" | "key" => format!("the {} {} ends on {passes}", one.what, one.name),
             "disk" => format!("the disk of {} is full on {passes}", one.name),
+            "headroom" => format!("no {} are expected to be left at {passes}", one.name),
             what => format!("the {what} {} is used up on {passes}", one.name),
         };
         let key = (one.what.clone(), one.name.clone());

@@ -5,7 +5,9 @@
 //! [`reports`] takes reports in, [`forecasts`] says what runs out.
 
 pub(crate) mod forecasts;
+mod headroom;
 mod reports;
+mod routes;
 mod used;
 mod usual;
 

@@ -19,22 +19,24 @@ pub(super) fn traffic(process: &Process) -> Vec<Forecast> {
     let hours = Promises::of(process).hours(OBJECTIVES_MAX);
     hours
         .iter()
-        .filter_map(|(objective, route, hours)| last(objective, route.as_deref(), hours))
+        .filter_map(|(objective, route, hours)| {
+            let name = match route {
+                Some(route) => format!("route {route} (objective {objective})"),
+                None => format!("objective {objective}"),
+            };
+            last(name, hours)
+        })
         .collect()
 }
 
-/// None for an objective that has counted nothing yet.
-fn last(objective: &str, route: Option<&str>, hours: &[(u64, Count)]) -> Option<Forecast> {
+/// The last of these hours beside what was usual before; none for what has counted nothing yet.
+pub(super) fn last(name: String, hours: &[(u64, Count)]) -> Option<Forecast> {
     let (at_s, count) = *hours.last()?;
     let mut baseline = Baseline::default();
     let readings = hours
         .iter()
         .map(|(at_s, count)| baseline.observe(*at_s, count.total as f64));
     let reading: Option<Reading> = readings.last().flatten();
-    let name = match route {
-        Some(route) => format!("route {route} (objective {objective})"),
-        None => format!("objective {objective}"),
-    };
     Some(Forecast {
         what: "traffic".to_owned(),
         name,
@@ -86,17 +88,17 @@ mod tests {
 
     #[test]
     fn the_last_hour_is_compared_with_its_weekday() {
-        let usual = last("available", Some("orders"), &hours(900)).unwrap();
+        let usual = last("route orders".to_owned(), &hours(900)).unwrap();
         assert_eq!((usual.now, usual.silent), (900.0, None));
-        assert_eq!(usual.name, "route orders (objective available)");
+        assert_eq!(usual.name, "route orders");
         let day = &usual.days[0];
         assert!(day.low < 900.0 && 900.0 < day.high, "{day:?}");
         // What a weekend has is unusual on a Monday at noon.
-        let few = last("available", None, &hours(300)).unwrap();
+        let few = last(String::new(), &hours(300)).unwrap();
         let silent = few.silent.unwrap();
         assert!(silent.starts_with("unusual: "), "{silent}");
-        assert_eq!(last("available", None, &[]), None);
-        let young = last("available", None, &hours(900)[..5]).unwrap();
+        assert_eq!(last(String::new(), &[]), None);
+        let young = last(String::new(), &hours(900)[..5]).unwrap();
         assert!(young.days.is_empty() && young.silent.is_some());
     }
 }

@@ -150,6 +150,19 @@ impl Metrics {
             .reloads_failed += 1;
     }
 
+    /// Exchanges that were finished since the process began, by route, for the first so many by name.
+    #[must_use]
+    pub fn exchanges(&self, most: usize) -> Vec<(String, u64)> {
+        let sum = self.sum();
+        let rows = sum.routes.sorted().into_iter();
+        // What begins so stands for no route.
+        let named = rows.filter(|(name, _)| !name.starts_with('_'));
+        let count = |(name, series): (&str, &series::RouteSeries)| {
+            (name.to_owned(), series.duration.count())
+        };
+        named.map(count).take(most).collect()
+    }
+
     fn sum(&self) -> Shard {
         let mut sum = Shard::with_room(NAMES_MAX * SHARDS);
         for slot in &self.shards {

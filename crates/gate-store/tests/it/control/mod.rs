@@ -14,6 +14,7 @@ mod runbooks;
 mod secrets;
 mod sign_outs;
 mod states;
+mod traffic;
 
 use gate_store::control::{
     Answer, Cause, Change, Changed, ControlStore, Edit, Expected, NewAudit, NewRevision, Set,

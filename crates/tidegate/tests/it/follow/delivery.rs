@@ -8,6 +8,7 @@ use crate::support::{Answer, Gateway, Reply, Seen, Upstream, curl, eventually_wi
 use aws_lc_rs::hmac;
 use gate_kit::clock::Clock;
 use gate_model::units::Money;
+use gate_store::control::TrafficHour;
 use gate_store::ledger::{Charges, Entry, ExchangeId, Facts, Tokens};
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
@@ -141,6 +142,72 @@ fn a_filled_ledger_is_foreseen_and_warned_of() {
             told("the budget near is used up on")
         });
         assert!(!told("the budget far"));
+    }
+}
+
+/// Writes what gateways had counted before: three weeks of the same on two routes, and in the last whole
+/// hour, and in the one that may end while the test runs, next to nothing on one of them.
+fn three_weeks(fleet: &Fleet, ended: u64) {
+    fleet.ask(|store| {
+        for hour in ended - 21 * 24..=ended {
+            let few = if hour + 1 >= ended { 20 } else { 1_000 };
+            let saved = store.save_traffic_hour(&TrafficHour {
+                environment: "main".into(),
+                hour,
+                version: 0,
+                data: json!({ "routes": { "all": few, "steady": 1_000 }, "disk": 1e9 }).to_string(),
+            });
+            assert!(saved.unwrap());
+        }
+    });
+}
+
+#[test]
+fn a_route_without_an_objective_has_its_usual_hours() {
+    for fleet in Fleet::all() {
+        let mut document = fixed("served");
+        document["routes"]["steady"] = document["routes"]["all"].clone();
+        document["routes"]["steady"]["match"]["path"] = json!("/steady");
+        fleet.apply(document);
+        // The hour that the gateway looks at: it waits for others to tell of the last one.
+        let looked_at = || Clock::System.unix().as_secs().saturating_sub(150) / 3_600;
+        three_weeks(&fleet, looked_at());
+        let now = Clock::System.unix().as_secs() / 3_600;
+        let counted = || {
+            let hours = fleet.ask(|store| store.traffic_hours("main", now).unwrap());
+            let count =
+                |data: &str| serde_json::from_str::<Value>(data).unwrap()["routes"]["all"].as_u64();
+            let counts = hours.iter().filter_map(|hour| count(&hour.data));
+            counts.sum::<u64>()
+        };
+        let before = counted();
+        let node = fleet.node("a", &[]);
+        fleet::eventually_serves(&node, "served");
+        let forecasts = fleet::admin(&node, "/api/v1/forecasts").json();
+        let rows = forecasts["items"].as_array().unwrap();
+        for (name, had) in [("route all", 20.0), ("route steady", 1_000.0)] {
+            let row = rows.iter().find(|row| row["name"] == name);
+            let row = row.unwrap_or_else(|| panic!("{forecasts}"));
+            assert_eq!(
+                (&row["what"], row["now"].as_f64()),
+                (&json!("traffic"), Some(had))
+            );
+            let said = row["silent"].as_str().unwrap_or_default();
+            assert_eq!(said.starts_with("unusual: "), had < 100.0, "{row}");
+        }
+        // What this gateway counts is added to what others told of the hour.
+        eventually_within(Duration::from_secs(150), "exchanges are told", || {
+            counted() > before
+        });
+        // A disk is foreseen from what was kept before the process began; PostgreSQL's is not ours.
+        if fleet.name() == "SQLite" {
+            eventually_within(Duration::from_secs(60), "the disk is foreseen", || {
+                let forecasts = fleet::admin(&node, "/api/v1/forecasts").json();
+                let rows = forecasts["items"].as_array().unwrap();
+                let disk = rows.iter().find(|row| row["what"] == "disk");
+                disk.is_some_and(|disk| disk["silent"].is_null() && disk["days"][1].is_object())
+            });
+        }
     }
 }
 
