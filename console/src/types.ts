@@ -482,6 +482,7 @@ export interface ObjectiveState {
   forecast?: { soonest_s: number; latest_s?: number | null } | null;
   changes_need?: number | null;
   places: { text: string; explained: number }[];
+  durations?: { count: number; quantiles: { quantile: number; seconds: number }[]; error: number; is_stored: boolean } | null;
   is_stored: boolean;
 }
 

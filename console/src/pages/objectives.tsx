@@ -117,6 +117,15 @@ function One({ of }: { of: ObjectiveState }) {
           <dt>Bad exchanges</dt><dd>{count(of.bad)} of {count(of.total)}</dd>
           <dt>Promised</dt><dd>{share(of.target, 4)} good by {of.indicator} over {of.window}</dd>
           <dt>About</dt><dd>{scope.length === 0 ? "every route" : scope.map(([kind, name]) => `${kind} ${name}`).join(", ")}</dd>
+          {of.durations && (
+            <>
+              <dt>Took</dt>
+              <dd>
+                {of.durations.quantiles.map(({ quantile, seconds }) => `p${Math.round(quantile * 100)} ${(seconds * 1000).toFixed(1)} ms`).join(", ")}
+                {" "}<span class="muted small">{count(of.durations.count)} of {of.durations.is_stored ? "all gateways" : "this process"}, at most {share(of.durations.error)} beside it</span>
+              </dd>
+            </>
+          )}
           {of.changes_need != null && <><dt>Changes need</dt><dd>{share(of.changes_need)} of the budget</dd></>}
           {of.alerts.map(({ alert, since_ms: since }) => <Fragment key={alert}><dt>{WORDS[alert]?.[1] ?? alert} since</dt><dd><Time at={new Date(since).toISOString()} /></dd></Fragment>)}
           {of.runbook && <><dt>Runbook</dt><dd>{/^https?:\/\//.test(of.runbook) ? <a href={of.runbook} rel="noreferrer">{of.runbook}</a> : of.runbook}</dd></>}

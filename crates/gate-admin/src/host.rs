@@ -7,8 +7,8 @@
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
     ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, DeploymentReported,
-    Diagnosis, Document, DoraReport, Effect, Experiment, ExperimentStop, Finding, Forecast,
-    FreezeInput, GameDay, GameDayInput, GateState, HypothesisInput, IncidentDetail,
+    Diagnosis, Document, DoraReport, DurationsState, Effect, Experiment, ExperimentStop, Finding,
+    Forecast, FreezeInput, GameDay, GameDayInput, GateState, HypothesisInput, IncidentDetail,
     IncidentLifeInput, IncidentRoleInput, IncidentSummary, IncidentTextInput, LabelMatch, Live,
     Notices, ObjectiveState, OverrideInput, Page, PlaygroundInput, PlaygroundReply, Postmortem,
     PostmortemInput, ProviderHealth, PurgeInput, RecordDetail, RecordSummary, Rollout,
@@ -395,6 +395,13 @@ pub trait Host: Send + Sync {
     /// How objectives stand, by name.
     fn objectives(&self) -> Vec<ObjectiveState> {
         Vec::new()
+    }
+
+    /// How long what an objective is about took, of all gateways; none where that is not kept. May ask
+    /// a store.
+    fn durations(&self, objective: &str) -> Option<DurationsState> {
+        let _ = objective;
+        None
     }
 
     /// What a gate holds that is in force at that time, in UNIX seconds.

@@ -9,6 +9,10 @@
 //! Sources: opentelemetry-proto `metrics/v1`, `ExponentialHistogramDataPoint`;
 //! <https://prometheus.io/docs/specs/native_histograms/>.
 
+mod packed;
+
+pub use packed::PACKED_MAX;
+
 use std::sync::LazyLock;
 
 /// Buckets per doubling, as a power of two: OpenTelemetry's scale and Prometheus's schema.

@@ -26,9 +26,10 @@ use gate_admin::{
 };
 use gate_api::problem::Problem;
 use gate_api::types::{
-    BudgetState, CacheState, Canary, Document, Experiment, ExperimentStop, Finding, GateState,
-    Live, ObjectiveState, Page, PlaygroundInput, PlaygroundReply, ProviderHealth, PurgeInput,
-    RecordDetail, RecordSummary, Rollout, UsageRow, VersionState, WafMatch, WafSuggestion,
+    BudgetState, CacheState, Canary, Document, DurationsState, Experiment, ExperimentStop, Finding,
+    GateState, Live, ObjectiveState, Page, PlaygroundInput, PlaygroundReply, ProviderHealth,
+    PurgeInput, RecordDetail, RecordSummary, Rollout, UsageRow, VersionState, WafMatch,
+    WafSuggestion,
 };
 use gate_model::document::Document as Located;
 use gate_model::environment;
@@ -159,6 +160,10 @@ impl Host for Gateway {
 
     fn objectives(&self) -> Vec<ObjectiveState> {
         Promises::of(&self.process).states()
+    }
+
+    fn durations(&self, objective: &str) -> Option<DurationsState> {
+        Promises::of(&self.process).durations(objective)
     }
 
     fn show_gate(&self, held: &str, now_s: u64) -> GateState {

@@ -36,7 +36,8 @@ pub(super) fn get(inner: &Inner, call: &Call) -> Answer {
     let found = seen(inner, call)
         .into_iter()
         .find(|state| state.name == name);
-    let found = found.ok_or_else(|| not_found(format_args!("objective `{name}`")))?;
+    let mut found = found.ok_or_else(|| not_found(format_args!("objective `{name}`")))?;
+    found.durations = inner.host.durations(name);
     Reply::json(&found)
 }
 

@@ -60,7 +60,10 @@ pub use notice::{
     AcknowledgeInput, AlertInput, LabelMatch, NoticeAlert, NoticeDelivery, NoticeGroup, NoticeTest,
     Notices, OnCall, Silence, SilenceInput,
 };
-pub use objective::{AlertState, BudgetForecast, BurnState, ObjectiveState, PlaceState};
+pub use objective::{
+    AlertState, BudgetForecast, BurnState, DurationsState, ObjectiveState, PlaceState,
+    QuantileState,
+};
 pub use plan::{
     Action, Change, Effect, EffectChange, Example, FieldChange, Finding, Findings, Plan, Severity,
     Unknown, Verdict, What,

@@ -45,8 +45,37 @@ pub struct ObjectiveState {
     pub changes_need: Option<f64>,
     /// Where the excess of bad exchanges was when it was last asked, the best answer first.
     pub places: Vec<PlaceState>,
+    /// How long what it is about took. Only where one objective is asked for, its indicator is `latency`
+    /// of a route or of all, or `time_to_first_token` of a model or of all, and there is anything.
+    pub durations: Option<DurationsState>,
     /// Whether counts outlive this process: it has a store.
     pub is_stored: bool,
+}
+
+/// How long exchanges of a route took, or first tokens of a model, since they began to be kept: of all
+/// gateways of the store and of their earlier lives, good or bad, whatever the objective's window is.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct DurationsState {
+    /// How many there were.
+    pub count: u64,
+    /// Quantiles, the least first: 0.5, 0.9 and 0.99.
+    pub quantiles: Vec<QuantileState>,
+    /// Largest relative error of a quantile: 0.010831.
+    pub error: f64,
+    /// Whether those of other gateways and of earlier lives are among them: there is a store, and it
+    /// answered. What other gateways saw in the last minute may be missing.
+    pub is_stored: bool,
+}
+
+/// A quantile of durations.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct QuantileState {
+    /// Share of durations that are no longer, from 0 to 1.
+    pub quantile: f64,
+    /// The duration.
+    pub seconds: f64,
 }
 
 /// Burn over one window.

@@ -9,6 +9,7 @@
 
 mod audit;
 mod deployment;
+mod duration;
 mod environment;
 mod error;
 mod fleet;
@@ -31,6 +32,7 @@ mod traffic;
 
 pub use audit::{AuditBreak, AuditCheck, AuditRow, NewAudit};
 pub use deployment::DeploymentRow;
+pub use duration::{DURATIONS_BYTES_MAX, DurationsRow};
 pub use environment::{
     Candidate, Change, Changed, Edit, EnvironmentRow, Expected, HistoryRow, Lock, Set, Target,
 };
@@ -545,6 +547,39 @@ pub trait ControlStore: Send {
     /// # Errors
     /// [`ControlError::Store`].
     fn fold_promises(&mut self, into: &PromiseRow, nodes: &[(String, u64)]) -> Answer<bool>;
+
+    /// Writes histograms of durations, each in the place of the one before of the same node.
+    ///
+    /// # Errors
+    /// When one is larger than [`DURATIONS_BYTES_MAX`], or when the store fails.
+    fn put_durations(&mut self, rows: &[DurationsRow]) -> Answer<()>;
+
+    /// All histograms of one subject, that of [`PAST`] first and then by node, at most [`PAGE_MAX`].
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn durations_of(&mut self, environment: &str, subject: &str) -> Answer<Vec<DurationsRow>>;
+
+    /// Subjects of an environment with eight or more nodes, besides [`PAST`], that wrote nothing since,
+    /// at most so many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    fn crowded_durations(
+        &mut self,
+        environment: &str,
+        before_ms: i64,
+        limit: usize,
+    ) -> Answer<Vec<String>>;
+
+    /// Puts one row in the place of those of these nodes, if each is still the one of that number.
+    /// Whether it did.
+    ///
+    /// # Errors
+    /// As [`put_durations`].
+    ///
+    /// [`put_durations`]: Self::put_durations
+    fn fold_durations(&mut self, into: &DurationsRow, nodes: &[(String, u64)]) -> Answer<bool>;
 
     /// What an environment's gate of changes holds, with its version.
     ///

@@ -144,7 +144,7 @@ pub(super) fn fold<D: Database>(
     })
 }
 
-fn next<D: Database>(database: &mut D) -> Answer<u64> {
+pub(super) fn next<D: Database>(database: &mut D) -> Answer<u64> {
     database.execute(
         "UPDATE promise_newest SET number = number + 1 WHERE id = 1",
         &[],

@@ -3,13 +3,13 @@
 
 use super::{
     AckRow, ActionRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, DeploymentRow,
-    DeskRow, DeskSave, EnvironmentRow, EvidenceRow, HistoryRow, IncidentKeep, IncidentQuery,
-    IncidentRow, Lease, NewAudit, NewSecret, NewState, Newest, NoticesSave, PlacesRow,
-    PostmortemRow, PostmortemSave, PromiseRow, Pruned, RevisionQuery, RevisionRow, RolloutRow,
-    RolloutSave, RunRow, RunbooksSave, Sealed, SecretRow, SignOutRow, Slice, StateLock, StateRow,
-    StateVersionRow, TrafficHour, WrappedKey, audit, deployment, environment, fleet, incident,
-    notice, promise, retention, revision, rewrap, rollout, runbook, secret, sign_out, state,
-    traffic,
+    DeskRow, DeskSave, DurationsRow, EnvironmentRow, EvidenceRow, HistoryRow, IncidentKeep,
+    IncidentQuery, IncidentRow, Lease, NewAudit, NewSecret, NewState, Newest, NoticesSave,
+    PlacesRow, PostmortemRow, PostmortemSave, PromiseRow, Pruned, RevisionQuery, RevisionRow,
+    RolloutRow, RolloutSave, RunRow, RunbooksSave, Sealed, SecretRow, SignOutRow, Slice, StateLock,
+    StateRow, StateVersionRow, TrafficHour, WrappedKey, audit, deployment, duration, environment,
+    fleet, incident, notice, promise, retention, revision, rewrap, rollout, runbook, secret,
+    sign_out, state, traffic,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -330,6 +330,27 @@ impl<D: Database> ControlStore for SqlControl<D> {
 
     fn fold_promises(&mut self, into: &PromiseRow, nodes: &[(String, u64)]) -> Answer<bool> {
         promise::fold(&mut self.database, into, nodes)
+    }
+
+    fn put_durations(&mut self, rows: &[DurationsRow]) -> Answer<()> {
+        duration::write(&mut self.database, rows)
+    }
+
+    fn durations_of(&mut self, environment: &str, subject: &str) -> Answer<Vec<DurationsRow>> {
+        duration::of(&mut self.database, environment, subject)
+    }
+
+    fn crowded_durations(
+        &mut self,
+        environment: &str,
+        before_ms: i64,
+        limit: usize,
+    ) -> Answer<Vec<String>> {
+        duration::crowded(&mut self.database, environment, before_ms, limit)
+    }
+
+    fn fold_durations(&mut self, into: &DurationsRow, nodes: &[(String, u64)]) -> Answer<bool> {
+        duration::fold(&mut self.database, into, nodes)
     }
 
     fn promise_gate(&mut self, environment: &str) -> Answer<Option<(u64, String)>> {

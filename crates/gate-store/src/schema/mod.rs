@@ -98,6 +98,10 @@ pub const FORMS: &[Form] = &[
         sql: traffic::TRAFFIC,
         oldest: 2,
     },
+    Form {
+        sql: promises::DURATIONS,
+        oldest: 2,
+    },
 ];
 
 /// Brings a database to the newest form. Safe to run from several processes at once.

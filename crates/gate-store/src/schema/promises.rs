@@ -24,3 +24,15 @@ CREATE TABLE promise_gate (
 /// What each gateway suspected when it wrote its counts, as JSON; empty where it did not say.
 pub(super) const SUSPICIONS: &str =
     "ALTER TABLE promise ADD COLUMN suspicion TEXT NOT NULL DEFAULT ''";
+
+/// Histograms of durations, a row per subject and life of a gateway, in the form that they are sent in,
+/// numbered as counts of objectives are.
+pub(super) const DURATIONS: &str = "CREATE TABLE promise_duration (
+    environment TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    node TEXT NOT NULL,
+    number BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    durations {bytes} NOT NULL,
+    PRIMARY KEY (environment, subject, node)
+);";

@@ -8,7 +8,9 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand, ValueEnum};
-use gate_api::types::{FreezeInput, GateState, ObjectiveState, OverrideInput};
+use gate_api::types::{
+    DurationsState, FreezeInput, GateState, ObjectiveState, OverrideInput, QuantileState,
+};
 use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
 use gate_model::document::NodeKind;
@@ -278,11 +280,33 @@ fn describe(one: &ObjectiveState) -> String {
             ),
         };
     }
+    if let Some(durations) = &one.durations {
+        text.push_str(&took(durations));
+    }
     let _ = writeln!(text, "  alerts: {}", alerts(one));
     for place in &one.places {
         let _ = writeln!(text, "  {}", line(&place.text));
     }
     text
+}
+
+/// How long exchanges took, in a line.
+fn took(of: &DurationsState) -> String {
+    let one = |quantile: &QuantileState| {
+        let milliseconds = quantile.seconds * 1_000.0;
+        format!("p{:.0} {milliseconds:.1} ms", quantile.quantile * 100.0)
+    };
+    let quantiles: Vec<String> = of.quantiles.iter().map(one).collect();
+    let place = match of.is_stored {
+        true => "all gateways",
+        false => "this process alone",
+    };
+    format!(
+        "  took {} (at most {:.1} % beside it; {} of {place})\n",
+        quantiles.join(", "),
+        of.error * 100.0,
+        of.count
+    )
 }
 
 /// The objectives of a configuration or of a document without `gateway`.

@@ -8,9 +8,12 @@
 //! is told of alerts. Without a store a gateway knows its own counts, as long as it runs.
 //! Where exchanges fail is told over the store, too, so that whoever speaks attributes what all saw.
 //!
+//! How long exchanges took lies in the store as well, at a slower pace ([`durations`]).
+//!
 //! The state is in [`watch`], the places of bad exchanges in [`places`], the exchange with the store in
 //! [`stored`], how it is shown in [`show`].
 
+mod durations;
 pub(crate) mod gate;
 mod places;
 mod shared;
@@ -64,6 +67,8 @@ pub(crate) struct Promises {
     unheard: AtomicU64,
     /// Who says which incidents are open.
     open: OnceLock<OpenIncidents>,
+    /// How long exchanges took.
+    clocked: durations::Clocked,
 }
 
 impl Promises {
@@ -162,6 +167,7 @@ pub(crate) fn start(
         // A process has one list of incidents, however often this is started.
         let _ = promises.open.set(open);
     }
+    promises.clocked.ask(Arc::downgrade(process));
     let asked = Arc::downgrade(&promises);
     let standings = process.shared().state.get_or_insert("", Standings::default);
     standings.ask(Arc::new(move || {
@@ -260,6 +266,8 @@ impl Work {
         match follow::opener(gateway, Path::new(&self.folder)) {
             Some(open) => {
                 let instance = follow::instance();
+                let clocked = &self.promises.clocked;
+                clocked.keep(open.clone(), &self.environment, &instance);
                 self.stored = Some(Stored::new(open, &self.environment, instance));
             }
             None => tracing::info!(

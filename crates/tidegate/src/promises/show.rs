@@ -136,6 +136,7 @@ fn state(name: &Arc<str>, one: &Watched) -> ObjectiveState {
                 explained: answer.explained,
             })
             .collect(),
+        durations: None,
         is_stored: one.is_stored(),
     }
 }

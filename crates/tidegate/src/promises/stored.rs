@@ -6,6 +6,7 @@
 //! meanwhile each gateway knows its own counts and what it heard before, and nobody loses any.
 
 use super::Promises;
+use super::durations::Writer;
 use crate::follow::OpenStore;
 use gate_kit::clock::Clock;
 use gate_ops::slo::Rings;
@@ -49,6 +50,7 @@ pub(super) struct Stored {
     /// The number of the last places that were read, and when this process told its own.
     places: u64,
     placed_s: u64,
+    durations: Writer,
     /// Whether it was said that the store does not answer.
     said: bool,
 }
@@ -58,6 +60,7 @@ impl Stored {
         Self {
             open,
             store: None,
+            durations: Writer::new(environment, node.clone()),
             environment: environment.to_owned(),
             node,
             seen: Default::default(),
@@ -89,6 +92,7 @@ impl Stored {
                         "the store has been away for a day: what was counted meanwhile is not in the sum of all gateways"
                     );
                     promises.watch().forget_own();
+                    self.durations.stop();
                     self.node = crate::follow::instance();
                     self.heard_ms = now_ms();
                 }
@@ -112,6 +116,8 @@ impl Stored {
         self.tell_places(&mut *store, promises, now_s)?;
         let most = if is_over { usize::MAX } else { WRITES_MAX };
         self.write(&mut *store, promises, most, is_over)?;
+        self.durations
+            .write(&mut *store, promises, (now_s, now_ms()), is_over)?;
         let lease = format!("promises/{}", self.environment);
         let taken = store.take_lease(&lease, &self.node, now_ms(), LEASE_MS)?;
         let speaks = taken.is_held_by(&self.node, now_ms());
@@ -120,6 +126,8 @@ impl Stored {
         } else if speaks && now_s >= self.folded_s + FOLD_S {
             self.folded_s = now_s;
             self.fold(&mut *store)?;
+            let before_ms = now_ms() - OVER_MS;
+            super::durations::fold(&mut *store, &self.environment, before_ms, now_ms())?;
         }
         self.store = Some(store);
         Ok(speaks)

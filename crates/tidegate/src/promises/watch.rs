@@ -14,7 +14,8 @@ use gate_ops::notify::Alert;
 use gate_ops::slo::{
     Change, Count, Definition, Fleet, Good, Monitor, Rings, Severity, Suspicion, Turn,
 };
-use std::collections::BTreeMap;
+use gate_proxy::record::metrics::Subject;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// What is on is told again after so many seconds, so that whoever heard it knows that it goes on.
@@ -209,6 +210,13 @@ impl Watch {
             spent: 1.0 - budget.left?,
             is_on: watched.raised.iter().any(|raised| raised.since_s.is_some()),
         })
+    }
+
+    /// What the objectives' durations are of, each once.
+    pub(super) fn subjects(&self) -> BTreeSet<Subject> {
+        let all = self.objectives.values();
+        all.filter_map(|one| super::durations::subject(&one.definition))
+            .collect()
     }
 
     /// What is to be told by whoever speaks for all gateways.

@@ -33,11 +33,12 @@ pub use contact::Contact;
 pub use exposition::{Exposition, Format, Kind};
 pub use gauges::{Gauge, Gauges};
 pub use notices::NoticeCounts;
-pub use timings::Timing;
+pub use timings::{Subject, Timing};
 
 use gate_flow::Record;
 use gate_kit::clock::Clock;
 use gate_kit::counter::{SHARDS, shard};
+use gate_kit::durations::Durations;
 use gate_kit::http::{Method, Version};
 use series::{NAMES_MAX, Shard};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -181,6 +182,18 @@ impl Metrics {
     #[must_use]
     pub fn timings(&self) -> Vec<Timing> {
         timings::of(&self.sum())
+    }
+
+    /// The durations of one subject, as they are now: one look at the row of each worker, or at all of
+    /// them where the subject is every route or every model.
+    #[must_use]
+    pub fn durations(&self, of: &Subject) -> Durations {
+        let mut sum = Durations::default();
+        for slot in &self.shards {
+            let shard = slot.0.lock().unwrap_or_else(PoisonError::into_inner);
+            timings::add(&mut sum, &shard, of);
+        }
+        sum
     }
 
     /// Writes the whole page. `more` adds families of others (health, pools, policies).

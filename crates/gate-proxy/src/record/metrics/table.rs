@@ -77,6 +77,11 @@ impl<T: Default> Table<T> {
         }
     }
 
+    /// The row of a name, where there is one.
+    pub(super) fn get(&self, name: &str) -> Option<&T> {
+        Some(&self.rows[*self.index.get(name)?].1)
+    }
+
     /// The row of a name, or of [`NONE`].
     pub(super) fn row_or_none(&mut self, name: Option<&Arc<str>>) -> &mut T {
         match name {

@@ -2,6 +2,7 @@
 
 use super::render_models::ai_labels;
 use super::series::Shard;
+use super::table::NONE;
 use gate_kit::durations::Durations;
 
 /// A histogram with its name, as OpenTelemetry's conventions have it, and its attributes.
@@ -15,6 +16,41 @@ pub struct Timing {
     pub attributes: Vec<(&'static str, String)>,
     /// The durations.
     pub durations: Durations,
+}
+
+/// What durations are of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Subject {
+    /// Requests of a route, from head to end; of all routes without one.
+    Route(Option<String>),
+    /// First tokens of a model by the name that callers ask for; of all models without one.
+    FirstToken(Option<String>),
+}
+
+/// Adds what a worker saw of a subject. Requests that found no route are of none.
+pub(super) fn add(sum: &mut Durations, shard: &Shard, of: &Subject) {
+    match of {
+        Subject::Route(Some(route)) => {
+            let series = shard.routes.get(route);
+            series
+                .into_iter()
+                .for_each(|one| sum.merge(&one.duration.native));
+        }
+        Subject::Route(None) => {
+            let routes = shard.routes.sorted().into_iter();
+            let routed = routes.filter(|(name, _)| *name != NONE);
+            routed.for_each(|(_, one)| sum.merge(&one.duration.native));
+        }
+        Subject::FirstToken(Some(model)) => {
+            let all = shard.models.get(model).into_iter().flatten();
+            all.for_each(|one| sum.merge(&one.first_token.native));
+        }
+        Subject::FirstToken(None) => {
+            let models = shard.models.sorted().into_iter();
+            let all = models.flat_map(|(_, all)| all);
+            all.for_each(|one| sum.merge(&one.first_token.native));
+        }
+    }
 }
 
 /// Those of routes and models that have any.

@@ -2,6 +2,7 @@
 
 mod audit;
 mod crash;
+mod durations;
 mod environments;
 mod fleet;
 mod forms;

@@ -10,6 +10,7 @@ mod change;
 mod commands;
 mod delivery;
 mod documents;
+mod durations;
 mod experiments;
 mod faces;
 mod fleet;
