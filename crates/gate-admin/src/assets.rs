@@ -1,9 +1,15 @@
 //! The console's files, as they were built into the binary.
 
+use flate2::read::GzDecoder;
 use gate_kit::http::{HeaderId, Method, RequestHead, Response};
+use std::io::Read;
 
-/// One file: its path without the leading slash, its content type, its bytes, the same gzipped.
-pub type Asset = (&'static str, &'static str, &'static [u8], &'static [u8]);
+/// One file: its path without the leading slash, its content type, its bytes gzipped. They are carried
+/// that way only: browsers take them so, and for the rare other client they are unpacked.
+pub type Asset = (&'static str, &'static str, &'static [u8]);
+
+/// Most bytes of a file when unpacked.
+const PLAIN_MAX: u64 = 4 << 20;
 
 /// What a page of the console may load and where it may be shown: its own files, nowhere else.
 const POLICY: &[u8] = b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
@@ -13,7 +19,7 @@ connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 pub(crate) fn answer(assets: &'static [Asset], head: &RequestHead) -> Response {
     let path = head.path().trim_start_matches('/');
     let path = if path.is_empty() { "index.html" } else { path };
-    let Some((path, kind, plain, packed)) = assets.iter().find(|(known, ..)| *known == path) else {
+    let Some((path, kind, packed)) = assets.iter().find(|(known, ..)| *known == path) else {
         return text(404, "there is no such page; the API is at /api/v1\n");
     };
     if !matches!(head.method, Method::Get | Method::Head) {
@@ -24,8 +30,11 @@ pub(crate) fn answer(assets: &'static [Asset], head: &RequestHead) -> Response {
     }
     let accepted = head.headers.get_str(HeaderId::AcceptEncoding);
     let gzip = accepted.is_some_and(accepts_gzip);
-    let body: &'static [u8] = if gzip { packed } else { plain };
-    let mut response = Response::full(200, kind, bytes::Bytes::from_static(body));
+    let body = match gzip {
+        true => bytes::Bytes::from_static(packed),
+        false => unpacked(packed),
+    };
+    let mut response = Response::full(200, kind, body);
     let headers = &mut response.head.headers;
     if gzip {
         headers.append_known(HeaderId::ContentEncoding, b"gzip");
@@ -42,6 +51,15 @@ pub(crate) fn answer(assets: &'static [Asset], head: &RequestHead) -> Response {
     headers.append(b"Referrer-Policy", b"no-referrer");
     headers.append(b"Cross-Origin-Opener-Policy", b"same-origin");
     response
+}
+
+/// The file as it was; empty if it was not packed, which the build's own tests would show.
+fn unpacked(packed: &[u8]) -> bytes::Bytes {
+    let mut plain = Vec::new();
+    let read = GzDecoder::new(packed)
+        .take(PLAIN_MAX)
+        .read_to_end(&mut plain);
+    read.map(|_| plain).unwrap_or_default().into()
 }
 
 /// Whether `gzip` is accepted (RFC 9110 section 12.5.3), that is named without `q=0`.

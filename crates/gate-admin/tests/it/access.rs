@@ -1,6 +1,6 @@
 //! Roles, scopes, sessions, limits.
 
-use crate::support::{Server, json_of, keys, open, send};
+use crate::support::{PACKED, Server, json_of, keys, open, send};
 use gate_api::client::Seen;
 use gate_api::problem::Code;
 use gate_api::types::{Authentication, EnvironmentInput, Role};
@@ -139,7 +139,7 @@ fn the_console_is_served_with_its_policy() {
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"));
     let packed = client.send("GET", "/", &[("Accept-Encoding", "br, gzip")], b"");
-    assert_eq!(packed.unwrap().body, b"gzipped");
+    assert_eq!(packed.unwrap().body, PACKED);
     assert_eq!(
         client.send("GET", "/nowhere", &[], b"").unwrap().status,
         404

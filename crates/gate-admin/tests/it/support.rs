@@ -26,6 +26,9 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 use tokio::sync::oneshot;
 
+/// `<p>console`, gzipped.
+pub(crate) const PACKED: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xb3\x29\xb0\x4b\xce\xcf\x2b\xce\xcf\x49\x05\x00\x92\x98\xce\x5a\x0a\x00\x00\x00";
+
 /// A process that follows `staging`; a resource with `"wrong": true` does not compile.
 struct Fake {
     environment: Option<String>,
@@ -315,7 +318,7 @@ impl Server {
             admin,
             secrets: Arc::new(|_| Ok("shhh".to_owned())),
             clock: Clock::System,
-            assets: &[("index.html", "text/html", b"<p>console", b"gzipped")],
+            assets: &[("index.html", "text/html", PACKED)],
         });
         let api = api.unwrap();
         let (stop, stopped) = oneshot::channel();
