@@ -24,6 +24,9 @@ const AGAIN_S: u64 = 60;
 const OVER_S: u64 = 120;
 /// Counts that say nothing alarming are written so often, in seconds.
 const WRITE_S: u64 = 10;
+/// What was written once is written again so often, in seconds, though nothing was counted: a row that
+/// is a day old is taken for one of a life that has ended, and added to the past.
+const ALIVE_S: u64 = 3600;
 
 /// Something that is on or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -258,7 +261,9 @@ impl Watch {
     /// Readings that are due to be written, what is alarming first, at most so many.
     pub(super) fn unwritten(&self, most: usize, all: bool) -> Vec<Unwritten> {
         let is_due = |one: &Watched| {
-            one.unwritten && (all || one.urgent || self.now_s >= one.written_s + WRITE_S)
+            let changed =
+                one.unwritten && (all || one.urgent || self.now_s >= one.written_s + WRITE_S);
+            changed || (one.written_s > 0 && self.now_s >= one.written_s + ALIVE_S)
         };
         let mut due: Vec<_> = self
             .objectives

@@ -132,6 +132,12 @@ fn bad_counts_are_written_at_once_and_others_every_ten_seconds() {
     bench.watch.written("available");
     bench.seconds(30, 0, 0);
     assert_eq!(due(&bench), 0);
+    // An hour without anything: the others hear that it lives.
+    bench.seconds(3570, 0, 0);
+    assert_eq!(due(&bench), 1);
+    bench.watch.written("available");
+    bench.seconds(60, 0, 0);
+    assert_eq!(due(&bench), 0);
 }
 
 #[test]
