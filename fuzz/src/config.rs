@@ -17,6 +17,7 @@ const REGISTRY: Registry = Registry {
     rule: |_| Ok(()),
     record_condition: gate_policies::when::compile_for_records,
     objective: |_, _| Ok(()),
+    runbook: gate_ops::runbook::problems,
 };
 
 struct Secrets;
