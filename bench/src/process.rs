@@ -202,11 +202,20 @@ pub fn cpu_time(root: u32) -> Duration {
 /// Proportional resident memory of the tree, in MiB.
 #[must_use]
 pub fn memory_mib(root: u32) -> f64 {
+    rollup_mib(root, "Pss:")
+}
+
+/// What it holds of its own: without pages of files, which come and go with what runs.
+pub fn own_memory_mib(root: u32) -> f64 {
+    rollup_mib(root, "Anonymous:")
+}
+
+fn rollup_mib(root: u32, field: &str) -> f64 {
     let kib: u64 = tree(root)
         .into_iter()
         .filter_map(|id| {
             let text = fs::read_to_string(format!("/proc/{id}/smaps_rollup")).ok()?;
-            let line = text.lines().find(|line| line.starts_with("Pss:"))?;
+            let line = text.lines().find(|line| line.starts_with(field))?;
             line.split_whitespace().nth(1)?.parse::<u64>().ok()
         })
         .sum();

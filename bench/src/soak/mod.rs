@@ -243,7 +243,7 @@ impl Soak {
             std::thread::sleep(Duration::from_secs(1));
             let descriptors = format!("/proc/{}/fd", self.gateway.id());
             let rest = Rest {
-                mib: process::memory_mib(self.gateway.id()),
+                mib: process::own_memory_mib(self.gateway.id()),
                 descriptors: fs::read_dir(descriptors)
                     .map_err(|e| e.to_string())?
                     .count(),
