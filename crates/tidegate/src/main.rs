@@ -22,6 +22,7 @@ mod health;
 mod host;
 mod import;
 mod incidents;
+mod journal;
 mod keys;
 mod lint;
 mod log;

@@ -15,7 +15,7 @@ use crate::promises::{self, Promises};
 use crate::runbooks::{self, Runbooks};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
-use crate::{certificates, config, resident, sign_outs, stored};
+use crate::{certificates, config, journal, resident, sign_outs, stored};
 use clap::Args;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -92,6 +92,7 @@ pub(crate) fn serve(
         .as_ref()
         .map(|(followed, _)| followed.environment.clone());
     let folder = config::folder(&options.file);
+    let journal = journal::open(&process, &folder)?;
     let notices = notices::start(&process, name.as_deref(), kept.clone(), folder.clone())?;
     let gateway = process.shared().snapshot.load().resources.gateway.clone();
     let open = follow::opener(&gateway, &folder);
@@ -138,6 +139,8 @@ pub(crate) fn serve(
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
+    // Last of all, so that what others append while they end is written.
+    drop(journal);
     // A look at a file that hangs must not keep the process alive.
     runtime.shutdown_background();
     result
