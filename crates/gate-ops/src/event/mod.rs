@@ -1,4 +1,4 @@
 //! Events: how they are written in HTTP ([`cloud`]), which subscribers want one ([`pattern`]).
 
-pub mod cloud;
+pub use gate_contract::cloud;
 pub mod pattern;
