@@ -35,10 +35,23 @@ pub(crate) fn facts() -> Value {
         "metrics": metrics(),
         "losses": losses(),
         "lint": gate_ops::lint::reference(),
+        "events": events(),
         "variables": when::VARIABLES,
         "model_variables": when::MODEL_VARIABLES,
         "providers": PROVIDERS.iter().map(|kind| (kind.name, provider(kind))).collect::<Value>(),
     })
+}
+
+/// The gateway's own events.
+fn events() -> Vec<Value> {
+    let own = gate_ops::event::own::TYPES.iter();
+    own.map(|own| {
+        json!({
+            "kind": own.kind, "version": own.version, "summary": own.summary,
+            "dataschema": own.dataschema(), "schema": (own.schema)(),
+        })
+    })
+    .collect()
 }
 
 /// What a provider's table says.

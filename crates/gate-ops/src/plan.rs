@@ -2,7 +2,8 @@
 //! loosen, routes that nothing reaches, keys that end.
 //!
 //! Looks at two documents as trees (resources by kind and name). What is wrong in itself is found
-//! by compiling the candidate; everything here is a warning.
+//! by compiling the candidate; everything here is a warning, but for patterns over events that ask for
+//! what no event has.
 
 use crate::lint::{self, Complaint, Level, Subject};
 use gate_api::types::{Finding, Severity};
@@ -34,6 +35,7 @@ pub fn findings(before: &Value, after: &Value, now: u64) -> Vec<Finding> {
     consumers(before, after, &mut findings);
     unreachable(after, &mut findings);
     doubts(before, after, now, &mut findings);
+    findings.extend(crate::event::plan::findings(before, after));
     findings
 }
 

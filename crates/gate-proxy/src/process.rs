@@ -10,6 +10,7 @@ pub use listeners::listener_path;
 
 use crate::actions::Actions;
 use crate::compile::{Compiled, Compiler, Registry};
+use crate::events::Keeper;
 use crate::experiments::Experiments;
 use crate::listener::ListenerState;
 use crate::money::metrics;
@@ -81,6 +82,8 @@ pub struct Shared {
     /// The journal, once it is open, where there is a store. Whoever appends to it from a worker
     /// waits for its ticket in a task.
     pub journal: OnceLock<Arc<Journal>>,
+    /// Whether the journal answered of late.
+    pub(crate) keeper: Keeper,
     open: Vec<AtomicUsize>,
     draining: AtomicBool,
 }
@@ -242,6 +245,7 @@ impl Process {
             workers,
             books,
             journal: OnceLock::new(),
+            keeper: Keeper::default(),
             open: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             draining: AtomicBool::new(false),
         });

@@ -17,6 +17,7 @@ mod config;
 mod control;
 mod delivery;
 mod demo;
+mod events;
 mod follow;
 mod health;
 mod host;

@@ -6,6 +6,7 @@
 
 use crate::admin::{Admin, Desk};
 use crate::delivery::{Delivery, forecasts};
+use crate::events;
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
 use crate::incidents::{self, Incidents, Neighbours, Shelf};
@@ -93,9 +94,13 @@ pub(crate) fn serve(
         .map(|(followed, _)| followed.environment.clone());
     let folder = config::folder(&options.file);
     let journal = journal::open(&process, &folder)?;
-    let notices = notices::start(&process, name.as_deref(), kept.clone(), folder.clone())?;
+    let (heard, alerts) = events::ears();
+    let (secrets, home) = (kept.clone(), folder.clone());
+    let notices = notices::start(&process, name.as_deref(), secrets, home, heard)?;
     let gateway = process.shared().snapshot.load().resources.gateway.clone();
     let open = follow::opener(&gateway, &folder);
+    let followed = environment.as_ref().map(|(followed, _)| followed);
+    events::start(&process, followed, open.clone(), folder.clone(), alerts)?;
     let delivery = Arc::new(Delivery::new(open, kept.clone(), folder.clone()));
     forecasts::start(
         &process,
