@@ -2,8 +2,7 @@
 //! loosen, routes that nothing reaches, keys that end.
 //!
 //! Looks at two documents as trees (resources by kind and name). What is wrong in itself is found
-//! by compiling the candidate; everything here is a warning, but for patterns over events that ask for
-//! what no event has.
+//! by compiling the candidate; everything here is a warning.
 
 use crate::lint::{self, Complaint, Level, Subject};
 use gate_api::types::{Finding, Severity};

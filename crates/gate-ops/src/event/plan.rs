@@ -13,15 +13,34 @@ use serde_json::{Map, Value};
 /// Most unknown fields that are told of one subscriber.
 const UNKNOWN_MAX: usize = 20;
 
-/// What a person should know about going from one document to another.
+/// What a person should know about going from one document to another: warnings.
 #[must_use]
 pub fn findings(before: &Value, after: &Value) -> Vec<Finding> {
     let mut findings = Vec::new();
     schemas(before, after, &mut findings);
-    for (name, subscriber) in each(after, "subscribers") {
-        unknown(name, subscriber, after, &mut findings);
-    }
     findings
+}
+
+/// A field that a subscriber's pattern asks for, and that no event of the types that it names has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// The subscriber.
+    pub subscriber: String,
+    /// What is wrong, as a sentence without a full stop.
+    pub message: String,
+    /// What there is instead, where that is known.
+    pub help: Option<String>,
+}
+
+/// The fields of subscribers' patterns that no event has. What a document refuses: such a subscriber
+/// would never be told anything.
+#[must_use]
+pub fn unknown_fields(document: &Value) -> Vec<Unknown> {
+    let mut found = Vec::new();
+    for (name, subscriber) in each(document, "subscribers") {
+        unknown(name, subscriber, document, &mut found);
+    }
+    found
 }
 
 /// Resources of a kind, or versions of a type.
@@ -76,7 +95,7 @@ fn schema(version: &Value) -> Map<String, Value> {
 }
 
 /// Fields of a subscriber's pattern that no event of the types that it names has.
-fn unknown(name: &str, subscriber: &Value, document: &Value, findings: &mut Vec<Finding>) {
+fn unknown(name: &str, subscriber: &Value, document: &Value, found: &mut Vec<Unknown>) {
     let pattern = subscriber.pointer("/filter/pattern");
     let (Some(kinds), Some(data)) = (
         pattern.and_then(|pattern| pattern.get("type")),
@@ -116,14 +135,11 @@ fn unknown(name: &str, subscriber: &Value, document: &Value, findings: &mut Vec<
             ),
             false => format!("no event of these types has `data.{}`", one.field),
         };
-        let path = format!("subscribers.{name}.filter.pattern.data.{}", one.place);
-        let finding = Finding::error("unknown_event_field", path, message);
-        findings.push(match one.instead.is_empty() {
-            true => finding,
-            false => Finding {
-                help: Some(format!("there are {}", one.instead.join(", "))),
-                ..finding
-            },
+        let instead = one.instead.join(", ");
+        found.push(Unknown {
+            subscriber: name.to_owned(),
+            message,
+            help: (!instead.is_empty()).then(|| format!("there are {instead}")),
         });
     }
 }
@@ -186,8 +202,8 @@ mod tests {
         let asked = |pattern: Value| {
             let subscribers = json!({ "s": { "filter": { "pattern": pattern } } });
             let document = json!({ "event_types": event_types, "subscribers": subscribers });
-            let found = findings(&json!({}), &document);
-            assert!(found.iter().all(|one| one.severity == Severity::Error));
+            let found = unknown_fields(&document);
+            assert!(found.iter().all(|one| one.subscriber == "s"));
             found.into_iter().map(|one| one.message).collect::<Vec<_>>()
         };
         let kind = json!(["com.example.upload"]);

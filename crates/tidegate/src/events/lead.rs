@@ -30,6 +30,8 @@ pub(super) struct Lead {
     is_following: bool,
     open: OpenStore,
     store: Option<Box<dyn ControlStore>>,
+    /// What it leads by: the lease and the state in the store have this name.
+    name: String,
     lease: Option<Lease>,
     renew_ms: i64,
     /// What is remembered while it leads, with its version in the store.
@@ -53,6 +55,7 @@ impl Lead {
             is_following,
             open,
             store: None,
+            name: String::new(),
             lease: None,
             renew_ms: 0,
             led: None,
@@ -104,8 +107,18 @@ impl Lead {
         journal: &Journal,
     ) -> Result<(), Stop> {
         let now_ms = i64::try_from(Clock::System.unix().as_millis()).unwrap_or(i64::MAX);
+        self.plans
+            .follow(&process.shared().snapshot.load().resources);
+        // Gateways that follow no environment lead together where they have the same schedules.
+        let name = match self.is_following {
+            true => self.environment.clone(),
+            false => format!("{}/{}", self.environment, self.plans.print),
+        };
+        if name != self.name {
+            (self.name, self.led, self.lease, self.renew_ms) = (name, None, None, 0);
+        }
         if now_ms >= self.renew_ms || self.renew_ms > now_ms + RENEW_MS {
-            let name = format!("events/{}", self.environment);
+            let name = format!("events/{}", self.name);
             self.lease = Some(store.take_lease(&name, &self.instance, now_ms, LEASE_MS)?);
             self.renew_ms = now_ms + RENEW_MS;
         }
@@ -120,7 +133,7 @@ impl Lead {
             Some(led) => led,
             None => {
                 self.rows_ms = 0;
-                load(store, &self.environment)?
+                load(store, &self.name)?
             }
         };
         let mut next = state.clone();
@@ -141,8 +154,6 @@ impl Lead {
         }
         look.alerts(&self.alerts, &mut next);
         let mut events = look.events;
-        self.plans
-            .follow(&process.shared().snapshot.load().resources);
         events.extend(self.plans.due(&self.environment, &mut next, now_ms));
         if let Err(error) = keep(journal, events.iter()) {
             // The same is found again at the next look.
@@ -158,7 +169,7 @@ impl Lead {
                 let data = serde_json::to_string(&next);
                 let data = data.map_err(|error| Stop::Journal(error.to_string()))?;
                 store.save_event_state(&EventStateSave {
-                    environment: &self.environment,
+                    environment: &self.name,
                     expected: version,
                     data: &data,
                     lease: &lease,

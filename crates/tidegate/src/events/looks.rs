@@ -10,7 +10,7 @@ use gate_ops::notify::Alert;
 use gate_store::control::{Cause, ControlError, ControlStore, IncidentQuery, IncidentRow};
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::hash::{BuildHasher, Hasher};
+use std::hash::{DefaultHasher, Hasher};
 
 /// Rows of history that are read at once.
 const HISTORY: usize = 200;
@@ -270,8 +270,7 @@ impl Look<'_> {
 
 /// What tells an alert from others, in 16 digits: the same in every gateway.
 fn labels_key(alert: &Alert) -> String {
-    let hashing = std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default();
-    let mut hasher = hashing.build_hasher();
+    let mut hasher = DefaultHasher::new();
     for (name, value) in &alert.labels {
         for text in [name, value] {
             hasher.write(text.as_bytes());

@@ -7,12 +7,15 @@ use gate_ops::event::own::{encoded, time};
 use gate_ops::event::schedule::Plan;
 use gate_proxy::events::OWN_SOURCES;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hasher};
 use std::sync::Arc;
 
 /// The plans of a set of resources.
 #[derive(Default)]
 pub(super) struct Plans {
     of: Option<Arc<Resources>>,
+    /// A hash of all schedules as they are written: 16 digits.
+    pub(super) print: String,
     plans: BTreeMap<String, Plan>,
 }
 
@@ -32,6 +35,10 @@ impl Plans {
             // What is wrong was refused when the revision was compiled.
             .filter_map(|(name, schedule)| Some((name.clone(), Plan::of(schedule).ok()?)))
             .collect();
+        let text = serde_json::to_vec(&resources.schedules).unwrap_or_default();
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&text);
+        self.print = format!("{:016x}", hasher.finish());
         self.of = Some(resources.clone());
     }
 

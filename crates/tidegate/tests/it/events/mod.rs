@@ -83,7 +83,7 @@ fn journal(gateway: &Gateway) -> Vec<(String, String, String)> {
 }
 
 /// Every event in the journal of a gateway on SQLite.
-fn read(gateway: &Gateway) -> Vec<Event> {
+pub(crate) fn read(gateway: &Gateway) -> Vec<Event> {
     let file = gateway.path().join("ledger.db");
     let mut reading = Reading::new(Sqlite::open(&file).unwrap());
     reading.behind(0, 1_000).unwrap()

@@ -51,6 +51,8 @@ routes: {{ orders: {{ match: {{ path: /orders }}, target: {{ upstream: orders }}
         "tidegate.endpoint.ejected",
         "tidegate.endpoint.returned",
         "tidegate.key.expiring",
+        // Of the forecast that the key ends.
+        "tidegate.alert.raised",
     ];
     eventually_within(PATIENCE, "all of it is told", || {
         gateway.curl("/orders", &[]);
