@@ -18,7 +18,11 @@ pub fn openapi(bytes: &[u8]) {
         return;
     };
     let same = compare(&document, &document, &diff::Options::default());
-    assert!(same.changes.is_empty() || !same.complete, "{:?}", same.changes);
+    assert!(
+        same.changes.is_empty() || !same.complete,
+        "{:?}",
+        same.changes
+    );
     let base = Document::parse(BASE.as_bytes(), "base.yaml").expect("a constant");
     for (old, new) in [(&base, &document), (&document, &base)] {
         let diff = compare(old, new, &diff::Options::default());
@@ -43,8 +47,17 @@ pub fn openapi(bytes: &[u8]) {
             query: "a=1&b%5Bc%5D=%7B%7D&a=x",
             header: &header,
         };
-        for body in [&b"{\"a\":[1,null,{\"b\":\"c\"}]}"[..], b"a=1&b=2", b"[]", b"\xff"] {
-            for kind in ["application/json", "application/x-www-form-urlencoded", "text/plain"] {
+        for body in [
+            &b"{\"a\":[1,null,{\"b\":\"c\"}]}"[..],
+            b"a=1&b=2",
+            b"[]",
+            b"\xff",
+        ] {
+            for kind in [
+                "application/json",
+                "application/x-www-form-urlencoded",
+                "text/plain",
+            ] {
                 let failures = operation.check_body(Some(kind), body);
                 assert!(failures.iter().all(|one| !one.detail.is_empty()));
             }
@@ -123,7 +136,9 @@ pub fn json_grpc(bytes: &[u8]) {
 pub fn descriptors(bytes: &[u8]) {
     match Transcoder::new(bytes, &[], true, Print::default()) {
         Ok(transcoder) => {
-            let _ = transcoder.find("GET", "/v1/a/b").map(|call| call.message("a.b=1", b"{}"));
+            let _ = transcoder
+                .find("GET", "/v1/a/b")
+                .map(|call| call.message("a.b=1", b"{}"));
         }
         Err(reason) => assert!(!reason.is_empty()),
     }

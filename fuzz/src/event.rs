@@ -5,6 +5,38 @@ use gate_ops::event::cloud::{
     write_structured,
 };
 use gate_ops::event::pattern::{Matched, Memory, Pattern, RuleSet};
+use gate_ops::event::schedule::{MEMORY_MS, Plan};
+
+/// A cron expression in the first line, a time zone in the second: whatever is taken has runs, each
+/// after the one before it, and what is due is what lies between.
+pub fn schedule(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else {
+        return;
+    };
+    let (cron, zone) = text.split_once('\n').unwrap_or((text, "UTC"));
+    let made = serde_json::json!({
+        "at": { "cron": cron }, "time_zone": zone.trim(), "missed": "all", "missed_max": 1000,
+        "target": { "event": { "type": "t" } },
+    });
+    let Ok(schedule) = serde_json::from_value(made) else {
+        return;
+    };
+    let Ok(plan) = Plan::of(&schedule) else {
+        return;
+    };
+    let start = 1_790_000_000_000;
+    let (mut at, mut runs) = (start, Vec::new());
+    for _ in 0..20 {
+        let Some(next) = plan.next(at) else { break };
+        assert!(next > at && next % 60_000 == 0);
+        runs.push(next);
+        at = next;
+    }
+    let due = plan.due(start, at);
+    if at - start < MEMORY_MS {
+        assert_eq!(due.runs, runs);
+    }
+}
 
 /// Rules that are in the set beside the one that is fuzzed, so that its home is not alone.
 const BESIDE: &[&str] = &[

@@ -44,7 +44,10 @@ pub fn identity(bytes: &[u8]) {
 fn message(text: &str) {
     let mut headers = Headers::new();
     for name in ["signature-input", "signature", "x-text"] {
-        if headers.try_append(name.as_bytes(), text.as_bytes()).is_err() {
+        if headers
+            .try_append(name.as_bytes(), text.as_bytes())
+            .is_err()
+        {
             return;
         }
     }

@@ -24,7 +24,7 @@ pub use ai::{
 pub use cache::{cache, cache_file};
 pub use config::config;
 pub use contract::{descriptors, graphql, json_grpc, openapi, shape};
-pub use event::{cloud_event, event_pattern};
+pub use event::{cloud_event, event_pattern, schedule};
 pub use guard::guard;
 pub use identity::identity;
 pub use import::import;
@@ -76,6 +76,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("descriptors", descriptors),
     ("shape", shape),
     ("event_pattern", event_pattern),
+    ("schedule", schedule),
     ("cloud_event", cloud_event),
 ];
 

@@ -27,7 +27,8 @@ fn rules(text: &str) -> Option<RuleSet> {
     loader.finish().ok()
 }
 
-static FILTERED: LazyLock<Arc<RuleSet>> = LazyLock::new(|| Arc::new(rules(RULES).expect("constants")));
+static FILTERED: LazyLock<Arc<RuleSet>> =
+    LazyLock::new(|| Arc::new(rules(RULES).expect("constants")));
 static UNFILTERED: LazyLock<Arc<RuleSet>> =
     LazyLock::new(|| Arc::new(rules(RULES).expect("constants").unfiltered()));
 
@@ -66,7 +67,10 @@ pub fn waf(bytes: &[u8]) {
     let bytes = &bytes[..bytes.len().min(4096)];
     let (&choice, bytes) = bytes.split_first().unwrap_or((&0, &[]));
     let kind = TYPES[usize::from(choice) % TYPES.len()];
-    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let end = bytes
+        .iter()
+        .position(|byte| *byte == b'\n')
+        .unwrap_or(bytes.len());
     let (target, body) = bytes.split_at(end);
     let body = body.get(1..).unwrap_or_default();
     let filtered = run(&FILTERED, kind, target, body);
@@ -85,7 +89,11 @@ pub fn seclang(bytes: &[u8]) {
         }
         Err(problems) => {
             assert!(!problems.is_empty());
-            assert!(problems.iter().all(|problem| problem.line > 0 && !problem.message.is_empty()));
+            assert!(
+                problems
+                    .iter()
+                    .all(|problem| problem.line > 0 && !problem.message.is_empty())
+            );
         }
     }
 }

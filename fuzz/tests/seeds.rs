@@ -155,7 +155,10 @@ fn drive(name: &str, target: tidegate_fuzz::Target) {
         rounds += 1;
     }
     let took = clock.now().since(began);
-    println!("{name}: {rounds} mutations in {took:.1?}, the slowest {:.1?}", slowest.0);
+    println!(
+        "{name}: {rounds} mutations in {took:.1?}, the slowest {:.1?}",
+        slowest.0
+    );
     if slowest.0 > SLOW {
         println!("{name} is slow on \"{}\"", slowest.1.escape_ascii());
     }

@@ -13,7 +13,7 @@ use gate_kit::http::{Body, Method, Version};
 use gate_model::fault::FaultCode;
 use gate_policies::{REFERENCES, when};
 use gate_proxy::money;
-use gate_proxy::record::metrics::{Format, Metrics, SinkCounts, cache, contract, notices};
+use gate_proxy::record::metrics::{Format, Metrics, SinkCounts, cache, contract, journal, notices};
 use gate_proxy::{experiments, objectives, trials};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -35,10 +35,23 @@ pub(crate) fn facts() -> Value {
         "metrics": metrics(),
         "losses": losses(),
         "lint": gate_ops::lint::reference(),
+        "events": events(),
         "variables": when::VARIABLES,
         "model_variables": when::MODEL_VARIABLES,
         "providers": PROVIDERS.iter().map(|kind| (kind.name, provider(kind))).collect::<Value>(),
     })
+}
+
+/// The gateway's own events.
+fn events() -> Vec<Value> {
+    let own = gate_ops::event::own::TYPES.iter();
+    own.map(|own| {
+        json!({
+            "kind": own.kind, "version": own.version, "summary": own.summary,
+            "dataschema": own.dataschema(), "schema": (own.schema)(),
+        })
+    })
+    .collect()
 }
 
 /// What a provider's table says.
@@ -169,6 +182,7 @@ fn metrics() -> String {
         money::metrics::example(page);
         cache::example(page);
         contract::example(page);
+        journal::example(page);
         notices::example(page);
         trials::example(page);
         objectives::example(page);

@@ -11,6 +11,7 @@ mod bodies;
 mod cache;
 mod compile;
 mod contract;
+mod events;
 mod exchange;
 mod experiment;
 mod fault;
@@ -43,6 +44,7 @@ pub use compile::{
 pub use contract::{
     Broken, BrokenPlace, ContractCounts, ContractFacts, ContractNotes, ContractUse, Used,
 };
+pub use events::{Places, PublishError, PublishedEvent};
 pub use exchange::{
     Client, Exchange, InterimSink, Memory, Overrides, Parameters, Reservation, TlsFacts,
 };

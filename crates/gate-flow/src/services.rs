@@ -1,6 +1,9 @@
 //! What a worker offers to policies and targets.
 
-use crate::{Fault, KeyValueAnswer, KeyValueQuestion, Record, SharedKeyValueServer};
+use crate::{
+    Fault, KeyValueAnswer, KeyValueQuestion, Places, PublishError, PublishedEvent, Record,
+    SharedKeyValueServer,
+};
 use gate_kit::clock::Clock;
 use gate_kit::http::{Request, Response};
 use std::future::Future;
@@ -47,6 +50,14 @@ pub trait Services {
     /// # Errors
     /// [`gate_model::fault::FaultCode::Overloaded`] when the pool's queue is full.
     fn offload(&self, work: Box<dyn FnOnce() + Send>) -> LocalFuture<'static, Result<(), Fault>>;
+
+    /// Keeps events in the journal; answered once they are safe, within a bound, and at once where
+    /// the store is away. Dropped midway, they may be kept all the same.
+    fn publish(&self, events: Vec<PublishedEvent>) -> LocalFuture<'static, Places> {
+        drop(events);
+        let nobody = PublishError::Later(Duration::from_secs(1), "nothing keeps events".into());
+        Box::pin(std::future::ready(Err(nobody)))
+    }
 
     /// Why an exchange that policies let pass is refused all the same: an action sheds it.
     fn refuses(&self, exchange: &crate::Exchange) -> Option<Fault> {

@@ -96,12 +96,15 @@ fault_codes! {
     GuardBlocked = "guard_blocked", 400, Client, Never, "A guard does not let this pass.";
     LossyTranslation = "lossy_translation", 400, Client, Never, "The model's provider cannot express all of the request.";
     ApiVersionUnknown = "api_version_unknown", 400, Client, Never, "The API has no such version.";
+    EventInvalid = "event_invalid", 400, Client, Never, "The request carries no valid event.";
+    EventVersionUnknown = "event_version_unknown", 400, Client, Never, "The type of the event has no such version.";
     CredentialMissing = "credential_missing", 401, Client, Never, "The request carries no credential.";
     CredentialInvalid = "credential_invalid", 401, Client, Never, "The credential is not valid.";
     Forbidden = "forbidden", 403, Client, Never, "The caller may not do this.";
     AddressForbidden = "address_forbidden", 403, Client, Never, "The caller's address is not allowed.";
     AccessBlocked = "access_blocked", 403, Client, Never, "A rule of access does not let this request pass.";
     WafBlocked = "waf_blocked", 403, Client, Never, "The request looks like an attack.";
+    EventForbidden = "event_forbidden", 403, Client, Never, "The event may not be published here.";
     RouteNotFound = "route_not_found", 404, Client, Never, "No route matches the request.";
     ModelNotFound = "model_not_found", 404, Client, Never, "No such model is available to this caller.";
     ToolNotFound = "tool_not_found", 404, Client, Never, "No such tool, prompt or resource is available to this caller.";
@@ -130,6 +133,7 @@ fault_codes! {
     Overloaded = "overloaded", 503, Gateway, Later, "The gateway has reached a limit of its own.";
     ApiVersionPaused = "api_version_paused", 503, Gateway, Later, "This version of the API refuses for a while, because it will be retired.";
     BudgetUnavailable = "budget_unavailable", 503, Gateway, Later, "What is left of a budget cannot be known now.";
+    EventsUnavailable = "events_unavailable", 503, Gateway, Later, "Events cannot be kept now.";
     UpstreamTimeout = "upstream_timeout", 504, Upstream, Now, "The upstream did not answer in time.";
     VersionUnsupported = "version_unsupported", 505, Client, Never, "The HTTP version is not supported.";
 }
@@ -142,6 +146,7 @@ impl FaultCode {
             FaultCode::ClientClosed => 1,
             FaultCode::MalformedRequest | FaultCode::AmbiguousFraming | FaultCode::InvalidPath => 3,
             FaultCode::InvalidBody | FaultCode::LossyTranslation => 3,
+            FaultCode::EventInvalid | FaultCode::EventVersionUnknown => 3,
             FaultCode::TransferCodingUnknown => 3,
             FaultCode::GuardBlocked | FaultCode::ContractViolated => 3,
             FaultCode::AnswerViolatesContract => 13,
@@ -150,7 +155,7 @@ impl FaultCode {
             FaultCode::ApiVersionUnknown | FaultCode::ApiVersionRetired => 12,
             FaultCode::ModelNotFound | FaultCode::ToolNotFound | FaultCode::SessionNotFound => 5,
             FaultCode::Forbidden | FaultCode::AddressForbidden => 7,
-            FaultCode::AccessBlocked | FaultCode::WafBlocked => 7,
+            FaultCode::AccessBlocked | FaultCode::WafBlocked | FaultCode::EventForbidden => 7,
             FaultCode::RateLimited | FaultCode::BudgetExceeded | FaultCode::ModelBusy => 8,
             FaultCode::QuotaExceeded => 8,
             FaultCode::BodyTooLarge | FaultCode::HeadTooLarge => 8,

@@ -34,6 +34,7 @@ pub fn findings(before: &Value, after: &Value, now: u64) -> Vec<Finding> {
     consumers(before, after, &mut findings);
     unreachable(after, &mut findings);
     doubts(before, after, now, &mut findings);
+    findings.extend(crate::event::plan::findings(before, after));
     findings
 }
 

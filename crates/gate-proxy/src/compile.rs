@@ -63,6 +63,8 @@ const KINDS: &[&str] = &[
     "objectives",
     "experiments",
     "runbooks",
+    "event_types",
+    "schedules",
     "routes",
 ];
 
@@ -86,7 +88,12 @@ pub struct Registry {
     pub objective: ObjectiveChecker,
     /// Checks the expressions of runbooks, which are evaluated by whoever runs them.
     pub runbook: RunbookChecker,
+    /// Checks schedules, which are kept by whoever leads.
+    pub schedule: ScheduleChecker,
 }
+
+/// Checks a schedule; the field at fault and a sentence.
+pub type ScheduleChecker = fn(&resources::Schedule) -> Result<(), (&'static str, String)>;
 
 /// Checks a runbook's expressions; the fields at fault with a sentence each.
 pub type RunbookChecker = fn(&resources::Runbook) -> Vec<resources::RunbookProblem>;
@@ -162,11 +169,13 @@ impl Compiler<'_> {
         work.plans();
         work.notices();
         work.policy_sets();
+        let intake = crate::events::compile(&mut work);
         let callers = work.callers();
         let called = Called {
             upstreams: &upstreams,
             models: &models,
             servers: &servers,
+            event_types: &intake,
         };
         let (mut routes, router) = work.routes(&called);
         crate::objectives::attach(&mut work, &mut routes);
@@ -244,6 +253,8 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "objectives" => resources.objectives = map(document, node, &path, &mut findings),
             "experiments" => resources.experiments = map(document, node, &path, &mut findings),
             "runbooks" => resources.runbooks = map(document, node, &path, &mut findings),
+            "event_types" => resources.event_types = map(document, node, &path, &mut findings),
+            "schedules" => resources.schedules = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");

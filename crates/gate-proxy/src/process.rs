@@ -10,6 +10,7 @@ pub use listeners::listener_path;
 
 use crate::actions::Actions;
 use crate::compile::{Compiled, Compiler, Registry};
+use crate::events::Keeper;
 use crate::experiments::Experiments;
 use crate::listener::ListenerState;
 use crate::money::metrics;
@@ -19,7 +20,7 @@ use crate::quic;
 use crate::record::Readers;
 use crate::record::admin::Health;
 use crate::record::metrics::{
-    Exposition, Format, NoticeCounts, cache, certificates, contract, notices,
+    Exposition, Format, NoticeCounts, cache, certificates, contract, journal, notices,
 };
 use crate::secret_files::SecretFiles;
 use crate::target::mcp::stdio::Host;
@@ -37,11 +38,11 @@ use gate_model::resources::Gateway;
 use gate_net::dns::Dns;
 use gate_net::handover::Inheritance;
 use gate_net::tls::{ClientTls, ClientTlsOptions};
-use gate_store::Books;
+use gate_store::{Books, Journal};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -78,6 +79,11 @@ pub struct Shared {
     pub workers: usize,
     /// The ledger, where there is a store.
     pub books: Option<Arc<Books>>,
+    /// The journal, once it is open, where there is a store. Whoever appends to it from a worker
+    /// waits for its ticket in a task.
+    pub journal: OnceLock<Arc<Journal>>,
+    /// Whether the journal answered of late.
+    pub(crate) keeper: Keeper,
     open: Vec<AtomicUsize>,
     draining: AtomicBool,
 }
@@ -238,6 +244,8 @@ impl Process {
             offload: Arc::new(Semaphore::new(256)),
             workers,
             books,
+            journal: OnceLock::new(),
+            keeper: Keeper::default(),
             open: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             draining: AtomicBool::new(false),
         });
@@ -286,6 +294,10 @@ impl Process {
         let standings = (self.shared.state).get_or_insert("", objectives::Standings::default);
         let more = |page: &mut Exposition| {
             metrics::page(page, self.shared.books.as_deref());
+            journal::page(
+                page,
+                self.shared.journal.get().map(|journal| journal.counts()),
+            );
             cache::page(page, &caches);
             certificates::page(page, &managed);
             contract::page(page, &contracts);

@@ -6,7 +6,7 @@ use crate::upstream::connector::parse_endpoint;
 use crate::upstream::{Deadlines, Held, attempt};
 use gate_flow::{
     Exchange, Fault, FetchError, FetchRequest, Fetched, KeyValueAnswer, KeyValueQuestion,
-    LocalFuture, Record, Services, SharedKeyValueServer,
+    LocalFuture, Places, PublishedEvent, Record, Services, SharedKeyValueServer,
 };
 use gate_kit::clock::Clock;
 use gate_kit::http::{
@@ -69,6 +69,11 @@ impl Services for WorkerServices {
             drop(running);
         });
         true
+    }
+
+    fn publish(&self, events: Vec<PublishedEvent>) -> LocalFuture<'static, Places> {
+        let shared = self.shared.clone();
+        Box::pin(async move { shared.keeper.publish(&shared, events).await })
     }
 
     fn refuses(&self, exchange: &Exchange) -> Option<Fault> {

@@ -8,7 +8,53 @@ use crate::target::model::health;
 use crate::upstream::report::{self, Now};
 use gate_api::types::ProviderHealth;
 
+/// Something that this process does not call for now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Whether it is one of a provider's models; an address of an upstream otherwise.
+    pub is_model: bool,
+    /// The provider or the upstream.
+    pub of: String,
+    /// The provider's name of the model, or the address.
+    pub what: String,
+    /// What went wrong last.
+    pub last_error: Option<String>,
+}
+
 impl Process {
+    /// Everything that is left out for failing: addresses of upstreams, and providers' models.
+    #[must_use]
+    pub fn left_out(&self) -> Vec<LeftOut> {
+        let shared = self.shared();
+        let now = Now::of(&shared.clock);
+        let mut out = Vec::new();
+        for (name, upstream) in shared.upstreams.load().iter() {
+            for one in report::addresses(upstream, now) {
+                if !one.healthy || one.ejected_until.is_some() {
+                    out.push(LeftOut {
+                        is_model: false,
+                        of: name.to_string(),
+                        what: one.address,
+                        last_error: one.last_error,
+                    });
+                }
+            }
+        }
+        for provider in health::providers(&shared.models.load(), now) {
+            let resting = provider
+                .targets
+                .into_iter()
+                .filter(|one| one.resting_until.is_some());
+            out.extend(resting.map(|one| LeftOut {
+                is_model: true,
+                of: provider.name.clone(),
+                what: one.model,
+                last_error: one.last_error,
+            }));
+        }
+        out
+    }
+
     /// Exchanges that this process finished, by route: of the first so many by name.
     #[must_use]
     pub fn exchanges(&self, most: usize) -> Vec<(String, u64)> {

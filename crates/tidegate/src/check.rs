@@ -8,7 +8,7 @@ use crate::output;
 use clap::Args;
 use gate_flow::{Ask, SecretSource, SharedState};
 use gate_kit::clock::Clock;
-use gate_model::document::{Document, Path as DocumentPath};
+use gate_model::document::{Document, Path as DocumentPath, canonical_json};
 use gate_model::finding::Finding;
 use gate_net::dns::Dns;
 use gate_proxy::compile::{self, Compiler};
@@ -74,6 +74,7 @@ pub(crate) fn compile(document: &Document, file: &Path) -> Vec<Finding> {
         Err(findings) => findings,
     };
     findings.extend(admin(document, &config::folder(file)));
+    findings.extend(unknown_fields(document));
     let missing = secrets.missing.into_inner();
     let missing = missing.unwrap_or_else(PoisonError::into_inner);
     findings.extend(missing.into_iter().map(|sentence| {
@@ -89,6 +90,23 @@ fn admin(document: &Document, folder: &Path) -> Option<Finding> {
     let message = crate::admin::tls(&settings, folder).err()?;
     let path = DocumentPath::root().key("gateway").key("admin").key("tls");
     Some(Finding::error("invalid_listener", path, message).locate(document))
+}
+
+/// Subscribers whose pattern asks for what no event has.
+fn unknown_fields(document: &Document) -> Vec<Finding> {
+    let json = serde_json::from_str(&canonical_json(&document.root)).unwrap_or_default();
+    let unknown = gate_ops::event::plan::unknown_fields(&json).into_iter();
+    let found = unknown.map(|one| {
+        let path = DocumentPath::root().key("subscribers").key(one.subscriber);
+        let path = path.key("filter").key("pattern").key("data");
+        let finding = Finding::error("unknown_event_field", path, one.message);
+        let finding = finding.locate(document);
+        match one.help {
+            Some(help) => finding.help(help),
+            None => finding,
+        }
+    });
+    found.collect()
 }
 
 /// What stands in for an absent secret.

@@ -6,6 +6,7 @@
 
 use crate::admin::{Admin, Desk};
 use crate::delivery::{Delivery, forecasts};
+use crate::events;
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
 use crate::incidents::{self, Incidents, Neighbours, Shelf};
@@ -15,7 +16,7 @@ use crate::promises::{self, Promises};
 use crate::runbooks::{self, Runbooks};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
-use crate::{certificates, config, resident, sign_outs, stored};
+use crate::{certificates, config, journal, resident, sign_outs, stored};
 use clap::Args;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -92,9 +93,14 @@ pub(crate) fn serve(
         .as_ref()
         .map(|(followed, _)| followed.environment.clone());
     let folder = config::folder(&options.file);
-    let notices = notices::start(&process, name.as_deref(), kept.clone(), folder.clone())?;
+    let journal = journal::open(&process, &folder)?;
+    let (heard, alerts) = events::ears();
+    let (secrets, home) = (kept.clone(), folder.clone());
+    let notices = notices::start(&process, name.as_deref(), secrets, home, heard)?;
     let gateway = process.shared().snapshot.load().resources.gateway.clone();
     let open = follow::opener(&gateway, &folder);
+    let followed = environment.as_ref().map(|(followed, _)| followed);
+    events::start(&process, followed, open.clone(), folder.clone(), alerts)?;
     let delivery = Arc::new(Delivery::new(open, kept.clone(), folder.clone()));
     forecasts::start(
         &process,
@@ -138,6 +144,8 @@ pub(crate) fn serve(
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
+    // Last of all, so that what others append while they end is written.
+    drop(journal);
     // A look at a file that hangs must not keep the process alive.
     runtime.shutdown_background();
     result

@@ -6,6 +6,7 @@
 
 mod components;
 mod errors;
+mod events;
 mod lint;
 mod losses;
 mod metrics;
@@ -80,6 +81,7 @@ fn pages(root: &Path) -> Result<Vec<Output>, String> {
     pages.push(metrics::page(&facts)?);
     pages.push(losses::page(&facts)?);
     pages.push(lint::page(&facts)?);
+    pages.extend(events::pages(&facts)?);
     pages.extend(reference::pages(root, &facts)?);
     Ok(pages)
 }

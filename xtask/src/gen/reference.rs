@@ -133,7 +133,7 @@ fn index(kinds: &[(&String, &str)], policies: &[Component], providers: &[Compone
     let mut out = format!(
         "{NOTICE}\n# Reference\n\nEvery field of a configuration. The same text is in the terminal \
          (`tidegate explain PATH`)\nand in editors that read the JSON Schema \
-         ([schema.json](schema.json), also `tidegate schema`).\n\nAlso here:\n[metrics](metrics.md), [conditions](conditions.md), [rules of `tidegate lint`](lint.md) and\n[what is lost between dialects](losses.md).\n\n## Kinds of resources\n\n"
+         ([schema.json](schema.json), also `tidegate schema`).\n\nAlso here:\n[metrics](metrics.md), [conditions](conditions.md), [rules of `tidegate lint`](lint.md),\n[what is lost between dialects](losses.md) and [the gateway's own events](events.md).\n\n## Kinds of resources\n\n"
     );
     for (kind, about) in kinds {
         let _ = writeln!(out, "- [`{kind}`]({kind}.md): {}", one_line(about));

@@ -106,6 +106,20 @@ guidance! {
          "A preview, which only who names it in full gets."];
         ["Send one of the versions that the message lists.",
          "To serve callers that name none, set `unnamed` of the API's `versions`."];
+    EventInvalid:
+        "What was published is no CloudEvent of version 1.0, or its data is not what the schema of its type and version says. A batch is taken whole or not at all; the message says which event of it is wrong, `errors` where.";
+        ["A required attribute is missing: `id`, `source`, `type` and `specversion`, as header fields `ce-...` in binary mode.",
+         "Data that breaks the schema that `event_types` has for the event's type and `dataschema`.",
+         "A batch sent as `application/json`: it is `application/cloudevents-batch+json`.",
+         "More events, longer ones or more extensions than the route takes."];
+        ["Correct the attribute or the place that the answer names; the same event may then be published under the same `id`, because nothing was kept.",
+         "If publishers are to send something new, register it as a further version in `event_types`."];
+    EventVersionUnknown:
+        "The event's `dataschema` is none of the versions that its type has, it names none where it has to, or its type is not registered where only registered types are taken. The message lists the versions.";
+        ["A publisher is ahead of what is registered.", "A `dataschema` with a typing error.",
+         "A route with `registered_only: true` and a type that `event_types` does not have."];
+        ["Send one of the `dataschema` values that the message lists.",
+         "Register the type or the version in `event_types`, then publish again."];
     ApiVersionRetired:
         "The request asks for a version whose time is over: its `stage` is `retired`, or its `sunset_at` has passed. Sunset and Link in the answer say since when, and what to use instead.";
         ["A caller that has not moved to the next version."];
@@ -153,6 +167,11 @@ guidance! {
         ["Look at `fault_detail` and `access` in the access log: they name the rule.",
          "Set the rule to `then: count` and watch `tidegate_access_matches_total` to see what it would refuse.",
          "Put a narrower rule with `then: allow` in front of it."];
+    EventForbidden:
+        "The event is valid, but its `type` or `source` is not among those that may be published on this route, or belongs to the gateway itself (`tidegate.*`, `urn:tidegate:...`).";
+        ["A publisher on the wrong route.", "A `types` or `sources` list of the route's target that lacks an entry."];
+        ["Publish it where its type is taken, or add it to `types` or `sources` of the target `events`.",
+         "Give events of your own a type of your own, such as `com.example.order.placed`."];
     RouteNotFound:
         "Nothing in the configuration matches host, path, headers and query of the request on this listener.";
         ["A typing error in the path, or a path that the route spells without `{*rest}`.",
@@ -336,6 +355,11 @@ guidance! {
          "With `adaptive`, the bound has fallen because a provider is overloaded."];
         ["Try again after the time in Retry-After.",
          "Give the model more targets, or a longer `concurrency.queue` and `wait`."];
+    EventsUnavailable:
+        "The journal cannot keep events now, so none was accepted. An event that is published again after this answer is kept once, even if it was kept all the same.";
+        ["The store of `gateway.store` is away or full.", "More events wait to be written than may."];
+        ["Publish again after the time in Retry-After, with the same `source` and `id`.",
+         "Look at the log for `journal`: it names what the store answered."];
     UpstreamTimeout:
         "The upstream did not answer within one of the limits, and no retry helped.";
         ["The service is slow or stuck.",

@@ -14,6 +14,7 @@ mod component;
 mod consumer;
 mod credential;
 mod deployment;
+mod event_type;
 mod experiment;
 mod gateway;
 mod hedge_after;
@@ -29,6 +30,7 @@ mod rollout;
 mod route;
 mod rule;
 mod runbook;
+mod schedule;
 mod secret;
 mod shape;
 mod store;
@@ -46,6 +48,7 @@ pub use component::{AUTHENTICATING, Component};
 pub use consumer::{Consumer, Key, KeyLimits};
 pub use credential::{OauthClientAuth, UpstreamCredential};
 pub use deployment::{DeploymentFrom, DeploymentSource};
+pub use event_type::{EventIntake, EventType, EventVersion, OWN_EVENTS, UnnamedVersion};
 pub use experiment::{
     BudgetFloor, EXPERIMENT_S_MAX, Experiment, ExperimentScope, Injection, StopAt,
 };
@@ -82,6 +85,9 @@ pub use rule::{Rule, RuleLevel};
 pub use runbook::{
     Approval, Check, CheckOf, Runbook, RunbookCommand, RunbookEvent, RunbookProblem,
     RunbookSettings, RunbookStep, RunbookTrigger, StepWork,
+};
+pub use schedule::{
+    MISSED_RUNS_MAX, MissedRuns, Schedule, ScheduleTarget, ScheduleTime, ScheduledEvent,
 };
 pub use secret::{
     AwsStore, KubernetesStore, SecretFrom, SecretPlace, SecretStore, VaultAuth, VaultStore,
@@ -161,6 +167,10 @@ pub struct Resources {
     pub experiments: BTreeMap<String, Experiment>,
     /// What is done when something is wrong, step by step, by name.
     pub runbooks: BTreeMap<String, Runbook>,
+    /// Types of events that callers publish, by their `type`.
+    pub event_types: BTreeMap<String, EventType>,
+    /// What happens again and again, by name. Needs `gateway.store`.
+    pub schedules: BTreeMap<String, Schedule>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

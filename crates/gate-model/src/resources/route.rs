@@ -1,6 +1,6 @@
 //! What is served where: what a request must look like, what happens on its way, where it goes.
 
-use super::{Component, McpUse};
+use super::{Component, EventIntake, McpUse};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -73,6 +73,8 @@ pub enum Target {
     Agent(String),
     /// The upstream of the version that the policy `version` has chosen, of this API.
     Api(String),
+    /// The journal of events, into which callers publish theirs. Needs `gateway.store`.
+    Events(EventIntake),
     /// An answer given here.
     Fixed(FixedReply),
     /// The developer portal of these APIs, by name, which the gateway serves itself: a page with

@@ -1,4 +1,8 @@
-//! Events: how they are written in HTTP ([`cloud`]), which subscribers want one ([`pattern`]).
+//! Events: how they are written in HTTP ([`cloud`]), which subscribers want one ([`pattern`]), when
+//! schedules make one ([`schedule`]), and those that the gateway makes by itself ([`own`]).
 
-pub mod cloud;
+pub use gate_contract::cloud;
+pub mod own;
 pub mod pattern;
+pub mod plan;
+pub mod schedule;

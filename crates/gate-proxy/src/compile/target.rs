@@ -1,6 +1,7 @@
 //! Where a route sends exchanges, from configuration.
 
 use super::Work;
+use crate::events::EventTypes;
 use crate::process::Upstreams;
 use crate::target::agent::to_agent;
 use crate::target::fixed::Fixed;
@@ -13,12 +14,14 @@ use gate_flow::Target;
 use gate_model::document::Path;
 use gate_model::finding::Finding;
 use gate_model::resources;
+use std::sync::Arc;
 
 /// What routes can send exchanges to.
 pub(super) struct Called<'a> {
     pub(super) upstreams: &'a Upstreams,
     pub(super) models: &'a Models,
     pub(super) servers: &'a Servers,
+    pub(super) event_types: &'a Arc<EventTypes>,
 }
 
 impl Work<'_> {
@@ -68,6 +71,15 @@ impl Work<'_> {
             }
             resources::Target::Api(api) => {
                 self.versions_target(api, &path.key("api"), called.upstreams)
+            }
+            resources::Target::Events(intake) => {
+                let target = crate::target::events::to_events(
+                    self,
+                    intake,
+                    called.event_types,
+                    &path.key("events"),
+                )?;
+                Some(Box::new(target))
             }
             resources::Target::Fixed(reply) => self.fixed(reply, &path.key("fixed")),
             resources::Target::StatusPage(page) => {

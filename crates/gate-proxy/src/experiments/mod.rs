@@ -284,6 +284,7 @@ fn strikes_nothing(
         let what = match &route.target {
             _ if forwards_bytes(route) => "forwards bytes of TCP, which experiments do not touch",
             Target::Fixed(_) => "answers by itself",
+            Target::Events(_) => "keeps events by itself",
             Target::Portal(_) => "serves a portal by itself",
             Target::StatusPage(_) => "serves the status page by itself",
             _ => return None,

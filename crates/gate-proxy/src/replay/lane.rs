@@ -307,6 +307,7 @@ fn is_same(
     same(was, is)
         && match is {
             Target::Fixed(_) | Target::StatusPage(_) => true,
+            Target::Events(_) => !changes.any("event_types"),
             Target::Portal(names) => !names.iter().any(|name| changes.has("apis", name)),
             Target::Upstream(name) => !changes.has("upstreams", name),
             Target::Agent(name) => !changes.has("agents", name),

@@ -393,6 +393,7 @@ fn named(target: &Target) -> String {
         Target::Agent(name) => format!("agent {name}"),
         Target::Api(name) => format!("versions of {name}"),
         Target::Fixed(reply) => format!("fixed answer {}", reply.status),
+        Target::Events(_) => "journal of events".to_owned(),
         Target::StatusPage(_) => "status page".to_owned(),
         Target::Portal(names) => format!("portal of {}", names.join(", ")),
     }

@@ -12,6 +12,7 @@ mod deployment;
 mod duration;
 mod environment;
 mod error;
+mod event;
 mod fleet;
 mod incident;
 mod keys;
@@ -37,6 +38,7 @@ pub use environment::{
     Candidate, Change, Changed, Edit, EnvironmentRow, Expected, HistoryRow, Lock, Set, Target,
 };
 pub use error::ControlError;
+pub use event::{EVENT_STATE_MAX, EventStateSave};
 pub use fleet::{AckRow, Lease};
 pub use incident::{
     ACTIONS_MAX, ActionRow, DeskRow, DeskSave, IncidentQuery, IncidentRow, IncidentSave,
@@ -592,6 +594,21 @@ pub trait ControlStore: Send {
     /// # Errors
     /// [`ControlError::Store`].
     fn save_promise_gate(&mut self, environment: &str, expected: u64, data: &str) -> Answer<bool>;
+    // --- events -------------------------------------------------------------------------------
+
+    /// What whoever leads remembers of an environment's events, with its version.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn event_state(&mut self, environment: &str) -> Answer<Option<(u64, String)>>;
+
+    /// Writes what whoever leads remembers; its new version.
+    ///
+    /// # Errors
+    /// [`ControlError::Stale`] when another wrote it meanwhile, [`ControlError::NotLeader`],
+    /// [`ControlError::TooLarge`], [`ControlError::Store`].
+    fn save_event_state(&mut self, save: &EventStateSave<'_>) -> Answer<u64>;
+
     // --- incidents ----------------------------------------------------------------------------
 
     /// What whoever leads remembers about an environment's incidents; `None` before the first write.

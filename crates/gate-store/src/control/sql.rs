@@ -3,13 +3,13 @@
 
 use super::{
     AckRow, ActionRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, DeploymentRow,
-    DeskRow, DeskSave, DurationsRow, EnvironmentRow, EvidenceRow, HistoryRow, IncidentKeep,
-    IncidentQuery, IncidentRow, Lease, NewAudit, NewSecret, NewState, Newest, NoticesSave,
-    PlacesRow, PostmortemRow, PostmortemSave, PromiseRow, Pruned, RevisionQuery, RevisionRow,
-    RolloutRow, RolloutSave, RunRow, RunbooksSave, Sealed, SecretRow, SignOutRow, Slice, StateLock,
-    StateRow, StateVersionRow, TrafficHour, WrappedKey, audit, deployment, duration, environment,
-    fleet, incident, notice, promise, retention, revision, rewrap, rollout, runbook, secret,
-    sign_out, state, traffic,
+    DeskRow, DeskSave, DurationsRow, EnvironmentRow, EventStateSave, EvidenceRow, HistoryRow,
+    IncidentKeep, IncidentQuery, IncidentRow, Lease, NewAudit, NewSecret, NewState, Newest,
+    NoticesSave, PlacesRow, PostmortemRow, PostmortemSave, PromiseRow, Pruned, RevisionQuery,
+    RevisionRow, RolloutRow, RolloutSave, RunRow, RunbooksSave, Sealed, SecretRow, SignOutRow,
+    Slice, StateLock, StateRow, StateVersionRow, TrafficHour, WrappedKey, audit, deployment,
+    duration, environment, event, fleet, incident, notice, promise, retention, revision, rewrap,
+    rollout, runbook, secret, sign_out, state, traffic,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -359,6 +359,14 @@ impl<D: Database> ControlStore for SqlControl<D> {
 
     fn save_promise_gate(&mut self, environment: &str, expected: u64, data: &str) -> Answer<bool> {
         promise::save_gate(&mut self.database, environment, expected, data)
+    }
+
+    fn event_state(&mut self, environment: &str) -> Answer<Option<(u64, String)>> {
+        event::state(&mut self.database, environment)
+    }
+
+    fn save_event_state(&mut self, save: &EventStateSave<'_>) -> Answer<u64> {
+        event::save(&mut self.database, save)
     }
 
     fn incident_desk(&mut self, environment: &str) -> Answer<Option<DeskRow>> {

@@ -14,8 +14,9 @@ use crate::StoreError;
 use crate::database::{Database, transaction};
 use gate_kit::clock::Clock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Most bytes of a key, a kind or a consumer's name.
@@ -157,7 +158,38 @@ pub type Connect<D> = Box<dyn FnMut() -> Result<D, StoreError> + Send>;
 /// A process's writer. Its thread ends with it, when all that waits is written or refused.
 pub struct Journal {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What a process's writer has done and what it has before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events that were written.
+    pub events: u64,
+    /// Transactions that wrote them.
+    pub groups: u64,
+    /// Events that wait to be written.
+    pub waiting: usize,
+    /// Events that were refused because as many waited as may, or could never be kept.
+    pub refused: u64,
+    /// Events that the store failed to take.
+    pub failed: u64,
+}
+
+/// This machine's name, which is what the events are chained by that its gateways write: at most 64
+/// letters of it, `gateway` where it has none. Two that share a name and a store share a chain.
+#[must_use]
+pub fn node() -> &'static str {
+    static NODE: OnceLock<String> = OnceLock::new();
+    NODE.get_or_init(|| {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host: String = host.trim().chars().take(64).collect();
+        if host.is_empty() {
+            "gateway".into()
+        } else {
+            host
+        }
+    })
 }
 
 struct Shared {
@@ -166,6 +198,8 @@ struct Shared {
     arrived: Condvar,
     groups: AtomicU64,
     written: AtomicU64,
+    refused: AtomicU64,
+    failed: AtomicU64,
 }
 
 #[derive(Default)]
@@ -183,33 +217,34 @@ impl Shared {
 }
 
 impl Journal {
-    /// Opens the journal of a node, whose tables must have been brought to their form
-    /// ([`crate::schema::migrate`]). The node's name must be its own and stay; two processes that
-    /// share one append to one chain.
+    /// Opens the journal of a node ([`node`]). What `connect` returns must have the tables' newest
+    /// form ([`crate::schema::migrate`]); it is called when the first event is there, and again
+    /// after failures. Two processes that share a node's name append to one chain.
     ///
     /// # Errors
-    /// What connecting fails with, or when no thread can be started.
+    /// When no thread can be started.
     pub fn open<D: Database + 'static>(
         node: &str,
-        mut connect: Connect<D>,
+        connect: Connect<D>,
         options: JournalOptions,
         clock: Clock,
     ) -> Result<Self, StoreError> {
-        let database = connect()?;
         let shared = Arc::new(Shared {
             options,
             queue: Mutex::default(),
             arrived: Condvar::new(),
             groups: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         });
-        let writer = writer::Writer::new(shared.clone(), node.to_owned(), connect, database, clock);
+        let writer = writer::Writer::new(shared.clone(), node.to_owned(), connect, clock);
         let thread = std::thread::Builder::new().name("journal".into());
         let thread = thread.spawn(move || writer.run());
         let thread = thread.map_err(|error| StoreError::Unusable(error.to_string()))?;
         Ok(Journal {
             shared,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -218,6 +253,14 @@ impl Journal {
     /// # Errors
     /// [`AppendError`] when it cannot even wait.
     pub fn append(&self, event: NewEvent) -> Result<Ticket, AppendError> {
+        let queued = self.queue(event);
+        if queued.is_err() {
+            self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        queued
+    }
+
+    fn queue(&self, event: NewEvent) -> Result<Ticket, AppendError> {
         let options = &self.shared.options;
         let words = [&event.key, &event.kind, &event.consumer];
         if event.key.is_empty() || words.iter().any(|word| word.len() > WORD_MAX) {
@@ -249,19 +292,46 @@ impl Journal {
         Ok(Ticket(ticket))
     }
 
-    /// How many transactions were committed, and how many events in them.
+    /// What it has done since it was opened.
     #[must_use]
-    pub fn groups(&self) -> (u64, u64) {
+    pub fn counts(&self) -> Counts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (count(&self.shared.groups), count(&self.shared.written))
+        Counts {
+            events: count(&self.shared.written),
+            groups: count(&self.shared.groups),
+            waiting: self.shared.queue().events.len(),
+            refused: count(&self.shared.refused),
+            failed: count(&self.shared.failed),
+        }
+    }
+
+    /// Writes what waits and ends the writer; from now on appends are refused as
+    /// [`AppendError::Closed`]. Blocks up to `patience`; true when everything was written or refused.
+    pub fn close(&self, patience: Duration) -> bool {
+        let Some(thread) = self.end() else {
+            return true;
+        };
+        let step = Duration::from_millis(5);
+        let mut left = patience;
+        while !thread.is_finished() && !left.is_zero() {
+            std::thread::sleep(step);
+            left = left.saturating_sub(step);
+        }
+        thread.is_finished() && thread.join().is_ok()
+    }
+
+    /// Tells the writer to end; its thread, the first time.
+    fn end(&self) -> Option<JoinHandle<()>> {
+        self.shared.queue().closed = true;
+        self.shared.arrived.notify_one();
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.take()
     }
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        self.shared.queue().closed = true;
-        self.shared.arrived.notify_one();
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.end() {
             // It has told its panic already; everybody who waits hears `Closed`.
             let _ = thread.join();
         }

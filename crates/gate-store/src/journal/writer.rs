@@ -27,14 +27,13 @@ impl<D: Database> Writer<D> {
         shared: Arc<Shared>,
         node: String,
         connect: Connect<D>,
-        database: D,
         clock: Clock,
     ) -> Self {
         Writer {
             shared,
             node,
             connect,
-            database: Some(database),
+            database: None,
             clock,
             last: (0, Duration::ZERO),
         }
@@ -45,12 +44,14 @@ impl<D: Database> Writer<D> {
             let began = Instant::now();
             let written = self.write(&events);
             self.last = (events.len(), began.elapsed());
-            if written.is_ok() {
-                self.shared.groups.fetch_add(1, Ordering::Relaxed);
-                self.shared
-                    .written
-                    .fetch_add(events.len() as u64, Ordering::Relaxed);
-            }
+            let count = match &written {
+                Ok(_) => {
+                    self.shared.groups.fetch_add(1, Ordering::Relaxed);
+                    &self.shared.written
+                }
+                Err(_) => &self.shared.failed,
+            };
+            count.fetch_add(events.len() as u64, Ordering::Relaxed);
             let stop = matches!(written, Err(StoreError::Broken(_)));
             answer(written, answers);
             if stop {

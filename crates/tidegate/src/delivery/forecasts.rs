@@ -111,6 +111,15 @@ pub(crate) fn all(process: &Process, folder: &Path) -> Vec<Forecast> {
     found
 }
 
+/// Keys and certificates that end within the time in which they are warned of.
+pub(crate) fn ending(process: &Process, resources: &Resources, folder: &Path) -> Vec<Forecast> {
+    let now_s = Clock::System.unix().as_secs();
+    let mut found = certificates(process, resources, folder, now_s);
+    found.extend(keys(resources, now_s));
+    found.retain(|one| one.now <= WARN_DAYS as f64);
+    found
+}
+
 /// Something that ends on a day that is known.
 fn ends(what: &str, name: &str, ends_s: u64, now_s: u64) -> Forecast {
     let left = ends_s as f64 - now_s as f64;

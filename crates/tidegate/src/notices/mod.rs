@@ -63,7 +63,8 @@ pub(crate) struct Notices {
     problems: Mutex<BTreeMap<String, String>>,
 }
 
-/// Starts the thread; it ends with the process that it serves. Alerts go to [`Notices::alerts`].
+/// Starts the thread; it ends with the process that it serves. Alerts go to [`Notices::alerts`], and
+/// from there to `heard` as well.
 ///
 /// # Errors
 /// When the system has no thread.
@@ -72,6 +73,7 @@ pub(crate) fn start(
     environment: Option<&str>,
     kept: Kept,
     folder: PathBuf,
+    heard: SyncSender<Alert>,
 ) -> Result<Arc<Notices>, String> {
     let gateway = &process.shared().snapshot.load().resources.gateway;
     let open = follow::opener(gateway, &folder);
@@ -97,6 +99,7 @@ pub(crate) fn start(
         lease: None,
         sender: Sender::new(kept, folder, counts.clone()),
         counts,
+        heard,
         said: String::new(),
         carried: Vec::new(),
     };
@@ -184,6 +187,8 @@ struct Work {
     lease: Option<shelf::Led>,
     sender: Sender,
     counts: Arc<NoticeCounts>,
+    /// Who makes events of alerts.
+    heard: SyncSender<Alert>,
     said: String,
     /// Alerts that are in no store yet, because it is down.
     carried: Vec<NoticeOrder>,
@@ -241,6 +246,8 @@ impl Work {
     /// Takes over what waits in the channel, as far as there is room.
     fn carry(&mut self, first: Alert, alerts: &Receiver<Alert>) {
         for alert in std::iter::once(first).chain(alerts.try_iter()) {
+            // A full channel is no loss: what is still on is said again.
+            let _ = self.heard.try_send(alert.clone());
             if self.carried.len() >= ALERTS_MAX {
                 self.counts.dropped();
                 continue;

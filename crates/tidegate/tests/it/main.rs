@@ -20,6 +20,7 @@ mod contracts;
 mod credentials;
 mod crowd;
 mod demo;
+mod events;
 mod examples;
 mod follow;
 mod handover;

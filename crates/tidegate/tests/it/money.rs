@@ -1,5 +1,7 @@
 //! Budgets and the ledger through the program: the example, and a gateway that is killed.
 
+use crate::events::own::of;
+use crate::events::read;
 use crate::examples::{Example, KEY, ask, openai};
 use crate::support::{Gateway, Reply, Upstream, eventually, tidegate};
 use serde_json::Value;
@@ -22,6 +24,7 @@ fn budgets() {
     let gateway = Example::new("budgets.yaml")
         .replace("openai: {", &here)
         .replace("tokens: 2000000", "tokens: 2145")
+        .replace("per: day }", "per: day, warn: [0.1 %] }")
         .run(&[("OPENAI_API_KEY", "sk-of-the-provider")]);
     let path = "/v1/chat/completions";
     let mut served = 0;
@@ -44,6 +47,10 @@ fn budgets() {
         rows.into_iter().next().unwrap_or_default()
     };
     eventually("every call is in the ledger", || calls()["calls"] == served);
+    eventually("the threshold is told as an event", || {
+        let told = of(&read(&gateway), "tidegate.budget.threshold");
+        told.len() == 1 && told[0]["data"]["budget"] == "web-daily"
+    });
     let row = calls();
     assert_eq!(
         (&row["team"], &row["model"]),

@@ -16,6 +16,7 @@ mod detours;
 mod exposition;
 mod gauges;
 mod histogram;
+pub mod journal;
 pub mod notices;
 mod process;
 mod protobuf;

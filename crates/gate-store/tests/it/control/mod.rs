@@ -4,6 +4,7 @@ mod audit;
 mod crash;
 mod durations;
 mod environments;
+mod events;
 mod fleet;
 mod forms;
 mod incidents;

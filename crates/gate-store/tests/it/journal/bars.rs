@@ -77,7 +77,11 @@ fn a_group_takes_everything_that_waits() {
                 std::thread::sleep(ROUND);
                 stop.store(true, Ordering::Relaxed);
             });
-            let (groups, written) = journal.groups();
+            let gate_store::journal::Counts {
+                groups,
+                events: written,
+                ..
+            } = journal.counts();
             let rate = written as f64 / ROUND.as_secs_f64();
             eprintln!(
                 "{in_flight:>4} in flight: {:.1} events per commit, {rate:.0} events/s, {:.1} per sync \

@@ -7,6 +7,7 @@ use gate_store::control::{
     AckRow, Cause, Change, ControlError, ControlStore, Edit, EnvironmentRow, Expected, NewAudit,
     NewRevision, NewRollout, RevisionRow, Set, SqlControl, Target,
 };
+use gate_store::journal::{Event, Reading};
 use gate_store::ledger::{Batch, Entry};
 use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
@@ -183,6 +184,20 @@ impl Fleet {
         };
         store.commit(&batch).unwrap();
         store.leave().unwrap();
+    }
+
+    /// Every event in the journal.
+    pub(super) fn journal(&self) -> Vec<Event> {
+        match &self.place {
+            Place::Sqlite(folder) => {
+                let database = Sqlite::open(&folder.path().join("store.db")).unwrap();
+                Reading::new(database).behind(0, 1_000).unwrap()
+            }
+            Place::Postgres { address, .. } => {
+                let database = Postgres::connect(address).unwrap();
+                Reading::new(database).behind(0, 1_000).unwrap()
+            }
+        }
     }
 
     /// Runs statements behind the store's back.

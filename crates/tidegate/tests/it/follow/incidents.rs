@@ -3,6 +3,7 @@
 use super::commands::Desk;
 use super::fleet::{self, Fleet, fixed};
 use super::load::Load;
+use crate::events::own::of;
 use crate::support::{curl, eventually, eventually_within};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -109,6 +110,7 @@ fn a_revision_that_fails_leaves_an_incident_with_its_facts() {
         every_link_answers(&desk, &shown);
         fleet::eventually_serves(&desk.node, "good");
         load.end();
+        is_told_as_events(&desk, &shown, revision);
         // It is written once, whoever looks how often.
         let mut desk = desk;
         desk.kill();
@@ -117,6 +119,35 @@ fn a_revision_that_fails_leaves_an_incident_with_its_facts() {
         assert_eq!(again["incident"]["opened"], shown["incident"]["opened"]);
         assert_eq!(desk.incidents().len(), 1);
     }
+}
+
+/// What happened is in the journal as events, each once.
+fn is_told_as_events(desk: &Desk, shown: &Value, revision: u64) {
+    let told = |kind: &str| of(&desk.fleet.journal(), kind);
+    let rollouts = || {
+        let all = told("tidegate.rollout.changed").into_iter();
+        let all = all.map(|event| event["data"].clone());
+        all.filter(|data| data["candidate"] == revision)
+            .map(|data| data["state"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    eventually_within(Duration::from_secs(60), "the rollout is told", || {
+        rollouts()
+            .last()
+            .is_some_and(|state| state == "rolled_back")
+    });
+    let back = rollouts()
+        .into_iter()
+        .filter(|state| state == "rolled_back");
+    assert_eq!(back.count(), 1);
+    let opened = || told("tidegate.incident.opened");
+    eventually_within(Duration::from_secs(60), "the incident is told", || {
+        !opened().is_empty()
+    });
+    let opened = opened();
+    assert_eq!(opened.len(), 1, "{opened:?}");
+    assert_eq!(opened[0]["data"]["incident"], shown["incident"]["id"]);
+    assert_eq!(opened[0]["data"]["routes"], json!(["all"]));
 }
 
 fn tells_what_happened(desk: &Desk, shown: &Value, revision: u64) {

@@ -11,6 +11,7 @@ mod commands;
 mod delivery;
 mod documents;
 mod durations;
+mod events;
 mod experiments;
 mod faces;
 mod fleet;

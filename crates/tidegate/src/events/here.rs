@@ -1,0 +1,193 @@
+//! What happens in this gateway alone: addresses and models that are left out and come back, budgets
+//! whose threshold was crossed by what this gateway wrote, keys and certificates that end soon.
+
+use crate::delivery::forecasts;
+use gate_kit::clock::Clock;
+use gate_ops::event::cloud::CloudEvent;
+use gate_ops::event::own::{
+    BreakerClosed, BreakerOpened, BudgetThreshold, CertificateExpiring, EndpointEjected,
+    EndpointReturned, KeyExpiring, event, time,
+};
+use gate_proxy::process::Process;
+use gate_proxy::standing::LeftOut;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// How often it is looked what ends soon, in milliseconds.
+const ENDING_MS: i64 = 600_000;
+
+/// What was seen at the last look.
+pub(super) struct Here {
+    instance: String,
+    folder: PathBuf,
+    /// What is left out: whether it is a provider's model, its owner and itself.
+    out: BTreeMap<(bool, String, String), Option<String>>,
+    ending_ms: i64,
+    /// The revision whose keys were looked at.
+    digest: String,
+}
+
+impl Here {
+    pub(super) fn new(instance: &str, folder: PathBuf) -> Self {
+        Self {
+            instance: instance.to_owned(),
+            folder,
+            out: BTreeMap::new(),
+            ending_ms: 0,
+            digest: String::new(),
+        }
+    }
+
+    /// What has happened since the last look.
+    pub(super) fn look(&mut self, process: &Process) -> Vec<CloudEvent> {
+        let now_ms = i64::try_from(Clock::System.unix().as_millis()).unwrap_or(i64::MAX);
+        let mut events = self.left_out(process.left_out(), now_ms);
+        if let Some(books) = &process.shared().books {
+            for crossed in books.take_crossed() {
+                let period = time(crossed.period.saturating_mul(1_000)).unwrap_or_default();
+                let data = BudgetThreshold {
+                    budget: crossed.budget.to_string(),
+                    period,
+                    threshold: crossed.threshold,
+                    settled: crossed.settled,
+                    unsettled: crossed.unsettled,
+                };
+                let id = format!("threshold/{}/{}", crossed.period, crossed.threshold);
+                let source = format!("budget:{}", data.budget);
+                events.push(event(&source, id, &data.budget, now_ms, &data));
+            }
+        }
+        events.extend(self.ending(process, now_ms));
+        events
+    }
+
+    fn left_out(&mut self, now: Vec<LeftOut>, now_ms: i64) -> Vec<CloudEvent> {
+        let now: BTreeMap<_, _> = now
+            .into_iter()
+            .map(|one| ((one.is_model, one.of, one.what), one.last_error))
+            .collect();
+        let mut events = Vec::new();
+        let source = format!("gateway:{}", self.instance);
+        for (place, last_error) in now
+            .iter()
+            .filter(|(place, _)| !self.out.contains_key(*place))
+        {
+            let (is_model, of, what) = place.clone();
+            let id = format!("out/{of}/{what}/{now_ms}");
+            let (gateway, last_error) = (self.instance.clone(), last_error.clone());
+            let subject = format!("{of}/{what}");
+            events.push(match is_model {
+                true => {
+                    let data = BreakerOpened {
+                        gateway,
+                        provider: of,
+                        model: what,
+                        last_error,
+                    };
+                    event(&source, id, &subject, now_ms, &data)
+                }
+                false => {
+                    let data = EndpointEjected {
+                        gateway,
+                        upstream: of,
+                        address: what,
+                        last_error,
+                    };
+                    event(&source, id, &subject, now_ms, &data)
+                }
+            });
+        }
+        for place in self.out.keys().filter(|place| !now.contains_key(*place)) {
+            let (is_model, of, what) = place.clone();
+            let id = format!("back/{of}/{what}/{now_ms}");
+            let gateway = self.instance.clone();
+            let subject = format!("{of}/{what}");
+            events.push(match is_model {
+                true => {
+                    let data = BreakerClosed {
+                        gateway,
+                        provider: of,
+                        model: what,
+                    };
+                    event(&source, id, &subject, now_ms, &data)
+                }
+                false => {
+                    let data = EndpointReturned {
+                        gateway,
+                        upstream: of,
+                        address: what,
+                    };
+                    event(&source, id, &subject, now_ms, &data)
+                }
+            });
+        }
+        self.out = now;
+        events
+    }
+
+    /// Keys and certificates that end soon: the same key and day is the same event, whoever sees it.
+    fn ending(&mut self, process: &Process, now_ms: i64) -> Vec<CloudEvent> {
+        let snapshot = process.shared().snapshot.load().clone();
+        if now_ms < self.ending_ms && self.digest == snapshot.digest {
+            return Vec::new();
+        }
+        self.ending_ms = now_ms + ENDING_MS;
+        self.digest.clone_from(&snapshot.digest);
+        let found = forecasts::ending(process, &snapshot.resources, &self.folder);
+        let told = found.into_iter().map(|one| {
+            let ends = one.passes.unwrap_or_default();
+            let id = format!("expiring/{ends}");
+            let name = one.name;
+            match one.what == "key" {
+                true => {
+                    let data = KeyExpiring {
+                        key: name.clone(),
+                        ends,
+                    };
+                    event(&format!("key:{name}"), id, &name, now_ms, &data)
+                }
+                false => {
+                    let data = CertificateExpiring {
+                        certificate: name.clone(),
+                        ends,
+                    };
+                    event(&format!("certificate:{name}"), id, &name, now_ms, &data)
+                }
+            }
+        });
+        told.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_out_is_told_once_and_again_when_it_is_back() {
+        let mut here = Here::new("a", PathBuf::new());
+        let out = |is_model| LeftOut {
+            is_model,
+            of: "orders".into(),
+            what: "10.0.0.1:80".into(),
+            last_error: Some("connect_failed".into()),
+        };
+        let kinds = |events: Vec<CloudEvent>| -> Vec<String> {
+            assert!(events.iter().all(|event| event.check().is_ok()));
+            events.into_iter().map(|event| event.kind).collect()
+        };
+        assert_eq!(
+            kinds(here.left_out(vec![out(false)], 1)),
+            ["tidegate.endpoint.ejected"]
+        );
+        assert_eq!(kinds(here.left_out(vec![out(false)], 2)), [""; 0]);
+        assert_eq!(
+            kinds(here.left_out(vec![out(true)], 3)),
+            ["tidegate.breaker.opened", "tidegate.endpoint.returned"]
+        );
+        assert_eq!(
+            kinds(here.left_out(Vec::new(), 4)),
+            ["tidegate.breaker.closed"]
+        );
+    }
+}

@@ -1,0 +1,57 @@
+//! What happens to an environment is told once, however many gateways see it.
+
+use super::fleet::{self, Fleet, fixed};
+use crate::events::own::of;
+use crate::support::eventually_within;
+use std::time::Duration;
+
+/// Longer than a lease of a gateway that was killed.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+#[test]
+fn revisions_are_told_once_by_a_fleet() {
+    for fleet in Fleet::all() {
+        let nodes = [fleet.node("a", &[]), fleet.node("b", &[])];
+        let numbers = ["one", "two", "three"].map(|text| {
+            let applied = fleet.apply(fixed(text));
+            fleet::eventually_serves(&nodes[0], text);
+            fleet::eventually_serves(&nodes[1], text);
+            applied.number
+        });
+        let mut told = Vec::new();
+        eventually_within(PATIENCE, "every revision is told", || {
+            told = of(&fleet.journal(), "tidegate.revision.applied");
+            told.len() >= 3
+        });
+        let revisions: Vec<u64> = told
+            .iter()
+            .map(|event| event["data"]["revision"].as_u64().unwrap())
+            .collect();
+        assert_eq!(revisions, numbers);
+        assert_eq!(told[0]["source"], "urn:tidegate:environment:main");
+    }
+}
+
+/// The gateway that leads is killed; what it did not tell the other one tells, and what it told stays
+/// told once. Who goes back says why.
+#[test]
+fn the_next_gateway_goes_on_and_going_back_is_told() {
+    for fleet in Fleet::all() {
+        let mut a = fleet.node("a", &[]);
+        let first = fleet.apply(fixed("one"));
+        let applied = || of(&fleet.journal(), "tidegate.revision.applied").len();
+        eventually_within(PATIENCE, "the first is told", || applied() == 1);
+        a.process.child.kill().unwrap();
+        a.process.ended();
+        fleet.apply_until(fixed("two"), Duration::from_millis(1));
+        let b = fleet.node("b", &[]);
+        fleet::eventually_serves(&b, "one");
+        let back = || of(&fleet.journal(), "tidegate.revision.rolled_back");
+        eventually_within(PATIENCE, "going back is told", || !back().is_empty());
+        let told = back();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0]["data"]["cause"], "revert");
+        assert_eq!(told[0]["data"]["digest"], first.digest.as_str());
+        assert_eq!(applied(), 2);
+    }
+}
