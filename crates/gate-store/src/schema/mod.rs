@@ -102,6 +102,10 @@ pub const FORMS: &[Form] = &[
         sql: promises::DURATIONS,
         oldest: 2,
     },
+    Form {
+        sql: journal::KEYS,
+        oldest: 2,
+    },
 ];
 
 /// Brings a database to the newest form. Safe to run from several processes at once.
