@@ -3,7 +3,7 @@
 use super::{event, journal, seeded, sqlite};
 use gate_kit::random::{below, bits};
 use gate_store::Database;
-use gate_store::journal::Reading;
+use gate_store::journal::{ReadJournal, Reading};
 use gate_store::schema::migrate;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};
@@ -52,7 +52,7 @@ fn the_killed_writer() {
     });
 }
 
-fn have_effects<D: Database>(
+pub(super) fn have_effects<D: Database>(
     database: &mut D,
     events: &[gate_store::journal::Event],
 ) -> Result<(), gate_store::StoreError> {
