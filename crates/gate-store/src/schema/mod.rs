@@ -11,6 +11,7 @@
 
 mod control;
 mod incidents;
+mod jobs;
 mod journal;
 mod ledger;
 mod notices;
@@ -100,6 +101,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: promises::DURATIONS,
+        oldest: 2,
+    },
+    Form {
+        sql: jobs::JOBS,
         oldest: 2,
     },
 ];
