@@ -9,6 +9,7 @@ mod listeners;
 mod notices;
 mod plans;
 mod policy_sets;
+mod queues;
 mod routes;
 mod secrets;
 mod target;
@@ -63,6 +64,7 @@ const KINDS: &[&str] = &[
     "objectives",
     "experiments",
     "runbooks",
+    "queues",
     "routes",
 ];
 
@@ -160,6 +162,7 @@ impl Compiler<'_> {
         crate::objectives::check(&mut work);
         let experiments = experiments::compile(&mut work);
         work.plans();
+        work.queues();
         work.notices();
         work.policy_sets();
         let callers = work.callers();
@@ -244,6 +247,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "objectives" => resources.objectives = map(document, node, &path, &mut findings),
             "experiments" => resources.experiments = map(document, node, &path, &mut findings),
             "runbooks" => resources.runbooks = map(document, node, &path, &mut findings),
+            "queues" => resources.queues = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");

@@ -19,7 +19,8 @@ use crate::quic;
 use crate::record::Readers;
 use crate::record::admin::Health;
 use crate::record::metrics::{
-    Exposition, Format, NoticeCounts, cache, certificates, contract, notices,
+    Exposition, Format, JobCounts, NoticeCounts, cache, certificates, contract, jobs, journal,
+    notices,
 };
 use crate::secret_files::SecretFiles;
 use crate::target::mcp::stdio::Host;
@@ -37,11 +38,11 @@ use gate_model::resources::Gateway;
 use gate_net::dns::Dns;
 use gate_net::handover::Inheritance;
 use gate_net::tls::{ClientTls, ClientTlsOptions};
-use gate_store::Books;
+use gate_store::{Books, Journal};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -78,6 +79,9 @@ pub struct Shared {
     pub workers: usize,
     /// The ledger, where there is a store.
     pub books: Option<Arc<Books>>,
+    /// The journal, once it is open, where there is a store. Whoever appends to it from a worker
+    /// waits for its ticket in a task.
+    pub journal: OnceLock<Arc<Journal>>,
     open: Vec<AtomicUsize>,
     draining: AtomicBool,
 }
@@ -238,6 +242,7 @@ impl Process {
             offload: Arc::new(Semaphore::new(256)),
             workers,
             books,
+            journal: OnceLock::new(),
             open: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             draining: AtomicBool::new(false),
         });
@@ -283,13 +288,19 @@ impl Process {
         let contracts = self.shared.state.all::<gate_flow::ContractCounts>();
         let managed = self.shared.state.all::<gate_net::tls::Managed>();
         let told = self.shared.state.all::<NoticeCounts>();
+        let ran = self.shared.state.all::<JobCounts>();
         let standings = (self.shared.state).get_or_insert("", objectives::Standings::default);
         let more = |page: &mut Exposition| {
             metrics::page(page, self.shared.books.as_deref());
+            journal::page(
+                page,
+                self.shared.journal.get().map(|journal| journal.counts()),
+            );
             cache::page(page, &caches);
             certificates::page(page, &managed);
             contract::page(page, &contracts);
             notices::page(page, &told);
+            jobs::page(page, &ran);
             self.shared.trials.page(page);
             objectives::page(page, &standings.all());
             self.shared.experiments.page(page);

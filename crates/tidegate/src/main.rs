@@ -22,6 +22,8 @@ mod health;
 mod host;
 mod import;
 mod incidents;
+mod jobs;
+mod journal;
 mod keys;
 mod lint;
 mod log;

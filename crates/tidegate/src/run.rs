@@ -9,13 +9,14 @@ use crate::delivery::{Delivery, forecasts};
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
 use crate::incidents::{self, Incidents, Neighbours, Shelf};
+use crate::jobs::{self, Jobs};
 use crate::log::{self, LogFormat, LogLevel};
 use crate::notices::{self, Notices};
 use crate::promises::{self, Promises};
 use crate::runbooks::{self, Runbooks};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
-use crate::{certificates, config, resident, sign_outs, stored};
+use crate::{certificates, config, journal, resident, sign_outs, stored};
 use clap::Args;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -92,6 +93,7 @@ pub(crate) fn serve(
         .as_ref()
         .map(|(followed, _)| followed.environment.clone());
     let folder = config::folder(&options.file);
+    let journal = journal::open(&process, &folder)?;
     let notices = notices::start(&process, name.as_deref(), kept.clone(), folder.clone())?;
     let gateway = process.shared().snapshot.load().resources.gateway.clone();
     let open = follow::opener(&gateway, &folder);
@@ -111,6 +113,7 @@ pub(crate) fn serve(
     let (signals, incidents) =
         write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
     let followed = environment.as_ref().map(|(followed, _)| followed);
+    let jobs = Arc::new(jobs::start(&process, followed, &folder)?);
     let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
     let ears = promises::Ears {
         incidents: Some(signals),
@@ -126,6 +129,7 @@ pub(crate) fn serve(
         file: Arc::new(Mutex::new(document)),
         shelf: Some(incidents.shelf.clone()),
         runbooks: Some(runbooks.clone()),
+        jobs: Some(jobs.clone()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -134,10 +138,12 @@ pub(crate) fn serve(
     let watched = Watched::new(&options.file, bytes);
     let controlling = control(options, &process, watched, ready);
     let result = tokio::task::LocalSet::new().block_on(&runtime, controlling);
-    drop((follower, keeper, incidents, runbooks));
+    drop((follower, keeper, incidents, runbooks, jobs));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
+    // Last of all, so that what others append while they end is written.
+    drop(journal);
     // A look at a file that hangs must not keep the process alive.
     runtime.shutdown_background();
     result
@@ -252,6 +258,8 @@ struct Current {
     shelf: Option<Arc<Shelf>>,
     /// Its runbooks.
     runbooks: Option<Arc<Runbooks>>,
+    /// Its jobs.
+    jobs: Option<Arc<Jobs>>,
 }
 
 impl Current {
@@ -283,7 +291,8 @@ impl Current {
             file,
         )
         .with_incidents(self.shelf.as_ref())
-        .with_runbooks(self.runbooks.as_ref());
+        .with_runbooks(self.runbooks.as_ref())
+        .with_jobs(self.jobs.as_ref(), self.shelf.as_ref());
         let folder = config::folder(file);
         let keys = stored::keys_of(gateway, &folder);
         let host = Arc::new(host);

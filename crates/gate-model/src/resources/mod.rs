@@ -25,6 +25,7 @@ mod objective;
 mod plan;
 mod policy_set;
 mod prompt;
+mod queue;
 mod rollout;
 mod route;
 mod rule;
@@ -76,6 +77,7 @@ pub use prompt::{
     Prompt, PromptMessage, PromptParameters, PromptRole, PromptVariable, PromptVariableType,
     PromptVersion,
 };
+pub use queue::{Queue, QueuePacing};
 pub use rollout::{ANSWERS, COMPARED, Ramp, Rollout, Shadow, Signal, Sticky, Undecided};
 pub use route::{FixedReply, Match, Route, StatusPage, Target, ValueMatch};
 pub use rule::{Rule, RuleLevel};
@@ -161,6 +163,8 @@ pub struct Resources {
     pub experiments: BTreeMap<String, Experiment>,
     /// What is done when something is wrong, step by step, by name.
     pub runbooks: BTreeMap<String, Runbook>,
+    /// Queues of jobs, by name. Needs `gateway.store`.
+    pub queues: BTreeMap<String, Queue>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

@@ -162,6 +162,12 @@ impl Board {
             .sum()
     }
 
+    /// Items of a job under way.
+    #[must_use]
+    pub fn in_flight_of(&self, id: &str) -> usize {
+        self.jobs.get(id).map_or(0, |one| one.running.len())
+    }
+
     /// What jobs compete for with interactive traffic.
     #[must_use]
     pub fn lanes(&self) -> BTreeSet<String> {

@@ -12,6 +12,7 @@
 
 mod board;
 mod one;
+pub mod order;
 pub mod pace;
 pub mod share;
 #[cfg(test)]

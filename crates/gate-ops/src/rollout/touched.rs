@@ -19,7 +19,13 @@ const NAMED: &[&str] = &[
     "policy_sets",
 ];
 /// Kinds whose change touches no exchange.
-const SILENT: &[&str] = &["rollouts", "objectives", "experiments", "runbooks"];
+const SILENT: &[&str] = &[
+    "rollouts",
+    "objectives",
+    "experiments",
+    "runbooks",
+    "queues",
+];
 
 /// Routes that differ between two sets of resources, as objects by kind and name; `None` when all
 /// of them do.

@@ -4,9 +4,12 @@ use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
 use gate_model::resources::{Store as Settings, StoreEngine, StoreFail, StorePlace};
 use gate_store::control::{ControlStore, SqlControl};
+use gate_store::jobs::{JobStore, SqlJobs};
+use gate_store::journal::{self, Journal, JournalOptions};
 use gate_store::postgres::Postgres;
+use gate_store::schema::migrate;
 use gate_store::sqlite::Sqlite;
-use gate_store::{Books, BooksOptions, Instance, SqlStore, Store, StoreError, WhenDown};
+use gate_store::{Books, BooksOptions, Database, Instance, SqlStore, Store, StoreError, WhenDown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,6 +76,21 @@ pub fn open_control(
     })
 }
 
+/// Opens what is kept of jobs, on a connection of its own.
+///
+/// # Errors
+/// [`StoreError`], which names what is wrong.
+pub fn open_jobs(
+    settings: &Settings,
+    secrets: &dyn SecretSource,
+    folder: &Path,
+) -> Result<Box<dyn JobStore>, StoreError> {
+    Ok(match Engine::of(settings, secrets, folder)? {
+        Engine::Sqlite(path) => Box::new(SqlJobs::open(Sqlite::open(&path)?.patient()?)?),
+        Engine::Postgres(address) => Box::new(SqlJobs::open(Postgres::connect(&address)?)?),
+    })
+}
+
 /// Opens the store and the books over it. A server that does not answer is tried again.
 ///
 /// # Errors
@@ -93,4 +111,33 @@ pub fn open_books(
     };
     let connect = Box::new(move || engine.open());
     Books::open(connect, options, clock.clone()).map_err(|error| error.to_string())
+}
+
+/// Opens the journal of this machine over the store. It connects when the first event is there.
+///
+/// # Errors
+/// [`StoreError`], where the store's address cannot be had or there is no thread.
+pub fn open_journal(
+    settings: &Settings,
+    secrets: &dyn SecretSource,
+    folder: &Path,
+    clock: &Clock,
+) -> Result<Journal, StoreError> {
+    let (node, options, clock) = (journal::node(), JournalOptions::default(), clock.clone());
+    match Engine::of(settings, secrets, folder)? {
+        Engine::Sqlite(path) => {
+            let connect = move || brought(Sqlite::open(&path)?.patient()?);
+            Journal::open(node, Box::new(connect), options, clock)
+        }
+        Engine::Postgres(address) => {
+            let connect = move || brought(Postgres::connect(&address)?);
+            Journal::open(node, Box::new(connect), options, clock)
+        }
+    }
+}
+
+/// A database whose tables are of the newest form.
+fn brought<D: Database>(mut database: D) -> Result<D, StoreError> {
+    migrate(&mut database)?;
+    Ok(database)
 }

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Kinds that no replay meets: they speak about plans, later rollouts, promises, who is told and
 /// failures on purpose, and what is done about it.
-const APART: [&str; 9] = [
+const APART: [&str; 10] = [
     "rules",
     "rollouts",
     "objectives",
     "experiments",
     "runbooks",
+    "queues",
     "receivers",
     "rotations",
     "notifications",

@@ -5,6 +5,8 @@ use crate::StoreError;
 use crate::control::row::{Row, before, clean, limit, number, row, rows};
 use crate::control::{Answer, ControlError, Lease, fleet};
 use crate::database::{Database, Value, transaction};
+use crate::journal::{NewEvent, own};
+use serde_json::json;
 
 const COLUMNS: &str = "id, environment, number, key, queue, team, owner, name, items, state, is_over, \
     wish, progress, submitted_ms, changed_ms";
@@ -179,10 +181,14 @@ pub(super) fn save<D: Database>(
 ) -> Answer<()> {
     transaction(database, |database| {
         fleet::must_lead(database, lease)?;
+        let mut events = Vec::new();
         for job in jobs {
             pages::mark(database, job)?;
             results::write(database, &job.id, &job.results)?;
             write_notes(database, job, now_ms)?;
+            if let Some(event) = transition(database, job, now_ms)? {
+                events.push(event);
+            }
             database.execute(
                 "UPDATE job SET state = $1, is_over = $2, progress = $3, changed_ms = $4,
                  wish = CASE WHEN wish = $5 THEN '' ELSE wish END WHERE id = $6",
@@ -196,8 +202,36 @@ pub(super) fn save<D: Database>(
                 ],
             )?;
         }
+        own::append(database, now_ms, &events)?;
         Ok(())
     })
+}
+
+/// What the journal is told where a job comes into another state.
+fn transition<D: Database>(
+    database: &mut D,
+    job: &JobSave,
+    now_ms: i64,
+) -> Answer<Option<NewEvent>> {
+    let Some(known) = one(database, &job.id)?.filter(|known| known.state != job.state) else {
+        return Ok(None);
+    };
+    let said = json!({
+        "id": known.id,
+        "environment": known.environment,
+        "queue": known.queue,
+        "team": known.team,
+        "owner": known.owner,
+        "name": known.name,
+        "items": known.items,
+        "from": known.state,
+        "state": job.state,
+        "is_over": job.is_over,
+        "changed_ms": now_ms,
+    });
+    // A job may come into a state more than once, but never at the place of a write that stayed.
+    let which = format_args!("{}/{}/{}/{now_ms}", known.id, job.state, known.changed_ms);
+    Ok(Some(own::event(own::JOB, which, &known.owner, &said)))
 }
 
 fn write_notes<D: Database>(database: &mut D, job: &JobSave, now_ms: i64) -> Answer<()> {

@@ -1,21 +1,34 @@
 //! The journal: what must never be lost, in one order, each event chained to its node's event before.
 //!
 //! [`Journal`] is a process's writer: whoever appends waits for its [`Ticket`], and one thread writes
-//! everything that waits as one transaction. [`Reading`] is what readers ask: events behind a place,
-//! and where each reader is. An event is delivered at least once: a reader that ends between its
-//! effect and its position sees it again, by the same key. Where the effect is in the same database,
-//! [`Reading::advance_with`] makes both one transaction, and the effect happens once. What events
-//! mean, who wants them and how they travel is not known here. The format is decision 0034.
+//! everything that waits as one transaction. What the store writes in transactions of its own (audit
+//! lines, ledger entries, incidents) is appended within these ([`own`]). [`ReadJournal`] is what
+//! readers ask: events behind a place, and where each reader is. An event is delivered at least once:
+//! a reader that ends between its effect and its position sees it again, by the same key. Where the
+//! effect is in the same database, [`Reading::advance_with`] makes both one transaction, and the
+//! effect happens once. A payload that belongs to a consumer is sealed under that consumer's key
+//! ([`keys`]), so that forgetting the consumer is forgetting the key; old events go from the front
+//! ([`prune`]). What events mean, who wants them and how they travel is not known here. The format is
+//! decision 0034.
 
+mod chain;
+mod keys;
+pub(crate) mod own;
+mod prune;
+mod reading;
 mod tables;
 mod writer;
 
+pub use prune::Pruned;
+pub use reading::{Forgotten, ReadJournal, Reading};
+
 use crate::StoreError;
-use crate::database::{Database, transaction};
+use crate::database::Database;
 use gate_kit::clock::Clock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// Most bytes of a key, a kind or a consumer's name.
@@ -24,14 +37,15 @@ pub const WORD_MAX: usize = 1 << 10;
 /// An event to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// What it is known by, for ever and everywhere: an event whose key was appended before is not
-    /// appended again. At most [`WORD_MAX`] bytes.
+    /// What it is known by, everywhere and as long as it is kept: an event whose key was appended
+    /// before is not appended again. At most [`WORD_MAX`] bytes; those that begin with `@` are the
+    /// store's own.
     pub key: Box<str>,
     /// What happened, as readers tell events apart. At most [`WORD_MAX`] bytes.
     pub kind: Box<str>,
     /// Whose payload it is, so that it can be destroyed; empty for nobody's.
     pub consumer: Box<str>,
-    /// What it carries.
+    /// What it carries. One that is a consumer's is kept sealed.
     pub payload: Box<[u8]>,
 }
 
@@ -52,21 +66,24 @@ pub struct Event {
     pub kind: String,
     /// Whose payload it is, or empty.
     pub consumer: String,
-    /// SHA-256 of the payload.
+    /// SHA-256 of the payload as it is kept, which is sealed where it is a consumer's.
     pub digest: Vec<u8>,
     /// SHA-256 of the hash of the node's event before (32 zeros before the first), node, sequence,
     /// time, key, kind, consumer and digest, each behind its length in 8 bytes.
     pub hash: Vec<u8>,
-    /// What it carries; none once it was destroyed, which leaves the chain whole.
+    /// What it carries; none once its consumer was forgotten, which leaves the chain whole.
     pub payload: Option<Vec<u8>>,
 }
 
 /// What a walk over the journal found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Check {
+    /// The place up to which events were taken away; the chains are checked from the hashes that
+    /// these left, which an event of the journal confirms.
+    pub pruned: u64,
     /// Events that are as they were written.
     pub events: u64,
-    /// How many of them have lost their payload.
+    /// How many of them have a payload that nobody can read any more.
     pub destroyed: u64,
     /// The hash of each node's newest event. Written down elsewhere, it proves that none before it
     /// changed.
@@ -95,16 +112,19 @@ pub struct JournalOptions {
     pub group_events: usize,
     /// Most bytes of their payloads, unless one alone is longer.
     pub group_bytes: usize,
+    /// How long events are kept at least; for ever when `None`.
+    pub keep: Option<Duration>,
 }
 
 impl Default for JournalOptions {
-    /// 16,384 events of 64 MiB wait, 4,096 of 8 MiB are written together.
+    /// 16,384 events of 64 MiB wait, 4,096 of 8 MiB are written together, and are kept for ever.
     fn default() -> Self {
         JournalOptions {
             waiting_events: 16_384,
             waiting_bytes: 64 << 20,
             group_events: 4_096,
             group_bytes: 8 << 20,
+            keep: None,
         }
     }
 }
@@ -157,7 +177,38 @@ pub type Connect<D> = Box<dyn FnMut() -> Result<D, StoreError> + Send>;
 /// A process's writer. Its thread ends with it, when all that waits is written or refused.
 pub struct Journal {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// What a process's writer has done and what it has before it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events that were written.
+    pub events: u64,
+    /// Transactions that wrote them.
+    pub groups: u64,
+    /// Events that wait to be written.
+    pub waiting: usize,
+    /// Events that were refused because as many waited as may, or could never be kept.
+    pub refused: u64,
+    /// Events that the store failed to take.
+    pub failed: u64,
+}
+
+/// This machine's name, which is what the events are chained by that its gateways write: at most 64
+/// letters of it, `gateway` where it has none. Two that share a name and a store share a chain.
+#[must_use]
+pub fn node() -> &'static str {
+    static NODE: OnceLock<String> = OnceLock::new();
+    NODE.get_or_init(|| {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let host: String = host.trim().chars().take(64).collect();
+        if host.is_empty() {
+            "gateway".into()
+        } else {
+            host
+        }
+    })
 }
 
 struct Shared {
@@ -166,6 +217,8 @@ struct Shared {
     arrived: Condvar,
     groups: AtomicU64,
     written: AtomicU64,
+    refused: AtomicU64,
+    failed: AtomicU64,
 }
 
 #[derive(Default)]
@@ -183,33 +236,34 @@ impl Shared {
 }
 
 impl Journal {
-    /// Opens the journal of a node, whose tables must have been brought to their form
-    /// ([`crate::schema::migrate`]). The node's name must be its own and stay; two processes that
-    /// share one append to one chain.
+    /// Opens the journal of a node ([`node`]). What `connect` returns must have the tables' newest
+    /// form ([`crate::schema::migrate`]); it is called when the first event is there, and again
+    /// after failures. Two processes that share a node's name append to one chain.
     ///
     /// # Errors
-    /// What connecting fails with, or when no thread can be started.
+    /// When no thread can be started.
     pub fn open<D: Database + 'static>(
         node: &str,
-        mut connect: Connect<D>,
+        connect: Connect<D>,
         options: JournalOptions,
         clock: Clock,
     ) -> Result<Self, StoreError> {
-        let database = connect()?;
         let shared = Arc::new(Shared {
             options,
             queue: Mutex::default(),
             arrived: Condvar::new(),
             groups: AtomicU64::new(0),
             written: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         });
-        let writer = writer::Writer::new(shared.clone(), node.to_owned(), connect, database, clock);
+        let writer = writer::Writer::new(shared.clone(), node.to_owned(), connect, clock);
         let thread = std::thread::Builder::new().name("journal".into());
         let thread = thread.spawn(move || writer.run());
         let thread = thread.map_err(|error| StoreError::Unusable(error.to_string()))?;
         Ok(Journal {
             shared,
-            thread: Some(thread),
+            thread: Mutex::new(Some(thread)),
         })
     }
 
@@ -218,12 +272,23 @@ impl Journal {
     /// # Errors
     /// [`AppendError`] when it cannot even wait.
     pub fn append(&self, event: NewEvent) -> Result<Ticket, AppendError> {
+        let queued = self.queue(event);
+        if queued.is_err() {
+            self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        queued
+    }
+
+    fn queue(&self, event: NewEvent) -> Result<Ticket, AppendError> {
         let options = &self.shared.options;
         let words = [&event.key, &event.kind, &event.consumer];
         if event.key.is_empty() || words.iter().any(|word| word.len() > WORD_MAX) {
             return Err(AppendError::Refused(
                 "its key is empty, or a word of it too long",
             ));
+        }
+        if event.key.starts_with(own::MARK) {
+            return Err(AppendError::Refused("its key is one of the store's own"));
         }
         if words.iter().any(|word| word.contains('\0')) {
             return Err(AppendError::Refused("a word of it has a null byte"));
@@ -249,109 +314,48 @@ impl Journal {
         Ok(Ticket(ticket))
     }
 
-    /// How many transactions were committed, and how many events in them.
+    /// What it has done since it was opened.
     #[must_use]
-    pub fn groups(&self) -> (u64, u64) {
+    pub fn counts(&self) -> Counts {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (count(&self.shared.groups), count(&self.shared.written))
+        Counts {
+            events: count(&self.shared.written),
+            groups: count(&self.shared.groups),
+            waiting: self.shared.queue().events.len(),
+            refused: count(&self.shared.refused),
+            failed: count(&self.shared.failed),
+        }
+    }
+
+    /// Writes what waits and ends the writer; from now on appends are refused as
+    /// [`AppendError::Closed`]. Blocks up to `patience`; true when everything was written or refused.
+    pub fn close(&self, patience: Duration) -> bool {
+        let Some(thread) = self.end() else {
+            return true;
+        };
+        let step = Duration::from_millis(5);
+        let mut left = patience;
+        while !thread.is_finished() && !left.is_zero() {
+            std::thread::sleep(step);
+            left = left.saturating_sub(step);
+        }
+        thread.is_finished() && thread.join().is_ok()
+    }
+
+    /// Tells the writer to end; its thread, the first time.
+    fn end(&self) -> Option<JoinHandle<()>> {
+        self.shared.queue().closed = true;
+        self.shared.arrived.notify_one();
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        thread.take()
     }
 }
 
 impl Drop for Journal {
     fn drop(&mut self) {
-        self.shared.queue().closed = true;
-        self.shared.arrived.notify_one();
-        if let Some(thread) = self.thread.take() {
+        if let Some(thread) = self.end() {
             // It has told its panic already; everybody who waits hears `Closed`.
             let _ = thread.join();
         }
-    }
-}
-
-/// What readers ask of a connection of their own.
-pub struct Reading<D>(D);
-
-impl<D: Database> Reading<D> {
-    /// Reads over a connection, whose tables must have been brought to their form.
-    pub fn new(database: D) -> Self {
-        Reading(database)
-    }
-
-    /// At most `count` events behind a place, in order. There are no gaps, ever.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn behind(&mut self, place: u64, count: usize) -> Result<Vec<Event>, StoreError> {
-        tables::read(&mut self.0, place, count)
-    }
-
-    /// The place behind which everything lies that was written at or after a time, by the nodes'
-    /// clocks.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn place_at(&mut self, at_ms: i64) -> Result<u64, StoreError> {
-        tables::before(&mut self.0, at_ms)
-    }
-
-    /// The newest place.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn end(&mut self) -> Result<u64, StoreError> {
-        tables::end(&mut self.0)
-    }
-
-    /// Up to where a reader has come: 0 for one that is new.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn position(&mut self, reader: &str) -> Result<u64, StoreError> {
-        tables::position(&mut self.0, reader)
-    }
-
-    /// Moves a reader. False when it was not at `from`: another process reads under this name.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn advance(&mut self, reader: &str, from: u64, to: u64) -> Result<bool, StoreError> {
-        self.advance_with(reader, from, to, |_| Ok(()))
-    }
-
-    /// Moves a reader and has an effect in the same database, both or neither. False when the reader
-    /// was not at `from`; there is no effect then.
-    ///
-    /// # Errors
-    /// What the store or `effect` says; nothing has happened then.
-    pub fn advance_with(
-        &mut self,
-        reader: &str,
-        from: u64,
-        to: u64,
-        effect: impl FnOnce(&mut D) -> Result<(), StoreError>,
-    ) -> Result<bool, StoreError> {
-        transaction(&mut self.0, |database| {
-            let is_there = tables::advance(database, reader, from, to)?;
-            if is_there {
-                effect(database)?;
-            }
-            Ok(is_there)
-        })
-    }
-
-    /// Destroys the payloads of a consumer; how many there were. The events stay, and the chain.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn forget(&mut self, consumer: &str) -> Result<u64, StoreError> {
-        tables::forget(&mut self.0, consumer)
-    }
-
-    /// Walks all events that are there and holds them against their chains.
-    ///
-    /// # Errors
-    /// What the store says; a broken chain is in the answer.
-    pub fn verify(&mut self) -> Result<Check, StoreError> {
-        tables::verify(&mut self.0)
     }
 }

@@ -26,6 +26,7 @@ mod handover;
 mod http_cache;
 mod identity;
 mod import;
+mod jobs;
 mod lifecycle;
 mod lint;
 mod model_cache;

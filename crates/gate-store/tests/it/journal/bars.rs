@@ -4,7 +4,7 @@
 use super::{journal, sqlite};
 use crate::support::postgres::Server;
 use gate_store::Database;
-use gate_store::journal::{NewEvent, Reading};
+use gate_store::journal::{NewEvent, ReadJournal, Reading};
 use gate_store::postgres::Postgres;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -77,7 +77,11 @@ fn a_group_takes_everything_that_waits() {
                 std::thread::sleep(ROUND);
                 stop.store(true, Ordering::Relaxed);
             });
-            let (groups, written) = journal.groups();
+            let gate_store::journal::Counts {
+                groups,
+                events: written,
+                ..
+            } = journal.counts();
             let rate = written as f64 / ROUND.as_secs_f64();
             eprintln!(
                 "{in_flight:>4} in flight: {:.1} events per commit, {rate:.0} events/s, {:.1} per sync \
