@@ -14,6 +14,7 @@ mod rows;
 use crate::StoreError;
 use crate::control::{Answer, Lease};
 use crate::database::Database;
+use crate::journal::NewEvent;
 use serde::Serialize;
 
 /// Items of a page of marks.
@@ -157,6 +158,8 @@ pub struct JobSave {
     pub notes: Vec<(u32, u32, &'static str, String)>,
     /// The wish that was done with it, or empty.
     pub done: String,
+    /// What the journal is told besides, where this brings the job into another state; its key is new.
+    pub told: Option<NewEvent>,
 }
 
 /// Marks of a page of items, a bit for each, the first the lowest of the first byte.

@@ -188,6 +188,7 @@ pub(super) fn save<D: Database>(
             write_notes(database, job, now_ms)?;
             if let Some(event) = transition(database, job, now_ms)? {
                 events.push(event);
+                events.extend(job.told.clone());
             }
             database.execute(
                 "UPDATE job SET state = $1, is_over = $2, progress = $3, changed_ms = $4,

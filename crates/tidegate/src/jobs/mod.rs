@@ -10,6 +10,7 @@ mod call;
 mod inputs;
 mod seen;
 mod shelf;
+mod told;
 mod work;
 
 pub(crate) use answer::Book;

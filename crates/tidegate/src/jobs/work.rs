@@ -6,19 +6,18 @@
 //! an item be called again, which is written down, and charged once, because both calls are charged under
 //! the item's id.
 
+mod take_up;
+
 use super::call::{self, Ended};
 use super::inputs::Inputs;
 use super::seen::Eyes;
-use super::shelf::{Shelf, now_ms, progress, signed, state};
-use gate_model::resources::Resources;
-use gate_ops::job::pace::Pacing;
-use gate_ops::job::{
-    Bits, Board, Change, Link, Loaded, NoteKind, Outcome, Queue, Start, State, Wish,
-};
+use super::shelf::{Shelf, now_ms, signed};
+use super::told;
+use gate_ops::job::{Board, Change, NoteKind, Outcome, Start};
 use gate_proxy::process::Process;
 use gate_proxy::record::metrics::JobCounts;
 use gate_store::control::{ControlError, Lease};
-use gate_store::jobs::{ItemResult, JobRow, JobSave, PAGE};
+use gate_store::jobs::{ItemResult, JobSave};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -46,8 +45,6 @@ const END: Duration = Duration::from_secs(5);
 /// How long jobs are kept that have ended, and how often old ones are looked for, in milliseconds.
 const KEPT_MS: i64 = 30 * 86_400_000;
 const PRUNE_MS: u64 = 3_600_000;
-/// Items that started and did not end when another gateway died, at most.
-const OPEN_ITEMS: usize = 100_000;
 
 /// The thread's own.
 pub(super) struct Work {
@@ -58,6 +55,8 @@ pub(super) struct Work {
     eyes: Eyes,
     lease: Option<Lease>,
     renew_ms: u64,
+    /// Whether nothing was to be done when it was looked last.
+    is_resting: bool,
     look_ms: u64,
     prune_ms: u64,
     /// The version of the store's jobs that was taken up last.
@@ -93,6 +92,7 @@ impl Work {
             eyes: Eyes::default(),
             lease: None,
             renew_ms: 0,
+            is_resting: false,
             look_ms: 0,
             prune_ms: 0,
             seen: None,
@@ -200,8 +200,12 @@ impl Work {
 
     fn step(&mut self, starts: bool) -> Result<(), ControlError> {
         let now = now_ms();
+        if self.rests(now)? {
+            return Ok(());
+        }
         self.renew(now)?;
         if !self.leads() {
+            self.finished.clear();
             if self.seen.is_some() {
                 self.step_down();
             }
@@ -238,6 +242,27 @@ impl Work {
         Ok(())
     }
 
+    /// Whether there is nothing to do, and nobody has asked for anything since it was looked last: then no
+    /// lease is held, so that a gateway without jobs writes nothing.
+    fn rests(&mut self, now: u64) -> Result<bool, ControlError> {
+        let is_empty = self.board.ids().next().is_none() && self.pending.is_empty();
+        if !is_empty || self.under_way > 0 || !self.finished.is_empty() {
+            self.is_resting = false;
+            return Ok(false);
+        }
+        if now >= self.look_ms || !self.is_resting {
+            let environment = &self.shelf.environment;
+            let version = self.shelf.ask(|store| store.version(environment))?;
+            self.is_resting = version == 0 || self.seen == Some(version);
+            if self.is_resting {
+                self.look_ms = now + LOOK_MS;
+                self.counts.clear_gauges();
+                self.prune(now)?;
+            }
+        }
+        Ok(self.is_resting)
+    }
+
     fn renew(&mut self, now: u64) -> Result<(), ControlError> {
         if now < self.renew_ms {
             return Ok(());
@@ -247,98 +272,13 @@ impl Work {
         let taken = self
             .shelf
             .ask(|store| store.take_lease(&name, instance, signed(now), LEASE_MS))?;
+        // Whoever led meanwhile may have gone on with what is on our board.
+        if (self.lease.as_ref()).is_some_and(|held| held.token != taken.token) {
+            self.step_down();
+        }
         self.lease = Some(taken);
         self.renew_ms = now + RENEW_MS;
         Ok(())
-    }
-
-    /// Takes up what was submitted and what is wished for.
-    fn refresh(&mut self, now: u64) -> Result<(), ControlError> {
-        let resources = self.process.shared().snapshot.load().resources.clone();
-        self.board.set_queues(queues(&resources));
-        let environment = &self.shelf.environment;
-        let version = self.shelf.ask(|store| store.version(environment))?;
-        if self.seen == Some(version) {
-            return Ok(());
-        }
-        let mut rows = self.shelf.open_jobs()?;
-        // Parents before those who depend on them.
-        rows.sort_by_key(|row| row.number);
-        for row in &rows {
-            if self.board.job(&row.id).is_none() {
-                self.load(row, now)?;
-            }
-            let wish = match row.wish.as_str() {
-                "pause" => Wish::Pause,
-                "resume" => Wish::Resume,
-                "cancel" => Wish::Cancel,
-                _ => continue,
-            };
-            self.board.wish(&row.id, wish, now);
-            self.done.insert(row.id.clone(), row.wish.clone());
-        }
-        self.seen = Some(version);
-        Ok(())
-    }
-
-    fn load(&mut self, row: &JobRow, now: u64) -> Result<(), ControlError> {
-        let order = match self.shelf.order(row) {
-            Ok(order) => order,
-            Err(error) => {
-                tracing::error!(job = row.id, error, "a job is passed over");
-                return Ok(());
-            }
-        };
-        let open = self
-            .shelf
-            .ask(|store| store.open_items(&row.id, OPEN_ITEMS))?;
-        let is_each = order
-            .spec
-            .after
-            .iter()
-            .any(|after| after.link == Link::Each);
-        let started = match is_each {
-            true => self.marks(&row.id)?.0,
-            false => Bits::default(),
-        };
-        let mut parents = Vec::new();
-        for after in &order.spec.after {
-            let parent = self.shelf.job(&after.job)?;
-            let parent = parent.map_or(State::Failed, |parent| state(&parent.state));
-            let (_, succeeded, failed) = match after.link {
-                Link::Each => self.marks(&after.job)?,
-                Link::Whole => Default::default(),
-            };
-            parents.push((parent, succeeded, failed));
-        }
-        let offsets = self.shelf.ask(|store| store.offsets(&row.id))?;
-        let loaded = Loaded {
-            spec: order.spec.clone(),
-            progress: progress(row),
-            open,
-            started,
-            parents,
-        };
-        self.board.add(loaded, now);
-        self.inputs
-            .insert(row.id.clone(), Inputs::new(order, offsets));
-        Ok(())
-    }
-
-    /// Marks of all items of a job that others' items wait for, which has 10,000 at most.
-    fn marks(&self, id: &str) -> Result<(Bits, Bits, Bits), ControlError> {
-        let pages = self.shelf.ask(|store| store.pages(id, 0, 3))?;
-        let mut marks = [Vec::new(), Vec::new(), Vec::new()];
-        for page in pages {
-            let at = (page.page * PAGE / 8) as usize;
-            let parts = [&page.started, &page.succeeded, &page.failed];
-            for (all, part) in marks.iter_mut().zip(parts) {
-                all.resize(at, 0);
-                all.extend_from_slice(part);
-            }
-        }
-        let [started, succeeded, failed] = marks;
-        Ok((Bits::of(started), Bits::of(succeeded), Bits::of(failed)))
     }
 
     fn look(&mut self, now: u64) {
@@ -405,11 +345,10 @@ impl Work {
     /// Prepares a change to be written, and counts it.
     fn note(&mut self, change: &Change, results: Vec<ItemResult>) {
         let ended: BTreeSet<u32> = change.ended.iter().map(|(index, _)| *index).collect();
-        let queue = self
-            .inputs
-            .get(&change.job)
-            .map(|inputs| inputs.order.spec.queue.clone());
-        self.counts.of(&queue.unwrap_or_default(), |count| {
+        let inputs = self.inputs.get(&change.job);
+        let queue = inputs.map_or_else(String::new, |inputs| inputs.order.spec.queue.clone());
+        let items = inputs.map_or(0, |inputs| inputs.order.spec.count);
+        self.counts.of(&queue, |count| {
             let well = change.ended.iter().filter(|(_, well)| *well).count() as u64;
             count.succeeded += well;
             count.failed += change.ended.len() as u64 - well;
@@ -422,9 +361,11 @@ impl Work {
             }
         });
         let state = change.progress.state;
-        if state.is_over() {
+        let told = state.is_over().then(|| {
             self.inputs.remove(&change.job);
-        }
+            let environment = &self.shelf.environment;
+            told::done(environment, (&change.job, &queue), items, &change.progress)
+        });
         let notes = change.notes.iter();
         let notes = notes.map(|note| {
             (
@@ -448,6 +389,7 @@ impl Work {
                 .collect(),
             notes: notes.collect(),
             done: String::new(),
+            told,
         });
     }
 
@@ -502,27 +444,4 @@ impl Work {
             });
         }
     }
-}
-
-/// How queues are served, as configured.
-fn queues(resources: &Resources) -> BTreeMap<String, Queue> {
-    let queue = |queue: &gate_model::resources::Queue| Queue {
-        priority: queue.priority,
-        most: queue.concurrency,
-        weights: queue
-            .weights
-            .iter()
-            .map(|(team, weight)| (team.clone(), f64::from(*weight)))
-            .collect(),
-        pacing: Pacing {
-            first: f64::from(queue.pacing.first),
-            most: f64::from(queue.concurrency),
-            reserve: queue.pacing.reserve.fraction(),
-        },
-    };
-    resources
-        .queues
-        .iter()
-        .map(|(name, one)| (name.clone(), queue(one)))
-        .collect()
 }

@@ -1,9 +1,12 @@
 //! Jobs through the program: real gateways, real upstreams, a real store, and kills.
 
 mod killed;
+mod memory;
 
 use crate::support::gateway::command;
 use crate::support::{Gateway, Reply, Upstream, eventually, eventually_within};
+use gate_store::Database;
+use gate_store::sqlite::Sqlite;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::process::Output;
@@ -280,6 +283,30 @@ fn a_job_is_paused_resumed_and_cancelled() {
         listed.contains("cancelled") && listed.contains("succeeded"),
         "{listed}"
     );
+}
+
+#[test]
+fn a_gateway_that_ends_in_order_hands_its_jobs_on() {
+    let upstream = Upstream::start(|_| Reply::text("done").after(Duration::from_millis(20)));
+    let mut desk = Desk::start(&over(&upstream.address));
+    let id = desk.submit(&json!({ "path": "/x/{{index}}", "count": 300 }));
+    eventually("some were called", || upstream.seen().len() > 40);
+    let folder = desk.node.folder.clone();
+    desk.node.process.signal(rustix::process::Signal::TERM);
+    assert!(desk.node.process.ended().success());
+    assert!(upstream.seen().len() < 300, "it ended midway");
+    desk.node = Gateway::run_in(folder, &[], &SECRETS);
+    let shown = desk.until(&id, "succeeded");
+    let repeats = shown["job"]["repeats"].as_u64().unwrap();
+    let calls = upstream.seen().len() as u64;
+    assert!(
+        (300..=300 + repeats).contains(&calls),
+        "{calls} calls, {repeats} repeats"
+    );
+    // The journal has the job's end as an event, once.
+    let mut store = Sqlite::open(&desk.node.path().join("store.db")).unwrap();
+    let sql = "SELECT COUNT(*) FROM journal WHERE kind = 'tidegate.job.done'";
+    assert_eq!(store.query(sql, &[]).unwrap()[0][0].int(), 1);
 }
 
 #[test]
