@@ -654,3 +654,43 @@ export interface ActState {
   reason: string;
   run?: string | null;
 }
+
+/** A job in short. */
+export interface JobSummary {
+  id: string;
+  name: string;
+  queue: string;
+  team: string;
+  consumer: string;
+  state: string;
+  is_over: boolean;
+  reason: string;
+  items: number;
+  started: number;
+  succeeded: number;
+  failed: number;
+  retries: number;
+  repeats: number;
+  submitted: string;
+  began?: string | null;
+  ended?: string | null;
+  estimate?: string | null;
+}
+
+/** A job with what went wrong or twice with its items. */
+export interface JobDetail {
+  job: JobSummary;
+  after: { job: string; each: boolean }[];
+  calls: string;
+  notes: { at: string; item: number; attempt: number; kind: string; reason: string }[];
+}
+
+/** What became of an item. */
+export interface JobResult {
+  item: number;
+  succeeded: boolean;
+  status: number;
+  request: string;
+  reason: string;
+  body: string;
+}

@@ -13,7 +13,9 @@ use gate_kit::http::{Body, Method, Version};
 use gate_model::fault::FaultCode;
 use gate_policies::{REFERENCES, when};
 use gate_proxy::money;
-use gate_proxy::record::metrics::{Format, Metrics, SinkCounts, cache, contract, journal, notices};
+use gate_proxy::record::metrics::{
+    Format, Metrics, SinkCounts, cache, contract, jobs, journal, notices,
+};
 use gate_proxy::{experiments, objectives, trials};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -183,6 +185,7 @@ fn metrics() -> String {
         cache::example(page);
         contract::example(page);
         journal::example(page);
+        jobs::example(page);
         notices::example(page);
         trials::example(page);
         objectives::example(page);

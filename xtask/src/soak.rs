@@ -1,6 +1,6 @@
 //! `cargo xtask soak [--seconds N] [--seed N] [--release] [--without-fuzz]`: fuzz targets and a
-//! mixed load of the real gateway, each for N seconds (600 unless told). What the load is and what
-//! must hold is in `bench/src/soak/`; `./test` runs a short sample of it.
+//! mixed load of the real gateway, each for N seconds (600 unless told), and jobs: 50,000 items
+//! over 20 kills, and 1,000,000 lines for their memory. What the load is and what must hold is in `bench/src/soak/`; `./test` runs a short sample of it.
 
 use crate::bench::{execute, target_folder};
 use std::env;
@@ -44,6 +44,14 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     soak.args(["--seconds", &seconds.to_string()]);
     soak.args(["--seed", &seed.to_string()]);
     execute(soak.current_dir(root))?;
+    let mut jobs = Command::new(&cargo);
+    jobs.args(["test", "--package", "tidegate", "--test", "it"]);
+    jobs.args(["jobs::", "--", "--nocapture"]);
+    jobs.env("TIDEGATE_JOB_LINES", "1000000");
+    jobs.env("TIDEGATE_JOB_ITEMS", "50000");
+    jobs.env("TIDEGATE_JOB_KILLS", "20");
+    jobs.env("TIDEGATE_JOB_SEED", seed.to_string());
+    execute(jobs.current_dir(root))?;
     if !fuzz {
         return Ok(());
     }

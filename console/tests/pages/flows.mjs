@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { api } from "./api.mjs";
 import { axe, check, open, settled, SIZES, until } from "./browser.mjs";
 
 /** How the assets are served. */
@@ -354,6 +355,7 @@ export async function looking(context, url, traffic, { keeps, plays }) {
   await screened(page, visit, quiet);
   await told(page, visit, quiet);
   await run(page, visit, quiet);
+  await worked(page, visit, quiet, url);
   await promised(page, visit, quiet);
   await check("the chain of the audit log is checked", async () => {
     await visit("#/audit");
@@ -420,6 +422,27 @@ async function screened(page, visit, quiet) {
     await page.getByRole("button", { name: "Copy the exclusions for reviews" }).click();
     await page.getByText("Copied").waitFor();
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await text.innerText());
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+}
+
+/** Work in bulk: a job that is submitted, paused, resumed and read. */
+async function worked(page, visit, quiet, url) {
+  await check("a job is paused, goes on, and shows what its items answered", async () => {
+    const admin = api(url);
+    const job = await admin.done("POST", "/jobs", { name: "nightly orders", listener: "public", path: "/orders/{{index}}", count: 40, concurrency: 1 });
+    await admin.done("POST", `/jobs/${job.id}/pause`);
+    await visit("#/jobs");
+    const jobs = page.getByRole("group", { name: "Jobs", exact: true });
+    await jobs.getByText("nightly orders").waitFor();
+    await jobs.getByRole("button", { name: `Resume ${job.id}` }).or(jobs.getByText("succeeded")).first().waitFor();
+    assert.deepEqual(await axe(page), []);
+    const resume = jobs.getByRole("button", { name: `Resume ${job.id}` });
+    if (await resume.isVisible()) await resume.click();
+    await jobs.getByText("40 of 40").waitFor();
+    await jobs.getByRole("link", { name: job.id }).click();
+    await page.getByRole("group", { name: "First results" }).getByRole("rowheader", { name: "7", exact: true }).waitFor();
     assert.deepEqual(await axe(page), []);
     quiet();
   });

@@ -540,6 +540,11 @@ pub trait Host: Send + Sync {
     fn runbooks(&self) -> Option<&dyn crate::RunbookBook> {
         None
     }
+
+    /// Its jobs; none where it has no store.
+    fn jobs(&self) -> Option<&dyn crate::JobBook> {
+        None
+    }
 }
 
 fn not_kept(what: &str) -> Problem {

@@ -17,6 +17,7 @@ pub mod convert;
 mod documents;
 mod handlers;
 mod host;
+mod jobs;
 mod pool;
 mod reply;
 mod runbooks;
@@ -31,5 +32,6 @@ pub use host::{
     Candidate, DeploymentReport, GateEdit, Host, IncidentBook, IncidentChange, Judged, NoticeOrder,
     RecordQuery, RolloutStart, Told, UsageQuery, WafQuery,
 };
+pub use jobs::JobBook;
 pub use reply::refused;
 pub use runbooks::{Asker, RunChange, RunbookBook};

@@ -7,6 +7,8 @@
 use crate::{Caller, Exchange, Fault};
 use gate_model::fault::FaultCode;
 use gate_model::resources::AUTHENTICATING;
+use std::any::Any;
+use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
 
 /// For whom the gateway makes an exchange, and how urgent it is.
@@ -19,7 +21,41 @@ pub struct Inside {
     pub key: Option<Arc<str>>,
     /// Whether everybody else goes first.
     pub background: bool,
+    /// The id that what it costs is charged under, where it may be made again after a crash: charged
+    /// once, however often it is made and by whichever process.
+    pub charged_as: Option<Arc<str>>,
+    /// Dropped once its record is closed and what it cost is on its way to the ledger.
+    pub kept: Kept,
 }
+
+/// Something of whoever asked that is kept as long as the exchange is.
+#[derive(Clone, Default)]
+pub struct Kept(Option<Arc<dyn Any + Send + Sync>>);
+
+impl Kept {
+    /// Keeps it.
+    #[must_use]
+    pub fn new(it: impl Any + Send + Sync) -> Self {
+        Kept(Some(Arc::new(it)))
+    }
+}
+
+impl Debug for Kept {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "kept" } else { "nothing" })
+    }
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+}
+
+impl Eq for Kept {}
 
 impl Inside {
     /// Whether a policy of this kind is satisfied by the gateway's own word.

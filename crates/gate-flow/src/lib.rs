@@ -54,7 +54,7 @@ pub use experiment::{
 pub use fault::{Fault, FaultError};
 pub use flights::{Flights, Flown, Landed};
 pub use identity::Identity;
-pub use inside::Inside;
+pub use inside::{Inside, Kept};
 pub use key_value::{
     KeyValueAnswer, KeyValueError, KeyValueQuestion, KeyValueServer, SharedKeyValueServer,
 };

@@ -9,6 +9,7 @@ mod listeners;
 mod notices;
 mod plans;
 mod policy_sets;
+mod queues;
 mod routes;
 mod secrets;
 mod target;
@@ -65,6 +66,7 @@ const KINDS: &[&str] = &[
     "runbooks",
     "event_types",
     "schedules",
+    "queues",
     "routes",
 ];
 
@@ -167,6 +169,7 @@ impl Compiler<'_> {
         crate::objectives::check(&mut work);
         let experiments = experiments::compile(&mut work);
         work.plans();
+        work.queues();
         work.notices();
         work.policy_sets();
         let intake = crate::events::compile(&mut work);
@@ -255,6 +258,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "runbooks" => resources.runbooks = map(document, node, &path, &mut findings),
             "event_types" => resources.event_types = map(document, node, &path, &mut findings),
             "schedules" => resources.schedules = map(document, node, &path, &mut findings),
+            "queues" => resources.queues = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");

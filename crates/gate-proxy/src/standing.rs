@@ -61,6 +61,20 @@ impl Process {
         self.shared().readers.metrics().exchanges(most)
     }
 
+    /// Every provider with what its targets have under way and left, without rates: nothing is counted
+    /// for it that is not counted anyway.
+    #[must_use]
+    pub fn headroom(&self) -> Vec<ProviderHealth> {
+        let shared = self.shared();
+        health::providers(&shared.models.load(), Now::of(&shared.clock))
+    }
+
+    /// Exchanges in flight, over all workers.
+    #[must_use]
+    pub fn in_flight(&self) -> u64 {
+        self.shared().readers.metrics().gauges().exchanges.now()
+    }
+
     /// Every provider and every upstream of the configuration in force, by kind and name, with the
     /// last minutes' rates as far as they are counted ([`crate::record::Readers::look`]).
     #[must_use]

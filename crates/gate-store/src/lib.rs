@@ -5,7 +5,7 @@
 //! run the same statements over the same tables ([`schema`]). [`Books`] are a process's own side of
 //! it: slices of budgets leased from the store, from which calls are reserved without asking it,
 //! and one thread that writes everything down in groups. [`journal`] is the one order of events that must
-//! not be lost. [`control`] keeps documents, revisions,
+//! not be lost, [`jobs`] keeps work in bulk. [`control`] keeps documents, revisions,
 //! environments and what happens to them. Nothing here knows HTTP, models' dialects or prices.
 
 pub mod books;
@@ -13,6 +13,7 @@ pub mod control;
 pub mod database;
 mod error;
 mod instance;
+pub mod jobs;
 pub mod journal;
 pub mod ledger;
 pub mod postgres;

@@ -15,6 +15,7 @@ use crate::control::environment::{self, ConfirmOptions, EnvCommand, LockOptions,
 use crate::control::experiments::{self, ExperimentsCommand};
 use crate::control::gameday::{self, GamedayOptions};
 use crate::control::incidents::{self as incident_commands, IncidentsCommand};
+use crate::control::jobs::{self, JobsCommand};
 use crate::control::notices::{self, NotificationsCommand, SilencesCommand};
 use crate::control::objectives::{self, ObjectivesCommand};
 use crate::control::plan::{self, PlanOptions};
@@ -113,6 +114,9 @@ pub(crate) enum Command {
     Objectives(Box<ObjectivesCommand>),
     /// Say where it fails, and how everything is that may have to do with it.
     Diagnose(DiagnoseOptions),
+    /// Run work in bulk over the gateway's own routes, and see how far it is.
+    #[command(subcommand)]
+    Jobs(Box<JobsCommand>),
     /// Run runbooks, and see what they did.
     #[command(subcommand)]
     Runbooks(Box<RunbooksCommand>),
@@ -194,6 +198,7 @@ impl Command {
             Command::Objectives(command) => objectives::run(&command),
             Command::Diagnose(options) => diagnose::diagnose(&options),
             Command::Incidents(command) => incident_commands::incidents(&command),
+            Command::Jobs(command) => jobs::run(&command),
             Command::Runbooks(command) => runbooks::run(&command),
             Command::Actions(command) => actions::run(&command),
             Command::Confirm(options) => environment::confirm(&options),

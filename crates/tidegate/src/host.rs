@@ -16,6 +16,7 @@ use crate::control::document::plain;
 use crate::delivery::Delivery;
 use crate::follow::Followed;
 use crate::incidents::{Shelf, answer::Book};
+use crate::jobs::{self, Jobs};
 use crate::notices::Notices;
 use crate::promises::{Promises, gate};
 use crate::runbooks::{self, Runbooks};
@@ -55,6 +56,8 @@ pub(crate) struct Gateway {
     incidents: Option<Book>,
     /// Its runbooks; none where nothing runs any.
     runbooks: Option<runbooks::Book>,
+    /// Its jobs; none without a store.
+    jobs: Option<jobs::Book>,
     /// Where that file is; relative paths start from its folder.
     path: PathBuf,
 }
@@ -77,6 +80,7 @@ impl Gateway {
             delivery: delivery.clone(),
             incidents: None,
             runbooks: None,
+            jobs: None,
             path: path.to_owned(),
         }
     }
@@ -91,6 +95,17 @@ impl Gateway {
     /// The same with its runbooks.
     pub(crate) fn with_runbooks(mut self, runbooks: Option<&Arc<Runbooks>>) -> Self {
         self.runbooks = runbooks.map(|one| runbooks::Book::new(&one.stored, &self.process));
+        self
+    }
+
+    /// The same with its jobs, whose changes are written into the audit log of this shelf.
+    pub(crate) fn with_jobs(
+        mut self,
+        jobs: Option<&Arc<Jobs>>,
+        audit: Option<&Arc<Shelf>>,
+    ) -> Self {
+        let shelf = jobs.and_then(|jobs| jobs.shelf.as_ref());
+        self.jobs = shelf.map(|shelf| jobs::Book::new(shelf, audit, &self.process));
         self
     }
 
@@ -279,6 +294,11 @@ impl Host for Gateway {
 
     fn runbooks(&self) -> Option<&dyn gate_admin::RunbookBook> {
         let book = self.runbooks.as_ref()?;
+        Some(book)
+    }
+
+    fn jobs(&self) -> Option<&dyn gate_admin::JobBook> {
+        let book = self.jobs.as_ref()?;
         Some(book)
     }
 

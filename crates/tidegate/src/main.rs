@@ -23,6 +23,7 @@ mod health;
 mod host;
 mod import;
 mod incidents;
+mod jobs;
 mod journal;
 mod keys;
 mod lint;

@@ -10,6 +10,7 @@ use crate::events;
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
 use crate::incidents::{self, Incidents, Neighbours, Shelf};
+use crate::jobs::{self, Jobs};
 use crate::log::{self, LogFormat, LogLevel};
 use crate::notices::{self, Notices};
 use crate::promises::{self, Promises};
@@ -117,6 +118,7 @@ pub(crate) fn serve(
     let (signals, incidents) =
         write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
     let followed = environment.as_ref().map(|(followed, _)| followed);
+    let jobs = Arc::new(jobs::start(&process, followed, &folder)?);
     let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
     let ears = promises::Ears {
         incidents: Some(signals),
@@ -132,6 +134,7 @@ pub(crate) fn serve(
         file: Arc::new(Mutex::new(document)),
         shelf: Some(incidents.shelf.clone()),
         runbooks: Some(runbooks.clone()),
+        jobs: Some(jobs.clone()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -140,7 +143,7 @@ pub(crate) fn serve(
     let watched = Watched::new(&options.file, bytes);
     let controlling = control(options, &process, watched, ready);
     let result = tokio::task::LocalSet::new().block_on(&runtime, controlling);
-    drop((follower, keeper, incidents, runbooks));
+    drop((follower, keeper, incidents, runbooks, jobs));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
@@ -260,6 +263,8 @@ struct Current {
     shelf: Option<Arc<Shelf>>,
     /// Its runbooks.
     runbooks: Option<Arc<Runbooks>>,
+    /// Its jobs.
+    jobs: Option<Arc<Jobs>>,
 }
 
 impl Current {
@@ -291,7 +296,8 @@ impl Current {
             file,
         )
         .with_incidents(self.shelf.as_ref())
-        .with_runbooks(self.runbooks.as_ref());
+        .with_runbooks(self.runbooks.as_ref())
+        .with_jobs(self.jobs.as_ref(), self.shelf.as_ref());
         let folder = config::folder(file);
         let keys = stored::keys_of(gateway, &folder);
         let host = Arc::new(host);

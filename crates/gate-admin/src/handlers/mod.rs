@@ -11,6 +11,7 @@ pub(crate) mod experiments;
 mod firewall;
 mod history;
 mod incidents;
+mod jobs;
 mod lifecycle;
 mod meaning;
 mod notices;
@@ -125,6 +126,11 @@ fn operate(inner: &Inner, call: &Call) -> Answer {
         "dora" => delivery::dora(inner, call),
         "reportDeployment" | "reportDeploymentFrom" => delivery::report(inner, call),
         "listForecasts" => delivery::forecasts(inner, call),
+        "submitJob" => jobs::submit(inner, call),
+        "listJobs" => jobs::list(inner, call),
+        "getJob" => jobs::job(inner, call),
+        "pauseJob" | "resumeJob" | "cancelJob" => jobs::wish(inner, call),
+        "listJobResults" => jobs::results(inner, call),
         "listRunbooks" => runbooks::list(inner, call),
         "startRun" => runbooks::start(inner, call),
         "listRuns" => runbooks::runs(inner, call),

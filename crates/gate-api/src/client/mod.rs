@@ -7,6 +7,7 @@
 mod calls;
 mod endpoint;
 mod http;
+mod jobs;
 mod operations;
 mod runbooks;
 mod watch;

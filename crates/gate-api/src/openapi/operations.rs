@@ -849,6 +849,75 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
     .tag("runbooks")
     .role(Role::Operator)
     .takes(Body(shape::<ReasonInput>)),
+    // --- jobs ---------------------------------------------------------------------------------
+    Operation::new(
+        "submitJob",
+        "POST",
+        "/jobs",
+        "Submit a job: many requests to routes, run beside interactive traffic",
+        Json(shape::<JobSummary>),
+    )
+    .tag("jobs")
+    .role(Role::Operator)
+    .takes(Body(shape::<JobInput>)),
+    Operation::new(
+        "listJobs",
+        "GET",
+        "/jobs",
+        "Jobs, the newest first",
+        Json(shape::<Page<JobSummary>>),
+    )
+    .tag("jobs")
+    .query(&[
+        Query::new("queue", Text, "Of this queue"),
+        Query::new("open", Flag, "Only those that have not ended"),
+        CURSOR,
+        LIMIT,
+    ]),
+    Operation::new(
+        "getJob",
+        "GET",
+        "/jobs/{id}",
+        "One job with what went wrong or twice",
+        Json(shape::<JobDetail>),
+    )
+    .tag("jobs"),
+    Operation::new(
+        "pauseJob",
+        "POST",
+        "/jobs/{id}/pause",
+        "Start no more items of a job",
+        Json(shape::<JobSummary>),
+    )
+    .tag("jobs")
+    .role(Role::Operator),
+    Operation::new(
+        "resumeJob",
+        "POST",
+        "/jobs/{id}/resume",
+        "Go on with a job that was paused",
+        Json(shape::<JobSummary>),
+    )
+    .tag("jobs")
+    .role(Role::Operator),
+    Operation::new(
+        "cancelJob",
+        "POST",
+        "/jobs/{id}/cancel",
+        "End a job once what is under way has ended",
+        Json(shape::<JobSummary>),
+    )
+    .tag("jobs")
+    .role(Role::Operator),
+    Operation::new(
+        "listJobResults",
+        "GET",
+        "/jobs/{id}/results",
+        "What items answered, in their order; a page without rows is the last",
+        Json(shape::<Page<JobResult>>),
+    )
+    .tag("jobs")
+    .query(PAGED),
     Operation::new(
         "listGameDays",
         "GET",

@@ -15,6 +15,7 @@ mod gate;
 mod health;
 mod identity;
 mod incident;
+mod job;
 mod live;
 mod notice;
 mod objective;
@@ -55,6 +56,7 @@ pub use incident::{
     IncidentUpdate, Postmortem, PostmortemInput, PostmortemObjection, SimilarIncident,
     StandingInput, StatusPreview,
 };
+pub use job::{JobAfter, JobDetail, JobInput, JobNote, JobResult, JobSummary};
 pub use live::{Live, LivePoint, Quantiles, Rates};
 pub use notice::{
     AcknowledgeInput, AlertInput, LabelMatch, NoticeAlert, NoticeDelivery, NoticeGroup, NoticeTest,

@@ -26,6 +26,7 @@ mod objective;
 mod plan;
 mod policy_set;
 mod prompt;
+mod queue;
 mod rollout;
 mod route;
 mod rule;
@@ -79,6 +80,7 @@ pub use prompt::{
     Prompt, PromptMessage, PromptParameters, PromptRole, PromptVariable, PromptVariableType,
     PromptVersion,
 };
+pub use queue::{Queue, QueuePacing};
 pub use rollout::{ANSWERS, COMPARED, Ramp, Rollout, Shadow, Signal, Sticky, Undecided};
 pub use route::{FixedReply, Match, Route, StatusPage, Target, ValueMatch};
 pub use rule::{Rule, RuleLevel};
@@ -171,6 +173,8 @@ pub struct Resources {
     pub event_types: BTreeMap<String, EventType>,
     /// What happens again and again, by name. Needs `gateway.store`.
     pub schedules: BTreeMap<String, Schedule>,
+    /// Queues of jobs, by name. Needs `gateway.store`.
+    pub queues: BTreeMap<String, Queue>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

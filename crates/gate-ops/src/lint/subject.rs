@@ -4,7 +4,7 @@ use gate_model::document::{Document, Node, NodeKind, Path};
 use std::sync::Arc;
 
 /// Kinds of resources in the order of the reference; `gateway` is none of them.
-pub const KINDS: [&str; 27] = [
+pub const KINDS: [&str; 28] = [
     "listeners",
     "teams",
     "secret_stores",
@@ -31,6 +31,7 @@ pub const KINDS: [&str; 27] = [
     "runbooks",
     "event_types",
     "schedules",
+    "queues",
     "routes",
 ];
 

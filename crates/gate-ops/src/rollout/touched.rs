@@ -25,6 +25,7 @@ const SILENT: &[&str] = &[
     "experiments",
     "runbooks",
     "schedules",
+    "queues",
 ];
 
 /// Routes that differ between two sets of resources, as objects by kind and name; `None` when all

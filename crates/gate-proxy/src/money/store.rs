@@ -4,6 +4,7 @@ use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
 use gate_model::resources::{Store as Settings, StoreEngine, StoreFail, StorePlace};
 use gate_store::control::{ControlStore, SqlControl};
+use gate_store::jobs::{JobStore, SqlJobs};
 use gate_store::journal::{self, Journal, JournalOptions, ReadJournal, Reading};
 use gate_store::postgres::Postgres;
 use gate_store::schema::migrate;
@@ -72,6 +73,21 @@ pub fn open_control(
     Ok(match Engine::of(settings, secrets, folder)? {
         Engine::Sqlite(path) => Box::new(SqlControl::open(Sqlite::open(&path)?.patient()?)?),
         Engine::Postgres(address) => Box::new(SqlControl::open(Postgres::connect(&address)?)?),
+    })
+}
+
+/// Opens what is kept of jobs, on a connection of its own.
+///
+/// # Errors
+/// [`StoreError`], which names what is wrong.
+pub fn open_jobs(
+    settings: &Settings,
+    secrets: &dyn SecretSource,
+    folder: &Path,
+) -> Result<Box<dyn JobStore>, StoreError> {
+    Ok(match Engine::of(settings, secrets, folder)? {
+        Engine::Sqlite(path) => Box::new(SqlJobs::open(Sqlite::open(&path)?.patient()?)?),
+        Engine::Postgres(address) => Box::new(SqlJobs::open(Postgres::connect(&address)?)?),
     })
 }
 

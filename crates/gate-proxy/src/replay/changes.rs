@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Kinds that no replay meets: they speak about plans, later rollouts, promises, who is told and
 /// failures on purpose, and what is done about it.
-const APART: [&str; 10] = [
+const APART: [&str; 11] = [
     "rules",
     "rollouts",
     "objectives",
     "experiments",
     "runbooks",
     "schedules",
+    "queues",
     "receivers",
     "rotations",
     "notifications",

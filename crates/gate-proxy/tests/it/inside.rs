@@ -46,6 +46,7 @@ fn locked(consumer: Option<&str>, key: Option<&str>) -> InsideRequest {
             consumer: consumer.map(Into::into),
             key: key.map(Into::into),
             background: true,
+            ..Inside::default()
         },
         request_id: Some("job-1/7".into()),
     }

@@ -24,6 +24,8 @@ pub(crate) const INCIDENT: &str = "incident";
 pub(crate) const POSTMORTEM: &str = "postmortem";
 /// Entries of the ledger, of one consumer in one commit.
 pub(crate) const LEDGER: &str = "ledger";
+/// A job that came into a state.
+pub(crate) const JOB: &str = "job";
 /// A consumer whose key was destroyed.
 pub(crate) const FORGOTTEN: &str = "forgotten";
 /// Old events that were taken away.

@@ -12,6 +12,7 @@
 mod control;
 mod events;
 mod incidents;
+mod jobs;
 mod journal;
 mod ledger;
 mod notices;
@@ -109,6 +110,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: events::EVENTS,
+        oldest: 2,
+    },
+    Form {
+        sql: jobs::JOBS,
         oldest: 2,
     },
 ];

@@ -15,6 +15,7 @@ pub(crate) mod environment;
 pub(crate) mod experiments;
 pub(crate) mod gameday;
 pub(crate) mod incidents;
+pub(crate) mod jobs;
 pub(crate) mod notices;
 pub(crate) mod objectives;
 pub(crate) mod plan;

@@ -28,6 +28,7 @@ mod http_cache;
 mod identity;
 mod import;
 mod journal;
+mod jobs;
 mod lifecycle;
 mod lint;
 mod model_cache;

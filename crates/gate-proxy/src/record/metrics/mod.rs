@@ -16,6 +16,7 @@ mod detours;
 mod exposition;
 mod gauges;
 mod histogram;
+pub mod jobs;
 pub mod journal;
 pub mod notices;
 mod process;
@@ -33,6 +34,7 @@ mod timings;
 pub use contact::Contact;
 pub use exposition::{Exposition, Format, Kind};
 pub use gauges::{Gauge, Gauges};
+pub use jobs::JobCounts;
 pub use notices::NoticeCounts;
 pub use timings::{Subject, Timing};
 

@@ -1,0 +1,234 @@
+//! A job as it is submitted: what runs in which order, and what each item calls.
+
+use super::template::{Places, check, fill};
+use super::words::{Problem, Spec};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::BTreeMap;
+
+/// Most bytes of an answer that are kept, where an order does not say.
+pub const ANSWER_MAX: usize = 8 << 20;
+/// Longest line of a file of items.
+pub const LINE_MAX: usize = 16 << 20;
+
+/// A job as it is submitted and kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Order {
+    /// What runs in which order.
+    pub spec: Spec,
+    /// For whom, and over what.
+    pub call: Call,
+    /// What each item asks.
+    pub input: Input,
+}
+
+/// For whom items are called, and over which listener.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Call {
+    /// The listener whose routes and limits count.
+    pub listener: String,
+    /// The host that routes match.
+    pub authority: String,
+    /// The consumer who asked; none for nobody.
+    pub consumer: Option<String>,
+    /// The consumer's key, by its id.
+    pub key: Option<String>,
+    /// Most bytes of an answer that are kept; [`ANSWER_MAX`] when 0. A longer one is a failure.
+    pub answer_bytes: usize,
+}
+
+/// What each item asks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// The same for each, with places that are filled in (`super::template`).
+    Template {
+        /// The method; `POST` when empty.
+        #[serde(default)]
+        method: String,
+        /// Path and query, with places.
+        path: String,
+        /// Fields, with places.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
+        /// The body, with places; none when null.
+        #[serde(default)]
+        body: Value,
+        /// What `{{item}}` stands for, by the item's number.
+        #[serde(default)]
+        items: Vec<Value>,
+    },
+    /// A line for each, in a file: `{"method", "url", "headers", "body"}`, of which only `url` must be
+    /// there. Other members are somebody else's.
+    Lines {
+        /// The file's path.
+        file: String,
+        /// The path that is called where a line has no `url`.
+        #[serde(default)]
+        url: String,
+    },
+}
+
+/// What one item asks.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+pub struct Asked {
+    /// The method; `POST` when empty.
+    #[serde(default)]
+    pub method: String,
+    /// Path and query.
+    #[serde(default, rename = "url")]
+    pub path: String,
+    /// Fields.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// The body; none when null.
+    #[serde(default)]
+    pub body: Value,
+}
+
+impl Order {
+    /// Whether it can be run, as far as that is known without its file. `parents` are as for
+    /// [`Spec::check`].
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check(&self, parents: &[Option<u32>]) -> Result<(), Problem> {
+        let templated = matches!(self.input, Input::Template { .. });
+        self.spec.check(templated, parents)?;
+        let Input::Template {
+            path,
+            headers,
+            body,
+            items,
+            ..
+        } = &self.input
+        else {
+            return Ok(());
+        };
+        if !items.is_empty() && items.len() != self.spec.count as usize {
+            let (has, wants) = (items.len(), self.spec.count);
+            return Err(Problem(format!("it has {has} items and says {wants}")));
+        }
+        if !path.starts_with('/') {
+            return Err(Problem("its path begins with `/`".into()));
+        }
+        let has_parent = !self.spec.after.is_empty() || self.spec.sequential;
+        let texts = headers.values().chain([path]).cloned().map(Value::String);
+        let all = texts.chain([body.clone()]);
+        let checked = |one: Value| check(&one, !items.is_empty(), has_parent);
+        all.into_iter().try_for_each(checked).map_err(Problem)
+    }
+
+    /// Whether items are filled in with what a parent answered.
+    #[must_use]
+    pub fn wants_parent(&self) -> bool {
+        let Input::Template {
+            path,
+            headers,
+            body,
+            ..
+        } = &self.input
+        else {
+            return false;
+        };
+        let names = |text: &str| {
+            let mut places = text.split("{{").skip(1);
+            places.any(|place| place.trim_start().starts_with("parent"))
+        };
+        names(path) || headers.values().any(|text| names(text)) || names(&body.to_string())
+    }
+
+    /// What an item of a template asks; `None` for a job of lines.
+    ///
+    /// # Errors
+    /// Which place cannot be filled.
+    pub fn asked(&self, index: u32, parent: Option<&Value>) -> Result<Option<Asked>, String> {
+        let Input::Template {
+            method,
+            path,
+            headers,
+            body,
+            items,
+        } = &self.input
+        else {
+            return Ok(None);
+        };
+        let places = Places {
+            job: &self.spec.id,
+            index,
+            item: items.get(index as usize),
+            parent,
+        };
+        let text = |template: &str| match fill(&Value::String(template.to_owned()), &places)? {
+            Value::String(text) => Ok(text),
+            other => Ok::<String, String>(other.to_string()),
+        };
+        let mut filled = BTreeMap::new();
+        for (name, value) in headers {
+            filled.insert(name.clone(), text(value)?);
+        }
+        Ok(Some(Asked {
+            method: method.clone(),
+            path: text(path)?,
+            headers: filled,
+            body: fill(body, &places)?,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::spec;
+    use super::*;
+    use serde_json::json;
+
+    fn order(body: Value, items: Vec<Value>) -> Order {
+        Order {
+            spec: spec("a", 2),
+            call: Call::default(),
+            input: Input::Template {
+                method: String::new(),
+                path: "/parts/{{index}}".into(),
+                headers: BTreeMap::from([("x-part".into(), "{{index}} of {{job}}".into())]),
+                body,
+                items,
+            },
+        }
+    }
+
+    #[test]
+    fn an_item_is_filled_in() {
+        let order = order(
+            json!({ "text": "{{item}}" }),
+            vec![json!("one"), json!("two")],
+        );
+        assert_eq!(order.check(&[]), Ok(()));
+        let asked = order.asked(1, None).unwrap().unwrap();
+        assert_eq!(asked.path, "/parts/1");
+        assert_eq!(asked.headers["x-part"], "1 of a");
+        assert_eq!(asked.body, json!({ "text": "two" }));
+        assert!(!order.wants_parent());
+    }
+
+    #[test]
+    fn an_order_that_cannot_be_filled_is_refused() {
+        assert!(order(json!("{{item}}"), Vec::new()).check(&[]).is_err());
+        assert!(order(json!("{{parent}}"), Vec::new()).check(&[]).is_err());
+        assert!(order(Value::Null, vec![json!(1)]).check(&[]).is_err());
+        let mut after = order(json!("{{parent.a}}"), Vec::new());
+        after.spec.sequential = true;
+        assert_eq!(after.check(&[]), Ok(()));
+        assert!(after.wants_parent());
+    }
+
+    #[test]
+    fn what_is_kept_is_read_again() {
+        let order = order(json!({ "n": 1 }), Vec::new());
+        let text = serde_json::to_string(&order).unwrap();
+        assert_eq!(serde_json::from_str::<Order>(&text).unwrap(), order);
+        let asked: Asked =
+            serde_json::from_str(r#"{"custom_id": "x", "url": "/v1/x", "body": {}}"#).unwrap();
+        assert_eq!(asked.path, "/v1/x");
+    }
+}

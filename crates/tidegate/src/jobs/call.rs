@@ -1,0 +1,192 @@
+//! One try of an item: an exchange of the gateway's own, and what its answer means.
+
+use gate_flow::{Inside, Kept};
+use gate_ops::job::order::{ANSWER_MAX, Asked, Order};
+use gate_ops::job::{Outcome, Start};
+use gate_proxy::inside::{InsideAnswer, InsideError, InsideRequest};
+use gate_proxy::process::Process;
+use gate_store::jobs::ItemResult;
+use gate_store::ledger::ExchangeId;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// How long an item waits that there was no room for, in milliseconds.
+const ROOM_MS: u64 = 250;
+/// The same of one that was told to come later, without a time.
+const LATER_MS: u64 = 2_000;
+/// Longest wait that is believed, in milliseconds.
+const LATER_MAX_MS: u64 = 10 * 60_000;
+/// How long the end of an exchange's record is waited for, behind its answer.
+const CLOSED: Duration = Duration::from_secs(60);
+/// Failures of the gateway's own that may pass.
+const PASSING: [u16; 8] = [408, 425, 500, 502, 503, 504, 520, 529];
+
+/// How a try ended.
+pub(super) struct Ended {
+    pub(super) job: String,
+    pub(super) index: u32,
+    pub(super) outcome: Outcome,
+    pub(super) result: ItemResult,
+}
+
+impl Ended {
+    /// An item that there was nothing to ask for.
+    pub(super) fn unasked(start: Start, reason: &str) -> Self {
+        let reason = format!("input: {reason}");
+        Self {
+            outcome: failed(&reason, false),
+            result: ItemResult {
+                index: start.index,
+                reason,
+                ..ItemResult::default()
+            },
+            index: start.index,
+            job: start.job,
+        }
+    }
+}
+
+/// Calls an item. The exchange's record is closed when this returns, and what it cost is on its way to
+/// the ledger.
+pub(super) async fn call(
+    process: Arc<Process>,
+    order: Arc<Order>,
+    (index, attempt): (u32, u32),
+    asked: Asked,
+) -> Ended {
+    let (kept, closed) = oneshot::channel::<()>();
+    let id = &order.spec.id;
+    let charged_as = ExchangeId::item(id, index, attempt);
+    let request = request(&order, asked, &charged_as, Kept::new(kept));
+    let request_id = charged_as.to_string();
+    let limit = match order.call.answer_bytes {
+        0 => ANSWER_MAX,
+        bytes => bytes,
+    };
+    let asking = async {
+        let mut answer = process.ask(request)?.await?;
+        let body = answer.collect(limit).await;
+        Ok::<_, InsideError>((answer, body))
+    };
+    let patience = Duration::from_millis(order.spec.timeout_ms);
+    let answered = tokio::time::timeout(patience, asking).await;
+    let mut result = ItemResult {
+        index,
+        request: request_id,
+        ..ItemResult::default()
+    };
+    let outcome = match answered {
+        Err(_) => failed("timeout", true),
+        Ok(Err(InsideError::Busy)) => Outcome::Refused { wait_ms: ROOM_MS },
+        Ok(Err(InsideError::Gone)) => failed("lost", true),
+        Ok(Err(error)) => failed(&error.to_string(), false),
+        // It would be as long again.
+        Ok(Ok((_given_up, Err(InsideError::Cut(why))))) if why.starts_with("over ") => {
+            failed(&format!("answer_too_long: {why}"), false)
+        }
+        Ok(Ok((answer, Err(InsideError::Cut(why))))) => {
+            result.status = answer.status;
+            failed(&format!("cut: {why}"), true)
+        }
+        Ok(Ok((_given_up, Err(_)))) => failed("lost", true),
+        Ok(Ok((answer, Ok(body)))) => {
+            result.status = answer.status;
+            result.body = body;
+            outcome_of(&answer)
+        }
+    };
+    // Whoever holds the other end drops it with the exchange, which the answer must not hold up.
+    if tokio::time::timeout(CLOSED, closed).await.is_err() {
+        tracing::warn!(job = id, index, "the exchange of an item does not end");
+    }
+    result.well = outcome == Outcome::Succeeded;
+    if let Outcome::Failed { reason, .. } = &outcome {
+        result.reason.clone_from(reason);
+    }
+    Ended {
+        job: id.clone(),
+        index,
+        outcome,
+        result,
+    }
+}
+
+fn failed(reason: &str, may_pass: bool) -> Outcome {
+    Outcome::Failed {
+        reason: reason.to_owned(),
+        may_pass,
+        wait_ms: None,
+    }
+}
+
+/// What an answer that came whole means.
+fn outcome_of(answer: &InsideAnswer) -> Outcome {
+    let wait = answer.header("retry-after").and_then(|value| {
+        let seconds = std::str::from_utf8(value)
+            .ok()?
+            .trim()
+            .parse::<u64>()
+            .ok()?;
+        Some(seconds.saturating_mul(1_000).min(LATER_MAX_MS))
+    });
+    match answer.status {
+        200..400 => Outcome::Succeeded,
+        // Told to come later: nothing was done, and no try is used up.
+        429 => Outcome::Refused {
+            wait_ms: wait.unwrap_or(LATER_MS).max(ROOM_MS),
+        },
+        status => Outcome::Failed {
+            reason: format!("status_{status}"),
+            may_pass: PASSING.contains(&status),
+            wait_ms: wait,
+        },
+    }
+}
+
+fn request(order: &Order, asked: Asked, charged_as: &Arc<str>, kept: Kept) -> InsideRequest {
+    let body = match &asked.body {
+        Value::Null => Vec::new(),
+        Value::String(text) => text.clone().into_bytes(),
+        other => other.to_string().into_bytes(),
+    };
+    let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
+    let is_named = asked
+        .headers
+        .keys()
+        .any(|name| name.eq_ignore_ascii_case("content-type"));
+    if !is_named && !body.is_empty() {
+        let kind: &[u8] = match asked.body {
+            Value::String(_) => b"text/plain; charset=utf-8",
+            _ => b"application/json",
+        };
+        headers.push(("content-type".to_owned(), kind.to_vec()));
+    }
+    headers.extend(
+        asked
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name, value.into_bytes())),
+    );
+    let method = match asked.method.as_str() {
+        "" => "POST".to_owned(),
+        method => method.to_ascii_uppercase(),
+    };
+    InsideRequest {
+        listener: order.call.listener.clone(),
+        method,
+        authority: order.call.authority.clone(),
+        target: asked.path,
+        headers,
+        body: body.into(),
+        inside: Inside {
+            consumer: order.call.consumer.as_deref().map(Into::into),
+            key: order.call.key.as_deref().map(Into::into),
+            background: true,
+            charged_as: Some(charged_as.clone()),
+            kept,
+        },
+        request_id: Some(charged_as.to_string()),
+    }
+}
