@@ -1,6 +1,8 @@
-//! `cargo xtask soak [--seconds N] [--seed N] [--release] [--without-fuzz]`: fuzz targets and a
-//! mixed load of the real gateway, each for N seconds (600 unless told). What the load is and what
-//! must hold is in `bench/src/soak/`; `./test` runs a short sample of it.
+//! `cargo xtask soak [--seconds N] [--seed N] [--release] [--without-fuzz] [--journal]`: fuzz targets
+//! and a mixed load of the real gateway, each for N seconds (600 unless told). What the load is and what
+//! must hold is in `bench/src/soak/`; `./test` runs a short sample of it. With `--journal`, instead of
+//! both, the journal's writer is killed a thousand times and its power is cut thousands of times
+//! (`gate-store/tests/it/journal/`), which takes minutes.
 
 use crate::bench::{execute, target_folder};
 use std::env;
@@ -13,6 +15,7 @@ const TARGETS: u64 = 10;
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let (mut seconds, mut seed, mut release, mut fuzz) = (600, 1, false, true);
+    let mut journal = false;
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let mut number = || {
@@ -25,6 +28,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
             "--seed" => seed = number()?,
             "--release" => release = true,
             "--without-fuzz" => fuzz = false,
+            "--journal" => journal = true,
             other => return Err(format!("soak does not know {other}")),
         }
     }
@@ -34,6 +38,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let target = target_folder(root);
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let profile: &[&str] = if release { &["--release"] } else { &[] };
+    if journal {
+        let mut kills = Command::new(&cargo);
+        kills.args(["test", "--package", "gate-store", "--test", "it"]);
+        kills.args(profile).args(["--", "--ignored", "--nocapture"]);
+        kills.args(["journal::crash", "journal::disk"]);
+        return execute(kills.current_dir(root));
+    }
     let mut build = Command::new(&cargo);
     build.args(["build", "--package", "gate-bench", "--package", "tidegate"]);
     execute(build.args(profile).current_dir(root))?;
