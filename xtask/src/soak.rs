@@ -1,6 +1,9 @@
-//! `cargo xtask soak [--seconds N] [--seed N] [--release] [--without-fuzz]`: fuzz targets and a
-//! mixed load of the real gateway, each for N seconds (600 unless told), and jobs: 50,000 items
-//! over 20 kills, and 1,000,000 lines for their memory. What the load is and what must hold is in `bench/src/soak/`; `./test` runs a short sample of it.
+//! `cargo xtask soak [--seconds N] [--seed N] [--release] [--without-fuzz] [--journal] [--jobs]`: fuzz
+//! targets and a mixed load of the real gateway, each for N seconds (600 unless told). What the load is
+//! and what must hold is in `bench/src/soak/`; `./test` runs a short sample of it. Instead of both, which
+//! takes minutes: with `--journal`, the journal's writer is killed a thousand times and its power is cut
+//! thousands of times (`gate-store/tests/it/journal/`); with `--jobs`, 50,000 items are worked through
+//! over 20 kills and 1,000,000 lines are for their memory (`tidegate/tests/it/jobs/`).
 
 use crate::bench::{execute, target_folder};
 use std::env;
@@ -13,6 +16,7 @@ const TARGETS: u64 = 10;
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let (mut seconds, mut seed, mut release, mut fuzz) = (600, 1, false, true);
+    let (mut journal, mut jobs) = (false, false);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let mut number = || {
@@ -25,6 +29,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
             "--seed" => seed = number()?,
             "--release" => release = true,
             "--without-fuzz" => fuzz = false,
+            "--journal" => journal = true,
+            "--jobs" => jobs = true,
             other => return Err(format!("soak does not know {other}")),
         }
     }
@@ -34,6 +40,23 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let target = target_folder(root);
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let profile: &[&str] = if release { &["--release"] } else { &[] };
+    if journal {
+        let mut kills = Command::new(&cargo);
+        kills.args(["test", "--package", "gate-store", "--test", "it"]);
+        kills.args(profile).args(["--", "--ignored", "--nocapture"]);
+        kills.args(["journal::crash", "journal::disk"]);
+        return execute(kills.current_dir(root));
+    }
+    if jobs {
+        let mut long = Command::new(&cargo);
+        long.args(["test", "--package", "tidegate", "--test", "it"]);
+        long.args(profile).args(["jobs::", "--", "--nocapture"]);
+        long.env("TIDEGATE_JOB_LINES", "1000000");
+        long.env("TIDEGATE_JOB_ITEMS", "50000");
+        long.env("TIDEGATE_JOB_KILLS", "20");
+        long.env("TIDEGATE_JOB_SEED", seed.to_string());
+        return execute(long.current_dir(root));
+    }
     let mut build = Command::new(&cargo);
     build.args(["build", "--package", "gate-bench", "--package", "tidegate"]);
     execute(build.args(profile).current_dir(root))?;
@@ -44,14 +67,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     soak.args(["--seconds", &seconds.to_string()]);
     soak.args(["--seed", &seed.to_string()]);
     execute(soak.current_dir(root))?;
-    let mut jobs = Command::new(&cargo);
-    jobs.args(["test", "--package", "tidegate", "--test", "it"]);
-    jobs.args(["jobs::", "--", "--nocapture"]);
-    jobs.env("TIDEGATE_JOB_LINES", "1000000");
-    jobs.env("TIDEGATE_JOB_ITEMS", "50000");
-    jobs.env("TIDEGATE_JOB_KILLS", "20");
-    jobs.env("TIDEGATE_JOB_SEED", seed.to_string());
-    execute(jobs.current_dir(root))?;
     if !fuzz {
         return Ok(());
     }
