@@ -10,6 +10,7 @@
 //! existed look at nothing else, which is why they go on as well.
 
 mod control;
+mod files;
 mod incidents;
 mod journal;
 mod ledger;
@@ -100,6 +101,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: promises::DURATIONS,
+        oldest: 2,
+    },
+    Form {
+        sql: files::KEPT,
         oldest: 2,
     },
 ];

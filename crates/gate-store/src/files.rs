@@ -1,0 +1,468 @@
+//! Callers' files and batches: what is known of them. A file's bytes lie elsewhere; what a batch's data
+//! means is not known here.
+//!
+//! A file is written down only once its bytes are all there, and forgotten before they go, so that a
+//! row always has its bytes. A batch carries a version: its runner and its owner write it side by side,
+//! and who comes second reads again.
+
+use crate::StoreError;
+use crate::database::{Database, Value, transaction};
+
+/// Most rows of a page.
+pub const PAGE_MAX: usize = 1_000;
+/// Most bytes of a batch's data.
+const DATA_MAX: usize = 1 << 20;
+
+/// A file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRow {
+    /// Its place in the order in which files were made; 0 before it is written.
+    pub number: u64,
+    /// Its id.
+    pub id: String,
+    /// Whose it is.
+    pub owner: String,
+    /// What its owner calls it.
+    pub name: String,
+    /// What it is for.
+    pub purpose: String,
+    /// How many bytes it has.
+    pub bytes: u64,
+    /// When it was made, in UNIX milliseconds.
+    pub created_ms: i64,
+    /// When it is forgotten, in UNIX milliseconds.
+    pub expires_ms: Option<i64>,
+}
+
+/// A batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchRow {
+    /// Its place in the order in which batches were made; 0 before it is written.
+    pub number: u64,
+    /// Its id.
+    pub id: String,
+    /// Whose it is.
+    pub owner: String,
+    /// Whose API it was handed in at.
+    pub api: String,
+    /// Where it is.
+    pub state: String,
+    /// Whether nothing of it changes any more.
+    pub is_over: bool,
+    /// All else; at most 1 MiB.
+    pub data: String,
+    /// How often it was written.
+    pub version: u64,
+    /// When it was made, in UNIX milliseconds.
+    pub created_ms: i64,
+    /// When it was last written, in UNIX milliseconds.
+    pub changed_ms: i64,
+}
+
+/// What an owner may have at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quota {
+    /// Bytes of files together.
+    pub bytes: u64,
+    /// Files.
+    pub files: u64,
+    /// Batches that are not over.
+    pub batches: u64,
+}
+
+/// Which rows of an owner make up a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page<'a> {
+    /// Whose.
+    pub owner: &'a str,
+    /// Only those of this purpose (files) or API (batches); all where it is empty.
+    pub of: &'a str,
+    /// Only those behind the one of this id, in the page's order.
+    pub after: Option<&'a str>,
+    /// Whether the oldest come first.
+    pub oldest_first: bool,
+    /// Most rows, up to [`PAGE_MAX`].
+    pub limit: usize,
+}
+
+/// Why something was not written.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum FilesError {
+    /// The owner would have more than it may.
+    #[error("the owner would have more than it may")]
+    Quota,
+    /// There is nothing of this id.
+    #[error("there is nothing of this id")]
+    Absent,
+    /// Another wrote it since it was read.
+    #[error("it was written since it was read")]
+    Stale,
+    /// It is too large to be kept.
+    #[error("it is too large to be kept")]
+    TooLarge,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+type Answer<T> = Result<T, FilesError>;
+
+/// What is known of callers' files and batches, in one of the databases.
+pub trait FilesStore: Send {
+    /// Writes a file down, whose bytes are there.
+    ///
+    /// # Errors
+    /// [`FilesError::Quota`], [`FilesError::Store`].
+    fn add_file(&mut self, row: &FileRow, quota: &Quota) -> Answer<()>;
+
+    /// A file of this owner.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn file(&mut self, owner: &str, id: &str) -> Answer<Option<FileRow>>;
+
+    /// A page of an owner's files. Where `after` is not known, it is empty.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn files(&mut self, page: &Page<'_>) -> Answer<Vec<FileRow>>;
+
+    /// How many files an owner has, and their bytes.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn used(&mut self, owner: &str) -> Answer<(u64, u64)>;
+
+    /// Forgets a file; false where there is none.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn remove_file(&mut self, owner: &str, id: &str) -> Answer<bool>;
+
+    /// Files whose time is over at `now_ms`.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn expired_files(&mut self, now_ms: i64, limit: usize) -> Answer<Vec<FileRow>>;
+
+    /// Whether any owner has a file of this id.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn has_file(&mut self, id: &str) -> Answer<bool>;
+
+    /// Writes a batch down, with version 1.
+    ///
+    /// # Errors
+    /// [`FilesError::Quota`], [`FilesError::TooLarge`], [`FilesError::Store`].
+    fn add_batch(&mut self, row: &BatchRow, quota: &Quota) -> Answer<()>;
+
+    /// A batch of this owner.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn batch(&mut self, owner: &str, id: &str) -> Answer<Option<BatchRow>>;
+
+    /// A page of an owner's batches. Where `after` is not known, it is empty.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn batches(&mut self, page: &Page<'_>) -> Answer<Vec<BatchRow>>;
+
+    /// Batches of all owners that are not over, the oldest first.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn open_batches(&mut self, limit: usize) -> Answer<Vec<BatchRow>>;
+
+    /// Batches that are over since before `until_ms`, the oldest first.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn old_batches(&mut self, until_ms: i64, limit: usize) -> Answer<Vec<BatchRow>>;
+
+    /// Writes a batch again: state, data and whether it is over. `row.version` is what was read; the
+    /// new one is returned. With `files`, files of it are written down with it, both or neither; a file
+    /// that is known already stays as it is.
+    ///
+    /// # Errors
+    /// [`FilesError::Stale`], [`FilesError::TooLarge`], [`FilesError::Store`].
+    fn save_batch(&mut self, row: &BatchRow, files: &[FileRow], now_ms: i64) -> Answer<u64>;
+
+    /// Forgets a batch; false where there is none.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn remove_batch(&mut self, owner: &str, id: &str) -> Answer<bool>;
+}
+
+/// The one implementation, over whichever database.
+pub struct SqlFiles<D>(D);
+
+impl<D: Database> SqlFiles<D> {
+    /// Over a database, whose tables are brought up to date.
+    ///
+    /// # Errors
+    /// What [`crate::schema::migrate`] says.
+    pub fn open(mut database: D) -> Result<Self, StoreError> {
+        crate::schema::migrate(&mut database)?;
+        Ok(Self(database))
+    }
+}
+
+const FILE: &str = "number, id, owner, name, purpose, bytes, created_ms, expires_ms";
+const BATCH: &str = "number, id, owner, api, state, is_over, data, version, created_ms, changed_ms";
+/// What stands for never, so that the databases compare it.
+const NEVER: i64 = i64::MAX;
+
+fn int(number: u64) -> Value {
+    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
+}
+
+fn count(value: &Value) -> u64 {
+    u64::try_from(value.int()).unwrap_or(0)
+}
+
+fn limit(wanted: usize) -> Value {
+    int(wanted.clamp(1, PAGE_MAX) as u64)
+}
+
+/// Text without NUL, which PostgreSQL's TEXT cannot hold.
+fn clean(text: &str) -> Value {
+    Value::Text(text.replace('\0', "\u{fffd}"))
+}
+
+fn text(row: &[Value], at: usize) -> String {
+    row.get(at).map_or("", Value::text).to_owned()
+}
+
+fn number(row: &[Value], at: usize) -> i64 {
+    row.get(at).map_or(0, Value::int)
+}
+
+fn file_of(row: &[Value]) -> FileRow {
+    let natural = |at| u64::try_from(number(row, at)).unwrap_or(0);
+    FileRow {
+        number: natural(0),
+        id: text(row, 1),
+        owner: text(row, 2),
+        name: text(row, 3),
+        purpose: text(row, 4),
+        bytes: natural(5),
+        created_ms: number(row, 6),
+        expires_ms: Some(number(row, 7)).filter(|at| *at != NEVER),
+    }
+}
+
+fn batch_of(row: &[Value]) -> BatchRow {
+    let natural = |at| u64::try_from(number(row, at)).unwrap_or(0);
+    BatchRow {
+        number: natural(0),
+        id: text(row, 1),
+        owner: text(row, 2),
+        api: text(row, 3),
+        state: text(row, 4),
+        is_over: number(row, 5) != 0,
+        data: text(row, 6),
+        version: natural(7),
+        created_ms: number(row, 8),
+        changed_ms: number(row, 9),
+    }
+}
+
+fn insert_file<D: Database>(database: &mut D, row: &FileRow) -> Result<u64, StoreError> {
+    database.execute(
+        "INSERT INTO kept_file (id, owner, name, purpose, bytes, created_ms, expires_ms)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
+        &[
+            clean(&row.id),
+            clean(&row.owner),
+            clean(&row.name),
+            clean(&row.purpose),
+            int(row.bytes),
+            row.created_ms.into(),
+            row.expires_ms.unwrap_or(NEVER).into(),
+        ],
+    )
+}
+
+/// Files of an owner and their bytes.
+fn used_by<D: Database>(database: &mut D, owner: &str) -> Result<(u64, u64), StoreError> {
+    // PostgreSQL's sum of BIGINT is a NUMERIC.
+    let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(bytes), 0) AS BIGINT) FROM kept_file
+               WHERE owner = $1";
+    let rows = database.query(sql, &[clean(owner)])?;
+    let row = rows.first();
+    let of = |at: usize| row.and_then(|row| row.get(at)).map_or(0, count);
+    Ok((of(0), of(1)))
+}
+
+impl<D: Database> SqlFiles<D> {
+    /// A page of either table.
+    fn page(
+        &mut self,
+        (table, columns, of): (&str, &str, &str),
+        page: &Page<'_>,
+    ) -> Answer<Vec<Vec<Value>>> {
+        let (order, beyond, mut from) = match page.oldest_first {
+            true => ("ASC", ">", 0),
+            false => ("DESC", "<", i64::MAX),
+        };
+        if let Some(after) = page.after {
+            let sql = format!("SELECT number FROM {table} WHERE id = $1 AND owner = $2");
+            let rows = self.0.query(&sql, &[clean(after), clean(page.owner)])?;
+            let Some(row) = rows.first() else {
+                return Ok(Vec::new());
+            };
+            from = number(row, 0);
+        }
+        let sql = format!(
+            "SELECT {columns} FROM {table}
+             WHERE owner = $1 AND ($2 = '' OR {of} = $3) AND number {beyond} $4
+             ORDER BY number {order} LIMIT $5"
+        );
+        let values = [
+            clean(page.owner),
+            clean(page.of),
+            clean(page.of),
+            from.into(),
+            limit(page.limit),
+        ];
+        Ok(self.0.query(&sql, &values)?)
+    }
+}
+
+impl<D: Database> FilesStore for SqlFiles<D> {
+    fn add_file(&mut self, row: &FileRow, quota: &Quota) -> Answer<()> {
+        transaction(&mut self.0, |database| {
+            let (files, bytes) = used_by(database, &row.owner)?;
+            if files >= quota.files || bytes.saturating_add(row.bytes) > quota.bytes {
+                return Err(FilesError::Quota);
+            }
+            insert_file(database, row)?;
+            Ok(())
+        })
+    }
+
+    fn file(&mut self, owner: &str, id: &str) -> Answer<Option<FileRow>> {
+        let sql = format!("SELECT {FILE} FROM kept_file WHERE id = $1 AND owner = $2");
+        let rows = self.0.query(&sql, &[clean(id), clean(owner)])?;
+        Ok(rows.first().map(|row| file_of(row)))
+    }
+
+    fn files(&mut self, page: &Page<'_>) -> Answer<Vec<FileRow>> {
+        let rows = self.page(("kept_file", FILE, "purpose"), page)?;
+        Ok(rows.iter().map(|row| file_of(row)).collect())
+    }
+
+    fn used(&mut self, owner: &str) -> Answer<(u64, u64)> {
+        Ok(used_by(&mut self.0, owner)?)
+    }
+
+    fn remove_file(&mut self, owner: &str, id: &str) -> Answer<bool> {
+        let sql = "DELETE FROM kept_file WHERE id = $1 AND owner = $2";
+        Ok(self.0.execute(sql, &[clean(id), clean(owner)])? > 0)
+    }
+
+    fn expired_files(&mut self, now_ms: i64, most: usize) -> Answer<Vec<FileRow>> {
+        let sql = format!(
+            "SELECT {FILE} FROM kept_file WHERE expires_ms <= $1 ORDER BY expires_ms LIMIT $2"
+        );
+        let rows = self.0.query(&sql, &[now_ms.into(), limit(most)])?;
+        Ok(rows.iter().map(|row| file_of(row)).collect())
+    }
+
+    fn has_file(&mut self, id: &str) -> Answer<bool> {
+        let sql = "SELECT number FROM kept_file WHERE id = $1";
+        Ok(!self.0.query(sql, &[clean(id)])?.is_empty())
+    }
+
+    fn add_batch(&mut self, row: &BatchRow, quota: &Quota) -> Answer<()> {
+        if row.data.len() > DATA_MAX {
+            return Err(FilesError::TooLarge);
+        }
+        transaction(&mut self.0, |database| {
+            let sql = "SELECT COUNT(*) FROM kept_batch WHERE owner = $1 AND is_over = 0";
+            let rows = database.query(sql, &[clean(&row.owner)])?;
+            let open = rows.first().and_then(|row| row.first()).map_or(0, count);
+            if open >= quota.batches {
+                return Err(FilesError::Quota);
+            }
+            database.execute(
+                "INSERT INTO kept_batch (id, owner, api, state, is_over, data, version,
+                 created_ms, changed_ms) VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $8)
+                 ON CONFLICT DO NOTHING",
+                &[
+                    clean(&row.id),
+                    clean(&row.owner),
+                    clean(&row.api),
+                    clean(&row.state),
+                    i64::from(row.is_over).into(),
+                    clean(&row.data),
+                    row.created_ms.into(),
+                    row.created_ms.into(),
+                ],
+            )?;
+            Ok(())
+        })
+    }
+
+    fn batch(&mut self, owner: &str, id: &str) -> Answer<Option<BatchRow>> {
+        let sql = format!("SELECT {BATCH} FROM kept_batch WHERE id = $1 AND owner = $2");
+        let rows = self.0.query(&sql, &[clean(id), clean(owner)])?;
+        Ok(rows.first().map(|row| batch_of(row)))
+    }
+
+    fn batches(&mut self, page: &Page<'_>) -> Answer<Vec<BatchRow>> {
+        let rows = self.page(("kept_batch", BATCH, "api"), page)?;
+        Ok(rows.iter().map(|row| batch_of(row)).collect())
+    }
+
+    fn open_batches(&mut self, most: usize) -> Answer<Vec<BatchRow>> {
+        let sql =
+            format!("SELECT {BATCH} FROM kept_batch WHERE is_over = 0 ORDER BY number LIMIT $1");
+        let rows = self.0.query(&sql, &[limit(most)])?;
+        Ok(rows.iter().map(|row| batch_of(row)).collect())
+    }
+
+    fn old_batches(&mut self, until_ms: i64, most: usize) -> Answer<Vec<BatchRow>> {
+        let sql = format!(
+            "SELECT {BATCH} FROM kept_batch WHERE is_over = 1 AND changed_ms < $1
+             ORDER BY changed_ms LIMIT $2"
+        );
+        let rows = self.0.query(&sql, &[until_ms.into(), limit(most)])?;
+        Ok(rows.iter().map(|row| batch_of(row)).collect())
+    }
+
+    fn save_batch(&mut self, row: &BatchRow, files: &[FileRow], now_ms: i64) -> Answer<u64> {
+        if row.data.len() > DATA_MAX {
+            return Err(FilesError::TooLarge);
+        }
+        transaction(&mut self.0, |database| {
+            let changed = database.execute(
+                "UPDATE kept_batch SET state = $1, is_over = $2, data = $3, changed_ms = $4,
+                 version = version + 1 WHERE id = $5 AND version = $6",
+                &[
+                    clean(&row.state),
+                    i64::from(row.is_over).into(),
+                    clean(&row.data),
+                    now_ms.into(),
+                    clean(&row.id),
+                    int(row.version),
+                ],
+            )?;
+            if changed == 0 {
+                return Err(FilesError::Stale);
+            }
+            for file in files {
+                insert_file(database, file)?;
+            }
+            Ok(row.version + 1)
+        })
+    }
+
+    fn remove_batch(&mut self, owner: &str, id: &str) -> Answer<bool> {
+        let sql = "DELETE FROM kept_batch WHERE id = $1 AND owner = $2";
+        Ok(self.0.execute(sql, &[clean(id), clean(owner)])? > 0)
+    }
+}
