@@ -5,7 +5,8 @@
 //! promised and what is left of it; [`attribution`] says where an excess of failures is and
 //! [`baseline`] what is usual; [`incident`] writes down what happened, [`notify`] says who is told,
 //! [`dora`] what became of deployments, [`forecast`] what is going to be,
-//! [`runbook`] what is done about it; [`event`] says who wants an event. [`lint`] holds files against the field's rules, [`rules`]
+//! [`runbook`] what is done about it; [`event`] says who wants an event, [`job`] what runs in bulk and
+//! when. [`lint`] holds files against the field's rules, [`rules`]
 //! against the operator's own, and [`plan`] says what a change takes away. Nothing here does I/O, asks
 //! a clock or knows a socket; whoever calls brings what was counted or read and carries out what is
 //! decided.
@@ -16,6 +17,7 @@ pub mod dora;
 pub mod event;
 pub mod forecast;
 pub mod incident;
+pub mod job;
 pub mod lint;
 pub mod notify;
 pub mod plan;

@@ -5,8 +5,9 @@
 //! run the same statements over the same tables ([`schema`]). [`Books`] are a process's own side of
 //! it: slices of budgets leased from the store, from which calls are reserved without asking it,
 //! and one thread that writes everything down in groups. [`journal`] is the one order of events that must
-//! not be lost. [`control`] keeps documents, revisions,
-//! environments and what happens to them, [`files`] what callers' files and batches are. Nothing here knows HTTP, models' dialects or prices.
+//! not be lost, [`jobs`] keeps work in bulk. [`control`] keeps documents, revisions,
+//! environments and what happens to them, [`files`] what callers' files and batches are. Nothing here
+//! knows HTTP, models' dialects or prices.
 
 pub mod books;
 pub mod control;
@@ -14,6 +15,7 @@ pub mod database;
 mod error;
 pub mod files;
 mod instance;
+pub mod jobs;
 pub mod journal;
 pub mod ledger;
 pub mod postgres;

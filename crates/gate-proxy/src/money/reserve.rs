@@ -11,7 +11,7 @@ use gate_flow::{Exchange, Fault};
 use gate_model::fault::FaultCode;
 use gate_model::units::{Money, Pieces};
 use gate_store::books::{Part, Unit};
-use gate_store::ledger::Facts;
+use gate_store::ledger::{ExchangeId, Facts};
 use gate_store::{Account, Books, Hold, Refusal};
 use smallvec::SmallVec;
 use std::sync::Arc;
@@ -161,7 +161,7 @@ impl Treasury {
         let billed = model.and_then(|model| self.models.get(model));
         let billed = billed.map_or(&[][..], Vec::as_slice);
         if own.is_empty() && billed.iter().all(|billed| billed.accounts.is_empty()) {
-            return Ok((books.unbudgeted(facts), Vec::new()));
+            return Ok((books.unbudgeted_as(charged_as(exchange), facts), Vec::new()));
         }
         let body = asked.body.map(|body| (body.len(), reach(body)));
         let most: SmallVec<[Most; 4]> = billed
@@ -172,6 +172,7 @@ impl Treasury {
         let all = most.iter().fold(Most::default(), |sum, one| sum.or(one));
         let cost = (all.cost != Money::MAX).then_some(all.cost);
         let mut barred: Vec<Arc<str>> = Vec::new();
+        let id = charged_as(exchange);
         // Each round bars one provider more, or is the last.
         loop {
             let (parts, owners) = parts(books, own, &all, billed, &most, &mut barred);
@@ -182,7 +183,7 @@ impl Treasury {
                     .map(|account| account.name().clone());
                 return Err(exceeded(&budget.unwrap_or_default(), None, 0));
             }
-            let refusal = match books.hold(facts, cost, &parts).await {
+            let refusal = match books.hold_as(&id, facts, cost, &parts).await {
                 Ok(hold) => {
                     if let Some(ai) = &exchange.ai {
                         ai.borrow_mut().barred = barred;
@@ -199,6 +200,17 @@ impl Treasury {
                 }
             }
         }
+    }
+}
+
+/// What the ledger tells the call by: what somebody gave who may make it again, or a new id.
+fn charged_as(exchange: &Exchange) -> ExchangeId {
+    let inside = exchange.client.inside.as_deref();
+    // A copy that is compared is not the item.
+    let given = inside.filter(|_| !exchange.trial.is_copied());
+    match given.and_then(|inside| inside.charged_as.clone()) {
+        Some(id) => ExchangeId::Named(id),
+        None => ExchangeId::random(),
     }
 }
 

@@ -51,12 +51,12 @@ impl Hold {
         facts: Arc<Facts>,
         cost: Option<Money>,
         parts: SmallVec<[(Arc<Account>, i64, i64); 2]>,
-        at_ms: i64,
+        (exchange, at_ms): (ExchangeId, i64),
     ) -> Self {
         let hold = Self {
             shared,
             facts,
-            exchange: ExchangeId::random(),
+            exchange,
             cost,
             parts,
             open: true,
@@ -86,11 +86,6 @@ impl Hold {
             hold.shared.arrived.notify_one();
         }
         hold
-    }
-
-    /// A call under no budget, whose place is taken.
-    pub(super) fn unbudgeted(shared: Arc<Shared>, facts: Arc<Facts>) -> Self {
-        Self::bare(shared, facts, ExchangeId::random())
     }
 
     /// Something that was not reserved for, whose place is taken and whose id is given.
@@ -154,7 +149,7 @@ impl Hold {
             let entry = self.entry(exchange, facts.clone(), settlement, now);
             // Each entry counts as a place when it has been written.
             self.shared.places.fetch_add(1, Ordering::Relaxed);
-            self.shared.queue().entries.push(entry);
+            self.shared.queue().push(entry);
         }
         self.facts = facts;
         self.end(settlement, now, |part| Some(share(part)));
@@ -220,7 +215,7 @@ impl Hold {
         }
         let mut queue = self.shared.queue();
         let wake = queue.entries.is_empty();
-        queue.entries.push(entry);
+        queue.push(entry);
         drop(queue);
         if wake {
             self.shared.arrived.notify_one();

@@ -112,6 +112,8 @@ struct Shared {
     /// What the UNIX time is ahead of the monotonic one.
     offset_ms: AtomicI64,
     events: AtomicU64,
+    /// Entries that were ever written, in the order in which they were queued.
+    written: AtomicU64,
 }
 
 #[derive(Default)]
@@ -119,9 +121,18 @@ struct Queue {
     holds: Vec<HoldRow>,
     entries: Vec<Entry>,
     cancelled: Vec<ExchangeId>,
+    /// Entries that were ever queued.
+    pushed: u64,
     /// Somebody waits for a slice.
     demand: bool,
     closed: bool,
+}
+
+impl Queue {
+    fn push(&mut self, entry: Entry) {
+        self.entries.push(entry);
+        self.pushed += 1;
+    }
 }
 
 /// What is wrong with a reservation.
@@ -170,6 +181,7 @@ impl Books {
             leases_until: AtomicU64::new(0),
             offset_ms: AtomicI64::new(0),
             events: AtomicU64::new(0),
+            written: AtomicU64::new(0),
         });
         shared.compare_clocks();
         let writer = writer::Writer::new(shared.clone(), connect, store);
@@ -221,7 +233,23 @@ impl Books {
         cost: Option<Money>,
         parts: &[Part],
     ) -> Result<Hold, Refusal> {
-        self.patiently(|asks| self.try_hold(facts, cost, parts, asks))
+        self.hold_as(&ExchangeId::random(), facts, cost, parts)
+            .await
+    }
+
+    /// The same under an id that is given: whatever else is settled under it, by whichever process, is
+    /// charged once.
+    ///
+    /// # Errors
+    /// As [`hold`](Self::hold).
+    pub async fn hold_as(
+        &self,
+        id: &ExchangeId,
+        facts: &Arc<Facts>,
+        cost: Option<Money>,
+        parts: &[Part],
+    ) -> Result<Hold, Refusal> {
+        self.patiently(|asks| self.try_hold(id, facts, cost, parts, asks))
             .await
     }
 
@@ -258,6 +286,7 @@ impl Books {
 
     fn try_hold(
         &self,
+        id: &ExchangeId,
         facts: &Arc<Facts>,
         cost: Option<Money>,
         parts: &[Part],
@@ -274,7 +303,7 @@ impl Books {
                 facts.clone(),
                 cost,
                 taken,
-                unix_ms,
+                (id.clone(), unix_ms),
             )),
             Err(short) => {
                 shared.places.fetch_sub(1, Ordering::Relaxed);
@@ -287,11 +316,17 @@ impl Books {
     /// wait.
     #[must_use]
     pub fn unbudgeted(&self, facts: &Arc<Facts>) -> Option<Hold> {
+        self.unbudgeted_as(ExchangeId::random(), facts)
+    }
+
+    /// The same under an id that is given, as by [`hold_as`](Self::hold_as).
+    #[must_use]
+    pub fn unbudgeted_as(&self, id: ExchangeId, facts: &Arc<Facts>) -> Option<Hold> {
         let place = self.shared.take_place();
         if !place {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
-        place.then(|| Hold::unbudgeted(self.shared.clone(), facts.clone()))
+        place.then(|| Hold::bare(self.shared.clone(), facts.clone(), id))
     }
 
     /// Whether a budget may have room for this; false when it is known to have none.
@@ -313,7 +348,8 @@ impl Books {
     /// Writes down a call that falls under no budget. Lost, and counted, when too many wait.
     pub fn note(&self, facts: Arc<Facts>, settlement: &Settlement) {
         if self.shared.take_place() {
-            Hold::unbudgeted(self.shared.clone(), facts).settle(settlement);
+            let hold = Hold::bare(self.shared.clone(), facts, ExchangeId::random());
+            hold.settle(settlement);
         } else {
             self.shared.lost.fetch_add(1, Ordering::Relaxed);
         }
@@ -336,6 +372,21 @@ impl Books {
         let entry = Hold::bare(self.shared.clone(), facts, id.into());
         entry.settle_with(settlement, accounts);
         true
+    }
+
+    /// A mark behind everything that was settled so far: it is on the disk once [`written`] has come
+    /// this far.
+    ///
+    /// [`written`]: Self::written
+    #[must_use]
+    pub fn mark(&self) -> u64 {
+        self.shared.queue().pushed
+    }
+
+    /// Up to which [`mark`](Self::mark) everything is on the disk.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        self.shared.written.load(Ordering::Acquire)
     }
 
     /// Whether the store can be reached, as far as is known.

@@ -165,6 +165,8 @@ impl Writer {
         if self.shared.down.swap(false, Ordering::AcqRel) {
             tracing::info!("the store answers");
         }
+        let entries = self.batch.entries.len() as u64;
+        self.shared.written.fetch_add(entries, Ordering::AcqRel);
         let written = self.batch.entries.len() + self.batch.cancelled.len();
         self.shared.places.fetch_sub(written, Ordering::Relaxed);
         self.batch.empty();

@@ -51,7 +51,7 @@ impl Lease {
     }
 }
 
-pub(super) fn acknowledge<D: Database>(database: &mut D, ack: &AckRow) -> Answer<()> {
+pub(crate) fn acknowledge<D: Database>(database: &mut D, ack: &AckRow) -> Answer<()> {
     database.execute(
         "INSERT INTO ack (environment, instance, revision, digest, applied, reason, generation,
          at_ms) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -72,7 +72,7 @@ pub(super) fn acknowledge<D: Database>(database: &mut D, ack: &AckRow) -> Answer
     Ok(())
 }
 
-pub(super) fn acks<D: Database>(
+pub(crate) fn acks<D: Database>(
     database: &mut D,
     environment: &str,
     since_ms: i64,
@@ -98,11 +98,11 @@ pub(super) fn acks<D: Database>(
     )
 }
 
-pub(super) fn forget<D: Database>(database: &mut D, before_ms: i64) -> Answer<u64> {
+pub(crate) fn forget<D: Database>(database: &mut D, before_ms: i64) -> Answer<u64> {
     Ok(database.execute("DELETE FROM ack WHERE at_ms < $1", &[before_ms.into()])?)
 }
 
-pub(super) fn take<D: Database>(
+pub(crate) fn take<D: Database>(
     database: &mut D,
     name: &str,
     holder: &str,
@@ -137,7 +137,7 @@ pub(super) fn take<D: Database>(
 }
 
 /// The lease stays as a row, so that its token never begins anew.
-pub(super) fn give<D: Database>(database: &mut D, lease: &Lease) -> Answer<()> {
+pub(crate) fn give<D: Database>(database: &mut D, lease: &Lease) -> Answer<()> {
     database.execute(
         "UPDATE leader SET expires_ms = 0 WHERE name = $1 AND holder = $2 AND token = $3",
         &[
@@ -150,7 +150,7 @@ pub(super) fn give<D: Database>(database: &mut D, lease: &Lease) -> Answer<()> {
 }
 
 /// Fails unless a lease is still its holder's, and keeps it so until this transaction ends.
-pub(super) fn must_lead<D: Database>(database: &mut D, lease: &Lease) -> Answer<()> {
+pub(crate) fn must_lead<D: Database>(database: &mut D, lease: &Lease) -> Answer<()> {
     let held = database.execute(
         "UPDATE leader SET token = token WHERE name = $1 AND holder = $2 AND token = $3",
         &[

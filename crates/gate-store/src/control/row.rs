@@ -6,18 +6,18 @@ use crate::database::{Database, Value};
 use aws_lc_rs::digest::{SHA256, digest};
 
 /// A row whose columns are taken in their order. A column that is missing reads as nothing.
-pub(super) struct Row(std::vec::IntoIter<Value>);
+pub(crate) struct Row(std::vec::IntoIter<Value>);
 
 impl Row {
     fn next(&mut self) -> Value {
         self.0.next().unwrap_or(Value::Null)
     }
 
-    pub(super) fn text(&mut self) -> String {
+    pub(crate) fn text(&mut self) -> String {
         self.optional_text().unwrap_or_default()
     }
 
-    pub(super) fn optional_text(&mut self) -> Option<String> {
+    pub(crate) fn optional_text(&mut self) -> Option<String> {
         match self.next() {
             Value::Text(text) => Some(text),
             _ => None,
@@ -25,28 +25,28 @@ impl Row {
     }
 
     /// A number that is never negative.
-    pub(super) fn number(&mut self) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         self.optional_number().unwrap_or(0)
     }
 
-    pub(super) fn optional_number(&mut self) -> Option<u64> {
+    pub(crate) fn optional_number(&mut self) -> Option<u64> {
         self.optional_time()
             .map(|number| u64::try_from(number).unwrap_or(0))
     }
 
-    pub(super) fn time(&mut self) -> i64 {
+    pub(crate) fn time(&mut self) -> i64 {
         self.next().int()
     }
 
-    pub(super) fn optional_time(&mut self) -> Option<i64> {
+    pub(crate) fn optional_time(&mut self) -> Option<i64> {
         self.next().optional_int()
     }
 
-    pub(super) fn flag(&mut self) -> bool {
+    pub(crate) fn flag(&mut self) -> bool {
         self.next().int() != 0
     }
 
-    pub(super) fn bytes(&mut self) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self) -> Vec<u8> {
         match self.next() {
             Value::Bytes(bytes) => bytes,
             _ => Vec::new(),
@@ -55,7 +55,7 @@ impl Row {
 }
 
 /// All rows of a question.
-pub(super) fn rows<D: Database, T>(
+pub(crate) fn rows<D: Database, T>(
     database: &mut D,
     sql: &str,
     values: &[Value],
@@ -67,7 +67,7 @@ pub(super) fn rows<D: Database, T>(
 }
 
 /// The first row of a question.
-pub(super) fn row<D: Database, T>(
+pub(crate) fn row<D: Database, T>(
     database: &mut D,
     sql: &str,
     values: &[Value],
@@ -77,39 +77,39 @@ pub(super) fn row<D: Database, T>(
 }
 
 /// A limit of a page as the databases take it.
-pub(super) fn limit(wanted: usize) -> Value {
+pub(crate) fn limit(wanted: usize) -> Value {
     number(wanted.clamp(1, PAGE_MAX) as u64)
 }
 
 /// A number as the databases take it; those beyond 2^63 - 1 do not occur.
-pub(super) fn number(number: u64) -> Value {
+pub(crate) fn number(number: u64) -> Value {
     Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
 }
 
 /// The same of one that may be absent; where it bounds a page from above, absent is the largest.
-pub(super) fn optional(value: Option<u64>) -> Value {
+pub(crate) fn optional(value: Option<u64>) -> Value {
     value.map_or(Value::Null, number)
 }
 
 /// Where a page that goes downwards begins.
-pub(super) fn before(value: Option<u64>) -> Value {
+pub(crate) fn before(value: Option<u64>) -> Value {
     number(value.unwrap_or(u64::MAX))
 }
 
 /// A text that people wrote, as it is kept: without NUL, which PostgreSQL's TEXT cannot hold, and
 /// cut to `most` bytes at a character's edge.
-pub(super) fn clean(text: &str, most: usize) -> String {
+pub(crate) fn clean(text: &str, most: usize) -> String {
     let text = &text[..text.floor_char_boundary(most)];
     text.replace('\0', "\u{fffd}")
 }
 
 /// SHA-256 in hexadecimal.
-pub(super) fn sha256(bytes: &[u8]) -> String {
+pub(crate) fn sha256(bytes: &[u8]) -> String {
     hexadecimal(digest(&SHA256, bytes).as_ref())
 }
 
 /// Bytes in hexadecimal.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(2 * bytes.len());
     for byte in bytes {

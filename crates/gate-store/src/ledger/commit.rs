@@ -175,7 +175,8 @@ impl<D: Database> Ledger<'_, D> {
         for group in groups.iter().filter(is_new) {
             add(used, &group.charges);
             let held = group.entries.iter().filter(|entry| entry.held);
-            for entry in held.filter(|_| was_lost) {
+            // Whoever called an item before may have died with it open.
+            for entry in held.filter(|entry| was_lost || entry.exchange.is_item()) {
                 // Readers leave out charges that a settlement of the same id follows; a call that
                 // is not the first of its group has none.
                 let kind = match entry.exchange == group.first().exchange {

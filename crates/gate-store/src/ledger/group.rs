@@ -73,9 +73,15 @@ impl<'e> Group<'e> {
     }
 }
 
+/// Whether it has an id that others may use as well, under which it has to be found.
+fn is_single(entry: &Entry) -> bool {
+    entry.outcome == BATCH || entry.exchange.is_item()
+}
+
 /// What [`Kind`] compares.
 fn is_alike(one: &Entry, other: &Entry) -> bool {
-    one.outcome != BATCH
+    !is_single(one)
+        && !is_single(other)
         && one.charges.len() == other.charges.len()
         && one.at_ms.div_euclid(1000) == other.at_ms.div_euclid(1000)
         && one.cost.is_some() == other.cost.is_some()
@@ -101,7 +107,7 @@ pub(super) fn groups(entries: &[Entry]) -> Vec<Group<'_>> {
             group.add(entry);
             continue;
         }
-        if entry.outcome == BATCH {
+        if is_single(entry) {
             last = groups.len();
             groups.push(Group::of(entry));
             continue;

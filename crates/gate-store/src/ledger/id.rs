@@ -5,6 +5,9 @@ use gate_kit::random;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
+/// What ids of tries of items begin with.
+const ITEM: &str = "job/";
+
 /// What the ledger tells a call by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ExchangeId {
@@ -21,6 +24,21 @@ impl ExchangeId {
     #[must_use]
     pub fn random() -> Self {
         Self::Call(u128::from(random::bits()) << 64 | u128::from(random::bits()))
+    }
+
+    /// That of a try of a job's item: the same whoever makes it and however often, so that it is
+    /// charged once.
+    #[must_use]
+    pub fn item(job: &str, index: u32, attempt: u32) -> Arc<str> {
+        match attempt {
+            0 => format!("{ITEM}{job}/{index}").into(),
+            _ => format!("{ITEM}{job}/{index}+{attempt}").into(),
+        }
+    }
+
+    /// Whether another process may have made, and charged, the same call.
+    pub(crate) fn is_item(&self) -> bool {
+        matches!(self, Self::Named(text) if text.starts_with(ITEM))
     }
 
     /// That of a leg of this call.

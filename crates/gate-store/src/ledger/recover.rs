@@ -231,6 +231,9 @@ impl<D: Database> Ledger<'_, D> {
                 held: false,
             };
             add(held, &entry.charges);
+            if entry.exchange.is_item() && self.is_settled(&entry.exchange)? {
+                continue;
+            }
             if self.entry(&entry, "unsettled")? {
                 recovered.unsettled += 1;
                 add(&mut sums, &entry.charges);
@@ -242,6 +245,12 @@ impl<D: Database> Ledger<'_, D> {
         self.database
             .execute("DELETE FROM hold WHERE instance = $1", &[id])?;
         Ok(())
+    }
+
+    /// Whether another process has called the same item since, and paid for it.
+    fn is_settled(&mut self, exchange: &ExchangeId) -> Result<bool, StoreError> {
+        let sql = "SELECT exchange FROM entry WHERE exchange = $1 AND kind = 'settle'";
+        Ok(!self.database.query(sql, &[exchange.into()])?.is_empty())
     }
 
     fn leases(&mut self, of: &Instance) -> Result<Vec<(Arc<str>, i64, i64)>, StoreError> {

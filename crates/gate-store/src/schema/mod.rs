@@ -12,6 +12,7 @@
 mod control;
 mod files;
 mod incidents;
+mod jobs;
 mod journal;
 mod ledger;
 mod notices;
@@ -101,6 +102,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: promises::DURATIONS,
+        oldest: 2,
+    },
+    Form {
+        sql: jobs::JOBS,
         oldest: 2,
     },
     Form {

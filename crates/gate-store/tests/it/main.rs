@@ -8,6 +8,7 @@ mod callers;
 mod control;
 mod crash;
 mod files;
+mod jobs;
 mod journal;
 mod ledger;
 mod quotas;
