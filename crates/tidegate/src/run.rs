@@ -26,6 +26,7 @@ use gate_net::tls::ServerTls;
 use gate_ops::incident::Signal as Trouble;
 use gate_ops::notify::Alert;
 use gate_proxy::process::{Process, Setup};
+use gate_proxy::{batches, money};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -117,7 +118,8 @@ pub(crate) fn serve(
         notices: Some(notices.alerts()),
         open: Some(open_incidents(&incidents.shelf)),
     };
-    let keeper = promises::start(&process, name, folder, ears)?;
+    let keeper = promises::start(&process, name, folder.clone(), ears)?;
+    let batches = run_batches(&process, &folder)?;
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
@@ -134,7 +136,7 @@ pub(crate) fn serve(
     let watched = Watched::new(&options.file, bytes);
     let controlling = control(options, &process, watched, ready);
     let result = tokio::task::LocalSet::new().block_on(&runtime, controlling);
-    drop((follower, keeper, incidents, runbooks));
+    drop((follower, keeper, incidents, runbooks, batches));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
@@ -178,6 +180,17 @@ fn run_runbooks(
         alerts: notices.alerts(),
     };
     runbooks::start(process, followed, open, neighbours).map(Arc::new)
+}
+
+/// Opens the folder of callers' files, where there is one, and runs the batches in it.
+fn run_batches(process: &Arc<Process>, folder: &Path) -> Result<Option<batches::Running>, String> {
+    let gateway = process.shared().snapshot.load().resources.gateway.clone();
+    let Some(settings) = gateway.store else {
+        return Ok(None);
+    };
+    let base = folder.to_owned();
+    let open = move || money::store::open_files(&settings, &config::Secrets, &base);
+    batches::start(process, folder, Box::new(open))
 }
 
 /// Asks the store which incidents are open; none where it does not answer, which lets no change pass

@@ -15,6 +15,7 @@ mod consumer;
 mod credential;
 mod deployment;
 mod experiment;
+mod files;
 mod gateway;
 mod hedge_after;
 mod listener;
@@ -49,6 +50,7 @@ pub use deployment::{DeploymentFrom, DeploymentSource};
 pub use experiment::{
     BudgetFloor, EXPERIMENT_S_MAX, Experiment, ExperimentScope, Injection, StopAt,
 };
+pub use files::Files;
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
 pub use listener::{

@@ -4,6 +4,7 @@ use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
 use gate_model::resources::{Store as Settings, StoreEngine, StoreFail, StorePlace};
 use gate_store::control::{ControlStore, SqlControl};
+use gate_store::files::{FilesStore, SqlFiles};
 use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
 use gate_store::{Books, BooksOptions, Instance, SqlStore, Store, StoreError, WhenDown};
@@ -70,6 +71,21 @@ pub fn open_control(
     Ok(match Engine::of(settings, secrets, folder)? {
         Engine::Sqlite(path) => Box::new(SqlControl::open(Sqlite::open(&path)?.patient()?)?),
         Engine::Postgres(address) => Box::new(SqlControl::open(Postgres::connect(&address)?)?),
+    })
+}
+
+/// Opens the part of the store that knows callers' files and batches, on a connection of its own.
+///
+/// # Errors
+/// [`StoreError`], which names what is wrong.
+pub fn open_files(
+    settings: &Settings,
+    secrets: &dyn SecretSource,
+    folder: &Path,
+) -> Result<Box<dyn FilesStore>, StoreError> {
+    Ok(match Engine::of(settings, secrets, folder)? {
+        Engine::Sqlite(path) => Box::new(SqlFiles::open(Sqlite::open(&path)?.patient()?)?),
+        Engine::Postgres(address) => Box::new(SqlFiles::open(Postgres::connect(&address)?)?),
     })
 }
 
