@@ -15,7 +15,7 @@ use crate::promises::{self, Promises};
 use crate::runbooks::{self, Runbooks};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
-use crate::{certificates, config, resident, sign_outs, stored};
+use crate::{batches, certificates, config, resident, sign_outs, stored};
 use clap::Args;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -26,7 +26,6 @@ use gate_net::tls::ServerTls;
 use gate_ops::incident::Signal as Trouble;
 use gate_ops::notify::Alert;
 use gate_proxy::process::{Process, Setup};
-use gate_proxy::{batches, money};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -119,7 +118,7 @@ pub(crate) fn serve(
         open: Some(open_incidents(&incidents.shelf)),
     };
     let keeper = promises::start(&process, name, folder.clone(), ears)?;
-    let batches = run_batches(&process, &folder)?;
+    let batches = batches::start(&process, &folder)?;
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
@@ -180,17 +179,6 @@ fn run_runbooks(
         alerts: notices.alerts(),
     };
     runbooks::start(process, followed, open, neighbours).map(Arc::new)
-}
-
-/// Opens the folder of callers' files, where there is one, and runs the batches in it.
-fn run_batches(process: &Arc<Process>, folder: &Path) -> Result<Option<batches::Running>, String> {
-    let gateway = process.shared().snapshot.load().resources.gateway.clone();
-    let Some(settings) = gateway.store else {
-        return Ok(None);
-    };
-    let base = folder.to_owned();
-    let open = move || money::store::open_files(&settings, &config::Secrets, &base);
-    batches::start(process, folder, Box::new(open))
 }
 
 /// Asks the store which incidents are open; none where it does not answer, which lets no change pass

@@ -13,7 +13,9 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
-    /// Folder on a local disk, which no other gateway uses; made when it is not there.
+    /// Folder on a local disk; made when it is not there. Of several gateways over one folder one runs
+    /// the batches. A gateway with a folder of its own beside others over the same store has its batches
+    /// to itself, but lists those of all.
     pub folder: PathBuf,
     /// Largest file, in bytes.
     #[serde(default = "file_size")]

@@ -104,6 +104,9 @@ pub struct BatchData {
     /// Where a provider runs it.
     #[serde(default)]
     pub relayed: Option<Relayed>,
+    /// The folder that its requests are in.
+    #[serde(default)]
+    pub folder: String,
 }
 
 impl BatchData {

@@ -5,12 +5,14 @@
 //! callers see is answered by `target/batch`.
 
 mod data;
+mod incoming;
 mod run;
 mod shelf;
 
 pub use data::{BatchData, Owner, Place, Relayed};
+pub use incoming::Incoming;
 pub use run::{Running, start};
-pub use shelf::{Incoming, Kept, OpenFiles, Shelf, ShelfError, new_id};
+pub use shelf::{Kept, OpenFiles, Shelf, ShelfError, new_id};
 
 use arc_swap::ArcSwapOption;
 use gate_flow::Fault;

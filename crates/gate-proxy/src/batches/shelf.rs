@@ -4,13 +4,14 @@
 //! disk, before the store hears of it; what a process that ended left in `incoming/` is removed at the
 //! next start. Everything of a batch is in `batches/`, under its id. Names are ids that were made here.
 
+use super::Incoming;
 use gate_kit::clock::Clock;
 use gate_kit::random;
 use gate_model::resources::Files;
 use gate_store::StoreError;
 use gate_store::files::{FileRow, FilesError, FilesStore, Quota};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -64,45 +65,11 @@ pub fn new_id(kind: &str) -> Kept<String> {
     Ok(id)
 }
 
-/// A file on its way in; it is removed where it is not finished.
-#[derive(Debug)]
-pub struct Incoming {
-    path: PathBuf,
-    file: File,
-    bytes: u64,
-    kept: bool,
-}
-
-impl Incoming {
-    /// Writes the next bytes.
-    ///
-    /// # Errors
-    /// What the disk says.
-    pub fn write(&mut self, bytes: &[u8]) -> Kept<()> {
-        self.file.write_all(bytes)?;
-        self.bytes += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Bytes that were written.
-    #[must_use]
-    pub const fn bytes(&self) -> u64 {
-        self.bytes
-    }
-}
-
-impl Drop for Incoming {
-    fn drop(&mut self) {
-        if !self.kept {
-            // The next start removes what is left here.
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
 /// The folder and the store.
 pub struct Shelf {
     folder: PathBuf,
+    /// What the folder is known by: gateways that share a store need not share a folder.
+    id: String,
     /// What this process's files on their way in begin with.
     process: String,
     settings: Arc<Files>,
@@ -121,6 +88,7 @@ impl Shelf {
             private_folder(&folder.join(part))?;
         }
         Ok(Self {
+            id: folder_id(&folder.join("id"))?,
             folder: folder.to_owned(),
             process: new_id("")?,
             settings: Arc::new(settings),
@@ -147,6 +115,12 @@ impl Shelf {
             }
         }
         Ok(())
+    }
+
+    /// What the folder is known by.
+    #[must_use]
+    pub fn folder_id(&self) -> &str {
+        &self.id
     }
 
     /// Settings of files and batches.
@@ -366,6 +340,22 @@ fn remove(path: &Path) -> Kept<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// What a folder is known by: made when it is first used, whoever comes first.
+fn folder_id(path: &Path) -> Kept<String> {
+    if !path.exists() {
+        let id = new_id("")?;
+        let aside = path.with_file_name(&id);
+        fs::write(&aside, &id)?;
+        let linked = fs::hard_link(&aside, path);
+        fs::remove_file(&aside)?;
+        match linked {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error.into()),
+            _ => {}
+        }
+    }
+    Ok(fs::read_to_string(path)?)
 }
 
 /// Makes a folder that only its user reads.

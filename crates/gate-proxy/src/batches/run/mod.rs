@@ -11,6 +11,8 @@ mod check;
 mod finish;
 mod items;
 mod log;
+mod one;
+mod provider;
 mod relay;
 mod settling;
 mod source;
@@ -150,9 +152,7 @@ impl Runner {
         let mut under_way = HashSet::new();
         let mut swept = Instant::now();
         loop {
-            let open = self
-                .desk
-                .ask(|shelf| shelf.store(|store| store.open_batches(BATCHES_MAX)));
+            let open = self.desk.ask(own_batches);
             let open = match open.await {
                 Ok(Ok(open)) => open,
                 Ok(Err(error)) => {
@@ -238,6 +238,13 @@ impl Runner {
             }
         }
     }
+}
+
+/// Batches of this folder that are not over. Those of another one are its gateway's.
+fn own_batches(shelf: &mut Shelf) -> super::Kept<Vec<BatchRow>> {
+    let mut open = shelf.store(|store| store.open_batches(BATCHES_MAX))?;
+    open.retain(|row| BatchData::of(row).is_none_or(|data| data.folder == shelf.folder_id()));
+    Ok(open)
 }
 
 /// A batch on its way.

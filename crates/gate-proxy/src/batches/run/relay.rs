@@ -7,52 +7,27 @@
 //! metadata, by which one is found again whose making a kill has cut off.
 
 use super::log::{Done, Kind};
+use super::provider::{Stop, given_up};
 use super::{Batch, Halt};
 use crate::batches::Relayed;
-use crate::inside::{InsideAnswer, InsideError, InsideRequest};
 use bytes::Bytes;
 use gate_ai::batch::result::consumed;
 use gate_ai::batch::shape::Consumed;
 use gate_ai::batch::{Api, BatchState, LINE_MAX, Line, Lines, compact, openai_line};
-use gate_flow::Inside;
 use gate_kit::random;
 use serde_json::{Value, json};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 /// Largest file that is handed on, in bytes; it is sent in one piece.
 const FILE_MAX: u64 = 64 * 1024 * 1024;
-/// Longest answer but for results, in bytes.
-const ANSWER_MAX: usize = 4 * 1024 * 1024;
-/// How long one call may take.
-const CALL: Duration = Duration::from_secs(300);
-/// Tries of what has to succeed for the provider to run the batch.
-const TRIES: u32 = 4;
 /// Shortest and longest time between two looks; it is a twentieth of the time that has passed.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 /// How long a provider may take to cancel.
 const CANCEL: Duration = Duration::from_secs(600);
 /// The member of a provider's batch that holds our id.
 const NOTE: &str = "tidegate_batch";
-
-/// Why the provider does not run it.
-enum Stop {
-    Halt(Halt),
-    /// It cannot, as far as is known now.
-    GivenUp(String),
-}
-
-impl From<Halt> for Stop {
-    fn from(halt: Halt) -> Self {
-        Self::Halt(halt)
-    }
-}
-
-fn given_up<T>(why: impl Into<String>) -> Result<T, Stop> {
-    Err(Stop::GivenUp(why.into()))
-}
 
 impl Batch<'_> {
     /// Has the provider run what it can, where it may; what is left is run here.
@@ -93,7 +68,7 @@ impl Batch<'_> {
         self.save(None).await
     }
 
-    fn relayed(&self) -> Relayed {
+    pub(super) fn relayed(&self) -> Relayed {
         self.data.relayed.clone().unwrap_or_default()
     }
 
@@ -312,100 +287,5 @@ impl Batch<'_> {
         form.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
         let kind = format!("multipart/form-data; boundary={boundary}");
         Ok((kind, form.into()))
-    }
-
-    /// Asks until there is an answer of success.
-    async fn insist(
-        &self,
-        method: &str,
-        path: &str,
-        kind: Option<&str>,
-        body: Bytes,
-    ) -> Result<Value, Stop> {
-        let mut pause = Duration::from_secs(1);
-        for _ in 0..TRIES {
-            if let Some(answer) = self.json(method, path, kind, body.clone()).await? {
-                return Ok(answer);
-            }
-            sleep(pause).await;
-            pause *= 2;
-        }
-        given_up(format!("{method} {path} is not answered"))
-    }
-
-    /// Asks once; none where there may be an answer later.
-    async fn json(
-        &self,
-        method: &str,
-        path: &str,
-        kind: Option<&str>,
-        body: Bytes,
-    ) -> Result<Option<Value>, Stop> {
-        let provider = self.relayed().provider;
-        let asked = async {
-            let mut answer = self.call(method, path, kind, body, Some(&provider)).await?;
-            let body = answer.collect(ANSWER_MAX).await;
-            Ok::<_, Stop>((answer.status, body))
-        };
-        let Ok(answered) = timeout(CALL, asked).await else {
-            return Ok(None);
-        };
-        match answered? {
-            (200..300, Ok(body)) => match serde_json::from_slice(&body) {
-                Ok(value) => Ok(Some(value)),
-                Err(_) => given_up(format!("{method} {path} is not answered with JSON")),
-            },
-            (408 | 429 | 500..600, _) | (_, Err(_)) => Ok(None),
-            (status, _) => given_up(format!("{method} {path} is answered with {status}")),
-        }
-    }
-
-    /// Asks once, as the batch's owner.
-    async fn call(
-        &self,
-        method: &str,
-        path: &str,
-        kind: Option<&str>,
-        body: Bytes,
-        provider: Option<&str>,
-    ) -> Result<InsideAnswer, Stop> {
-        let (place, owner) = (&self.data.place, &self.data.owner);
-        let relayed = self.relayed().provider;
-        let provider = provider.unwrap_or(&relayed);
-        let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
-        let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
-        headers.extend(place.fields.iter().map(|(name, value)| field(name, value)));
-        headers.extend(kind.map(|kind| field("content-type", kind)));
-        if !provider.is_empty() {
-            headers.push(field("x-tidegate-provider", provider));
-        }
-        let request = InsideRequest {
-            listener: place.listener.clone(),
-            method: method.to_owned(),
-            authority: place.authority.clone(),
-            target: path.to_owned(),
-            headers,
-            body,
-            inside: Inside {
-                consumer: owner.consumer.as_deref().map(Arc::from),
-                key: owner.key.as_deref().map(Arc::from),
-                background: true,
-                ..Inside::default()
-            },
-            request_id: None,
-        };
-        let process = &self.runner.process;
-        loop {
-            let asked = match process.ask(request.clone()) {
-                Ok(asked) => asked.await,
-                Err(error) => Err(error),
-            };
-            match asked {
-                Ok(answer) => return Ok(answer),
-                Err(InsideError::Busy) => sleep(Duration::from_millis(50)).await,
-                Err(_) if process.shared().is_draining() => return Err(Halt::Ending.into()),
-                Err(error) => return given_up(error.to_string()),
-            }
-        }
     }
 }

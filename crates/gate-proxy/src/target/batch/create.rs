@@ -1,19 +1,18 @@
 //! Handing a batch in: over a file (OpenAI), or with its requests inline (Anthropic).
 
-use super::files::written_to;
+use super::wish::wish;
 use super::{Again, Ask, BATCH, FILE, MESSAGE_BATCH, broken};
-use crate::batches::{BatchData, Kept, Place, Shelf, ShelfError, new_id};
+use crate::batches::{BatchData, Incoming, Kept, Place, Shelf, ShelfError, new_id};
 use gate_ai::batch::shape::{Consumed, Counts, Times};
 use gate_ai::batch::{
-    ANTHROPIC_BYTES_MAX, ANTHROPIC_REQUESTS_MAX, Api, BatchState, ENDPOINTS, LINE_MAX, LineError,
-    MESSAGES, Requests, anthropic_line,
+    ANTHROPIC_BYTES_MAX, ANTHROPIC_REQUESTS_MAX, Api, BatchState, LINE_MAX, LineError, MESSAGES,
+    Requests, anthropic_line,
 };
 use gate_flow::{Exchange, Fault};
-use gate_kit::http::{Body, Chunk, Frame, Response, frame};
+use gate_kit::http::{Body, Frame, Response, frame};
 use gate_model::fault::FaultCode;
-use gate_model::units::Period;
 use gate_store::files::BatchRow;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::{HashSet, VecDeque};
 use std::ops::ControlFlow;
 
@@ -21,25 +20,11 @@ use std::ops::ControlFlow;
 const BODY_MAX: usize = 64 * 1024;
 /// Bytes that are gathered before they go to the disk.
 const PIECE: usize = 256 * 1024;
-/// The longest window, in seconds.
-const WINDOW_MAX_S: u64 = 7 * 86_400;
 /// How long a message batch may take, in milliseconds
 /// (<https://docs.claude.com/en/docs/build-with-claude/batch-processing>).
 const MESSAGES_MS: i64 = 86_400_000;
-/// Most pairs of metadata, and most characters of a name and a value.
-const METADATA: (usize, usize, usize) = (16, 64, 512);
 /// Fields of a caller's request that its requests in a batch have, too.
 const FIELDS: &[&str] = &["anthropic-version", "anthropic-beta", "openai-beta"];
-
-/// What a body asks for.
-struct Wish {
-    input: String,
-    endpoint: String,
-    window: String,
-    window_ms: i64,
-    metadata: Option<Map<String, Value>>,
-    output_expires_s: Option<u64>,
-}
 
 /// Hands a batch over a file in; none where the file is a provider's.
 pub(super) async fn over_file(
@@ -95,70 +80,6 @@ pub(super) async fn over_file(
     }
 }
 
-/// Reads what a body asks for.
-fn wish(value: &Value) -> Result<Wish, String> {
-    let text = |name: &str| {
-        let text = value[name].as_str().filter(|text| !text.is_empty());
-        let missing = || format!("Missing required parameter: '{name}'.");
-        text.map(str::to_owned).ok_or_else(missing)
-    };
-    let (input, endpoint) = (text("input_file_id")?, text("endpoint")?);
-    if !ENDPOINTS.contains(&&*endpoint) {
-        let known = ENDPOINTS.join(", ");
-        return Err(format!(
-            "Invalid value for 'endpoint': it is one of {known}."
-        ));
-    }
-    let window = text("completion_window")?;
-    let period: Option<Period> = window.parse().ok();
-    let fits = |period: &Period| (1..=WINDOW_MAX_S).contains(&period.duration().as_secs());
-    let period = period
-        .filter(fits)
-        .ok_or("Invalid value for 'completion_window': it is a time such as '24h', up to '7d'.")?;
-    let metadata = match &value["metadata"] {
-        Value::Null => None,
-        Value::Object(pairs) => Some(metadata(pairs)?),
-        _ => return Err("Invalid value for 'metadata': it is an object of texts.".into()),
-    };
-    let after = &value["output_expires_after"];
-    let output_expires_s = match (after["anchor"].as_str(), after["seconds"].as_u64()) {
-        (None, None) => None,
-        (Some("created_at"), Some(seconds)) if (3_600..=2_592_000).contains(&seconds) => {
-            Some(seconds)
-        }
-        _ => {
-            return Err(
-                "Invalid value for 'output_expires_after': anchor is created_at, \
-                        seconds are from 3600 to 2592000."
-                    .into(),
-            );
-        }
-    };
-    Ok(Wish {
-        input,
-        endpoint,
-        window,
-        window_ms: i64::try_from(period.duration().as_millis()).unwrap_or(i64::MAX),
-        metadata,
-        output_expires_s,
-    })
-}
-
-fn metadata(pairs: &Map<String, Value>) -> Result<Map<String, Value>, String> {
-    let (most, name_max, value_max) = METADATA;
-    let fits = |(name, value): (&String, &Value)| {
-        let value = value.as_str().map(|value| value.chars().count());
-        name.chars().count() <= name_max && value.is_some_and(|value| value <= value_max)
-    };
-    match pairs.len() <= most && pairs.iter().all(fits) {
-        true => Ok(pairs.clone()),
-        false => Err(format!(
-            "Invalid value for 'metadata': at most {most} texts of {value_max} characters, their \
-             names of {name_max}."
-        )),
-    }
-}
-
 /// What is known of a batch before anything is.
 fn empty(created: i64, expires: i64) -> BatchData {
     BatchData {
@@ -185,6 +106,7 @@ fn empty(created: i64, expires: i64) -> BatchData {
             ..Times::default()
         },
         relayed: None,
+        folder: String::new(),
     }
 }
 
@@ -208,6 +130,7 @@ fn add(
         created_ms: data.times.created,
         changed_ms: data.times.created,
     };
+    shelf.folder_id().clone_into(&mut data.folder);
     data.write(&mut row, state, data.times.created);
     let quota = shelf.quota();
     if let Err(error) = shelf.store(|store| store.add_batch(&row, &quota)) {
@@ -286,30 +209,81 @@ impl Taken {
     }
 }
 
+/// A message batch on its way in. It is read on the desk's thread, because one request may be long.
+struct Coming {
+    requests: Requests,
+    taken: Taken,
+    file: Incoming,
+}
+
+impl Coming {
+    /// Reads the next bytes and writes the requests that end in them; what is wrong with them.
+    fn read(&mut self, bytes: &[u8]) -> Kept<Option<String>> {
+        let taken = &mut self.taken;
+        let read = self.requests.push(bytes, |line| taken.take(line));
+        let wrong = match (taken.wrong.take(), read) {
+            (Some(message), _) => Some(message),
+            (None, Err(error)) => Some(error.to_string()),
+            (None, Ok(())) => None,
+        };
+        self.file.write(&std::mem::take(&mut taken.lines))?;
+        Ok(wrong)
+    }
+}
+
+/// Has the desk read the next bytes.
+async fn read(
+    ask: &Ask<'_>,
+    mut coming: Coming,
+    bytes: Vec<u8>,
+) -> Result<Result<Coming, String>, Fault> {
+    let read = ask.desk.ask(move |_| {
+        let wrong = coming.read(&bytes)?;
+        Ok::<_, ShelfError>(wrong.map_or(Ok(coming), Err))
+    });
+    read.await?.map_err(|error| broken(&error))
+}
+
 /// Hands a message batch in.
 pub(super) async fn inline(exchange: &mut Exchange, ask: &Ask<'_>) -> Result<Response, Fault> {
     let limit = exchange.overrides.body.unwrap_or(u64::MAX);
     let mut body = std::mem::take(&mut exchange.request.body);
     let begun = ask.desk.ask(|shelf| shelf.begin()).await?;
-    let mut file = begun.map_err(|error| broken(&error))?;
-    let mut requests = Requests::new(LINE_MAX);
-    let mut taken = Taken::default();
-    let mut came = 0_u64;
-    while let Some(next) = frame(&mut body).await {
-        let Frame::Data(chunk) = next.map_err(|error| Fault::from_request_body(&error))? else {
-            break;
+    let mut coming = Coming {
+        requests: Requests::new(LINE_MAX),
+        taken: Taken::default(),
+        file: begun.map_err(|error| broken(&error))?,
+    };
+    let (mut gathered, mut came) = (Vec::new(), 0_u64);
+    loop {
+        let chunk = match frame(&mut body).await {
+            Some(Ok(Frame::Data(chunk))) => Some(chunk),
+            Some(Ok(Frame::Trailers(_))) | None => None,
+            Some(Err(error)) => return Err(Fault::from_request_body(&error)),
         };
-        came += chunk.len() as u64;
-        if came > limit.min(ANTHROPIC_BYTES_MAX) {
-            return Err(FaultCode::BodyTooLarge.into());
+        let is_over = chunk.is_none();
+        if let Some(chunk) = chunk {
+            came += chunk.len() as u64;
+            if came > limit.min(ANTHROPIC_BYTES_MAX) {
+                return Err(FaultCode::BodyTooLarge.into());
+            }
+            gathered.extend_from_slice(&chunk);
         }
-        if let Some(message) = read(&mut requests, &chunk, &mut taken) {
-            return Ok(ask.refuse(400, &message));
+        if gathered.len() >= PIECE || is_over {
+            match read(ask, coming, std::mem::take(&mut gathered)).await? {
+                Ok(read) => coming = read,
+                Err(message) => return Ok(ask.refuse(400, &message)),
+            }
         }
-        if taken.lines.len() >= PIECE {
-            file = written_to(ask, file, std::mem::take(&mut taken.lines)).await?;
+        if is_over {
+            break;
         }
     }
+    let Coming {
+        requests,
+        taken,
+        file,
+    } = coming;
     if let Err(error) = requests.finish() {
         return Ok(ask.refuse(400, &error.to_string()));
     }
@@ -318,8 +292,6 @@ pub(super) async fn inline(exchange: &mut Exchange, ask: &Ask<'_>) -> Result<Res
     }
     let (place, owner) = (place(exchange), ask.owner.clone());
     let added = ask.desk.ask(move |shelf| -> Kept<Value> {
-        let mut file = file;
-        file.write(&taken.lines)?;
         let now = shelf.now_ms();
         let id = new_id(MESSAGE_BATCH)?;
         let mut data = BatchData {
@@ -350,15 +322,5 @@ pub(super) async fn inline(exchange: &mut Exchange, ask: &Ask<'_>) -> Result<Res
         Err(error) => ask.unkept(&error).map(|refused| {
             refused.unwrap_or_else(|| ask.refuse(500, &ShelfError::to_string(&error)))
         }),
-    }
-}
-
-/// Reads a piece of the body; what is wrong with it.
-fn read(requests: &mut Requests, chunk: &Chunk, taken: &mut Taken) -> Option<String> {
-    let read = requests.push(chunk, |line| taken.take(line));
-    match (taken.wrong.take(), read) {
-        (Some(message), _) => Some(message),
-        (None, Err(error)) => Some(error.to_string()),
-        (None, Ok(())) => None,
     }
 }

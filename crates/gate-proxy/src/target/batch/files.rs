@@ -241,11 +241,7 @@ async fn take_in(exchange: &mut Exchange, ask: &Ask<'_>, mut form: Upload) -> Re
 }
 
 /// The same file with these bytes more.
-pub(super) async fn written_to(
-    ask: &Ask<'_>,
-    mut file: Incoming,
-    bytes: Vec<u8>,
-) -> Result<Incoming, Fault> {
+async fn written_to(ask: &Ask<'_>, mut file: Incoming, bytes: Vec<u8>) -> Result<Incoming, Fault> {
     let written = ask.desk.ask(move |_| {
         file.write(&bytes)?;
         Ok::<_, ShelfError>(file)

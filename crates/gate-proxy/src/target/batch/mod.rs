@@ -11,6 +11,7 @@ mod create;
 mod files;
 mod page;
 mod read;
+mod wish;
 
 use crate::batches::{Desk, DeskPlace, Owner, ShelfError};
 use gate_ai::batch::Api;
@@ -116,22 +117,17 @@ impl Kept {
 
 impl Ask<'_> {
     /// An answer of JSON.
-    #[allow(
-        clippy::unused_self,
-        clippy::needless_pass_by_value,
-        reason = "reads as what is answered to the call"
-    )]
     fn json(&self, value: Value) -> Response {
         Response::full(200, "application/json", value.to_string())
     }
 
     /// An error in the words of the API.
     fn refuse(&self, status: u16, message: &str) -> Response {
-        let (dialect, kind) = match self.api {
-            Api::OpenAi => (Dialect::ChatCompletions, "invalid_request_error"),
-            Api::Anthropic => (Dialect::Messages, "invalid_request_error"),
+        let dialect = match self.api {
+            Api::OpenAi => Dialect::ChatCompletions,
+            Api::Anthropic => Dialect::Messages,
         };
-        let body = error_body(dialect, status, kind, message);
+        let body = error_body(dialect, status, "invalid_request_error", message);
         Response::full(status, "application/json", body)
     }
 

@@ -176,7 +176,8 @@ def cancelled():
 def expired():
     batch = begin([line(f"n{i}", model="slow") for i in range(300)], window="2s")
     done = ended(batch, "expired")
-    good, bad = lines_of(done.output_file_id), lines_of(done.error_file_id)
+    good = lines_of(done.output_file_id) if done.output_file_id else []
+    bad = lines_of(done.error_file_id)
     equal(len(good) + len(bad), 300)
     equal({one["error"]["code"] for one in bad}, {"batch_expired"})
 
