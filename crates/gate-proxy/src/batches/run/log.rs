@@ -175,7 +175,8 @@ impl Log {
     /// Whether this request has ended. One beyond the batch counts as ended.
     pub(super) fn has(&self, index: u32) -> bool {
         let word = self.done.get(index as usize / 64);
-        word.is_none_or(|word| word & (1 << (index % 64)) != 0)
+        let ended = word.is_none_or(|word| word & (1 << (index % 64)) != 0);
+        ended || u64::from(index) >= self.counts.total
     }
 
     fn count(&mut self, entry: &Entry) {
@@ -293,7 +294,8 @@ mod tests {
                 let expected = (kept / RECORD).min(match lost {
                     0 => 3,
                     1 => 2,
-                    _ => 1,
+                    6 => 1,
+                    _ => 0,
                 });
                 assert_eq!(entries.len(), expected, "{kept} {lost}");
                 assert_eq!(log.sums().0.succeeded, expected as u64);
