@@ -6,6 +6,7 @@
 //! `seeds/<target>/`, and for libFuzzer a file under `fuzz_targets/` with its `[[bin]]`.
 
 mod ai;
+mod batch;
 mod cache;
 mod config;
 mod contract;
@@ -21,6 +22,7 @@ pub use ai::{
     chat_completions, cohere_chat, converse, event_stream, generate_content, messages, responses,
     sse,
 };
+pub use batch::batch;
 pub use cache::{cache, cache_file};
 pub use config::config;
 pub use contract::{descriptors, graphql, json_grpc, openapi, shape};
@@ -78,6 +80,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("event_pattern", event_pattern),
     ("schedule", schedule),
     ("cloud_event", cloud_event),
+    ("batch", batch),
 ];
 
 fn fields(headers: &Headers) -> Vec<(Vec<u8>, Vec<u8>)> {

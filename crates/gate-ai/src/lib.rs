@@ -8,6 +8,7 @@
 //! through the neutral form of [`conversation`], so that each dialect is one folder, not one per
 //! pair. What a target cannot express is a [`Loss`], listed in [`losses`].
 
+pub mod batch;
 pub mod conversation;
 pub mod dialect;
 pub mod endpoint;

@@ -7,6 +7,7 @@
 
 pub mod actions;
 mod apis;
+pub mod batches;
 mod caller;
 pub mod clients;
 pub mod compile;

@@ -559,6 +559,7 @@ fn fixed_field(running: &Gateway, wanted: &Gateway) -> Option<&'static str> {
         ("store", running.store == wanted.store),
         ("environment", running.environment == wanted.environment),
         ("last_good", running.last_good == wanted.last_good),
+        ("files", running.files == wanted.files),
     ];
     let differing = same.into_iter().find(|(_, same)| !same);
     differing.map(|(field, _)| field)

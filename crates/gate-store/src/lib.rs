@@ -6,12 +6,14 @@
 //! it: slices of budgets leased from the store, from which calls are reserved without asking it,
 //! and one thread that writes everything down in groups. [`journal`] is the one order of events that must
 //! not be lost, [`jobs`] keeps work in bulk. [`control`] keeps documents, revisions,
-//! environments and what happens to them. Nothing here knows HTTP, models' dialects or prices.
+//! environments and what happens to them, [`files`] what callers' files and batches are. Nothing here
+//! knows HTTP, models' dialects or prices.
 
 pub mod books;
 pub mod control;
 pub mod database;
 mod error;
+pub mod files;
 mod instance;
 pub mod jobs;
 pub mod journal;

@@ -10,6 +10,7 @@ mod admin;
 mod allocator;
 mod api;
 mod authz;
+mod batches;
 mod certificates;
 mod check;
 mod commands;

@@ -17,7 +17,7 @@ use crate::promises::{self, Promises};
 use crate::runbooks::{self, Runbooks};
 use crate::secrets::Kept;
 use crate::watch::{Look, Watched};
-use crate::{certificates, config, journal, resident, sign_outs, stored};
+use crate::{batches, certificates, config, journal, resident, sign_outs, stored};
 use clap::Args;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -125,7 +125,8 @@ pub(crate) fn serve(
         notices: Some(notices.alerts()),
         open: Some(open_incidents(&incidents.shelf)),
     };
-    let keeper = promises::start(&process, name, folder, ears)?;
+    let keeper = promises::start(&process, name, folder.clone(), ears)?;
+    let batches = batches::start(&process, &folder)?;
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
@@ -143,7 +144,7 @@ pub(crate) fn serve(
     let watched = Watched::new(&options.file, bytes);
     let controlling = control(options, &process, watched, ready);
     let result = tokio::task::LocalSet::new().block_on(&runtime, controlling);
-    drop((follower, keeper, incidents, runbooks, jobs));
+    drop((follower, keeper, incidents, runbooks, jobs, batches));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }

@@ -42,6 +42,9 @@ pub struct Gateway {
     pub tokenizers: BTreeMap<String, PathBuf>,
     /// What runbooks may do on this machine.
     pub runbooks: super::RunbookSettings,
+    /// Files and batches that the gateway keeps for callers of models; those of providers are passed
+    /// through as they are when left out. Needs a store, and a restart to change.
+    pub files: Option<super::Files>,
 }
 
 impl Default for Gateway {
@@ -60,6 +63,7 @@ impl Default for Gateway {
             acme: None,
             tokenizers: BTreeMap::new(),
             runbooks: super::RunbookSettings::default(),
+            files: None,
         }
     }
 }

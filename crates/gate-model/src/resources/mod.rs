@@ -16,6 +16,7 @@ mod credential;
 mod deployment;
 mod event_type;
 mod experiment;
+mod files;
 mod gateway;
 mod hedge_after;
 mod listener;
@@ -53,6 +54,7 @@ pub use event_type::{EventIntake, EventType, EventVersion, OWN_EVENTS, UnnamedVe
 pub use experiment::{
     BudgetFloor, EXPERIMENT_S_MAX, Experiment, ExperimentScope, Injection, StopAt,
 };
+pub use files::Files;
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
 pub use listener::{

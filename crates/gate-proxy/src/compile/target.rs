@@ -2,8 +2,10 @@
 
 use super::Work;
 use crate::events::EventTypes;
+use crate::batches::DeskPlace;
 use crate::process::Upstreams;
 use crate::target::agent::to_agent;
+use crate::target::batch::Kept;
 use crate::target::fixed::Fixed;
 use crate::target::mcp::{self, Servers};
 use crate::target::model::{Models, ToModels};
@@ -58,7 +60,12 @@ impl Work<'_> {
                         self.unknown(path, "model", name, self.resources.models.keys());
                     }
                 }
-                known.then(|| Box::new(ToModels::new(called.models, names)) as Box<dyn Target>)
+                let keeps = self.resources.gateway.files.is_some();
+                let kept = keeps.then(|| Kept(DeskPlace::of(self.compiler.state)));
+                known.then(|| {
+                    let target = ToModels::new(called.models, names).keeping(kept);
+                    Box::new(target) as Box<dyn Target>
+                })
             }
             resources::Target::Mcp(uses) => {
                 let path = path.key("mcp");

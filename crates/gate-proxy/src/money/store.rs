@@ -6,6 +6,7 @@ use gate_model::resources::{Store as Settings, StoreEngine, StoreFail, StorePlac
 use gate_store::control::{ControlStore, SqlControl};
 use gate_store::jobs::{JobStore, SqlJobs};
 use gate_store::journal::{self, Journal, JournalOptions, ReadJournal, Reading};
+use gate_store::files::{FilesStore, SqlFiles};
 use gate_store::postgres::Postgres;
 use gate_store::schema::migrate;
 use gate_store::sqlite::Sqlite;
@@ -88,6 +89,21 @@ pub fn open_jobs(
     Ok(match Engine::of(settings, secrets, folder)? {
         Engine::Sqlite(path) => Box::new(SqlJobs::open(Sqlite::open(&path)?.patient()?)?),
         Engine::Postgres(address) => Box::new(SqlJobs::open(Postgres::connect(&address)?)?),
+    })
+}
+
+/// Opens the part of the store that knows callers' files and batches, on a connection of its own.
+///
+/// # Errors
+/// [`StoreError`], which names what is wrong.
+pub fn open_files(
+    settings: &Settings,
+    secrets: &dyn SecretSource,
+    folder: &Path,
+) -> Result<Box<dyn FilesStore>, StoreError> {
+    Ok(match Engine::of(settings, secrets, folder)? {
+        Engine::Sqlite(path) => Box::new(SqlFiles::open(Sqlite::open(&path)?.patient()?)?),
+        Engine::Postgres(address) => Box::new(SqlFiles::open(Postgres::connect(&address)?)?),
     })
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod agent;
 pub(crate) mod api;
 pub(crate) mod around;
 pub(crate) mod events;
+pub(crate) mod batch;
 pub mod fixed;
 pub(crate) mod mcp;
 pub mod model;

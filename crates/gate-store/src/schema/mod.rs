@@ -11,6 +11,7 @@
 
 mod control;
 mod events;
+mod files;
 mod incidents;
 mod jobs;
 mod journal;
@@ -114,6 +115,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: jobs::JOBS,
+        oldest: 2,
+    },
+    Form {
+        sql: files::KEPT,
         oldest: 2,
     },
 ];

@@ -7,6 +7,7 @@ mod books;
 mod callers;
 mod control;
 mod crash;
+mod files;
 mod jobs;
 mod journal;
 mod ledger;

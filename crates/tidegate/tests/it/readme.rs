@@ -249,3 +249,38 @@ fn the_two_commands_of_the_set_up_exist() {
     let status = Command::new("bash").arg("-n").arg(&test).status().unwrap();
     assert!(status.success());
 }
+
+#[test]
+fn the_guide_to_batches_works() {
+    let provider = examples::openai("");
+    let ports = free_ports();
+    let guide = root().join("docs/guides/run-50000-prompts-overnight.md");
+    let guide = std::fs::read_to_string(guide).unwrap();
+    let guide = guide
+        .replace("127.0.0.1:8080", &ports[0])
+        .replace("127.0.0.1:9090", &ports[1])
+        .replace("127.0.0.1:8000", &provider.address);
+    let folder = tempfile::tempdir().unwrap();
+    let (_, rest) = guide.split_once("```yaml complete\n").unwrap();
+    let (configuration, _) = rest.split_once("```").unwrap();
+    std::fs::write(folder.path().join("gate.yaml"), configuration).unwrap();
+    std::fs::create_dir_all(folder.path().join("target/release")).unwrap();
+    symlink(BINARY, folder.path().join("target/release/tidegate")).unwrap();
+    let blocks = blocks(&guide);
+    let [run, prompts, create, morning] = &blocks[..] else {
+        panic!("{blocks:#?}");
+    };
+    let run = format!("exec {}", run.trim());
+    let process = Running::start(&mut shell(folder.path(), &run));
+    process.line_with("health and metrics");
+    let said = |block: &str| {
+        let output = shell(folder.path(), block).output().unwrap();
+        assert!(output.status.success(), "{block}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(said(prompts).contains("500 prompts.jsonl"));
+    let created = said(create);
+    assert!(created.contains("\"status\":\"validating\""), "{created}");
+    assert!(said(morning).contains("500 results.jsonl"));
+    assert_eq!(provider.seen().len(), 500);
+}

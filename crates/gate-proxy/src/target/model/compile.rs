@@ -9,6 +9,8 @@ use super::strategy::{self, Candidate};
 use crate::compile::Work;
 use crate::money::Treasury;
 use crate::upstream::pick::hash_of;
+use gate_ai::Operation;
+use gate_ai::endpoint::BatchDialect;
 use gate_flow::{Condition, Tariff};
 use gate_kit::clock::Moment;
 use gate_model::document::Path;
@@ -124,6 +126,18 @@ impl Models {
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<Model>> {
         self.models.get(name)
+    }
+
+    /// The provider whose own batch API could run requests to this model, and its name for the model:
+    /// that of the only target, where it keeps files and batches.
+    pub(crate) fn batch_provider(&self, model: &str) -> Option<(String, String)> {
+        let model = self.models.get(model)?;
+        let drawn = model.drawn();
+        let [target] = &drawn[..] else { return None };
+        let serves = |operation| target.road(operation).is_some();
+        let batches = Operation::Batches(BatchDialect::OpenAi);
+        let fits = target.when.is_none() && serves(Operation::Files) && serves(batches);
+        fits.then(|| (target.provider.name.to_string(), target.model.to_string()))
     }
 
     /// Every provider, by name.

@@ -39,6 +39,7 @@ pub use compile::{Model, Models, ProviderTarget};
 pub use provider::Provider;
 pub use road::Road;
 
+use super::batch::Kept;
 use gate_ai::{Endpoint, ModelPlace, NoEndpoint, Operation, error_body, error_header};
 use gate_flow::{Exchange, Fault, LocalFuture, Target};
 use gate_kit::boxed;
@@ -49,6 +50,8 @@ use std::sync::Arc;
 /// A route to models.
 pub struct ToModels {
     models: Vec<(String, Arc<Model>)>,
+    /// What the gateway keeps of files and batches itself; nothing where it is a provider's alone.
+    kept: Option<Kept>,
 }
 
 impl ToModels {
@@ -58,7 +61,13 @@ impl ToModels {
         let find = |name: &String| Some((name.clone(), models.get(name)?.clone()));
         Self {
             models: names.iter().filter_map(find).collect(),
+            kept: None,
         }
+    }
+
+    /// The same, whose files and batches the gateway keeps.
+    pub(crate) fn keeping(self, kept: Option<Kept>) -> Self {
+        Self { kept, ..self }
     }
 
     async fn serve(&self, exchange: &mut Exchange) -> Result<Response, Fault> {
@@ -74,7 +83,22 @@ impl ToModels {
                 call::converse(&self.models, exchange, dialect, addressed).await
             }
             Operation::Models(dialect) => listing::serve(&self.models, exchange, dialect),
-            _ => {
+            operation => {
+                if let Some(kept) = &self.kept
+                    && matches!(operation, Operation::Files | Operation::Batches(_))
+                {
+                    let rest = endpoint.rest.to_owned();
+                    let keeps = operation::is_kept(&self.models, exchange, operation);
+                    let shape = listing::expected(&head.headers);
+                    let ours = kept.serve(exchange, operation, &rest, shape, keeps);
+                    if let Some(answer) = Box::pin(ours).await {
+                        return answer;
+                    }
+                    let head = &exchange.request.head;
+                    let asked = Endpoint::of(&head.method, head.path(), head.query());
+                    let asked = asked.map_err(|_| FaultCode::RouteNotFound)?.into();
+                    return Box::pin(operation::serve(&self.models, exchange, asked)).await;
+                }
                 let asked = endpoint.into();
                 Box::pin(operation::serve(&self.models, exchange, asked)).await
             }

@@ -5,6 +5,7 @@
 //! be reached, a line says what was skipped.
 
 mod agents;
+mod batches;
 mod bedrock;
 mod endpoints;
 mod equivalence;

@@ -179,6 +179,12 @@ fn chosen<'w>(
     })
 }
 
+/// Whether a provider of these models, which the caller may use, serves the operation.
+pub(in super::super) fn is_kept(models: &Known, exchange: &Exchange, operation: Operation) -> bool {
+    let mut allowed = models.iter().filter(|(name, _)| may_use(exchange, name));
+    allowed.any(|(_, model)| serving(model, operation, Wish::Any).is_some())
+}
+
 /// Which provider is asked for.
 #[derive(Clone, Copy)]
 enum Wish<'w> {

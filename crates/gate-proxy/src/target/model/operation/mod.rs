@@ -14,6 +14,7 @@ mod other;
 mod realtime;
 mod send;
 
+pub(super) use kept::is_kept;
 pub(super) use other::Other;
 
 use super::call::Call;

@@ -1,0 +1,152 @@
+//! What is kept of a batch beside its state.
+
+use gate_ai::batch::shape::{BatchShape, Consumed, Counts, Times, Wrong};
+use gate_ai::batch::{Api, BatchState};
+use gate_flow::Exchange;
+use gate_store::files::BatchRow;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Whose files and batches are whose: those of a consumer, or of everybody on a route that asks for no
+/// credential.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// As it is kept.
+    pub id: String,
+    /// The consumer.
+    pub consumer: Option<String>,
+    /// The consumer's key.
+    pub key: Option<String>,
+}
+
+impl Owner {
+    /// Who makes this exchange.
+    #[must_use]
+    pub fn of(exchange: &Exchange) -> Self {
+        let route = exchange.record.route.as_deref().unwrap_or_default();
+        match exchange.caller.as_deref() {
+            Some(caller) => Self {
+                id: format!("consumer/{}", caller.name),
+                consumer: Some(caller.name.to_string()),
+                key: caller.key.as_deref().map(str::to_owned),
+            },
+            None => Self {
+                id: format!("route/{route}"),
+                consumer: None,
+                key: None,
+            },
+        }
+    }
+}
+
+/// Where a batch was handed in, and its requests go: the same listener and host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Place {
+    /// The listener.
+    pub listener: String,
+    /// Host and port, as the caller named them.
+    pub authority: String,
+    /// Fields of the caller's request that say which API it speaks, or which of its betas.
+    pub fields: Vec<(String, String)>,
+}
+
+/// A batch at a provider.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Relayed {
+    /// The provider.
+    pub provider: String,
+    /// The provider's name for the model.
+    pub model: String,
+    /// The file that was uploaded.
+    pub file: Option<String>,
+    /// The batch there.
+    pub batch: Option<String>,
+    /// Whether nothing more is expected of the provider: the rest is run here.
+    pub is_over: bool,
+}
+
+/// What is kept of a batch beside its state.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct BatchData {
+    /// Who handed it in.
+    pub owner: Owner,
+    /// Where.
+    pub place: Place,
+    /// Where its requests go.
+    pub endpoint: String,
+    /// Its file; none where its requests came inline.
+    pub input: Option<String>,
+    /// How long its owner gives it, as the owner wrote it.
+    pub window: String,
+    /// What its owner noted.
+    pub metadata: Option<Map<String, Value>>,
+    /// How long its results are kept after it ends, in seconds; as configured where it is not said.
+    pub output_expires_s: Option<u64>,
+    /// The one model that its requests name.
+    pub model: Option<String>,
+    /// The file of its results.
+    pub output: Option<String>,
+    /// The file of its errors.
+    pub errors: Option<String>,
+    /// What is wrong with its file.
+    #[serde(default)]
+    pub wrong: Vec<Wrong>,
+    /// How its requests ended.
+    #[serde(default)]
+    pub counts: Counts,
+    /// What they consumed.
+    #[serde(default)]
+    pub consumed: Consumed,
+    /// When it came to its states.
+    pub times: Times,
+    /// Where a provider runs it.
+    #[serde(default)]
+    pub relayed: Option<Relayed>,
+    /// The folder that its requests are in.
+    #[serde(default)]
+    pub folder: String,
+}
+
+impl BatchData {
+    /// That of a row; none where it is broken.
+    #[must_use]
+    pub fn of(row: &BatchRow) -> Option<Self> {
+        serde_json::from_str(&row.data).ok()
+    }
+
+    /// As callers read it.
+    #[must_use]
+    pub fn shape(&self, row: &BatchRow) -> Value {
+        gate_ai::batch::shape::batch(&BatchShape {
+            id: &row.id,
+            api: Api::named(&row.api).unwrap_or(Api::OpenAi),
+            state: BatchState::named(&row.state).unwrap_or(BatchState::Failed),
+            endpoint: &self.endpoint,
+            input: self.input.as_deref(),
+            window: &self.window,
+            output: self.output.as_deref(),
+            errors: self.errors.as_deref(),
+            model: self.model.as_deref(),
+            wrong: &self.wrong,
+            counts: self.counts,
+            consumed: self.consumed,
+            metadata: self.metadata.as_ref(),
+            times: self.times,
+        })
+    }
+
+    /// Brings a row to a state, and writes what is known of it there.
+    pub fn write(&mut self, row: &mut BatchRow, state: BatchState, now_ms: i64) {
+        self.times.note(state, now_ms);
+        row.state = state.as_str().to_owned();
+        row.is_over = state.is_over();
+        self.keep(row);
+    }
+
+    /// Writes what is known of it into a row, which stays in its state.
+    pub fn keep(&self, row: &mut BatchRow) {
+        row.data = serde_json::to_string(self).unwrap_or_default();
+    }
+}

@@ -1,0 +1,144 @@
+//! Files and batches that the gateway keeps for callers of models.
+//!
+//! A [`Desk`] is one thread that owns the folder and a connection to the store ([`Shelf`]); workers
+//! hand it work and wait for it without blocking, and so does `run`, which runs the batches. What
+//! callers see is answered by `target/batch`.
+
+mod data;
+mod incoming;
+mod run;
+mod shelf;
+
+pub use data::{BatchData, Owner, Place, Relayed};
+pub use incoming::Incoming;
+pub use run::{Running, start};
+pub use shelf::{Kept, OpenFiles, Shelf, ShelfError, new_id};
+
+use arc_swap::ArcSwapOption;
+use gate_flow::Fault;
+use gate_model::fault::FaultCode;
+use gate_model::resources::Files;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+/// Work that may wait for the desk.
+const WAITING_MAX: usize = 256;
+/// How long work may take, its wait included.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Identity of the desk in the state that outlives revisions.
+const IDENTITY: &str = "batches";
+
+type Work = Box<dyn FnOnce(&mut Shelf) + Send>;
+
+/// Where files and batches are kept. Cloning is cheap.
+#[derive(Clone)]
+pub struct Desk {
+    work: mpsc::Sender<Work>,
+    settings: Arc<Files>,
+    /// Woken when a batch was handed in or cancelled.
+    changed: Arc<Notify>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// The desk of a process, once there is one; kept in the state that outlives revisions.
+#[derive(Default)]
+pub struct DeskPlace {
+    desk: ArcSwapOption<Desk>,
+}
+
+impl DeskPlace {
+    /// That of a process.
+    #[must_use]
+    pub fn of(state: &gate_flow::SharedState) -> Arc<Self> {
+        state.get_or_insert(IDENTITY, Self::default)
+    }
+
+    /// Says which desk it is.
+    pub fn set(&self, desk: Desk) {
+        self.desk.store(Some(Arc::new(desk)));
+    }
+
+    /// The desk.
+    #[must_use]
+    pub fn get(&self) -> Option<Arc<Desk>> {
+        self.desk.load_full()
+    }
+}
+
+impl Desk {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// A sentence where there can be none.
+    pub fn start(mut shelf: Shelf) -> Result<Self, String> {
+        let settings = shelf.settings().clone();
+        let (sender, mut receiver) = mpsc::channel::<Work>(WAITING_MAX);
+        let thread = std::thread::Builder::new()
+            .name("files".into())
+            .spawn(move || {
+                while let Some(work) = receiver.blocking_recv() {
+                    work(&mut shelf);
+                }
+            })
+            .map_err(|error| format!("no thread for files: {error}"))?;
+        Ok(Self {
+            work: sender,
+            settings,
+            changed: Arc::default(),
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
+    }
+
+    /// Has the desk's thread do something, and waits for it. Where the caller goes away, what was
+    /// begun is done all the same.
+    ///
+    /// # Errors
+    /// [`FaultCode::Overloaded`] where the desk has no time for it within half a minute.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Shelf) -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        let (sender, receiver) = oneshot::channel();
+        let work: Work = Box::new(move |shelf| {
+            // Nobody waits any more.
+            let _ = sender.send(work(shelf));
+        });
+        let asked = async {
+            self.work.send(work).await.ok()?;
+            receiver.await.ok()
+        };
+        let slow =
+            || Fault::new(FaultCode::Overloaded).detail("files and batches are not answered");
+        let answer = tokio::time::timeout(PATIENCE, asked).await;
+        answer.ok().flatten().ok_or_else(slow)
+    }
+
+    /// Settings of files and batches.
+    #[must_use]
+    pub fn settings(&self) -> &Files {
+        &self.settings
+    }
+
+    /// Says that a batch was handed in or cancelled.
+    pub fn note_change(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Waits until a batch was handed in or cancelled since the last wait.
+    pub async fn change(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Ends the thread once everybody has let go of the desk; waits for it.
+    pub fn join(self) {
+        let thread = self.thread.clone();
+        drop(self);
+        let thread = thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // A panic there has been told.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! Files and batches that the gateway keeps, through the official SDKs of OpenAI and Anthropic: every
+//! call and every end, a gateway that is killed in the middle, and memory while files pass.
+
+use super::{python, said};
+use crate::policies::SESAME;
+use crate::support::{
+    Gateway, Reply, Seen, Upstream, command, eventually, eventually_within, tidegate,
+};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// SHA-256 of `other-sesame`.
+const OTHER: &str = "1478c025d117eae0bb15c93dbb42f1257b40562ea9470765608ec2a343f4bc34";
+const KEY: &str = "authorization: Bearer open-sesame";
+
+/// Settings beside the admin address.
+const KEPT: &str = ", store: { engine: { sqlite: { path: ledger.db } } }, \
+                    files: { folder: kept, file_size: 80MiB }";
+
+/// A gateway over a provider that has no batch API, for two consumers.
+fn configuration(provider: &str) -> String {
+    format!(
+        "consumers:\n  tester: {{ keys: [{{ sha256: {SESAME} }}] }}\n  \
+         other: {{ keys: [{{ sha256: {OTHER} }}] }}\n\
+         providers:\n  plain: {{ compatible: {{ base_url: \"http://{provider}/v1\" }} }}\n\
+         models:\n  fast: {{ targets: [{{ provider: plain, model: fast-1 }}] }}\n  \
+         slow: {{ targets: [{{ provider: plain, model: slow-1 }}] }}\n\
+         routes:\n  ai:\n    match: {{ path: \"/v1/{{*rest}}\" }}\n    policies: [{{ auth_key: {{}} }}]\n    \
+         target: {{ models: [fast, slow] }}\n"
+    )
+}
+
+/// Answers as vendors of OpenAI's dialects do: what was asked comes back, errors where it says so.
+fn answer(seen: &Seen, slow: &AtomicBool) -> Reply {
+    let body: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
+    let json =
+        |value: Value| Reply::text(value.to_string()).header("content-type", "application/json");
+    let usage = json!({"prompt_tokens": 2, "completion_tokens": 1, "total_tokens": 3});
+    let reply = match &*seen.target {
+        "/v1/embeddings" => json(json!({
+            "object": "list", "model": body["model"], "usage": {"prompt_tokens": 2, "total_tokens": 2},
+            "data": [{"object": "embedding", "index": 0, "embedding": [0.5, -0.25]}],
+        })),
+        _ => {
+            let asked = body["messages"].as_array().and_then(|all| all.last());
+            let asked = asked.map(|one| one["content"].clone()).unwrap_or_default();
+            let text = match &asked {
+                Value::Array(parts) => parts[0]["text"].as_str().unwrap_or_default().to_owned(),
+                one => one.as_str().unwrap_or_default().to_owned(),
+            };
+            if text.contains("refuse") {
+                let error = json!({"error": {"message": "no", "type": "invalid_request_error"}});
+                return json(error).status(400);
+            }
+            let message = json!({"role": "assistant", "content": format!("You said {text}.")});
+            json(json!({
+                "id": "c", "object": "chat.completion", "created": 1, "model": body["model"],
+                "choices": [{"index": 0, "finish_reason": "stop", "message": message}], "usage": usage,
+            }))
+        }
+    };
+    let is_slow = body["model"] == "slow-1" && slow.load(Ordering::Relaxed);
+    reply.after(Duration::from_millis(if is_slow { 400 } else { 0 }))
+}
+
+fn provider() -> (Upstream, Arc<AtomicBool>) {
+    let slow = Arc::new(AtomicBool::new(true));
+    let known = slow.clone();
+    (Upstream::start(move |seen| answer(seen, &known)), slow)
+}
+
+#[test]
+fn sdks_keep_files_and_run_batches_unmodified() {
+    let Some(python) = python() else { return };
+    let (upstream, _slow) = provider();
+    let gateway = Gateway::with(&configuration(&upstream.address), KEPT, &[]);
+    let job = json!({
+        "url": gateway.url(""), "key": "open-sesame", "other": "other-sesame",
+    });
+    let checks = said(python, "tests/it/sdk/batches.py", &job);
+    assert_eq!(checks.len(), 16, "{checks:?}");
+    // Every request was an exchange of the caller's own, and what was answered is in the ledger once.
+    let file = gateway.file().display().to_string();
+    let refused = |seen: &Seen| String::from_utf8_lossy(&seen.body).contains("refuse");
+    eventually("every request is in the ledger", || {
+        let seen = upstream.seen();
+        calls(&file) == seen.iter().filter(|seen| !refused(seen)).count() as u64
+    });
+}
+
+/// Calls in the ledger.
+fn calls(file: &str) -> u64 {
+    let output = tidegate(&["usage", file, "--by", "consumer", "--json"]);
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    rows.filter_map(|row| row["calls"].as_u64()).sum()
+}
+
+/// Uploads a file for a batch; its id.
+fn upload(gateway: &Gateway, file: &Path) -> String {
+    let form = format!("file=@{}", file.display());
+    let arguments = ["-H", KEY, "-F", "purpose=batch", "-F", &form];
+    let answer = gateway.curl("/v1/files", &arguments).expect(200).json();
+    answer["id"].as_str().unwrap().to_owned()
+}
+
+/// Hands a batch over a file in; its id.
+fn create(gateway: &Gateway, file: &str) -> String {
+    let body = json!({
+        "input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h",
+    });
+    let body = body.to_string();
+    let kind = "content-type: application/json";
+    let arguments = ["-H", KEY, "-H", kind, "-d", &body];
+    let answer = gateway.curl("/v1/batches", &arguments).expect(200).json();
+    answer["id"].as_str().unwrap().to_owned()
+}
+
+fn batch(gateway: &Gateway, id: &str) -> Value {
+    let path = format!("/v1/batches/{id}");
+    gateway.curl(&path, &["-H", KEY]).expect(200).json()
+}
+
+/// A file of so many requests.
+fn prompts(path: &Path, count: usize) {
+    let mut text = String::new();
+    for number in 0..count {
+        let line = json!({
+            "custom_id": format!("n-{number}"), "method": "POST", "url": "/v1/chat/completions",
+            "body": {"model": "fast", "messages": [{"role": "user", "content": format!("{number}")}]},
+        });
+        writeln!(text, "{line}").unwrap();
+    }
+    std::fs::write(path, text).unwrap();
+}
+
+/// Kills and starts again in the middle of a batch: every request has one result, in order, and one
+/// entry in the ledger. `TIDEGATE_BATCH=50000,20` has that many requests and kills.
+#[test]
+fn a_batch_outlives_gateways_that_are_killed() {
+    let asked = std::env::var("TIDEGATE_BATCH").unwrap_or_else(|_| "600,4".into());
+    let (count, kills) = asked.split_once(',').unwrap();
+    let (count, kills): (usize, usize) = (count.parse().unwrap(), kills.parse().unwrap());
+    let patience = Duration::from_secs(60 + count as u64 / 20);
+    let made = Arc::new(AtomicUsize::new(0));
+    let counted = made.clone();
+    let upstream = Upstream::start(move |seen| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        answer(seen, &AtomicBool::new(false)).after(Duration::from_millis(15))
+    });
+    let mut gateway = Gateway::with(&configuration(&upstream.address), KEPT, &[]);
+    let file = gateway.path().join("prompts.jsonl");
+    prompts(&file, count);
+    let id = create(&gateway, &upload(&gateway, &file));
+    for kill in 1..=kills {
+        let at = kill * count / (kills + 1);
+        eventually_within(patience, "so much is done", || {
+            made.load(Ordering::Relaxed) >= at
+        });
+        let folder = gateway.folder.clone();
+        gateway.process.child.kill().unwrap();
+        gateway.process.child.wait().unwrap();
+        gateway = Gateway::run_in(folder, &[], &[]);
+    }
+    eventually_within(patience, "the batch is completed", || {
+        batch(&gateway, &id)["status"] == "completed"
+    });
+    let done = batch(&gateway, &id);
+    assert_eq!(done["request_counts"]["completed"], count, "{done}");
+    assert_eq!(done["usage"]["total_tokens"], 3 * count, "{done}");
+    let output = done["output_file_id"].as_str().unwrap();
+    let path = format!("/v1/files/{output}/content");
+    let text = gateway.curl(&path, &["-H", KEY]).expect(200).body;
+    let ids = text.lines().map(|line| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["custom_id"].as_str().unwrap().to_owned()
+    });
+    let wanted = (0..count).map(|number| format!("n-{number}"));
+    assert!(ids.eq(wanted), "results are not those of the requests");
+    let seen = upstream.seen();
+    let different: BTreeSet<&[u8]> = seen.iter().map(|seen| &*seen.body).collect();
+    assert_eq!(different.len(), count);
+    println!(
+        "{count} requests, {kills} kills: {} calls of the provider",
+        seen.len()
+    );
+    let file = gateway.file().display().to_string();
+    eventually("each request is in the ledger once", || {
+        calls(&file) == count as u64
+    });
+}
+
+/// Most memory that a process has had, in KiB.
+fn peak(gateway: &Gateway) -> u64 {
+    let path = format!("/proc/{}/status", gateway.process.child.id());
+    let status = std::fs::read_to_string(path).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"));
+    let digits = line.unwrap().chars().filter(char::is_ascii_digit);
+    digits.collect::<String>().parse().unwrap()
+}
+
+#[test]
+fn files_pass_without_being_held() {
+    let (upstream, _slow) = provider();
+    let gateway = Gateway::with(&configuration(&upstream.address), KEPT, &[]);
+    let file = gateway.path().join("large.jsonl");
+    let line = format!("{{\"custom_id\":\"{}\"}}\n", "x".repeat(1 << 20));
+    // The first file warms everything up that is made once.
+    std::fs::write(&file, &line).unwrap();
+    upload(&gateway, &file);
+    let before = peak(&gateway);
+    std::fs::write(&file, line.repeat(64)).unwrap();
+    let id = upload(&gateway, &file);
+    let there = gateway.path().join("there.jsonl");
+    let (path, out) = (
+        format!("/v1/files/{id}/content"),
+        there.display().to_string(),
+    );
+    let url = gateway.url(&path);
+    let got = std::process::Command::new("curl")
+        .args(["-sS", "--max-time", "30", "-H", KEY, "-o", &out, &url])
+        .status();
+    assert!(got.unwrap().success());
+    assert!(std::fs::read(&there).unwrap() == std::fs::read(&file).unwrap());
+    let after = peak(&gateway);
+    assert!(
+        after < before + 24 * 1024,
+        "{before} KiB before, {after} KiB after 64 MiB"
+    );
+    // One byte more than a file may have.
+    std::fs::write(&file, line.repeat(80)).unwrap();
+    let form = format!("file=@{}", file.display());
+    let arguments = ["-H", KEY, "-F", "purpose=batch", "-F", &form];
+    gateway.curl("/v1/files", &arguments).expect(413);
+    let left = std::fs::read_dir(gateway.path().join("kept/incoming")).unwrap();
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn without_a_store_it_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gate.yaml");
+    let text = "gateway: { files: { folder: kept, at_once: 0 } }\n";
+    std::fs::write(&file, format!("{text}{}", configuration("127.0.0.1:1"))).unwrap();
+    let output = command(&["check"]).arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(!output.status.success(), "{said}");
+    assert!(
+        said.contains("store_missing") && said.contains("at_once"),
+        "{said}"
+    );
+}
+
+/// A provider with a batch API: it runs every request but the last, and takes a look to finish.
+fn with_batches(seen: &Seen, looks: &AtomicUsize) -> Reply {
+    let json =
+        |value: Value| Reply::text(value.to_string()).header("content-type", "application/json");
+    let batch = |status: &str, more: Value| {
+        let mut batch = json!({
+            "id": "batch_theirs", "object": "batch", "status": status, "model": "gpt-4o-mini",
+            "endpoint": "/v1/chat/completions", "request_counts": {"total": 3, "completed": 2, "failed": 0},
+        });
+        batch
+            .as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        json(batch)
+    };
+    match (&*seen.method, &*seen.target) {
+        ("POST", "/v1/files") => json(json!({"id": "file-theirs", "object": "file"})),
+        ("GET", "/v1/batches?limit=100") => json(json!({"object": "list", "data": []})),
+        ("POST", "/v1/batches") => batch("validating", json!({})),
+        ("GET", "/v1/batches/batch_theirs") => match looks.fetch_add(1, Ordering::Relaxed) {
+            0 => batch("in_progress", json!({})),
+            _ => batch(
+                "expired",
+                json!({
+                    "output_file_id": "file-out", "error_file_id": "file-bad",
+                    "usage": {"input_tokens": 1_000_000, "output_tokens": 0, "total_tokens": 1_000_000},
+                }),
+            ),
+        },
+        ("GET", "/v1/files/file-out/content") => {
+            let line = |number: usize| {
+                json!({
+                    "id": format!("theirs-{number}"), "custom_id": format!("n-{number}"), "error": null,
+                    "response": {"status_code": 200, "request_id": "r", "body": {
+                        "id": "c", "model": "gpt-4o-mini", "choices": [],
+                        "usage": {"prompt_tokens": 500_000, "completion_tokens": 0},
+                    }},
+                })
+            };
+            Reply::text(format!("{}\n{}\n", line(1), line(0)))
+        }
+        ("GET", "/v1/files/file-bad/content") => {
+            let error = json!({"code": "batch_expired", "message": "late"});
+            let line = json!({"id": "x", "custom_id": "n-2", "response": null, "error": error});
+            Reply::text(format!("{line}\n"))
+        }
+        _ => answer(seen, &AtomicBool::new(false)),
+    }
+}
+
+/// A batch goes to the provider's own API at its price for batches; what that leaves is run here.
+#[test]
+fn a_provider_runs_a_batch_and_the_rest_is_run_here() {
+    let looks = AtomicUsize::new(0);
+    let upstream = Upstream::start(move |seen| with_batches(seen, &looks));
+    let text = configuration(&upstream.address)
+        .replace("compatible:", "openai:")
+        .replace("fast-1", "gpt-4o-mini");
+    let kept = KEPT.replace("folder: kept,", "folder: kept, relay: true,");
+    let gateway = Gateway::with(&text, &kept, &[]);
+    let file = gateway.path().join("prompts.jsonl");
+    prompts(&file, 3);
+    let id = create(&gateway, &upload(&gateway, &file));
+    eventually("the batch is completed", || {
+        batch(&gateway, &id)["status"] == "completed"
+    });
+    let done = batch(&gateway, &id);
+    assert_eq!(
+        done["request_counts"],
+        json!({"total": 3, "completed": 3, "failed": 0})
+    );
+    assert_eq!(done["usage"]["input_tokens"], 1_000_002, "{done}");
+    assert!(done["error_file_id"].is_null(), "{done}");
+    let path = format!(
+        "/v1/files/{}/content",
+        done["output_file_id"].as_str().unwrap()
+    );
+    let text = gateway.curl(&path, &["-H", KEY]).expect(200).body;
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let ids: Vec<&str> = lines
+        .iter()
+        .filter_map(|line| line["custom_id"].as_str())
+        .collect();
+    assert_eq!(ids, ["n-0", "n-1", "n-2"]);
+    assert_eq!(lines[0]["id"], "theirs-0");
+    let seen = upstream.seen();
+    let of = |target: &str| {
+        seen.iter()
+            .filter(|seen| seen.target == target)
+            .collect::<Vec<_>>()
+    };
+    let form = String::from_utf8_lossy(&of("/v1/files")[0].body).into_owned();
+    assert_eq!(
+        form.matches("\"model\":\"gpt-4o-mini\"").count(),
+        3,
+        "{form}"
+    );
+    let made: Vec<_> = of("/v1/batches")
+        .into_iter()
+        .filter(|seen| seen.method == "POST")
+        .collect();
+    assert_eq!((made.len(), of("/v1/chat/completions").len()), (1, 1));
+    let wish: Value = serde_json::from_slice(&made[0].body).unwrap();
+    assert_eq!(
+        (&wish["input_file_id"], &wish["metadata"]["tidegate_batch"]),
+        (&json!("file-theirs"), &json!(id))
+    );
+    // A million input tokens at half of 0.15 USD, and the one request that was run here.
+    let file = gateway.file().display().to_string();
+    let cost = || {
+        let output = tidegate(&["usage", &file, "--by", "consumer", "--json"]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let rows = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        rows.map(|row| row["cost_usd"].to_string())
+            .collect::<String>()
+    };
+    eventually("it is charged at the price for batches", || {
+        cost().contains("0.0750")
+    });
+}
