@@ -4,4 +4,6 @@
 //! become files, and a catalog says which files count. The crate refuses to know exchanges, policies
 //! and sockets: whoever has a finished exchange makes a [`schema::Row`] of it.
 
+pub mod columns;
+pub mod file;
 pub mod schema;

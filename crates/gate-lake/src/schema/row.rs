@@ -8,7 +8,7 @@ use super::{Column, Kind, Refused, TEXT_BYTES_MAX};
 pub enum Field {
     /// When the request's head was complete.
     Time,
-    /// Id of this exchange, unique in the lake (UUID, version 8).
+    /// Id of this exchange, unique in the lake (UUID, version 7).
     ExchangeId,
     /// W3C trace that it belongs to.
     TraceId,
@@ -92,7 +92,7 @@ pub const COLUMNS: [Column; 29] = [
         "exchange_id",
         Kind::Id,
         false,
-        "Id of this exchange, unique in the lake (UUID, version 8)",
+        "Id of this exchange, unique in the lake (UUID, version 7)",
     ),
     column("trace_id", Kind::Id, true, "W3C trace that it belongs to"),
     column(
@@ -222,7 +222,7 @@ const fn column(name: &'static str, kind: Kind, optional: bool, meaning: &'stati
 pub struct Row<'a> {
     /// When the request's head was complete, in microseconds of UNIX time.
     pub time_us: i64,
-    /// Id of this exchange, unique in the lake (UUID, version 8).
+    /// Id of this exchange, unique in the lake (UUID, version 7).
     pub exchange_id: [u8; 16],
     /// W3C trace that it belongs to.
     pub trace_id: Option<[u8; 16]>,

@@ -1,0 +1,4 @@
+//! What the lake writes, through other readers of the same formats, and what it costs.
+
+#[path = "it/rate.rs"]
+mod rate;
