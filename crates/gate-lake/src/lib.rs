@@ -4,6 +4,11 @@
 //! become files, and a catalog says which files count. The crate refuses to know exchanges, policies
 //! and sockets: whoever has a finished exchange makes a [`schema::Row`] of it.
 
+pub mod catalog;
 pub mod columns;
 pub mod file;
+pub mod keep;
+pub mod objects;
+pub mod redact;
 pub mod schema;
+pub mod writer;

@@ -56,6 +56,18 @@ impl Texts {
     }
 }
 
+impl Texts {
+    /// The texts with each replaced; none takes it away.
+    pub(crate) fn map(&self, mut to: impl FnMut(&[u8]) -> Option<Vec<u8>>) -> Self {
+        let mut new = Self::default();
+        for row in 0..self.ends.len() {
+            let text = self.get(row).and_then(&mut to);
+            new.push(text.as_deref());
+        }
+        new
+    }
+}
+
 impl Values {
     fn new(column: &Column) -> Self {
         match column.kind {
@@ -250,6 +262,12 @@ impl Batch {
         }
         self.rows += rows.len();
         self.content_bytes = self.columns.iter().map(bytes_of).sum();
+    }
+
+    /// The places of all rows.
+    #[must_use]
+    pub fn all_rows(&self) -> Vec<u32> {
+        (0..self.rows as u32).collect()
     }
 
     /// The rows in the order of time; those of one time stay in their order.

@@ -66,8 +66,7 @@ pub fn decode(bytes: Bytes, dataset: Dataset) -> Result<Batch, FileError> {
         if all.is_empty() {
             all = group;
         } else {
-            let rows: Vec<u32> = (0..group.len() as u32).collect();
-            all.extend(&group, &rows);
+            all.extend(&group, &group.all_rows());
         }
     }
     Ok(all)

@@ -1,0 +1,79 @@
+//! Who keeps the lake: one gateway at a time, for as long as it says so.
+//!
+//! The lock only saves work, since versions of the catalog cannot be overwritten: two that think
+//! they hold it cannot harm anything. It is a row of numbered objects of which the last counts; who
+//! writes the next number first has it. Clocks of gateways may differ by less than the time it is
+//! held for.
+
+use crate::objects::Objects;
+use serde::{Deserialize, Serialize};
+use std::io;
+use std::time::Duration;
+
+const LOCKS: &str = "catalog/locks/";
+
+/// A gateway's side of the lock.
+#[derive(Debug)]
+pub struct Lock {
+    holder: String,
+    hold: Duration,
+}
+
+/// Who holds the lock until when, as it lies in the lake.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LockState {
+    /// Who.
+    pub holder: String,
+    /// Until when, in milliseconds of UNIX time.
+    pub until_ms: u64,
+}
+
+impl Lock {
+    /// The lock for a holder whose name no other has.
+    #[must_use]
+    pub const fn new(holder: String, hold: Duration) -> Self {
+        Self { holder, hold }
+    }
+
+    /// Takes the lock, or holds it longer; false where another has it.
+    ///
+    /// # Errors
+    /// When the place does not answer.
+    pub fn take(&self, objects: &dyn Objects, unix: Duration) -> io::Result<bool> {
+        let now = unix.as_millis() as u64;
+        let listed = objects.list(LOCKS)?;
+        let mut number: u64 = 0;
+        if let Some(last) = listed.last() {
+            let held: Option<LockState> = match objects.get(&last.path, None) {
+                Ok(bytes) => serde_json::from_slice(&bytes).ok(),
+                // Somebody has written a newer one and removed this.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(error),
+            };
+            let name = last.path.rsplit('/').next().unwrap_or_default();
+            let digits = name.trim_end_matches(".json");
+            number = digits.parse().map_err(io::Error::other)?;
+            if let Some(held) = held {
+                let half = self.hold.as_millis() as u64 / 2;
+                if held.holder != self.holder && held.until_ms > now {
+                    return Ok(false);
+                }
+                if held.holder == self.holder && held.until_ms > now + half {
+                    return Ok(true);
+                }
+            }
+        }
+        let state = LockState {
+            holder: self.holder.clone(),
+            until_ms: now + self.hold.as_millis() as u64,
+        };
+        let text = serde_json::to_vec(&state).map_err(io::Error::other)?;
+        if !objects.put_new(&format!("{LOCKS}{:020}.json", number + 1), &text)? {
+            return Ok(false);
+        }
+        for old in &listed {
+            objects.delete(&old.path)?;
+        }
+        Ok(true)
+    }
+}
