@@ -1,8 +1,8 @@
 //! One request and its response in flight.
 
 use crate::{
-    AiFacts, Bodies, Caller, ContractNotes, GuardFacts, KeptRequest, Record, RpcFacts, Services,
-    Snapshot, TrialPlace,
+    AiFacts, Bodies, Caller, ContractNotes, GuardFacts, Inside, KeptRequest, Record, RpcFacts,
+    Services, Snapshot, TrialPlace,
 };
 use gate_kit::clock::Moment;
 use gate_kit::http::{Headers, Request, ResponseHead, Scheme};
@@ -89,6 +89,8 @@ pub struct Client {
     pub scheme: Scheme,
     /// Facts of the TLS session.
     pub tls: Option<TlsFacts>,
+    /// For whom the gateway itself makes the exchange; none where it came over a connection.
+    pub inside: Option<Box<Inside>>,
 }
 
 /// Facts of a TLS session.

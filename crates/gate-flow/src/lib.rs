@@ -16,6 +16,7 @@ mod experiment;
 mod fault;
 mod flights;
 mod identity;
+mod inside;
 mod key_value;
 mod objective;
 mod policy;
@@ -51,6 +52,7 @@ pub use experiment::{
 pub use fault::{Fault, FaultError};
 pub use flights::{Flights, Flown, Landed};
 pub use identity::Identity;
+pub use inside::Inside;
 pub use key_value::{
     KeyValueAnswer, KeyValueError, KeyValueQuestion, KeyValueServer, SharedKeyValueServer,
 };

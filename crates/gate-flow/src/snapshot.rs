@@ -2,6 +2,7 @@
 
 use crate::{Condition, Countings, Exchange, Fault, Keeps, LocalFuture, Parameters, Policy};
 use gate_kit::http::{RequestHead, Response};
+use gate_model::fault::FaultCode;
 use gate_model::resources::Resources;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -128,12 +129,34 @@ pub struct Caller {
     pub routes: Option<Vec<String>>,
 }
 
+impl Caller {
+    /// Whether it may be used now and here. The clock is asked only where a key expires.
+    ///
+    /// # Errors
+    /// The fault's code and the cause, for the operator.
+    pub fn usable(&self, exchange: &Exchange) -> Result<(), (FaultCode, &'static str)> {
+        if let Some(expires) = self.expires_unix_s
+            && exchange.services.clock().unix().as_secs() >= expires
+        {
+            return Err((FaultCode::CredentialInvalid, "the key has expired"));
+        }
+        match (&self.routes, &exchange.record.route) {
+            (Some(routes), Some(route)) if !routes.iter().any(|allowed| **allowed == **route) => {
+                Err((FaultCode::Forbidden, "the key is not for this route"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 /// Callers by the SHA-256 of their key.
 #[derive(Debug)]
 pub struct Callers {
     id: u64,
     by_key: HashMap<[u8; 32], Arc<Caller>, BuildHasherDefault<Leading>>,
     by_name: HashMap<Arc<str>, Arc<Caller>>,
+    /// By consumer, then by the name of the key.
+    by_key_name: HashMap<Arc<str>, HashMap<Arc<str>, Arc<Caller>>>,
 }
 
 /// Hashes what is a hash already by its leading bytes. Who calls cannot crowd a bucket with it,
@@ -160,6 +183,7 @@ impl Default for Callers {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             by_key: HashMap::default(),
             by_name: HashMap::default(),
+            by_key_name: HashMap::default(),
         }
     }
 }
@@ -177,6 +201,10 @@ impl Callers {
         let caller = Arc::new(caller);
         for key in keys {
             self.by_key.insert(key, caller.clone());
+        }
+        if let Some(key) = &caller.key {
+            let of_consumer = self.by_key_name.entry(caller.name.clone()).or_default();
+            of_consumer.insert(key.clone(), caller.clone());
         }
         self.by_name.insert(caller.name.clone(), caller);
     }
@@ -205,5 +233,11 @@ impl Callers {
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<&Arc<Caller>> {
         self.by_name.get(name)
+    }
+
+    /// The caller of this name by its key of that name.
+    #[must_use]
+    pub fn by_key_name(&self, consumer: &str, key: &str) -> Option<&Arc<Caller>> {
+        self.by_key_name.get(consumer)?.get(key)
     }
 }

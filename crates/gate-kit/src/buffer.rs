@@ -35,6 +35,7 @@ pub struct PooledBuf {
 impl PooledBuf {
     /// Lends an ordinary, empty buffer of [`SMALL`] bytes.
     #[must_use]
+    #[inline]
     pub fn small() -> Self {
         Self::lend(0)
     }
@@ -66,6 +67,7 @@ impl PooledBuf {
         buffer
     }
 
+    #[inline]
     fn lend(class: usize) -> Self {
         let spare = POOL
             .try_with(|pool| pool.borrow_mut()[class].pop())
@@ -81,6 +83,7 @@ impl PooledBuf {
     }
 
     /// The free space behind the window, for a read to fill; follow with [`Self::filled`].
+    #[inline]
     pub fn spare(&mut self) -> &mut [u8] {
         &mut self.memory[self.end..]
     }
@@ -89,6 +92,7 @@ impl PooledBuf {
     ///
     /// # Panics
     /// When `n` exceeds the spare space, which would be a caller's arithmetic error.
+    #[inline]
     pub fn filled(&mut self, n: usize) {
         assert!(
             n <= self.memory.len() - self.end,
@@ -101,6 +105,7 @@ impl PooledBuf {
     ///
     /// # Panics
     /// When `n` exceeds the window.
+    #[inline]
     pub fn advance(&mut self, n: usize) {
         assert!(n <= self.end - self.start, "advanced past the window");
         self.start += n;
@@ -135,12 +140,14 @@ impl PooledBuf {
 
 impl Deref for PooledBuf {
     type Target = [u8];
+    #[inline]
     fn deref(&self) -> &[u8] {
         &self.memory[self.start..self.end]
     }
 }
 
 impl DerefMut for PooledBuf {
+    #[inline]
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.memory[self.start..self.end]
     }
@@ -159,6 +166,7 @@ impl std::fmt::Debug for PooledBuf {
 }
 
 impl Drop for PooledBuf {
+    #[inline]
     fn drop(&mut self) {
         let class = match self.memory.len() {
             SMALL => 0,

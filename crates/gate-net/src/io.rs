@@ -227,8 +227,30 @@ impl Io {
     /// Costs no system call while nothing has arrived.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
+        let byte = &mut [0];
+        if let Some(stream) = self.plain_tcp(&self.inner.borrow()) {
+            let read = stream.try_read(byte);
+            return read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+        }
         let mut cx = Context::from_waker(Waker::noop());
-        self.poll_read(&mut cx, &mut [0]).is_pending()
+        self.poll_read(&mut cx, byte).is_pending()
+    }
+
+    /// Ready where a read is worth trying. Asks less than a read, for when nothing is expected to
+    /// have come yet: no buffer is lent.
+    pub(crate) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.plain_tcp(&self.inner.borrow()) {
+            Some(stream) => stream.poll_read_ready(cx).map(drop),
+            None => Poll::Ready(()),
+        }
+    }
+
+    /// The socket, where all that there is to read is in it.
+    fn plain_tcp<'i>(&self, inner: &'i Inner) -> Option<&'i TcpStream> {
+        match (&inner.wire.socket, &inner.session, &inner.wire.unread) {
+            (Socket::Tcp(stream), None, None) => Some(stream),
+            _ => None,
+        }
     }
 
     /// Becomes the server side of TLS. The deadline is the caller's; may be dropped midway, which

@@ -135,7 +135,7 @@ impl AuthKey {
                 let caller = find(&exchange.snapshot, &key);
                 match caller {
                     None => Err((FaultCode::CredentialInvalid, "unknown key")),
-                    Some(caller) => usable(&caller, exchange).map(|()| caller),
+                    Some(caller) => caller.usable(exchange).map(|()| caller),
                 }
             }
         };
@@ -227,21 +227,6 @@ fn known<'a>(snapshot: &'a Snapshot, key: &[u8]) -> Option<&'a Arc<Caller>> {
         None => (&[0; 32], None),
     };
     verify_slices_are_equal(stored, presented).ok().and(caller)
-}
-
-/// Whether the key may be used now and here. The clock is asked only where a key expires.
-fn usable(caller: &Caller, exchange: &Exchange) -> Result<(), (FaultCode, &'static str)> {
-    if let Some(expires) = caller.expires_unix_s
-        && exchange.services.clock().unix().as_secs() >= expires
-    {
-        return Err((FaultCode::CredentialInvalid, "the key has expired"));
-    }
-    match (&caller.routes, &exchange.record.route) {
-        (Some(routes), Some(route)) if !routes.iter().any(|allowed| **allowed == **route) => {
-            Err((FaultCode::Forbidden, "the key is not for this route"))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn refuse(exchange: &mut Exchange, code: FaultCode, detail: &'static str) -> Verdict<'static> {

@@ -156,6 +156,7 @@ impl Harness {
             local: ([192, 0, 2, 254], 443).into(),
             scheme: Scheme::Https,
             tls: None,
+            inside: None,
         };
         Exchange {
             snapshot: self.snapshot.borrow().clone(),

@@ -96,6 +96,7 @@ async fn prepare(
             Scheme::Http
         },
         tls,
+        inside: None,
     });
     match options.speaks {
         Speaks::Bytes => Box::pin(tcp::serve(worker, &client, options, io)).await,

@@ -13,6 +13,7 @@ pub mod compile;
 pub mod connection;
 pub mod experiments;
 mod hashing;
+pub mod inside;
 mod key_value;
 pub mod listener;
 pub mod money;

@@ -439,6 +439,13 @@ impl Process {
             .map_err(StartError::Findings)
     }
 
+    /// What workers are told by, those with the fewest connections first.
+    pub(crate) fn least_busy(&self) -> impl Iterator<Item = &mpsc::Sender<Command>> {
+        let mut order: Vec<usize> = (0..self.commands.len()).collect();
+        order.sort_by_key(|worker| self.shared.connections_of(*worker));
+        order.into_iter().map(|worker| &self.commands[worker])
+    }
+
     /// The components that the binary was built with.
     pub(crate) fn registry(&self) -> &Registry {
         &self.setup.registry

@@ -270,6 +270,7 @@ fn client(listener: Arc<str>, peer: Peer, local: SocketAddr) -> Rc<Client> {
             version: "1.3",
             certificate: peer.certificate,
         }),
+        inside: None,
     })
 }
 

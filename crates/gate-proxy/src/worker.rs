@@ -6,6 +6,7 @@
 
 use crate::caller::caller_address;
 use crate::connection;
+use crate::inside;
 use crate::listener::ListenerState;
 use crate::process::Shared;
 use crate::quic::Listening;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Quic(Arc<ListenerState>),
     /// Speak it no more.
     Unquic(Arc<str>),
+    /// Serve a request of the gateway's own.
+    Inside(Arc<ListenerState>, Box<inside::Asked>),
     /// Accept nothing more, finish what is in flight until then, and end.
     Drain(Duration),
 }
@@ -146,6 +149,7 @@ impl Worker {
                 }
                 Some(Command::Quic(state)) => Listening::take_up(&mut quic, &self, &state),
                 Some(Command::Unquic(name)) => Listening::stop_all(&mut quic, &name),
+                Some(Command::Inside(state, asked)) => inside::serve(&self, &state, *asked),
                 Some(Command::Drain(patience)) => {
                     accepting
                         .iter()

@@ -52,6 +52,8 @@ mod http3;
 mod http3_ends;
 #[path = "it/http3_hostile.rs"]
 mod http3_hostile;
+#[path = "it/inside.rs"]
+mod inside;
 #[path = "it/invoke.rs"]
 mod invoke;
 #[path = "it/judged.rs"]

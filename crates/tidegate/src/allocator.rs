@@ -30,7 +30,7 @@ const fn plain(layout: Layout) -> bool {
 // (`mi_free` and `mi_realloc_aligned` take blocks of all of them); a block has at least the size
 // and the alignment asked for, as `plain` shows for the plain functions; none of them unwinds.
 unsafe impl GlobalAlloc for Mimalloc {
-    #[inline]
+    #[inline(always)]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         // SAFETY: any size and any power of two is allowed; null stands for failure in both.
         unsafe {
@@ -41,7 +41,7 @@ unsafe impl GlobalAlloc for Mimalloc {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         // SAFETY: as in `alloc`.
         unsafe {
@@ -52,13 +52,13 @@ unsafe impl GlobalAlloc for Mimalloc {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn dealloc(&self, block: *mut u8, _: Layout) {
         // SAFETY: the caller hands over a block that this allocator made.
         unsafe { mi::mi_free(block.cast()) }
     }
 
-    #[inline]
+    #[inline(always)]
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
         // SAFETY: the block is ours; shrinking below the alignment keeps to the aligned function,
         // which holds the block's alignment at any size.

@@ -325,9 +325,14 @@ impl<'a> Scanner<'a> {
         while let Some(&byte) = bytes.get(pos) {
             pos += 1;
             match CLASS[byte as usize] {
-                Class::Quote => match string_end(bytes, pos) {
-                    Some(end) => pos = end.next,
-                    None => return Err(ScanError::at(pos)),
+                Class::Quote => loop {
+                    let end = string_end(bytes, pos).ok_or(ScanError::at(pos))?;
+                    pos = end.next;
+                    // Most strings are keys and values of text: the next is two bytes on.
+                    match bytes.get(pos..pos + 2) {
+                        Some([b':' | b',', b'"']) => pos += 2,
+                        _ => break,
+                    }
                 },
                 Class::Space | Class::Scalar | Class::Separator => {}
                 Class::Open => {

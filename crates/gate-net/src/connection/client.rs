@@ -181,6 +181,8 @@ pub struct ClientExchange {
     input: Option<PooledBuf>,
     tunnel: Option<Body>,
     interim: u32,
+    /// Whether the answer was looked for before.
+    asked: bool,
 }
 
 impl ClientExchange {
@@ -217,6 +219,7 @@ impl ClientExchange {
             input: None,
             tunnel,
             interim: 0,
+            asked: false,
         };
         Ok(Box::write(place, exchange))
     }
@@ -239,6 +242,11 @@ impl ClientExchange {
         loop {
             if let Some(answer) = self.parse(interim)? {
                 return Poll::Ready(Ok(answer));
+            }
+            // Right behind the request the answer has rarely come.
+            let early = !std::mem::replace(&mut self.asked, true) && write_error.is_none();
+            if early && self.connection.io.poll_readable(cx).is_pending() {
+                return Poll::Pending;
             }
             let mut buffer = self.input.take().unwrap_or_else(PooledBuf::small);
             if buffer.spare().is_empty() {

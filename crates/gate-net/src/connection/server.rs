@@ -186,13 +186,20 @@ impl ServerConnection {
     fn poll_next(&mut self, cx: &mut Context<'_>, waited: &mut Waited) -> Poll<Next> {
         loop {
             let held = self.shared.input.borrow_mut().take();
+            // Right behind an answer the next request has rarely come.
+            let mut early = waited.idle.is_none() && self.served > 0;
             if let Some(buffer) = held {
+                early = false;
                 match self.parse(buffer) {
                     Parsed::Next(next) => return Poll::Ready(next),
                     Parsed::Partial(buffer) => *self.shared.input.borrow_mut() = Some(buffer),
                 }
             }
-            match self.poll_fill(cx) {
+            let filled = match early && self.shared.io.poll_readable(cx).is_pending() {
+                true => Poll::Pending,
+                false => self.poll_fill(cx),
+            };
+            match filled {
                 Poll::Ready(true) => {}
                 Poll::Ready(false) => return Poll::Ready(self.at_eof()),
                 Poll::Pending => {
@@ -360,6 +367,9 @@ impl ServerConnection {
             return Poll::Pending;
         }
         if self.shared.input.borrow().is_some() {
+            return Poll::Pending;
+        }
+        if self.shared.io.poll_readable(cx).is_pending() {
             return Poll::Pending;
         }
         match self.poll_fill(cx) {

@@ -65,6 +65,11 @@ impl Process {
         Ok(bound)
     }
 
+    /// The listener of this name.
+    pub(crate) fn listener(&self, name: &str) -> Option<Arc<ListenerState>> {
+        self.lock_listeners().get(name).cloned()
+    }
+
     pub(super) fn announce(&self, state: &Arc<ListenerState>) -> Result<(), String> {
         self.lock_listeners()
             .insert(state.name.to_string(), state.clone());

@@ -90,6 +90,7 @@ pub(super) fn client() -> Client {
         local: "127.0.0.1:80".parse().expect("an address"),
         scheme: Scheme::Https,
         tls: None,
+        inside: None,
     }
 }
 

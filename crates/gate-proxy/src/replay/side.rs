@@ -292,6 +292,7 @@ impl Side {
                 Scheme::Http
             },
             tls: None,
+            inside: None,
         };
         let moment = Moment(line.started_us.saturating_mul(1000));
         let body = match line.size {

@@ -71,6 +71,10 @@ pub(super) async fn wait(
 }
 
 fn priority(exchange: &Exchange, concurrency: &Concurrency) -> Result<Priority, Fault> {
+    let inside = exchange.client.inside.as_ref();
+    if inside.is_some_and(|inside| inside.background) {
+        return Ok(Priority::Low);
+    }
     let holds = |condition: &Option<Box<dyn Condition>>| match condition {
         None => Ok(false),
         Some(condition) => condition
