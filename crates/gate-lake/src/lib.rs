@@ -7,6 +7,7 @@
 pub mod catalog;
 pub mod columns;
 pub mod file;
+pub mod iceberg;
 pub mod keep;
 pub mod objects;
 pub mod redact;

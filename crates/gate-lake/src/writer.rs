@@ -112,6 +112,15 @@ impl Writer {
     /// # Errors
     /// The place's; the rows are kept for the next time.
     pub fn flush(&mut self, unix: Duration) -> io::Result<()> {
+        self.seal(unix)?;
+        self.put()
+    }
+
+    /// Makes files of what has gathered without writing them, so that it takes little room.
+    ///
+    /// # Errors
+    /// When rows cannot be encoded, which are lost then.
+    pub fn seal(&mut self, unix: Duration) -> io::Result<()> {
         for (dataset, redaction) in Dataset::ALL.into_iter().zip(&self.redactions) {
             let gathered = match dataset {
                 Dataset::Records => &mut self.records,
@@ -134,9 +143,8 @@ impl Writer {
                 rows: rows as u64,
             });
         }
-        let result = self.put();
         self.bound();
-        result
+        Ok(())
     }
 
     fn put(&mut self) -> io::Result<()> {
@@ -159,6 +167,13 @@ impl Writer {
             bytes -= oldest.bytes.len();
             self.counts.lost += oldest.rows;
         }
+    }
+
+    /// Rows that are not in the lake yet.
+    #[must_use]
+    pub fn waiting_rows(&self) -> u64 {
+        let gathered = self.records.len() + self.bodies.len();
+        gathered as u64 + self.waiting.iter().map(|file| file.rows).sum::<u64>()
     }
 
     /// What has been done so far.

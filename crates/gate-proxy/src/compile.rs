@@ -5,6 +5,7 @@
 
 mod acme;
 mod callers;
+mod lake;
 mod listeners;
 mod notices;
 mod plans;
@@ -171,6 +172,7 @@ impl Compiler<'_> {
         let (mut routes, router) = work.routes(&called);
         crate::objectives::attach(&mut work, &mut routes);
         acme::check(&mut work);
+        lake::check(&mut work);
         let listeners = work.listeners(&upstreams);
         let findings = work.findings;
         if findings.iter().any(Finding::is_error) {

@@ -5,7 +5,7 @@
 //! writes the next number first has it. Clocks of gateways may differ by less than the time it is
 //! held for.
 
-use crate::objects::Objects;
+use crate::objects::{Object, Objects};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::time::Duration;
@@ -42,7 +42,6 @@ impl Lock {
     pub fn take(&self, objects: &dyn Objects, unix: Duration) -> io::Result<bool> {
         let now = unix.as_millis() as u64;
         let listed = objects.list(LOCKS)?;
-        let mut number: u64 = 0;
         if let Some(last) = listed.last() {
             let held: Option<LockState> = match objects.get(&last.path, None) {
                 Ok(bytes) => serde_json::from_slice(&bytes).ok(),
@@ -50,9 +49,6 @@ impl Lock {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
                 Err(error) => return Err(error),
             };
-            let name = last.path.rsplit('/').next().unwrap_or_default();
-            let digits = name.trim_end_matches(".json");
-            number = digits.parse().map_err(io::Error::other)?;
             if let Some(held) = held {
                 let half = self.hold.as_millis() as u64 / 2;
                 if held.holder != self.holder && held.until_ms > now {
@@ -63,6 +59,24 @@ impl Lock {
                 }
             }
         }
+        self.write_behind(objects, &listed, now)
+    }
+
+    /// Writes the next object of the lock, whatever the last one says.
+    fn write(&self, objects: &dyn Objects, unix: Duration) -> io::Result<bool> {
+        let listed = objects.list(LOCKS)?;
+        self.write_behind(objects, &listed, unix.as_millis() as u64)
+    }
+
+    fn write_behind(&self, objects: &dyn Objects, listed: &[Object], now: u64) -> io::Result<bool> {
+        let number: u64 = match listed.last() {
+            None => 0,
+            Some(last) => {
+                let name = last.path.rsplit('/').next().unwrap_or_default();
+                let digits = name.trim_end_matches(".json");
+                digits.parse().map_err(io::Error::other)?
+            }
+        };
         let state = LockState {
             holder: self.holder.clone(),
             until_ms: now + self.hold.as_millis() as u64,
@@ -71,9 +85,21 @@ impl Lock {
         if !objects.put_new(&format!("{LOCKS}{:020}.json", number + 1), &text)? {
             return Ok(false);
         }
-        for old in &listed {
+        for old in listed {
             objects.delete(&old.path)?;
         }
         Ok(true)
+    }
+
+    /// Gives the lock to whoever asks next, where this holder has it.
+    ///
+    /// # Errors
+    /// When the place does not answer.
+    pub fn give_back(&self, objects: &dyn Objects, unix: Duration) -> io::Result<()> {
+        if self.take(objects, unix)? {
+            let ended = Self::new(self.holder.clone(), Duration::ZERO);
+            ended.write(objects, unix)?;
+        }
+        Ok(())
     }
 }

@@ -121,6 +121,11 @@ fn one_holds_the_lock_until_its_time_is_over() {
     assert!(bob.take(objects, NOW + hold * 2).expect("answered"));
     assert!(!ann.take(objects, NOW + hold * 2).expect("answered"));
     assert_eq!(objects.list("catalog/locks/").expect("listed").len(), 1);
+    bob.give_back(objects, NOW + hold * 2).expect("answered");
+    assert!(ann.take(objects, NOW + hold * 2).expect("answered"));
+    bob.give_back(objects, NOW + hold * 2)
+        .expect("it is not theirs");
+    assert!(!bob.take(objects, NOW + hold * 2).expect("answered"));
 }
 
 #[test]

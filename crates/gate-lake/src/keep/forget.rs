@@ -2,7 +2,7 @@
 //! files that held them are gone when the call returns, not only named no more.
 
 use super::{Keeper, damaged};
-use crate::catalog::{Change, FileEntry};
+use crate::catalog::{Change, FileEntry, Version};
 use crate::columns::Batch;
 use crate::file::decode;
 use crate::schema::Dataset;
@@ -40,15 +40,28 @@ pub struct Forgotten {
     pub files: u64,
 }
 
+/// Goes on only while the lock is held.
+fn hold(still: &mut dyn FnMut() -> io::Result<bool>) -> io::Result<()> {
+    match still()? {
+        true => Ok(()),
+        false => Err(io::Error::other("another gateway keeps the lake by now")),
+    }
+}
+
 impl Keeper {
     /// Deletes a consumer's rows. Rows that gateways still gather, for a second at most, are not
     /// among them; fresh files are. Whoever reads an old version meanwhile finds files gone and
-    /// looks again.
+    /// looks again. `still` is asked before every file whether the caller holds the lock of the lake.
     ///
     /// # Errors
-    /// When the place does not answer, or others change the catalog all the time; what was deleted
-    /// until then stays deleted, and the call can be made again.
-    pub fn forget(&mut self, who: &Who, unix: Duration) -> io::Result<Forgotten> {
+    /// When the place does not answer, the lock is lost, or others change the catalog all the time;
+    /// what was deleted until then stays deleted, and the call can be made again.
+    pub fn forget(
+        &mut self,
+        who: &Who,
+        unix: Duration,
+        still: &mut dyn FnMut() -> io::Result<bool>,
+    ) -> io::Result<Forgotten> {
         let mut forgotten = Forgotten::default();
         for _ in 0..TRIES_MAX {
             let base = self.catalog.newest()?;
@@ -60,6 +73,7 @@ impl Keeper {
                 };
                 let settled = self.catalog.settled(&base, dataset)?;
                 for file in settled {
+                    hold(still)?;
                     if let Some((kept, rows)) = self.without(dataset, &file, name)? {
                         change.add.extend(self.write(kept, unix)?);
                         change.remove(file);
@@ -71,6 +85,7 @@ impl Keeper {
                     if removed(&file.path) {
                         continue;
                     }
+                    hold(still)?;
                     if let Some((kept, rows)) = self.without(dataset, &file, name)? {
                         change.add.extend(self.write(kept, unix)?);
                         change.settled.push(file.path);
@@ -86,19 +101,28 @@ impl Keeper {
             let Some(version) = committed else { continue };
             forgotten.rows += added;
             forgotten.files += files;
-            // Files that were removed earlier may hold the rows too: none of them lingers.
-            let mut gone = Change::default();
-            for removed in &version.removed {
-                self.catalog.objects().delete(&removed.path)?;
-                gone.gone.insert(removed.path.clone());
+            if self.delete_left(&version, unix)? {
+                return Ok(forgotten);
             }
-            if !gone.is_empty() && self.catalog.commit(&version, &gone, unix)?.is_none() {
-                continue;
-            }
-            self.delete_strays(unix)?;
-            return Ok(forgotten);
         }
         Err(io::Error::other("the catalog changed all the time"))
+    }
+
+    /// Deletes what counts no more at once, also what was removed earlier: it may hold the rows too.
+    /// False where somebody else has changed the catalog.
+    fn delete_left(&mut self, version: &Version, unix: Duration) -> io::Result<bool> {
+        let mut gone = Change::default();
+        for removed in &version.removed {
+            self.catalog.objects().delete(&removed.path)?;
+            gone.gone.insert(removed.path.clone());
+        }
+        // Also where nothing changes: who began before this version can commit nothing any more, so
+        // that what they have written is nobody's and may go.
+        if self.catalog.commit(version, &gone, unix)?.is_none() {
+            return Ok(false);
+        }
+        self.delete_strays(unix)?;
+        Ok(true)
     }
 
     /// Deletes files that no version names, however young: what earlier tries have left. Whoever

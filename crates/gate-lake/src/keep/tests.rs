@@ -14,9 +14,64 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 const NOW: Duration = Duration::from_secs(1_790_000_000);
 
+/// A place in memory: a folder syncs at every step, which takes minutes over all of them.
+#[derive(Clone, Default)]
+struct Memory(Arc<std::sync::Mutex<std::collections::BTreeMap<String, Bytes>>>);
+
+impl Memory {
+    fn with<T>(
+        &self,
+        act: impl FnOnce(&mut std::collections::BTreeMap<String, Bytes>) -> T,
+    ) -> io::Result<T> {
+        Ok(act(&mut self.0.lock().expect("no test panics inside")))
+    }
+}
+
+impl Memory {
+    fn copy(&self) -> Self {
+        let all = self.0.lock().expect("no test panics inside").clone();
+        Self(Arc::new(std::sync::Mutex::new(all)))
+    }
+}
+
+impl Objects for Memory {
+    fn put_new(&self, path: &str, bytes: &[u8]) -> io::Result<bool> {
+        self.with(|all| {
+            let is_new = !all.contains_key(path);
+            all.entry(path.into())
+                .or_insert_with(|| Bytes::copy_from_slice(bytes));
+            is_new
+        })
+    }
+    fn put(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        self.with(|all| drop(all.insert(path.into(), Bytes::copy_from_slice(bytes))))
+    }
+    fn get(&self, path: &str, _range: Option<Range<u64>>) -> io::Result<Bytes> {
+        self.with(|all| all.get(path).cloned())?
+            .ok_or_else(|| ErrorKind::NotFound.into())
+    }
+    fn list(&self, prefix: &str) -> io::Result<Vec<Object>> {
+        self.with(|all| {
+            let those = all.iter().filter(|(path, _)| path.starts_with(prefix));
+            those
+                .map(|(path, bytes)| Object {
+                    path: path.clone(),
+                    bytes: bytes.len() as u64,
+                })
+                .collect()
+        })
+    }
+    fn delete(&self, path: &str) -> io::Result<()> {
+        self.with(|all| drop(all.remove(path)))
+    }
+    fn location(&self, path: &str) -> String {
+        path.into()
+    }
+}
+
 /// A place that dies at the n-th change: before it, or with it done and unanswered.
 struct Dying {
-    inner: Directory,
+    inner: Memory,
     left: AtomicI64,
     after: bool,
 }
@@ -164,21 +219,24 @@ fn fresh_files_become_few_of_hour_and_team() {
 
 #[test]
 fn whatever_step_dies_no_row_is_lost_or_seen_twice() {
-    // Until a pass gets through with steps to spare.
+    // Three settled files and a fresh one, from which everything starts.
+    let start = Memory::default();
+    let objects: Arc<dyn Objects> = Arc::new(start.clone());
+    for n in 0..3 {
+        write(objects.clone(), n * 10..n * 10 + 10).expect("written");
+        let catalog = Arc::new(Catalog::new(objects.clone()));
+        let mut keeper = Keeper::new(catalog, rules());
+        keeper.pass(NOW + Duration::from_secs(1)).expect("kept");
+    }
+    write(objects, 30..40).expect("written");
+    // Until passes get through with steps to spare.
     for after in [false, true] {
         let mut steps = 0;
         loop {
-            let folder = tempfile::tempdir().expect("a scratch folder");
-            let objects: Arc<dyn Objects> = Arc::new(Directory::open(folder.path()).expect("made"));
-            for n in 0..3 {
-                write(objects.clone(), n * 10..n * 10 + 10).expect("written");
-                let catalog = Arc::new(Catalog::new(objects.clone()));
-                let mut keeper = Keeper::new(catalog, rules());
-                keeper.pass(NOW + Duration::from_secs(1)).expect("kept");
-            }
-            write(objects.clone(), 30..40).expect("written");
+            let place = start.copy();
+            let objects: Arc<dyn Objects> = Arc::new(place.clone());
             let dying = Arc::new(Dying {
-                inner: Directory::open(folder.path()).expect("made"),
+                inner: place,
                 left: AtomicI64::new(steps),
                 after,
             });
@@ -215,9 +273,8 @@ fn whatever_step_dies_no_row_is_lost_or_seen_twice() {
 
 #[test]
 fn a_write_that_was_not_answered_shows_its_rows_once() {
-    let folder = tempfile::tempdir().expect("a scratch folder");
     let dying = Arc::new(Dying {
-        inner: Directory::open(folder.path()).expect("made"),
+        inner: Memory::default(),
         left: AtomicI64::new(0),
         after: true,
     });
@@ -295,6 +352,7 @@ fn what_a_consumer_left_is_gone_to_the_last_byte() {
     let forgotten = keeper.forget(
         &Who::consumer("forget-this-one"),
         NOW + Duration::from_secs(6),
+        &mut || Ok(true),
     );
     assert_eq!(forgotten.expect("deleted").rows, 40);
     assert!(!has(&bytes_of(folder.path()), "forget-this-one"));
@@ -305,6 +363,7 @@ fn what_a_consumer_left_is_gone_to_the_last_byte() {
     let again = keeper.forget(
         &Who::consumer("forget-this-one"),
         NOW + Duration::from_secs(7),
+        &mut || Ok(true),
     );
     assert_eq!(again.expect("nothing to do"), Forgotten::default());
 }

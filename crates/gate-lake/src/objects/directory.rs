@@ -172,7 +172,7 @@ impl Objects for Directory {
     }
 
     fn location(&self, path: &str) -> String {
-        self.root.join(path).to_string_lossy().into_owned()
+        format!("file://{}", self.root.join(path).display())
     }
 }
 

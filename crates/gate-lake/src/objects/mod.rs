@@ -4,8 +4,10 @@
 //! all that the catalog and the lock are built on. Calls block; never make one on a worker.
 
 mod directory;
+pub mod s3;
 
 pub use directory::Directory;
+pub use s3::S3;
 
 use bytes::Bytes;
 use std::io;

@@ -28,7 +28,7 @@ impl Dice {
 
     /// A long-tailed amount around `middle`.
     pub(crate) fn amount(&mut self, middle: u64) -> u64 {
-        let spread = 0.25 + (self.next() % 1000) as f64 / 250.0;
+        let spread = 0.25 + (self.next() % 1_000_000) as f64 / 250_000.0;
         (middle as f64 * spread) as u64
     }
 }
@@ -48,8 +48,7 @@ impl Names {
 
 /// Calls to models and plain calls, mixed, as a gateway with 200 consumers has them.
 pub(crate) fn rows(count: usize, mut visit: impl FnMut(&Row<'_>)) {
-    let mut dice = Dice::new();
-    let dice = &mut dice;
+    let dice = &mut Dice::new();
     let routes = Names::new("route", 60);
     let upstreams = Names::new("upstream", 40);
     let endpoints = Names::new("10.0.0.1:80", 120);
@@ -61,8 +60,7 @@ pub(crate) fn rows(count: usize, mut visit: impl FnMut(&Row<'_>)) {
         time_us += (dice.next() % 180) as i64;
         let mut id = [0; 16];
         id[..6].copy_from_slice(&(time_us as u64 / 1000).to_be_bytes()[2..]);
-        id[6..8].copy_from_slice(&[0x70, 0]);
-        id[8..12].copy_from_slice(&[0x80, 3, 7, 1]);
+        id[6..12].copy_from_slice(&[0x70, 0, 0x80, 3, 7, 1]);
         id[12..].copy_from_slice(&(n as u32).to_be_bytes());
         let mut trace = [0; 16];
         trace[..8].copy_from_slice(&dice.next().to_be_bytes());

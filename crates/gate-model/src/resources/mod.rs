@@ -17,6 +17,7 @@ mod deployment;
 mod experiment;
 mod gateway;
 mod hedge_after;
+mod lake;
 mod listener;
 mod mcp;
 mod model;
@@ -51,6 +52,7 @@ pub use experiment::{
 };
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
+pub use lake::{Lake, LakeBucket, LakePlace, LakeSet};
 pub use listener::{
     Certificate, EncodedSlashes, Limits, Listener, ListenerHttp3, ListenerProtocol, ListenerTls,
     Paths, ProxyProtocol, TlsVersion,
