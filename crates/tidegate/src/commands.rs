@@ -28,6 +28,7 @@ use crate::demo::{self, DemoOptions};
 use crate::health::{self, HealthOptions};
 use crate::import::{self, ImportOptions};
 use crate::keys::{self, KeysCommand};
+use crate::lake::{self, LakeCommand};
 use crate::lint::{self, LintOptions};
 use crate::reference::{self, CompletionsOptions, ExplainOptions, VersionOptions};
 use crate::run::{self, RunOptions};
@@ -83,6 +84,9 @@ pub(crate) enum Command {
     Secrets(SecretsCommand),
     /// Show what calls to models cost, from the ledger of a configuration's store.
     Usage(Box<UsageCommand>),
+    /// Delete what a consumer has left in the lake.
+    #[command(subcommand)]
+    Lake(LakeCommand),
     /// Check firewall rules, and learn exclusions from what was noted.
     #[command(subcommand)]
     Waf(WafCommand),
@@ -176,6 +180,7 @@ impl Command {
             Command::Keys(KeysCommand::New(options)) => keys::new(&options),
             Command::Secrets(command) => stored::secrets(&command),
             Command::Usage(command) => usage::usage(&command),
+            Command::Lake(command) => lake::lake(&command),
             Command::Waf(command) => waf::waf(&command),
             Command::Import(options) => import::import(&options),
             Command::Plan(options) => plan::plan(&options),

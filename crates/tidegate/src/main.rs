@@ -23,6 +23,7 @@ mod host;
 mod import;
 mod incidents;
 mod keys;
+mod lake;
 mod lint;
 mod log;
 mod notices;

@@ -5,12 +5,16 @@
 //! writes the next number first has it. Clocks of gateways may differ by less than the time it is
 //! held for.
 
-use crate::objects::{Object, Objects};
+use crate::objects::{Object, Objects, made_at, name};
 use serde::{Deserialize, Serialize};
 use std::io;
 use std::time::Duration;
 
 const LOCKS: &str = "catalog/locks/";
+/// Behind every number in the order of paths.
+const WANTS: &str = "catalog/locks/wants/";
+/// How long a wish for the lock counts.
+const WANTED: Duration = Duration::from_secs(120);
 
 /// A gateway's side of the lock.
 #[derive(Debug)]
@@ -40,8 +44,56 @@ impl Lock {
     /// # Errors
     /// When the place does not answer.
     pub fn take(&self, objects: &dyn Objects, unix: Duration) -> io::Result<bool> {
+        let (wants, listed) = list(objects)?;
+        let mut is_wanted = false;
+        for want in wants {
+            let age = made_at(&want.path).map(|at| unix.saturating_sub(at));
+            match age.is_some_and(|age| age < WANTED) {
+                true => is_wanted = true,
+                false => objects.delete(&want.path)?,
+            }
+        }
+        if !is_wanted {
+            return self.take_behind(objects, &listed, unix);
+        }
+        if let Some(last) = listed.last()
+            && let Ok(bytes) = objects.get(&last.path, None)
+            && let Ok(held) = serde_json::from_slice::<LockState>(&bytes)
+            && held.holder == self.holder
+        {
+            self.end(objects, &listed, unix)?;
+        }
+        Ok(false)
+    }
+
+    /// Asks whoever holds the lock to let go of it, and everybody not to take it again for two
+    /// minutes, so that [`Self::take_wanted`] comes to it. The answer is an object that whoever asked
+    /// deletes in the end.
+    ///
+    /// # Errors
+    /// When the place does not answer.
+    pub fn want(&self, objects: &dyn Objects, unix: Duration) -> io::Result<String> {
+        let path = format!("{WANTS}{}", name(unix));
+        objects.put_new(&path, self.holder.as_bytes())?;
+        Ok(path)
+    }
+
+    /// As [`Self::take`], whoever else wants it.
+    ///
+    /// # Errors
+    /// When the place does not answer.
+    pub fn take_wanted(&self, objects: &dyn Objects, unix: Duration) -> io::Result<bool> {
+        let (_, listed) = list(objects)?;
+        self.take_behind(objects, &listed, unix)
+    }
+
+    fn take_behind(
+        &self,
+        objects: &dyn Objects,
+        listed: &[Object],
+        unix: Duration,
+    ) -> io::Result<bool> {
         let now = unix.as_millis() as u64;
-        let listed = objects.list(LOCKS)?;
         if let Some(last) = listed.last() {
             let held: Option<LockState> = match objects.get(&last.path, None) {
                 Ok(bytes) => serde_json::from_slice(&bytes).ok(),
@@ -59,13 +111,13 @@ impl Lock {
                 }
             }
         }
-        self.write_behind(objects, &listed, now)
+        self.write_behind(objects, listed, now)
     }
 
-    /// Writes the next object of the lock, whatever the last one says.
-    fn write(&self, objects: &dyn Objects, unix: Duration) -> io::Result<bool> {
-        let listed = objects.list(LOCKS)?;
-        self.write_behind(objects, &listed, unix.as_millis() as u64)
+    /// Writes that nobody holds the lock any more.
+    fn end(&self, objects: &dyn Objects, listed: &[Object], unix: Duration) -> io::Result<bool> {
+        let ended = Self::new(self.holder.clone(), Duration::ZERO);
+        ended.write_behind(objects, listed, unix.as_millis() as u64)
     }
 
     fn write_behind(&self, objects: &dyn Objects, listed: &[Object], now: u64) -> io::Result<bool> {
@@ -96,10 +148,18 @@ impl Lock {
     /// # Errors
     /// When the place does not answer.
     pub fn give_back(&self, objects: &dyn Objects, unix: Duration) -> io::Result<()> {
-        if self.take(objects, unix)? {
-            let ended = Self::new(self.holder.clone(), Duration::ZERO);
-            ended.write(objects, unix)?;
+        if self.take_wanted(objects, unix)? {
+            let (_, listed) = list(objects)?;
+            self.end(objects, &listed, unix)?;
         }
         Ok(())
     }
+}
+
+/// Wishes for the lock, and the lock's own objects.
+fn list(objects: &dyn Objects) -> io::Result<(Vec<Object>, Vec<Object>)> {
+    let listed = objects.list(LOCKS)?;
+    Ok(listed
+        .into_iter()
+        .partition(|object| object.path.starts_with(WANTS)))
 }

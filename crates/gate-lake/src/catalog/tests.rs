@@ -129,6 +129,30 @@ fn one_holds_the_lock_until_its_time_is_over() {
 }
 
 #[test]
+fn who_wants_the_lock_is_given_it_soon() {
+    let (_folder, catalog) = lake();
+    let objects = &**catalog.objects();
+    let hold = Duration::from_secs(30);
+    let (ann, bob) = (Lock::new("ann".into(), hold), Lock::new("bob".into(), hold));
+    assert!(ann.take(objects, NOW).expect("answered"));
+    let want = bob.want(objects, NOW).expect("written");
+    assert!(!bob.take_wanted(objects, NOW).expect("answered"));
+    let soon = NOW + Duration::from_secs(5);
+    assert!(!ann.take(objects, soon).expect("it is let go of"));
+    assert!(bob.take_wanted(objects, soon).expect("answered"));
+    assert!(!ann.take(objects, soon + hold).expect("still wanted"));
+    bob.give_back(objects, soon + hold).expect("answered");
+    objects.delete(&want).expect("deleted");
+    assert!(ann.take(objects, soon + hold).expect("answered"));
+    // A wish that nobody took back holds up nobody for long.
+    bob.want(objects, soon + hold).expect("written");
+    assert!(
+        ann.take(objects, soon + hold + Duration::from_secs(121))
+            .expect("answered")
+    );
+}
+
+#[test]
 fn teams_become_folders_of_their_own() {
     let path = |team: &str| settled_path(Dataset::Records, 496_000, team, NOW);
     assert!(

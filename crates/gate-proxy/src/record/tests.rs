@@ -263,7 +263,7 @@ fn sinks_that_cannot_work_are_refused_before_they_are_used() {
     let readers = Readers::new(Clock::System, tls());
     let refused = |gateway: &Gateway| {
         readers
-            .prepare(gateway, folder.path())
+            .prepare(gateway, folder.path(), &NoSecrets)
             .expect_err("refused")
     };
     let missing = refused(&log_to("no/such/folder/a.log", all()));

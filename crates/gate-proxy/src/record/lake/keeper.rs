@@ -157,15 +157,31 @@ impl Desk {
         consumer: &str,
         patience: Duration,
     ) -> Result<Forgotten, String> {
-        let until = clock.now().plus(patience);
         let failed = |error: std::io::Error| error.to_string();
         let objects = self.catalog.objects().clone();
-        while !self.lock.take(&*objects, clock.unix()).map_err(failed)? {
-            if clock.now() >= until {
-                return Err("another gateway keeps the lake; ask that one, or again".into());
-            }
-            std::thread::sleep(AGAIN);
+        if self.lock.take(&*objects, clock.unix()).map_err(failed)? {
+            return self.forget_now(clock, consumer);
         }
+        let want = self.lock.want(&*objects, clock.unix()).map_err(failed)?;
+        let until = clock.now().plus(patience);
+        let forgotten = loop {
+            match self.lock.take_wanted(&*objects, clock.unix()) {
+                Ok(true) => break self.forget_now(clock, consumer),
+                Ok(false) if clock.now() < until => std::thread::sleep(AGAIN),
+                Ok(false) => {
+                    break Err("the gateway that keeps the lake does not let go of it".into());
+                }
+                Err(error) => break Err(failed(error)),
+            }
+        };
+        objects.delete(&want).map_err(failed)?;
+        forgotten
+    }
+
+    /// Deletes a consumer's rows while this gateway holds the lock.
+    fn forget_now(&mut self, clock: &Clock, consumer: &str) -> Result<Forgotten, String> {
+        let failed = |error: std::io::Error| error.to_string();
+        let objects = self.catalog.objects().clone();
         let shown = |dataset: Dataset, redaction: &Redaction| {
             let columns = dataset.columns();
             let place = columns.iter().position(|column| column.name == "consumer");
@@ -189,7 +205,7 @@ impl Desk {
                 return Ok(true);
             }
             asked = now;
-            lock.take(&*objects, clock.unix())
+            lock.take_wanted(&*objects, clock.unix())
         };
         let unix = clock.unix();
         let keeper = &mut self.keeper;
