@@ -6,6 +6,7 @@
 mod acme;
 mod callers;
 mod files;
+mod lake;
 mod listeners;
 mod notices;
 mod plans;
@@ -185,6 +186,7 @@ impl Compiler<'_> {
         crate::objectives::attach(&mut work, &mut routes);
         acme::check(&mut work);
         files::check(&mut work);
+        lake::check(&mut work);
         let listeners = work.listeners(&upstreams);
         let findings = work.findings;
         if findings.iter().any(Finding::is_error) {

@@ -223,7 +223,7 @@ impl Process {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = gateway.workers.map_or(cores, usize::from).clamp(1, 256);
         let prepared = readers
-            .prepare(gateway, &setup.folder)
+            .prepare(gateway, &setup.folder, &*setup.secrets)
             .map_err(|e| other(e.to_string()))?;
         readers.apply(prepared).map_err(|e| other(e.to_string()))?;
         readers
@@ -312,6 +312,12 @@ impl Process {
         self.shared.readers.metrics_page(format, more)
     }
 
+    /// The lake that records go to.
+    #[must_use]
+    pub fn lake(&self) -> &crate::record::lake::LakeWriter {
+        self.shared.readers.lake()
+    }
+
     /// How this process was set up.
     pub(crate) fn setup(&self) -> &Setup {
         &self.setup
@@ -379,7 +385,7 @@ impl Process {
         }
         let readers = &self.shared.readers;
         let prepared = readers
-            .prepare(gateway, &self.setup.folder)
+            .prepare(gateway, &self.setup.folder, &*self.setup.secrets)
             .map_err(|e| other(e.to_string()))?;
         let (kept, added, removed) = self.compare(compiled.listeners);
         let kept = kept.into_iter().map(|(state, options)| {

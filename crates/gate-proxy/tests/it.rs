@@ -58,6 +58,8 @@ mod inside;
 mod invoke;
 #[path = "it/judged.rs"]
 mod judged;
+#[path = "it/lake.rs"]
+mod lake;
 #[path = "it/misbehaviour.rs"]
 mod misbehaviour;
 #[path = "it/models.rs"]

@@ -30,6 +30,7 @@ use crate::health::{self, HealthOptions};
 use crate::import::{self, ImportOptions};
 use crate::journal::{self, JournalCommand};
 use crate::keys::{self, KeysCommand};
+use crate::lake::{self, LakeCommand};
 use crate::lint::{self, LintOptions};
 use crate::reference::{self, CompletionsOptions, ExplainOptions, VersionOptions};
 use crate::run::{self, RunOptions};
@@ -89,6 +90,9 @@ pub(crate) enum Command {
     Journal(JournalCommand),
     /// Show what calls to models cost, from the ledger of a configuration's store.
     Usage(Box<UsageCommand>),
+    /// Delete what a consumer has left in the lake.
+    #[command(subcommand)]
+    Lake(LakeCommand),
     /// Check firewall rules, and learn exclusions from what was noted.
     #[command(subcommand)]
     Waf(WafCommand),
@@ -186,6 +190,7 @@ impl Command {
             Command::Secrets(command) => stored::secrets(&command),
             Command::Journal(command) => journal::run(&command),
             Command::Usage(command) => usage::usage(&command),
+            Command::Lake(command) => lake::lake(&command),
             Command::Waf(command) => waf::waf(&command),
             Command::Import(options) => import::import(&options),
             Command::Plan(options) => plan::plan(&options),

@@ -27,6 +27,7 @@ mod incidents;
 mod jobs;
 mod journal;
 mod keys;
+mod lake;
 mod lint;
 mod log;
 mod notices;

@@ -18,6 +18,7 @@ const LAYERS: &[(&str, u8)] = &[
     ("gate-authz", 1),
     ("gate-store", 1),
     ("gate-acme", 2),
+    ("gate-lake", 1),
     ("gate-waf", 1),
     ("gate-ops", 2),
     ("gate-policies", 2),

@@ -25,6 +25,8 @@ pub struct Gateway {
     pub tracing: Option<Tracing>,
     /// Where recent records are kept for searches and for the effect of plans; nowhere when left out.
     pub records: Option<Records>,
+    /// Where records of all exchanges are kept as Parquet files, for queries; nowhere when left out.
+    pub lake: Option<super::Lake>,
     /// Where the ledger of calls and budgets is kept; nowhere when left out.
     pub store: Option<super::Store>,
     /// The environment whose current revision this process serves; it comes from `store`, and this
@@ -57,6 +59,7 @@ impl Default for Gateway {
             access_log: None,
             tracing: None,
             records: None,
+            lake: None,
             store: None,
             environment: None,
             last_good: None,

@@ -19,6 +19,7 @@ mod experiment;
 mod files;
 mod gateway;
 mod hedge_after;
+mod lake;
 mod listener;
 mod mcp;
 mod model;
@@ -57,6 +58,7 @@ pub use experiment::{
 pub use files::Files;
 pub use gateway::{AccessLog, Gateway, LogFormat, LogSink, Records, Tracing};
 pub use hedge_after::HedgeAfter;
+pub use lake::{Lake, LakeBucket, LakePlace, LakeSet};
 pub use listener::{
     Certificate, EncodedSlashes, Limits, Listener, ListenerHttp3, ListenerProtocol, ListenerTls,
     Paths, ProxyProtocol, TlsVersion,

@@ -352,7 +352,7 @@ fn exceeded(budget: &str, until_unix_s: Option<i64>, unix_s: u64) -> Fault {
 }
 
 /// What is kept of a tag: enough to group by, nothing that could break a table.
-fn tag_of(value: &[u8]) -> Arc<str> {
+pub(crate) fn tag_of(value: &[u8]) -> Arc<str> {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._:/".contains(byte);
     let kept = value.iter().copied().filter(plain).take(TAG_MAX);
     kept.map(char::from).collect::<String>().into()

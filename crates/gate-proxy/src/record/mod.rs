@@ -10,6 +10,7 @@ mod access_log;
 pub mod admin;
 mod callers;
 pub mod firewall;
+pub mod lake;
 pub mod live;
 pub mod metrics;
 mod otlp;
@@ -24,12 +25,13 @@ pub mod trace;
 use access_log::{LogTarget, LogWriter};
 use callers::Callers;
 use firewall::{Firewall, Sighting};
-use gate_flow::{Client, Exchange, KeptRequest, Record, WafAction};
+use gate_flow::{Client, Exchange, KeptRequest, Record, SecretSource, WafAction};
 use gate_kit::clock::Clock;
 use gate_kit::http::RequestHead;
 use gate_kit::random;
 use gate_model::resources::{Gateway, Route};
 use gate_model::units::Percent;
+use lake::{LakeTarget, LakeWriter};
 use live::Live;
 use metrics::{Exposition, Format, Metrics, SinkCounts};
 use otlp::{Collector, Exporter, Item};
@@ -49,6 +51,8 @@ pub struct Readers {
     log: LogWriter,
     otlp: Exporter,
     recent: RecordsWriter,
+    lake: LakeWriter,
+    clock: Clock,
     live: Live,
     callers: Arc<Callers>,
     firewall: Firewall,
@@ -61,6 +65,7 @@ pub struct Prepared {
     log: Option<LogTarget>,
     collector: Option<Collector>,
     records: Option<RecordsTarget>,
+    lake: Option<LakeTarget>,
 }
 
 /// Why the sinks of a configuration cannot be used, for the operator.
@@ -97,7 +102,9 @@ impl Readers {
             metrics,
             log: LogWriter::new(),
             live: Live::new(clock.clone()),
-            recent: RecordsWriter::new(clock),
+            lake: LakeWriter::new(clock.clone()),
+            recent: RecordsWriter::new(clock.clone()),
+            clock,
             callers: Arc::default(),
             firewall: Firewall::default(),
             tls,
@@ -108,7 +115,12 @@ impl Readers {
     ///
     /// # Errors
     /// What is wrong with a sink; nothing has changed then.
-    pub fn prepare(&self, gateway: &Gateway, folder: &Path) -> Result<Prepared, ReaderError> {
+    pub fn prepare(
+        &self,
+        gateway: &Gateway,
+        folder: &Path,
+        secrets: &dyn SecretSource,
+    ) -> Result<Prepared, ReaderError> {
         let log = gateway.access_log.as_ref();
         let log = log
             .map(|settings| LogTarget::open(settings, folder))
@@ -125,6 +137,7 @@ impl Readers {
             log: log.map_err(ReaderError)?,
             collector: collector.map_err(ReaderError)?,
             records: records.map_err(ReaderError)?,
+            lake: LakeTarget::open(gateway, folder, secrets, &self.clock).map_err(ReaderError)?,
         })
     }
 
@@ -144,6 +157,9 @@ impl Readers {
         self.live.set_always(keeps).map_err(failed)?;
         if let Some(records) = prepared.records {
             self.recent.set_target(records).map_err(failed)?;
+        }
+        if let Some(lake) = prepared.lake {
+            self.lake.set_target(lake).map_err(failed)?;
         }
         Ok(())
     }
@@ -187,17 +203,16 @@ impl Readers {
         let trace = tracing.is_some() && record.trace.sampled;
         let to_otlp_log = logged && tracing.is_some_and(|tracing| tracing.logs);
         let watched = self.live.is_on();
-        if !(to_log || trace || to_otlp_log || kept.is_some() || watched) {
+        let to_lake = gateway.lake.is_some();
+        if !(to_log || trace || to_otlp_log || kept.is_some() || watched || to_lake) {
             return;
         }
         let headers = log.map_or(&[][..], |log| &log.request_headers);
         let mut row = Row::new(std::mem::take(record), head, client, address, headers);
+        row.tag = to_lake.then(|| tag(head, gateway)).flatten();
         if trace || to_otlp_log {
-            let route = row
-                .record
-                .route
-                .as_deref()
-                .and_then(|name| routes.get(name));
+            let name = row.record.route.as_deref();
+            let route = name.and_then(|name| routes.get(name));
             row.route_path = route.and_then(|route| route.matches.path.clone());
         }
         let row = Arc::new(row);
@@ -209,17 +224,24 @@ impl Readers {
             });
         }
         if let Some(kept) = kept {
-            self.recent.push(recent::Item {
-                row: row.clone(),
-                kept,
-            });
+            let row = row.clone();
+            self.recent.push(recent::Item { row, kept });
         }
         if watched {
             self.live.push(row.clone());
         }
+        if to_lake {
+            self.lake.push(row.clone());
+        }
         if to_log {
             self.log.push(row);
         }
+    }
+
+    /// The lake that records go to.
+    #[must_use]
+    pub const fn lake(&self) -> &LakeWriter {
+        &self.lake
     }
 
     /// The folder of recent records; none where none are kept.
@@ -310,6 +332,7 @@ impl Readers {
             otlp_exported,
             otlp_dropped,
             otlp_failures,
+            lake: self.lake.counts(),
         }
     }
 
@@ -326,8 +349,16 @@ impl Readers {
         let log = self.log.close(half);
         let records = self.recent.close(half);
         let live = self.live.close(half);
-        self.otlp.close(half) && log && records && live
+        let lake = self.lake.close(half);
+        self.otlp.close(half) && log && records && live && lake
     }
+}
+
+/// The tag that a request carries, as the ledger keeps it.
+fn tag(head: &RequestHead, gateway: &Gateway) -> Option<Arc<str>> {
+    let header = gateway.store.as_ref()?.tag_header.as_deref()?;
+    let value = head.headers.get_named(header)?;
+    Some(crate::money::reserve::tag_of(value))
 }
 
 /// Whether the firewall refused it, or would have: what rules are tuned by.

@@ -7,6 +7,7 @@
 use gate_flow::{Client, Record};
 use gate_kit::http::{HeaderId, Method, RequestHead, Scheme, Version};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// Most bytes of a target that are kept.
 const TARGET_BYTES_MAX: usize = 2048;
@@ -28,6 +29,8 @@ pub(super) struct Row {
     pub(super) peer: SocketAddr,
     /// The path that the route matches, as written; kept for traces only.
     pub(super) route_path: Option<String>,
+    /// What the caller tagged the request with; kept for the lake only.
+    pub(super) tag: Option<Arc<str>>,
     text: String,
     ends: [usize; 4],
     /// Ends of name and value of each extra header.
@@ -70,6 +73,7 @@ impl Row {
             address,
             peer: client.peer,
             route_path: None,
+            tag: None,
             text,
             ends,
             headers: extra,

@@ -171,6 +171,18 @@ fn rows(path: &Path) -> Vec<Value> {
         .collect()
 }
 
+struct NoSecrets;
+
+impl gate_flow::SecretSource for NoSecrets {
+    fn env(&self, name: &str) -> Result<String, String> {
+        Err(name.to_owned())
+    }
+
+    fn file(&self, path: &Path) -> Result<String, String> {
+        Err(path.display().to_string())
+    }
+}
+
 #[test]
 fn a_new_log_file_keeps_counters_and_loses_no_row() {
     let folder = tempfile::tempdir().expect("a scratch folder");
@@ -178,7 +190,7 @@ fn a_new_log_file_keeps_counters_and_loses_no_row() {
     for (file, count) in [("a.log", 3), ("b.log", 5)] {
         let gateway = log_to(file, all());
         let prepared = readers
-            .prepare(&gateway, folder.path())
+            .prepare(&gateway, folder.path(), &NoSecrets)
             .expect("the folder is writable");
         readers.apply(prepared).expect("a thread");
         (0..count).for_each(|_| finish(&readers, &gateway, record()));
@@ -216,7 +228,7 @@ fn failures_are_logged_whatever_the_share() {
     let readers = Readers::new(Clock::System, tls());
     let gateway = log_to("a.log", Percent::default());
     let prepared = readers
-        .prepare(&gateway, folder.path())
+        .prepare(&gateway, folder.path(), &NoSecrets)
         .expect("the folder is writable");
     readers.apply(prepared).expect("a thread");
     (0..100).for_each(|_| finish(&readers, &gateway, record()));
@@ -251,7 +263,7 @@ fn sinks_that_cannot_work_are_refused_before_they_are_used() {
     let readers = Readers::new(Clock::System, tls());
     let refused = |gateway: &Gateway| {
         readers
-            .prepare(gateway, folder.path())
+            .prepare(gateway, folder.path(), &NoSecrets)
             .expect_err("refused")
     };
     let missing = refused(&log_to("no/such/folder/a.log", all()));

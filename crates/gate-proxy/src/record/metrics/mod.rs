@@ -89,6 +89,8 @@ pub struct SinkCounts {
     pub otlp_dropped: u64,
     /// Exports that failed, retries included.
     pub otlp_failures: u64,
+    /// What has become of rows of the lake.
+    pub lake: super::lake::LakeCounts,
 }
 
 impl Metrics {

@@ -4,6 +4,7 @@ use super::exposition::{Exposition, Kind};
 use super::gauges::Gauges;
 use super::series::Shard;
 use super::{ConfigFacts, SinkCounts};
+use crate::record::lake::LakeCounts;
 
 /// What is open, and rare events.
 pub(super) fn gauges(page: &mut Exposition, gauges: &Gauges) {
@@ -62,6 +63,61 @@ pub(super) fn gauges(page: &mut Exposition, gauges: &Gauges) {
     for (name, help, value) in counted {
         page.single(name, Kind::Counter, "", help, value);
     }
+}
+
+/// What became of the rows of the lake.
+fn lake(page: &mut Exposition, lake: &LakeCounts) {
+    let counters: [(&'static str, &str, u64); 5] = [
+        (
+            "tidegate_lake_rows",
+            "Rows that this gateway has written to the lake.",
+            lake.rows,
+        ),
+        (
+            "tidegate_lake_rows_dropped",
+            "Rows lost to a full queue, refused at the door, or given up because the lake could not be written for long.",
+            lake.dropped,
+        ),
+        (
+            "tidegate_lake_files_written",
+            "Files that this gateway has written with rows.",
+            lake.files,
+        ),
+        (
+            "tidegate_lake_bytes_written",
+            "Bytes of those files.",
+            lake.bytes,
+        ),
+        (
+            "tidegate_lake_keep_failures",
+            "Times that the lake could not be looked after.",
+            lake.keep_failures,
+        ),
+    ];
+    for (name, help, value) in counters {
+        page.single(name, Kind::Counter, "", help, value);
+    }
+    page.single(
+        "tidegate_lake_lag_seconds",
+        Kind::Gauge,
+        "seconds",
+        "How long the oldest row that is not in the lake has waited.",
+        lake.lag.as_secs_f64(),
+    );
+    page.single(
+        "tidegate_lake_settled_files",
+        Kind::Gauge,
+        "",
+        "Settled files of the lake, as of the last time this gateway looked.",
+        lake.settled_files,
+    );
+    page.single(
+        "tidegate_lake_settled_bytes",
+        Kind::Gauge,
+        "bytes",
+        "Bytes of settled files of the lake, as of the last time this gateway looked.",
+        lake.settled_bytes,
+    );
 }
 
 /// The configuration in force and the build.
@@ -159,4 +215,5 @@ pub(super) fn sinks(page: &mut Exposition, sinks: &SinkCounts, sum: &Shard) {
     for (name, help, value) in counters {
         page.single(name, Kind::Counter, "", help, value);
     }
+    lake(page, &sinks.lake);
 }
