@@ -10,5 +10,7 @@ pub mod file;
 pub mod keep;
 pub mod objects;
 pub mod redact;
+pub mod scan;
 pub mod schema;
+pub mod sql;
 pub mod writer;

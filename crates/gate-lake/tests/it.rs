@@ -1,4 +1,8 @@
 //! What the lake writes, through other readers of the same formats, and what it costs.
 
+#[path = "it/query.rs"]
+mod query;
 #[path = "it/rate.rs"]
 mod rate;
+#[path = "it/speed.rs"]
+mod speed;
