@@ -11,5 +11,7 @@ pub mod iceberg;
 pub mod keep;
 pub mod objects;
 pub mod redact;
+pub mod scan;
 pub mod schema;
+pub mod sql;
 pub mod writer;

@@ -1,8 +1,12 @@
-//! What the lake writes, through other readers of the same formats; what a kill leaves; what it costs.
+//! What the lake writes, through other readers of the same formats, and what it costs.
 
 #[path = "it/kill.rs"]
 mod kill;
+#[path = "it/query.rs"]
+mod query;
 #[path = "it/rate.rs"]
 mod rate;
 #[path = "it/readers.rs"]
 mod readers;
+#[path = "it/speed.rs"]
+mod speed;

@@ -7,11 +7,13 @@
 
 mod decode;
 mod encode;
+mod table;
 #[cfg(test)]
 mod tests;
 
 pub use decode::{Reader, decode};
 pub use encode::{Effort, encode};
+pub use table::table;
 
 use parquet::errors::ParquetError;
 

@@ -1,0 +1,159 @@
+//! What queries over ten million rows cost. Prints; run it in a release build:
+//! `cargo test --release -p gate-lake --test it speed -- --ignored --nocapture`.
+
+use crate::rate::rows;
+use gate_lake::columns::Batch;
+use gate_lake::file::{Effort, encode};
+use gate_lake::scan::{
+    Aggregate, Allowance, Filter, Function, Key, Limits, Scanner, Source, Test, group,
+};
+use gate_lake::schema::{Dataset, Field};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// Rows of one file, of which there are ten.
+const FILE_ROWS: usize = 1_000_000;
+
+/// CPU milliseconds of this thread.
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = stat
+        .split(' ')
+        .next()
+        .and_then(|text| text.parse::<f64>().ok());
+    nanos.unwrap_or(0.0) / 1e6
+}
+
+/// Ten files of a million rows each, written once and kept.
+fn files() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("speed-1");
+    std::fs::create_dir_all(&folder).unwrap();
+    let path = |number: usize| folder.join(format!("{number}.parquet"));
+    let mut batch = Batch::new(Dataset::Records);
+    let mut number = 0;
+    if !path(9).exists() {
+        rows(10 * FILE_ROWS, |row| {
+            batch.push(row);
+            if batch.len() == FILE_ROWS {
+                let full = std::mem::replace(&mut batch, Batch::new(Dataset::Records));
+                std::fs::write(path(number), encode(full, Effort::Small).unwrap()).unwrap();
+                number += 1;
+            }
+        });
+    }
+    (0..10).map(path).collect()
+}
+
+fn sources() -> Vec<Source> {
+    let opened = files().into_iter().map(|path| Source::open(&path).unwrap());
+    opened.collect()
+}
+
+fn plain(function: Function) -> Aggregate {
+    Aggregate {
+        function,
+        only: Vec::new(),
+    }
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn native_scans() {
+    let column = |field: Field| field.index();
+    let errors = Aggregate {
+        function: Function::Rows,
+        only: vec![Filter {
+            column: column(Field::Status),
+            test: Test::Range(500, 599),
+        }],
+    };
+    let hour = 3_600_000_000;
+    let tokens = [
+        plain(Function::Sum(column(Field::InputTokens))),
+        plain(Function::Sum(column(Field::OutputTokens))),
+    ];
+    let cases = [
+        (
+            "cost by team",
+            Key::Column(column(Field::Team)),
+            vec![plain(Function::Sum(column(Field::CostNano)))],
+        ),
+        (
+            "errors by route",
+            Key::Column(column(Field::Route)),
+            vec![plain(Function::Rows), errors],
+        ),
+        (
+            "p99 by model",
+            Key::Column(column(Field::Model)),
+            vec![plain(Function::Quantile(column(Field::DurationUs), 0.99))],
+        ),
+        (
+            "tokens per hour",
+            Key::Floor(column(Field::Time), hour),
+            tokens.to_vec(),
+        ),
+    ];
+    for (name, key, aggregates) in cases {
+        let mut best = f64::MAX;
+        let mut groups = 0;
+        for _ in 0..4 {
+            let sources = sources();
+            let before = cpu();
+            let found = group(
+                Dataset::Records,
+                sources,
+                Vec::new(),
+                &[key],
+                &aggregates,
+                Allowance::new(Limits::default()),
+            );
+            best = best.min(cpu() - before);
+            groups = found.unwrap().0.len();
+        }
+        println!("{name}: {groups} groups, {best:.0} ms of CPU");
+    }
+}
+
+#[test]
+#[ignore = "a measurement"]
+fn lookups_by_id() {
+    let mut some = None;
+    let mut seen = 0;
+    rows(7_654_321, |row| {
+        seen += 1;
+        if seen == 7_654_321 {
+            some = Some((row.exchange_id, row.trace_id.unwrap()));
+        }
+    });
+    let (exchange, trace) = some.unwrap();
+    let every: Vec<usize> = (0..Dataset::Records.columns().len()).collect();
+    for (name, field, id) in [
+        ("exchange_id", Field::ExchangeId, exchange),
+        ("trace_id", Field::TraceId, trace),
+    ] {
+        let kept = sources();
+        for warm in [false, true] {
+            let mut best = f64::MAX;
+            for _ in 0..5 {
+                let sources = if warm { kept.clone() } else { sources() };
+                let begun = Instant::now();
+                let filter = Filter {
+                    column: field.index(),
+                    test: Test::text(&id),
+                };
+                let allowance = Allowance::new(Limits::default());
+                let mut scanner =
+                    Scanner::new(Dataset::Records, sources, vec![filter], &every, allowance);
+                let mut found = 0;
+                while let Some(batch) = scanner.next_batch().unwrap() {
+                    found += batch.rows;
+                }
+                assert_eq!(found, 1);
+                best = best.min(begun.elapsed().as_secs_f64() * 1e3);
+            }
+            let footers = if warm { "known" } else { "read" };
+            println!("{name}: {best:.1} ms, footers {footers}");
+        }
+    }
+}
