@@ -95,6 +95,10 @@ pub trait Database: Send {
     /// Said before writes that a power cut may undo whole, and after them. Empty where such writes
     /// are no cheaper than others.
     const FLEETING: [&'static str; 2];
+    /// Said before something is deleted whose bytes must not stay in the store's files, and asked
+    /// afterwards, outside of a transaction; answered with 0 when they are gone. Empty where nobody
+    /// can promise that.
+    const ERASING: [&'static str; 2];
 
     /// Runs statements without parameters or results.
     ///

@@ -211,6 +211,10 @@ impl Database for Sqlite {
     // Without the wait for the disk, which holds off every other writer of the file for as long as
     // a busy disk takes (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
     const FLEETING: [&'static str; 2] = ["PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"];
+    // Deleted bytes are overwritten with zeros, and the log begins anew, cut to nothing
+    // (<https://www.sqlite.org/pragma.html#pragma_secure_delete>, `#pragma_wal_checkpoint`).
+    const ERASING: [&'static str; 2] =
+        ["PRAGMA secure_delete=ON", "PRAGMA wal_checkpoint(TRUNCATE)"];
 
     fn script(&mut self, sql: &str) -> Result<(), StoreError> {
         Ok(self.connection.execute_batch(sql)?)

@@ -1,11 +1,13 @@
 //! Incidents, their postmortems and action items. What they mean is the engine's business; here they
 //! are kept, with versions, so that the gateway that leads and people write them side by side.
 
-use super::row::{Row, before, clean, limit, number, optional, row, rows};
+use super::row::{Row, before, clean, limit, number, optional, row, rows, sha256};
 use super::{Answer, ControlError, Lease, audit, fleet, revision};
 use crate::StoreError;
 use crate::database::{Database, transaction};
+use crate::journal::own;
 use serde::Serialize;
+use serde_json::json;
 
 /// Most bytes of an incident, of a desk, of a postmortem, of an action, and of a name.
 const DATA_MAX: usize = 4 << 20;
@@ -273,6 +275,19 @@ fn put<D: Database>(
     let life = clean(incident.life, NAME_MAX);
     let data = clean(incident.data, DATA_MAX);
     let on_desk = i64::from(incident.on_desk);
+    let said = json!({
+        "id": incident.id,
+        "environment": save.environment,
+        "life": life,
+        "on_desk": incident.on_desk,
+        "version": current + 1,
+        "opened_ms": incident.opened_ms,
+        "changed_ms": save.now_ms,
+        "digest": sha256(data.as_bytes()),
+    });
+    let which = format_args!("{}/{}", incident.id, current + 1);
+    let event = own::event(own::INCIDENT, which, "", &said);
+    own::append(database, save.now_ms, &[event])?;
     if current > 0 {
         database.execute(
             "UPDATE incident SET life = $1, on_desk = $2, data = $3, version = version + 1,
@@ -359,6 +374,17 @@ pub(super) fn save_postmortem<D: Database>(
             ],
         )?;
         put_actions(database, save, &incident.environment)?;
+        let said = json!({
+            "incident": save.incident,
+            "state": save.state,
+            "version": current + 1,
+            "changed_ms": save.now_ms,
+            "actions": save.actions.len(),
+            "digest": sha256([save.narrative, save.document].concat().as_bytes()),
+        });
+        let which = format_args!("{}/{}", save.incident, current + 1);
+        let event = own::event(own::POSTMORTEM, which, "", &said);
+        own::append(database, save.now_ms, &[event])?;
         postmortem(database, save.incident)?.ok_or_else(missing)
     })
 }

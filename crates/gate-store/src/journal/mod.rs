@@ -1,17 +1,29 @@
 //! The journal: what must never be lost, in one order, each event chained to its node's event before.
 //!
 //! [`Journal`] is a process's writer: whoever appends waits for its [`Ticket`], and one thread writes
-//! everything that waits as one transaction. [`Reading`] is what readers ask: events behind a place,
-//! and where each reader is. An event is delivered at least once: a reader that ends between its
-//! effect and its position sees it again, by the same key. Where the effect is in the same database,
-//! [`Reading::advance_with`] makes both one transaction, and the effect happens once. What events
-//! mean, who wants them and how they travel is not known here. The format is decision 0034.
+//! everything that waits as one transaction. What the store writes in transactions of its own (audit
+//! lines, ledger entries, incidents) is appended within these ([`own`]). [`ReadJournal`] is what
+//! readers ask: events behind a place, and where each reader is. An event is delivered at least once:
+//! a reader that ends between its effect and its position sees it again, by the same key. Where the
+//! effect is in the same database, [`Reading::advance_with`] makes both one transaction, and the
+//! effect happens once. A payload that belongs to a consumer is sealed under that consumer's key
+//! ([`keys`]), so that forgetting the consumer is forgetting the key; old events go from the front
+//! ([`prune`]). What events mean, who wants them and how they travel is not known here. The format is
+//! decision 0034.
 
+mod chain;
+mod keys;
+pub(crate) mod own;
+mod prune;
+mod reading;
 mod tables;
 mod writer;
 
+pub use prune::Pruned;
+pub use reading::{Forgotten, ReadJournal, Reading};
+
 use crate::StoreError;
-use crate::database::{Database, transaction};
+use crate::database::Database;
 use gate_kit::clock::Clock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -25,14 +37,15 @@ pub const WORD_MAX: usize = 1 << 10;
 /// An event to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewEvent {
-    /// What it is known by, for ever and everywhere: an event whose key was appended before is not
-    /// appended again. At most [`WORD_MAX`] bytes.
+    /// What it is known by, everywhere and as long as it is kept: an event whose key was appended
+    /// before is not appended again. At most [`WORD_MAX`] bytes; those that begin with `@` are the
+    /// store's own.
     pub key: Box<str>,
     /// What happened, as readers tell events apart. At most [`WORD_MAX`] bytes.
     pub kind: Box<str>,
     /// Whose payload it is, so that it can be destroyed; empty for nobody's.
     pub consumer: Box<str>,
-    /// What it carries.
+    /// What it carries. One that is a consumer's is kept sealed.
     pub payload: Box<[u8]>,
 }
 
@@ -53,21 +66,24 @@ pub struct Event {
     pub kind: String,
     /// Whose payload it is, or empty.
     pub consumer: String,
-    /// SHA-256 of the payload.
+    /// SHA-256 of the payload as it is kept, which is sealed where it is a consumer's.
     pub digest: Vec<u8>,
     /// SHA-256 of the hash of the node's event before (32 zeros before the first), node, sequence,
     /// time, key, kind, consumer and digest, each behind its length in 8 bytes.
     pub hash: Vec<u8>,
-    /// What it carries; none once it was destroyed, which leaves the chain whole.
+    /// What it carries; none once its consumer was forgotten, which leaves the chain whole.
     pub payload: Option<Vec<u8>>,
 }
 
 /// What a walk over the journal found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Check {
+    /// The place up to which events were taken away; the chains are checked from the hashes that
+    /// these left, which an event of the journal confirms.
+    pub pruned: u64,
     /// Events that are as they were written.
     pub events: u64,
-    /// How many of them have lost their payload.
+    /// How many of them have a payload that nobody can read any more.
     pub destroyed: u64,
     /// The hash of each node's newest event. Written down elsewhere, it proves that none before it
     /// changed.
@@ -96,16 +112,19 @@ pub struct JournalOptions {
     pub group_events: usize,
     /// Most bytes of their payloads, unless one alone is longer.
     pub group_bytes: usize,
+    /// How long events are kept at least; for ever when `None`.
+    pub keep: Option<Duration>,
 }
 
 impl Default for JournalOptions {
-    /// 16,384 events of 64 MiB wait, 4,096 of 8 MiB are written together.
+    /// 16,384 events of 64 MiB wait, 4,096 of 8 MiB are written together, and are kept for ever.
     fn default() -> Self {
         JournalOptions {
             waiting_events: 16_384,
             waiting_bytes: 64 << 20,
             group_events: 4_096,
             group_bytes: 8 << 20,
+            keep: None,
         }
     }
 }
@@ -268,6 +287,9 @@ impl Journal {
                 "its key is empty, or a word of it too long",
             ));
         }
+        if event.key.starts_with(own::MARK) {
+            return Err(AppendError::Refused("its key is one of the store's own"));
+        }
         if words.iter().any(|word| word.contains('\0')) {
             return Err(AppendError::Refused("a word of it has a null byte"));
         }
@@ -335,93 +357,5 @@ impl Drop for Journal {
             // It has told its panic already; everybody who waits hears `Closed`.
             let _ = thread.join();
         }
-    }
-}
-
-/// What readers ask of a connection of their own.
-pub struct Reading<D>(D);
-
-impl<D: Database> Reading<D> {
-    /// Reads over a connection, whose tables must have been brought to their form.
-    pub fn new(database: D) -> Self {
-        Reading(database)
-    }
-
-    /// At most `count` events behind a place, in order. There are no gaps, ever.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn behind(&mut self, place: u64, count: usize) -> Result<Vec<Event>, StoreError> {
-        tables::read(&mut self.0, place, count)
-    }
-
-    /// The place behind which everything lies that was written at or after a time, by the nodes'
-    /// clocks.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn place_at(&mut self, at_ms: i64) -> Result<u64, StoreError> {
-        tables::before(&mut self.0, at_ms)
-    }
-
-    /// The newest place.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn end(&mut self) -> Result<u64, StoreError> {
-        tables::end(&mut self.0)
-    }
-
-    /// Up to where a reader has come: 0 for one that is new.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn position(&mut self, reader: &str) -> Result<u64, StoreError> {
-        tables::position(&mut self.0, reader)
-    }
-
-    /// Moves a reader. False when it was not at `from`: another process reads under this name.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn advance(&mut self, reader: &str, from: u64, to: u64) -> Result<bool, StoreError> {
-        self.advance_with(reader, from, to, |_| Ok(()))
-    }
-
-    /// Moves a reader and has an effect in the same database, both or neither. False when the reader
-    /// was not at `from`; there is no effect then.
-    ///
-    /// # Errors
-    /// What the store or `effect` says; nothing has happened then.
-    pub fn advance_with(
-        &mut self,
-        reader: &str,
-        from: u64,
-        to: u64,
-        effect: impl FnOnce(&mut D) -> Result<(), StoreError>,
-    ) -> Result<bool, StoreError> {
-        transaction(&mut self.0, |database| {
-            let is_there = tables::advance(database, reader, from, to)?;
-            if is_there {
-                effect(database)?;
-            }
-            Ok(is_there)
-        })
-    }
-
-    /// Destroys the payloads of a consumer; how many there were. The events stay, and the chain.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub fn forget(&mut self, consumer: &str) -> Result<u64, StoreError> {
-        tables::forget(&mut self.0, consumer)
-    }
-
-    /// Walks all events that are there and holds them against their chains.
-    ///
-    /// # Errors
-    /// What the store says; a broken chain is in the answer.
-    pub fn verify(&mut self) -> Result<Check, StoreError> {
-        tables::verify(&mut self.0)
     }
 }

@@ -1,9 +1,10 @@
-//! The journal's statements, the same over SQLite and PostgreSQL, and its chain.
+//! The journal's statements, the same over SQLite and PostgreSQL.
 
-use super::{Check, Event, Fault, NewEvent};
+use super::keys::Keys;
+use super::{Event, NewEvent};
 use crate::StoreError;
 use crate::database::{Database, Value, transaction};
-use aws_lc_rs::digest::{Context, SHA256, digest};
+use aws_lc_rs::digest::{SHA256, digest};
 use std::collections::HashMap;
 use std::fmt::Write;
 
@@ -12,8 +13,8 @@ const AT_ONCE: usize = 32;
 const COLUMNS: [&str; 10] = [
     "place", "node", "sequence", "at_ms", "key", "kind", "consumer", "digest", "hash", "payload",
 ];
-/// Events that a walk reads at once.
-const WALK: usize = 500;
+/// How far clocks of nodes may be apart for [`before`], in milliseconds.
+const SKEW_MS: i64 = 60_000;
 
 /// Writes a group in one transaction; the place of each event, also of one whose key was there.
 pub(super) fn append<D: Database>(
@@ -23,68 +24,21 @@ pub(super) fn append<D: Database>(
     events: &[NewEvent],
 ) -> Result<Vec<u64>, StoreError> {
     transaction(database, |database| {
-        // Whoever comes second waits here for the first, so that places are in the order of commits
-        // and a reader that has seen one will see no lower one later.
-        let waited = "UPDATE journal_end SET place = place WHERE name = 'journal'";
-        if database.execute(waited, &[])? != 1 {
-            return Err(StoreError::Broken("the journal has no end".into()));
-        }
-        let end = "SELECT place FROM journal_end WHERE name = 'journal'";
-        let mut end = one(database, end, &[])?.map_or(0, |row| row[0].int());
-        let head = "SELECT sequence, hash FROM journal_node WHERE node = $1";
-        let head = one(database, head, &[node.into()])?;
-        let (mut sequence, mut previous) = match &head {
-            Some(row) => (row[0].int(), bytes(&row[1])),
-            None => (0, [0; 32].into()),
-        };
+        let end = wait_for_writers(database)?;
         let mut known = places(database, events)?;
-        let (mut found, mut rows) = (Vec::with_capacity(events.len()), Vec::new());
+        let (mut found, mut new) = (Vec::with_capacity(events.len()), Vec::new());
         for event in events {
-            if let Some(place) = known.get(&*event.key) {
-                found.push(place.unsigned_abs());
-                continue;
+            let next = end + 1 + signed(new.len() as u64);
+            let place = *known.entry(&event.key).or_insert(next);
+            if place == next {
+                new.push(event);
             }
-            end += 1;
-            sequence += 1;
-            let digest = digest(&SHA256, &event.payload);
-            let row = Event {
-                place: end.unsigned_abs(),
-                node: node.to_owned(),
-                sequence: sequence.unsigned_abs(),
-                at_ms,
-                key: event.key.to_string(),
-                kind: event.kind.to_string(),
-                consumer: event.consumer.to_string(),
-                digest: digest.as_ref().to_vec(),
-                hash: Vec::new(),
-                payload: None,
-            };
-            let hash = row.chained(&previous);
-            known.insert(&event.key, end);
-            found.push(end.unsigned_abs());
-            rows.push([
-                end.into(),
-                node.into(),
-                sequence.into(),
-                at_ms.into(),
-                (&*event.key).into(),
-                (&*event.kind).into(),
-                (&*event.consumer).into(),
-                digest.as_ref().into(),
-                (&*hash).into(),
-                (&*event.payload).into(),
-            ]);
-            previous = hash;
+            found.push(place.unsigned_abs());
         }
-        if rows.is_empty() {
+        if new.is_empty() {
             return Ok(found);
         }
-        insert(database, &rows)?;
-        let set = "INSERT INTO journal_node VALUES ($1, $2, $3) ON CONFLICT (node)
-                   DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash";
-        database.execute(set, &[node.into(), sequence.into(), (&*previous).into()])?;
-        let set = "UPDATE journal_end SET place = $1 WHERE name = 'journal'";
-        database.execute(set, &[end.into()])?;
+        write(database, node, at_ms, end, &new)?;
         if !D::WAKE.is_empty() {
             database.script(D::WAKE)?;
         }
@@ -92,8 +46,73 @@ pub(super) fn append<D: Database>(
     })
 }
 
+/// Waits until nobody else appends, and returns the newest place; until the open transaction ends,
+/// nobody else does. Places are thus in the order of commits, and a reader that has seen one will see
+/// no lower one later. Taken after everything else that a transaction waits for.
+pub(super) fn wait_for_writers<D: Database>(database: &mut D) -> Result<i64, StoreError> {
+    let wait = "UPDATE journal_end SET place = place WHERE name = 'journal' RETURNING place";
+    let end = one(database, wait, &[])?;
+    let end = end.ok_or_else(|| StoreError::Broken("the journal has no end".into()))?;
+    Ok(end[0].int())
+}
+
+/// Writes events behind `end`, whose keys are new, within the transaction that waits for writers.
+pub(super) fn write<D: Database>(
+    database: &mut D,
+    node: &str,
+    at_ms: i64,
+    end: i64,
+    events: &[&NewEvent],
+) -> Result<(), StoreError> {
+    let head = "SELECT sequence, hash FROM journal_node WHERE node = $1";
+    let head = one(database, head, &[node.into()])?;
+    let (mut sequence, mut previous) = match &head {
+        Some(row) => (row[0].int(), bytes(&row[1])),
+        None => (0, [0; 32].into()),
+    };
+    let keys = Keys::for_writing(database, events, end, at_ms)?;
+    let mut rows = Vec::with_capacity(events.len());
+    for (event, place) in events.iter().zip(end + 1..) {
+        sequence += 1;
+        let payload = keys.seal(event)?;
+        let digest = digest(&SHA256, &payload);
+        let row = Event {
+            place: place.unsigned_abs(),
+            node: node.to_owned(),
+            sequence: sequence.unsigned_abs(),
+            at_ms,
+            key: event.key.to_string(),
+            kind: event.kind.to_string(),
+            consumer: event.consumer.to_string(),
+            digest: digest.as_ref().to_vec(),
+            hash: Vec::new(),
+            payload: None,
+        };
+        previous = row.chained(&previous);
+        rows.push([
+            place.into(),
+            node.into(),
+            sequence.into(),
+            at_ms.into(),
+            row.key.into(),
+            row.kind.into(),
+            row.consumer.into(),
+            Value::Bytes(row.digest),
+            (&*previous).into(),
+            (&*payload).into(),
+        ]);
+    }
+    insert(database, &rows)?;
+    let set = "INSERT INTO journal_node VALUES ($1, $2, $3) ON CONFLICT (node)
+               DO UPDATE SET sequence = excluded.sequence, hash = excluded.hash";
+    database.execute(set, &[node.into(), sequence.into(), (&*previous).into()])?;
+    let set = "UPDATE journal_end SET place = $1 WHERE name = 'journal'";
+    database.execute(set, &[(end + signed(rows.len() as u64)).into()])?;
+    Ok(())
+}
+
 /// `($1, $2), ($3, $4) ...`
-fn placeholders(rows: usize, columns: usize) -> String {
+pub(super) fn placeholders(rows: usize, columns: usize) -> String {
     let mut text = String::new();
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ", (" });
@@ -146,7 +165,7 @@ fn places<'a, D: Database>(
     Ok(found)
 }
 
-fn one<D: Database>(
+pub(super) fn one<D: Database>(
     database: &mut D,
     sql: &str,
     values: &[Value],
@@ -154,14 +173,14 @@ fn one<D: Database>(
     Ok(database.query(sql, values)?.into_iter().next())
 }
 
-fn bytes(value: &Value) -> Box<[u8]> {
+pub(super) fn bytes(value: &Value) -> Box<[u8]> {
     match value {
         Value::Bytes(bytes) => bytes.as_slice().into(),
         _ => Box::default(),
     }
 }
 
-/// The events behind a place, in order.
+/// The events behind a place, in order, with payloads as they are kept.
 pub(super) fn read<D: Database>(
     database: &mut D,
     behind: u64,
@@ -177,15 +196,32 @@ pub(super) fn read<D: Database>(
     Ok(rows.into_iter().map(Event::of).collect())
 }
 
-/// The newest place that an event lies at or before which was written before a time.
+/// The place behind which everything lies that was written at or after a time.
 pub(super) fn before<D: Database>(database: &mut D, at_ms: i64) -> Result<u64, StoreError> {
-    // Clocks of nodes differ, so that the first event at or after the time is what counts.
-    let sql = "SELECT MIN(place) FROM journal WHERE at_ms >= $1";
-    let first = one(database, sql, &[at_ms.into()])?.and_then(|row| row[0].optional_int());
-    match first {
-        Some(first) => Ok((first - 1).unsigned_abs()),
+    // Times grow with places, but for how far clocks are apart: what is certainly too old is left out
+    // by halves, and the rest is looked at one by one.
+    let (mut low, mut high) = (pruned(database)?, end(database)?);
+    let certainly = at_ms.saturating_sub(SKEW_MS);
+    while low < high {
+        let middle = low + (high - low).div_ceil(2);
+        let sql = "SELECT at_ms FROM journal WHERE place = $1";
+        match one(database, sql, &[signed(middle).into()])? {
+            Some(row) if row[0].int() >= certainly => high = middle - 1,
+            // It is older, or has gone since.
+            _ => low = middle,
+        }
+    }
+    let sql = "SELECT place FROM journal WHERE place > $1 AND at_ms >= $2 ORDER BY place LIMIT 1";
+    match one(database, sql, &[signed(low).into(), at_ms.into()])? {
+        Some(first) => Ok((first[0].int() - 1).unsigned_abs()),
         None => end(database),
     }
+}
+
+/// The place up to which events were taken away; 0 where none were.
+pub(super) fn pruned<D: Database>(database: &mut D) -> Result<u64, StoreError> {
+    let sql = "SELECT place FROM journal_end WHERE name = 'pruned'";
+    Ok(one(database, sql, &[])?.map_or(0, |row| row[0].int().unsigned_abs()))
 }
 
 /// The newest place.
@@ -216,79 +252,13 @@ pub(super) fn advance<D: Database>(
     Ok(database.execute(set, &values)? == 1)
 }
 
-/// Destroys the payloads of a consumer; how many there were.
-pub(super) fn forget<D: Database>(database: &mut D, consumer: &str) -> Result<u64, StoreError> {
-    let sql = "UPDATE journal SET payload = NULL WHERE consumer = $1 AND consumer <> ''
-               AND payload IS NOT NULL";
-    database.execute(sql, &[consumer.into()])
+/// Forgets a reader; false when there was none.
+pub(super) fn leave<D: Database>(database: &mut D, reader: &str) -> Result<bool, StoreError> {
+    let sql = "DELETE FROM journal_reader WHERE name = $1";
+    Ok(database.execute(sql, &[reader.into()])? == 1)
 }
 
-/// Walks all events, up to those that were there when it began.
-pub(super) fn verify<D: Database>(database: &mut D) -> Result<Check, StoreError> {
-    let last = end(database)?;
-    let mut heads: HashMap<String, (u64, Vec<u8>)> = HashMap::new();
-    let mut check = Check::default();
-    let mut behind = 0;
-    while behind < last {
-        let count = usize::try_from(last - behind).unwrap_or(WALK).min(WALK);
-        let events = read(database, behind, count)?;
-        let is_short = events.len() < count;
-        for event in events {
-            behind += 1;
-            let (sequence, hash) = heads
-                .entry(event.node.clone())
-                .or_insert_with(|| (0, vec![0; 32]));
-            let digest_differs =
-                |payload: &Vec<u8>| digest(&SHA256, payload).as_ref() != event.digest;
-            let problem = match () {
-                () if event.place != behind => "it is not there",
-                () if event.sequence != *sequence + 1 => "its node's event before it is not there",
-                () if *event.chained(hash) != *event.hash => "it is not as it was written",
-                () if event.payload.as_ref().is_some_and(digest_differs) => {
-                    "its payload is another"
-                }
-                () => {
-                    check.events += 1;
-                    check.destroyed += u64::from(event.payload.is_none());
-                    (*sequence, *hash) = (event.sequence, event.hash);
-                    continue;
-                }
-            };
-            check.fault = Some(Fault {
-                place: behind,
-                problem,
-            });
-            return Ok(check);
-        }
-        if is_short {
-            check.fault = Some(Fault {
-                place: behind + 1,
-                problem: "it is not there",
-            });
-            return Ok(check);
-        }
-    }
-    // What the newest of each node is was written down, too; unless others wrote meanwhile.
-    let nodes = database.query("SELECT node, hash FROM journal_node", &[])?;
-    let is_right = |row: &Vec<Value>| {
-        let head = heads.get(row[0].text());
-        head.is_some_and(|(_, hash)| *hash == *bytes(&row[1]))
-    };
-    if end(database)? == last && (nodes.len() != heads.len() || !nodes.iter().all(is_right)) {
-        check.fault = Some(Fault {
-            place: last,
-            problem: "a node's newest event is not the one that was written last",
-        });
-    }
-    check.heads = heads
-        .into_iter()
-        .map(|(node, (_, hash))| (node, hash))
-        .collect();
-    check.heads.sort();
-    Ok(check)
-}
-
-fn signed(place: u64) -> i64 {
+pub(super) fn signed(place: u64) -> i64 {
     i64::try_from(place).unwrap_or(i64::MAX)
 }
 
@@ -311,26 +281,5 @@ impl Event {
                 _ => None,
             },
         }
-    }
-
-    /// The hash that belongs to this event behind another.
-    fn chained(&self, previous: &[u8]) -> Box<[u8]> {
-        let mut hash = Context::new(&SHA256);
-        let (sequence, at) = (self.sequence.to_be_bytes(), self.at_ms.to_be_bytes());
-        let fields = [
-            previous,
-            self.node.as_bytes(),
-            &sequence,
-            &at,
-            self.key.as_bytes(),
-            self.kind.as_bytes(),
-            self.consumer.as_bytes(),
-            &self.digest,
-        ];
-        for field in fields {
-            hash.update(&(field.len() as u64).to_be_bytes());
-            hash.update(field);
-        }
-        hash.finish().as_ref().into()
     }
 }

@@ -1,9 +1,10 @@
 //! The thread that writes: everything that waits, as one transaction.
 
+use super::prune::{self, Pruned};
 use super::{Answer, AppendError, Connect, NewEvent, Shared, tables};
 use crate::StoreError;
 use crate::database::Database;
-use gate_kit::clock::Clock;
+use gate_kit::clock::{Clock, Moment};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,6 +12,10 @@ use tokio::sync::oneshot;
 
 /// Longest wait for those who were just answered to come again.
 const GATHER_MAX: Duration = Duration::from_millis(1);
+/// How often it is looked for events that are kept no longer.
+const PRUNE: Duration = Duration::from_secs(600);
+/// Most events that go at once, between two groups: some milliseconds of work.
+const PRUNED: usize = 1_000;
 
 pub(super) struct Writer<D> {
     shared: Arc<Shared>,
@@ -20,6 +25,17 @@ pub(super) struct Writer<D> {
     clock: Clock,
     /// How many the last group had, and how long it took to commit.
     last: (usize, Duration),
+    /// When old events are looked for.
+    prunes: Moment,
+}
+
+/// What there is to do.
+enum Work {
+    Group(Vec<NewEvent>, Vec<oneshot::Sender<Answer>>),
+    /// Nothing came for a while.
+    Nothing,
+    /// The journal is closed and nothing waits.
+    Closed,
 }
 
 impl<D: Database> Writer<D> {
@@ -34,13 +50,22 @@ impl<D: Database> Writer<D> {
             node,
             connect,
             database: None,
+            prunes: clock.now().plus(PRUNE),
             clock,
             last: (0, Duration::ZERO),
         }
     }
 
     pub(super) fn run(mut self) {
-        while let Some((events, answers)) = self.gather() {
+        loop {
+            let (events, answers) = match self.gather() {
+                Work::Group(events, answers) => (events, answers),
+                Work::Nothing => {
+                    self.prune();
+                    continue;
+                }
+                Work::Closed => break,
+            };
             let began = Instant::now();
             let written = self.write(&events);
             self.last = (events.len(), began.elapsed());
@@ -58,6 +83,7 @@ impl<D: Database> Writer<D> {
                 tracing::error!("the journal's writer has stopped; mend the store and restart");
                 break;
             }
+            self.prune();
         }
         // Whoever still waits hears that it is closed.
         let mut queue = self.shared.queue();
@@ -66,19 +92,23 @@ impl<D: Database> Writer<D> {
         queue.answers.clear();
     }
 
-    /// Takes a group; none when the journal is closed and nothing waits.
+    /// Takes a group.
     ///
     /// Those who were answered together come again together, a moment later: a group that did not
     /// wait for them would hold the few who were quicker, and every second sync be spent on those. So
     /// it waits until as many are there as the last time, at most an eighth of what a commit takes.
-    fn gather(&mut self) -> Option<(Vec<NewEvent>, Vec<oneshot::Sender<Answer>>)> {
+    fn gather(&mut self) -> Work {
         let shared = &self.shared;
         let queue = shared.queue();
         let quiet = |queue: &mut super::Queue| queue.events.is_empty() && !queue.closed;
-        let mut queue = shared
+        let patience = self.prunes.since(self.clock.now());
+        let (mut queue, _) = shared
             .arrived
-            .wait_while(queue, quiet)
+            .wait_timeout_while(queue, patience, quiet)
             .unwrap_or_else(PoisonError::into_inner);
+        if queue.events.is_empty() && !queue.closed {
+            return Work::Nothing;
+        }
         let (count, took) = self.last;
         let deadline = Instant::now() + (took / 8).min(GATHER_MAX);
         while queue.events.len() < count && !queue.closed {
@@ -93,7 +123,7 @@ impl<D: Database> Writer<D> {
                 .0;
         }
         if queue.events.is_empty() {
-            return None;
+            return Work::Closed;
         }
         let options = &shared.options;
         let (mut take, mut bytes) = (0, 0);
@@ -107,22 +137,68 @@ impl<D: Database> Writer<D> {
         queue.bytes -= bytes;
         let events = queue.events.drain(..take).collect();
         let answers = queue.answers.drain(..take).collect();
-        Some((events, answers))
+        Work::Group(events, answers)
     }
 
     fn write(&mut self, events: &[NewEvent]) -> Result<Vec<u64>, StoreError> {
-        let database = match &mut self.database {
-            Some(database) => database,
-            none => none.insert((self.connect)()?),
-        };
-        let at_ms = i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX);
-        let written = tables::append(database, &self.node, at_ms, events);
+        let (at_ms, node) = (self.unix_ms(), self.node.clone());
+        let written = tables::append(self.connected()?, &node, at_ms, events);
         if let Err(error) = &written {
             tracing::error!(%error, events = events.len(), "the journal could not be written");
             // The next group begins on a connection of its own.
             self.database = None;
         }
         written
+    }
+}
+
+impl<D: Database> Writer<D> {
+    fn connected(&mut self) -> Result<&mut D, StoreError> {
+        Ok(match &mut self.database {
+            Some(database) => database,
+            none => none.insert((self.connect)()?),
+        })
+    }
+
+    fn unix_ms(&self) -> i64 {
+        i64::try_from(self.clock.unix().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Takes some old events away, when it is time to look for them.
+    fn prune(&mut self) {
+        let now = self.clock.now();
+        if now < self.prunes {
+            return;
+        }
+        self.prunes = now.plus(PRUNE);
+        let Some(keep) = self.shared.options.keep else {
+            return;
+        };
+        let now_ms = self.unix_ms();
+        let before_ms = now_ms.saturating_sub(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX));
+        let pruned = self
+            .connected()
+            .and_then(|database| prune::prune(database, before_ms, PRUNED, now_ms));
+        match pruned {
+            // There may be more, behind what waits now.
+            Ok(Pruned::Events(count)) if count >= PRUNED as u64 => self.prunes = now,
+            Ok(Pruned::Events(0)) => {}
+            Ok(Pruned::Events(events)) => {
+                tracing::info!(
+                    events,
+                    "what is kept no longer was taken away from the journal"
+                );
+            }
+            Ok(Pruned::Broken(fault)) => tracing::error!(
+                place = fault.place,
+                problem = fault.problem,
+                "the journal is broken; nothing of it is taken away"
+            ),
+            Err(error) => {
+                tracing::error!(%error, "old events could not be taken away");
+                self.database = None;
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Rows go in by [`ROWS`], so that a busy gateway needs few round trips. Balances are
 //! taken in the order of their names, so that two gateways never wait for each other in a circle.
 
+use super::carry::Carried;
 use super::group::{Group, groups};
 use super::rows::{ENTRY, ENTRY_COLUMNS, HOLD, HOLD_COLUMNS, entry_values, hold_values, insert};
 use super::{
@@ -38,23 +39,41 @@ pub(super) struct Ledger<'a, D> {
     pub(super) database: &'a mut D,
     pub(super) instance: &'a Instance,
     pub(super) now_ms: i64,
+    pub(super) carried: Carried,
 }
 
 impl<D: Database> SqlStore<D> {
     pub(super) fn write(&mut self, batch: &Batch) -> Result<Vec<Granted>, StoreError> {
-        let (instance, was_lost, registered) = (&self.instance, self.was_lost, self.registered);
-        let (granted, lost) = crate::database::transaction(&mut self.database, |database| {
-            let mut ledger = Ledger {
-                database,
-                instance,
-                now_ms: batch.now_ms,
-            };
+        let (was_lost, registered) = (self.was_lost, self.registered);
+        let (granted, lost) = self.change(batch.now_ms, |ledger| {
             let lost = was_lost | (!ledger.lives()? && registered);
             let granted = ledger.commit(batch, lost)?;
-            Ok::<_, StoreError>((granted, lost))
+            Ok((granted, lost))
         })?;
         (self.was_lost, self.registered) = (lost, true);
         Ok(granted)
+    }
+
+    /// Changes the ledger in one transaction, in which the journal is told the new entries.
+    pub(super) fn change<T>(
+        &mut self,
+        now_ms: i64,
+        work: impl FnOnce(&mut Ledger<'_, D>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let (instance, number) = (&self.instance, &mut self.carried);
+        crate::database::transaction(&mut self.database, |database| {
+            let mut ledger = Ledger {
+                database,
+                instance,
+                now_ms,
+                carried: Carried::default(),
+            };
+            let done = work(&mut ledger)?;
+            // Last, because whoever appends waits for all others who do.
+            let carried = std::mem::take(&mut ledger.carried);
+            carried.append(database, now_ms, &instance.id, number)?;
+            Ok(done)
+        })
     }
 }
 
@@ -174,6 +193,7 @@ impl<D: Database> Ledger<'_, D> {
         let is_new = |group: &&Group<'_>| new.contains(&*group.first().exchange.to_string());
         for group in groups.iter().filter(is_new) {
             add(used, &group.charges);
+            self.carried.add(group, "settle");
             let held = group.entries.iter().filter(|entry| entry.held);
             for entry in held.filter(|_| was_lost) {
                 // Readers leave out charges that a settlement of the same id follows; a call that
@@ -360,10 +380,14 @@ impl<D: Database> Ledger<'_, D> {
 
     /// Adds one entry of another kind than `settle`; false when it was there already.
     pub(super) fn entry(&mut self, entry: &Entry, kind: &str) -> Result<bool, StoreError> {
-        let mut values = Vec::new();
-        entry_values(&mut values, &Group::of(entry), kind);
+        let (mut values, group) = (Vec::new(), Group::of(entry));
+        entry_values(&mut values, &group, kind);
         let sql = insert(ENTRY, ENTRY_COLUMNS, 1, "");
-        Ok(self.database.execute(&sql, &values)? > 0)
+        let is_new = self.database.execute(&sql, &values)? > 0;
+        if is_new {
+            self.carried.add(&group, kind);
+        }
+        Ok(is_new)
     }
 }
 

@@ -8,6 +8,7 @@
 //! reading in [`usage`].
 
 mod callers;
+mod carry;
 mod commit;
 mod group;
 mod id;
@@ -307,6 +308,8 @@ pub struct SqlStore<D> {
     was_lost: bool,
     /// Whether it has said that it lives.
     registered: bool,
+    /// Number of its last event in the journal.
+    carried: u64,
 }
 
 impl<D: Database> SqlStore<D> {
@@ -321,6 +324,7 @@ impl<D: Database> SqlStore<D> {
             instance,
             was_lost: false,
             registered: false,
+            carried: 0,
         })
     }
 }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::database::{Database, Value, transaction};
 use crate::{Instance, StoreError};
+use gate_kit::clock::Clock;
 use gate_model::units::Money;
 use std::sync::Arc;
 
@@ -32,13 +33,7 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     fn recover(&mut self, now_ms: i64) -> Result<Recovered, StoreError> {
-        let instance = &self.instance;
-        transaction(&mut self.database, |database| {
-            let mut ledger = Ledger {
-                database,
-                instance,
-                now_ms,
-            };
+        self.change(now_ms, |ledger| {
             let mut recovered = Recovered::default();
             for dead in ledger.dead()? {
                 recovered.instances += 1;
@@ -51,16 +46,12 @@ impl<D: Database> Store for SqlStore<D> {
     fn leave(&mut self) -> Result<(), StoreError> {
         let id: Value = self.instance.id.as_str().into();
         self.registered = false;
-        let instance = &self.instance;
-        transaction(&mut self.database, |database| {
-            let mut ledger = Ledger {
-                database,
-                instance,
-                now_ms: 0,
-            };
+        let instance = self.instance.clone();
+        let now_ms = i64::try_from(Clock::System.unix().as_millis()).unwrap_or(i64::MAX);
+        self.change(now_ms, |ledger| {
             // What is still reserved is charged now rather than when it expires.
-            ledger.charge_holds(instance, &mut Recovered::default(), &mut Sums::new())?;
-            ledger.give_back(instance)?;
+            ledger.charge_holds(&instance, &mut Recovered::default(), &mut Sums::new())?;
+            ledger.give_back(&instance)?;
             ledger
                 .database
                 .execute("DELETE FROM instance WHERE id = $1", &[id])?;
@@ -81,13 +72,7 @@ impl<D: Database> Store for SqlStore<D> {
     }
 
     fn release(&mut self, exchange: &str, now_ms: i64) -> Result<bool, StoreError> {
-        let instance = &self.instance;
-        transaction(&mut self.database, |database| {
-            let mut ledger = Ledger {
-                database,
-                instance,
-                now_ms,
-            };
+        self.change(now_ms, |ledger| {
             ledger.take_back(&exchange.into(), "release")
         })
     }

@@ -209,6 +209,8 @@ impl Database for Postgres {
     const WAKE: &'static str = "NOTIFY tidegate";
     // Writers of other rows do not wait for each other's disk here.
     const FLEETING: [&'static str; 2] = ["", ""];
+    // Neither its pages nor its log can be told to.
+    const ERASING: [&'static str; 2] = ["", ""];
 
     fn script(&mut self, sql: &str) -> Result<(), StoreError> {
         let run = |this: &mut Self| Ok(this.client()?.batch_execute(sql)?);

@@ -25,3 +25,18 @@ CREATE TABLE journal_node (
 CREATE TABLE journal_end (name TEXT PRIMARY KEY, place BIGINT NOT NULL);
 INSERT INTO journal_end VALUES ('journal', 0);
 CREATE TABLE journal_reader (name TEXT PRIMARY KEY, place BIGINT NOT NULL);";
+
+/// Keys under which payloads of consumers are sealed, since which place; and the last event of each
+/// node that was taken away from the front. `journal_end` says up to which place, as `pruned`.
+pub(super) const KEYS: &str = "CREATE TABLE journal_secret (
+    consumer TEXT PRIMARY KEY,
+    id {bytes} NOT NULL,
+    secret {bytes} NOT NULL,
+    place BIGINT NOT NULL,
+    made_ms BIGINT NOT NULL
+);
+CREATE TABLE journal_anchor (
+    node TEXT PRIMARY KEY,
+    sequence BIGINT NOT NULL,
+    hash {bytes} NOT NULL
+)";

@@ -104,6 +104,10 @@ pub const FORMS: &[Form] = &[
         oldest: 2,
     },
     Form {
+        sql: journal::KEYS,
+        oldest: 2,
+    },
+    Form {
         sql: events::EVENTS,
         oldest: 2,
     },

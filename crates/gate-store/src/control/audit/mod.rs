@@ -10,6 +10,7 @@ use super::Answer;
 use super::row::{Row, before, clean, hexadecimal, limit, number, row, rows};
 use crate::StoreError;
 use crate::database::Database;
+use crate::journal::own;
 use aws_lc_rs::digest::{Context, SHA256};
 use serde::Serialize;
 
@@ -119,6 +120,7 @@ pub(super) fn append<D: Database>(
     };
     row.hash = row.chained();
     let sequence = row.sequence;
+    let event = own::event(own::AUDIT, format_args!("{sequence}"), "", &row);
     database.execute(
         "UPDATE head SET number = $1, hash = $2 WHERE name = 'audit'",
         &[number(sequence), row.hash.as_str().into()],
@@ -139,6 +141,7 @@ pub(super) fn append<D: Database>(
             row.hash.into(),
         ],
     )?;
+    own::append(database, now_ms, &[event])?;
     Ok(sequence)
 }
 

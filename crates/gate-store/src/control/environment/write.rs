@@ -6,6 +6,8 @@ use crate::control::{
     Answer, ControlError, NewAudit, RevisionRow, audit, fleet, revision, rollout,
 };
 use crate::database::{Database, Value, transaction};
+use crate::journal::own;
+use serde::Serialize;
 
 /// Most bytes of all variables, as JSON.
 const VARIABLES_MAX: usize = 256 << 10;
@@ -257,6 +259,21 @@ fn values(environment: &EnvironmentRow) -> Answer<Vec<Value>> {
     ])
 }
 
+/// What the journal carries of it.
+#[derive(Serialize)]
+struct Said<'a> {
+    environment: &'a str,
+    generation: u64,
+    at_ms: i64,
+    actor: String,
+    action: String,
+    revision: Option<u64>,
+    stable: Option<u64>,
+    candidate: Option<u64>,
+    written: Option<u64>,
+    removed: bool,
+}
+
 fn history<D: Database>(
     database: &mut D,
     environment: &EnvironmentRow,
@@ -267,6 +284,22 @@ fn history<D: Database>(
         "" => format!("generation {}", environment.generation),
         id => read::change_id(id),
     };
+    let said = Said {
+        environment: &environment.name,
+        generation: environment.generation,
+        at_ms: environment.changed_ms,
+        actor: clean(audit.actor, NAME_MAX),
+        action: clean(audit.action, NAME_MAX),
+        revision: environment.revision,
+        stable: environment.stable,
+        candidate: environment.candidate.as_ref().map(|c| c.revision),
+        written: note.written,
+        removed: note.removed,
+    };
+    let (name, generation) = (&environment.name, environment.generation);
+    let which = format_args!("{name}/{generation}");
+    let event = own::event(own::ENVIRONMENT, which, "", &said);
+    own::append(database, environment.changed_ms, &[event])?;
     database.execute(
         "INSERT INTO environment_history (environment, generation, change_id, at_ms, actor,
          action, revision, stable, candidate, written, removed)

@@ -4,7 +4,7 @@
 use super::{journal, sqlite};
 use crate::support::postgres::Server;
 use gate_store::Database;
-use gate_store::journal::{NewEvent, Reading};
+use gate_store::journal::{NewEvent, ReadJournal, Reading};
 use gate_store::postgres::Postgres;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -3,7 +3,7 @@
 use super::{event, journal, seeded, sqlite};
 use gate_kit::random::{below, bits};
 use gate_store::Database;
-use gate_store::journal::Reading;
+use gate_store::journal::{ReadJournal, Reading};
 use gate_store::schema::migrate;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Write};

@@ -8,6 +8,7 @@ use gate_model::resources::BudgetPeriod;
 use gate_model::units::{Money, TimeZone};
 use gate_store::books::{BudgetSpec, Settlement, Unit};
 use gate_store::control::SqlControl;
+use gate_store::journal::{ReadJournal, Reading};
 use gate_store::ledger::{Charge, Entry, Facts, HoldRow, LeaseRequest, Tokens};
 use gate_store::postgres::Postgres;
 use gate_store::schema::{Form, bring};
@@ -120,6 +121,17 @@ impl Place {
                 Box::new(SqlControl::open(database.patient().unwrap()).unwrap())
             }
             Self::Postgres(_) => self.control(),
+        }
+    }
+
+    /// The journal beside both, read on a connection of its own.
+    pub(crate) fn reading(&self) -> Box<dyn ReadJournal> {
+        match self {
+            Self::Sqlite(folder) => {
+                let database = Sqlite::open(&folder.path().join("ledger.db")).unwrap();
+                Box::new(Reading::new(database))
+            }
+            Self::Postgres(address) => Box::new(Reading::new(Postgres::connect(address).unwrap())),
         }
     }
 

@@ -7,7 +7,7 @@ mod schedules;
 use crate::sdk::venv;
 use crate::support::postgres::Server;
 use crate::support::{Answer, Gateway, eventually, tidegate};
-use gate_store::journal::{Event, Reading};
+use gate_store::journal::{Event, ReadJournal, Reading};
 use gate_store::sqlite::Sqlite;
 use serde_json::{Value, json};
 use std::process::Command;

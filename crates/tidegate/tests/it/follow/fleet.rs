@@ -7,7 +7,7 @@ use gate_store::control::{
     AckRow, Cause, Change, ControlError, ControlStore, Edit, EnvironmentRow, Expected, NewAudit,
     NewRevision, NewRollout, RevisionRow, Set, SqlControl, Target,
 };
-use gate_store::journal::{Event, Reading};
+use gate_store::journal::{Event, ReadJournal, Reading};
 use gate_store::ledger::{Batch, Entry};
 use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
