@@ -184,6 +184,7 @@ fn metrics() -> String {
         contract::example(page);
         journal::example(page);
         notices::example(page);
+        subscribers::example(page);
         trials::example(page);
         objectives::example(page);
         experiments::example(page);

@@ -20,7 +20,8 @@ use crate::quic;
 use crate::record::Readers;
 use crate::record::admin::Health;
 use crate::record::metrics::{
-    Exposition, Format, NoticeCounts, cache, certificates, contract, journal, notices,
+    Exposition, Format, NoticeCounts, SubscriberCounts, cache, certificates, contract, journal,
+    notices, subscribers,
 };
 use crate::secret_files::SecretFiles;
 use crate::target::mcp::stdio::Host;
@@ -291,6 +292,7 @@ impl Process {
         let contracts = self.shared.state.all::<gate_flow::ContractCounts>();
         let managed = self.shared.state.all::<gate_net::tls::Managed>();
         let told = self.shared.state.all::<NoticeCounts>();
+        let delivered = self.shared.state.all::<SubscriberCounts>();
         let standings = (self.shared.state).get_or_insert("", objectives::Standings::default);
         let more = |page: &mut Exposition| {
             metrics::page(page, self.shared.books.as_deref());
@@ -302,6 +304,7 @@ impl Process {
             certificates::page(page, &managed);
             contract::page(page, &contracts);
             notices::page(page, &told);
+            subscribers::page(page, &delivered);
             self.shared.trials.page(page);
             objectives::page(page, &standings.all());
             self.shared.experiments.page(page);

@@ -4,7 +4,7 @@ use gate_model::document::{Document, Node, NodeKind, Path};
 use std::sync::Arc;
 
 /// Kinds of resources in the order of the reference; `gateway` is none of them.
-pub const KINDS: [&str; 27] = [
+pub const KINDS: [&str; 28] = [
     "listeners",
     "teams",
     "secret_stores",
@@ -29,6 +29,7 @@ pub const KINDS: [&str; 27] = [
     "objectives",
     "experiments",
     "runbooks",
+    "subscribers",
     "event_types",
     "schedules",
     "routes",

@@ -125,3 +125,22 @@ fn brought<D: Database>(mut database: D) -> Result<D, StoreError> {
     migrate(&mut database)?;
     Ok(database)
 }
+
+/// Opens the journal for reading, on a connection of its own.
+///
+/// # Errors
+/// [`StoreError`], which names what is wrong.
+pub fn open_reading(
+    settings: &Settings,
+    secrets: &dyn SecretSource,
+    folder: &Path,
+) -> Result<Box<dyn journal::ReadJournal>, StoreError> {
+    Ok(match Engine::of(settings, secrets, folder)? {
+        Engine::Sqlite(path) => Box::new(journal::Reading::new(brought(
+            Sqlite::open(&path)?.patient()?,
+        )?)),
+        Engine::Postgres(address) => Box::new(journal::Reading::new(brought(Postgres::connect(
+            &address,
+        )?)?)),
+    })
+}

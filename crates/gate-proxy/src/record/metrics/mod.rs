@@ -25,6 +25,7 @@ mod render_models;
 mod render_traffic;
 mod rpc;
 mod series;
+pub mod subscribers;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ pub use contact::Contact;
 pub use exposition::{Exposition, Format, Kind};
 pub use gauges::{Gauge, Gauges};
 pub use notices::NoticeCounts;
+pub use subscribers::{SubscriberCounts, SubscriberFigures};
 pub use timings::{Subject, Timing};
 
 use gate_flow::Record;
