@@ -81,8 +81,9 @@ impl Keys {
         let (full, rest) = consumers.as_chunks::<AT_ONCE>();
         for (consumers, size) in [(full.as_flattened(), AT_ONCE), (rest, 1)] {
             let those = placeholders(1, size);
-            let sql =
-                format!("SELECT consumer, id, secret FROM journal_secret WHERE consumer IN {those}");
+            let sql = format!(
+                "SELECT consumer, id, secret FROM journal_secret WHERE consumer IN {those}"
+            );
             for some in consumers.chunks(size) {
                 for row in database.query(&sql, some)? {
                     let key = Key::of(&bytes(&row[1]), &bytes(&row[2]))?;

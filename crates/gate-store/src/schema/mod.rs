@@ -10,6 +10,7 @@
 //! existed look at nothing else, which is why they go on as well.
 
 mod control;
+mod deliveries;
 mod events;
 mod incidents;
 mod journal;
@@ -109,6 +110,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: events::EVENTS,
+        oldest: 2,
+    },
+    Form {
+        sql: deliveries::DELIVERIES,
         oldest: 2,
     },
 ];
