@@ -540,6 +540,11 @@ pub trait Host: Send + Sync {
     fn runbooks(&self) -> Option<&dyn crate::RunbookBook> {
         None
     }
+
+    /// Its subscribers; none where it has no journal.
+    fn subscribers(&self) -> Option<&dyn crate::SubscriberBook> {
+        None
+    }
 }
 
 fn not_kept(what: &str) -> Problem {

@@ -20,6 +20,7 @@ mod host;
 mod pool;
 mod reply;
 mod runbooks;
+mod subscribers;
 mod watch;
 
 pub use access::{Peer, ReadSecret};
@@ -33,3 +34,4 @@ pub use host::{
 };
 pub use reply::refused;
 pub use runbooks::{Asker, RunChange, RunbookBook};
+pub use subscribers::SubscriberBook;

@@ -19,6 +19,7 @@ use crate::incidents::{Shelf, answer::Book};
 use crate::notices::Notices;
 use crate::promises::{Promises, gate};
 use crate::runbooks::{self, Runbooks};
+use crate::subscribers::{self, Subscribers};
 use crate::{output, playground, rollouts};
 use gate_admin::{
     Candidate, GateEdit, Host, IncidentBook, Judged, NoticeOrder, RecordQuery, RolloutStart, Told,
@@ -55,6 +56,8 @@ pub(crate) struct Gateway {
     incidents: Option<Book>,
     /// Its runbooks; none where nothing runs any.
     runbooks: Option<runbooks::Book>,
+    /// Its subscribers; none without a store.
+    subscribers: Option<subscribers::Book>,
     /// Where that file is; relative paths start from its folder.
     path: PathBuf,
 }
@@ -77,6 +80,7 @@ impl Gateway {
             delivery: delivery.clone(),
             incidents: None,
             runbooks: None,
+            subscribers: None,
             path: path.to_owned(),
         }
     }
@@ -91,6 +95,12 @@ impl Gateway {
     /// The same with its runbooks.
     pub(crate) fn with_runbooks(mut self, runbooks: Option<&Arc<Runbooks>>) -> Self {
         self.runbooks = runbooks.map(|one| runbooks::Book::new(&one.stored, &self.process));
+        self
+    }
+
+    /// The same with its subscribers.
+    pub(crate) fn with_subscribers(mut self, subscribers: Option<&Arc<Subscribers>>) -> Self {
+        self.subscribers = subscribers.and_then(|one| subscribers::Book::new(one, &self.process));
         self
     }
 
@@ -275,6 +285,11 @@ impl Host for Gateway {
     fn budgets(&self) -> Result<Vec<BudgetState>, Problem> {
         let snapshot = self.process.shared().snapshot.load_full();
         money::budgets(&snapshot.resources, &self.folder())
+    }
+
+    fn subscribers(&self) -> Option<&dyn gate_admin::SubscriberBook> {
+        let book = self.subscribers.as_ref()?;
+        Some(book)
     }
 
     fn runbooks(&self) -> Option<&dyn gate_admin::RunbookBook> {

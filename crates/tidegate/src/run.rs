@@ -15,8 +15,9 @@ use crate::notices::{self, Notices};
 use crate::promises::{self, Promises};
 use crate::runbooks::{self, Runbooks};
 use crate::secrets::Kept;
+use crate::subscribers::Subscribers;
 use crate::watch::{Look, Watched};
-use crate::{certificates, config, journal, resident, sign_outs, stored};
+use crate::{certificates, config, journal, resident, sign_outs, stored, subscribers};
 use clap::Args;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -108,7 +109,7 @@ pub(crate) fn serve(
         folder.clone(),
         name.as_deref().unwrap_or_default(),
     )?;
-    certificates::start(&process, kept, folder.clone())?;
+    certificates::start(&process, kept.clone(), folder.clone())?;
     sign_outs::start(&process, folder.clone())?;
     let follower = match &environment {
         Some((followed, store)) => Some(Follower::start(&process, followed, store.clone())?),
@@ -118,6 +119,7 @@ pub(crate) fn serve(
         write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
     let followed = environment.as_ref().map(|(followed, _)| followed);
     let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
+    let subscribers = subscribers::start(&process, followed, kept, &folder).map(Arc::new)?;
     let ears = promises::Ears {
         incidents: Some(signals),
         notices: Some(notices.alerts()),
@@ -132,6 +134,7 @@ pub(crate) fn serve(
         file: Arc::new(Mutex::new(document)),
         shelf: Some(incidents.shelf.clone()),
         runbooks: Some(runbooks.clone()),
+        subscribers: Some(subscribers.clone()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -140,7 +143,7 @@ pub(crate) fn serve(
     let watched = Watched::new(&options.file, bytes);
     let controlling = control(options, &process, watched, ready);
     let result = tokio::task::LocalSet::new().block_on(&runtime, controlling);
-    drop((follower, keeper, incidents, runbooks));
+    drop((follower, keeper, incidents, runbooks, subscribers));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
@@ -260,6 +263,8 @@ struct Current {
     shelf: Option<Arc<Shelf>>,
     /// Its runbooks.
     runbooks: Option<Arc<Runbooks>>,
+    /// Its subscribers.
+    subscribers: Option<Arc<Subscribers>>,
 }
 
 impl Current {
@@ -291,7 +296,8 @@ impl Current {
             file,
         )
         .with_incidents(self.shelf.as_ref())
-        .with_runbooks(self.runbooks.as_ref());
+        .with_runbooks(self.runbooks.as_ref())
+        .with_subscribers(self.subscribers.as_ref());
         let folder = config::folder(file);
         let keys = stored::keys_of(gateway, &folder);
         let host = Arc::new(host);

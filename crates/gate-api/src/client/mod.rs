@@ -9,6 +9,7 @@ mod endpoint;
 mod http;
 mod operations;
 mod runbooks;
+mod subscribers;
 mod watch;
 
 pub use calls::Seen;
