@@ -29,6 +29,7 @@ use crate::control::subscribers::{self, SubscribersCommand};
 use crate::demo::{self, DemoOptions};
 use crate::health::{self, HealthOptions};
 use crate::import::{self, ImportOptions};
+use crate::journal::{self, JournalCommand};
 use crate::keys::{self, KeysCommand};
 use crate::lint::{self, LintOptions};
 use crate::reference::{self, CompletionsOptions, ExplainOptions, VersionOptions};
@@ -83,6 +84,10 @@ pub(crate) enum Command {
     /// Keep secrets in a configuration's store, encrypted.
     #[command(subcommand)]
     Secrets(SecretsCommand),
+    /// Show what is in the journal of a configuration's store, verify that it is whole, and forget
+    /// consumers.
+    #[command(subcommand)]
+    Journal(JournalCommand),
     /// Show what calls to models cost, from the ledger of a configuration's store.
     Usage(Box<UsageCommand>),
     /// Check firewall rules, and learn exclusions from what was noted.
@@ -183,6 +188,7 @@ impl Command {
             Command::Authz(AuthzCommand::Explain(options)) => authz::explain(&options),
             Command::Keys(KeysCommand::New(options)) => keys::new(&options),
             Command::Secrets(command) => stored::secrets(&command),
+            Command::Journal(command) => journal::run(&command),
             Command::Usage(command) => usage::usage(&command),
             Command::Waf(command) => waf::waf(&command),
             Command::Import(options) => import::import(&options),

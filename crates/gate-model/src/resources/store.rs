@@ -105,6 +105,9 @@ pub struct History {
     pub revisions: Kept,
     /// Lines of the audit log, which stays verifiable from the first that is left.
     pub audit: Kept,
+    /// How long events of the journal are kept; 0 keeps all. One that a reader has not read is kept
+    /// longer.
+    pub journal: Period,
     /// Versions of each Terraform state.
     pub states: Kept,
     /// Rollouts of each environment that have ended, with their evidence.
@@ -155,6 +158,7 @@ impl Default for History {
         Self {
             revisions: kept(100, 90),
             audit: kept(10_000, 400),
+            journal: Period::from_seconds(90 * 86_400),
             states: kept(50, 90),
             rollouts: kept(50, 90),
             instances: Period::from_seconds(7 * 86_400),

@@ -4,7 +4,7 @@ use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
 use gate_model::resources::{Store as Settings, StoreEngine, StoreFail, StorePlace};
 use gate_store::control::{ControlStore, SqlControl};
-use gate_store::journal::{self, Journal, JournalOptions};
+use gate_store::journal::{self, Journal, JournalOptions, ReadJournal, Reading};
 use gate_store::postgres::Postgres;
 use gate_store::schema::migrate;
 use gate_store::sqlite::Sqlite;
@@ -107,7 +107,12 @@ pub fn open_journal(
     folder: &Path,
     clock: &Clock,
 ) -> Result<Journal, StoreError> {
-    let (node, options, clock) = (journal::node(), JournalOptions::default(), clock.clone());
+    let keep = settings.history.journal;
+    let options = JournalOptions {
+        keep: (!keep.is_zero()).then(|| keep.duration()),
+        ..JournalOptions::default()
+    };
+    let (node, clock) = (journal::node(), clock.clone());
     match Engine::of(settings, secrets, folder)? {
         Engine::Sqlite(path) => {
             let connect = move || brought(Sqlite::open(&path)?.patient()?);
@@ -120,13 +125,7 @@ pub fn open_journal(
     }
 }
 
-/// A database whose tables are of the newest form.
-fn brought<D: Database>(mut database: D) -> Result<D, StoreError> {
-    migrate(&mut database)?;
-    Ok(database)
-}
-
-/// Opens the journal for reading, on a connection of its own.
+/// Opens the journal for readers, on a connection of its own.
 ///
 /// # Errors
 /// [`StoreError`], which names what is wrong.
@@ -134,13 +133,21 @@ pub fn open_reading(
     settings: &Settings,
     secrets: &dyn SecretSource,
     folder: &Path,
-) -> Result<Box<dyn journal::ReadJournal>, StoreError> {
+) -> Result<Box<dyn ReadJournal>, StoreError> {
     Ok(match Engine::of(settings, secrets, folder)? {
-        Engine::Sqlite(path) => Box::new(journal::Reading::new(brought(
-            Sqlite::open(&path)?.patient()?,
-        )?)),
-        Engine::Postgres(address) => Box::new(journal::Reading::new(brought(Postgres::connect(
-            &address,
-        )?)?)),
+        Engine::Sqlite(path) => {
+            let database = brought(Sqlite::open(&path)?.patient()?)?;
+            Box::new(Reading::new(database))
+        }
+        Engine::Postgres(address) => {
+            let database = brought(Postgres::connect(&address)?)?;
+            Box::new(Reading::new(database))
+        }
     })
+}
+
+/// A database whose tables are of the newest form.
+fn brought<D: Database>(mut database: D) -> Result<D, StoreError> {
+    migrate(&mut database)?;
+    Ok(database)
 }

@@ -1,14 +1,10 @@
-//! The journal over both databases; then what a process that is killed, a disk that is full and a log
-//! whose end is torn leave of it.
-//!
-//! The workspace allows no `unsafe`, so there is no file layer of our own below SQLite. What a power
-//! cut leaves is made instead: the files are copied with the log cut behind the length that it had
-//! when the last event was acknowledged, and sectors behind it missing or scrambled. That models
-//! appended writes that were not synced; a disk that loses what it said was synced is not modelled.
+//! The journal over both databases; then what a process that is killed, a disk that is full or broken
+//! and power that is cut leave of it, and what consumers and retention take away.
 
 mod bars;
 mod carried;
 mod crash;
+mod disk;
 mod forget;
 mod pruned;
 

@@ -125,8 +125,11 @@ fn open_store(settings: &Settings, folder: &Path) -> Result<Box<dyn ControlStore
     money::store::open_control(settings, &Secrets, folder).map_err(|error| error.to_string())
 }
 
-/// The store of a file.
-fn settings(file: &Path) -> Result<(Settings, PathBuf), String> {
+/// The store of a file, and the folder that its paths start from.
+///
+/// # Errors
+/// What is wrong with the file, or that it names no store.
+pub(crate) fn settings(file: &Path) -> Result<(Settings, PathBuf), String> {
     let bytes = config::read(file)?;
     let told = |findings: Vec<gate_model::finding::Finding>| {
         let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();

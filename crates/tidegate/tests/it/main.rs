@@ -27,6 +27,7 @@ mod handover;
 mod http_cache;
 mod identity;
 mod import;
+mod journal;
 mod lifecycle;
 mod lint;
 mod model_cache;

@@ -52,7 +52,7 @@ fn the_killed_writer() {
     });
 }
 
-fn have_effects<D: Database>(
+pub(super) fn have_effects<D: Database>(
     database: &mut D,
     events: &[gate_store::journal::Event],
 ) -> Result<(), gate_store::StoreError> {

@@ -4,6 +4,10 @@
 //! store's own transactions (audit lines, ledger entries, incidents) does not pass through it; see
 //! decision 0034.
 
+mod command;
+
+pub(crate) use command::{JournalCommand, run};
+
 use crate::config::Secrets;
 use gate_proxy::money::store::open_journal;
 use gate_proxy::process::Process;
