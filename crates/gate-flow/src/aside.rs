@@ -42,11 +42,10 @@ impl Exchange {
     pub fn settle(&mut self) {
         let record = &mut self.record;
         if let Some(ai) = self.ai.take() {
-            // Usually nobody else looks at it any more, and it moves at once.
-            let place = Box::new_uninit();
+            // Usually nobody else looks at it any more.
             let ai = match Rc::try_unwrap(ai) {
-                Ok(ai) => Box::write(place, ai.into_inner()),
-                Err(ai) => Box::write(place, ai.take()),
+                Ok(ai) => ai.into_inner(),
+                Err(ai) => ai.take(),
             };
             // A stream that ended in order with an error in it is no success.
             if let Some(detours) = &ai.detours {

@@ -40,8 +40,8 @@ pub struct Exchange {
     /// What is known so far.
     pub record: Record,
     /// What a model call consumes, while its answer is still on its way; moved into the record when
-    /// the exchange ends.
-    pub ai: Option<Rc<RefCell<AiFacts>>>,
+    /// the exchange ends, which costs no copy of it.
+    pub ai: Option<Rc<RefCell<Box<AiFacts>>>>,
     /// What guards find, while its answer is still on its way; moved into the record when the
     /// exchange ends.
     pub guard: Option<Rc<RefCell<GuardFacts>>>,

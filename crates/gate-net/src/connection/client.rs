@@ -378,6 +378,7 @@ impl ClientExchange {
     fn give_back(self, recycle: &dyn Recycle) {
         let mut connection = self.connection;
         connection.uses += 1;
+        connection.timer.forget();
         recycle.recycle(connection);
     }
 }

@@ -6,26 +6,42 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// A lazily moved timer. Holds no memory until it is first needed.
 #[derive(Default)]
 pub struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
+    /// Who is woken when it fires.
+    wakes: Option<Waker>,
 }
 
 impl Timer {
+    /// Forgets whom it wakes, when the connection passes from one task to another: a task that has
+    /// ended is kept in memory by whoever could wake it.
+    pub fn forget(&mut self) {
+        self.wakes = None;
+    }
+
     /// Ready once `deadline` has passed. The deadline may differ from call to call.
     pub fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
         let sleep = self
             .sleep
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        let known = |wakes: &Waker| wakes.will_wake(cx.waker());
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
+        } else if self.wakes.as_ref().is_some_and(known) && !sleep.is_elapsed() {
+            // Armed early enough, and for this task: there is nothing to tell the runtime.
+            return Poll::Pending;
         }
+        self.wakes = None;
         loop {
-            ready!(sleep.as_mut().poll(cx));
+            if sleep.as_mut().poll(cx).is_pending() {
+                self.wakes = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
             if Instant::now() >= deadline {
                 return Poll::Ready(());
             }
@@ -55,6 +71,7 @@ mod tests {
         .await;
         poll_fn(|cx| timer.poll(cx, second)).await;
         assert!(start.elapsed() >= Duration::from_secs(3));
+        timer.forget();
         let third = Instant::now() + Duration::from_secs(9);
         poll_fn(|cx| {
             assert!(timer.poll(cx, third).is_pending());

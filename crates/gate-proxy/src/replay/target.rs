@@ -279,7 +279,7 @@ impl Replay {
             let services = &self.services;
             let mut exchange = side.exchange(services, passed.line, head, Some(route), parameters);
             exchange.caller = side.caller(passed.line).cloned();
-            exchange.ai = Some(Rc::new(RefCell::new(asked(call))));
+            exchange.ai = Some(Rc::new(RefCell::new(Box::new(asked(call)))));
             exchange
         };
         let (was, is) = passed.routes;

@@ -118,12 +118,12 @@ pub(super) async fn converse(
             Fault::new(FaultCode::ModelNotFound)
                 .message(format!("The model `{shown}` does not exist."))
         })?;
-    exchange.ai = Some(Rc::new(RefCell::new(AiFacts {
+    exchange.ai = Some(Rc::new(RefCell::new(Box::new(AiFacts {
         operation: "chat",
         model: model.name.clone(),
         stream: facts.stream,
         ..AiFacts::default()
-    })));
+    }))));
     exchange.record.target = Some(model.name.clone());
     let asked = Asked {
         dialect,
@@ -159,7 +159,8 @@ pub(super) async fn converse(
 
 /// Whether the budget of a target's provider has no room for this call.
 pub(super) fn is_barred(exchange: &Exchange, target: &ProviderTarget) -> bool {
-    let barred = |ai: &Rc<RefCell<AiFacts>>| ai.borrow().barred.contains(&target.provider.name);
+    let barred =
+        |ai: &Rc<RefCell<Box<AiFacts>>>| ai.borrow().barred.contains(&target.provider.name);
     exchange.ai.as_ref().is_some_and(barred)
 }
 

@@ -43,7 +43,7 @@ struct Kept {
     started_unix: Duration,
     overrides: Overrides,
     experiments: Option<Arc<InScope>>,
-    facts_of_exchange: Option<Rc<RefCell<AiFacts>>>,
+    facts_of_exchange: Option<Rc<RefCell<Box<AiFacts>>>>,
     dialect: Dialect,
     body: Bytes,
     facts: RequestFacts,

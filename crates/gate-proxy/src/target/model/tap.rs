@@ -21,7 +21,7 @@ use std::task::{Context, Poll, ready};
 
 /// Where facts about an answer go.
 pub(super) struct Tap {
-    facts: Option<Rc<RefCell<AiFacts>>>,
+    facts: Option<Rc<RefCell<Box<AiFacts>>>>,
     clock: Clock,
     started: Moment,
     token_seen: bool,

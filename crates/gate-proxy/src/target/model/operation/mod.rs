@@ -143,12 +143,12 @@ fn secret(provider: &Provider, now: Moment) -> Option<&str> {
 
 /// Opens the facts of a call.
 fn open_facts(exchange: &mut Exchange, operation: Operation, model: &Arc<str>, stream: bool) {
-    exchange.ai = Some(Rc::new(RefCell::new(AiFacts {
+    exchange.ai = Some(Rc::new(RefCell::new(Box::new(AiFacts {
         operation: operation.as_str(),
         model: model.clone(),
         stream,
         ..AiFacts::default()
-    })));
+    }))));
     exchange.record.target = Some(model.clone());
 }
 
