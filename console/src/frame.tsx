@@ -29,11 +29,12 @@ import { IncidentPage, Incidents } from "./pages/incidents";
 import { PostmortemPage } from "./pages/postmortem";
 import { JobPage, Jobs } from "./pages/jobs";
 import { RunPage, Runbooks } from "./pages/runbooks";
+import { SubscriberPage, Subscribers } from "./pages/subscribers";
 import { Experiments } from "./pages/experiments";
 import { Audit } from "./pages/audit";
 
 const NAVIGATION: [string, [string, string, IconName][]][] = [
-  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["jobs", "Jobs", "jobs"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"]]],
+  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["jobs", "Jobs", "jobs"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"], ["subscribers", "Subscribers", "subscribers"]]],
   ["Respond", [["objectives", "Objectives", "objectives"], ["incidents", "Incidents", "incidents"], ["runbooks", "Runbooks", "runbooks"], ["diagnosis", "Diagnosis", "diagnosis"], ["experiments", "Experiments", "experiments"], ["notifications", "Notifications", "notifications"]]],
   ["Change", [["configure", "Configure", "configure"], ["revisions", "Revisions", "revisions"], ["rollouts", "Rollouts", "rollouts"], ["environments", "Environments", "environments"], ["delivery", "Delivery", "delivery"]]],
   ["Access", [["consumers", "Keys and budgets", "consumers"], ["audit", "Audit log", "audit"]]],
@@ -59,6 +60,7 @@ function page({ path, query }: Place): JSX.Element {
     case "incidents": return second ? (third === "postmortem" ? <PostmortemPage id={second} /> : <IncidentPage id={second} />) : <Incidents />;
     case "jobs": return second ? <JobPage id={second} /> : <Jobs />;
     case "runbooks": return second ? <RunPage id={second} /> : <Runbooks />;
+    case "subscribers": return second ? <SubscriberPage name={second} /> : <Subscribers />;
     case "diagnosis": return <DiagnosisPage query={query} />;
     case "experiments": return <Experiments />;
     case "versions": return <Versions />;

@@ -694,3 +694,55 @@ export interface JobResult {
   reason: string;
   body: string;
 }
+
+/** A subscriber of the configuration in force. */
+export interface SubscriberState {
+  name: string;
+  about?: string | null;
+  target: string;
+  state: string;
+  paused?: { by: string; reason: string; since: string } | null;
+  place: number;
+  lag: number;
+  open: number;
+  failing: number;
+  problem?: string | null;
+  delivered: number;
+  failed: number;
+  dead: number;
+  repeated: number;
+  dead_letters: number;
+  delivered_at?: string | null;
+  replays: ReplayState[];
+}
+
+/** A subscriber that was started again at an earlier place, beside itself. */
+export interface ReplayState {
+  number: number;
+  from: number;
+  until: number;
+  place: number;
+  delivered: number;
+  open: number;
+  state: string;
+  by: string;
+  reason: string;
+  began: string;
+}
+
+/** A subscriber with what it has before it. */
+export interface SubscriberDetail {
+  subscriber: SubscriberState;
+  failures: { place: number; attempts: number; reason: string; next: string }[];
+}
+
+/** An event that could not be delivered. */
+export interface DeadLetter {
+  place: number;
+  key: string;
+  kind: string;
+  reason: string;
+  attempts: number;
+  at: string;
+  redriven: boolean;
+}

@@ -18,6 +18,7 @@ const REGISTRY: Registry = Registry {
     record_condition: gate_policies::when::compile_for_records,
     objective: |_, _| Ok(()),
     runbook: gate_ops::runbook::problems,
+    subscriber: gate_ops::event::delivery::problems,
     schedule: gate_ops::event::schedule::check,
 };
 

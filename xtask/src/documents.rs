@@ -68,6 +68,7 @@ pub(crate) fn compile(text: &str, folder: &Path) -> Result<(), String> {
         record_condition: when::compile_for_records,
         objective: gate_ops::slo::check,
         runbook: gate_ops::runbook::problems,
+        subscriber: gate_ops::event::delivery::problems,
         schedule: gate_ops::event::schedule::check,
     };
     let clock = Clock::System;

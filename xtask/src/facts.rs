@@ -187,6 +187,7 @@ fn metrics() -> String {
         journal::example(page);
         jobs::example(page);
         notices::example(page);
+        subscribers::example(page);
         trials::example(page);
         objectives::example(page);
         experiments::example(page);

@@ -18,6 +18,7 @@ const PATHS = {
   objectives: "M10 3a7 7 0 1 0 7 7M10 6.5a3.5 3.5 0 1 0 3.5 3.5M10 10l6-6M13.5 3.5V6.5H16.5",
   incidents: "M10 2.5l8 14H2zM10 8v4M10 14.5v.5",
   jobs: "M3 5h14M3 10h9M3 15h5M14 13l2 2 3-4",
+  subscribers: "M4 10h4M8 10l6-5M8 10l6 5M14 5h2M14 15h2M8 10h8",
   runbooks: "M5 3h10v14H5zM8 7h4M8 10h4M8 13h2",
   diagnosis: "M8.5 3a5.5 5.5 0 1 0 0 11 5.5 5.5 0 0 0 0-11zM12.5 12.5L18 18M6 8.5h1.5l1-2 1 4 1-2H12",
   experiments: "M7 2.5h6M8 2.5v5L3.5 16a1.2 1.2 0 0 0 1 1.8h11a1.2 1.2 0 0 0 1-1.8L12 7.5v-5M5.8 12.5h8.4",

@@ -467,6 +467,33 @@ async function run(page, visit, quiet) {
     await lines.getByText("in force: let orders have 500 requests in flight").waitFor();
     quiet();
   });
+  await check("a subscriber is paused with a reason, and goes on", async () => {
+    await visit("#/subscribers");
+    const all = page.getByRole("group", { name: "Subscribers", exact: true });
+    await all.getByRole("link", { name: "everything" }).waitFor();
+    assert.deepEqual(await axe(page), []);
+    await all.getByRole("link", { name: "everything" }).click();
+    await page.getByText("Tells the hook of all that happens.").waitFor();
+    await page.getByLabel("Why").fill("the hook moves");
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByText("the hook moves").waitFor();
+    assert.deepEqual(await axe(page), []);
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.getByRole("button", { name: "Pause" }).waitFor();
+    quiet();
+  });
+  await check("a dead letter is shown with its reason, and sent again", async () => {
+    await visit("#/subscribers/nowhere");
+    const dead = page.getByRole("group", { name: "Dead letters" });
+    await dead.getByRole("button", { name: /^Send again/ }).first().waitFor();
+    await dead.getByText("127.0.0.1:9").first().waitFor();
+    assert.deepEqual(await axe(page), []);
+    const attempts = async () => Number((await page.getByText("attempts failed").innerText()).match(/(\d+) attempts failed/)[1]);
+    const before = await attempts();
+    await dead.getByRole("button", { name: /^Send again/ }).first().click();
+    await until("it is tried again", async () => await attempts() > before);
+    quiet();
+  });
   await check("an action in force is shown, and undone", async () => {
     await visit("#/runbooks");
     const acts = page.getByRole("group", { name: "Actions in force" });

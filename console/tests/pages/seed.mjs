@@ -47,6 +47,10 @@ function document(listener, upstream, model, rolls) {
         postcondition: { holds: "share <= 1.0", over: "1s", least: 1, within: "1h" },
       },
     },
+    subscribers: {
+      everything: { about: "Tells the hook of all that happens.", start: "beginning", target: { webhook: { url: `http://${upstream}/told` } } },
+      nowhere: { start: "beginning", retry: { attempts: 1 }, target: { webhook: { url: "http://127.0.0.1:9/" } } },
+    },
     receivers: { hook: { webhook: { url: `http://${upstream}/hook` } }, gone: { webhook: { url: "http://127.0.0.1:9/" } } },
     rotations: { people: { receivers: ["hook"], begins: "2026-01-05T08:00:00Z" } },
     notifications: { all: { wait: "100ms", interval: "1s", steps: [{ rotations: ["people"], receivers: ["gone"] }] } },

@@ -545,6 +545,11 @@ pub trait Host: Send + Sync {
     fn jobs(&self) -> Option<&dyn crate::JobBook> {
         None
     }
+
+    /// Its subscribers; none where it has no journal.
+    fn subscribers(&self) -> Option<&dyn crate::SubscriberBook> {
+        None
+    }
 }
 
 fn not_kept(what: &str) -> Problem {

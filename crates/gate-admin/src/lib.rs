@@ -21,6 +21,7 @@ mod jobs;
 mod pool;
 mod reply;
 mod runbooks;
+mod subscribers;
 mod watch;
 
 pub use access::{Peer, ReadSecret};
@@ -35,3 +36,4 @@ pub use host::{
 pub use jobs::JobBook;
 pub use reply::refused;
 pub use runbooks::{Asker, RunChange, RunbookBook};
+pub use subscribers::SubscriberBook;

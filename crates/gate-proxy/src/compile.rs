@@ -14,6 +14,7 @@ mod policy_sets;
 mod queues;
 mod routes;
 mod secrets;
+mod subscribers;
 mod target;
 mod upstreams;
 
@@ -66,6 +67,7 @@ const KINDS: &[&str] = &[
     "objectives",
     "experiments",
     "runbooks",
+    "subscribers",
     "event_types",
     "schedules",
     "queues",
@@ -92,9 +94,14 @@ pub struct Registry {
     pub objective: ObjectiveChecker,
     /// Checks the expressions of runbooks, which are evaluated by whoever runs them.
     pub runbook: RunbookChecker,
+    /// Checks the expressions of subscribers, which are evaluated by whoever tells them of events.
+    pub subscriber: SubscriberChecker,
     /// Checks schedules, which are kept by whoever leads.
     pub schedule: ScheduleChecker,
 }
+
+/// Checks a subscriber's expressions; the paths at fault with a sentence each.
+pub type SubscriberChecker = fn(&resources::Subscriber) -> Vec<resources::SubscriberProblem>;
 
 /// Checks a schedule; the field at fault and a sentence.
 pub type ScheduleChecker = fn(&resources::Schedule) -> Result<(), (&'static str, String)>;
@@ -260,6 +267,7 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "objectives" => resources.objectives = map(document, node, &path, &mut findings),
             "experiments" => resources.experiments = map(document, node, &path, &mut findings),
             "runbooks" => resources.runbooks = map(document, node, &path, &mut findings),
+            "subscribers" => resources.subscribers = map(document, node, &path, &mut findings),
             "event_types" => resources.event_types = map(document, node, &path, &mut findings),
             "schedules" => resources.schedules = map(document, node, &path, &mut findings),
             "queues" => resources.queues = map(document, node, &path, &mut findings),
@@ -396,5 +404,6 @@ impl Work<'_> {
         }
         // Evaluated by others as well, and checked the same way.
         crate::actions::check(self);
+        self.subscribers();
     }
 }

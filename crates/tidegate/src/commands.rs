@@ -12,6 +12,7 @@ use crate::control::cache::{self, CacheCommand};
 use crate::control::diagnose::{self, DiagnoseOptions};
 use crate::control::dora::{self, DoraOptions, ForecastsOptions};
 use crate::control::environment::{self, ConfirmOptions, EnvCommand, LockOptions, UnlockOptions};
+use crate::control::events::{self, EventsCommand};
 use crate::control::experiments::{self, ExperimentsCommand};
 use crate::control::gameday::{self, GamedayOptions};
 use crate::control::incidents::{self as incident_commands, IncidentsCommand};
@@ -25,6 +26,7 @@ use crate::control::revisions::{
 use crate::control::rollouts::{self, RolloutsCommand};
 use crate::control::runbooks::{self, RunbooksCommand};
 use crate::control::state::{self, StateCommand};
+use crate::control::subscribers::{self, SubscribersCommand};
 use crate::demo::{self, DemoOptions};
 use crate::health::{self, HealthOptions};
 use crate::import::{self, ImportOptions};
@@ -124,6 +126,12 @@ pub(crate) enum Command {
     /// Run runbooks, and see what they did.
     #[command(subcommand)]
     Runbooks(Box<RunbooksCommand>),
+    /// Show who is told of events, hold them, and have events delivered again.
+    #[command(subcommand)]
+    Subscribers(Box<SubscribersCommand>),
+    /// Show events of the journal, follow them, and publish one.
+    #[command(subcommand)]
+    Events(Box<EventsCommand>),
     /// Do something about trouble for a while, and undo it.
     #[command(subcommand)]
     Actions(Box<ActionsCommand>),
@@ -205,6 +213,8 @@ impl Command {
             Command::Incidents(command) => incident_commands::incidents(&command),
             Command::Jobs(command) => jobs::run(&command),
             Command::Runbooks(command) => runbooks::run(&command),
+            Command::Subscribers(command) => subscribers::run(&command),
+            Command::Events(command) => events::run(&command),
             Command::Actions(command) => actions::run(&command),
             Command::Confirm(options) => environment::confirm(&options),
             Command::Env(command) => environment::run(&command),

@@ -20,6 +20,7 @@ use crate::jobs::{self, Jobs};
 use crate::notices::Notices;
 use crate::promises::{Promises, gate};
 use crate::runbooks::{self, Runbooks};
+use crate::subscribers::{self, Subscribers};
 use crate::{output, playground, rollouts};
 use gate_admin::{
     Candidate, GateEdit, Host, IncidentBook, Judged, NoticeOrder, RecordQuery, RolloutStart, Told,
@@ -58,6 +59,8 @@ pub(crate) struct Gateway {
     runbooks: Option<runbooks::Book>,
     /// Its jobs; none without a store.
     jobs: Option<jobs::Book>,
+    /// Its subscribers; none without a store.
+    subscribers: Option<subscribers::Book>,
     /// Where that file is; relative paths start from its folder.
     path: PathBuf,
 }
@@ -81,6 +84,7 @@ impl Gateway {
             incidents: None,
             runbooks: None,
             jobs: None,
+            subscribers: None,
             path: path.to_owned(),
         }
     }
@@ -106,6 +110,12 @@ impl Gateway {
     ) -> Self {
         let shelf = jobs.and_then(|jobs| jobs.shelf.as_ref());
         self.jobs = shelf.map(|shelf| jobs::Book::new(shelf, audit, &self.process));
+        self
+    }
+
+    /// The same with its subscribers.
+    pub(crate) fn with_subscribers(mut self, subscribers: Option<&Arc<Subscribers>>) -> Self {
+        self.subscribers = subscribers.and_then(|one| subscribers::Book::new(one, &self.process));
         self
     }
 
@@ -290,6 +300,11 @@ impl Host for Gateway {
     fn budgets(&self) -> Result<Vec<BudgetState>, Problem> {
         let snapshot = self.process.shared().snapshot.load_full();
         money::budgets(&snapshot.resources, &self.folder())
+    }
+
+    fn subscribers(&self) -> Option<&dyn gate_admin::SubscriberBook> {
+        let book = self.subscribers.as_ref()?;
+        Some(book)
     }
 
     fn runbooks(&self) -> Option<&dyn gate_admin::RunbookBook> {

@@ -43,6 +43,7 @@ mod runs;
 mod secrets;
 mod sign_outs;
 mod stored;
+mod subscribers;
 mod table;
 mod terraform;
 mod usage;

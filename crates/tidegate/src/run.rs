@@ -16,8 +16,9 @@ use crate::notices::{self, Notices};
 use crate::promises::{self, Promises};
 use crate::runbooks::{self, Runbooks};
 use crate::secrets::Kept;
+use crate::subscribers::Subscribers;
 use crate::watch::{Look, Watched};
-use crate::{batches, certificates, config, journal, resident, sign_outs, stored};
+use crate::{batches, certificates, config, journal, resident, sign_outs, stored, subscribers};
 use clap::Args;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -109,7 +110,7 @@ pub(crate) fn serve(
         folder.clone(),
         name.as_deref().unwrap_or_default(),
     )?;
-    certificates::start(&process, kept, folder.clone())?;
+    certificates::start(&process, kept.clone(), folder.clone())?;
     sign_outs::start(&process, folder.clone())?;
     let follower = match &environment {
         Some((followed, store)) => Some(Follower::start(&process, followed, store.clone())?),
@@ -120,6 +121,7 @@ pub(crate) fn serve(
     let followed = environment.as_ref().map(|(followed, _)| followed);
     let jobs = Arc::new(jobs::start(&process, followed, &folder)?);
     let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
+    let subscribers = subscribers::start(&process, followed, kept, &folder).map(Arc::new)?;
     let ears = promises::Ears {
         incidents: Some(signals),
         notices: Some(notices.alerts()),
@@ -136,6 +138,7 @@ pub(crate) fn serve(
         shelf: Some(incidents.shelf.clone()),
         runbooks: Some(runbooks.clone()),
         jobs: Some(jobs.clone()),
+        subscribers: Some(subscribers.clone()),
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -144,7 +147,7 @@ pub(crate) fn serve(
     let watched = Watched::new(&options.file, bytes);
     let controlling = control(options, &process, watched, ready);
     let result = tokio::task::LocalSet::new().block_on(&runtime, controlling);
-    drop((follower, keeper, incidents, runbooks, jobs, batches));
+    drop((follower, keeper, incidents, runbooks, jobs, subscribers, batches));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }
@@ -266,6 +269,8 @@ struct Current {
     runbooks: Option<Arc<Runbooks>>,
     /// Its jobs.
     jobs: Option<Arc<Jobs>>,
+    /// Its subscribers.
+    subscribers: Option<Arc<Subscribers>>,
 }
 
 impl Current {
@@ -298,7 +303,8 @@ impl Current {
         )
         .with_incidents(self.shelf.as_ref())
         .with_runbooks(self.runbooks.as_ref())
-        .with_jobs(self.jobs.as_ref(), self.shelf.as_ref());
+        .with_jobs(self.jobs.as_ref(), self.shelf.as_ref())
+        .with_subscribers(self.subscribers.as_ref());
         let folder = config::folder(file);
         let keys = stored::keys_of(gateway, &folder);
         let host = Arc::new(host);

@@ -22,6 +22,7 @@ mod rollouts;
 mod runbooks;
 mod session;
 mod states;
+mod subscribers;
 mod terraform;
 mod traffic;
 
@@ -139,6 +140,14 @@ fn operate(inner: &Inner, call: &Call) -> Answer {
         "listActions" => runbooks::actions(inner, call),
         "act" => runbooks::act(inner, call),
         "undoAction" => runbooks::undo(inner, call),
+        "listSubscribers" => subscribers::list(inner, call),
+        "getSubscriber" => subscribers::get(inner, call),
+        "pauseSubscriber" | "resumeSubscriber" => subscribers::hold(inner, call),
+        "listDeadLetters" => subscribers::dead_letters(inner, call),
+        "redriveDeadLetters" => subscribers::redrive(inner, call),
+        "replaySubscriber" => subscribers::replay(inner, call),
+        "cancelReplay" => subscribers::cancel_replay(inner, call),
+        "listEvents" => subscribers::events(inner, call),
         // The watch is answered before it comes here.
         other => Err(Problem::new(
             Code::Internal,

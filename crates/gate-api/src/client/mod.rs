@@ -10,6 +10,7 @@ mod http;
 mod jobs;
 mod operations;
 mod runbooks;
+mod subscribers;
 mod watch;
 
 pub use calls::Seen;

@@ -918,6 +918,100 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
     )
     .tag("jobs")
     .query(PAGED),
+    // --- subscribers --------------------------------------------------------------------------
+    Operation::new(
+        "listSubscribers",
+        "GET",
+        "/subscribers",
+        "Subscribers, each with where it is in the journal",
+        Json(shape::<Page<SubscriberState>>),
+    )
+    .tag("events")
+    .query(PAGED),
+    Operation::new(
+        "getSubscriber",
+        "GET",
+        "/subscribers/{name}",
+        "One subscriber with what it has before it",
+        Json(shape::<SubscriberDetail>),
+    )
+    .tag("events"),
+    Operation::new(
+        "pauseSubscriber",
+        "POST",
+        "/subscribers/{name}/pause",
+        "Hold a subscriber where it is",
+        Json(shape::<SubscriberDetail>),
+    )
+    .tag("events")
+    .role(Role::Operator)
+    .takes(Body(shape::<ReasonInput>)),
+    Operation::new(
+        "resumeSubscriber",
+        "POST",
+        "/subscribers/{name}/resume",
+        "Let a subscriber go on",
+        Json(shape::<SubscriberDetail>),
+    )
+    .tag("events")
+    .role(Role::Operator)
+    .takes(Body(shape::<ReasonInput>)),
+    Operation::new(
+        "listDeadLetters",
+        "GET",
+        "/subscribers/{name}/dead-letters",
+        "Events that could not be delivered, the newest first",
+        Json(shape::<Page<DeadLetter>>),
+    )
+    .tag("events")
+    .query(PAGED),
+    Operation::new(
+        "redriveDeadLetters",
+        "POST",
+        "/subscribers/{name}/redrive",
+        "Have dead letters delivered again",
+        Json(shape::<Redriven>),
+    )
+    .tag("events")
+    .role(Role::Operator)
+    .takes(Body(shape::<RedriveInput>)),
+    Operation::new(
+        "replaySubscriber",
+        "POST",
+        "/subscribers/{name}/replays",
+        "Start a subscriber again at an earlier place, beside itself",
+        Json(shape::<SubscriberDetail>),
+    )
+    .tag("events")
+    .role(Role::Operator)
+    .takes(Body(shape::<ReplayInput>)),
+    Operation::new(
+        "cancelReplay",
+        "POST",
+        "/subscribers/{name}/replays/{number}/cancel",
+        "End a replay before it has come to its end",
+        Json(shape::<SubscriberDetail>),
+    )
+    .tag("events")
+    .role(Role::Operator),
+    Operation::new(
+        "listEvents",
+        "GET",
+        "/events",
+        "Events of the journal behind a place, in order; `next` is the place to go on behind",
+        Json(shape::<Page<JournalEvent>>),
+    )
+    .tag("events")
+    .query(&[
+        Query::new(
+            "after",
+            Number,
+            "Behind this place; from the oldest when left out",
+        ),
+        Query::new("newest", Flag, "None, but `next` is the newest place"),
+        Query::new("type", Text, "Of this type"),
+        LIMIT,
+    ]),
     Operation::new(
         "listGameDays",
         "GET",

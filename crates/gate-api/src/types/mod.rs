@@ -28,6 +28,7 @@ mod rollout;
 mod runbook;
 mod shown;
 mod state;
+mod subscriber;
 mod usage;
 mod version;
 mod write;
@@ -79,6 +80,10 @@ pub use runbook::{
 };
 pub use shown::one_line;
 pub use state::{State, StateLock, StateRestore, StateUnlock, StateVersion};
+pub use subscriber::{
+    DeadLetter, DeliveryFailure, JournalEvent, RedriveInput, Redriven, ReplayInput, ReplayState,
+    SubscriberDetail, SubscriberPause, SubscriberState,
+};
 pub use usage::{BudgetState, UsageRow};
 pub use version::{VersionCaller, VersionState};
 pub use write::{Applied, Canary, DocumentInput, Mode, PromoteInput, ReasonInput, RollbackInput};

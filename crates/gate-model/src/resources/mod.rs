@@ -37,6 +37,7 @@ mod schedule;
 mod secret;
 mod shape;
 mod store;
+mod subscriber;
 mod upstream;
 mod version;
 
@@ -103,6 +104,12 @@ pub use shape::{
 };
 pub use store::{
     AwsKms, History, Kept, KeptIncidents, Store, StoreEngine, StoreFail, StoreKey, StorePlace,
+};
+pub use subscriber::{
+    AwsAccess, CloudEventMode, EventbridgeTarget, GatewayTarget, KafkaAcks, KafkaTarget,
+    MailTarget, NatsTarget, RouteTarget, SUBSCRIBERS_MAX, SqsTarget, Subscriber,
+    SubscriberDeadLetter, SubscriberDedupe, SubscriberEnd, SubscriberFilter, SubscriberProblem,
+    SubscriberRetry, SubscriberStart, SubscriberTarget, SubscriberTransform, WebhookTarget,
 };
 pub use upstream::{
     Backoff, Balance, HashBy, Health, Hedge, HostHeader, Outlier, Pool, Retry, RetryOn, Timeouts,
@@ -173,6 +180,8 @@ pub struct Resources {
     pub experiments: BTreeMap<String, Experiment>,
     /// What is done when something is wrong, step by step, by name.
     pub runbooks: BTreeMap<String, Runbook>,
+    /// Who is told of which events, by name. Needs `gateway.store`.
+    pub subscribers: BTreeMap<String, Subscriber>,
     /// Types of events that callers publish, by their `type`.
     pub event_types: BTreeMap<String, EventType>,
     /// What happens again and again, by name. Needs `gateway.store`.

@@ -29,6 +29,7 @@ pub const KINDS: [&str; 28] = [
     "objectives",
     "experiments",
     "runbooks",
+    "subscribers",
     "event_types",
     "schedules",
     "queues",

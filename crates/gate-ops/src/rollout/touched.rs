@@ -24,6 +24,7 @@ const SILENT: &[&str] = &[
     "objectives",
     "experiments",
     "runbooks",
+    "subscribers",
     "schedules",
     "queues",
 ];

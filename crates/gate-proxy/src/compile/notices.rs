@@ -210,7 +210,7 @@ impl Work<'_> {
     }
 
     /// A secret that has to be there. What it says is seen when it is used: `check` has none.
-    fn told(&mut self, place: &SecretPlace, path: Path) {
+    pub(super) fn told(&mut self, place: &SecretPlace, path: Path) {
         match self.secret(place) {
             Ok(secret) if !secret.is_empty() && !secret.contains(char::is_control) => {}
             Ok(_) => {
@@ -235,7 +235,7 @@ impl Work<'_> {
         }
     }
 
-    fn trusted(&mut self, file: Option<&PathBuf>, path: &Path) {
+    pub(super) fn trusted(&mut self, file: Option<&PathBuf>, path: &Path) {
         let Some(file) = file else { return };
         let (compiler, most) = (self.compiler, 1 << 20);
         let read = compiler

@@ -8,13 +8,14 @@ use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Kinds that no replay meets: they speak about plans, later rollouts, promises, who is told and
-/// failures on purpose, and what is done about it.
-const APART: [&str; 11] = [
+/// failures on purpose, what is done about it, and who is told of events.
+const APART: [&str; 12] = [
     "rules",
     "rollouts",
     "objectives",
     "experiments",
     "runbooks",
+    "subscribers",
     "schedules",
     "queues",
     "receivers",

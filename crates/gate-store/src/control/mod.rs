@@ -8,6 +8,7 @@
 //! is not known here. Words are those of the control plane's API; times are UNIX milliseconds.
 
 mod audit;
+mod delivery;
 mod deployment;
 mod duration;
 mod environment;
@@ -32,6 +33,10 @@ mod state;
 mod traffic;
 
 pub use audit::{AuditBreak, AuditCheck, AuditRow, NewAudit};
+pub use delivery::{
+    COURSES_MAX, CourseId, CourseRow, CourseSave, DeadLetterCount, DeadLetterRow, DeliveriesSave,
+    Redrive,
+};
 pub use deployment::DeploymentRow;
 pub use duration::{DURATIONS_BYTES_MAX, DurationsRow};
 pub use environment::{
@@ -405,6 +410,102 @@ pub trait ControlStore: Send {
     /// # Errors
     /// [`ControlError::Store`].
     fn sign_outs(&mut self, after: u64, limit: usize) -> Answer<Vec<SignOutRow>>;
+
+    // --- subscribers --------------------------------------------------------------------------
+
+    /// What people want of an environment's subscribers, as JSON, with its version.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn delivery_desk(&mut self, environment: &str) -> Answer<Option<(u64, String)>>;
+
+    /// The version of that desk, 0 before the first. One read of one number.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn delivery_desk_version(&mut self, environment: &str) -> Answer<u64>;
+
+    /// Writes that desk, with a line of the audit log; returns its new version.
+    ///
+    /// # Errors
+    /// [`ControlError::Stale`] when another wrote it meanwhile, [`ControlError::TooLarge`],
+    /// [`ControlError::Store`].
+    fn save_delivery_desk(
+        &mut self,
+        environment: &str,
+        expected: u64,
+        data: &str,
+        line: &NewAudit<'_>,
+        now_ms: i64,
+    ) -> Answer<u64>;
+
+    /// Where subscribers and replays are in the journal, by name and number; at most [`COURSES_MAX`].
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn courses(&mut self, environment: &str) -> Answer<Vec<CourseRow>>;
+
+    /// Writes what became of deliveries, all or nothing.
+    ///
+    /// # Errors
+    /// [`ControlError::NotLeader`], [`ControlError::TooLarge`], [`ControlError::Store`].
+    fn save_deliveries(&mut self, save: &DeliveriesSave<'_>) -> Answer<()>;
+
+    /// Dead letters of a subscriber, the highest place first, those before a place.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn dead_letters(
+        &mut self,
+        environment: &str,
+        subscriber: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Answer<Vec<DeadLetterRow>>;
+
+    /// Dead letters of a subscriber that are to be delivered again, in their order.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn redriven(
+        &mut self,
+        environment: &str,
+        subscriber: &str,
+        limit: usize,
+    ) -> Answer<Vec<DeadLetterRow>>;
+
+    /// How many dead letters each subscriber has that has any.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn dead_letter_counts(&mut self, environment: &str) -> Answer<Vec<DeadLetterCount>>;
+
+    /// Marks dead letters, so that the gateway that leads delivers them again, with a line of the audit
+    /// log; how many there were.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn redrive(
+        &mut self,
+        environment: &str,
+        subscriber: &str,
+        which: Redrive,
+        line: &NewAudit<'_>,
+        now_ms: i64,
+    ) -> Answer<u64>;
+
+    /// Forgets dead letters of a subscriber that are dead since before a time, and the oldest beyond a
+    /// number; how many.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn prune_dead_letters(
+        &mut self,
+        environment: &str,
+        subscriber: &str,
+        before_ms: i64,
+        most: u64,
+    ) -> Answer<u64>;
 
     // --- notifications ------------------------------------------------------------------------
 

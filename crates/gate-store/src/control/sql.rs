@@ -2,14 +2,15 @@
 //! where.
 
 use super::{
-    AckRow, ActionRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, DeploymentRow,
-    DeskRow, DeskSave, DurationsRow, EnvironmentRow, EventStateSave, EvidenceRow, HistoryRow,
-    IncidentKeep, IncidentQuery, IncidentRow, Lease, NewAudit, NewSecret, NewState, Newest,
-    NoticesSave, PlacesRow, PostmortemRow, PostmortemSave, PromiseRow, Pruned, RevisionQuery,
-    RevisionRow, RolloutRow, RolloutSave, RunRow, RunbooksSave, Sealed, SecretRow, SignOutRow,
-    Slice, StateLock, StateRow, StateVersionRow, TrafficHour, WrappedKey, audit, deployment,
-    duration, environment, event, fleet, incident, notice, promise, retention, revision, rewrap,
-    rollout, runbook, secret, sign_out, state, traffic,
+    AckRow, ActionRow, Answer, AuditCheck, AuditRow, Change, Changed, ControlStore, CourseRow,
+    DeadLetterCount, DeadLetterRow, DeliveriesSave, DeploymentRow, DeskRow, DeskSave, DurationsRow,
+    EnvironmentRow, EventStateSave, EvidenceRow, HistoryRow, IncidentKeep, IncidentQuery,
+    IncidentRow, Lease, NewAudit, NewSecret, NewState, Newest, NoticesSave, PlacesRow,
+    PostmortemRow, PostmortemSave, PromiseRow, Pruned, Redrive, RevisionQuery, RevisionRow,
+    RolloutRow, RolloutSave, RunRow, RunbooksSave, Sealed, SecretRow, SignOutRow, Slice, StateLock,
+    StateRow, StateVersionRow, TrafficHour, WrappedKey, audit, delivery, deployment, duration,
+    environment, event, fleet, incident, notice, promise, retention, revision, rewrap, rollout,
+    runbook, secret, sign_out, state, traffic,
 };
 use crate::StoreError;
 use crate::database::{Database, fleeting, transaction};
@@ -447,6 +448,91 @@ impl<D: Database> ControlStore for SqlControl<D> {
         key: &str,
     ) -> Answer<Option<String>> {
         runbook::of_key(&mut self.database, environment, runbook, key)
+    }
+
+    fn delivery_desk(&mut self, environment: &str) -> Answer<Option<(u64, String)>> {
+        delivery::desk(&mut self.database, environment)
+    }
+
+    fn delivery_desk_version(&mut self, environment: &str) -> Answer<u64> {
+        delivery::version(&mut self.database, environment)
+    }
+
+    fn save_delivery_desk(
+        &mut self,
+        environment: &str,
+        expected: u64,
+        data: &str,
+        line: &NewAudit<'_>,
+        now_ms: i64,
+    ) -> Answer<u64> {
+        delivery::save_desk(
+            &mut self.database,
+            environment,
+            expected,
+            data,
+            line,
+            now_ms,
+        )
+    }
+
+    fn courses(&mut self, environment: &str) -> Answer<Vec<CourseRow>> {
+        delivery::courses(&mut self.database, environment)
+    }
+
+    fn save_deliveries(&mut self, save: &DeliveriesSave<'_>) -> Answer<()> {
+        delivery::save(&mut self.database, save)
+    }
+
+    fn dead_letters(
+        &mut self,
+        environment: &str,
+        subscriber: &str,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Answer<Vec<DeadLetterRow>> {
+        delivery::dead_letters(&mut self.database, environment, subscriber, before, limit)
+    }
+
+    fn redriven(
+        &mut self,
+        environment: &str,
+        subscriber: &str,
+        limit: usize,
+    ) -> Answer<Vec<DeadLetterRow>> {
+        delivery::redriven(&mut self.database, environment, subscriber, limit)
+    }
+
+    fn dead_letter_counts(&mut self, environment: &str) -> Answer<Vec<DeadLetterCount>> {
+        delivery::counts(&mut self.database, environment)
+    }
+
+    fn redrive(
+        &mut self,
+        environment: &str,
+        subscriber: &str,
+        which: Redrive,
+        line: &NewAudit<'_>,
+        now_ms: i64,
+    ) -> Answer<u64> {
+        delivery::redrive(
+            &mut self.database,
+            environment,
+            subscriber,
+            which,
+            line,
+            now_ms,
+        )
+    }
+
+    fn prune_dead_letters(
+        &mut self,
+        environment: &str,
+        subscriber: &str,
+        before_ms: i64,
+        most: u64,
+    ) -> Answer<u64> {
+        delivery::prune(&mut self.database, environment, subscriber, before_ms, most)
     }
 
     fn prune(&mut self, slice: &Slice<'_>) -> Answer<Pruned> {

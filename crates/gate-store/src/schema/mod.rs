@@ -10,6 +10,7 @@
 //! existed look at nothing else, which is why they go on as well.
 
 mod control;
+mod deliveries;
 mod events;
 mod files;
 mod incidents;
@@ -119,6 +120,10 @@ pub const FORMS: &[Form] = &[
     },
     Form {
         sql: files::KEPT,
+        oldest: 2,
+    },
+    Form {
+        sql: deliveries::DELIVERIES,
         oldest: 2,
     },
 ];

@@ -18,7 +18,7 @@ mod people;
 mod send;
 mod shelf;
 mod shown;
-mod smtp;
+pub(crate) mod smtp;
 mod state;
 
 use crate::follow;

@@ -23,28 +23,28 @@ const QUIET: Duration = Duration::from_secs(10);
 const ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// A message to send.
-pub(super) struct Mail<'a> {
+pub(crate) struct Mail<'a> {
     /// Where to, and by which server.
-    pub(super) receiver: &'a EmailReceiver,
+    pub(crate) receiver: &'a EmailReceiver,
     /// The password, if somebody signs in.
-    pub(super) password: Option<&'a str>,
+    pub(crate) password: Option<&'a str>,
     /// Whom to trust instead of the public authorities.
-    pub(super) authorities: Option<&'a Path>,
+    pub(crate) authorities: Option<&'a Path>,
     /// A subject, an empty line, and a text.
-    pub(super) text: &'a str,
+    pub(crate) text: &'a str,
     /// Its idempotency key.
-    pub(super) key: &'a str,
+    pub(crate) key: &'a str,
     /// The same over all messages of a group.
-    pub(super) thread: &'a str,
+    pub(crate) thread: &'a str,
     /// Now, since 1970.
-    pub(super) now: Duration,
+    pub(crate) now: Duration,
 }
 
 /// Sends a mail; its server has taken it over when this returns well.
 ///
 /// # Errors
 /// Why it may not have been taken over, without any secret.
-pub(super) fn send(mail: &Mail<'_>) -> Result<(), String> {
+pub(crate) fn send(mail: &Mail<'_>) -> Result<(), String> {
     let (host, port) = mail
         .receiver
         .server

@@ -17,7 +17,7 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 /// Files that a test below calls.
-const CALLED: [&str; 23] = [
+const CALLED: [&str; 24] = [
     "authorize.yaml",
     "budgets.yaml",
     "cache.yaml",
@@ -36,6 +36,7 @@ const CALLED: [&str; 23] = [
     "plans.yaml",
     "prompts.yaml",
     "rollouts.yaml",
+    "subscribers.yaml",
     "tcp-sni.yaml",
     "tls.yaml",
     "tools.yaml",

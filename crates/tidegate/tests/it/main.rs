@@ -43,6 +43,7 @@ mod readme;
 mod safe_change;
 mod sdk;
 mod secrets;
+mod subscribers;
 mod support;
 mod terraform;
 mod versions;

@@ -26,6 +26,7 @@ mod render_models;
 mod render_traffic;
 mod rpc;
 mod series;
+pub mod subscribers;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,7 @@ pub use exposition::{Exposition, Format, Kind};
 pub use gauges::{Gauge, Gauges};
 pub use jobs::JobCounts;
 pub use notices::NoticeCounts;
+pub use subscribers::{SubscriberCounts, SubscriberFigures};
 pub use timings::{Subject, Timing};
 
 use gate_flow::Record;

@@ -66,6 +66,7 @@ pub(crate) fn compile(yaml: &str) -> Arc<Snapshot> {
         record_condition: gate_policies::when::compile_for_records,
         objective: gate_ops::slo::check,
         runbook: gate_ops::runbook::problems,
+        subscriber: gate_ops::event::delivery::problems,
         schedule: gate_ops::event::schedule::check,
     };
     let clock = Clock::System;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod crash;
+mod deliveries;
 mod durations;
 mod environments;
 mod events;

@@ -1,0 +1,8 @@
+//! Subscribers through the program: real receivers on loopback, a real journal, processes that are killed.
+
+mod example;
+mod killed;
+mod people;
+mod support;
+mod targets;
+mod webhook;
