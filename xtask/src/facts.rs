@@ -14,7 +14,7 @@ use gate_model::fault::FaultCode;
 use gate_policies::{REFERENCES, when};
 use gate_proxy::money;
 use gate_proxy::record::metrics::{
-    Format, Metrics, SinkCounts, cache, contract, jobs, journal, notices,
+    Format, Metrics, SinkCounts, cache, contract, jobs, journal, notices, subscribers,
 };
 use gate_proxy::{experiments, objectives, trials};
 use serde_json::{Value, json};

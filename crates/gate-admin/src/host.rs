@@ -11,8 +11,9 @@ use gate_api::types::{
     Forecast, FreezeInput, GameDay, GameDayInput, GateState, HypothesisInput, IncidentDetail,
     IncidentLifeInput, IncidentRoleInput, IncidentSummary, IncidentTextInput, LabelMatch, Live,
     Notices, ObjectiveState, OverrideInput, Page, PlaygroundInput, PlaygroundReply, Postmortem,
-    PostmortemInput, ProviderHealth, PurgeInput, RecordDetail, RecordSummary, Rollout,
-    StandingInput, StatusPreview, UsageRow, VersionState, WafMatch, WafSuggestion,
+    PostmortemInput, ProviderHealth, PurgeInput, QueryAnswer, QueryInput, RecordDetail,
+    RecordSummary, Rollout, StandingInput, StatusPreview, UsageRow, VersionState, WafMatch,
+    WafSuggestion,
 };
 use gate_store::control::{Cause, EvidenceRow, RolloutRow};
 use serde::{Deserialize, Serialize};
@@ -517,6 +518,15 @@ pub trait Host: Send + Sync {
     /// The problem to answer with.
     fn forecasts(&self) -> Result<Vec<Forecast>, Problem> {
         Ok(Vec::new())
+    }
+
+    /// Asks the lake; rows of these teams alone, where the caller sees no others.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn query(&self, input: &QueryInput, teams: Option<&[String]>) -> Result<QueryAnswer, Problem> {
+        let _ = (input, teams);
+        Err(not_kept("lake"))
     }
 
     /// Sends a request through this process's own listener.

@@ -34,6 +34,8 @@ use crate::journal::{self, JournalCommand};
 use crate::keys::{self, KeysCommand};
 use crate::lake::{self, LakeCommand};
 use crate::lint::{self, LintOptions};
+use crate::query::records::{self, RecordsOptions};
+use crate::query::{self, QueryOptions};
 use crate::reference::{self, CompletionsOptions, ExplainOptions, VersionOptions};
 use crate::run::{self, RunOptions};
 use crate::stored::{self, SecretsCommand};
@@ -95,6 +97,10 @@ pub(crate) enum Command {
     /// Delete what a consumer has left in the lake.
     #[command(subcommand)]
     Lake(LakeCommand),
+    /// Ask the lake in SQL.
+    Query(Box<QueryOptions>),
+    /// Search the lake's records, the newest first, or follow them.
+    Records(Box<RecordsOptions>),
     /// Check firewall rules, and learn exclusions from what was noted.
     #[command(subcommand)]
     Waf(WafCommand),
@@ -199,6 +205,8 @@ impl Command {
             Command::Journal(command) => journal::run(&command),
             Command::Usage(command) => usage::usage(&command),
             Command::Lake(command) => lake::lake(&command),
+            Command::Query(options) => query::query(&options),
+            Command::Records(options) => records::records(&options),
             Command::Waf(command) => waf::waf(&command),
             Command::Import(options) => import::import(&options),
             Command::Plan(options) => plan::plan(&options),

@@ -8,6 +8,7 @@ mod documents;
 pub(crate) mod experiments;
 mod firewall;
 mod judge;
+mod lake;
 mod money;
 mod records;
 
@@ -26,12 +27,12 @@ use gate_admin::{
     Candidate, GateEdit, Host, IncidentBook, Judged, NoticeOrder, RecordQuery, RolloutStart, Told,
     UsageQuery, WafQuery,
 };
-use gate_api::problem::Problem;
+use gate_api::problem::{Code, Problem};
 use gate_api::types::{
     BudgetState, CacheState, Canary, Document, DurationsState, Experiment, ExperimentStop, Finding,
     GateState, Live, ObjectiveState, Page, PlaygroundInput, PlaygroundReply, ProviderHealth,
-    PurgeInput, RecordDetail, RecordSummary, Rollout, UsageRow, VersionState, WafMatch,
-    WafSuggestion,
+    PurgeInput, QueryAnswer, QueryInput, RecordDetail, RecordSummary, Rollout, UsageRow,
+    VersionState, WafMatch, WafSuggestion,
 };
 use gate_model::document::Document as Located;
 use gate_model::environment;
@@ -63,6 +64,8 @@ pub(crate) struct Gateway {
     subscribers: Option<subscribers::Book>,
     /// Where that file is; relative paths start from its folder.
     path: PathBuf,
+    /// Held by who asks the lake.
+    asking: Mutex<()>,
 }
 
 impl Gateway {
@@ -86,6 +89,7 @@ impl Gateway {
             jobs: None,
             subscribers: None,
             path: path.to_owned(),
+            asking: Mutex::new(()),
         }
     }
 
@@ -258,6 +262,14 @@ impl Host for Gateway {
     ) -> Result<gate_api::types::DeploymentReported, Problem> {
         let resources = self.process.shared().snapshot.load().resources.clone();
         self.delivery.report(report, &resources)
+    }
+
+    fn query(&self, input: &QueryInput, teams: Option<&[String]>) -> Result<QueryAnswer, Problem> {
+        let catalog = self.process.lake().catalog().ok_or_else(|| {
+            let message = "this gateway keeps no lake: set `gateway.lake`";
+            Problem::new(Code::NotSupported, message)
+        })?;
+        lake::ask(&catalog, &self.asking, input, teams)
     }
 
     fn playground(&self, input: &PlaygroundInput) -> Result<PlaygroundReply, Problem> {

@@ -34,6 +34,7 @@ mod notices;
 mod output;
 mod playground;
 mod promises;
+mod query;
 mod reference;
 mod resident;
 mod rollouts;

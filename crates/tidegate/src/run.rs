@@ -147,7 +147,15 @@ pub(crate) fn serve(
     let watched = Watched::new(&options.file, bytes);
     let controlling = control(options, &process, watched, ready);
     let result = tokio::task::LocalSet::new().block_on(&runtime, controlling);
-    drop((follower, keeper, incidents, runbooks, jobs, subscribers, batches));
+    drop((
+        follower,
+        keeper,
+        incidents,
+        runbooks,
+        jobs,
+        subscribers,
+        batches,
+    ));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
     }

@@ -71,6 +71,7 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "live" => traffic::live(inner, call),
         "listRecords" => traffic::records(inner, call),
         "getRecord" => traffic::record(inner, call),
+        "query" => traffic::query(inner, call),
         "listUsage" => traffic::usage(inner, call),
         "listVersions" => traffic::versions(inner, call),
         "listBudgets" => traffic::budgets(inner, call),

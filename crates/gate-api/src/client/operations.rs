@@ -3,7 +3,8 @@
 use super::calls::encode;
 use super::{Client, ClientError};
 use crate::types::{
-    AcknowledgeInput, DoraReport, Forecast, NoticeTest, Notices, Silence, SilenceInput,
+    AcknowledgeInput, DoraReport, Forecast, NoticeTest, Notices, QueryAnswer, QueryInput, Silence,
+    SilenceInput,
 };
 use serde::Serialize;
 
@@ -13,6 +14,14 @@ const NONE: Option<&()> = None;
 impl Client {
     fn tell(&self, path: &str, body: &impl Serialize) -> Result<(), ClientError> {
         self.call("POST", path, &[], Some(body))
+    }
+
+    /// Asks the lake.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn query(&self, input: &QueryInput) -> Result<QueryAnswer, ClientError> {
+        self.call("POST", "/api/v1/query", &[], Some(input))
     }
 
     /// Who is told what, and what has not arrived.

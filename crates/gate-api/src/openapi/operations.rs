@@ -442,6 +442,16 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
     )
     .tag("traffic"),
     Operation::new(
+        "query",
+        "POST",
+        "/query",
+        "Ask the lake in SQL",
+        Json(shape::<QueryAnswer>),
+    )
+    .tag("traffic")
+    .role(Role::Operator)
+    .takes(Body(shape::<QueryInput>)),
+    Operation::new(
         "listUsage",
         "GET",
         "/usage",

@@ -22,6 +22,7 @@ mod objective;
 mod period;
 mod plan;
 mod playground;
+mod query;
 mod records;
 mod revision;
 mod rollout;
@@ -72,6 +73,7 @@ pub use plan::{
     Unknown, Verdict, What,
 };
 pub use playground::{PlaygroundInput, PlaygroundReply};
+pub use query::{QueryAnswer, QueryInput};
 pub use records::{Attempt, Moment, RecordDetail, RecordSummary};
 pub use revision::{Cause, Diff, PlanSummary, Resource, Revision, RevisionDocument};
 pub use rollout::{Counts, Evidence, Rollout, RolloutState};

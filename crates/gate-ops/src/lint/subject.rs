@@ -4,7 +4,7 @@ use gate_model::document::{Document, Node, NodeKind, Path};
 use std::sync::Arc;
 
 /// Kinds of resources in the order of the reference; `gateway` is none of them.
-pub const KINDS: [&str; 28] = [
+pub const KINDS: [&str; 29] = [
     "listeners",
     "teams",
     "secret_stores",

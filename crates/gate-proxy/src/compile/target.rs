@@ -1,8 +1,8 @@
 //! Where a route sends exchanges, from configuration.
 
 use super::Work;
-use crate::events::EventTypes;
 use crate::batches::DeskPlace;
+use crate::events::EventTypes;
 use crate::process::Upstreams;
 use crate::target::agent::to_agent;
 use crate::target::batch::Kept;

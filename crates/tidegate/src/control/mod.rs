@@ -24,6 +24,6 @@ pub(crate) mod revisions;
 pub(crate) mod rollouts;
 pub(crate) mod runbooks;
 pub(crate) mod server;
-mod show;
+pub(crate) mod show;
 pub(crate) mod state;
 pub(crate) mod subscribers;

@@ -42,7 +42,7 @@ impl ServerOptions {
     ///
     /// # Errors
     /// What is missing or cannot be used.
-    pub(super) fn client(&self) -> Result<Client, String> {
+    pub(crate) fn client(&self) -> Result<Client, String> {
         let url = match &self.server {
             Some(url) => url.clone(),
             None => variable(SERVER)

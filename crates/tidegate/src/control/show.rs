@@ -13,7 +13,7 @@ use std::fmt::Write;
 const VALUE_CHARS_MAX: usize = 120;
 
 /// A refusal with all that is wrong.
-pub(super) fn refusal(error: &ClientError) -> String {
+pub(crate) fn refusal(error: &ClientError) -> String {
     match error.problem() {
         Some(problem) => problem_text(problem, None),
         None => line(&error.to_string()),

@@ -1,0 +1,4 @@
+//! Questions to lakes: in a folder, of a gateway that runs, and as the guide has them.
+
+mod folder;
+mod gateway;
