@@ -13,42 +13,8 @@ use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::time::Duration;
 
-/// DuckDB at the version that the test was written with.
-const PACKAGE: &str = "duckdb==2.0.0";
 /// A moment after all rows, in microseconds of UNIX time.
 const NOW_US: i64 = 1_790_000_100_000_000;
-
-/// Python with DuckDB; none where it cannot be installed.
-fn python() -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("duckdb");
-    let (python, installed) = (folder.join("bin/python"), folder.join("installed"));
-    if std::fs::read_to_string(&installed).is_ok_and(|found| found == PACKAGE) {
-        return Some(python);
-    }
-    let made = Command::new("python3")
-        .args(["-m", "venv"])
-        .arg(&folder)
-        .output();
-    let pip = [
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        PACKAGE,
-    ];
-    let done = made.is_ok_and(|output| output.status.success())
-        && Command::new(&python)
-            .args(pip)
-            .output()
-            .is_ok_and(|output| output.status.success());
-    if !done {
-        println!("skipped: pip cannot install {PACKAGE} here");
-        return None;
-    }
-    std::fs::write(installed, PACKAGE).unwrap();
-    Some(python)
-}
 
 /// Reads files and queries from its input, writes the rows of each.
 const SCRIPT: &str = r"
@@ -66,7 +32,7 @@ print(json.dumps([[list(row) for row in base.execute(query).fetchall()] for quer
 
 /// What DuckDB answers.
 pub(crate) fn duckdb(files: &[PathBuf], queries: &[&str]) -> Option<Vec<Json>> {
-    let mut child = Command::new(python()?)
+    let mut child = Command::new(crate::readers::python()?)
         .args(["-c", SCRIPT])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -428,7 +394,7 @@ fn bodies_and_formats() {
     )
     .unwrap();
     assert!(doubled.write(Format::Parquet).is_err());
-    let Some(python) = python() else {
+    let Some(python) = crate::readers::python() else {
         return;
     };
     let read = format!(

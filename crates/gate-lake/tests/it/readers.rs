@@ -12,13 +12,18 @@ use gate_lake::schema::{BodyRow, Dataset};
 use gate_lake::writer::Writer;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 /// The readers at the versions that the tests were written with.
 const PACKAGES: [&str; 3] = ["duckdb==2.0.0", "pyarrow==26.0.1", "pyiceberg==0.12.0"];
 
-fn python() -> Option<PathBuf> {
+pub(crate) fn python() -> Option<&'static Path> {
+    static PYTHON: LazyLock<Option<PathBuf>> = LazyLock::new(installed);
+    PYTHON.as_deref()
+}
+
+fn installed() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lake-readers");
     let (python, installed) = (folder.join("bin/python"), folder.join("installed"));
     let wanted = PACKAGES.join(" ");

@@ -266,7 +266,7 @@ pub struct JobDone {
     pub job: String,
     /// The queue that it was in.
     pub queue: String,
-    /// How it ended: `completed`, `failed`, `cancelled`, `expired`.
+    /// How it ended: `succeeded`, `failed`, `cancelled`, `expired`.
     pub state: String,
     /// Items of it.
     pub items: u64,

@@ -125,6 +125,17 @@ impl Work {
     }
 }
 
+/// An event of the gateway's own as the journal takes it.
+pub(crate) fn entry(event: &CloudEvent) -> NewEvent {
+    let event = published(event, "");
+    NewEvent {
+        key: event.key,
+        kind: event.kind,
+        consumer: event.consumer,
+        payload: event.payload,
+    }
+}
+
 /// Brings events into the journal; they are safe when this returns. Blocks.
 pub(crate) fn keep<'a>(
     journal: &Journal,
@@ -132,13 +143,7 @@ pub(crate) fn keep<'a>(
 ) -> Result<(), AppendError> {
     let mut tickets = Vec::new();
     for event in events {
-        let event = published(event, "");
-        tickets.push(journal.append(NewEvent {
-            key: event.key,
-            kind: event.kind,
-            consumer: event.consumer,
-            payload: event.payload,
-        })?);
+        tickets.push(journal.append(entry(event))?);
     }
     for ticket in tickets {
         ticket.wait()?;

@@ -1,14 +1,10 @@
 //! What everybody is told of a job: that it is done, as a CloudEvent in the journal.
 
+use crate::events::entry;
 use gate_kit::clock::Clock;
-use gate_model::units::Timestamp;
+use gate_ops::event::own::{self, JobDone};
 use gate_ops::job::Progress;
 use gate_store::journal::NewEvent;
-use serde_json::json;
-
-/// The event's type, and the version of its data.
-const KIND: &str = "tidegate.job.done";
-const SCHEMA: &str = "urn:tidegate:event:tidegate.job.done:1";
 
 /// The end of a job. Its source and id are the same whichever gateway tells of it.
 pub(super) fn done(
@@ -17,43 +13,16 @@ pub(super) fn done(
     items: u32,
     progress: &Progress,
 ) -> NewEvent {
-    let source = format!("urn:tidegate:jobs/{}", encoded(environment));
-    let event = json!({
-        "specversion": "1.0",
-        "id": job,
-        "source": source,
-        "type": KIND,
-        "subject": job,
-        "time": Timestamp::from_unix_s(Clock::System.unix().as_secs()).to_string(),
-        "datacontenttype": "application/json",
-        "dataschema": SCHEMA,
-        "data": {
-            "job": job,
-            "queue": queue,
-            "state": progress.state.as_str(),
-            "items": items,
-            "failed": progress.failed,
-        },
-    });
-    NewEvent {
-        key: format!("{source} {job}").into(),
-        kind: KIND.into(),
-        consumer: "".into(),
-        payload: event.to_string().into_bytes().into(),
-    }
-}
-
-/// A name without what a URI may not have.
-fn encoded(name: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let mut text = String::new();
-    for byte in name.bytes() {
-        match plain(byte) {
-            true => text.push(char::from(byte)),
-            false => text.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    text
+    let data = JobDone {
+        job: job.to_owned(),
+        queue: queue.to_owned(),
+        state: progress.state.as_str().to_owned(),
+        items: u64::from(items),
+        failed: progress.failed.into(),
+    };
+    let at_ms = i64::try_from(Clock::System.unix().as_millis()).unwrap_or(i64::MAX);
+    let source = format!("jobs/{environment}");
+    entry(&own::event(&source, job, job, at_ms, &data))
 }
 
 #[cfg(test)]
@@ -70,7 +39,7 @@ mod tests {
         let event = done("our site", ("job-1", "night"), 7, &progress);
         let read = read_structured(&event.payload, &Limits::default()).unwrap();
         assert_eq!(read.source, "urn:tidegate:jobs/our%20site");
-        assert_eq!((&*read.id, &*read.kind), ("job-1", KIND));
+        assert_eq!((&*read.id, &*read.kind), ("job-1", "tidegate.job.done"));
         assert_eq!(&*event.key, "urn:tidegate:jobs/our%20site job-1");
     }
 }

@@ -99,7 +99,7 @@ fn questions_that_cannot_be_answered_say_why() {
     let at = folder.path().to_str().unwrap();
     for (sql, place, said) in [
         ("DROP TABLE records", at, "can only read"),
-        ("SELECT nothing FROM records", at, "no such column: nothing"),
+        ("SELECT colour FROM records", at, "no such column: colour"),
         ("SELECT 1", "/nowhere", "is no folder"),
     ] {
         let output = tidegate(&["query", sql, "--lake", place]);

@@ -17,7 +17,7 @@ fn guide(lake: &Path) -> (String, Vec<String>) {
             .collect()
     };
     let (commands, configurations) = (blocks("sh"), blocks("yaml complete"));
-    assert_eq!((commands.len(), configurations.len()), (4, 1));
+    assert_eq!((commands.len(), configurations.len()), (5, 1));
     let configuration = configurations[0]
         .replace("127.0.0.1:9901", "127.0.0.1:0")
         .replace("127.0.0.1:8080", "127.0.0.1:0")
@@ -90,7 +90,7 @@ fn the_folder_and_the_gateway_answer_alike() {
     assert_eq!(found.lines().count(), 2, "{found}");
     for (sql, said) in [
         ("DROP TABLE records", "can only read"),
-        ("SELECT nothing FROM records", "no such column: nothing"),
+        ("SELECT colour FROM records", "no such column: colour"),
     ] {
         for place in [vec!["--lake", folder], Vec::new()] {
             let output = asked(&gateway, &[vec!["query", sql], place].concat())
@@ -108,7 +108,9 @@ fn the_folder_and_the_gateway_answer_alike() {
 #[test]
 fn the_guide_to_asking_works() {
     let folder = tempfile::tempdir().unwrap();
-    let (gateway, commands) = gateway(&folder.path().join("lake"));
+    let lake = folder.path().join("lake");
+    let (gateway, commands) = gateway(&lake);
+    std::fs::write(folder.path().join("gateway.yaml"), guide(&lake).0).unwrap();
     let all = [
         "query",
         "SELECT count(*) AS n FROM records",
