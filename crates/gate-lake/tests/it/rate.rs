@@ -65,8 +65,8 @@ pub(crate) fn rows(count: usize, mut visit: impl FnMut(&Row<'_>)) {
         let mut trace = [0; 16];
         trace[..8].copy_from_slice(&dice.next().to_be_bytes());
         trace[8..].copy_from_slice(&dice.next().to_be_bytes());
-        let is_ai = dice.next() % 3 == 0;
-        let failed = dice.next() % 50 == 0;
+        let is_ai = dice.next().is_multiple_of(3);
+        let failed = dice.next().is_multiple_of(50);
         let duration_us = dice.amount(if is_ai { 900_000 } else { 9_000 });
         let input = dice.amount(1200);
         let output = dice.amount(300);
@@ -87,7 +87,7 @@ pub(crate) fn rows(count: usize, mut visit: impl FnMut(&Row<'_>)) {
             consumer: Some(&consumers.0[consumer]),
             key: Some("default"),
             team: Some(&teams.0[consumer % 20]),
-            method: if is_ai || dice.next() % 4 == 0 {
+            method: if is_ai || dice.next().is_multiple_of(4) {
                 "POST"
             } else {
                 "GET"
@@ -139,7 +139,7 @@ fn a_row_takes_sixty_bytes_at_most() {
         let bytes = encode(copy, effort).expect("rows that passed the door are encoded");
         let took = cpu() - begin;
         let per_row = bytes.len() as f64 / count as f64;
-        println!(
+        eprintln!(
             "{effort:?}: {per_row:.1} bytes a row; encoded {:.2} million rows a second of CPU, \
              {:.2} with gathering; generating took {generated:.2} s, wall {:.2} s",
             count as f64 / took / 1e6,

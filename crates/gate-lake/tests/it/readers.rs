@@ -48,7 +48,7 @@ fn installed() -> Option<PathBuf> {
             .output()
             .is_ok_and(|output| output.status.success());
     if !done {
-        println!("skipped: pip cannot install {wanted} here");
+        eprintln!("skipped: pip cannot install {wanted} here");
         return None;
     }
     std::fs::write(installed, wanted).expect("written");
@@ -120,7 +120,7 @@ print(*duckdb.sql(f\"SELECT {SUMS} FROM '{{sys.argv[1]}}'\").fetchall()[0])
 print(*duckdb.sql(f\"SELECT epoch_us(time), exchange_id IS NOT NULL, trace_id, fault IS NULL FROM '{{sys.argv[1]}}' LIMIT 1\").fetchall()[0])
 print(*duckdb.sql(f\"SELECT count(*) FROM parquet_metadata('{{sys.argv[1]}}') WHERE bloom_filter_offset IS NOT NULL\").fetchall()[0])"
     );
-    let told = run(&python, &script, &[path]);
+    let told = run(python, &script, &[path]);
     let (time, _, trace) = first.expect("there are rows");
     let hex: String = trace
         .expect("traced")
@@ -143,7 +143,7 @@ f = pq.ParquetFile(sys.argv[1])
 failed = pc.sum(pc.greater_equal(t['status'], 500)).as_py()
 print(t.num_rows, pc.sum(t['response_bytes']).as_py(), pc.sum(t['cost_nano']).as_py(), failed, pc.count_distinct(t['team']).as_py())
 print(t.schema.field('time').type, f.metadata.row_group(0).column(0).has_column_index, f.metadata.metadata[b'tidegate.schema'].decode())";
-    let told = run(&python, script, &[path]);
+    let told = run(python, script, &[path]);
     let expected = format!("{}\ntimestamp[us, tz=UTC] True 1", sums.text());
     assert_eq!(told, expected);
 }
@@ -217,13 +217,13 @@ fn pyiceberg_reads_the_table_and_duckdb_its_files_and_deletions_are_in_both() {
         objects.location(&metadata_path(dataset, number))
     };
     for dataset in Dataset::ALL {
-        let told = run(&python, ICEBERG, &[&metadata(dataset)]);
+        let told = run(python, ICEBERG, &[&metadata(dataset)]);
         let mut lines = told.lines();
         assert_eq!(lines.next(), Some("90 30 30"), "{told}");
         assert_eq!(lines.next(), Some("ann bob-to-be-forgotten"), "{told}");
         let files: Vec<&str> = lines.collect();
         let script = "import duckdb, sys\nprint(*duckdb.sql(f\"SELECT count(*), count(DISTINCT exchange_id) FROM read_parquet({sys.argv[1:]!r})\").fetchall()[0])";
-        assert_eq!(run(&python, script, &files), "90 90");
+        assert_eq!(run(python, script, &files), "90 90");
     }
     let who = Who::consumer("bob-to-be-forgotten");
     let forgotten = keeper
@@ -232,7 +232,7 @@ fn pyiceberg_reads_the_table_and_duckdb_its_files_and_deletions_are_in_both() {
     assert_eq!(forgotten.rows, 90);
     publish(&mut publisher, 4);
     for dataset in Dataset::ALL {
-        let told = run(&python, ICEBERG, &[&metadata(dataset)]);
+        let told = run(python, ICEBERG, &[&metadata(dataset)]);
         assert_eq!(told.lines().next(), Some("45 15 15"), "{told}");
         assert_eq!(told.lines().nth(1), Some("ann"), "{told}");
     }
@@ -240,6 +240,6 @@ fn pyiceberg_reads_the_table_and_duckdb_its_files_and_deletions_are_in_both() {
     let number = catalog.newest().expect("there").number;
     publish(&mut Publisher::default(), 5);
     assert_eq!(catalog.newest().expect("there").number, number);
-    let told = run(&python, ICEBERG, &[&metadata(Dataset::Records)]);
+    let told = run(python, ICEBERG, &[&metadata(Dataset::Records)]);
     assert_eq!(told.lines().next(), Some("45 15 15"), "{told}");
 }

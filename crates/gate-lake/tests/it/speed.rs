@@ -111,7 +111,7 @@ fn native_scans() {
             best = best.min(cpu() - before);
             groups = found.unwrap().0.len();
         }
-        println!("{name}: {groups} groups, {best:.0} ms of CPU");
+        eprintln!("{name}: {groups} groups, {best:.0} ms of CPU");
     }
 }
 
@@ -153,7 +153,7 @@ fn lookups_by_id() {
                 best = best.min(begun.elapsed().as_secs_f64() * 1e3);
             }
             let footers = if warm { "known" } else { "read" };
-            println!("{name}: {best:.1} ms, footers {footers}");
+            eprintln!("{name}: {best:.1} ms, footers {footers}");
         }
     }
 }

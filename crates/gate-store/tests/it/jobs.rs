@@ -57,7 +57,7 @@ fn lead(store: &mut dyn JobStore, holder: &str, now_ms: i64) -> Lease {
 fn result(index: u32) -> ItemResult {
     ItemResult {
         index,
-        well: index % 7 != 0,
+        well: !index.is_multiple_of(7),
         status: 200,
         request: format!("r{index}"),
         reason: String::new(),

@@ -5,7 +5,7 @@ use gate_ops::event::delivery::Outcome;
 use gate_store::control::CourseId;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -98,10 +98,7 @@ impl Crew {
 
     /// How attempts ended; waits for the first at most so long.
     pub(super) fn ended(&mut self, at_most: Duration) -> Vec<Ended> {
-        let first = match self.ended.recv_timeout(at_most) {
-            Ok(first) => Some(first),
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => None,
-        };
+        let first = self.ended.recv_timeout(at_most).ok();
         let ended: Vec<Ended> = first.into_iter().chain(self.ended.try_iter()).collect();
         self.running = self.running.saturating_sub(ended.len());
         ended

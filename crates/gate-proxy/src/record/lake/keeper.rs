@@ -84,7 +84,7 @@ impl Keeping {
 /// What the thread is asked for.
 pub(super) enum Order {
     /// Keep this lake from now on.
-    Keep(Keeping),
+    Keep(Box<Keeping>),
     /// Delete the rows of a consumer.
     Forget {
         /// The consumer.

@@ -179,7 +179,9 @@ impl LakeWriter {
     /// Rows go to this lake from now on.
     pub(super) fn set_target(&self, target: LakeTarget) -> io::Result<()> {
         *lock(&self.shared.catalog) = Some(target.catalog.clone());
-        self.shared.orders.push(Order::Keep(target.keeping.clone()));
+        self.shared
+            .orders
+            .push(Order::Keep(Box::new(target.keeping.clone())));
         *lock(&self.shared.next) = Some(target);
         let runs: [(&str, fn(&Shared)); 2] = [("lake", write_rows), ("lake-keeper", keeper::run)];
         for (thread, (name, run)) in self.threads.iter().zip(runs) {

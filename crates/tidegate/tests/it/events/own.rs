@@ -29,12 +29,8 @@ pub(crate) fn of(events: &[Event], kind: &str) -> Vec<Value> {
 fn addresses_that_fail_and_keys_that_end_are_told() {
     let well = Upstream::start(|_| Reply::text("fine"));
     let sha256 = "12f27fa94cbef259460ca7b4abf73b50ab8ade216ef714aeec3f7957ac270e63";
-    let ends = std::time::SystemTime::now() + Duration::from_secs(86_400);
-    let ends = ends
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_secs();
-    let ends = gate_model::units::Timestamp::from_unix_s(ends);
+    let ends = gate_kit::clock::Clock::System.unix() + Duration::from_secs(86_400);
+    let ends = gate_model::units::Timestamp::from_unix_s(ends.as_secs());
     let configuration = format!(
         r#"
 consumers: {{ shop: {{ keys: [{{ id: main, sha256: "{sha256}", expires: "{ends}" }}] }} }}
