@@ -1,6 +1,6 @@
 //! A recorded body: columns, row, validation.
 
-use super::{BODY_BYTES_MAX, Column, Kind, Refused, TEXT_BYTES_MAX};
+use super::{BODY_BYTES_MAX, Column, Kind, Refused, TEXT_BYTES_MAX, column};
 
 /// The columns of `bodies`, by their place in the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,15 +74,6 @@ pub const BODY_COLUMNS: [Column; 10] = [
     ),
     column("body", Kind::Content, false, "The kept part, as text"),
 ];
-
-const fn column(name: &'static str, kind: Kind, optional: bool, meaning: &'static str) -> Column {
-    Column {
-        name,
-        kind,
-        optional,
-        meaning,
-    }
-}
 
 /// Which body of an exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -75,6 +75,15 @@ pub struct Column {
     pub meaning: &'static str,
 }
 
+const fn column(name: &'static str, kind: Kind, optional: bool, meaning: &'static str) -> Column {
+    Column {
+        name,
+        kind,
+        optional,
+        meaning,
+    }
+}
+
 /// What values a column has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

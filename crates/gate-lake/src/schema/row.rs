@@ -1,6 +1,6 @@
 //! The metadata of one exchange: columns, row, validation.
 
-use super::{Column, Kind, Refused, TEXT_BYTES_MAX};
+use super::{Column, Kind, Refused, TEXT_BYTES_MAX, column};
 
 /// The columns of `records`, by their place in the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -207,15 +207,6 @@ pub const COLUMNS: [Column; 29] = [
     ),
     column("attempts", Kind::Integer, false, "Tries at endpoints"),
 ];
-
-const fn column(name: &'static str, kind: Kind, optional: bool, meaning: &'static str) -> Column {
-    Column {
-        name,
-        kind,
-        optional,
-        meaning,
-    }
-}
 
 /// The metadata of one exchange, on its way into columns.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
