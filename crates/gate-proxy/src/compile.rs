@@ -71,6 +71,8 @@ const KINDS: &[&str] = &[
     "event_types",
     "schedules",
     "queues",
+    "data_products",
+    "queries",
     "routes",
 ];
 
@@ -194,6 +196,7 @@ impl Compiler<'_> {
         acme::check(&mut work);
         files::check(&mut work);
         lake::check(&mut work);
+        crate::products::check(&mut work);
         let listeners = work.listeners(&upstreams);
         let findings = work.findings;
         if findings.iter().any(Finding::is_error) {
@@ -271,6 +274,10 @@ pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
             "event_types" => resources.event_types = map(document, node, &path, &mut findings),
             "schedules" => resources.schedules = map(document, node, &path, &mut findings),
             "queues" => resources.queues = map(document, node, &path, &mut findings),
+            "data_products" => {
+                resources.data_products = map(document, node, &path, &mut findings);
+            }
+            "queries" => resources.queries = map(document, node, &path, &mut findings),
             "routes" => resources.routes = map(document, node, &path, &mut findings),
             unknown => {
                 let message = format!("`{unknown}` is no kind of resource");
