@@ -2,7 +2,7 @@
 
 use crate::note::{Notes, Outcome};
 use crate::{ImportError, Imported, RESOURCES_MAX, yaml};
-use gate_model::document::{Document, KEY_BYTES_MAX, Path, Segment};
+use gate_model::document::{Document, KEY_BYTES_MAX, Segment};
 use gate_model::finding::Finding;
 use gate_model::resources::Resources;
 use serde_json::{Map, Value, json};
@@ -166,10 +166,11 @@ fn drop_refused(mut document: Value, notes: &mut Notes) -> Result<String, Import
 
 /// The first thing in a document that Tidegate refuses to read.
 fn refusal(document: &str) -> Option<Finding> {
-    match Document::parse(document.as_bytes(), "imported.yaml") {
-        Ok(document) => document.read::<Resources>(&Path::root()).err(),
-        Err(findings) => findings.into_iter().next(),
-    }
+    let document = Document::parse(document.as_bytes(), "imported.yaml");
+    let findings = document
+        .and_then(|document| Resources::read(&document))
+        .err();
+    findings?.into_iter().next()
 }
 
 /// Whether this is what stands behind a name to make it another: nothing, or `-2`.

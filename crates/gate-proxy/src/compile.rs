@@ -27,54 +27,16 @@ use crate::target::model::{Models, ToModels};
 use crate::{apis, experiments};
 use gate_flow::{Condition, Experiment, PolicyDescriptor, SecretSource, SharedState, Snapshot};
 use gate_kit::clock::Clock;
-use gate_model::document::{Document, Node, NodeKind, Path, canonical_json, from_node};
+use gate_model::document::{Document, Node, Path, canonical_json};
 use gate_model::finding::Finding;
-use gate_model::resources::{self, Resources};
-use gate_model::suggest::nearest;
+use gate_model::resources::{self, KINDS, Resources};
 use gate_net::dns::Dns;
 use gate_net::listen::ListenAddress;
 use gate_net::tls::Managed;
 use gate_store::Books;
-use serde::de::DeserializeOwned;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use target::Called;
-
-/// Kinds of resources, in the order of the reference.
-const KINDS: &[&str] = &[
-    "gateway",
-    "listeners",
-    "teams",
-    "secret_stores",
-    "consumers",
-    "plans",
-    "policy_sets",
-    "budgets",
-    "prices",
-    "upstreams",
-    "providers",
-    "models",
-    "mcp_servers",
-    "agents",
-    "prompts",
-    "apis",
-    "rollouts",
-    "rules",
-    "receivers",
-    "rotations",
-    "notifications",
-    "deployment_sources",
-    "objectives",
-    "experiments",
-    "runbooks",
-    "subscribers",
-    "event_types",
-    "schedules",
-    "queues",
-    "data_products",
-    "queries",
-    "routes",
-];
 
 /// Compiles a condition; the error is one sentence for the operator.
 pub type ConditionCompiler = fn(&str) -> Result<Box<dyn Condition>, String>;
@@ -158,7 +120,7 @@ impl Compiler<'_> {
     /// # Errors
     /// Everything that is wrong with it, located.
     pub fn compile(&self, document: &Document, revision: u64) -> Result<Compiled, Vec<Finding>> {
-        let mut resources = read(document)?;
+        let mut resources = Resources::read(document)?;
         let expanded = apis::expand(self, document, &mut resources);
         let mut work = Work {
             compiler: self,
@@ -225,114 +187,6 @@ impl Compiler<'_> {
     }
 }
 
-/// Reads every resource of a document.
-///
-/// # Errors
-/// Every resource that cannot be read, located.
-pub fn read(document: &Document) -> Result<Resources, Vec<Finding>> {
-    let mut findings = Vec::new();
-    let mut resources = Resources::default();
-    if !matches!(document.root.kind, NodeKind::Mapping(_)) {
-        let message = "a configuration is a mapping of kinds of resources";
-        let finding = Finding::error("wrong_type", Path::root(), message);
-        return Err(vec![finding.locate(document)]);
-    }
-    for (key, node) in document.root.entries() {
-        let path = Path::root().key(&*key.text);
-        match &*key.text {
-            "gateway" => match from_node(node, &path) {
-                Ok(gateway) => resources.gateway = gateway,
-                Err(finding) => findings.push(finding.in_file(&document.file)),
-            },
-            "listeners" => resources.listeners = map(document, node, &path, &mut findings),
-            "teams" => resources.teams = map(document, node, &path, &mut findings),
-            "secret_stores" => resources.secret_stores = map(document, node, &path, &mut findings),
-            "consumers" => resources.consumers = map(document, node, &path, &mut findings),
-            "plans" => resources.plans = map(document, node, &path, &mut findings),
-            "policy_sets" => resources.policy_sets = map(document, node, &path, &mut findings),
-            "budgets" => resources.budgets = map(document, node, &path, &mut findings),
-            "prices" => resources.prices = map(document, node, &path, &mut findings),
-            "upstreams" => resources.upstreams = map(document, node, &path, &mut findings),
-            "providers" => resources.providers = map(document, node, &path, &mut findings),
-            "models" => resources.models = map(document, node, &path, &mut findings),
-            "mcp_servers" => resources.mcp_servers = map(document, node, &path, &mut findings),
-            "agents" => resources.agents = map(document, node, &path, &mut findings),
-            "prompts" => resources.prompts = map(document, node, &path, &mut findings),
-            "apis" => resources.apis = map(document, node, &path, &mut findings),
-            "rules" => resources.rules = map(document, node, &path, &mut findings),
-            "rollouts" => resources.rollouts = map(document, node, &path, &mut findings),
-            "receivers" => resources.receivers = map(document, node, &path, &mut findings),
-            "rotations" => resources.rotations = map(document, node, &path, &mut findings),
-            "notifications" => resources.notifications = map(document, node, &path, &mut findings),
-            "deployment_sources" => {
-                resources.deployment_sources = map(document, node, &path, &mut findings);
-            }
-            "objectives" => resources.objectives = map(document, node, &path, &mut findings),
-            "experiments" => resources.experiments = map(document, node, &path, &mut findings),
-            "runbooks" => resources.runbooks = map(document, node, &path, &mut findings),
-            "subscribers" => resources.subscribers = map(document, node, &path, &mut findings),
-            "event_types" => resources.event_types = map(document, node, &path, &mut findings),
-            "schedules" => resources.schedules = map(document, node, &path, &mut findings),
-            "queues" => resources.queues = map(document, node, &path, &mut findings),
-            "data_products" => {
-                resources.data_products = map(document, node, &path, &mut findings);
-            }
-            "queries" => resources.queries = map(document, node, &path, &mut findings),
-            "routes" => resources.routes = map(document, node, &path, &mut findings),
-            unknown => {
-                let message = format!("`{unknown}` is no kind of resource");
-                let finding = Finding::error("unknown_field", path, message)
-                    .expected(format!("one of {}", KINDS.join(", ")))
-                    .locate_key(document);
-                findings.push(with_help(finding, unknown, KINDS.iter().copied()));
-            }
-        }
-    }
-    if findings.is_empty() {
-        Ok(resources)
-    } else {
-        Err(findings)
-    }
-}
-
-fn with_help<'a>(
-    finding: Finding,
-    name: &str,
-    known: impl IntoIterator<Item = &'a str>,
-) -> Finding {
-    match nearest(name, known) {
-        Some(near) => finding.help(format!("did you mean `{near}`?")),
-        None => finding,
-    }
-}
-
-/// Reads a map of resources one by one, so that each can have its own finding.
-fn map<T: DeserializeOwned>(
-    document: &Document,
-    node: &Node,
-    path: &Path,
-    findings: &mut Vec<Finding>,
-) -> BTreeMap<String, T> {
-    let mut found = BTreeMap::new();
-    match &node.kind {
-        NodeKind::Null => {}
-        NodeKind::Mapping(_) => {
-            for (key, node) in node.entries() {
-                let path = path.key(&*key.text);
-                match from_node(node, &path) {
-                    Ok(resource) => drop(found.insert(key.text.to_string(), resource)),
-                    Err(finding) => findings.push(finding.in_file(&document.file)),
-                }
-            }
-        }
-        _ => {
-            let message = "resources of a kind are a mapping from names to settings";
-            findings.push(Finding::error("wrong_type", path.clone(), message).locate(document));
-        }
-    }
-    found
-}
-
 /// SHA-256 of the canonical JSON, in hexadecimal.
 fn digest(root: &Node) -> String {
     let json = canonical_json(root);
@@ -393,7 +247,7 @@ impl Work<'_> {
             true => finding.expected(format!("a {kind}; none is configured")),
             false => finding.expected(format!("one of {}", known.join(", "))),
         };
-        self.report(with_help(finding, name, known));
+        self.report(finding.with_nearest(name, known));
     }
 
     /// Rules are evaluated elsewhere; here they are only checked.

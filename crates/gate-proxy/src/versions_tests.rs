@@ -1,6 +1,7 @@
 //! What becomes of a candidate whose documents changed.
 
 use super::*;
+use gate_model::resources::Resources;
 
 struct Nothing;
 
@@ -25,7 +26,7 @@ fn document(version: &str, schema: &str, more: &str) -> Document {
 
 fn found(before: &Document, after: &Document) -> Vec<String> {
     let read = |document: &Document| {
-        crate::compile::read(document).unwrap_or_else(|findings| panic!("{}", findings[0]))
+        Resources::read(document).unwrap_or_else(|findings| panic!("{}", findings[0]))
     };
     let (was, is) = (read(before), read(after));
     let folder = std::path::Path::new("/nonexistent");

@@ -113,7 +113,7 @@ pub(crate) fn explain(options: &ExplainOptions) -> Result<ExitCode, String> {
 fn read(file: &Path) -> Result<Resources, String> {
     let bytes = config::read(file)?;
     let document = config::parse(&bytes, file);
-    let resources = document.and_then(|document| gate_proxy::compile::read(&document));
+    let resources = document.and_then(|document| Resources::read(&document));
     resources.map_err(|findings| {
         findings.iter().for_each(output::tell_finding);
         format!("{} is not valid", file.display())

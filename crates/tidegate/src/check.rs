@@ -10,8 +10,9 @@ use gate_flow::{Ask, SecretSource, SharedState};
 use gate_kit::clock::Clock;
 use gate_model::document::{Document, Path as DocumentPath, canonical_json};
 use gate_model::finding::Finding;
+use gate_model::resources::Resources;
 use gate_net::dns::Dns;
-use gate_proxy::compile::{self, Compiler};
+use gate_proxy::compile::Compiler;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
@@ -86,7 +87,7 @@ pub(crate) fn compile(document: &Document, file: &Path) -> Vec<Finding> {
 /// What is wrong with the files of the admin address. Settings that cannot be read are found when
 /// the document is compiled.
 fn admin(document: &Document, folder: &Path) -> Option<Finding> {
-    let settings = compile::read(document).ok()?.gateway.admin?;
+    let settings = Resources::read(document).ok()?.gateway.admin?;
     let message = crate::admin::tls(&settings, folder).err()?;
     let path = DocumentPath::root().key("gateway").key("admin").key("tls");
     Some(Finding::error("invalid_listener", path, message).locate(document))

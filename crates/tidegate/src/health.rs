@@ -6,7 +6,7 @@
 use crate::control::server::endpoint;
 use crate::{config, output};
 use clap::Args;
-use gate_proxy::compile;
+use gate_model::resources::Resources;
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ fn configured(file: &Path) -> Result<String, String> {
     let shown = file.display();
     let document = config::parse(&config::read(file)?, file)
         .map_err(|_| format!("{shown} is not valid; `tidegate check` says why"))?;
-    let resources = compile::read(&document)
+    let resources = Resources::read(&document)
         .map_err(|_| format!("{shown} is not valid; `tidegate check` says why"))?;
     let admin = resources.gateway.admin;
     let admin = admin.ok_or_else(|| format!("{shown} has no gateway.admin.address to ask"))?;

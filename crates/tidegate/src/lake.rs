@@ -6,7 +6,7 @@ use crate::control::show;
 use crate::output;
 use crate::table::Table;
 use clap::{Args, Subcommand};
-use gate_proxy::compile;
+use gate_model::resources::Resources;
 use gate_proxy::record::lake;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -94,7 +94,7 @@ fn forget(options: &ForgetOptions) -> Result<ExitCode, String> {
         lines.join("\n")
     };
     let document = config::parse(&bytes, &options.file).map_err(told)?;
-    let resources = compile::read(&document).map_err(told)?;
+    let resources = Resources::read(&document).map_err(told)?;
     let folder = config::folder(&options.file);
     let patience = Duration::from_secs(options.wait);
     let gateway = &resources.gateway;

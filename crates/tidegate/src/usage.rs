@@ -12,7 +12,7 @@ use crate::table::Table;
 use gate_kit::clock::Clock;
 use gate_model::resources::{Resources, Store as Settings};
 use gate_model::units::{Money, Timestamp};
-use gate_proxy::{compile, money};
+use gate_proxy::money;
 use gate_store::Store;
 use gate_store::ledger::{BalanceRow, UnsettledRow, UsageQuery, UsageRow};
 pub(crate) use options::UsageCommand;
@@ -41,7 +41,7 @@ pub(crate) fn open(file: &Path) -> Result<(Resources, Box<dyn Store>), String> {
         lines.join("\n")
     };
     let document = config::parse(&bytes, file).map_err(told)?;
-    let resources = compile::read(&document).map_err(told)?;
+    let resources = Resources::read(&document).map_err(told)?;
     let settings: &Settings = resources.gateway.store.as_ref().ok_or_else(|| {
         format!(
             "{}: there is no `gateway.store`, so nothing is kept",

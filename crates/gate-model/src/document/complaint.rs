@@ -15,45 +15,51 @@ use crate::suggest::nearest;
 /// The most valid names that a message lists.
 const NAMES_LISTED_MAX: usize = 40;
 
-/// serde's error: a finding that the innermost reader locates.
+/// serde's error: a finding that the innermost reader locates. One pointer wide, because every step of
+/// what serde derives hands it on.
 #[derive(Debug)]
-pub(super) struct Complaint {
-    finding: Box<Finding>,
+pub(super) struct Complaint(Box<Unplaced>);
+
+#[derive(Debug)]
+struct Unplaced {
+    finding: Finding,
     located: bool,
 }
 
 impl Complaint {
     fn new(code: &'static str, message: impl Into<String>) -> Complaint {
-        let finding = Box::new(Finding::error(code, Path::root(), message));
-        Complaint {
-            finding,
+        Complaint(Box::new(Unplaced {
+            finding: Finding::error(code, Path::root(), message),
             located: false,
-        }
+        }))
     }
 
     fn expected(mut self, expected: impl Into<String>) -> Complaint {
-        self.finding.expected = Some(expected.into().into_boxed_str());
+        self.0.finding.expected = Some(expected.into().into_boxed_str());
         self
     }
 
     fn help(mut self, help: impl Into<String>) -> Complaint {
-        self.finding.help = Some(help.into().into_boxed_str());
+        self.0.finding.help = Some(help.into().into_boxed_str());
         self
     }
 
     /// Sets place and path; the first, innermost call wins.
-    pub(super) fn locate(mut self, span: Span, path: impl FnOnce() -> Path) -> Complaint {
-        if !self.located {
-            self.located = true;
-            self.finding.line = span.line;
-            self.finding.column = span.column;
-            self.finding.path = path();
+    // Not inlined: nearly every step of what serde derives has a call of it.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn locate(mut self, span: Span, path: &dyn Fn() -> Path) -> Complaint {
+        if !self.0.located {
+            self.0.located = true;
+            self.0.finding.line = span.line;
+            self.0.finding.column = span.column;
+            self.0.finding.path = path();
         }
         self
     }
 
     pub(super) fn finding(self) -> Finding {
-        *self.finding
+        self.0.finding
     }
 
     /// Something else than a choice stands where one of `names` belongs.
@@ -102,7 +108,7 @@ impl Complaint {
 
 impl fmt::Display for Complaint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.finding.fmt(f)
+        self.0.finding.fmt(f)
     }
 }
 

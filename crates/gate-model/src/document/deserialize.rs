@@ -25,7 +25,7 @@ pub fn from_node<T: DeserializeOwned>(node: &Node, base: &Path) -> Result<T, Fin
         node,
         trail: &trail,
     })
-    .map_err(|complaint| complaint.locate(node.span, || trail.path()).finding())
+    .map_err(|complaint| complaint.locate(node.span, &|| trail.path()).finding())
 }
 
 /// The way from the root to the value being read, on the call stack: a path costs nothing until
@@ -87,7 +87,7 @@ impl<'de> NodeDeserializer<'de, '_> {
 
     fn wrong_type(&self, expected: &str) -> Complaint {
         Complaint::invalid_type(self.unexpected(), &expected)
-            .locate(self.node.span, || self.trail.path())
+            .locate(self.node.span, &|| self.trail.path())
     }
 
     fn read_sequence<V: Visitor<'de>>(
@@ -205,13 +205,13 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'de, '_> {
                             key: Some(key),
                             trail: &trail,
                         })
-                        .map_err(|complaint| complaint.locate(node.span, || trail.path()))
+                        .map_err(|complaint| complaint.locate(node.span, &|| trail.path()))
                 }
                 [] => Err(Complaint::choices("an empty mapping", variants)),
                 [_, (second, _), ..] => {
                     let found = format!("a mapping with {} keys", entries.len());
                     Err(Complaint::choices(&found, variants)
-                        .locate(second.span, || self.trail.path()))
+                        .locate(second.span, &|| self.trail.path()))
                 }
             },
             _ => Err(Complaint::choices(
@@ -264,7 +264,7 @@ fn read<'de, T: DeserializeSeed<'de>>(
     trail: &Trail<'_>,
 ) -> Result<T::Value, Complaint> {
     seed.deserialize(NodeDeserializer { node, trail })
-        .map_err(|complaint| complaint.locate(node.span, || trail.path()))
+        .map_err(|complaint| complaint.locate(node.span, &|| trail.path()))
 }
 
 struct Entries<'de, 't> {
@@ -289,7 +289,7 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
         seed.deserialize(KeyDeserializer { text: &key.text })
             .map(Some)
             .map_err(|complaint| {
-                complaint.locate(key.span, || Trail::Key(self.trail, &key.text).path())
+                complaint.locate(key.span, &|| Trail::Key(self.trail, &key.text).path())
             })
     }
 
@@ -382,7 +382,7 @@ impl<'de, 't> EnumAccess<'de> for Choice<'de, 't> {
         let span = self.key.map_or(self.choice.node.span, |key| key.span);
         let variant = seed
             .deserialize(KeyDeserializer { text: self.name })
-            .map_err(|complaint| complaint.locate(span, || self.trail.path()))?;
+            .map_err(|complaint| complaint.locate(span, &|| self.trail.path()))?;
         Ok((variant, self))
     }
 }
@@ -394,7 +394,7 @@ impl<'de, 't> Choice<'de, 't> {
             return Ok(self.choice);
         }
         Err(Complaint::needs_settings(self.name)
-            .locate(self.choice.node.span, || self.trail.path()))
+            .locate(self.choice.node.span, &|| self.trail.path()))
     }
 }
 
@@ -411,7 +411,7 @@ impl<'de> VariantAccess<'de> for Choice<'de, '_> {
             return Ok(());
         }
         Err(Complaint::takes_no_settings(self.name)
-            .locate(self.choice.node.span, || self.trail.path()))
+            .locate(self.choice.node.span, &|| self.trail.path()))
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Complaint> {

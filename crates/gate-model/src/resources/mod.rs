@@ -30,6 +30,7 @@ mod plan;
 mod policy_set;
 mod prompt;
 mod queue;
+mod read;
 mod rollout;
 mod route;
 mod rule;
@@ -91,6 +92,7 @@ pub use prompt::{
     PromptVersion,
 };
 pub use queue::{Queue, QueuePacing};
+pub use read::KINDS;
 pub use rollout::{ANSWERS, COMPARED, Ramp, Rollout, Shadow, Signal, Sticky, Undecided};
 pub use route::{FixedReply, Match, Route, StatusPage, Target, ValueMatch};
 pub use rule::{Rule, RuleLevel};
@@ -127,11 +129,11 @@ pub use version::{
 };
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use std::collections::BTreeMap;
 
 /// A whole configuration: what `tidegate run FILE` serves.
-#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Resources {
     /// Settings of the process itself.

@@ -10,6 +10,9 @@ use crate::incident::{Incident, Opening, Standing};
 /// Attribution compares the last minutes with the hour before; what has served for longer is part of what
 /// is compared with, and some other thing has changed.
 pub(super) const CAUSED_MS: u64 = 3_600_000;
+/// How much earlier than the revision the trouble may seem to have begun, in milliseconds: the curve of an
+/// incident has a point a second, and each gateway's exchanges carry its own clock.
+pub(super) const ONSET_MS: u64 = 1000;
 
 /// An incident as a failure of a revision.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Deployments of the gateway's own configuration: revisions, rollouts, what took them back, and the
 //! incidents that are attributed to them.
 
-use super::incidents::{Attributed, CAUSED_MS};
+use super::incidents::{Attributed, CAUSED_MS, ONSET_MS};
 use super::{Deployment, Failure};
 use std::collections::BTreeMap;
 
@@ -120,7 +120,8 @@ pub fn deployments(
 /// over.
 fn told(own: &[&Attributed], began_ms: u64) -> Option<(String, u64, Option<u64>)> {
     let is_caused = |one: &&&Attributed| {
-        let reach = began_ms..began_ms.saturating_add(CAUSED_MS);
+        // The change point is known to the second, and gateways' clocks are not the store's.
+        let reach = began_ms.saturating_sub(ONSET_MS)..began_ms.saturating_add(CAUSED_MS);
         one.is_certain || reach.contains(&one.onset_ms)
     };
     let own: Vec<_> = own.iter().filter(is_caused).collect();
@@ -231,10 +232,14 @@ mod tests {
         let taken_back = own("2", "revision 2", 2000, Some(3000));
         let found = failures(&[
             incident(1, 1, late, None, false),
-            incident(2, 1, 900, None, false),
+            incident(2, 4, 3999 - ONSET_MS, None, false),
             other,
         ]);
         assert_eq!(found, std::slice::from_ref(&taken_back));
+        let early = 4000 - ONSET_MS;
+        let found = failures(&[incident(1, 4, early, None, false)]);
+        let within_its_second = own("4", "inc-1", early, None);
+        assert_eq!(found, [taken_back.clone(), within_its_second]);
         let found = failures(&[incident(1, 1, late, Some(late + 5), true)]);
         assert_eq!(found, [own("1", "inc-1", late, Some(late + 5)), taken_back]);
     }

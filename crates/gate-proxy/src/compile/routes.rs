@@ -1,7 +1,7 @@
 //! Routes: their conditions, their steps, and where they lead.
 
+use super::Work;
 use super::target::Called;
-use super::{Work, with_help};
 use crate::route::Routes;
 use gate_flow::{CompileContext, Condition, Route, Step};
 use gate_model::document::{Node, NodeKind, Path};
@@ -131,7 +131,7 @@ impl Work<'_> {
             )
             .expected(format!("one of {}", known.join(", ")))
             .locate_key(self.document);
-            let finding = with_help(finding, kind, known);
+            let finding = finding.with_nearest(kind, known);
             if !self.findings.contains(&finding) {
                 self.findings.push(finding);
             }

@@ -3,6 +3,7 @@
 use super::{Process, StartError};
 use crate::versions::{self, Files, KeptFiles};
 use gate_model::document::Document;
+use gate_model::resources::Resources;
 use std::sync::{Arc, PoisonError};
 
 impl Process {
@@ -28,7 +29,7 @@ impl Process {
         if known.is_empty() {
             return Ok(Files::new());
         }
-        let resources = crate::compile::read(document).map_err(StartError::Findings)?;
+        let resources = Resources::read(document).map_err(StartError::Findings)?;
         let running = self.shared.snapshot.load().resources.clone();
         let (held, findings) = versions::held(
             &*self.setup.secrets,

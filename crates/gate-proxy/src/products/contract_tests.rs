@@ -1,11 +1,10 @@
-use crate::compile;
 use gate_model::document::Document;
 use gate_model::finding::Finding;
 use gate_model::resources::Resources;
 
 fn resources(text: &str) -> Resources {
     let document = Document::parse(text.as_bytes(), "gateway.yaml").unwrap();
-    compile::read(&document).unwrap()
+    Resources::read(&document).unwrap()
 }
 
 fn shown(findings: &[Finding]) -> Vec<String> {

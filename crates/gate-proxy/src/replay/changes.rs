@@ -207,7 +207,7 @@ mod tests {
     fn between(before: &str, after: &str) -> Changes {
         let read = |yaml: &str| {
             let document = Document::parse(yaml.as_bytes(), "test.yaml").expect("a document");
-            crate::compile::read(&document).expect("resources")
+            Resources::read(&document).expect("resources")
         };
         Changes::between(&read(before), &read(after))
     }

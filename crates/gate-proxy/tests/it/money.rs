@@ -3,6 +3,7 @@
 use crate::cassettes::{Caller, Provider, Reply};
 use crate::support::{Answer, Gateway, Upstream, eventually, read_request};
 use gate_model::document::Document;
+use gate_model::resources::Resources;
 use gate_proxy::money::store;
 use gate_store::ledger::{BalanceRow, UsageBy, UsageQuery, UsageRow};
 use serde_json::Value;
@@ -120,7 +121,7 @@ pub(crate) fn open(folder: &Path) -> Box<dyn gate_store::Store> {
     }
     let yaml = format!("gateway: {{ store: {{ {SQLITE} }} }}");
     let document = Document::parse(yaml.as_bytes(), "store.yaml").unwrap();
-    let resources = gate_proxy::compile::read(&document).unwrap();
+    let resources = Resources::read(&document).unwrap();
     store::open(&resources.gateway.store.unwrap(), &None, folder).unwrap()
 }
 

@@ -250,14 +250,9 @@ pub fn parse(kind: &Kind, name: &str, document: &Json) -> Vec<Diagnostic> {
         return Vec::new();
     }
     let whole = serde_json::json!({ kind.name.as_str(): { name: document } });
-    let findings = match Document::parse(whole.to_string().as_bytes(), "") {
-        Err(findings) => findings,
-        Ok(document) => document
-            .read::<Resources>(&Path::root())
-            .err()
-            .into_iter()
-            .collect(),
-    };
+    let document = Document::parse(whole.to_string().as_bytes(), "");
+    let read = document.and_then(|document| Resources::read(&document));
+    let findings = read.err().unwrap_or_default();
     let told = |finding: &Finding| {
         let text = said(finding.expected.as_deref(), finding.help.as_deref());
         let steps = steps(kind, &finding.path);

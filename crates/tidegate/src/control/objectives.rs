@@ -14,6 +14,7 @@ use gate_api::types::{
 use gate_flow::SecretSource;
 use gate_kit::clock::Clock;
 use gate_model::document::NodeKind;
+use gate_model::resources::Resources;
 use gate_model::units::Period;
 use gate_ops::slo::{Definition, Metrics, Objective, Override, openslo, prometheus, sloth};
 use serde_json::{Value, json};
@@ -322,7 +323,7 @@ fn definitions(file: &std::path::Path) -> Result<Vec<Definition>, String> {
         kinds.retain(|(kind, _)| &*kind.text == "objectives");
     }
     let only = gate_model::document::Document { root, ..document };
-    let resources = gate_proxy::compile::read(&only).map_err(lines)?;
+    let resources = Resources::read(&only).map_err(lines)?;
     let mut definitions = Vec::new();
     for (name, objective) in &resources.objectives {
         gate_ops::slo::check(name, objective)

@@ -10,7 +10,7 @@ use gate_api::types::Document;
 use gate_kit::clock::Clock;
 use gate_kit::random;
 use gate_model::document::Document as Located;
-use gate_proxy::compile;
+use gate_model::resources::Resources;
 use gate_store::control::{Cause, Change, Edit, Expected, NewAudit, NewRevision, Set, Target};
 use std::collections::BTreeMap;
 use std::fs::DirBuilder;
@@ -63,7 +63,7 @@ impl Home {
     /// # Errors
     /// What is wrong with the files, or what the store says.
     pub(super) fn begin(&self, gateway: &Path, shop: &Path) -> Result<(), String> {
-        let settings = compile::read(&read(gateway)?).map_err(|findings| lines(&findings))?;
+        let settings = Resources::read(&read(gateway)?).map_err(|findings| lines(&findings))?;
         let document = plain(&read(shop)?).map_err(|findings| lines(&findings))?;
         let open = follow::opener(&settings.gateway, &self.folder);
         let open = open.ok_or("the demo's gateway has no store")?;

@@ -2,8 +2,8 @@
 
 use crate::config::{self, Secrets};
 use gate_model::document::Document;
-use gate_model::resources::{Gateway, StoreEngine};
-use gate_proxy::{compile, money};
+use gate_model::resources::{Gateway, Resources, StoreEngine};
+use gate_proxy::money;
 use gate_store::StoreError;
 use gate_store::control::ControlStore;
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ pub(crate) fn opener(gateway: &Gateway, folder: &Path) -> Option<OpenStore> {
 /// # Errors
 /// What is wrong with them, for people.
 pub(super) fn gateway(file: &Document) -> Result<Gateway, String> {
-    match compile::read(file) {
+    match Resources::read(file) {
         Ok(resources) => Ok(resources.gateway),
         Err(findings) => {
             let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();

@@ -54,7 +54,7 @@ pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
     doubts.retain(|finding| !known(finding));
     findings.append(&mut doubts);
     let mut named = Named::default();
-    if let Ok(resources) = gate_proxy::compile::read(&whole) {
+    if let Ok(resources) = Resources::read(&whole) {
         named = files(gateway, candidate, &whole, &resources, now);
         findings.append(&mut named.findings);
     }
@@ -159,7 +159,7 @@ fn by_rules(
     changes: Vec<Change>,
     effect: Option<&Effect>,
 ) -> Vec<Finding> {
-    let Ok(resources) = gate_proxy::compile::read(whole) else {
+    let Ok(resources) = Resources::read(whole) else {
         return Vec::new();
     };
     let plan = Plan {
@@ -211,7 +211,7 @@ fn files(
         changes = changed.changes;
     }
     if let Ok(current) = whole(gateway, candidate, &candidate.base.canonical())
-        && let Ok(known) = gate_proxy::compile::read(&current)
+        && let Ok(known) = Resources::read(&current)
     {
         let before = Side {
             file: &current.file,

@@ -278,7 +278,7 @@ queries:
             Self {
                 _folder: folder,
                 catalog: Arc::new(Catalog::new(Arc::new(objects))),
-                resources: Arc::new(gate_proxy::compile::read(&document).unwrap()),
+                resources: Arc::new(Resources::read(&document).unwrap()),
                 asking: Mutex::new(()),
             }
         }

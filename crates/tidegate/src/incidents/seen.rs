@@ -20,6 +20,8 @@ pub(super) const DIMENSIONS: [&str; 8] = [
 /// Those that say how an exchange ended and not where: no part of an attribution, because every bad
 /// one has them.
 const OUTCOMES: [&str; 2] = ["status", "fault"];
+/// What the curve is counted by.
+const SECOND_MS: u64 = 1000;
 const PICODOLLARS_PER_MICRO: u64 = 1_000_000;
 
 /// A finished exchange, as far as incidents care.
@@ -147,8 +149,11 @@ pub(super) fn seen(incident: &Incident, all: &[Event]) -> Seen {
         .map(|event| event.at_ms)
         .min()
         .unwrap_or(u64::MAX);
-    if let Some((at_ms, _)) = &mut seen.onset {
-        *at_ms = first_of_cell.min(*at_ms);
+    // Within its own second too: that second began before the revision served.
+    if let Some((at_ms, _)) = &mut seen.onset
+        && first_of_cell < at_ms.saturating_add(SECOND_MS)
+    {
+        *at_ms = first_of_cell;
     }
     // Where nothing was before, it began with the first that failed.
     let known_ms = incident.facts.iter().find_map(|fact| match fact.what {
@@ -226,7 +231,7 @@ fn said_once(mut found: Attribution) -> Attribution {
 pub(crate) fn by_second(events: &[&Event]) -> Vec<Moment> {
     let mut seconds: BTreeMap<u64, Count> = BTreeMap::new();
     for event in events {
-        let count = seconds.entry(event.at_ms / 1000).or_default();
+        let count = seconds.entry(event.at_ms / SECOND_MS).or_default();
         *count = Count::new(count.total + 1, count.bad + u64::from(event.is_bad));
     }
     let (first, last) = (seconds.keys().next(), seconds.keys().next_back());
@@ -236,8 +241,65 @@ pub(crate) fn by_second(events: &[&Event]) -> Vec<Moment> {
     let first = first.max((last + 1).saturating_sub(gate_ops::incident::SERIES_MAX as u64));
     (first..=last)
         .map(|second| Moment {
-            at_ms: second * 1000,
+            at_ms: second * SECOND_MS,
             count: seconds.get(&second).copied().unwrap_or_default(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gate_ops::incident::{Desk, Opening, Query, Signal, Subject};
+
+    fn event(at_ms: u64, revision: &str, is_bad: bool) -> Event {
+        let mut event = Event {
+            id: at_ms.to_string(),
+            at_ms,
+            is_bad,
+            ..Event::default()
+        };
+        event.values[0] = revision.to_owned();
+        event
+    }
+
+    /// An incident at 16 s that is in a revision.
+    fn of_revision(revision: &str) -> Incident {
+        let mut desk = Desk::default();
+        let query = Query {
+            of: "records".into(),
+            filter: BTreeMap::new(),
+            from_ms: 0,
+            until_ms: 0,
+        };
+        let signal = Signal {
+            opening: Opening::Page,
+            subject: Subject::default(),
+            attribution: None,
+            query,
+            experiment: None,
+            text: "it fails".into(),
+        };
+        desk.hear(signal, 16_000, |_| "inc-1".into());
+        let mut incident = desk.incidents().next().unwrap().clone();
+        let cause = Conjunction::from([("revision".to_owned(), revision.to_owned())]);
+        incident.cell = vec![cause];
+        incident
+    }
+
+    #[test]
+    fn what_a_revision_failed_began_no_earlier_than_its_first_exchange_that_failed() {
+        // The revision serves from 10.4 s on.
+        let served = |at_ms: u64| match at_ms < 10_400 {
+            true => event(at_ms, "1", false),
+            false => event(at_ms, "2", true),
+        };
+        let all: Vec<Event> = (0..300).map(|n| served(n * 50)).collect();
+        let found = seen(&of_revision("2"), &all);
+        assert_eq!(found.onset.map(|(at_ms, _)| at_ms), Some(10_400));
+        assert_eq!(found.first_bad, Some((10_400, "10400".into())));
+        // Of another place it is known to the second.
+        let found = seen(&of_revision("3"), &all);
+        assert_eq!(found.onset.map(|(at_ms, _)| at_ms), Some(10_000));
+    }
 }

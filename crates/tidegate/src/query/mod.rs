@@ -18,7 +18,7 @@ use gate_lake::scan::Limits;
 use gate_lake::sql::{self, Answer, Format, SqlLimits, Value};
 use gate_model::finding::Finding;
 use gate_model::resources::Resources;
-use gate_proxy::{compile, products};
+use gate_proxy::products;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -183,7 +183,7 @@ impl LakeOptions {
             lines.join("\n")
         };
         let document = config::parse(&config::read(path)?, path).map_err(told)?;
-        compile::read(&document).map_err(told)
+        Resources::read(&document).map_err(told)
     }
 
     /// Saved queries: name, parameters and what each tells.

@@ -14,8 +14,9 @@ use crate::output;
 use crate::secrets::Stored;
 use clap::{Args, Subcommand};
 use gate_kit::clock::Clock;
+use gate_model::resources::Resources;
 use gate_model::resources::Store as Settings;
-use gate_proxy::{compile, money};
+use gate_proxy::money;
 use gate_store::control::{
     ControlStore, NewAudit, NewSecret, PAGE_MAX, SECRET_MAX, secret_context,
 };
@@ -136,7 +137,7 @@ pub(crate) fn settings(file: &Path) -> Result<(Settings, PathBuf), String> {
         lines.join("\n")
     };
     let document = config::parse(&bytes, file).map_err(told)?;
-    let resources = compile::read(&document).map_err(told)?;
+    let resources = Resources::read(&document).map_err(told)?;
     let settings = resources.gateway.store;
     let settings = settings.ok_or_else(|| {
         let file = file.display();

@@ -172,7 +172,7 @@ mod tests {
         );
         let document = Document::parse(text.as_bytes(), "file").unwrap();
         let mut watch = Watch::default();
-        watch.set(&crate::compile::read(&document).unwrap());
+        watch.set(&Resources::read(&document).unwrap());
         watch
     }
 
