@@ -30,9 +30,6 @@ pub(crate) struct LakeOptions {
     /// Folder of the lake, read where it lies; a running gateway is asked when left out.
     #[arg(long, value_name = "FOLDER", conflicts_with = "server")]
     lake: Option<PathBuf>,
-    /// Configuration whose data products and saved queries are read in that folder.
-    #[arg(long, value_name = "FILE", requires = "lake")]
-    config: Option<PathBuf>,
     /// Which gateway.
     #[command(flatten)]
     server: ServerOptions,
@@ -53,6 +50,9 @@ pub(crate) struct QueryOptions {
     /// Shows saved queries.
     #[arg(long, conflicts_with = "saved")]
     list: bool,
+    /// Configuration whose data products and saved queries are used with `--lake`.
+    #[arg(long, value_name = "FILE", requires = "lake")]
+    config: Option<PathBuf>,
     /// How the answer is written.
     #[arg(long, value_enum, default_value_t = FormatOption::Table)]
     format: FormatOption,
@@ -110,14 +110,14 @@ impl LakeOptions {
     /// # Errors
     /// Why there is no answer.
     fn ask(&self, text: &str) -> Result<Answer, String> {
-        self.answer(&Question::Sql(text))
+        self.answer(&Question::Sql(text), None)
     }
 
-    fn answer(&self, question: &Question<'_>) -> Result<Answer, String> {
+    fn answer(&self, question: &Question<'_>, config: Option<&Path>) -> Result<Answer, String> {
         let Some(folder) = &self.lake else {
             return self.told(question);
         };
-        let resources = self.resources()?;
+        let resources = configured(config)?;
         let unlimited = SqlLimits::default();
         let (text, limits) = match question {
             Question::Sql(text) => ((*text).to_owned(), unlimited),
@@ -173,21 +173,8 @@ impl LakeOptions {
         Ok(found)
     }
 
-    /// The resources of `--config`; none without.
-    fn resources(&self) -> Result<Resources, String> {
-        let Some(path) = &self.config else {
-            return Ok(Resources::default());
-        };
-        let told = |findings: Vec<Finding>| {
-            let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
-            lines.join("\n")
-        };
-        let document = config::parse(&config::read(path)?, path).map_err(told)?;
-        Resources::read(&document).map_err(told)
-    }
-
     /// Saved queries: name, parameters and what each tells.
-    fn saved(&self) -> Result<Answer, String> {
+    fn saved(&self, config: Option<&Path>) -> Result<Answer, String> {
         let row = |name: &str, parameters: String, description: Option<&str>| {
             let description = Value::Text(description.unwrap_or_default().to_owned());
             vec![
@@ -198,7 +185,7 @@ impl LakeOptions {
         };
         let rows = match self.lake {
             Some(_) => {
-                let queries = self.resources()?.queries;
+                let queries = configured(config)?.queries;
                 let rows = queries.iter().map(|(name, query)| {
                     let parameters = (query.parameters.iter())
                         .map(|(name, parameter)| shown(name, parameter.default.as_deref()));
@@ -228,6 +215,19 @@ impl LakeOptions {
     }
 }
 
+/// The resources of `--config`; none without.
+fn configured(config: Option<&Path>) -> Result<Resources, String> {
+    let Some(path) = config else {
+        return Ok(Resources::default());
+    };
+    let told = |findings: Vec<Finding>| {
+        let lines: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        lines.join("\n")
+    };
+    let document = config::parse(&config::read(path)?, path).map_err(told)?;
+    Resources::read(&document).map_err(told)
+}
+
 /// A parameter with its default.
 fn shown(name: &str, default: Option<&str>) -> String {
     match default {
@@ -242,10 +242,13 @@ fn joined(parts: impl Iterator<Item = String>) -> String {
 
 /// Runs `query`.
 pub(crate) fn query(options: &QueryOptions) -> Result<ExitCode, String> {
+    let config = options.config.as_deref();
     let answer = match (&options.sql, &options.saved) {
-        (Some(sql), _) => options.place.ask(sql)?,
-        (None, Some(name)) => options.place.answer(&Question::Saved(name, &options.set))?,
-        (None, None) => options.place.saved()?,
+        (Some(sql), _) => options.place.answer(&Question::Sql(sql), config)?,
+        (None, Some(name)) => options
+            .place
+            .answer(&Question::Saved(name, &options.set), config)?,
+        (None, None) => options.place.saved(config)?,
     };
     written(&answer, options.format, options.out.as_deref())?;
     Ok(ExitCode::SUCCESS)
