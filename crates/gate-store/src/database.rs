@@ -81,24 +81,31 @@ impl From<Option<i64>> for Value {
     }
 }
 
-/// A connection to a database. Parameters are `$1`, `$2` ... and first appear in this order.
-pub trait Database: Send {
+/// What engines say differently.
+#[derive(Debug)]
+pub struct Dialect {
     /// How a column is declared that counts rows by itself.
-    const SEQUENCE: &'static str;
+    pub sequence: &'static str,
     /// How a column of bytes is declared.
-    const BYTES: &'static str;
+    pub bytes: &'static str,
     /// Opens a transaction that will write.
-    const BEGIN: &'static str;
-    /// Wakes those who [`wait`](Database::wait) once the open transaction is committed; empty where a
+    pub begin: &'static str,
+    /// Wakes those who [wait](Database::wait) once the open transaction is committed; empty where a
     /// commit does so by itself.
-    const WAKE: &'static str;
+    pub wake: &'static str,
     /// Said before writes that a power cut may undo whole, and after them. Empty where such writes
     /// are no cheaper than others.
-    const FLEETING: [&'static str; 2];
+    pub fleeting: [&'static str; 2],
     /// Said before something is deleted whose bytes must not stay in the store's files, and asked
     /// afterwards, outside of a transaction; answered with 0 when they are gone. Empty where nobody
     /// can promise that.
-    const ERASING: [&'static str; 2];
+    pub erasing: [&'static str; 2],
+}
+
+/// A connection to a database. Parameters are `$1`, `$2` ... and first appear in this order.
+pub trait Database: Send {
+    /// What this engine says in words of its own.
+    fn dialect(&self) -> &'static Dialect;
 
     /// Runs statements without parameters or results.
     ///
@@ -127,6 +134,29 @@ pub trait Database: Send {
     fn wait(&mut self, at_most: Duration) -> Result<(), StoreError>;
 }
 
+// Behind one pointer, so that what is written over databases is compiled once.
+impl Database for Box<dyn Database> {
+    fn dialect(&self) -> &'static Dialect {
+        (**self).dialect()
+    }
+
+    fn script(&mut self, sql: &str) -> Result<(), StoreError> {
+        (**self).script(sql)
+    }
+
+    fn execute(&mut self, sql: &str, values: &[Value]) -> Result<u64, StoreError> {
+        (**self).execute(sql, values)
+    }
+
+    fn query(&mut self, sql: &str, values: &[Value]) -> Result<Vec<Vec<Value>>, StoreError> {
+        (**self).query(sql, values)
+    }
+
+    fn wait(&mut self, at_most: Duration) -> Result<(), StoreError> {
+        (**self).wait(at_most)
+    }
+}
+
 /// Runs `work` in one transaction; nothing has happened when it fails.
 ///
 /// # Errors
@@ -136,7 +166,8 @@ pub fn transaction<D: Database, T, E: From<StoreError>>(
     database: &mut D,
     work: impl FnOnce(&mut D) -> Result<T, E>,
 ) -> Result<T, E> {
-    database.script(D::BEGIN)?;
+    let begin = database.dialect().begin;
+    database.script(begin)?;
     let result = work(database).and_then(|done| {
         database.script("COMMIT")?;
         Ok(done)
@@ -158,7 +189,7 @@ pub fn fleeting<D: Database, T, E: From<StoreError>>(
     database: &mut D,
     work: impl FnOnce(&mut D) -> Result<T, E>,
 ) -> Result<T, E> {
-    let [before, after] = D::FLEETING;
+    let [before, after] = database.dialect().fleeting;
     if before.is_empty() {
         return work(database);
     }

@@ -25,7 +25,7 @@ pub mod sqlite;
 
 pub use books::{Account, Books, BooksOptions, CallerSource, Crossed, Hold, Refusal, WhenDown};
 pub use control::{ControlError, ControlStore};
-pub use database::Database;
+pub use database::{Database, Dialect};
 pub use error::StoreError;
 pub use instance::Instance;
 pub use journal::Journal;

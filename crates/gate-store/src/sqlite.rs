@@ -6,7 +6,7 @@
 //! that was acknowledged.
 
 use crate::StoreError;
-use crate::database::{Database, Value};
+use crate::database::{Database, Dialect, Value};
 use crate::slow;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode, ToSql};
@@ -203,18 +203,23 @@ impl Sqlite {
     }
 }
 
-impl Database for Sqlite {
-    const SEQUENCE: &'static str = "INTEGER PRIMARY KEY AUTOINCREMENT";
-    const BYTES: &'static str = "BLOB";
-    const BEGIN: &'static str = "BEGIN IMMEDIATE";
-    const WAKE: &'static str = "";
+static DIALECT: Dialect = Dialect {
+    sequence: "INTEGER PRIMARY KEY AUTOINCREMENT",
+    bytes: "BLOB",
+    begin: "BEGIN IMMEDIATE",
+    wake: "",
     // Without the wait for the disk, which holds off every other writer of the file for as long as
     // a busy disk takes (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
-    const FLEETING: [&'static str; 2] = ["PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"];
+    fleeting: ["PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"],
     // Deleted bytes are overwritten with zeros, and the log begins anew, cut to nothing
     // (<https://www.sqlite.org/pragma.html#pragma_secure_delete>, `#pragma_wal_checkpoint`).
-    const ERASING: [&'static str; 2] =
-        ["PRAGMA secure_delete=ON", "PRAGMA wal_checkpoint(TRUNCATE)"];
+    erasing: ["PRAGMA secure_delete=ON", "PRAGMA wal_checkpoint(TRUNCATE)"],
+};
+
+impl Database for Sqlite {
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
+    }
 
     fn script(&mut self, sql: &str) -> Result<(), StoreError> {
         Ok(self.connection.execute_batch(sql)?)

@@ -39,14 +39,24 @@ impl Engine {
         })
     }
 
-    fn open(&self) -> Result<Box<dyn Store>, StoreError> {
-        let instance = Instance::this();
+    /// Its tables are brought to the newest form by whoever opens them.
+    fn connect(&self) -> Result<Box<dyn Database>, StoreError> {
         Ok(match self {
-            Self::Sqlite(path) => Box::new(SqlStore::open(Sqlite::open(path)?, instance)?),
-            Self::Postgres(address) => {
-                Box::new(SqlStore::open(Postgres::connect(address)?, instance)?)
-            }
+            Self::Sqlite(path) => Box::new(Sqlite::open(path)?),
+            Self::Postgres(address) => Box::new(Postgres::connect(address)?),
         })
+    }
+
+    /// A connection that waits while others write.
+    fn patient(&self) -> Result<Box<dyn Database>, StoreError> {
+        Ok(match self {
+            Self::Sqlite(path) => Box::new(Sqlite::open(path)?.patient()?),
+            Self::Postgres(_) => self.connect()?,
+        })
+    }
+
+    fn open(&self) -> Result<Box<dyn Store>, StoreError> {
+        Ok(Box::new(SqlStore::open(self.connect()?, Instance::this())?))
     }
 }
 
@@ -71,10 +81,8 @@ pub fn open_control(
     secrets: &dyn SecretSource,
     folder: &Path,
 ) -> Result<Box<dyn ControlStore>, StoreError> {
-    Ok(match Engine::of(settings, secrets, folder)? {
-        Engine::Sqlite(path) => Box::new(SqlControl::open(Sqlite::open(&path)?.patient()?)?),
-        Engine::Postgres(address) => Box::new(SqlControl::open(Postgres::connect(&address)?)?),
-    })
+    let database = Engine::of(settings, secrets, folder)?.patient()?;
+    Ok(Box::new(SqlControl::open(database)?))
 }
 
 /// Opens what is kept of jobs, on a connection of its own.
@@ -86,10 +94,8 @@ pub fn open_jobs(
     secrets: &dyn SecretSource,
     folder: &Path,
 ) -> Result<Box<dyn JobStore>, StoreError> {
-    Ok(match Engine::of(settings, secrets, folder)? {
-        Engine::Sqlite(path) => Box::new(SqlJobs::open(Sqlite::open(&path)?.patient()?)?),
-        Engine::Postgres(address) => Box::new(SqlJobs::open(Postgres::connect(&address)?)?),
-    })
+    let database = Engine::of(settings, secrets, folder)?.patient()?;
+    Ok(Box::new(SqlJobs::open(database)?))
 }
 
 /// Opens the part of the store that knows callers' files and batches, on a connection of its own.
@@ -101,10 +107,8 @@ pub fn open_files(
     secrets: &dyn SecretSource,
     folder: &Path,
 ) -> Result<Box<dyn FilesStore>, StoreError> {
-    Ok(match Engine::of(settings, secrets, folder)? {
-        Engine::Sqlite(path) => Box::new(SqlFiles::open(Sqlite::open(&path)?.patient()?)?),
-        Engine::Postgres(address) => Box::new(SqlFiles::open(Postgres::connect(&address)?)?),
-    })
+    let database = Engine::of(settings, secrets, folder)?.patient()?;
+    Ok(Box::new(SqlFiles::open(database)?))
 }
 
 /// Opens the store and the books over it. A server that does not answer is tried again.
@@ -145,16 +149,9 @@ pub fn open_journal(
         ..JournalOptions::default()
     };
     let (node, clock) = (journal::node(), clock.clone());
-    match Engine::of(settings, secrets, folder)? {
-        Engine::Sqlite(path) => {
-            let connect = move || brought(Sqlite::open(&path)?.patient()?);
-            Journal::open(node, Box::new(connect), options, clock)
-        }
-        Engine::Postgres(address) => {
-            let connect = move || brought(Postgres::connect(&address)?);
-            Journal::open(node, Box::new(connect), options, clock)
-        }
-    }
+    let engine = Engine::of(settings, secrets, folder)?;
+    let connect = Box::new(move || brought(engine.patient()?));
+    Journal::open(node, connect, options, clock)
 }
 
 /// Opens the journal for readers, on a connection of its own.
@@ -166,20 +163,12 @@ pub fn open_reading(
     secrets: &dyn SecretSource,
     folder: &Path,
 ) -> Result<Box<dyn ReadJournal>, StoreError> {
-    Ok(match Engine::of(settings, secrets, folder)? {
-        Engine::Sqlite(path) => {
-            let database = brought(Sqlite::open(&path)?.patient()?)?;
-            Box::new(Reading::new(database))
-        }
-        Engine::Postgres(address) => {
-            let database = brought(Postgres::connect(&address)?)?;
-            Box::new(Reading::new(database))
-        }
-    })
+    let database = brought(Engine::of(settings, secrets, folder)?.patient()?)?;
+    Ok(Box::new(Reading::new(database)))
 }
 
 /// A database whose tables are of the newest form.
-fn brought<D: Database>(mut database: D) -> Result<D, StoreError> {
+fn brought(mut database: Box<dyn Database>) -> Result<Box<dyn Database>, StoreError> {
     migrate(&mut database)?;
     Ok(database)
 }

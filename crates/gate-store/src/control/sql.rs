@@ -89,8 +89,9 @@ impl<D: Database> ControlStore for SqlControl<D> {
         transaction(&mut self.database, |database| {
             let sequence = audit::append(database, line, now_ms)?;
             // Followers hear of purges this way.
-            if !D::WAKE.is_empty() {
-                database.script(D::WAKE)?;
+            let wake = database.dialect().wake;
+            if !wake.is_empty() {
+                database.script(wake)?;
             }
             Ok(sequence)
         })

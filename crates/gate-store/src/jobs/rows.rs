@@ -101,8 +101,9 @@ fn touch<D: Database>(database: &mut D, environment: &str) -> Answer<u64> {
     let number = row(database, sql, &[environment.into()], |row: &mut Row| {
         Ok(row.number())
     })?;
-    if !D::WAKE.is_empty() {
-        database.script(D::WAKE)?;
+    let wake = database.dialect().wake;
+    if !wake.is_empty() {
+        database.script(wake)?;
     }
     Ok(number.unwrap_or(1))
 }

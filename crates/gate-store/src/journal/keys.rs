@@ -181,7 +181,7 @@ pub(super) fn forget<D: Database>(
     consumer: &str,
     now_ms: i64,
 ) -> Result<Forgotten, StoreError> {
-    let [before, after] = D::ERASING;
+    let [before, after] = database.dialect().erasing;
     if !before.is_empty() {
         database.script(before)?;
     }

@@ -39,8 +39,9 @@ pub(super) fn append<D: Database>(
             return Ok(found);
         }
         write(database, node, at_ms, end, &new)?;
-        if !D::WAKE.is_empty() {
-            database.script(D::WAKE)?;
+        let wake = database.dialect().wake;
+        if !wake.is_empty() {
+            database.script(wake)?;
         }
         Ok(found)
     })

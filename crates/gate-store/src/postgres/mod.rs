@@ -7,7 +7,7 @@ mod address;
 mod tls;
 
 use crate::StoreError;
-use crate::database::{Database, Value};
+use crate::database::{Database, Dialect, Value};
 use crate::slow;
 use address::Address;
 use postgres::config::{Host, SslMode};
@@ -202,24 +202,32 @@ impl ToSql for Value {
     to_sql_checked!();
 }
 
-impl Database for Postgres {
-    const SEQUENCE: &'static str = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY";
-    const BYTES: &'static str = "BYTEA";
-    const BEGIN: &'static str = "BEGIN";
-    const WAKE: &'static str = "NOTIFY tidegate";
+const BEGIN: &str = "BEGIN";
+
+static DIALECT: Dialect = Dialect {
+    sequence: "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    bytes: "BYTEA",
+    begin: BEGIN,
+    wake: "NOTIFY tidegate",
     // Writers of other rows do not wait for each other's disk here.
-    const FLEETING: [&'static str; 2] = ["", ""];
+    fleeting: ["", ""],
     // Neither its pages nor its log can be told to.
-    const ERASING: [&'static str; 2] = ["", ""];
+    erasing: ["", ""],
+};
+
+impl Database for Postgres {
+    fn dialect(&self) -> &'static Dialect {
+        &DIALECT
+    }
 
     fn script(&mut self, sql: &str) -> Result<(), StoreError> {
         let run = |this: &mut Self| Ok(this.client()?.batch_execute(sql)?);
         let result = match sql {
-            Self::BEGIN => self.again(run),
+            BEGIN => self.again(run),
             _ => run(self),
         };
         match sql {
-            Self::BEGIN => self.in_transaction = result.is_ok(),
+            BEGIN => self.in_transaction = result.is_ok(),
             "COMMIT" | "ROLLBACK" => self.in_transaction = false,
             _ => {}
         }

@@ -185,8 +185,9 @@ pub fn bring<D: Database>(database: &mut D, forms: &[Form]) -> Result<(), StoreE
 
 /// Goes one form further.
 fn step<D: Database>(database: &mut D, form: &Form, version: usize) -> Result<(), StoreError> {
-    let sql = form.sql.replace("{sequence}", D::SEQUENCE);
-    database.script(&sql.replace("{bytes}", D::BYTES))?;
+    let dialect = database.dialect();
+    let sql = form.sql.replace("{sequence}", dialect.sequence);
+    database.script(&sql.replace("{bytes}", dialect.bytes))?;
     let insert = [
         ("INSERT INTO form VALUES ($1)", version),
         (

@@ -2,6 +2,7 @@
 
 use crate::follow::OpenStore;
 use gate_ops::incident::OPEN_MAX;
+use gate_store::Database;
 use gate_store::control::{ControlError, ControlStore, IncidentQuery, IncidentRow, SqlControl};
 use gate_store::sqlite::Sqlite;
 use std::sync::{Mutex, PoisonError};
@@ -63,7 +64,10 @@ impl Shelf {
         let mut store = match (place.take(), &self.open) {
             (Some(store), _) => store,
             (None, Some(open)) => open()?,
-            (None, None) => Box::new(SqlControl::open(Sqlite::in_memory()?)?),
+            (None, None) => {
+                let database: Box<dyn Database> = Box::new(Sqlite::in_memory()?);
+                Box::new(SqlControl::open(database)?)
+            }
         };
         let answer = question(&mut *store);
         let has_failed = matches!(&answer, Err(ControlError::Store(_)));

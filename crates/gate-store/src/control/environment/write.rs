@@ -231,8 +231,9 @@ fn write<D: Database>(
         });
     }
     history(database, environment, note, audit)?;
-    if !D::WAKE.is_empty() {
-        database.script(D::WAKE)?;
+    let wake = database.dialect().wake;
+    if !wake.is_empty() {
+        database.script(wake)?;
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ fn whoever_waits_too_long_for_another_writer_may_try_again() {
     fn held<D: Database>(mut other: D, place: &Place) {
         let mut store = place.control();
         create(&mut *store, "prod");
-        other.script(D::BEGIN).unwrap();
+        other.script(other.dialect().begin).unwrap();
         other.script("UPDATE head SET number = number").unwrap();
         let refused = apply(&mut *store, "id", "prod", 1, "{}").unwrap_err();
         let may_retry = matches!(refused, ControlError::Store(StoreError::Unreachable(_)));
