@@ -4,6 +4,7 @@
 
 use gate_lake::schema::{BodyRow, Dataset, Field, Row};
 use gate_model::resources::{DataProduct, Resources};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -52,10 +53,10 @@ struct Watched {
 }
 
 impl Watched {
-    fn holds(&self, value: impl Fn(&str) -> Option<String>) -> bool {
+    fn holds<'a>(&self, value: impl Fn(&str) -> Option<Cow<'a, str>>) -> bool {
         self.rows.iter().all(|(column, values)| {
             let value = value(column);
-            value.is_some_and(|value| values.contains(&value))
+            value.is_some_and(|value| values.iter().any(|one| *one == value))
         })
     }
 }
@@ -140,21 +141,23 @@ impl Watch {
     }
 }
 
-fn of_row(row: &Row<'_>, column: &str) -> Option<String> {
+fn of_row<'a>(row: &Row<'a>, column: &str) -> Option<Cow<'a, str>> {
     let is = |field: Field| field.column().name == column;
     let text = row.texts().into_iter().find(|(field, _)| is(*field));
-    let text = text.and_then(|(_, text)| text.map(str::to_owned));
-    let number = || row.integers().into_iter().find(|(field, _)| is(*field));
-    text.or_else(|| number().and_then(|(_, number)| number.map(|number| number.to_string())))
+    if let Some((_, text)) = text {
+        return text.map(Cow::Borrowed);
+    }
+    let number = row.integers().into_iter().find(|(field, _)| is(*field));
+    number.and_then(|(_, number)| Some(number?.to_string().into()))
 }
 
-fn of_body(row: &BodyRow<'_>, column: &str) -> Option<String> {
+fn of_body<'a>(row: &BodyRow<'a>, column: &str) -> Option<Cow<'a, str>> {
     match column {
-        "route" => row.route.map(str::to_owned),
-        "consumer" => row.consumer.map(str::to_owned),
-        "team" => row.team.map(str::to_owned),
-        "direction" => Some(row.direction.as_str().to_owned()),
-        "bytes" => Some(row.bytes.to_string()),
+        "route" => row.route.map(Cow::Borrowed),
+        "consumer" => row.consumer.map(Cow::Borrowed),
+        "team" => row.team.map(Cow::Borrowed),
+        "direction" => Some(row.direction.as_str().into()),
+        "bytes" => Some(row.bytes.to_string().into()),
         _ => None,
     }
 }

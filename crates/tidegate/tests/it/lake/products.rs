@@ -58,7 +58,7 @@ fn gateway() -> Gateway {
          listeners: {{ public: {{ address: '127.0.0.1:0' }} }}\n\
          consumers:\n{}{}\
          routes:\n  orders:\n    match: {{ path: /orders }}\n    policies: [{{ auth_key: {{}} }}]\n    \
-         target: {{ fixed: {{ status: 200, body: yes }} }}\n  \
+         target: {{ fixed: {{ status: 200 }} }}\n  \
          carts: {{ match: {{ path: /carts }}, target: {{ fixed: {{ status: 200 }} }} }}\n{PRODUCTS}",
         admin("boss", "admin", ""),
         admin("seller", "operator", ", teams: [shop]"),
