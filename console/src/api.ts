@@ -73,8 +73,7 @@ async function problem(response: Response): Promise<Problem> {
   }
 }
 
-/** Sends a request below `/api/v1`. */
-export async function call<T>(method: string, path: string, options: Options = {}): Promise<Answer<T>> {
+async function send(method: string, path: string, options: Options): Promise<Response> {
   const headers: Record<string, string> = { accept: "application/json", ...options.headers };
   if (method !== "GET") headers["tidegate-csrf"] = "1";
   if (options.body !== undefined) headers["content-type"] = "application/json";
@@ -98,9 +97,20 @@ export async function call<T>(method: string, path: string, options: Options = {
     });
   }
   if (!response.ok) throw await problem(response);
+  return response;
+}
+
+/** Sends a request below `/api/v1`. */
+export async function call<T>(method: string, path: string, options: Options = {}): Promise<Answer<T>> {
+  const response = await send(method, path, options);
   const etag = response.headers.get("etag") ?? undefined;
   const text = await response.text();
   return { data: (text ? JSON.parse(text) : undefined) as T, etag };
+}
+
+/** Sends a request whose answer is a file, as it is. */
+export async function download(path: string, options: Options): Promise<Blob> {
+  return (await send("POST", path, { ...options, headers: { accept: "*/*" } })).blob();
 }
 
 /** Reads something. */

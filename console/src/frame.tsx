@@ -28,13 +28,14 @@ import { DiagnosisPage } from "./pages/diagnosis";
 import { IncidentPage, Incidents } from "./pages/incidents";
 import { PostmortemPage } from "./pages/postmortem";
 import { JobPage, Jobs } from "./pages/jobs";
+import { Queries } from "./pages/queries";
 import { RunPage, Runbooks } from "./pages/runbooks";
 import { SubscriberPage, Subscribers } from "./pages/subscribers";
 import { Experiments } from "./pages/experiments";
 import { Audit } from "./pages/audit";
 
 const NAVIGATION: [string, [string, string, IconName][]][] = [
-  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["jobs", "Jobs", "jobs"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"], ["subscribers", "Subscribers", "subscribers"]]],
+  ["Observe", [["", "Live traffic", "overview"], ["records", "Records", "records"], ["queries", "Queries", "queries"], ["providers", "Provider health", "providers"], ["versions", "API versions", "versions"], ["jobs", "Jobs", "jobs"], ["caches", "Caches", "environments"], ["firewall", "Firewall", "firewall"], ["subscribers", "Subscribers", "subscribers"]]],
   ["Respond", [["objectives", "Objectives", "objectives"], ["incidents", "Incidents", "incidents"], ["runbooks", "Runbooks", "runbooks"], ["diagnosis", "Diagnosis", "diagnosis"], ["experiments", "Experiments", "experiments"], ["notifications", "Notifications", "notifications"]]],
   ["Change", [["configure", "Configure", "configure"], ["revisions", "Revisions", "revisions"], ["rollouts", "Rollouts", "rollouts"], ["environments", "Environments", "environments"], ["delivery", "Delivery", "delivery"]]],
   ["Access", [["consumers", "Keys and budgets", "consumers"], ["audit", "Audit log", "audit"]]],
@@ -46,6 +47,7 @@ function page({ path, query }: Place): JSX.Element {
   switch (first) {
     case "": return <Overview />;
     case "records": return second ? <RecordPage id={second} /> : <Records query={query} />;
+    case "queries": return <Queries query={query} />;
     case "providers": return <Providers />;
     case "caches": return <Caches />;
     case "firewall": return <Firewall query={query} />;

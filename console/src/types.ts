@@ -746,3 +746,40 @@ export interface DeadLetter {
   at: string;
   redriven: boolean;
 }
+
+/** What the lake answers to a query. */
+export interface QueryAnswer {
+  columns: string[];
+  rows: (string | number | null)[][];
+  truncated: boolean;
+  rows_read: number;
+  duration_ms: number;
+}
+
+/** A saved query. */
+export interface SavedQueryState {
+  name: string;
+  description?: string | null;
+  sql: string;
+  parameters: { name: string; type: string; default?: string | null; description?: string | null }[];
+  rows_max: number;
+  plot?: string | null;
+}
+
+/** A data product with how fresh it is. */
+export interface DataProductState {
+  name: string;
+  table: string;
+  owner: string;
+  description?: string | null;
+  from: string;
+  columns: { name: string; type: string; meaning: string; required: boolean }[];
+  readers: string[];
+  keep_ms?: number | null;
+  fresh_within_ms?: number | null;
+  delay_ms?: number | null;
+  late: boolean;
+  breaches: number;
+  newest?: string | null;
+  broken: string[];
+}

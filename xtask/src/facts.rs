@@ -14,7 +14,7 @@ use gate_model::fault::FaultCode;
 use gate_policies::{REFERENCES, when};
 use gate_proxy::money;
 use gate_proxy::record::metrics::{
-    Format, Metrics, SinkCounts, cache, contract, jobs, journal, notices, subscribers,
+    Format, Metrics, SinkCounts, cache, contract, jobs, journal, notices, products, subscribers,
 };
 use gate_proxy::{experiments, objectives, trials};
 use serde_json::{Value, json};
@@ -187,6 +187,7 @@ fn metrics() -> String {
         journal::example(page);
         jobs::example(page);
         notices::example(page);
+        products::example(page);
         subscribers::example(page);
         trials::example(page);
         objectives::example(page);

@@ -30,6 +30,8 @@ interface Props {
   /** Upper end of the scale at least. */
   least?: number;
   logarithmic?: boolean;
+  /** Bars instead of lines, each with this name below it. */
+  bars?: string[];
 }
 
 function colour(box: HTMLElement, value: string): string {
@@ -46,6 +48,18 @@ function colour(box: HTMLElement, value: string): string {
 function tens(_: uPlot, __: number, low: number, high: number): number[] {
   const from = Math.ceil(Math.log10(Math.max(low, 1e-6)));
   return Array.from({ length: Math.max(0, Math.floor(Math.log10(high)) - from + 1) }, (_, at) => 10 ** (from + at));
+}
+
+/** At most so many names stand below bars. */
+const NAMES = 12;
+
+/** The names of bars where there is room for them. */
+function named(bars: string[]): Partial<uPlot.Axis> {
+  const every = Math.ceil(bars.length / NAMES);
+  return {
+    splits: () => bars.map((_, at) => at).filter((at) => at % every === 0),
+    values: (_, ticks) => ticks.map((at) => { const name = bars[at] ?? ""; return name.length > 14 ? `${name.slice(0, 13)}…` : name; }),
+  };
 }
 
 function faded(colour: string): string {
@@ -92,13 +106,13 @@ function options(box: HTMLElement, props: Props, zone: string | undefined): uPlo
     padding: [8, 30, 0, 0],
     scales: {
       // A single point stands in the middle of its surroundings.
-      x: { time: !props.plain, range: (_: uPlot, low: number, high: number) => (low === high ? [low - 15, high + 15] : [low, high]) },
+      x: { time: !props.plain && !props.bars, range: (_: uPlot, low: number, high: number) => (props.bars ? [-0.6, props.bars.length - 0.4] : low === high ? [low - 15, high + 15] : [low, high]) },
       y: props.logarithmic
         ? { distr: 3, range: (_: uPlot, low: number, high: number) => [Math.min(low, 0.1), Math.max(high * 2, props.least ?? 1)] }
         : { range: (_: uPlot, __: number, high: number) => [0, Math.max(high * 1.12, props.least ?? 0) || 1] },
     },
     axes: [
-      { ...axis, space: 64, size: 30, ...(props.plain ? {} : { values: "{HH}:{mm}:{ss}" as unknown as uPlot.Axis.Values }) },
+      { ...axis, space: 64, size: 30, ...(props.bars ? named(props.bars) : props.plain ? {} : { values: "{HH}:{mm}:{ss}" as unknown as uPlot.Axis.Values }) },
       { ...axis, size: 62, ...(props.logarithmic ? { splits: tens } : {}), values: (_: uPlot, ticks: number[]) => ticks.map((tick) => (tick == null ? "" : props.format(tick))) },
     ],
     series: [
@@ -107,6 +121,7 @@ function options(box: HTMLElement, props: Props, zone: string | undefined): uPlo
         const stroke = colour(box, series.tone);
         return {
           label: series.label, stroke, width: 1.8, points: { show: props.x.length < 2 }, spanGaps: true,
+          ...(props.bars ? { paths: uPlot.paths.bars?.({ size: [0.6, 60] }), fill: faded(stroke), points: { show: false } } : {}),
           ...(series.filled ? { fill: faded(stroke) } : {}), ...(series.dashed ? { dash: [5, 4] } : {}),
         };
       }),
@@ -119,7 +134,7 @@ export function Chart(props: Props) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | null>(null);
   const { shade, zone } = useSession();
-  const shape = props.series.map((series) => `${series.label}${series.tone}`).join() + (props.marks ?? []).map((mark) => `${mark.at}${mark.label}`).join();
+  const shape = props.series.map((series) => `${series.label}${series.tone}`).join() + (props.marks ?? []).map((mark) => `${mark.at}${mark.label}`).join() + (props.bars?.join() ?? "");
   const data = [props.x, ...props.series.map((series) => series.values)] as uPlot.AlignedData;
   const latest = useRef({ props, data });
   latest.current = { props, data };

@@ -356,6 +356,7 @@ export async function looking(context, url, traffic, { keeps, plays }) {
   await told(page, visit, quiet);
   await run(page, visit, quiet);
   await worked(page, visit, quiet, url);
+  await queried(page, visit, quiet);
   await promised(page, visit, quiet);
   await check("the chain of the audit log is checked", async () => {
     await visit("#/audit");
@@ -443,6 +444,50 @@ async function worked(page, visit, quiet, url) {
     await jobs.getByText("40 of 40").waitFor();
     await jobs.getByRole("link", { name: job.id }).click();
     await page.getByRole("group", { name: "First results" }).getByRole("rowheader", { name: "7", exact: true }).waitFor();
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+}
+
+/** Questions to the lake: one's own, saved ones, and the parts of it that teams answer for. */
+async function queried(page, visit, quiet) {
+  const answer = page.getByRole("group", { name: "Answer" });
+  await check("the lake is asked in SQL, and its answer is shown, drawn and saved", async () => {
+    await visit("#/queries");
+    const sql = page.getByLabel("SQL");
+    const run = page.getByRole("form", { name: "Ask the lake" }).getByRole("button", { name: "Run" });
+    await sql.fill("SELECT route, count(*) AS calls FROM records WHERE route IS NOT NULL GROUP BY route");
+    await until("orders are in the lake", async () => {
+      await run.click();
+      await page.getByText("looked at").waitFor();
+      return (await answer.count()) > 0 && (await answer.getByRole("cell", { name: "orders", exact: true }).count()) > 0;
+    });
+    assert.deepEqual(await axe(page), []);
+    await page.getByRole("button", { name: "Bars" }).click();
+    await page.getByRole("img", { name: /^calls by route/ }).waitFor();
+    assert.deepEqual(await axe(page), []);
+    const saved = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Save the answer as CSV" }).click();
+    assert.equal((await saved).suggestedFilename(), "Answer.csv");
+    await sql.fill("SELECT colour FROM records");
+    await sql.press("Control+Enter");
+    await page.getByText("no such column: colour").waitFor();
+    quiet(/status of 422/);
+  });
+  await check("a saved query runs with a value, over a product that its owner keeps fresh", async () => {
+    await visit("#/queries");
+    const form = page.getByRole("form", { name: "Run orders-by-status" });
+    await form.getByLabel("below").fill("300");
+    await form.getByRole("button", { name: "Run orders-by-status" }).click();
+    await page.getByRole("img", { name: /^calls by status/ }).waitFor();
+    await page.getByRole("button", { name: "Table", exact: true }).click();
+    await answer.getByRole("cell", { name: "200", exact: true }).waitFor();
+    const products = page.getByRole("group", { name: "Data products" });
+    const row = products.getByRole("row", { name: /order_calls/ });
+    await row.getByText("kept").waitFor();
+    await row.getByText("shop", { exact: true }).waitFor();
+    await row.getByRole("button", { name: "order_calls" }).click();
+    await until("it stands in the editor", async () => (await page.getByLabel("SQL").inputValue()) === "SELECT * FROM order_calls LIMIT 100");
     assert.deepEqual(await axe(page), []);
     quiet();
   });

@@ -23,7 +23,7 @@ async function pages(traffic, keeps) {
     traffic: "#/", providers: "#/providers", versions: "#/versions", caches: "#/caches", firewall: "#/firewall", notifications: "#/notifications", delivery: "#/delivery", objectives: "#/objectives", objective: "#/objectives/silent-available", forecast: "#/objectives/silent-available/forecast",
     configure: "#/configure", kind: "#/configure/routes", resource: `#/configure/routes/${traffic.route}`, fresh: "#/configure/models/+", plan: "#/configure/plan",
     revisions: "#/revisions", revision: `#/revisions/${revision}`, rollouts: "#/rollouts",
-    environments: "#/environments", environment: `#/environments/${name}`, consumers: "#/consumers", audit: "#/audit", playground: "#/playground", experiments: "#/experiments", incidents: "#/incidents", runbooks: "#/runbooks", jobs: "#/jobs", subscribers: "#/subscribers", subscriber: "#/subscribers/nowhere", diagnosis: "#/diagnosis", lost: "#/no/such/page",
+    environments: "#/environments", environment: `#/environments/${name}`, consumers: "#/consumers", audit: "#/audit", playground: "#/playground", experiments: "#/experiments", incidents: "#/incidents", runbooks: "#/runbooks", jobs: "#/jobs", queries: "#/queries", subscribers: "#/subscribers", subscriber: "#/subscribers/nowhere", diagnosis: "#/diagnosis", lost: "#/no/such/page",
   };
   if (keeps) {
     const { items: [record] } = await admin.done("GET", "/records?limit=1");
@@ -34,7 +34,7 @@ async function pages(traffic, keeps) {
 }
 
 /** Pages that load something beside the environments. */
-const LOADING = ["traffic", "records", "record", "providers", "caches", "firewall", "notifications", "delivery", "objectives", "objective", "forecast", "experiments", "incidents", "incident", "postmortem", "runbooks", "jobs", "subscribers", "subscriber", "diagnosis", "configure", "kind", "resource", "revisions", "revision", "rollouts", "consumers", "audit"];
+const LOADING = ["traffic", "records", "record", "providers", "caches", "firewall", "notifications", "delivery", "objectives", "objective", "forecast", "experiments", "incidents", "incident", "postmortem", "runbooks", "jobs", "queries", "subscribers", "subscriber", "diagnosis", "configure", "kind", "resource", "revisions", "revision", "rollouts", "consumers", "audit"];
 
 const { context, close } = await browse(job.browser);
 try {

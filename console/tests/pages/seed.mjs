@@ -51,6 +51,12 @@ function document(listener, upstream, model, rolls) {
       everything: { about: "Tells the hook of all that happens.", start: "beginning", target: { webhook: { url: `http://${upstream}/told` } } },
       nowhere: { start: "beginning", retry: { attempts: 1 }, target: { webhook: { url: "http://127.0.0.1:9/" } } },
     },
+    data_products: {
+      "order-calls": { owner: "shop", description: "How orders were answered.", rows: { route: ["orders"] }, columns: { time: { type: "time" }, route: { type: "text", required: true }, status: { type: "integer" }, duration_us: { type: "integer" } }, fresh_within: "1h" },
+    },
+    queries: {
+      "orders-by-status": { description: "What callers of orders got.", sql: "SELECT status, count(*) AS calls FROM order_calls WHERE status < :below GROUP BY status", parameters: { below: { type: "integer", default: "600", description: "Statuses below this one." } }, plot: "bar" },
+    },
     receivers: { hook: { webhook: { url: `http://${upstream}/hook` } }, gone: { webhook: { url: "http://127.0.0.1:9/" } } },
     rotations: { people: { receivers: ["hook"], begins: "2026-01-05T08:00:00Z" } },
     notifications: { all: { wait: "100ms", interval: "1s", steps: [{ rotations: ["people"], receivers: ["gone"] }] } },

@@ -6,14 +6,14 @@
 
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
-    ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, DeploymentReported,
-    Diagnosis, Document, DoraReport, DurationsState, Effect, Experiment, ExperimentStop, Finding,
-    Forecast, FreezeInput, GameDay, GameDayInput, GateState, HypothesisInput, IncidentDetail,
-    IncidentLifeInput, IncidentRoleInput, IncidentSummary, IncidentTextInput, LabelMatch, Live,
-    Notices, ObjectiveState, OverrideInput, Page, PlaygroundInput, PlaygroundReply, Postmortem,
-    PostmortemInput, ProviderHealth, PurgeInput, QueryAnswer, QueryInput, RecordDetail,
-    RecordSummary, Rollout, StandingInput, StatusPreview, UsageRow, VersionState, WafMatch,
-    WafSuggestion,
+    ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, DataProductState,
+    DeploymentReported, Diagnosis, Document, DoraReport, DurationsState, Effect, Experiment,
+    ExperimentStop, Finding, Forecast, FreezeInput, GameDay, GameDayInput, GateState,
+    HypothesisInput, IncidentDetail, IncidentLifeInput, IncidentRoleInput, IncidentSummary,
+    IncidentTextInput, LabelMatch, Live, Notices, ObjectiveState, OverrideInput, Page,
+    PlaygroundInput, PlaygroundReply, Postmortem, PostmortemInput, ProviderHealth, PurgeInput,
+    QueryAnswer, QueryInput, RecordDetail, RecordSummary, Rollout, SavedQueryInput,
+    SavedQueryState, StandingInput, StatusPreview, UsageRow, VersionState, WafMatch, WafSuggestion,
 };
 use gate_store::control::{Cause, EvidenceRow, RolloutRow};
 use serde::{Deserialize, Serialize};
@@ -527,6 +527,44 @@ pub trait Host: Send + Sync {
     fn query(&self, input: &QueryInput, teams: Option<&[String]>) -> Result<QueryAnswer, Problem> {
         let _ = (input, teams);
         Err(not_kept("lake"))
+    }
+
+    /// Runs a saved query, as [`Host::query`] asks.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn run_query(
+        &self,
+        name: &str,
+        input: &SavedQueryInput,
+        teams: Option<&[String]>,
+    ) -> Result<QueryAnswer, Problem> {
+        let _ = (name, input, teams);
+        Err(not_kept("lake"))
+    }
+
+    /// An answer as `csv`, `parquet` or `table`, with the type of its content.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn write_answer(
+        &self,
+        answer: &QueryAnswer,
+        format: &str,
+    ) -> Result<(&'static str, Vec<u8>), Problem> {
+        let _ = (answer, format);
+        Err(not_kept("lake"))
+    }
+
+    /// Saved queries by name.
+    fn queries(&self) -> Vec<SavedQueryState> {
+        Vec::new()
+    }
+
+    /// Data products that callers of these teams may read, by name; of all teams where none are told.
+    fn data_products(&self, teams: Option<&[String]>) -> Vec<DataProductState> {
+        let _ = teams;
+        Vec::new()
     }
 
     /// Sends a request through this process's own listener.

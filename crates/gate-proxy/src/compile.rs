@@ -158,6 +158,7 @@ impl Compiler<'_> {
         acme::check(&mut work);
         files::check(&mut work);
         lake::check(&mut work);
+        crate::products::check(&mut work);
         let listeners = work.listeners(&upstreams);
         let findings = work.findings;
         if findings.iter().any(Finding::is_error) {

@@ -21,6 +21,7 @@ pub mod listener;
 pub mod money;
 pub mod objectives;
 pub mod process;
+pub mod products;
 mod prompts;
 mod quic;
 pub mod record;

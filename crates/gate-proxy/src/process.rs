@@ -21,7 +21,7 @@ use crate::record::Readers;
 use crate::record::admin::Health;
 use crate::record::metrics::{
     Exposition, Format, JobCounts, NoticeCounts, SubscriberCounts, cache, certificates, contract,
-    jobs, journal, notices, subscribers,
+    jobs, journal, notices, products, subscribers,
 };
 use crate::secret_files::SecretFiles;
 use crate::target::mcp::stdio::Host;
@@ -226,6 +226,7 @@ impl Process {
             .prepare(gateway, &setup.folder, &*setup.secrets)
             .map_err(|e| other(e.to_string()))?;
         readers.apply(prepared).map_err(|e| other(e.to_string()))?;
+        readers.lake().watch(&compiled.snapshot.resources);
         readers
             .metrics()
             .config_applied(number, &compiled.snapshot.digest);
@@ -307,6 +308,7 @@ impl Process {
             notices::page(page, &told);
             jobs::page(page, &ran);
             subscribers::page(page, &delivered);
+            products::page(page, &self.lake().freshness());
             self.shared.trials.page(page);
             objectives::page(page, &standings.all());
             self.shared.experiments.page(page);
@@ -405,6 +407,7 @@ impl Process {
         if let Err(error) = readers.apply(prepared) {
             tracing::error!(%error, "the new log or trace target is not in use");
         }
+        readers.lake().watch(&compiled.snapshot.resources);
         readers
             .metrics()
             .config_applied(revision, &compiled.snapshot.digest);

@@ -27,12 +27,13 @@ use gate_admin::{
     Candidate, GateEdit, Host, IncidentBook, Judged, NoticeOrder, RecordQuery, RolloutStart, Told,
     UsageQuery, WafQuery,
 };
-use gate_api::problem::{Code, Problem};
+use gate_api::problem::Problem;
 use gate_api::types::{
-    BudgetState, CacheState, Canary, Document, DurationsState, Experiment, ExperimentStop, Finding,
-    GateState, Live, ObjectiveState, Page, PlaygroundInput, PlaygroundReply, ProviderHealth,
-    PurgeInput, QueryAnswer, QueryInput, RecordDetail, RecordSummary, Rollout, UsageRow,
-    VersionState, WafMatch, WafSuggestion,
+    BudgetState, CacheState, Canary, DataProductState, Document, DurationsState, Experiment,
+    ExperimentStop, Finding, GateState, Live, ObjectiveState, Page, PlaygroundInput,
+    PlaygroundReply, ProviderHealth, PurgeInput, QueryAnswer, QueryInput, RecordDetail,
+    RecordSummary, Rollout, SavedQueryInput, SavedQueryState, UsageRow, VersionState, WafMatch,
+    WafSuggestion,
 };
 use gate_model::document::Document as Located;
 use gate_model::environment;
@@ -265,11 +266,32 @@ impl Host for Gateway {
     }
 
     fn query(&self, input: &QueryInput, teams: Option<&[String]>) -> Result<QueryAnswer, Problem> {
-        let catalog = self.process.lake().catalog().ok_or_else(|| {
-            let message = "this gateway keeps no lake: set `gateway.lake`";
-            Problem::new(Code::NotSupported, message)
-        })?;
-        lake::ask(&catalog, &self.asking, input, teams)
+        lake::Desk::of(&self.process, &self.asking, teams)?.ask(input)
+    }
+
+    fn run_query(
+        &self,
+        name: &str,
+        input: &SavedQueryInput,
+        teams: Option<&[String]>,
+    ) -> Result<QueryAnswer, Problem> {
+        lake::Desk::of(&self.process, &self.asking, teams)?.ask_saved(name, input)
+    }
+
+    fn write_answer(
+        &self,
+        answer: &QueryAnswer,
+        format: &str,
+    ) -> Result<(&'static str, Vec<u8>), Problem> {
+        lake::write(answer, format)
+    }
+
+    fn queries(&self) -> Vec<SavedQueryState> {
+        lake::saved(&self.process.shared().snapshot.load().resources)
+    }
+
+    fn data_products(&self, teams: Option<&[String]>) -> Vec<DataProductState> {
+        lake::products(&self.process, teams)
     }
 
     fn playground(&self, input: &PlaygroundInput) -> Result<PlaygroundReply, Problem> {

@@ -17,6 +17,7 @@ mod meaning;
 mod notices;
 mod objectives;
 mod provenance;
+mod queries;
 mod resources;
 mod rollouts;
 mod runbooks;
@@ -71,7 +72,10 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "live" => traffic::live(inner, call),
         "listRecords" => traffic::records(inner, call),
         "getRecord" => traffic::record(inner, call),
-        "query" => traffic::query(inner, call),
+        "query" => queries::query(inner, call),
+        "listQueries" => queries::list(inner, call),
+        "runQuery" => queries::run(inner, call),
+        "listDataProducts" => queries::products(inner, call),
         "listUsage" => traffic::usage(inner, call),
         "listVersions" => traffic::versions(inner, call),
         "listBudgets" => traffic::budgets(inner, call),

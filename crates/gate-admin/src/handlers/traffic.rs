@@ -6,7 +6,7 @@ use crate::call::{Call, fits};
 use crate::host::{RecordQuery, UsageQuery};
 use crate::reply::{Answer, Reply};
 use gate_api::problem::{Code, Problem};
-use gate_api::types::{Page, PlaygroundInput, QueryInput};
+use gate_api::types::{Page, PlaygroundInput};
 
 pub(super) fn live(inner: &Inner, call: &Call) -> Answer {
     let mut live = inner.host.live();
@@ -57,11 +57,6 @@ pub(super) fn record(inner: &Inner, call: &Call) -> Answer {
         }
     }
     Reply::json(&record)
-}
-
-pub(super) fn query(inner: &Inner, call: &Call) -> Answer {
-    let input: QueryInput = call.json()?;
-    Reply::json(&inner.host.query(&input, call.who.teams.as_deref())?)
 }
 
 pub(super) fn usage(inner: &Inner, call: &Call) -> Answer {

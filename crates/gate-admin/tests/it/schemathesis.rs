@@ -16,6 +16,17 @@ const PACKAGE: &str = "schemathesis==4.32.5";
 /// Examples per operation and phase.
 const EXAMPLES: &str = "10";
 
+/// What stands on a journal, jobs and a lake, which this server has none of: a whole gateway is held against
+/// its description instead.
+const ELSEWHERE: [&str; 6] = [
+    "data-products",
+    "events",
+    "jobs",
+    "queries",
+    "query",
+    "subscribers",
+];
+
 /// The program, made once; `None` when it cannot be had here.
 fn program() -> Option<PathBuf> {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("schemathesis");
@@ -72,6 +83,8 @@ fn schemathesis_finds_nothing() {
         .arg(format!("{}/api/v1/openapi.json", server.url))
         // The watch never ends; it has tests of its own.
         .args(["--exclude-operation-id", "watch"])
+        .arg("--exclude-path-regex")
+        .arg(format!("^/api/v1/({})(/|$)", ELSEWHERE.join("|")))
         .args(["--max-examples", EXAMPLES, "--seed", "1", "--no-color"])
         .args(["--continue-on-failure", "--request-timeout", "20"])
         .current_dir(folder.path())
@@ -89,7 +102,10 @@ fn schemathesis_finds_nothing() {
         .find_map(|line| line.trim().strip_prefix("Tested: "))
         .and_then(|number| number.split_whitespace().next()?.parse().ok());
     let described = gate_api::openapi::OPERATIONS.iter();
-    let described = described.filter(|one| !matches!(one.method, "LOCK" | "UNLOCK"));
+    let described = described.filter(|one| {
+        let first = one.path[1..].split('/').next().unwrap_or_default();
+        !matches!(one.method, "LOCK" | "UNLOCK") && !ELSEWHERE.contains(&first)
+    });
     // It leaves out the address that it read the description from.
     assert_eq!(tested, Some(described.count() - 2), "{said}");
 }

@@ -3,8 +3,8 @@
 use super::calls::encode;
 use super::{Client, ClientError};
 use crate::types::{
-    AcknowledgeInput, DoraReport, Forecast, NoticeTest, Notices, QueryAnswer, QueryInput, Silence,
-    SilenceInput,
+    AcknowledgeInput, DataProductState, DoraReport, Forecast, NoticeTest, Notices, QueryAnswer,
+    QueryInput, SavedQueryInput, SavedQueryState, Silence, SilenceInput,
 };
 use serde::Serialize;
 
@@ -22,6 +22,35 @@ impl Client {
     /// Every [`ClientError`].
     pub fn query(&self, input: &QueryInput) -> Result<QueryAnswer, ClientError> {
         self.call("POST", "/api/v1/query", &[], Some(input))
+    }
+
+    /// Runs a saved query.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn run_query(
+        &self,
+        name: &str,
+        input: &SavedQueryInput,
+    ) -> Result<QueryAnswer, ClientError> {
+        let path = format!("/api/v1/queries/{}/run", encode(name));
+        self.call("POST", &path, &[], Some(input))
+    }
+
+    /// Saved queries.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn queries(&self) -> Result<Vec<SavedQueryState>, ClientError> {
+        self.all("/api/v1/queries")
+    }
+
+    /// Data products that this caller may read.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn data_products(&self) -> Result<Vec<DataProductState>, ClientError> {
+        self.all("/api/v1/data-products")
     }
 
     /// Who is told what, and what has not arrived.

@@ -96,6 +96,12 @@ fn good(operation: &Operation<Shape>, generator: &mut SchemaGenerator) -> Value 
         Gives::Json(shape) => {
             good["content"]["application/json"]["schema"] = shape(generator).into()
         }
+        Gives::Rows(shape) => {
+            good["content"]["application/json"]["schema"] = shape(generator).into();
+            for other in ["text/csv", "text/plain", "application/vnd.apache.parquet"] {
+                good["content"][other] = json!({});
+            }
+        }
         Gives::Events => {
             good["content"]["text/event-stream"]["schema"] = json!({ "type": "string" })
         }

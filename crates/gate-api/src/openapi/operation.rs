@@ -82,6 +82,8 @@ pub enum Gives<S = ()> {
     Nothing,
     /// JSON of this shape.
     Json(S),
+    /// JSON of this shape, or what `format` asks for: CSV, a Parquet file, a table for people.
+    Rows(S),
     /// Server-sent events.
     Events,
     /// A Terraform state, as it was written.
@@ -216,6 +218,7 @@ impl Operation<Shape> {
             gives: match self.gives {
                 Gives::Nothing => Gives::Nothing,
                 Gives::Json(_) => Gives::Json(()),
+                Gives::Rows(_) => Gives::Rows(()),
                 Gives::Events => Gives::Events,
                 Gives::State => Gives::State,
                 Gives::Elsewhere => Gives::Elsewhere,

@@ -1,6 +1,6 @@
 //! Every operation of the API, in the order in which the description lists them.
 
-use super::operation::Gives::{Elsewhere, Events, Json, Nothing, State as StateBytes};
+use super::operation::Gives::{Elsewhere, Events, Json, Nothing, Rows, State as StateBytes};
 use super::operation::Holds::{Day, Flag, Limit, Number, Opaque, Status, Text, Word};
 use super::operation::Takes::{Bytes, Json as Body};
 use super::operation::{Operation, Query, Shape, shape};
@@ -13,6 +13,11 @@ const PAGED: &[Query] = &[CURSOR, LIMIT];
 const DRY_RUN: Query = Query::new("dry_run", Flag, "Plans and changes nothing");
 const OF_ENVIRONMENT: Query = Query::new("environment", Text, "Only of this environment");
 
+const FORMAT: Query = Query::new(
+    "format",
+    Word(&["json", "csv", "parquet", "table"]),
+    "How the answer is written; JSON when left out",
+);
 const OF_ROUTE: Query = Query::new("route", Text, "On this route");
 const OF_RULE: Query = Query::new("rule", Number, "By this rule");
 const OF_VARIABLE: Query = Query::new("variable", Text, "Of this variable, or a member of it");
@@ -446,11 +451,40 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
         "POST",
         "/query",
         "Ask the lake in SQL",
-        Json(shape::<QueryAnswer>),
+        Rows(shape::<QueryAnswer>),
     )
     .tag("traffic")
     .role(Role::Operator)
+    .query(&[FORMAT])
     .takes(Body(shape::<QueryInput>)),
+    Operation::new(
+        "listQueries",
+        "GET",
+        "/queries",
+        "Saved queries, by name",
+        Json(shape::<Page<SavedQueryState>>),
+    )
+    .tag("traffic")
+    .query(PAGED),
+    Operation::new(
+        "runQuery",
+        "POST",
+        "/queries/{name}/run",
+        "Run a saved query",
+        Rows(shape::<QueryAnswer>),
+    )
+    .tag("traffic")
+    .query(&[FORMAT])
+    .takes(Body(shape::<SavedQueryInput>)),
+    Operation::new(
+        "listDataProducts",
+        "GET",
+        "/data-products",
+        "Data products that the caller may read, with how fresh they are",
+        Json(shape::<Page<DataProductState>>),
+    )
+    .tag("traffic")
+    .query(PAGED),
     Operation::new(
         "listUsage",
         "GET",

@@ -73,7 +73,10 @@ pub use plan::{
     Unknown, Verdict, What,
 };
 pub use playground::{PlaygroundInput, PlaygroundReply};
-pub use query::{QueryAnswer, QueryInput};
+pub use query::{
+    DataProductColumn, DataProductState, QueryAnswer, QueryInput, SavedQueryInput,
+    SavedQueryParameter, SavedQueryState,
+};
 pub use records::{Attempt, Moment, RecordDetail, RecordSummary};
 pub use revision::{Cause, Diff, PlanSummary, Resource, Revision, RevisionDocument};
 pub use rollout::{Counts, Evidence, Rollout, RolloutState};

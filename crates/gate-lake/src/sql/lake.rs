@@ -16,11 +16,21 @@ use std::sync::Arc;
 /// When the place of the lake does not answer.
 pub fn tables(catalog: &Catalog, sql: &str) -> Result<Vec<Table>, QueryError> {
     let sql = sql.to_ascii_lowercase();
+    tables_of(catalog, |dataset| sql.contains(dataset.name()))
+}
+
+/// Both data sets whole, with the files that count now of those that are wanted.
+///
+/// # Errors
+/// When the place of the lake does not answer.
+pub fn tables_of(
+    catalog: &Catalog,
+    wanted: impl Fn(Dataset) -> bool,
+) -> Result<Vec<Table>, QueryError> {
     let mut tables = Vec::new();
     for dataset in Dataset::ALL {
         let mut sources = Vec::new();
-        // A product of a data set has a name of its own: whoever makes tables of products asks for all.
-        if sql.contains(dataset.name()) {
+        if wanted(dataset) {
             let listing = catalog.look(dataset, i64::MIN..i64::MAX);
             let listing = listing.map_err(|error| QueryError::file("the lake", error))?;
             let files = listing.files.iter();

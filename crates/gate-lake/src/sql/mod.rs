@@ -10,6 +10,7 @@ mod answer;
 mod condition;
 mod functions;
 mod lake;
+mod parameters;
 mod rewrite;
 mod shape;
 mod table;
@@ -17,7 +18,8 @@ mod token;
 
 pub use answer::{Answer, Format, Value};
 pub use functions::iso;
-pub use lake::tables;
+pub use lake::{tables, tables_of};
+pub use parameters::{Parameter, parameters, with_values};
 
 use crate::scan::{
     Aggregate, Allowance, Cell, Filter, Group, Grouped, Key, KeyValue, Limits, QueryError, Scanner,
@@ -121,6 +123,14 @@ struct Shared {
 }
 
 impl Shared {
+    fn new(limits: &SqlLimits) -> Arc<Self> {
+        Arc::new(Self {
+            allowance: Allowance::new(limits.scan.clone()),
+            rows_read: AtomicU64::new(0),
+            failure: Mutex::default(),
+        })
+    }
+
     /// Keeps the first failure: SQLite's own word for it is less clear.
     fn failed(&self, error: QueryError) {
         let mut failure = self.failure.lock().unwrap_or_else(|held| held.into_inner());
@@ -146,6 +156,29 @@ pub fn query(
     run(sql, tables, limits, now_us, true)
 }
 
+/// Whether a query could be asked of tables: what it names is there, and it only reads. No file is
+/// looked at.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(sql: &str, tables: Vec<Table>) -> Result<(), QueryError> {
+    if sql.len() > SQL_BYTES_MAX {
+        return Err(too_long());
+    }
+    let shared = Shared::new(&SqlLimits::default());
+    let mut connection = open(tables, &shared, 0)?;
+    let failed = |error: rusqlite::Error| wrong(&error, &shared);
+    connection.authorizer(Some(authorise)).map_err(failed)?;
+    connection.prepare(sql).map(drop).map_err(failed)
+}
+
+fn too_long() -> QueryError {
+    QueryError::Limit {
+        what: "bytes of SQL",
+        limit: SQL_BYTES_MAX as u64,
+    }
+}
+
 /// The same without the native scan's group-bys: SQLite makes every row. For comparing both.
 ///
 /// # Errors
@@ -167,16 +200,9 @@ fn run(
     native: bool,
 ) -> Result<Answer, QueryError> {
     if sql.len() > SQL_BYTES_MAX {
-        return Err(QueryError::Limit {
-            what: "bytes of SQL",
-            limit: SQL_BYTES_MAX as u64,
-        });
+        return Err(too_long());
     }
-    let shared = Arc::new(Shared {
-        allowance: Allowance::new(limits.scan.clone()),
-        rows_read: AtomicU64::new(0),
-        failure: Mutex::default(),
-    });
+    let shared = Shared::new(limits);
     if native && let Some(shape) = shape::grouping(sql, &tables, now_us) {
         let table = &tables[shape.table];
         let (groups, read) = group(

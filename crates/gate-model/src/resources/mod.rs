@@ -13,6 +13,7 @@ mod budget;
 mod component;
 mod consumer;
 mod credential;
+mod data_product;
 mod deployment;
 mod event_type;
 mod experiment;
@@ -34,6 +35,7 @@ mod rollout;
 mod route;
 mod rule;
 mod runbook;
+mod saved_query;
 mod schedule;
 mod secret;
 mod shape;
@@ -52,6 +54,9 @@ pub use budget::{
 pub use component::{AUTHENTICATING, Component};
 pub use consumer::{Consumer, Key, KeyLimits};
 pub use credential::{OauthClientAuth, UpstreamCredential};
+pub use data_product::{
+    DataProduct, ProductColumn, ProductColumnType, ProductReader, ProductSource,
+};
 pub use deployment::{DeploymentFrom, DeploymentSource};
 pub use event_type::{EventIntake, EventType, EventVersion, OWN_EVENTS, UnnamedVersion};
 pub use experiment::{
@@ -95,6 +100,7 @@ pub use runbook::{
     Approval, Check, CheckOf, Runbook, RunbookCommand, RunbookEvent, RunbookProblem,
     RunbookSettings, RunbookStep, RunbookTrigger, StepWork,
 };
+pub use saved_query::{QueryParameter, QueryParameterType, QueryPlot, SavedQuery};
 pub use schedule::{
     MISSED_RUNS_MAX, MissedRuns, Schedule, ScheduleTarget, ScheduleTime, ScheduledEvent,
 };
@@ -190,6 +196,10 @@ pub struct Resources {
     pub schedules: BTreeMap<String, Schedule>,
     /// Queues of jobs, by name. Needs `gateway.store`.
     pub queues: BTreeMap<String, Queue>,
+    /// Parts of the lake that teams answer for, by name. Needs `gateway.lake`.
+    pub data_products: BTreeMap<String, DataProduct>,
+    /// Questions to the lake, by name. Needs `gateway.lake`.
+    pub queries: BTreeMap<String, SavedQuery>,
     /// What is served where, by name.
     pub routes: BTreeMap<String, Route>,
 }

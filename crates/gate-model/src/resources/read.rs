@@ -57,6 +57,8 @@ kinds! {
     event_types,
     schedules,
     queues,
+    data_products,
+    queries,
     routes,
 }
 

@@ -4,7 +4,7 @@ use gate_model::document::{Document, Node, NodeKind, Path};
 use std::sync::Arc;
 
 /// Kinds of resources in the order of the reference; `gateway` is none of them.
-pub const KINDS: [&str; 29] = [
+pub const KINDS: [&str; 31] = [
     "listeners",
     "teams",
     "secret_stores",
@@ -33,6 +33,8 @@ pub const KINDS: [&str; 29] = [
     "event_types",
     "schedules",
     "queues",
+    "data_products",
+    "queries",
     "routes",
 ];
 

@@ -27,6 +27,8 @@ const SILENT: &[&str] = &[
     "subscribers",
     "schedules",
     "queues",
+    "data_products",
+    "queries",
 ];
 
 /// Routes that differ between two sets of resources, as objects by kind and name; `None` when all

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Kinds that no replay meets: they speak about plans, later rollouts, promises, who is told and
 /// failures on purpose, what is done about it, and who is told of events.
-const APART: [&str; 12] = [
+const APART: [&str; 14] = [
     "rules",
     "rollouts",
     "objectives",
@@ -18,6 +18,8 @@ const APART: [&str; 12] = [
     "subscribers",
     "schedules",
     "queues",
+    "data_products",
+    "queries",
     "receivers",
     "rotations",
     "notifications",

@@ -12,6 +12,7 @@ use gate_model::environment;
 use gate_model::resources::Resources;
 use gate_ops::rules::Facts;
 use gate_ops::slo::Purpose;
+use gate_proxy::products;
 use gate_proxy::replay::ReplayError;
 use gate_proxy::versions::{self, Files, KeptFiles, Side};
 use gate_store::control::Cause;
@@ -32,6 +33,7 @@ pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
     };
     let found = check::compile(&whole, &gateway.path);
     let mut findings: Vec<Finding> = found.iter().map(Finding::from).collect();
+    contracts(gateway, candidate, &mut findings);
     if found.iter().any(gate_model::finding::Finding::is_error) {
         return Judged {
             findings,
@@ -75,6 +77,26 @@ pub(super) fn judge(gateway: &Gateway, candidate: &Candidate<'_>) -> Judged {
         effect,
         changes: named.changes,
         files: named.kept,
+    }
+}
+
+/// A contract of a data product that the candidate breaks, and that what is in force keeps, stands against
+/// it. One that is broken already keeps nobody from changing something else.
+fn contracts(gateway: &Gateway, candidate: &Candidate<'_>, findings: &mut [Finding]) {
+    let is_broken = |finding: &Finding| finding.code == products::BROKEN;
+    if !findings.iter().any(is_broken) {
+        return;
+    }
+    let base = whole(gateway, candidate, &candidate.base.canonical());
+    let known = base.map(|base| check::compile(&base, &gateway.path));
+    let known: Vec<Finding> = known.iter().flatten().map(Finding::from).collect();
+    for finding in findings.iter_mut().filter(|finding| is_broken(finding)) {
+        let same = |known: &Finding| {
+            is_broken(known) && known.path == finding.path && known.message == finding.message
+        };
+        if !known.iter().any(same) {
+            finding.severity = Severity::Error;
+        }
     }
 }
 
@@ -203,6 +225,8 @@ fn files(
         };
         let found = versions::between(&folder, &before, &after, now);
         findings.extend(found.iter().map(Finding::from));
+        let less = products::loosened(&known, resources);
+        findings.extend(less.iter().map(Finding::from));
     }
     let now_there = now_there.filter(|files| !files.is_empty());
     let kept = now_there.and_then(|files| serde_json::to_string(&files).ok());

@@ -6,12 +6,15 @@
 //! are counted, and never a request.
 
 mod convert;
+mod fresh;
 mod keeper;
 mod place;
 
 use super::finished_within;
 use super::row::Row;
 use convert::Converter;
+pub use fresh::Freshness;
+use fresh::Watch;
 use gate_flow::SecretSource;
 use gate_kit::clock::{Clock, Moment};
 use gate_kit::queue::BoundedQueue;
@@ -20,7 +23,7 @@ use gate_lake::keep::Forgotten;
 use gate_lake::redact::Redaction;
 use gate_lake::schema::Dataset;
 use gate_lake::writer::Writer;
-use gate_model::resources::Gateway;
+use gate_model::resources::{Gateway, Resources};
 use keeper::{Keeping, Order};
 pub(crate) use place::check as check_bucket;
 use std::io;
@@ -136,6 +139,8 @@ struct Shared {
     /// A new target, not yet taken up.
     next: Mutex<Option<LakeTarget>>,
     catalog: Mutex<Option<Arc<Catalog>>>,
+    /// Data products, with how fresh they are.
+    fresh: Mutex<Watch>,
     /// What the keeping thread is asked for.
     orders: BoundedQueue<Order>,
     clock: Clock,
@@ -159,6 +164,7 @@ impl LakeWriter {
             queue: BoundedQueue::new(ROWS_MAX),
             next: Mutex::default(),
             catalog: Mutex::default(),
+            fresh: Mutex::default(),
             orders: BoundedQueue::new(ORDERS_MAX),
             clock,
             rows: AtomicU64::new(0),
@@ -193,6 +199,17 @@ impl LakeWriter {
             }
         }
         Ok(())
+    }
+
+    /// Measures how fresh these data products are from now on.
+    pub(crate) fn watch(&self, resources: &Resources) {
+        lock(&self.shared.fresh).set(resources);
+    }
+
+    /// How fresh data products are, by name.
+    #[must_use]
+    pub fn freshness(&self) -> Vec<Freshness> {
+        lock(&self.shared.fresh).look(self.shared.clock.unix())
     }
 
     /// Queues a row, or drops and counts it.
@@ -305,14 +322,18 @@ impl Target {
         }
     }
 
-    fn add(&mut self, row: &Row, now: Moment) {
+    fn add(&mut self, row: &Row, now: Moment, fresh: &mut Watch) {
         self.since.get_or_insert(now);
         let id = self.converter.id(row);
+        let ended = row.record.started_unix + row.record.duration;
+        let made = self.converter.row(row, id);
         // What the door refuses is counted by the writer.
-        let _ = self.writer.push(&self.converter.row(row, id));
+        let _ = self.writer.push(&made);
+        fresh.row(&made, ended);
         if self.has_bodies {
             for body in self.converter.bodies(row, id) {
                 let _ = self.writer.push_body(&body);
+                fresh.body(&body, ended);
             }
         }
     }
@@ -335,6 +356,7 @@ impl Target {
             Ok(()) => {
                 self.since = None;
                 self.rests_until = None;
+                lock(&shared.fresh).arrived(shared.clock.unix());
             }
             Err(_) => self.rests_until = Some(shared.clock.now().plus(PAUSE)),
         }
@@ -354,6 +376,9 @@ impl Target {
         add(&shared.bytes, now.bytes, before.bytes);
         let lost = |counts: gate_lake::writer::Counts| counts.lost + counts.refused;
         add(&shared.lost, lost(now), lost(before));
+        if lost(now) > lost(before) {
+            lock(&shared.fresh).lost();
+        }
         self.counted = now;
     }
 
@@ -382,9 +407,11 @@ fn write_rows(shared: &Shared) {
         let Some(target) = &mut target else { return };
         let count = rows.len();
         let now = shared.clock.now();
+        let mut fresh = lock(&shared.fresh);
         for row in rows.drain(..) {
-            target.add(&row, now);
+            target.add(&row, now, &mut fresh);
         }
+        drop(fresh);
         target.write(shared, now);
         let since = target.since.map_or(0, |since| since.0.max(1));
         shared.waits_since.store(since, Ordering::Relaxed);

@@ -20,6 +20,7 @@ pub mod jobs;
 pub mod journal;
 pub mod notices;
 mod process;
+pub mod products;
 mod protobuf;
 mod render;
 mod render_models;

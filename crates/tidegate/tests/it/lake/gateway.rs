@@ -17,10 +17,11 @@ fn guide(lake: &Path) -> (String, Vec<String>) {
             .collect()
     };
     let (commands, configurations) = (blocks("sh"), blocks("yaml complete"));
-    assert_eq!((commands.len(), configurations.len()), (5, 1));
+    assert_eq!((commands.len(), configurations.len()), (7, 1));
     let configuration = configurations[0]
         .replace("127.0.0.1:9901", "127.0.0.1:0")
         .replace("127.0.0.1:8080", "127.0.0.1:0")
+        .replace("fresh_within: 5s", "fresh_within: 1h")
         .replace("path: lake", &format!("path: {}", lake.display()));
     (configuration, commands)
 }
@@ -140,9 +141,22 @@ fn the_guide_to_asking_works() {
         said[0]
     );
     assert!(said[1].contains("errors"), "{}", said[1]);
+    let saved = &said[2];
+    assert!(
+        saved.starts_with("query ") && saved.contains("span=24h"),
+        "{saved}"
+    );
+    assert!(saved.contains("route,calls,p99_ms\r\norders,3,"), "{saved}");
+    assert!(saved.contains("\"rows\":[[\"orders\",3,"), "{saved}");
+    let products = &said[3];
+    assert!(products.starts_with("status,n\r\n200,3\r\n"), "{products}");
+    assert!(
+        products.contains("shop-calls") && products.contains("kept"),
+        "{products}"
+    );
     let csv = std::fs::read_to_string(folder.path().join("cost.csv")).unwrap();
     assert!(csv.starts_with("day,team,cost_nano\r\n"), "{csv}");
     let parquet = std::fs::read(folder.path().join("slow.parquet")).unwrap();
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
-    assert!(said[3].contains("broken"), "{}", said[3]);
+    assert!(said[5].contains("broken"), "{}", said[5]);
 }
