@@ -112,6 +112,8 @@ pub struct UsageQuery {
     pub from: Option<String>,
     /// Before this day, in UTC.
     pub until: Option<String>,
+    /// What to sum by, separated by commas; day, consumer, team, provider and model when absent.
+    pub by: Option<String>,
     /// Of these teams; of all when absent.
     pub teams: Option<Vec<String>>,
     /// How many rows to pass over.

@@ -71,6 +71,7 @@ pub(super) fn usage(inner: &Inner, call: &Call) -> Answer {
     let rows = inner.host.usage(&UsageQuery {
         from: call.owned("from"),
         until: call.owned("until"),
+        by: call.owned("by"),
         teams: call.who.teams.clone(),
         offset,
         limit: limit + 1,

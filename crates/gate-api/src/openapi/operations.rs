@@ -455,11 +455,17 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
         "listUsage",
         "GET",
         "/usage",
-        "Tokens and money by day, consumer and model",
+        "Tokens and money by day, consumer and model, or by what is asked for",
         Json(shape::<Page<UsageRow>>),
     )
     .tag("traffic")
     .query(&[
+        Query::new(
+            "by",
+            Text,
+            "What to sum by, separated by commas: day, team, consumer, key, model (the provider's), \
+             asked (the caller's), provider, route, tag, revision; the dearest come first then",
+        ),
         Query::new("from", Day, "From this day on, in UTC"),
         Query::new("until", Day, "Before this day, in UTC"),
         CURSOR,

@@ -3,11 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What was used, summed over one day for one consumer and model.
+/// What was used, summed by what was asked for: for one day, consumer and model of a provider unless
+/// `by` says otherwise. What it was not summed by is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct UsageRow {
-    /// The day, in UTC.
+    /// The day, in UTC; empty where it was not summed by days.
     pub day: String,
     /// Who called.
     pub consumer: Option<String>,
@@ -17,8 +18,22 @@ pub struct UsageRow {
     pub provider: Option<String>,
     /// The provider's model.
     pub model: Option<String>,
+    /// The consumer's key, as `storefront/main`.
+    pub key: Option<String>,
+    /// The model that was asked for.
+    pub asked: Option<String>,
+    /// The route.
+    pub route: Option<String>,
+    /// The caller's tag (`gateway.store.tag_header`).
+    pub tag: Option<String>,
+    /// The revision that served it.
+    pub revision: Option<u64>,
     /// Calls.
     pub calls: u64,
+    /// Those of them that are charged at what was reserved, because their gateway died.
+    pub unsettled: u64,
+    /// Those of them that have no price.
+    pub unpriced: u64,
     /// Tokens of prompts.
     pub tokens_in: u64,
     /// Tokens of answers.

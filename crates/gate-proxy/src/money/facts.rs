@@ -29,6 +29,7 @@ pub(super) struct View<'a> {
     pub(super) provider: Option<&'a Arc<str>>,
     pub(super) provider_model: Option<&'a Arc<str>>,
     pub(super) tag: Option<&'a Arc<str>>,
+    pub(super) revision: u64,
 }
 
 impl<'a> View<'a> {
@@ -42,6 +43,7 @@ impl<'a> View<'a> {
             provider: Some(&facts.provider),
             provider_model: Some(&facts.provider_model),
             tag: Some(&facts.tag),
+            revision: facts.revision,
         }
     }
 
@@ -74,10 +76,8 @@ impl<'a> View<'a> {
             _ => false,
         };
         let known = View::of(facts).names();
-        self.names()
-            .into_iter()
-            .zip(known)
-            .all(|(one, other)| same(one, other))
+        let names = self.names().into_iter().zip(known);
+        self.revision == facts.revision && names.into_iter().all(|(one, other)| same(one, other))
     }
 
     fn make(&self) -> Facts {
@@ -91,6 +91,7 @@ impl<'a> View<'a> {
             provider: name(self.provider),
             provider_model: name(self.provider_model),
             tag: name(self.tag),
+            revision: self.revision,
         }
     }
 }

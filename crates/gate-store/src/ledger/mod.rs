@@ -51,6 +51,8 @@ pub struct Facts {
     pub provider_model: Arc<str>,
     /// A word of the caller's own.
     pub tag: Arc<str>,
+    /// The revision that served it; 0 where that is not known.
+    pub revision: u64,
 }
 
 /// A part of a reservation or of a cost, in one budget.

@@ -187,7 +187,7 @@ impl<D: Database> Ledger<'_, D> {
         let id: Value = of.id.as_str().into();
         let rows = self.database.query(
             "SELECT exchange, at_ms, consumer, key_id, team, route, model, provider,
-                    provider_model, tag, cost, charges
+                    provider_model, tag, revision, cost, charges
              FROM hold WHERE instance = $1 ORDER BY exchange",
             std::slice::from_ref(&id),
         )?;
@@ -203,6 +203,7 @@ impl<D: Database> Ledger<'_, D> {
                 provider: text(7),
                 provider_model: text(8),
                 tag: text(9),
+                revision: u64::try_from(row[10].int()).unwrap_or(0),
             };
             let entry = Entry {
                 exchange: ExchangeId::Named(text(0)),
@@ -211,8 +212,8 @@ impl<D: Database> Ledger<'_, D> {
                 outcome: "crashed",
                 tokens: Tokens::default(),
                 estimated: true,
-                cost: row[10].optional_int().map(Money::from_picodollars),
-                charges: read_charges(row[11].text())?,
+                cost: row[11].optional_int().map(Money::from_picodollars),
+                charges: read_charges(row[12].text())?,
                 held: false,
             };
             add(held, &entry.charges);

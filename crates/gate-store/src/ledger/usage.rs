@@ -23,6 +23,8 @@ pub enum UsageBy {
     Tag,
     /// The route.
     Route,
+    /// The revision that served it, as its number; 0 where that is not known.
+    Revision,
     /// The day (UTC), as its first UNIX second.
     Day,
 }
@@ -38,6 +40,7 @@ impl UsageBy {
             UsageBy::ProviderModel => "provider || '/' || provider_model",
             UsageBy::Tag => "tag",
             UsageBy::Route => "route",
+            UsageBy::Revision => "CAST(revision AS TEXT)",
             UsageBy::Day => "CAST(at_ms / 86400000 * 86400 AS TEXT)",
         }
     }

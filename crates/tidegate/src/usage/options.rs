@@ -104,6 +104,8 @@ pub(crate) enum UsageName {
     Tag,
     /// The route.
     Route,
+    /// The revision that served the call; 0 where the ledger does not know it.
+    Revision,
     /// The day.
     Day,
 }
@@ -120,6 +122,7 @@ impl UsageName {
             Self::ProviderModel => "provider_model",
             Self::Tag => "tag",
             Self::Route => "route",
+            Self::Revision => "revision",
             Self::Day => "day",
         }
     }
@@ -135,6 +138,7 @@ impl UsageName {
             Self::ProviderModel => UsageBy::ProviderModel,
             Self::Tag => UsageBy::Tag,
             Self::Route => UsageBy::Route,
+            Self::Revision => UsageBy::Revision,
             Self::Day => UsageBy::Day,
         }
     }

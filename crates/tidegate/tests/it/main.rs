@@ -47,5 +47,6 @@ mod secrets;
 mod subscribers;
 mod support;
 mod terraform;
+mod usage;
 mod versions;
 mod waf;
