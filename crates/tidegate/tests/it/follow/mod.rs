@@ -4,6 +4,7 @@
 //! counts is what the processes serve, say and keep. [`commands`] and its neighbours go through the
 //! API and the command line.
 
+mod apart;
 mod canary;
 mod certificates;
 mod change;
