@@ -71,6 +71,7 @@ fn show(file: &Path, options: &UsageOptions) -> Result<ExitCode, String> {
             since_ms: ms(since),
             until_ms,
             provider: options.provider.clone().unwrap_or_default(),
+            only: Vec::new(),
         };
         let mut rows = store.usage(&query).map_err(|error| error.to_string())?;
         if options.sort == UsageSort::Cost {

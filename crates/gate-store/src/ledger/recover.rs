@@ -7,8 +7,8 @@
 
 use super::commit::{Ledger, Sums, add};
 use super::{
-    BalanceRow, Batch, CallerRow, Charge, Entry, ExchangeId, Facts, Granted, SqlStore, Store,
-    Tokens, UnsettledRow, UsageQuery, UsageRow, UsedApi, read_charges,
+    BalanceRow, Batch, CallerRow, Charge, Entry, ExchangeId, Facts, Granted, SpendRow, SqlStore,
+    Store, Tokens, UnsettledRow, UsageQuery, UsageRow, UsedApi, read_charges,
 };
 use crate::database::{Database, Value, transaction};
 use crate::{Instance, StoreError};
@@ -61,6 +61,18 @@ impl<D: Database> Store for SqlStore<D> {
 
     fn usage(&mut self, query: &UsageQuery) -> Result<Vec<UsageRow>, StoreError> {
         super::usage::usage(&mut self.database, query)
+    }
+
+    fn spend_hours(&mut self, since: i64) -> Result<Vec<SpendRow>, StoreError> {
+        super::spend::since(&mut self.database, since)
+    }
+
+    fn keep_spend(&mut self, hour: i64, rows: &[SpendRow]) -> Result<(), StoreError> {
+        super::spend::keep(&mut self.database, hour, rows)
+    }
+
+    fn first_entry(&mut self) -> Result<Option<i64>, StoreError> {
+        super::spend::first(&mut self.database)
     }
 
     fn balances(&mut self) -> Result<Vec<BalanceRow>, StoreError> {

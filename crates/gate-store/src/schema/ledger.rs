@@ -84,6 +84,15 @@ pub(super) const REVISIONS: &str =
     "ALTER TABLE entry ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE hold ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;";
 
+/// What hours cost, by name: see `crate::ledger::spend`.
+pub(super) const SPEND: &str = "CREATE TABLE spend_hour (
+    hour BIGINT NOT NULL,
+    of_column TEXT NOT NULL,
+    name TEXT NOT NULL,
+    cost BIGINT NOT NULL,
+    PRIMARY KEY (hour, of_column, name)
+);";
+
 /// A process says which of its counts of requests was the last to be written.
 pub(super) const COUNTED: &str =
     "ALTER TABLE instance ADD COLUMN counted BIGINT NOT NULL DEFAULT 0;";

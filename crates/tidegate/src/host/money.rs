@@ -69,6 +69,7 @@ pub(super) fn usage(
         since_ms: milliseconds(from),
         until_ms: milliseconds(until),
         provider: String::new(),
+        only: Vec::new(),
     });
     let mut rows = rows.map_err(|error| unavailable(&error))?;
     if query.by.is_some() {
