@@ -80,6 +80,11 @@ pub(super) fn usage(inner: &Inner, call: &Call) -> Answer {
     Reply::json(&page(rows, limit, |_| next.clone()))
 }
 
+pub(super) fn suspicions(inner: &Inner, call: &Call) -> Answer {
+    let found = inner.host.spend_suspicions(call.who.teams.as_deref())?;
+    Reply::json(&page_of(call, found)?)
+}
+
 pub(super) fn versions(inner: &Inner, call: &Call) -> Answer {
     let (api, from) = (call.owned("api"), call.owned("from"));
     let mut states = inner.host.versions(api.as_deref(), from.as_deref())?;

@@ -472,6 +472,15 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
         LIMIT,
     ]),
     Operation::new(
+        "listSpendSuspicions",
+        "GET",
+        "/usage/suspicions",
+        "Spend that is out of the usual, with what made the difference: what is open, then the past",
+        Json(shape::<Page<SpendSuspicion>>),
+    )
+    .tag("traffic")
+    .query(PAGED),
+    Operation::new(
         "listVersions",
         "GET",
         "/versions",
@@ -596,6 +605,26 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
     .tag("traffic")
     .role(Role::Operator)
     .takes(Body(shape::<PurgeInput>)),
+    Operation::new(
+        "listForgotten",
+        "GET",
+        "/forgotten",
+        "Consumers that this gateway was to forget, and how far that is, the newest first",
+        Json(shape::<Page<Forgetting>>),
+    )
+    .tag("traffic")
+    .role(Role::Admin)
+    .query(PAGED),
+    Operation::new(
+        "forget",
+        "POST",
+        "/forgotten",
+        "Forget a consumer: its payloads in the journal, its rows and bodies in the lake",
+        Json(shape::<Forgetting>),
+    )
+    .tag("traffic")
+    .role(Role::Admin)
+    .takes(Body(shape::<ForgetInput>)),
     // --- incidents ----------------------------------------------------------------------------
     Operation::new(
         "listIncidents",

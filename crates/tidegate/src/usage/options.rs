@@ -52,6 +52,9 @@ pub(crate) struct UsageOptions {
     /// ids that `usage reconcile --release` takes.
     #[arg(long, conflicts_with = "budgets")]
     pub(crate) unsettled: bool,
+    /// Print what costs more than usual for its hour and weekday, with what made the difference.
+    #[arg(long, conflicts_with_all = ["budgets", "unsettled"])]
+    pub(crate) unusual: bool,
     /// Print one JSON object per line.
     #[arg(long)]
     pub(crate) json: bool,

@@ -23,6 +23,7 @@ mod demo;
 mod events;
 mod examples;
 mod follow;
+mod forget;
 mod handover;
 mod http_cache;
 mod identity;

@@ -28,6 +28,7 @@ mod rollback;
 mod rollouts;
 mod runbooks;
 mod sealed;
+mod spend;
 mod states;
 mod versions;
 mod writers;
