@@ -367,6 +367,7 @@ fn an_item_is_charged_once_whoever_dies() {
             since_ms: 0,
             until_ms: i64::MAX,
             provider: String::new(),
+            only: Vec::new(),
         };
         let rows = store.usage(&query).unwrap();
         let calls: i64 = rows.iter().map(|row| row.calls).sum();

@@ -22,7 +22,7 @@ pub(super) fn done(
     };
     let at_ms = i64::try_from(Clock::System.unix().as_millis()).unwrap_or(i64::MAX);
     let source = format!("jobs/{environment}");
-    entry(&own::event(&source, job, job, at_ms, &data))
+    entry(&own::event(&source, job, job, at_ms, &data), environment)
 }
 
 #[cfg(test)]
@@ -40,6 +40,6 @@ mod tests {
         let read = read_structured(&event.payload, &Limits::default()).unwrap();
         assert_eq!(read.source, "urn:tidegate:jobs/our%20site");
         assert_eq!((&*read.id, &*read.kind), ("job-1", "tidegate.job.done"));
-        assert_eq!(&*event.key, "urn:tidegate:jobs/our%20site job-1");
+        assert_eq!(&*event.key, "our site\turn:tidegate:jobs/our%20site job-1");
     }
 }

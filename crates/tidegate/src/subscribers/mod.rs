@@ -86,7 +86,7 @@ pub(crate) fn start(
     let holder = format!("{instance}-{:08x}", random::bits() >> 32);
     let means = send::Means::new(process, kept, folder);
     let own = Shelf::new(environment, Some(open));
-    let mut work = work::Work::new(process, own, holder, Reader::new(read), means);
+    let mut work = work::Work::new(process, own, holder, Reader::new(read, environment), means);
     let until = ends.clone();
     let thread = std::thread::Builder::new()
         .name("subscribers".into())
