@@ -23,6 +23,7 @@ mod demo;
 mod events;
 mod examples;
 mod follow;
+mod gallery;
 mod handover;
 mod http_cache;
 mod identity;
