@@ -6,7 +6,15 @@
 
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{
-    ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, DataProductState, DeploymentReported, Diagnosis, Document, DoraReport, DurationsState, Effect, Experiment, ExperimentStop, Finding, Forecast, Forgetting, FreezeInput, GameDay, GameDayInput, GateState, HypothesisInput, IncidentDetail, IncidentLifeInput, IncidentRoleInput, IncidentSummary, IncidentTextInput, LabelMatch, Live, Notices, ObjectiveState, OverrideInput, Page, PlaygroundInput, PlaygroundReply, Postmortem, PostmortemInput, ProviderHealth, PurgeInput, QueryAnswer, QueryInput, RecordDetail, RecordSummary, Rollout, SavedQueryInput, SavedQueryState, SpendSuspicion, StandingInput, StatusPreview, UsageRow, VersionState, WafMatch, WafSuggestion,
+    ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, DataProductState,
+    DeploymentReported, Diagnosis, Document, DoraReport, DurationsState, Effect, Experiment,
+    ExperimentStop, Finding, Forecast, Forgetting, FreezeInput, GameDay, GameDayInput, GateState,
+    HypothesisInput, IncidentDetail, IncidentLifeInput, IncidentRoleInput, IncidentSummary,
+    IncidentTextInput, LabelMatch, Live, Notices, ObjectiveState, OverrideInput, Page,
+    PlaygroundInput, PlaygroundReply, Postmortem, PostmortemInput, ProviderHealth, PurgeInput,
+    QueryAnswer, QueryInput, RecordDetail, RecordSummary, Rollout, SavedQueryInput,
+    SavedQueryState, SpendSuspicion, StandingInput, StatusPreview, UsageRow, VersionState,
+    WafMatch, WafSuggestion,
 };
 use gate_store::control::{Cause, EvidenceRow, RolloutRow};
 use serde::{Deserialize, Serialize};

@@ -29,7 +29,11 @@ use gate_admin::{
 };
 use gate_api::problem::Problem;
 use gate_api::types::{
-    BudgetState, CacheState, Canary, DataProductState, Document, DurationsState, Experiment, ExperimentStop, Finding, Forgetting, GateState, Live, ObjectiveState, Page, PlaygroundInput, PlaygroundReply, ProviderHealth, PurgeInput, QueryAnswer, QueryInput, RecordDetail, RecordSummary, Rollout, SavedQueryInput, SavedQueryState, UsageRow, VersionState, WafMatch, WafSuggestion,
+    BudgetState, CacheState, Canary, DataProductState, Document, DurationsState, Experiment,
+    ExperimentStop, Finding, Forgetting, GateState, Live, ObjectiveState, Page, PlaygroundInput,
+    PlaygroundReply, ProviderHealth, PurgeInput, QueryAnswer, QueryInput, RecordDetail,
+    RecordSummary, Rollout, SavedQueryInput, SavedQueryState, UsageRow, VersionState, WafMatch,
+    WafSuggestion,
 };
 use gate_model::document::Document as Located;
 use gate_model::environment;

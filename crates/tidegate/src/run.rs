@@ -121,7 +121,8 @@ pub(crate) fn serve(
     let followed = environment.as_ref().map(|(followed, _)| followed);
     let jobs = Arc::new(jobs::start(&process, followed, &folder)?);
     let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
-    let subscribers = subscribers::start(&process, followed, kept, &folder).map(Arc::new)?;
+    let subscribers = subscribers::start(&process, followed, kept, &folder, jobs.shelf.clone())?;
+    let subscribers = Arc::new(subscribers);
     let ears = promises::Ears {
         incidents: Some(signals),
         notices: Some(notices.alerts()),

@@ -1,6 +1,6 @@
 //! A job as it is submitted: what runs in which order, and what each item calls.
 
-use super::template::{Places, check, fill};
+use super::template::{Known, Places, check, fill, fill_path};
 use super::words::{Problem, Spec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -58,6 +58,9 @@ pub enum Input {
         /// What `{{item}}` stands for, by the item's number.
         #[serde(default)]
         items: Vec<Value>,
+        /// The event that started the job, `{{event}}`; null where none did.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        event: Value,
     },
     /// A line for each, in a file: `{"method", "url", "headers", "body"}`, of which only `url` must be
     /// there. Other members are somebody else's.
@@ -101,6 +104,7 @@ impl Order {
             headers,
             body,
             items,
+            event,
             ..
         } = &self.input
         else {
@@ -113,10 +117,14 @@ impl Order {
         if !path.starts_with('/') {
             return Err(Problem("its path begins with `/`".into()));
         }
-        let has_parent = !self.spec.after.is_empty() || self.spec.sequential;
+        let known = Known {
+            item: !items.is_empty(),
+            parent: !self.spec.after.is_empty() || self.spec.sequential,
+            event: !event.is_null(),
+        };
         let texts = headers.values().chain([path]).cloned().map(Value::String);
         let all = texts.chain([body.clone()]);
-        let checked = |one: Value| check(&one, !items.is_empty(), has_parent);
+        let checked = |one: Value| check(&one, known);
         all.into_iter().try_for_each(checked).map_err(Problem)
     }
 
@@ -150,6 +158,7 @@ impl Order {
             headers,
             body,
             items,
+            event,
         } = &self.input
         else {
             return Ok(None);
@@ -159,6 +168,7 @@ impl Order {
             index,
             item: items.get(index as usize),
             parent,
+            event: Some(event).filter(|event| !event.is_null()),
         };
         let text = |template: &str| match fill(&Value::String(template.to_owned()), &places)? {
             Value::String(text) => Ok(text),
@@ -170,7 +180,11 @@ impl Order {
         }
         Ok(Some(Asked {
             method: method.clone(),
-            path: text(path)?,
+            // Who publishes an event is not who wrote the path; an operator may fill in a whole one.
+            path: match places.event {
+                Some(_) => fill_path(path, &places)?,
+                None => text(path)?,
+            },
             headers: filled,
             body: fill(body, &places)?,
         }))
@@ -193,6 +207,7 @@ mod tests {
                 headers: BTreeMap::from([("x-part".into(), "{{index}} of {{job}}".into())]),
                 body,
                 items,
+                event: Value::Null,
             },
         }
     }

@@ -273,6 +273,7 @@ fn order(input: &api::JobInput, resources: &Resources) -> Result<Order, Problem>
         headers: input.headers.clone(),
         body: input.body.clone(),
         items: input.items.clone(),
+        event: Value::Null,
     };
     Ok(Order { spec, call, input })
 }

@@ -176,7 +176,11 @@ fn request(order: &Order, asked: Asked, charged_as: &Arc<str>, kept: Kept) -> In
     InsideRequest {
         listener: order.call.listener.clone(),
         method,
-        authority: order.call.authority.clone(),
+        // Services refuse a request without a host, and no host of anybody's may stand there.
+        authority: match order.call.authority.as_str() {
+            "" => "tidegate.invalid".to_owned(),
+            host => host.to_owned(),
+        },
         target: asked.path,
         headers,
         body: body.into(),

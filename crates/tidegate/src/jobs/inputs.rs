@@ -15,6 +15,8 @@ const PARENT_MAX: usize = 1 << 20;
 /// A job's items.
 pub(super) struct Inputs {
     pub(super) order: Arc<Order>,
+    /// What people call the job.
+    pub(super) name: String,
     offsets: Vec<u64>,
     reader: Option<Lines>,
     /// What a parent that is waited for whole answered, once it was asked for.
@@ -28,9 +30,10 @@ struct Lines {
 }
 
 impl Inputs {
-    pub(super) fn new(order: Order, offsets: Vec<u64>) -> Self {
+    pub(super) fn new(order: Order, name: String, offsets: Vec<u64>) -> Self {
         Self {
             order: Arc::new(order),
+            name,
             offsets,
             reader: None,
             whole: None,

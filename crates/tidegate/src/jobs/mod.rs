@@ -13,8 +13,8 @@ mod shelf;
 mod told;
 mod work;
 
-pub(crate) use answer::Book;
-pub(crate) use shelf::{OpenJobs, Shelf};
+pub(crate) use answer::{Book, lane};
+pub(crate) use shelf::{OpenJobs, Refused, Shelf};
 
 use crate::config::Secrets;
 use crate::follow::{self, Followed};

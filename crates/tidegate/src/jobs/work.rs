@@ -347,6 +347,7 @@ impl Work {
         let ended: BTreeSet<u32> = change.ended.iter().map(|(index, _)| *index).collect();
         let inputs = self.inputs.get(&change.job);
         let queue = inputs.map_or_else(String::new, |inputs| inputs.order.spec.queue.clone());
+        let name = inputs.map_or_else(String::new, |inputs| inputs.name.clone());
         let items = inputs.map_or(0, |inputs| inputs.order.spec.count);
         self.counts.of(&queue, |count| {
             let well = change.ended.iter().filter(|(_, well)| *well).count() as u64;
@@ -364,7 +365,8 @@ impl Work {
         let told = state.is_over().then(|| {
             self.inputs.remove(&change.job);
             let environment = &self.shelf.environment;
-            told::done(environment, (&change.job, &queue), items, &change.progress)
+            let job = [&*change.job, &*name, &*queue];
+            told::done(environment, job, items, &change.progress)
         });
         let notes = change.notes.iter();
         let notes = notes.map(|note| {

@@ -24,6 +24,7 @@ mod events;
 mod examples;
 mod follow;
 mod forget;
+mod gallery;
 mod handover;
 mod http_cache;
 mod identity;

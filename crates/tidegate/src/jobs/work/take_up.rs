@@ -82,8 +82,10 @@ impl Work {
             parents,
         };
         self.board.add(loaded, now);
-        self.inputs
-            .insert(row.id.clone(), Inputs::new(order, offsets));
+        self.inputs.insert(
+            row.id.clone(),
+            Inputs::new(order, row.name.clone(), offsets),
+        );
         Ok(())
     }
 
