@@ -134,6 +134,10 @@ pub const FORMS: &[Form] = &[
         sql: ledger::SPEND,
         oldest: 2,
     },
+    Form {
+        sql: jobs::FOLDERS,
+        oldest: 2,
+    },
 ];
 
 /// Brings a database to the newest form. Safe to run from several processes at once.

@@ -45,6 +45,7 @@ fn job<'a>(id: &'a str, key: &'a str, items: u32) -> NewJob<'a> {
         name: "",
         items,
         spec: "{\"a\": 1}",
+        folder: "",
         offsets: None,
         now_ms: 5,
     }

@@ -1,6 +1,6 @@
 //! What items ask: templates filled in, lines read from files.
 
-use super::shelf::Shelf;
+use super::shelf::{Shelf, is_blank};
 use gate_ops::job::Link;
 use gate_ops::job::order::{Asked, Input, LINE_MAX, Order};
 use gate_store::jobs::{ItemResult, PAGE};
@@ -46,7 +46,10 @@ impl Inputs {
     /// Why there is nothing to ask: a failure of the item.
     pub(super) fn asked(&mut self, index: u32, shelf: &Shelf) -> Result<Asked, String> {
         let order = self.order.clone();
-        let Input::Lines { file, url } = &order.input else {
+        let Input::Lines {
+            file, url, headers, ..
+        } = &order.input
+        else {
             let parent = match order.wants_parent() {
                 true => Some(self.parent(index, shelf)?),
                 false => None,
@@ -55,15 +58,7 @@ impl Inputs {
             return asked.ok_or_else(|| "it has no template".to_owned());
         };
         let line = self.line(file, index)?;
-        let asked: Result<Asked, _> = serde_json::from_slice(&line);
-        let mut asked = asked.map_err(|error| format!("line {}: {error}", index + 1))?;
-        if asked.path.is_empty() {
-            asked.path.clone_from(url);
-        }
-        match asked.path.starts_with('/') {
-            true => Ok(asked),
-            false => Err(format!("line {} has no `url`", index + 1)),
-        }
+        Asked::of_line(&line, url, headers)
     }
 
     /// A line of the file: mostly the next one, else found from the beginning of its page.
@@ -144,7 +139,7 @@ impl Lines {
                     "a line is over {LINE_MAX} bytes"
                 )));
             }
-            if !line.iter().all(u8::is_ascii_whitespace) {
+            if !is_blank(&line) {
                 self.next += 1;
                 return Ok(line);
             }
