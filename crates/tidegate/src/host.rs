@@ -27,7 +27,7 @@ use gate_admin::{
     Candidate, GateEdit, Host, IncidentBook, Judged, NoticeOrder, RecordQuery, RolloutStart, Told,
     UsageQuery, WafQuery,
 };
-use gate_api::problem::Problem;
+use gate_api::problem::{Code, Problem};
 use gate_api::types::{
     BudgetState, CacheState, Canary, DataProductState, Document, DurationsState, Experiment,
     ExperimentStop, Finding, Forgetting, GateState, Live, ObjectiveState, Page, PlaygroundInput,

@@ -13,7 +13,7 @@ mod shelf;
 mod told;
 mod work;
 
-pub(crate) use answer::{Book, lane_of};
+pub(crate) use answer::{Book, lane, lane_of};
 pub(crate) use shelf::{OpenJobs, Refused, Shelf, now_ms, progress, state};
 
 use crate::config::Secrets;
