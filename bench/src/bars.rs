@@ -72,6 +72,9 @@ const BARS: &[Bar] = &[
     bar("size", "mib", Measure::Max, 20.0),
     bar("syscalls", "syscalls_per_request", Measure::Max, 4.3),
     bar("polls", "p999_us", Measure::Max, 200.0),
+    bar("batch-hosted", "p99_ratio", Measure::Max, 1.05),
+    bar("batch-small", "p99_ratio", Measure::Max, 1.05),
+    bar("lake", "added_worker_us", Measure::Max, 1.0),
     bar(
         "instructions-chat",
         "instructions_per_request",

@@ -181,6 +181,12 @@ pub fn tree(root: u32) -> Vec<u32> {
 /// Time on a core of every thread of the tree, from the scheduler's own counters.
 #[must_use]
 pub fn cpu_time(root: u32) -> Duration {
+    threads_time(root, "")
+}
+
+/// The same of threads whose name begins so.
+#[must_use]
+pub fn threads_time(root: u32, name: &str) -> Duration {
     let mut nanos = 0;
     for id in tree(root) {
         let tasks = fs::read_dir(format!("/proc/{id}/task"))
@@ -188,6 +194,10 @@ pub fn cpu_time(root: u32) -> Duration {
             .flatten()
             .flatten();
         for task in tasks {
+            let comm = fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+            if !comm.starts_with(name) {
+                continue;
+            }
             let text = fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
             nanos += text
                 .split(' ')

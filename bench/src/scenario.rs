@@ -7,7 +7,7 @@ use crate::subject::{Kind, Variant};
 use crate::upstream::{EVENTS_PER_STREAM, Parsed, Replies, parse};
 
 /// The key of the committed scenario documents; public on purpose.
-const KEY: &str = "tg-bench-key-not-a-secret";
+pub(crate) const KEY: &str = "tg-bench-key-not-a-secret";
 
 /// An ordinary order of 1 KiB; the firewall's own tests look at the same.
 const ORDER: &str = include_str!("../scenarios/order.json");
@@ -49,6 +49,22 @@ pub enum Method {
     Instructions,
     /// Time of a task's poll on a worker, by the kernel's probes.
     Polls,
+    /// Latency of callers at a steady pace, with a large batch beside them and without, in turns.
+    Batch {
+        /// Requests per second of callers.
+        rate: u32,
+    },
+    /// CPU per request of two gateways, in turns: one with the scenario's document, one without what
+    /// is measured.
+    Added {
+        /// The document without it.
+        without: &'static str,
+    },
+    /// The same in user instructions, by callgrind.
+    AddedInstructions {
+        /// The document without it.
+        without: &'static str,
+    },
 }
 
 /// What is asked.
@@ -274,6 +290,40 @@ pub const SCENARIOS: &[Scenario] = &[
         ..CHAT
     },
     Scenario {
+        name: "batch-hosted",
+        about: "50 chats/s beside a batch and without; a model of 32 places and 150 to 450 ms a call.",
+        method: Method::Batch { rate: 50 },
+        document: "batch.yaml",
+        mode: "hosted",
+        ..CHAT
+    },
+    Scenario {
+        name: "batch-small",
+        about: "500 chats/s beside a batch and without; a model of 32 places and 10 to 30 ms a call.",
+        method: Method::Batch { rate: 500 },
+        document: "batch.yaml",
+        mode: "small",
+        ..CHAT
+    },
+    Scenario {
+        name: "lake",
+        about: "What the lake adds to a chat completion at saturation, 32 connections.",
+        method: Method::Added {
+            without: "chat.yaml",
+        },
+        document: "chat-lake.yaml",
+        ..CHAT
+    },
+    Scenario {
+        name: "lake-instructions",
+        about: "The user instructions that the lake adds to a chat completion, by callgrind.",
+        method: Method::AddedInstructions {
+            without: "chat.yaml",
+        },
+        document: "chat-lake.yaml",
+        ..CHAT
+    },
+    Scenario {
         name: "instructions-json-1k",
         about: "User instructions per 1 KiB GET on a plain route, by callgrind.",
         method: Method::Instructions,
@@ -297,6 +347,20 @@ pub fn find(name: &str) -> Vec<&'static Scenario> {
 }
 
 impl Scenario {
+    /// The file of a batch of so many chats, short ones, with results of a few hundred bytes.
+    #[must_use]
+    pub fn batch_lines(count: usize) -> String {
+        let line = |index| {
+            format!(
+                "{{\"custom_id\":\"prompt-{index}\",\"method\":\"POST\",\
+                 \"url\":\"/v1/chat/completions\",\"body\":{{\"model\":\"bench-model\",\
+                 \"max_tokens\":64,\"messages\":[{{\"role\":\"user\",\
+                 \"content\":\"Name the colour of part {index}.\"}}]}}}}\n"
+            )
+        };
+        (0..count).map(line).collect()
+    }
+
     /// The request that is sent to a subject, and the answer that it must give.
     #[must_use]
     pub fn request(&self, kind: Kind) -> Request {

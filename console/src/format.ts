@@ -43,6 +43,19 @@ export function dollars(value: number | string | null | undefined): string {
   return `$${Number(amount.toPrecision(2))}`;
 }
 
+/** A sum of amounts as decimal text, exact to the last digit. */
+export function sum(amounts: string[]): string {
+  const digits = 12;
+  const whole = amounts.reduce((all, amount) => {
+    const [before = "0", behind = ""] = amount.replace("-", "").split(".");
+    const one = BigInt(before + behind.padEnd(digits, "0").slice(0, digits));
+    return amount.startsWith("-") ? all - one : all + one;
+  }, 0n);
+  const text = (whole < 0n ? -whole : whole).toString().padStart(digits + 1, "0");
+  const behind = text.slice(-digits).replace(/0+$/, "");
+  return `${whole < 0n ? "-" : ""}${text.slice(0, -digits)}${behind && `.${behind}`}`;
+}
+
 /** A share from 0 to 1 as a percentage. */
 export function percent(value: number | null | undefined): string {
   if (value == null || !Number.isFinite(value)) return NONE;

@@ -281,11 +281,38 @@ export interface UsageRow {
   team?: string | null;
   provider?: string | null;
   model?: string | null;
+  key?: string | null;
+  asked?: string | null;
+  route?: string | null;
+  tag?: string | null;
+  revision?: number | null;
   calls: number;
+  unsettled: number;
+  unpriced: number;
   tokens_in: number;
   tokens_out: number;
   cost: string;
 }
+
+export interface SpendPart { column: string; name: string; spent: number; expected: number; share: number; is_new: boolean }
+
+export interface SpendSuspicion {
+  of: string;
+  name: string;
+  since: string;
+  since_ms: number;
+  until?: string | null;
+  hour: string;
+  spent: number;
+  expected: number;
+  high: number;
+  text: string;
+  parts: SpendPart[];
+}
+
+export interface ForgetStep { place: string; state: string; count: number; note: string }
+
+export interface Forgetting { consumer: string; state: string; begun: string; ended?: string | null; steps: ForgetStep[] }
 
 export interface BudgetState {
   name: string;

@@ -35,6 +35,14 @@ await check("a document as YAML is read back as it was", () => {
   }
 });
 
+await check("amounts are summed to the last digit", () => {
+  assert.equal(format.sum([]), "0");
+  assert.equal(format.sum(["0.000000000001", "12.5", "-0.1", "3"]), "15.400000000001");
+  assert.equal(format.sum(["0.1", "0.2"]), "0.3");
+  assert.equal(format.sum(["-2", "1.5"]), "-0.5");
+  assert.equal(format.sum(Array(1000).fill("9007199254740.993")), "9007199254740993");
+});
+
 await check("every part of the schema has a form", () => {
   const kinds = model.kinds(schema);
   assert.ok(kinds.length >= 10, `${kinds.length} kinds`);

@@ -19,6 +19,9 @@ pub(super) struct Fleet {
     absent: Vec<Row>,
 }
 
+/// The names of the gateway's workers begin with it.
+const WORKER: &str = "worker-";
+
 /// What one load run of one subject brought.
 #[derive(Debug)]
 pub(super) struct Round {
@@ -26,6 +29,8 @@ pub(super) struct Round {
     pub(super) outcome: Outcome,
     /// Time on a core of the subject's processes within the measured time.
     pub(super) cpu: Duration,
+    /// The part of it of the gateway's workers.
+    pub(super) workers: Duration,
     /// Memory of the subject at the end, connections still open.
     pub(super) memory_mib: f64,
 }
@@ -74,6 +79,13 @@ impl Fleet {
             subject.await_serving(&scenario::attack(), kind.start_deadline())?;
         }
         Ok(subject)
+    }
+
+    /// The row of a scenario that measures the gateway alone; none where it takes no part.
+    #[must_use]
+    pub(super) fn gateway_row(session: &Session) -> Option<Row> {
+        let takes_part = session.kinds.contains(&Kind::Tidegate);
+        takes_part.then(|| Row::new(Kind::Tidegate))
     }
 
     /// The order of a round: reversed every second one.
@@ -129,11 +141,12 @@ pub(super) fn load(
         stop,
     };
     let id = subject.id();
-    let (mut began, mut ended, mut memory_mib) = (Duration::ZERO, Duration::ZERO, 0.0);
+    let (mut began, mut ended, mut memory_mib) = ([Duration::ZERO; 2], [Duration::ZERO; 2], 0.0);
+    let used = || ["", WORKER].map(|name| process::threads_time(id, name));
     let mut mark = |mark| match mark {
-        Mark::Start if id != 0 => began = process::cpu_time(id),
+        Mark::Start if id != 0 => began = used(),
         Mark::End if id != 0 => {
-            ended = process::cpu_time(id);
+            ended = used();
             memory_mib = process::memory_mib(id);
         }
         Mark::Start | Mark::End => {}
@@ -145,7 +158,8 @@ pub(super) fn load(
     }
     Ok(Round {
         outcome,
-        cpu: ended.saturating_sub(began),
+        cpu: ended[0].saturating_sub(began[0]),
+        workers: ended[1].saturating_sub(began[1]),
         memory_mib,
     })
 }

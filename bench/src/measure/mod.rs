@@ -1,6 +1,8 @@
 //! How each method measures: subjects started once per scenario, rounds interleaved, the order
 //! reversed every second round.
 
+mod added;
+mod batch;
 mod fleet;
 mod footprint;
 mod polls;
@@ -57,6 +59,9 @@ pub fn measure(session: &Session, scenario: &'static Scenario) -> Result<Table, 
         Method::Size => footprint::size(session),
         Method::Syscalls => traced::syscalls(session, scenario)?,
         Method::Instructions => traced::instructions(session, scenario)?,
+        Method::Batch { rate } => batch::batch(session, scenario, rate)?,
+        Method::Added { without } => added::cpu(session, scenario, without)?,
+        Method::AddedInstructions { without } => added::instructions(session, scenario, without)?,
         Method::Polls => polls::polls(session, scenario)?,
     };
     Ok(Table {

@@ -1,7 +1,7 @@
 //! Counts that noise cannot move: system calls by strace, user instructions by callgrind.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gate_kit::clock::Clock;
@@ -22,9 +22,9 @@ const TRACED_REQUESTS: u64 = 4000;
 const TRACED_CONNECTIONS: usize = 8;
 /// Requests of the shorter and the longer run under callgrind; start-up falls out of the
 /// difference.
-const COUNTED_REQUESTS: [u64; 2] = [500, 2500];
+pub(super) const COUNTED_REQUESTS: [u64; 2] = [500, 2500];
 /// The longest start or load under a tool.
-const SLOW_DEADLINE: Duration = Duration::from_secs(120);
+pub(super) const SLOW_DEADLINE: Duration = Duration::from_secs(120);
 /// The longest attaching of strace, and its writing of the summary.
 const STRACE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -136,29 +136,39 @@ pub(super) fn instructions(session: &Session, scenario: &Scenario) -> Result<Vec
         let few = count_instructions(session, scenario, kind, short)?;
         let many = count_instructions(session, scenario, kind, long)?;
         let mut row = Row::new(kind);
-        let per_request = many.saturating_sub(few) as f64 / (long - short) as f64;
+        let per_request = many.all.saturating_sub(few.all) as f64 / (long - short) as f64;
         row.add("instructions_per_request", per_request);
         rows.push(row);
     }
     Ok(rows)
 }
 
+/// Instructions of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Count {
+    /// Of all threads.
+    pub(super) all: u64,
+    /// Of the thread with the most.
+    pub(super) busiest: u64,
+}
+
 /// Runs a subject under callgrind for `requests` requests on one connection.
-fn count_instructions(
+pub(super) fn count_instructions(
     session: &Session,
     scenario: &Scenario,
     kind: Kind,
     requests: u64,
-) -> Result<u64, String> {
-    let file = session
-        .places
-        .scratch
-        .join(format!("callgrind.{}", kind.name()));
-    // A count of an earlier run must not be taken for this one's.
-    let _ = fs::remove_file(&file);
+) -> Result<Count, String> {
+    let name = format!("callgrind.{}", kind.name());
+    let file = session.places.scratch.join(&name);
+    // Counts of an earlier run must not be taken for this one's.
+    for old in of_threads(session, &name)? {
+        let _ = fs::remove_file(old);
+    }
     let under = [
         "valgrind".to_owned(),
         "--tool=callgrind".to_owned(),
+        "--separate-threads=yes".to_owned(),
         format!("--callgrind-out-file={}", file.display()),
     ];
     let mut subject = Subject::start(kind, &session.places, &setup(session, scenario, &under))?;
@@ -168,8 +178,31 @@ fn count_instructions(
     if let Some(process) = &mut subject.process {
         process.stop();
     }
-    let text = fs::read_to_string(&file).map_err(|error| format!("callgrind's file: {error}"))?;
-    read_callgrind(&text)
+    let mut count = Count { all: 0, busiest: 0 };
+    for file in of_threads(session, &name)? {
+        let text = fs::read_to_string(&file);
+        let text = text.map_err(|error| format!("callgrind's file: {error}"))?;
+        let one = read_callgrind(&text)?;
+        count.all += one;
+        count.busiest = count.busiest.max(one);
+    }
+    match count.all {
+        0 => Err("callgrind counted nothing".to_owned()),
+        _ => Ok(count),
+    }
+}
+
+/// Callgrind's files of a run, one for each thread (`NAME-01`).
+fn of_threads(session: &Session, name: &str) -> Result<Vec<PathBuf>, String> {
+    let failed = |error| format!("{}: {error}", session.places.scratch.display());
+    let entries = fs::read_dir(&session.places.scratch).map_err(failed)?;
+    let is_of_thread = |path: &PathBuf| {
+        let number = path.file_name().and_then(|file| file.to_str());
+        let number = number.and_then(|file| file.strip_prefix(name)?.strip_prefix('-'));
+        number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+    };
+    let paths = entries.flatten().map(|entry| entry.path());
+    Ok(paths.filter(is_of_thread).collect())
 }
 
 /// The total of a callgrind file.

@@ -2,7 +2,8 @@
 //!
 //! A reply is a list of pieces, each written with one system call. JSON is one piece; a
 //! coalesced stream is one piece; a burst stream is one piece per event without pause; a paced
-//! stream waits between pieces. So the server knows nothing about streams.
+//! stream waits between pieces. So the server knows nothing about streams. A reply of a stand-in for a
+//! model comes when the model has the time.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use std::time::Duration;
 
 use memchr::memmem;
 
-use super::Question;
+use super::{Question, SPEEDS};
 
 /// Events in every stream, the closing `[DONE]` included.
 pub const EVENTS_PER_STREAM: u64 = 203;
@@ -26,6 +27,8 @@ pub struct Reply {
     pub gap: Option<Duration>,
     /// Bytes of the body once transfer coding is removed.
     pub body_bytes: u64,
+    /// Which of [`SPEEDS`] the server that answers so has; at once where it is none.
+    pub speed: Option<usize>,
 }
 
 /// The answers by what is asked.
@@ -36,6 +39,7 @@ pub struct Replies {
     kept_1k: Arc<Reply>,
     kept_64k: Arc<Reply>,
     chat: Arc<Reply>,
+    thought: [Arc<Reply>; SPEEDS.len()],
     message: Arc<Reply>,
     burst: Arc<Reply>,
     coalesced: Arc<Reply>,
@@ -54,7 +58,13 @@ impl Default for Replies {
                 pieces: pieces.to_vec(),
                 gap,
                 body_bytes,
+                speed: None,
             })
+        };
+        let thought = |speed| {
+            let mut reply = whole("200 OK", &chat_completion());
+            reply.speed = Some(speed);
+            Arc::new(reply)
         };
         Self {
             json_1k: json("200 OK", &orders(1024)),
@@ -62,6 +72,7 @@ impl Default for Replies {
             kept_1k: kept(&orders(1024)),
             kept_64k: kept(&orders(64 * 1024)),
             chat: json("200 OK", &chat_completion()),
+            thought: std::array::from_fn(thought),
             message: json("200 OK", &anthropic_message()),
             burst: stream(&pieces, None),
             coalesced: stream(&coalesced, None),
@@ -87,16 +98,23 @@ impl Replies {
                 "paced" => &self.paced,
                 _ => &self.coalesced,
             },
-            ("POST", "/v1/chat/completions") => &self.chat,
+            ("POST", "/v1/chat/completions") => {
+                match SPEEDS.iter().position(|speed| speed.mode == mode) {
+                    Some(speed) => &self.thought[speed],
+                    None => &self.chat,
+                }
+            }
             ("POST", "/v1/messages") => &self.message,
             _ => &self.missing,
         }
     }
 }
 
-/// Splits `/burst/v1/...` into the pace of the stream and the rest; no pace is `""`.
+/// Splits `/burst/v1/...` into the pace of the stream, or the speed of the server, and the rest; no
+/// pace is `""`.
 fn split_mode(path: &str) -> (&str, &str) {
-    for mode in ["burst", "coalesced", "paced"] {
+    let speeds = SPEEDS.iter().map(|speed| speed.mode);
+    for mode in ["burst", "coalesced", "paced"].into_iter().chain(speeds) {
         let rest = path
             .strip_prefix('/')
             .and_then(|path| path.strip_prefix(mode));
@@ -113,15 +131,20 @@ fn wants_stream(body: &[u8]) -> bool {
 }
 
 fn json(status: &str, body: &str) -> Arc<Reply> {
+    Arc::new(whole(status, body))
+}
+
+fn whole(status: &str, body: &str) -> Reply {
     let head = format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
         body.len()
     );
-    Arc::new(Reply {
+    Reply {
         pieces: vec![[head.as_bytes(), body.as_bytes()].concat()],
         gap: None,
         body_bytes: body.len() as u64,
-    })
+        speed: None,
+    }
 }
 
 /// An answer that caches may keep, with the fields that such answers usually have.
@@ -137,6 +160,7 @@ fn kept(body: &str) -> Arc<Reply> {
         pieces: vec![[head.as_bytes(), body.as_bytes()].concat()],
         gap: None,
         body_bytes: body.len() as u64,
+        speed: None,
     })
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use gate_kit::clock::{Clock, Moment};
 
+use super::model::{Model, SPEEDS};
 use super::replies::{Replies, Reply};
 use super::request::{Parsed, parse};
 use crate::machine;
@@ -77,6 +78,7 @@ struct Server {
     stop: Arc<AtomicBool>,
     poller: Poller,
     replies: Replies,
+    models: [Model; SPEEDS.len()],
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     due: BinaryHeap<Reverse<(Moment, usize)>>,
@@ -112,6 +114,7 @@ impl Server {
             stop,
             poller,
             replies: Replies::default(),
+            models: SPEEDS.map(Model::new),
             connections: Vec::new(),
             free: Vec::new(),
             due: BinaryHeap::new(),
@@ -180,7 +183,8 @@ impl Server {
         let Some(connection) = self.connections.get_mut(index).and_then(Option::as_mut) else {
             return;
         };
-        match connection.advance(&self.replies, &mut self.buffer, hung_up, clock) {
+        let voices = (&self.replies, &mut self.models[..]);
+        match connection.advance(voices, &mut self.buffer, hung_up, clock) {
             Pause::Blocked => {}
             Pause::Until(due) => self.due.push(Reverse((due, index))),
             Pause::Closed => {
@@ -195,7 +199,7 @@ impl Connection {
     /// Reads, answers and writes until the socket or the pace stops it.
     fn advance(
         &mut self,
-        replies: &Replies,
+        (replies, models): (&Replies, &mut [Model]),
         buffer: &mut [u8],
         hung_up: bool,
         clock: &Clock,
@@ -212,13 +216,19 @@ impl Connection {
             match parse(&self.input) {
                 Parsed::Whole { question, bytes } => {
                     let reply = replies.find(&question).clone();
+                    let due = reply
+                        .speed
+                        .map(|speed| models[speed].answers_at(clock.now()));
                     self.sending = Some(Sending {
                         reply,
                         piece: 0,
                         offset: 0,
-                        due: Moment::default(),
+                        due: due.unwrap_or_default(),
                     });
                     self.input.drain(..bytes);
+                    if let Some(due) = due {
+                        return Pause::Until(due);
+                    }
                 }
                 Parsed::Partial if open => return Pause::Blocked,
                 Parsed::Partial | Parsed::Refused(_) => return Pause::Closed,
@@ -250,7 +260,7 @@ impl Sending {
     /// Writes pieces; `None` once the last byte is out.
     fn flush(&mut self, stream: &mut TcpStream, clock: &Clock) -> io::Result<Option<Pause>> {
         while let Some(piece) = self.reply.pieces.get(self.piece) {
-            if self.reply.gap.is_some() && self.offset == 0 && self.due > clock.now() {
+            if self.offset == 0 && self.due > clock.now() {
                 // An early wake-up comes from the socket; the heap still holds the due time.
                 return Ok(Some(Pause::Blocked));
             }

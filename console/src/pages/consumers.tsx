@@ -1,13 +1,16 @@
 // Who may call, with which keys, and what that may cost.
 
+import { useState } from "preact/hooks";
 import { get } from "../api";
 import { count, dollars, percent } from "../format";
 import { useLoad, useNow } from "../hooks";
 import { useResources } from "../resources";
 import { to } from "../router";
 import { useSession } from "../session";
-import type { BudgetState, JsonObject, Page, UsageRow } from "../types";
+import type { BudgetState, JsonObject, Page } from "../types";
 import { Badge, Card, Empty, Head, Load, Table, Time } from "../ui/parts";
+import { Forget, Forgotten } from "./forget";
+import { Unusual, Usage } from "./spend";
 
 interface Key { sha256?: string; id?: string | null; expires?: string | null; models?: string[] | null; routes?: string[] | null }
 
@@ -58,44 +61,23 @@ function Budgets() {
   );
 }
 
-function Usage() {
-  const usage = useLoad("usage", async (signal) => (await get<Page<UsageRow>>("/usage", { limit: 200 }, signal)).items, 15_000);
-  return (
-    <Card title="Usage" flush>
-      <Load of={usage} lines={3}>
-        {(rows) => rows.length === 0 ? <Empty title="Nothing was used yet">Calls to models are summed here by day, consumer and model.</Empty> : (
-          <Table label="Usage">
-            <thead><tr><th scope="col">Day (UTC)</th><th scope="col">Consumer</th><th scope="col">Team</th><th scope="col">Model</th><th scope="col" class="number">Calls</th><th scope="col" class="number">Tokens in</th><th scope="col" class="number">Tokens out</th><th scope="col" class="number">Cost</th></tr></thead>
-            <tbody>
-              {rows.map((row, at) => (
-                <tr key={at}>
-                  <td class="nowrap">{row.day}</td><td>{row.consumer ?? <span class="muted">–</span>}</td><td>{row.team ?? <span class="muted">–</span>}</td>
-                  <td>{row.model ?? "–"} <span class="muted small">{row.provider}</span></td>
-                  <td class="number">{count(row.calls)}</td><td class="number">{count(row.tokens_in)}</td><td class="number">{count(row.tokens_out)}</td><td class="number">{dollars(row.cost)}</td>
-                </tr>
-              ))}
-            </tbody>
-          </Table>
-        )}
-      </Load>
-    </Card>
-  );
-}
-
 /** The page. */
 export function Consumers() {
   const { environment, can } = useSession();
   const consumers = useResources("consumers");
+  const [forgetting, setForgetting] = useState<string>();
+  const [asked, setAsked] = useState(0);
   return (
     <>
       <Head title="Keys and budgets" lead="Who may call, how it proves it, and what it may cost. Keys are kept only as hashes." actions={environment && can("operator") && <a class="button primary" href={to(["configure", "consumers", "+"])}>New consumer</a>} />
+      <Unusual />
       <Budgets />
       {environment && (
         <Card title="Consumers" flush>
           <Load of={consumers}>
             {(rows) => rows.length === 0 ? <Empty title="No consumer is configured">Routes with the policy <code>auth_key</code> let in only consumers.</Empty> : (
               <Table label="Consumers">
-                <thead><tr><th scope="col">Consumer</th><th scope="col">Team</th><th scope="col">Keys</th><th scope="col">Models</th><th scope="col">Managed by</th><th scope="col">Records</th></tr></thead>
+                <thead><tr><th scope="col">Consumer</th><th scope="col">Team</th><th scope="col">Keys</th><th scope="col">Models</th><th scope="col">Managed by</th><th scope="col">Records</th>{can("admin") && <th scope="col"><span class="quiet">What you can do</span></th>}</tr></thead>
                 <tbody>
                   {rows.map((row) => {
                     const value = row.resource as JsonObject;
@@ -106,6 +88,7 @@ export function Consumers() {
                         <td>{(value.team as string | null) ?? <span class="muted">–</span>}</td><td><Keys keys={(value.keys as Key[] | undefined) ?? []} /></td>
                         <td>{models ? models.join(", ") || "none" : <span class="muted">all of the route's</span>}</td><td><code class="small">{row.manager}</code></td>
                         <td><a href={to(["records"], { consumer: row.name })}>See<span class="quiet"> records of {row.name}</span></a></td>
+                        {can("admin") && <td><button type="button" class="small danger" onClick={() => setForgetting(row.name)}>Forget<span class="quiet"> {row.name}</span></button></td>}
                       </tr>
                     );
                   })}
@@ -115,6 +98,8 @@ export function Consumers() {
           </Load>
         </Card>
       )}
+      {can("admin") && <Forgotten asked={asked} />}
+      {forgetting && <Forget consumer={forgetting} close={() => setForgetting(undefined)} begun={() => setAsked(asked + 1)} />}
       <Usage />
     </>
   );

@@ -162,6 +162,25 @@ export async function changing(context, url, admin, name) {
     await page.getByRole("button", { name: "Take back" }).click();
     quiet();
   });
+  await check("usage is summed by what is chosen, and a consumer is forgotten once its name is typed", async () => {
+    await visit("#/consumers");
+    await page.getByLabel("By", { exact: true }).selectOption("tag");
+    await page.getByLabel("And by", { exact: true }).selectOption("revision");
+    await page.getByRole("heading", { name: "Usage of the last 30 days" }).waitFor();
+    await page.getByRole("button", { name: "Forget storefront" }).click();
+    const dialog = page.getByRole("dialog");
+    const forget = dialog.getByRole("button", { name: "Forget for good" });
+    assert.equal(await forget.isDisabled(), true);
+    await dialog.getByRole("textbox").fill("storefront");
+    assert.deepEqual(await axe(page), []);
+    await forget.click();
+    const row = page.getByRole("group", { name: "Forgotten consumers" }).getByRole("row", { name: /storefront/ });
+    await row.getByText("done", { exact: true }).waitFor();
+    const kept = await admin.done("GET", "/forgotten");
+    assert.equal(kept.items[0].consumer, "storefront");
+    assert.equal(kept.items[0].steps.find((step) => step.place === "journal").state, "done");
+    quiet();
+  });
   await check("an error of the plan is shown and keeps the change back", async () => {
     await visit("#/configure/routes/by-form");
     await page.getByLabel("upstream", { exact: true }).fill("nowhere");

@@ -8,12 +8,13 @@ use gate_api::problem::{Code, Problem};
 use gate_api::types::{
     ActionItem, ActionItemState, BudgetState, CacheState, Canary, Change, DataProductState,
     DeploymentReported, Diagnosis, Document, DoraReport, DurationsState, Effect, Experiment,
-    ExperimentStop, Finding, Forecast, FreezeInput, GameDay, GameDayInput, GateState,
+    ExperimentStop, Finding, Forecast, Forgetting, FreezeInput, GameDay, GameDayInput, GateState,
     HypothesisInput, IncidentDetail, IncidentLifeInput, IncidentRoleInput, IncidentSummary,
     IncidentTextInput, LabelMatch, Live, Notices, ObjectiveState, OverrideInput, Page,
     PlaygroundInput, PlaygroundReply, Postmortem, PostmortemInput, ProviderHealth, PurgeInput,
     QueryAnswer, QueryInput, RecordDetail, RecordSummary, Rollout, SavedQueryInput,
-    SavedQueryState, StandingInput, StatusPreview, UsageRow, VersionState, WafMatch, WafSuggestion,
+    SavedQueryState, SpendSuspicion, StandingInput, StatusPreview, UsageRow, VersionState,
+    WafMatch, WafSuggestion,
 };
 use gate_store::control::{Cause, EvidenceRow, RolloutRow};
 use serde::{Deserialize, Serialize};
@@ -112,6 +113,8 @@ pub struct UsageQuery {
     pub from: Option<String>,
     /// Before this day, in UTC.
     pub until: Option<String>,
+    /// What to sum by, separated by commas; day, consumer, team, provider and model when absent.
+    pub by: Option<String>,
     /// Of these teams; of all when absent.
     pub teams: Option<Vec<String>>,
     /// How many rows to pass over.
@@ -465,6 +468,30 @@ pub trait Host: Send + Sync {
     fn purge(&self, input: &PurgeInput, told: Told<'_>) -> Result<u64, Problem> {
         let _ = input;
         told().map(|_| 0)
+    }
+
+    /// Spend that is out of the usual; of these teams and their consumers alone, where they are given.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn spend_suspicions(&self, teams: Option<&[String]>) -> Result<Vec<SpendSuspicion>, Problem> {
+        let _ = teams;
+        Ok(Vec::new())
+    }
+
+    /// Consumers that this process was to forget, and how far that is, the newest first.
+    fn forgotten(&self) -> Vec<Forgetting> {
+        Vec::new()
+    }
+
+    /// Begins to forget a consumer, for `actor` with this role; once where it is under way. The end is
+    /// a line of the audit log.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn forget(&self, consumer: &str, actor: &str, role: &str) -> Result<Forgetting, Problem> {
+        let _ = (consumer, actor, role);
+        Err(not_kept("what is to be forgotten"))
     }
 
     /// Who is told what, and what has not arrived.

@@ -39,12 +39,12 @@ impl Reply {
     }
 
     /// JSON that is text already.
-    pub(crate) fn json_text(text: &str) -> Self {
+    pub(crate) fn json_text(text: String) -> Self {
         Self {
             status: 200,
             headers: Vec::new(),
             content_type: "application/json",
-            body: text.as_bytes().to_vec(),
+            body: text.into_bytes(),
         }
     }
 

@@ -13,7 +13,21 @@ pub mod types;
 
 /// The JSON Schema (2020-12) of a configuration as this version knows it, pretty-printed: what
 /// `cargo xtask gen` derives from the types of resources, policies and providers.
-pub const SCHEMA: &str = include_str!("../../../docs/reference/schema.json");
+#[must_use]
+pub fn schema() -> String {
+    unpacked(include_bytes!(concat!(env!("OUT_DIR"), "/schema.json.gz")))
+}
+
+/// A document as it was before build.rs packed it.
+fn unpacked(packed: &[u8]) -> String {
+    let mut text = String::new();
+    let read = GzDecoder::new(packed).read_to_string(&mut text);
+    read.expect("build.rs packed it");
+    text
+}
+
+use flate2::read::GzDecoder;
+use std::io::Read;
 
 pub use client::{Client, ClientError, Endpoint, Reply, TimedStream, client_tls};
 pub use problem::Problem;

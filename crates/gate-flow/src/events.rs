@@ -5,8 +5,8 @@ use std::time::Duration;
 /// An event on its way into the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedEvent {
-    /// What it is known by for ever, over all gateways of a store: one that is there already is not
-    /// kept again.
+    /// What it is known by for ever, over all gateways of an environment: one that is there already
+    /// is not kept again.
     pub key: Box<str>,
     /// Its type.
     pub kind: Box<str>,

@@ -1,4 +1,4 @@
-//! Keeps what callers sent and got in the access log and in exported log records.
+//! Keeps what callers sent and got in the access log, in exported log records and in the lake.
 //!
 //! Nothing is recorded without this policy. A body is gathered as it passes, up to `max`, and is
 //! redacted before it is written: secrets always, personal data by `redact`. Only JSON, text and
@@ -115,8 +115,12 @@ impl PolicyKind for RecordBodies {
         }
         let gateway = &context.resources.gateway;
         let exports = gateway.tracing.as_ref().is_some_and(|tracing| tracing.logs);
-        if gateway.access_log.is_none() && !exports {
-            let message = "bodies go into the access log and into exported log records; neither is configured";
+        let in_lake = gateway
+            .lake
+            .as_ref()
+            .is_some_and(|lake| lake.bodies.is_some());
+        if gateway.access_log.is_none() && !exports && !in_lake {
+            let message = "bodies go into the access log, exported log records and the lake; none of them is configured";
             return Err((None, message.into()));
         }
         Ok(Arc::new(Self {

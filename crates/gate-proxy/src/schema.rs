@@ -2,7 +2,7 @@
 //!
 //! Resource types describe themselves; what they leave open (a policy's settings, a provider's) is
 //! filled in from the registries here. `cargo xtask gen` writes this value to
-//! `docs/reference/schema.json`, which is what the gateway carries (`gate_api::SCHEMA`) and what
+//! `docs/reference/schema.json`, which is what the gateway carries (`gate_api::schema`) and what
 //! `tidegate schema`, `explain`, the console and Terraform read; a test fails where it is not this.
 
 use gate_ai::provider::registry::{self, PROVIDERS};

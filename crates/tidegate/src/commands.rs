@@ -28,6 +28,7 @@ use crate::control::runbooks::{self, RunbooksCommand};
 use crate::control::state::{self, StateCommand};
 use crate::control::subscribers::{self, SubscribersCommand};
 use crate::demo::{self, DemoOptions};
+use crate::forget::{self, ForgetOptions};
 use crate::health::{self, HealthOptions};
 use crate::import::{self, ImportOptions};
 use crate::journal::{self, JournalCommand};
@@ -164,6 +165,9 @@ pub(crate) enum Command {
     Dora(DoraOptions),
     /// Show what runs out, and when.
     Forecasts(ForecastsOptions),
+    /// Forget a consumer for good: its events' payloads in the journal, its rows and bodies in the
+    /// lake. The ledger keeps what its calls cost until `gateway.store.retention` ends.
+    Forget(ForgetOptions),
     /// Show caches of answers and purge them.
     #[command(subcommand)]
     Cache(CacheCommand),
@@ -233,6 +237,7 @@ impl Command {
             Command::Silences(command) => notices::silences(&command),
             Command::Dora(options) => dora::dora(&options),
             Command::Forecasts(options) => dora::forecasts(&options),
+            Command::Forget(options) => forget::forget(&options),
             Command::Cache(command) => cache::run(&command),
             Command::Experiments(command) => experiments::run(&command),
             Command::Gameday(options) => gameday::gameday(&options),

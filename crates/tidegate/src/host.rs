@@ -14,7 +14,7 @@ mod records;
 
 use crate::config;
 use crate::control::document::plain;
-use crate::delivery::Delivery;
+use crate::delivery::{Delivery, spend};
 use crate::follow::Followed;
 use crate::incidents::{Shelf, answer::Book};
 use crate::jobs::{self, Jobs};
@@ -22,7 +22,7 @@ use crate::notices::Notices;
 use crate::promises::{Promises, gate};
 use crate::runbooks::{self, Runbooks};
 use crate::subscribers::{self, Subscribers};
-use crate::{output, playground, rollouts};
+use crate::{forget, output, playground, rollouts};
 use gate_admin::{
     Candidate, GateEdit, Host, IncidentBook, Judged, NoticeOrder, RecordQuery, RolloutStart, Told,
     UsageQuery, WafQuery,
@@ -30,7 +30,7 @@ use gate_admin::{
 use gate_api::problem::Problem;
 use gate_api::types::{
     BudgetState, CacheState, Canary, DataProductState, Document, DurationsState, Experiment,
-    ExperimentStop, Finding, GateState, Live, ObjectiveState, Page, PlaygroundInput,
+    ExperimentStop, Finding, Forgetting, GateState, Live, ObjectiveState, Page, PlaygroundInput,
     PlaygroundReply, ProviderHealth, PurgeInput, QueryAnswer, QueryInput, RecordDetail,
     RecordSummary, Rollout, SavedQueryInput, SavedQueryState, UsageRow, VersionState, WafMatch,
     WafSuggestion,
@@ -239,6 +239,30 @@ impl Host for Gateway {
 
     fn order_notice(&self, order: &NoticeOrder) -> Result<(), Problem> {
         self.notices.order(order)
+    }
+
+    fn spend_suspicions(
+        &self,
+        teams: Option<&[String]>,
+    ) -> Result<Vec<gate_api::types::SpendSuspicion>, Problem> {
+        let found = spend::suspicions(&self.process, &self.folder());
+        let found =
+            found.map_err(|error| Problem::new(Code::StoreUnavailable, error.to_string()))?;
+        Ok(match teams {
+            None => found,
+            Some(teams) => {
+                let resources = self.process.shared().snapshot.load().resources.clone();
+                spend::seen(found, &resources, teams)
+            }
+        })
+    }
+
+    fn forgotten(&self) -> Vec<Forgetting> {
+        forget::all(&self.process)
+    }
+
+    fn forget(&self, consumer: &str, actor: &str, role: &str) -> Result<Forgetting, Problem> {
+        forget::begin(&self.process, self.folder(), consumer, (actor, role))
     }
 
     fn forecasts(&self) -> Result<Vec<gate_api::types::Forecast>, Problem> {

@@ -20,6 +20,7 @@ mod delivery;
 mod demo;
 mod events;
 mod follow;
+mod forget;
 mod health;
 mod host;
 mod import;

@@ -32,13 +32,13 @@ pub(crate) struct CompletionsOptions {
 
 /// Prints the JSON Schema of the configuration.
 pub(crate) fn schema() -> Result<ExitCode, String> {
-    output::print(gate_api::SCHEMA)?;
+    output::print(&gate_api::schema())?;
     Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the reference of one field.
 pub(crate) fn explain(options: &ExplainOptions) -> Result<ExitCode, String> {
-    let schema = serde_json::from_str(gate_api::SCHEMA).map_err(|error| error.to_string())?;
+    let schema = serde_json::from_str(&gate_api::schema()).map_err(|error| error.to_string())?;
     let text =
         gate_model::explain::explain(&schema, &options.path).map_err(|error| error.to_string())?;
     output::print(&format!("{}\n", text.trim_end()))?;

@@ -119,16 +119,19 @@ pub(crate) fn serve(
     let (signals, incidents) =
         write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
     let followed = environment.as_ref().map(|(followed, _)| followed);
-    let jobs = Arc::new(jobs::start(&process, followed, &folder)?);
+    let desk = batches::open(&process, &folder)?;
+    let place = desk.as_ref().map(gate_proxy::batches::Desk::folder_id);
+    let jobs = Arc::new(jobs::start(&process, followed, &folder, place)?);
     let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
-    let subscribers = subscribers::start(&process, followed, kept, &folder).map(Arc::new)?;
+    let subscribers = subscribers::start(&process, followed, kept, &folder, jobs.shelf.clone())?;
+    let subscribers = Arc::new(subscribers);
     let ears = promises::Ears {
         incidents: Some(signals),
         notices: Some(notices.alerts()),
         open: Some(open_incidents(&incidents.shelf)),
     };
     let keeper = promises::start(&process, name, folder.clone(), ears)?;
-    let batches = batches::start(&process, &folder)?;
+    let batches = batches::start(&process, desk, jobs.shelf.as_ref())?;
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),

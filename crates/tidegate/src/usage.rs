@@ -7,8 +7,10 @@ mod bill;
 mod options;
 
 use crate::config::{self, Secrets};
+use crate::delivery::spend::Learner;
 use crate::output;
 use crate::table::Table;
+use gate_api::types::{SpendSuspicion, one_line};
 use gate_kit::clock::Clock;
 use gate_model::resources::{Resources, Store as Settings};
 use gate_model::units::{Money, Timestamp};
@@ -55,7 +57,10 @@ pub(crate) fn open(file: &Path) -> Result<(Resources, Box<dyn Store>), String> {
 
 fn show(file: &Path, options: &UsageOptions) -> Result<ExitCode, String> {
     let (resources, mut store) = open(file)?;
-    let text = if options.unsettled {
+    let text = if options.unusual {
+        let found = Learner::whole().look(&mut *store, &Clock::System);
+        unusual(&found.map_err(|error| error.to_string())?, options.format())
+    } else if options.unsettled {
         let rows = store.unsettled().map_err(|error| error.to_string())?;
         unsettled(&rows, options.format())
     } else if options.budgets {
@@ -71,6 +76,7 @@ fn show(file: &Path, options: &UsageOptions) -> Result<ExitCode, String> {
             since_ms: ms(since),
             until_ms,
             provider: options.provider.clone().unwrap_or_default(),
+            only: Vec::new(),
         };
         let mut rows = store.usage(&query).map_err(|error| error.to_string())?;
         if options.sort == UsageSort::Cost {
@@ -148,6 +154,18 @@ fn calls(options: &UsageOptions, rows: &[UsageRow]) -> String {
         cells.push(dollars(row.cost_picodollars));
         cells.push(notes.join(", "));
         table.row(cells);
+    }
+    table.finish()
+}
+
+fn unusual(found: &[SpendSuspicion], format: UsageFormat) -> String {
+    if format == UsageFormat::Json {
+        return lines(found.iter().map(|one| json!(one)));
+    }
+    let mut table = Table::new(&["since", "until", "what"]);
+    for one in found {
+        let until = one.until.clone().unwrap_or_else(|| "open".to_owned());
+        table.row(vec![one.since.clone(), until, one_line(&one.text)]);
     }
     table.finish()
 }

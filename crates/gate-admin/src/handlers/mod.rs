@@ -9,6 +9,7 @@ mod delivery;
 mod environments;
 pub(crate) mod experiments;
 mod firewall;
+mod forget;
 mod history;
 mod incidents;
 mod jobs;
@@ -77,6 +78,7 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "runQuery" => queries::run(inner, call),
         "listDataProducts" => queries::products(inner, call),
         "listUsage" => traffic::usage(inner, call),
+        "listSpendSuspicions" => traffic::suspicions(inner, call),
         "listVersions" => traffic::versions(inner, call),
         "listBudgets" => traffic::budgets(inner, call),
         "listObjectives" => objectives::list(inner, call),
@@ -88,6 +90,8 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "listProviders" => traffic::providers(inner, call),
         "listCaches" => caches::list(inner, call),
         "purgeCaches" => caches::purge(inner, call),
+        "listForgotten" => forget::list(inner, call),
+        "forget" => forget::begin(inner, call),
         "listIncidents" => incidents::list(inner, call),
         "getIncident" => incidents::get(inner, call),
         "setIncidentLife" | "assignIncidentRole" | "updateIncident" | "noteIncidentAction"
@@ -104,8 +108,8 @@ pub(crate) fn handle(inner: &Inner, call: &Call) -> Answer {
         "listWafMatches" => firewall::matches(inner, call),
         "listWafSuggestions" => firewall::suggestions(inner, call),
         "playground" => traffic::playground(inner, call),
-        "schema" => Ok(Reply::json_text(gate_api::SCHEMA)),
-        "openapi" => Ok(Reply::json_text(gate_api::openapi::DESCRIPTION)),
+        "schema" => Ok(Reply::json_text(gate_api::schema())),
+        "openapi" => Ok(Reply::json_text(gate_api::openapi::description())),
         "listStates" => states::list(inner, call),
         "listStateVersions" => states::versions(inner, call),
         "restoreState" => states::restore(inner, call),

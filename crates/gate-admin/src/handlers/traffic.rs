@@ -66,12 +66,18 @@ pub(super) fn usage(inner: &Inner, call: &Call) -> Answer {
     let rows = inner.host.usage(&UsageQuery {
         from: call.owned("from"),
         until: call.owned("until"),
+        by: call.owned("by"),
         teams: call.who.teams.clone(),
         offset,
         limit: limit + 1,
     })?;
     let next = offset.saturating_add(limit).to_string();
     Reply::json(&page(rows, limit, |_| next.clone()))
+}
+
+pub(super) fn suspicions(inner: &Inner, call: &Call) -> Answer {
+    let found = inner.host.spend_suspicions(call.who.teams.as_deref())?;
+    Reply::json(&page_of(call, found)?)
 }
 
 pub(super) fn versions(inner: &Inner, call: &Call) -> Answer {

@@ -1,8 +1,8 @@
 //! What models cost and how much they take: the product's catalogue, and prices of one's own.
 //!
-//! The catalogue (`data/prices.tsv`, written by `cargo xtask prices`) lies in the binary as sorted
-//! text. It is searched by halves and only the lines found are read, when configuration is
-//! compiled, so that it costs no memory that is not looked at and nothing per request. All prices
+//! The catalogue (`data/prices.tsv`, written by `cargo xtask prices`) lies in the binary as packed
+//! blocks of sorted text. A search unpacks one block, when configuration is compiled, and keeps
+//! nothing, so that the catalogue costs no memory and nothing per request. All prices
 //! are whole picodollars; no amount passes through floating point. How usage becomes money is in
 //! [`rates`]; under which names a provider's models are listed, in `names.rs`.
 
@@ -12,16 +12,16 @@ pub mod rates;
 pub use gate_model::resources::ServiceTier;
 pub use rates::{Highest, PriceUnit, Prices, Rates};
 
-use memchr::{memchr, memrchr};
+use flate2::read::GzDecoder;
 use names::candidates;
+use std::io::Read;
 
-static CATALOGUE: &str = include_str!("../../data/prices.tsv");
+/// The first key of each block, and its packed text; in the order of keys.
+static CATALOGUE: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/prices.rs"));
 
 /// What is known about a provider's model. Whatever is absent is unknown, never zero.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ModelFacts {
-    /// What it is for: `chat`, `embedding`, `rerank`, `audio_transcription`, ...
-    pub mode: &'static str,
     /// Most tokens of input.
     pub input_tokens_max: Option<u64>,
     /// Most tokens of output.
@@ -62,11 +62,12 @@ pub fn model_facts(kind: &str, model: &str) -> Option<ModelFacts> {
 #[must_use]
 pub fn find(key: &str) -> Option<ModelFacts> {
     let mut facts: Option<ModelFacts> = None;
-    for line in lines_of(key) {
-        let mut columns = line.split('\t').skip(1);
+    let block = block_of(key);
+    for line in block.lines().filter(|line| key_of(line) == key) {
+        // Behind the key comes what the model is for.
+        let mut columns = line.split('\t').skip(2);
         let mut column = || columns.next().unwrap_or_default();
         let facts = facts.get_or_insert_default();
-        facts.mode = column();
         facts.input_tokens_max = column().parse().ok();
         facts.output_tokens_max = column().parse().ok();
         facts.features = features(column());
@@ -81,27 +82,15 @@ pub fn find(key: &str) -> Option<ModelFacts> {
     facts
 }
 
-/// The lines of a key: one, or one for each date that its prices changed on.
-fn lines_of(key: &str) -> impl Iterator<Item = &'static str> {
-    let bytes = CATALOGUE.as_bytes();
-    // What lies before `low` sorts before `key`, what lies behind `high` does not; both are starts
-    // of lines.
-    let (mut low, mut high) = (0, bytes.len());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let start = memrchr(b'\n', &bytes[..middle]).map_or(0, |at| at + 1);
-        let end = memchr(b'\n', &bytes[middle..]).map_or(bytes.len(), |at| middle + at + 1);
-        let line = &CATALOGUE[start..end];
-        if line.starts_with('#') || key_of(line) < key {
-            low = end;
-        } else {
-            high = start;
-        }
+/// The block that holds all lines of a key, if any block does.
+fn block_of(key: &str) -> String {
+    let behind = CATALOGUE.partition_point(|(first, _)| *first <= key);
+    let mut text = String::new();
+    if let Some((_, packed)) = behind.checked_sub(1).map(|index| CATALOGUE[index]) {
+        let read = GzDecoder::new(packed).read_to_string(&mut text);
+        read.expect("build.rs packed it");
     }
-    let key = key.to_owned();
-    CATALOGUE[low..]
-        .lines()
-        .take_while(move |line| key_of(line) == key)
+    text
 }
 
 fn key_of(line: &str) -> &str {
@@ -133,14 +122,28 @@ mod tests {
 
     #[test]
     fn every_line_is_found_by_its_key() {
-        let lines: Vec<&str> = CATALOGUE.lines().filter(|l| !l.starts_with('#')).collect();
+        let text = include_str!("../../data/prices.tsv");
+        let lines: Vec<&str> = text.lines().filter(|l| !l.starts_with('#')).collect();
         assert!(lines.len() > 4000 && lines.is_sorted_by_key(|line| key_of(line)));
+        let mut block = (0, String::new());
         for line in lines {
-            let found: Vec<&str> = lines_of(key_of(line)).collect();
-            assert!(found.contains(&line), "{line}");
+            let number = CATALOGUE.partition_point(|(first, _)| *first <= key_of(line));
+            if number != block.0 {
+                block = (number, block_of(key_of(line)));
+            }
+            assert!(block.1.lines().any(|found| found == line), "{line}");
             assert_eq!(line.split('\t').count(), 7, "{line}");
         }
-        for absent in ["", "#", "a", "openai/gpt-4o ", "zzz/zzz", "openai/"] {
+        assert!(block.0 > 20, "it is cut into blocks");
+        for absent in [
+            "",
+            "#",
+            "# Source:",
+            "a",
+            "openai/gpt-4o ",
+            "zzz/zzz",
+            "openai/",
+        ] {
             assert_eq!(find(absent), None, "{absent}");
         }
     }
@@ -165,6 +168,6 @@ mod tests {
         assert_eq!(found("vertex", "gemini-2.5-pro"), Some(65535));
         assert_eq!(found("openai", "no-such-model"), None);
         let facts = model_facts("openai", "gpt-5").unwrap();
-        assert_eq!((facts.mode, facts.features.tools), ("chat", Some(true)));
+        assert_eq!(facts.features.tools, Some(true));
     }
 }

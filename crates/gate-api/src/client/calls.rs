@@ -3,12 +3,12 @@
 use super::{Client, ClientError};
 use crate::types::{
     Ack, ActionItem, ActionItemInput, Applied, AuditEntry, AuditVerification, CacheState,
-    Diagnosis, Diff, DocumentInput, Environment, EnvironmentInput, Experiment, FreezeInput,
-    GameDay, GameDayInput, GateState, IncidentDetail, IncidentLifeInput, IncidentRoleInput,
-    IncidentSummary, IncidentTextInput, LockInput, Me, ObjectiveState, OverrideInput, Page, Plan,
-    Postmortem, PostmortemInput, PromoteInput, PurgeInput, Purged, ReasonInput, RecordSummary,
-    Resource, Revision, RevisionDocument, RollbackInput, Rollout, State, StateRestore, StateUnlock,
-    StateVersion,
+    Diagnosis, Diff, DocumentInput, Environment, EnvironmentInput, Experiment, ForgetInput,
+    Forgetting, FreezeInput, GameDay, GameDayInput, GateState, IncidentDetail, IncidentLifeInput,
+    IncidentRoleInput, IncidentSummary, IncidentTextInput, LockInput, Me, ObjectiveState,
+    OverrideInput, Page, Plan, Postmortem, PostmortemInput, PromoteInput, PurgeInput, Purged,
+    ReasonInput, RecordSummary, Resource, Revision, RevisionDocument, RollbackInput, Rollout,
+    State, StateRestore, StateUnlock, StateVersion,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -588,6 +588,24 @@ impl Client {
     /// Every [`ClientError`].
     pub fn purge_caches(&self, input: &PurgeInput) -> Result<Purged, ClientError> {
         self.call("POST", "/api/v1/caches/purge", &[], Some(input))
+    }
+
+    /// Has the gateway begin to forget a consumer; see [`forgotten`](Self::forgotten).
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn forget(&self, consumer: &str) -> Result<Forgetting, ClientError> {
+        let consumer = consumer.to_owned();
+        let input = ForgetInput { consumer };
+        self.call("POST", "/api/v1/forgotten", &[], Some(&input))
+    }
+
+    /// Consumers that the gateway was to forget, and how far that is, the newest first.
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn forgotten(&self) -> Result<Vec<Forgetting>, ClientError> {
+        self.all("/api/v1/forgotten")
     }
 
     /// Failures on purpose, and how they stand.

@@ -29,7 +29,10 @@ pub const PATH_NAMES: &[(&str, &str)] = &[
 ];
 
 /// The whole description as it is committed: what [`openapi`] makes.
-pub const DESCRIPTION: &str = include_str!("../../../../docs/reference/openapi.json");
+#[must_use]
+pub fn description() -> String {
+    crate::unpacked(include_bytes!(concat!(env!("OUT_DIR"), "/openapi.json.gz")))
+}
 
 /// The whole description, made anew; `cargo xtask gen` writes it down.
 #[must_use]

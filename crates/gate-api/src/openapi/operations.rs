@@ -489,16 +489,31 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
         "listUsage",
         "GET",
         "/usage",
-        "Tokens and money by day, consumer and model",
+        "Tokens and money by day, consumer and model, or by what is asked for",
         Json(shape::<Page<UsageRow>>),
     )
     .tag("traffic")
     .query(&[
+        Query::new(
+            "by",
+            Text,
+            "What to sum by, separated by commas: day, team, consumer, key, model (the provider's), \
+             asked (the caller's), provider, route, tag, revision; the dearest come first then",
+        ),
         Query::new("from", Day, "From this day on, in UTC"),
         Query::new("until", Day, "Before this day, in UTC"),
         CURSOR,
         LIMIT,
     ]),
+    Operation::new(
+        "listSpendSuspicions",
+        "GET",
+        "/usage/suspicions",
+        "Spend that is out of the usual, with what made the difference: what is open, then the past",
+        Json(shape::<Page<SpendSuspicion>>),
+    )
+    .tag("traffic")
+    .query(PAGED),
     Operation::new(
         "listVersions",
         "GET",
@@ -624,6 +639,26 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
     .tag("traffic")
     .role(Role::Operator)
     .takes(Body(shape::<PurgeInput>)),
+    Operation::new(
+        "listForgotten",
+        "GET",
+        "/forgotten",
+        "Consumers that this gateway was to forget, and how far that is, the newest first",
+        Json(shape::<Page<Forgetting>>),
+    )
+    .tag("traffic")
+    .role(Role::Admin)
+    .query(PAGED),
+    Operation::new(
+        "forget",
+        "POST",
+        "/forgotten",
+        "Forget a consumer: its payloads in the journal, its rows and bodies in the lake",
+        Json(shape::<Forgetting>),
+    )
+    .tag("traffic")
+    .role(Role::Admin)
+    .takes(Body(shape::<ForgetInput>)),
     // --- incidents ----------------------------------------------------------------------------
     Operation::new(
         "listIncidents",

@@ -11,6 +11,7 @@ mod dora;
 mod environment;
 mod experiment;
 mod firewall;
+mod forget;
 mod gate;
 mod health;
 mod identity;
@@ -46,6 +47,7 @@ pub use environment::{
 };
 pub use experiment::{Experiment, ExperimentState, ExperimentStop, GameDay, GameDayInput};
 pub use firewall::{WafMatch, WafSuggestion};
+pub use forget::{ForgetInput, ForgetState, ForgetStep, Forgetting};
 pub use gate::{FreezeInput, FreezeState, GateState, OverrideInput, OverrideState};
 pub use health::{
     AddressHealth, CredentialHealth, Headroom, ProviderHealth, ProviderState, TargetHealth,
@@ -89,7 +91,7 @@ pub use subscriber::{
     DeadLetter, DeliveryFailure, JournalEvent, RedriveInput, Redriven, ReplayInput, ReplayState,
     SubscriberDetail, SubscriberPause, SubscriberState,
 };
-pub use usage::{BudgetState, UsageRow};
+pub use usage::{BudgetState, SpendPart, SpendSuspicion, UsageRow};
 pub use version::{VersionCaller, VersionState};
 pub use write::{Applied, Canary, DocumentInput, Mode, PromoteInput, ReasonInput, RollbackInput};
 

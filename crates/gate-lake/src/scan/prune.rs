@@ -1,12 +1,14 @@
 //! What need not be read: files, row groups and pages that cannot hold a row that is asked for.
 
 use super::filter::{Filter, Test};
-use super::source::{Bound, Source};
+use super::source::{Bound, Reader, Source};
 use parquet::bloom_filter::Sbbf;
 use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
 use parquet::file::page_index::column_index::ColumnIndexMetaData;
+use parquet::file::reader::ChunkReader as _;
 use parquet::file::statistics::Statistics;
 use std::ops::Range;
+use twox_hash::XxHash64;
 
 /// Most values of one condition that are looked up in a bloom filter.
 const BLOOM_VALUES_MAX: usize = 64;
@@ -85,10 +87,73 @@ fn bloom_may(source: &Source, chunk: &ColumnChunkMetaData, test: &Test) -> bool 
     if chunk.bloom_filter_offset().is_none() || values.len() > BLOOM_VALUES_MAX {
         return true;
     }
+    if let Some(blocks) = Blocks::of(source, chunk) {
+        // A block that cannot be read lets its value through.
+        return values.iter().any(|value| blocks.may(value).unwrap_or(true));
+    }
     match Sbbf::read_from_column_chunk(chunk, &source.reader()) {
         Ok(Some(filter)) => values.iter().any(|value| filter.check(value.as_slice())),
         _ => true,
     }
+}
+
+/// Bytes of one block of a bloom filter; a value's bits are all in one block.
+const BLOCK_BYTES: u64 = 32;
+/// Most bytes of the header before a filter's blocks.
+const BLOOM_HEADER_MAX: u64 = 64;
+
+/// A bloom filter in its file: of a megabyte, one block is read for each value
+/// (<https://parquet.apache.org/docs/file-format/bloomfilter/>).
+struct Blocks {
+    reader: Reader,
+    at: u64,
+    count: u64,
+}
+
+impl Blocks {
+    /// The filter of a chunk; none where its place or its header is not as our writer has it.
+    fn of(source: &Source, chunk: &ColumnChunkMetaData) -> Option<Self> {
+        let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
+        let length = u64::try_from(chunk.bloom_filter_length()?).ok()?;
+        let reader = source.reader();
+        let head = reader.get_bytes(start, length.min(BLOOM_HEADER_MAX) as usize);
+        let bytes = bitset_bytes(&head.ok()?)?;
+        let header = length
+            .checked_sub(bytes)
+            .filter(|header| *header <= BLOOM_HEADER_MAX)?;
+        let whole = bytes > 0 && bytes.is_multiple_of(BLOCK_BYTES);
+        whole.then_some(Self {
+            reader,
+            at: start + header,
+            count: bytes / BLOCK_BYTES,
+        })
+    }
+
+    /// Whether the filter lets a value through.
+    fn may(&self, value: &[u8]) -> Option<bool> {
+        let hash = XxHash64::oneshot(0, value);
+        let block = ((hash >> 32) * self.count) >> 32;
+        let at = self.at + block * BLOCK_BYTES;
+        let block = self.reader.get_bytes(at, BLOCK_BYTES as usize).ok()?;
+        // A filter of this block alone: whatever is looked up is looked up in it.
+        Some(Sbbf::new(&block).check(value))
+    }
+}
+
+/// How many bytes of blocks follow a header: its first field, a 32-bit number in Thrift's compact form.
+fn bitset_bytes(header: &[u8]) -> Option<u64> {
+    let (first, rest) = header.split_first()?;
+    if *first != 0x15 {
+        return None;
+    }
+    let mut zigzag = 0_u64;
+    for (place, byte) in rest.iter().take(5).enumerate() {
+        zigzag |= u64::from(byte & 0x7f) << (7 * place);
+        if byte & 0x80 == 0 {
+            return (zigzag & 1 == 0).then_some(zigzag >> 1);
+        }
+    }
+    None
 }
 
 /// The ranges of rows of a row group whose pages may fulfil all conditions, whose columns are given by
@@ -189,4 +254,66 @@ fn meet(left: &[Range<usize>], right: &[Range<usize>]) -> Vec<Range<usize>> {
         }
     }
     both
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::columns::Batch;
+    use crate::file::{Effort, encode};
+    use crate::scan::source::MemoryBlob;
+    use crate::schema::{Dataset, Field, Row};
+    use gate_kit::random;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_block_says_of_every_value_what_the_whole_filter_says() {
+        random::seed(7);
+        let id = || (u128::from(random::bits()) << 64 | u128::from(random::bits())).to_be_bytes();
+        let ids: Vec<[u8; 16]> = (0..3_000).map(|_| id()).collect();
+        let others: Vec<[u8; 16]> = (0..20_000).map(|_| id()).collect();
+        let mut batch = Batch::new(Dataset::Records);
+        for trace_id in &ids {
+            batch.push(&Row {
+                time_us: 1,
+                exchange_id: *trace_id,
+                trace_id: Some(*trace_id),
+                method: "GET",
+                node: "here",
+                ..Row::default()
+            });
+        }
+        let file = encode(batch, Effort::Quick).unwrap();
+        let source = Source::new("a", Arc::new(MemoryBlob(file.into())), Vec::new());
+        let footer = source.footer().unwrap();
+        let chunk = footer.row_group(0).column(Field::TraceId.index());
+        let whole = Sbbf::read_from_column_chunk(chunk, &source.reader());
+        let whole = whole.unwrap().unwrap();
+        let blocks = Blocks::of(&source, chunk).expect("our writer's header");
+        assert_eq!(blocks.count, whole.num_blocks() as u64);
+        for id in &ids {
+            assert_eq!(blocks.may(id), Some(true), "{id:?}");
+        }
+        let let_through = others.iter().filter(|id| {
+            let may = blocks.may(&id[..]).unwrap();
+            assert_eq!(may, whole.check(&id[..]), "{id:?}");
+            may
+        });
+        let let_through = let_through.count();
+        assert!(let_through < others.len() / 20, "{let_through}");
+    }
+
+    #[test]
+    fn headers_that_are_not_ours_are_left_to_the_library() {
+        assert_eq!(bitset_bytes(&[0x15, 0x80, 0x80, 0x80, 0x01]), Some(1 << 20));
+        for header in [
+            &[][..],
+            &[0x15],
+            &[0x25, 0x40],
+            &[0x15, 0x41],
+            &[0x15, 0xff, 0xff, 0xff, 0xff, 0xff],
+        ] {
+            assert_eq!(bitset_bytes(header), None, "{header:?}");
+        }
+    }
 }

@@ -5,11 +5,15 @@ use crate::rate::rows;
 use gate_lake::columns::Batch;
 use gate_lake::file::{Effort, encode};
 use gate_lake::scan::{
-    Aggregate, Allowance, Filter, Function, Key, Limits, Scanner, Source, Test, group,
+    Aggregate, Allowance, Filter, Function, Key, Limits, QueryError, Scanner, Source, Test, group,
 };
 use gate_lake::schema::{Dataset, Field};
+use gate_lake::sql::{Answer, SqlLimits, Table, query, query_by_rows};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
+
+/// One of the two ways to ask.
+type How = fn(&str, Vec<Table>, &SqlLimits, i64) -> Result<Answer, QueryError>;
 
 /// Rows of one file, of which there are ten.
 const FILE_ROWS: usize = 1_000_000;
@@ -112,6 +116,81 @@ fn native_scans() {
             groups = found.unwrap().0.len();
         }
         eprintln!("{name}: {groups} groups, {best:.0} ms of CPU");
+    }
+}
+
+/// The most resident memory of this process so far, in MiB.
+fn peak_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
+}
+
+/// The same four as SQL, through the native scan and row by row through SQLite; then what no native
+/// scan answers, with what memory it took.
+#[test]
+#[ignore = "a measurement"]
+fn sql_over_ten_million_rows() {
+    let texts = [
+        (
+            "cost by team",
+            "SELECT team, sum(cost_nano) FROM records GROUP BY team",
+        ),
+        (
+            "errors by route",
+            "SELECT route, count(*), count(*) FILTER (WHERE status BETWEEN 500 AND 599) \
+             FROM records GROUP BY route",
+        ),
+        (
+            "p99 by model",
+            "SELECT model, quantile(duration_us, 0.99) FROM records GROUP BY model",
+        ),
+        (
+            "tokens per hour",
+            "SELECT time / 3600000000, sum(input_tokens), sum(output_tokens) FROM records \
+             GROUP BY time / 3600000000",
+        ),
+    ];
+    let alone = [
+        (
+            "an expression",
+            "SELECT upper(team) AS name, sum(cost_nano) FROM records GROUP BY name",
+        ),
+        (
+            "10 million groups",
+            "SELECT count(*) FROM (SELECT exchange_id FROM records GROUP BY exchange_id)",
+        ),
+        (
+            "a sort of 10 million rows",
+            "SELECT request_bytes, route FROM records ORDER BY upper(route), request_bytes LIMIT 10",
+        ),
+    ];
+    let limits = SqlLimits {
+        scan: Limits {
+            time: std::time::Duration::from_secs(300),
+            ..Limits::default()
+        },
+        ..SqlLimits::default()
+    };
+    let ask = |name: &str, sql: &str, how: How| {
+        let table = Table::whole(Dataset::Records, sources());
+        let (before, begun) = (cpu(), Instant::now());
+        let answer = how(sql, vec![table], &limits, 0);
+        let (took, wall) = (cpu() - before, begun.elapsed().as_millis());
+        let told = match &answer {
+            Ok(answer) => format!("{} rows, native {}", answer.rows.len(), answer.native),
+            Err(error) => format!("refused: {error}"),
+        };
+        let peak = peak_mib();
+        eprintln!("{name}: {took:.0} ms of CPU in {wall} ms, {told}, peak {peak:.0} MiB so far");
+    };
+    for (name, sql) in texts {
+        ask(name, sql, query);
+        ask(&format!("{name}, row by row"), sql, query_by_rows);
+    }
+    for (name, sql) in alone {
+        ask(name, sql, query);
     }
 }
 

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 /// Files and batches that the gateway keeps for callers of models, at `/v1/files`, `/v1/batches` and
 /// `/v1/messages/batches` of every route to models.
 ///
-/// A batch is run by this gateway, request by request, as its owner: every request is an exchange of
-/// the same route, under the same policies and budgets.
+/// A batch is run by this gateway as a job, request by request, as its owner: every request is an exchange
+/// of the same route, under the same policies and budgets.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Files {
@@ -32,9 +32,10 @@ pub struct Files {
     /// How long files are kept whose owners do not say, results of batches among them.
     #[serde(default = "keep")]
     pub keep: Period,
-    /// Most requests of batches that are under way at a time.
-    #[serde(default = "at_once")]
-    pub at_once: u16,
+    /// The queue of jobs that batches are run in, which says how much of them is under way at a time and
+    /// what they leave to others. A batch is a job of its owner's team there.
+    #[serde(default = "queue")]
+    pub queue: String,
     /// Whether a batch goes to the provider's own batch API where its model has one target and that
     /// provider has such an API: it is cheaper and takes longer.
     #[serde(default)]
@@ -61,6 +62,6 @@ fn keep() -> Period {
     Period::from_seconds(30 * 86_400)
 }
 
-const fn at_once() -> u16 {
-    16
+fn queue() -> String {
+    "default".to_owned()
 }

@@ -114,10 +114,11 @@ pub use store::{
     AwsKms, History, Kept, KeptIncidents, Store, StoreEngine, StoreFail, StoreKey, StorePlace,
 };
 pub use subscriber::{
-    AwsAccess, CloudEventMode, EventbridgeTarget, GatewayTarget, KafkaAcks, KafkaTarget,
-    MailTarget, NatsTarget, RouteTarget, SUBSCRIBERS_MAX, SqsTarget, Subscriber,
-    SubscriberDeadLetter, SubscriberDedupe, SubscriberEnd, SubscriberFilter, SubscriberProblem,
-    SubscriberRetry, SubscriberStart, SubscriberTarget, SubscriberTransform, WebhookTarget,
+    AwsAccess, CloudEventMode, EventbridgeTarget, GatewayTarget, JobTarget, JobTargetAfter,
+    KafkaAcks, KafkaTarget, MailTarget, NatsTarget, RouteTarget, SUBSCRIBERS_MAX, SqsTarget,
+    Subscriber, SubscriberDeadLetter, SubscriberDedupe, SubscriberEnd, SubscriberFilter,
+    SubscriberProblem, SubscriberRetry, SubscriberStart, SubscriberTarget, SubscriberTransform,
+    WebhookTarget,
 };
 pub use upstream::{
     Backoff, Balance, HashBy, Health, Hedge, HostHeader, Outlier, Pool, Retry, RetryOn, Timeouts,

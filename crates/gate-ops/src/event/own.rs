@@ -264,6 +264,8 @@ pub struct BreakerClosed {
 pub struct JobDone {
     /// The job.
     pub job: String,
+    /// What people call it; empty where they do not.
+    pub name: String,
     /// The queue that it was in.
     pub queue: String,
     /// How it ended: `succeeded`, `failed`, `cancelled`, `expired`.

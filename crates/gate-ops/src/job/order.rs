@@ -1,15 +1,16 @@
 //! A job as it is submitted: what runs in which order, and what each item calls.
 
-use super::template::{Places, check, fill};
+use super::template::{Known, Places, check, fill, fill_path};
 use super::words::{Problem, Spec};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// Most bytes of an answer that are kept, where an order does not say.
 pub const ANSWER_MAX: usize = 8 << 20;
 /// Longest line of a file of items.
-pub const LINE_MAX: usize = 16 << 20;
+pub const LINE_MAX: usize = 32 << 20;
 
 /// A job as it is submitted and kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -58,33 +59,79 @@ pub enum Input {
         /// What `{{item}}` stands for, by the item's number.
         #[serde(default)]
         items: Vec<Value>,
+        /// The event that started the job, `{{event}}`; null where none did.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        event: Value,
     },
-    /// A line for each, in a file: `{"method", "url", "headers", "body"}`, of which only `url` must be
-    /// there. Other members are somebody else's.
+    /// A line for each, in a file: a batch's. A line's `body` (or `params`) is posted as it stands;
+    /// other members are somebody else's.
     Lines {
         /// The file's path.
         file: String,
-        /// The path that is called where a line has no `url`.
+        /// The folder that it is in, by the folder's id: only a gateway that has it runs the job.
         #[serde(default)]
+        folder: String,
+        /// The path that lines are posted to.
         url: String,
+        /// Fields of every item.
+        #[serde(default)]
+        headers: BTreeMap<String, String>,
     },
 }
 
 /// What one item asks.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Asked {
     /// The method; `POST` when empty.
-    #[serde(default)]
     pub method: String,
     /// Path and query.
-    #[serde(default, rename = "url")]
     pub path: String,
     /// Fields.
-    #[serde(default)]
     pub headers: BTreeMap<String, String>,
-    /// The body; none when null.
+    /// The body, as it is sent; empty for none.
+    pub body: Vec<u8>,
+    /// Whether the body is text and not JSON.
+    pub is_text: bool,
+}
+
+/// What a line asks, as far as it is known here.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow, alias = "params")]
+    body: &'a RawValue,
+}
+
+/// What a body must not ask for.
+#[derive(Deserialize)]
+struct Streams {
     #[serde(default)]
-    pub body: Value,
+    stream: Value,
+}
+
+impl Asked {
+    /// What a line of a batch asks.
+    ///
+    /// # Errors
+    /// Why it cannot be asked, for its owner.
+    pub fn of_line(
+        line: &[u8],
+        url: &str,
+        headers: &BTreeMap<String, String>,
+    ) -> Result<Self, String> {
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        let line: Line<'_> = serde_json::from_slice(line).map_err(|error| error.to_string())?;
+        let body = line.body.get();
+        let streams: Result<Streams, _> = serde_json::from_str(body);
+        if streams.is_ok_and(|streams| streams.stream == Value::Bool(true)) {
+            return Err("A batch cannot answer with a stream.".into());
+        }
+        Ok(Self {
+            path: url.to_owned(),
+            headers: headers.clone(),
+            body: body.as_bytes().to_vec(),
+            ..Self::default()
+        })
+    }
 }
 
 impl Order {
@@ -101,6 +148,7 @@ impl Order {
             headers,
             body,
             items,
+            event,
             ..
         } = &self.input
         else {
@@ -113,11 +161,24 @@ impl Order {
         if !path.starts_with('/') {
             return Err(Problem("its path begins with `/`".into()));
         }
-        let has_parent = !self.spec.after.is_empty() || self.spec.sequential;
+        let known = Known {
+            item: !items.is_empty(),
+            parent: !self.spec.after.is_empty() || self.spec.sequential,
+            event: !event.is_null(),
+        };
         let texts = headers.values().chain([path]).cloned().map(Value::String);
         let all = texts.chain([body.clone()]);
-        let checked = |one: Value| check(&one, !items.is_empty(), has_parent);
+        let checked = |one: Value| check(&one, known);
         all.into_iter().try_for_each(checked).map_err(Problem)
+    }
+
+    /// The folder without which it cannot be run, by the folder's id; empty where there is none.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        match &self.input {
+            Input::Lines { folder, .. } => folder,
+            Input::Template { .. } => "",
+        }
     }
 
     /// Whether items are filled in with what a parent answered.
@@ -150,6 +211,7 @@ impl Order {
             headers,
             body,
             items,
+            event,
         } = &self.input
         else {
             return Ok(None);
@@ -159,6 +221,7 @@ impl Order {
             index,
             item: items.get(index as usize),
             parent,
+            event: Some(event).filter(|event| !event.is_null()),
         };
         let text = |template: &str| match fill(&Value::String(template.to_owned()), &places)? {
             Value::String(text) => Ok(text),
@@ -168,11 +231,21 @@ impl Order {
         for (name, value) in headers {
             filled.insert(name.clone(), text(value)?);
         }
+        let (body, is_text) = match fill(body, &places)? {
+            Value::Null => (Vec::new(), false),
+            Value::String(text) => (text.into_bytes(), true),
+            other => (other.to_string().into_bytes(), false),
+        };
         Ok(Some(Asked {
             method: method.clone(),
-            path: text(path)?,
+            // Who publishes an event is not who wrote the path; an operator may fill in a whole one.
+            path: match places.event {
+                Some(_) => fill_path(path, &places)?,
+                None => text(path)?,
+            },
             headers: filled,
-            body: fill(body, &places)?,
+            body,
+            is_text,
         }))
     }
 }
@@ -193,6 +266,7 @@ mod tests {
                 headers: BTreeMap::from([("x-part".into(), "{{index}} of {{job}}".into())]),
                 body,
                 items,
+                event: Value::Null,
             },
         }
     }
@@ -207,7 +281,10 @@ mod tests {
         let asked = order.asked(1, None).unwrap().unwrap();
         assert_eq!(asked.path, "/parts/1");
         assert_eq!(asked.headers["x-part"], "1 of a");
-        assert_eq!(asked.body, json!({ "text": "two" }));
+        assert_eq!(
+            (&*asked.body, asked.is_text),
+            (&br#"{"text":"two"}"#[..], false)
+        );
         assert!(!order.wants_parent());
     }
 
@@ -227,8 +304,27 @@ mod tests {
         let order = order(json!({ "n": 1 }), Vec::new());
         let text = serde_json::to_string(&order).unwrap();
         assert_eq!(serde_json::from_str::<Order>(&text).unwrap(), order);
-        let asked: Asked =
-            serde_json::from_str(r#"{"custom_id": "x", "url": "/v1/x", "body": {}}"#).unwrap();
-        assert_eq!(asked.path, "/v1/x");
+    }
+
+    #[test]
+    fn lines_of_batches_are_asked_as_they_stand() {
+        let fields = BTreeMap::from([("openai-beta".to_owned(), "x".to_owned())]);
+        let of = |line: &str| Asked::of_line(line.as_bytes(), "/v1/x", &fields);
+        let body = r#"{"b": 1.0,  "a": [2]}"#;
+        let openai = format!(r#"{{"custom_id": "x", "url": "/v1/x", "body": {body}}}"#);
+        let anthropic = format!(r#"{{"custom_id": "x", "params": {body}}}"#);
+        for line in [openai, anthropic] {
+            let asked = of(&line).unwrap();
+            assert_eq!(
+                (&*asked.path, &*asked.body),
+                ("/v1/x", body.as_bytes()),
+                "{line}"
+            );
+            assert_eq!(asked.headers, fields);
+        }
+        let streams = of(r#"{"body": {"stream": true}}"#).unwrap_err();
+        assert_eq!(streams, "A batch cannot answer with a stream.");
+        assert!(of(r#"{"body": {"stream": false}}"#).is_ok());
+        assert!(of("{}").is_err() && of("").is_err());
     }
 }

@@ -183,6 +183,6 @@ fn settings_that_keep_nothing_are_refused() {
         finding
             .expect("refused")
             .message
-            .contains("neither is configured")
+            .contains("none of them is configured")
     );
 }

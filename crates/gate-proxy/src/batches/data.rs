@@ -61,8 +61,14 @@ pub struct Relayed {
     pub model: String,
     /// The file that was uploaded.
     pub file: Option<String>,
+    /// When the provider was first asked to make the batch, in UNIX milliseconds.
+    pub asked: Option<i64>,
     /// The batch there.
     pub batch: Option<String>,
+    /// How requests ended that the provider ran, once it is over.
+    pub counts: Counts,
+    /// Requests that it did not run.
+    pub left: u64,
     /// Whether nothing more is expected of the provider: the rest is run here.
     pub is_over: bool,
 }

@@ -1,28 +1,31 @@
 //! Files and batches that the gateway keeps for callers of models.
 //!
 //! A [`Desk`] is one thread that owns the folder and a connection to the store ([`Shelf`]); workers
-//! hand it work and wait for it without blocking, and so does `run`, which runs the batches. What
-//! callers see is answered by `target/batch`.
+//! hand it work and wait for it without blocking, and so does who runs the batches, which is not known
+//! here. What callers see is answered by `target/batch`.
 
 mod data;
 mod incoming;
-mod run;
 mod shelf;
 
 pub use data::{BatchData, Owner, Place, Relayed};
 pub use incoming::Incoming;
-pub use run::{Running, start};
 pub use shelf::{Kept, OpenFiles, Shelf, ShelfError, new_id};
 
+use crate::process::Process;
 use arc_swap::ArcSwapOption;
+use gate_ai::batch::Api;
 use gate_flow::Fault;
 use gate_model::fault::FaultCode;
 use gate_model::resources::Files;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+/// How ids of files begin that were given out here.
+pub const FILE: &str = "file-tg_";
 /// Work that may wait for the desk.
 const WAITING_MAX: usize = 256;
 /// How long work may take, its wait included.
@@ -37,6 +40,8 @@ type Work = Box<dyn FnOnce(&mut Shelf) + Send>;
 pub struct Desk {
     work: mpsc::Sender<Work>,
     settings: Arc<Files>,
+    /// What its folder is known by.
+    folder: Arc<str>,
     /// Woken when a batch was handed in or cancelled.
     changed: Arc<Notify>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -67,6 +72,32 @@ impl DeskPlace {
     }
 }
 
+/// Opens the folder that `gateway.files` names, for callers to find; none where it is not set. `base` is
+/// where relative paths start from.
+///
+/// # Errors
+/// A sentence for the operator.
+pub fn open(process: &Process, base: &Path, open: OpenFiles) -> Result<Option<Desk>, String> {
+    let shared = process.shared();
+    let settings = shared.snapshot.load().resources.gateway.files.clone();
+    let Some(settings) = settings else {
+        return Ok(None);
+    };
+    let folder = base.join(&settings.folder);
+    let wrong = |error: ShelfError| format!("gateway.files: {}: {error}", folder.display());
+    let shelf = Shelf::new(&folder, settings, shared.clock.clone(), open).map_err(wrong)?;
+    let desk = Desk::start(shelf)?;
+    DeskPlace::of(&shared.state).set(desk.clone());
+    Ok(Some(desk))
+}
+
+/// The provider whose own batch API could run requests to a model, and its name for the model: that of
+/// the only target, where it has the API.
+#[must_use]
+pub fn batch_provider(process: &Process, api: Api, model: &str) -> Option<(String, String)> {
+    process.shared().models.load().batch_provider(api, model)
+}
+
 impl Desk {
     /// Starts the thread.
     ///
@@ -74,6 +105,7 @@ impl Desk {
     /// A sentence where there can be none.
     pub fn start(mut shelf: Shelf) -> Result<Self, String> {
         let settings = shelf.settings().clone();
+        let folder = shelf.folder_id().into();
         let (sender, mut receiver) = mpsc::channel::<Work>(WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("files".into())
@@ -86,6 +118,7 @@ impl Desk {
         Ok(Self {
             work: sender,
             settings,
+            folder,
             changed: Arc::default(),
             thread: Arc::new(Mutex::new(Some(thread))),
         })
@@ -119,6 +152,12 @@ impl Desk {
     #[must_use]
     pub fn settings(&self) -> &Files {
         &self.settings
+    }
+
+    /// What its folder is known by.
+    #[must_use]
+    pub fn folder_id(&self) -> &str {
+        &self.folder
     }
 
     /// Says that a batch was handed in or cancelled.

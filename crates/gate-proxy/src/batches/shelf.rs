@@ -282,7 +282,7 @@ impl Shelf {
     /// # Errors
     /// What the disk says.
     pub fn remove_work(&self, batch: &str) -> Kept<()> {
-        for part in ["requests", "results", "done"] {
+        for part in ["requests", "results", "theirs", "rest"] {
             remove(&self.batch_path(batch, part))?;
         }
         Ok(())

@@ -4,9 +4,6 @@ use super::Work;
 use gate_model::document::Path;
 use gate_model::finding::Finding;
 
-/// Most requests of batches under way at a time that make sense to ask for.
-const AT_ONCE_MAX: u16 = 1_024;
-
 /// Checks `gateway.files` against the rest of the document.
 pub(super) fn check(work: &mut Work<'_>) {
     let resources = work.resources;
@@ -20,13 +17,9 @@ pub(super) fn check(work: &mut Work<'_>) {
         let help = "add `gateway: { store: { engine: { sqlite: { path: ledger.db } } } }`";
         work.report(finding.help(help));
     }
-    if files.at_once == 0 || files.at_once > AT_ONCE_MAX {
-        let message = format!("`at_once` is from 1 to {AT_ONCE_MAX}");
-        work.report(Finding::error(
-            "invalid_range",
-            path.key("at_once"),
-            message,
-        ));
+    if files.queue != "default" && !resources.queues.contains_key(&files.queue) {
+        let message = format!("there is no queue `{}`", files.queue);
+        work.report(Finding::error("missing_queue", path.key("queue"), message));
     }
     if files.keep.is_zero() {
         let message = "files that are kept for no time could not be used";

@@ -5,7 +5,10 @@
 use super::Work;
 use gate_model::document::Path;
 use gate_model::finding::Finding;
-use gate_model::resources::{SUBSCRIBERS_MAX, SubscriberTarget};
+use gate_model::resources::{JobTarget, SUBSCRIBERS_MAX, SubscriberTarget};
+
+/// The queue that is there without being configured.
+const QUEUE: &str = "default";
 
 impl Work<'_> {
     /// Checks every subscriber.
@@ -40,18 +43,40 @@ impl Work<'_> {
             if let Some((fields, file)) = subscriber.target.authorities() {
                 self.trusted(Some(file), &below(fields));
             }
-            if let SubscriberTarget::Route(route) = &subscriber.target {
-                if !resources.listeners.contains_key(&route.listener) {
-                    let known = resources.listeners.keys();
-                    self.unknown(target.key("listener"), "listener", &route.listener, known);
+            match &subscriber.target {
+                SubscriberTarget::Route(route) => {
+                    self.called(&target, &route.listener, route.consumer.as_ref());
                 }
-                if let Some(consumer) = &route.consumer
-                    && !resources.consumers.contains_key(consumer)
-                {
-                    let known = resources.consumers.keys();
-                    self.unknown(target.key("consumer"), "consumer", consumer, known);
+                SubscriberTarget::Job(job) => {
+                    self.called(&target, &job.listener, job.consumer.as_ref());
+                    self.queued(&target, job);
                 }
+                _ => {}
             }
+        }
+    }
+
+    /// Whether what calls routes of this gateway names a listener and a consumer that are there.
+    fn called(&mut self, target: &Path, listener: &str, consumer: Option<&String>) {
+        let resources = self.resources;
+        if !resources.listeners.contains_key(listener) {
+            let known = resources.listeners.keys();
+            self.unknown(target.key("listener"), "listener", listener, known);
+        }
+        if let Some(consumer) = consumer
+            && !resources.consumers.contains_key(consumer)
+        {
+            let known = resources.consumers.keys();
+            self.unknown(target.key("consumer"), "consumer", consumer, known);
+        }
+    }
+
+    /// Whether the queue of a job is there.
+    fn queued(&mut self, target: &Path, job: &JobTarget) {
+        let resources = self.resources;
+        if job.queue != QUEUE && !resources.queues.contains_key(&job.queue) {
+            let known = resources.queues.keys();
+            self.unknown(target.key("queue"), "queue", &job.queue, known);
         }
     }
 }

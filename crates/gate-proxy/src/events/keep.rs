@@ -3,6 +3,7 @@
 //! After a failure everybody is refused at once for a moment; then one is let through and finds out
 //! whether the store is back, while the others are refused as before.
 
+use super::key_in;
 use crate::process::Shared;
 use gate_flow::{Places, PublishError, PublishedEvent};
 use gate_store::journal::{AppendError, NewEvent};
@@ -32,10 +33,15 @@ impl Keeper {
         if !self.may_ask(now_ms()) {
             return Err(later("the journal failed a moment ago"));
         }
+        let snapshot = shared.snapshot.load();
+        let environment = snapshot.resources.gateway.environment.as_deref();
         let mut tickets = Vec::with_capacity(events.len());
         for event in events {
             let event = NewEvent {
-                key: event.key,
+                key: match environment {
+                    Some(environment) => key_in(environment, &event.key).into(),
+                    None => event.key,
+                },
                 kind: event.kind,
                 consumer: event.consumer,
                 payload: event.payload,

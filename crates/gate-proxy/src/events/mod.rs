@@ -28,6 +28,10 @@ const VERSIONS_MAX: usize = 100;
 const SCHEDULES_MAX: usize = 1_000;
 /// Most bytes of a type, a key or a consumer's name in the journal.
 pub const WORD_MAX: usize = 1 << 10;
+/// Most bytes of what an event is known by within its environment.
+const KEY_MAX: usize = WORD_MAX - 256;
+/// What stands behind the environment in a key: no part of an event has it.
+const END: char = '\t';
 /// What sources of the gateway's own events begin with: nobody else publishes from there.
 pub const OWN_SOURCES: &str = "urn:tidegate:";
 /// Most failures that are told of an event.
@@ -107,9 +111,9 @@ impl EventTypes {
 /// begin as keys of the store's own events do.
 #[must_use]
 pub fn key(source: &str, id: &str) -> String {
-    // A source has no space in it.
+    // A source has no space in it, and neither has a control character.
     let plain = format!("{source} {id}");
-    if plain.len() <= WORD_MAX && !plain.starts_with('@') {
+    if plain.len() <= KEY_MAX && !plain.starts_with('@') {
         return plain;
     }
     let mut key = String::from("sha256 ");
@@ -120,7 +124,21 @@ pub fn key(source: &str, id: &str) -> String {
     key
 }
 
-/// An event as the journal takes it.
+/// A key as an event of an environment has it: the same source and id in another environment are
+/// another event, and nobody there sees it ([`environment_of`]).
+#[must_use]
+pub fn key_in(environment: &str, key: &str) -> String {
+    format!("{environment}{END}{key}")
+}
+
+/// The environment whose event is known by this key; none for an event of the whole store: one from a
+/// gateway that follows no environment, or from before environments were told apart.
+#[must_use]
+pub fn environment_of(key: &str) -> Option<&str> {
+    Some(key.split_once(END)?.0)
+}
+
+/// An event as the journal takes it, without its environment.
 #[must_use]
 pub fn published(event: &CloudEvent, consumer: &str) -> PublishedEvent {
     let mut payload = Vec::new();
@@ -280,5 +298,18 @@ mod tests {
         assert_eq!(key("/shop", &long).len(), "sha256 ".len() + 64);
         assert_ne!(key("/shop", &long), key("/shop2", &long));
         assert!(key("@audit", "1").starts_with("sha256 "));
+    }
+
+    #[test]
+    fn keys_say_their_environment() {
+        let plain = key("/shop", "a b");
+        assert_eq!(environment_of(&plain), None);
+        let own = key_in("production", &plain);
+        assert_eq!(environment_of(&own), Some("production"));
+        assert_ne!(own, key_in("staging", &plain));
+        let longest = key_in(&"e".repeat(255), &key("/shop", &"x".repeat(5_000)));
+        assert!(longest.len() <= WORD_MAX, "{}", longest.len());
+        let longest = key_in(&"e".repeat(255), &key("/", &"x".repeat(KEY_MAX - 2)));
+        assert!(longest.len() <= WORD_MAX, "{}", longest.len());
     }
 }

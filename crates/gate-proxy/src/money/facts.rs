@@ -29,6 +29,7 @@ pub(super) struct View<'a> {
     pub(super) provider: Option<&'a Arc<str>>,
     pub(super) provider_model: Option<&'a Arc<str>>,
     pub(super) tag: Option<&'a Arc<str>>,
+    pub(super) revision: u64,
 }
 
 impl<'a> View<'a> {
@@ -42,6 +43,7 @@ impl<'a> View<'a> {
             provider: Some(&facts.provider),
             provider_model: Some(&facts.provider_model),
             tag: Some(&facts.tag),
+            revision: facts.revision,
         }
     }
 
@@ -64,7 +66,8 @@ impl<'a> View<'a> {
         for name in [self.consumer, self.key, self.model, self.provider_model] {
             hasher.write_usize(name.map_or(0, |name| name.as_ptr().addr()));
         }
-        usize::try_from(hasher.finish() >> 32).unwrap_or(0) % PLACES
+        // Two revisions of a rollout do not take turns in one place.
+        usize::try_from(hasher.finish() >> 32 ^ self.revision).unwrap_or(0) % PLACES
     }
 
     fn is(&self, facts: &Facts) -> bool {
@@ -74,10 +77,8 @@ impl<'a> View<'a> {
             _ => false,
         };
         let known = View::of(facts).names();
-        self.names()
-            .into_iter()
-            .zip(known)
-            .all(|(one, other)| same(one, other))
+        let names = self.names().into_iter().zip(known);
+        self.revision == facts.revision && names.into_iter().all(|(one, other)| same(one, other))
     }
 
     fn make(&self) -> Facts {
@@ -91,6 +92,7 @@ impl<'a> View<'a> {
             provider: name(self.provider),
             provider_model: name(self.provider_model),
             tag: name(self.tag),
+            revision: self.revision,
         }
     }
 }
@@ -138,6 +140,16 @@ mod tests {
             .consumer
                 == names[1]
         );
+        let of_revision = |revision| {
+            shared(&View {
+                consumer: Some(&names[0]),
+                revision,
+                ..View::default()
+            })
+        };
+        let second = of_revision(2);
+        assert_eq!((second.revision, of_revision(1).revision), (2, 1));
+        assert!(Arc::ptr_eq(&second, &of_revision(2)), "both are known");
         for text in (0..1000).map(|number| Arc::from(number.to_string())) {
             assert_eq!(
                 shared(&View {

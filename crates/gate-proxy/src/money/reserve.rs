@@ -102,6 +102,7 @@ impl Treasury {
                 route: record.route.as_ref(),
                 model: record.target.as_ref(),
                 tag: Some(&tag),
+                revision: record.revision,
                 ..View::default()
             });
         }
@@ -115,6 +116,7 @@ impl Treasury {
             route: record.route.as_ref(),
             model: record.target.as_ref(),
             tag: tag.as_ref(),
+            revision: record.revision,
             ..View::default()
         };
         shared(&view)

@@ -141,6 +141,7 @@ fn a_call_without_usage_settles_at_the_count_of_its_request() {
         since_ms: 0,
         until_ms: i64::MAX,
         provider: String::new(),
+        only: Vec::new(),
     };
     let rows = || open(folder.path()).usage(&query).unwrap();
     eventually("the call is settled", || {

@@ -91,6 +91,7 @@ impl Ledger {
             since_ms: 0,
             until_ms: i64::MAX,
             provider: String::new(),
+            only: Vec::new(),
         };
         open(self.folder.path()).usage(&query).unwrap()
     }

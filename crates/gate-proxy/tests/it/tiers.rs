@@ -48,6 +48,7 @@ fn usage(folder: &Path) -> Vec<UsageRow> {
         since_ms: 0,
         until_ms: i64::MAX,
         provider: String::new(),
+        only: Vec::new(),
     };
     open(folder).usage(&query).unwrap()
 }

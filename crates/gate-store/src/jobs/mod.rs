@@ -45,6 +45,8 @@ pub struct NewJob<'a> {
     pub items: u32,
     /// All of it, as JSON; at most [`SPEC_MAX`].
     pub spec: &'a str,
+    /// The folder without which it cannot be run, by the folder's id; empty where there is none.
+    pub folder: &'a str,
     /// Where the first line of each page of items begins in its file, for those that have one.
     pub offsets: Option<&'a [u64]>,
     /// Now, in UNIX milliseconds.
@@ -70,6 +72,8 @@ pub struct JobRow {
     pub owner: String,
     /// What it is called by people; may be empty.
     pub name: String,
+    /// The folder without which it cannot be run, by the folder's id; empty where there is none.
+    pub folder: String,
     /// Its items.
     pub items: u64,
     /// What it awaits, or how it ended.
@@ -260,6 +264,12 @@ pub trait JobStore: Send {
         bytes: usize,
     ) -> Answer<Vec<ItemResult>>;
 
+    /// Forgets what a job's items answered, once it is kept elsewhere.
+    ///
+    /// # Errors
+    /// [`crate::ControlError`].
+    fn forget_results(&mut self, id: &str) -> Answer<()>;
+
     /// Takes or renews the lease of who leads, as the control plane's.
     ///
     /// # Errors
@@ -349,6 +359,12 @@ impl<D: Database> JobStore for SqlJobs<D> {
         bytes: usize,
     ) -> Answer<Vec<ItemResult>> {
         results::read(&mut self.database, id, from, limit, bytes)
+    }
+
+    fn forget_results(&mut self, id: &str) -> Answer<()> {
+        let sql = "DELETE FROM job_result WHERE job = $1";
+        self.database.execute(sql, &[id.into()])?;
+        Ok(())
     }
 
     fn take_lease(&mut self, name: &str, holder: &str, now_ms: i64, ttl_ms: i64) -> Answer<Lease> {

@@ -8,8 +8,8 @@ use crate::database::{Database, Value, transaction};
 use crate::journal::{NewEvent, own};
 use serde_json::json;
 
-const COLUMNS: &str = "id, environment, number, key, queue, team, owner, name, items, state, is_over, \
-    wish, progress, submitted_ms, changed_ms";
+const COLUMNS: &str = "id, environment, number, key, queue, team, owner, name, folder, items, state, \
+    is_over, wish, progress, submitted_ms, changed_ms";
 /// Longest name, key or id.
 const NAME_MAX: usize = 1 << 10;
 /// Longest reason that is kept.
@@ -25,6 +25,7 @@ fn read(row: &mut Row) -> Result<JobRow, StoreError> {
         team: row.text(),
         owner: row.text(),
         name: row.text(),
+        folder: row.text(),
         items: row.number(),
         state: row.text(),
         is_over: row.flag(),
@@ -36,7 +37,9 @@ fn read(row: &mut Row) -> Result<JobRow, StoreError> {
 }
 
 pub(super) fn submit<D: Database>(database: &mut D, job: &NewJob<'_>) -> Answer<(String, bool)> {
-    let words = [job.id, job.key, job.queue, job.team, job.owner, job.name];
+    let words = [
+        job.id, job.key, job.queue, job.team, job.owner, job.name, job.folder,
+    ];
     if job.spec.len() > SPEC_MAX || words.iter().any(|word| word.len() > NAME_MAX) {
         return Err(ControlError::TooLarge {
             what: "job",
@@ -66,9 +69,10 @@ pub(super) fn submit<D: Database>(database: &mut D, job: &NewJob<'_>) -> Answer<
             Value::Bytes(bytes)
         });
         database.execute(
-            "INSERT INTO job (id, environment, number, key, queue, team, owner, name, items, state,
-             is_over, wish, spec, progress, offsets, submitted_ms, changed_ms)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 'waiting', 0, '', $10, '', $11, $12, $13)",
+            "INSERT INTO job (id, environment, number, key, queue, team, owner, name, folder, items,
+             state, is_over, wish, spec, progress, offsets, submitted_ms, changed_ms)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 'waiting', 0, '', $11, '', $12, $13,
+             $14)",
             &[
                 job.id.into(),
                 job.environment.into(),
@@ -78,6 +82,7 @@ pub(super) fn submit<D: Database>(database: &mut D, job: &NewJob<'_>) -> Answer<
                 clean(job.team, NAME_MAX).into(),
                 clean(job.owner, NAME_MAX).into(),
                 clean(job.name, NAME_MAX).into(),
+                clean(job.folder, NAME_MAX).into(),
                 number(job.items.into()),
                 clean(job.spec, SPEC_MAX).into(),
                 offsets.unwrap_or(Value::Null),

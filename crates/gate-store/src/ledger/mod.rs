@@ -14,11 +14,13 @@ mod group;
 mod id;
 mod recover;
 mod rows;
+mod spend;
 pub mod usage;
 
 pub use callers::{CallerRow, UsedApi};
 pub use id::ExchangeId;
 pub use recover::Recovered;
+pub use spend::SpendRow;
 pub use usage::{BalanceRow, UnsettledRow, UsageBy, UsageQuery, UsageRow};
 
 use crate::database::Database;
@@ -51,6 +53,8 @@ pub struct Facts {
     pub provider_model: Arc<str>,
     /// A word of the caller's own.
     pub tag: Arc<str>,
+    /// The revision that served it; 0 where that is not known.
+    pub revision: u64,
 }
 
 /// A part of a reservation or of a cost, in one budget.
@@ -245,6 +249,24 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError`].
     fn usage(&mut self, query: &UsageQuery) -> Result<Vec<UsageRow>, StoreError>;
+
+    /// What hours cost that were kept, from one on (hours since 1970), in order.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn spend_hours(&mut self, since: i64) -> Result<Vec<SpendRow>, StoreError>;
+
+    /// Keeps what an hour cost, where nobody has yet; hours are kept for 32 days.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing has happened then.
+    fn keep_spend(&mut self, hour: i64, rows: &[SpendRow]) -> Result<(), StoreError>;
+
+    /// When the oldest entry was made, in UNIX milliseconds.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn first_entry(&mut self) -> Result<Option<i64>, StoreError>;
 
     /// What is known about every budget.
     ///

@@ -7,8 +7,8 @@
 
 use super::commit::{Ledger, Sums, add};
 use super::{
-    BalanceRow, Batch, CallerRow, Charge, Entry, ExchangeId, Facts, Granted, SqlStore, Store,
-    Tokens, UnsettledRow, UsageQuery, UsageRow, UsedApi, read_charges,
+    BalanceRow, Batch, CallerRow, Charge, Entry, ExchangeId, Facts, Granted, SpendRow, SqlStore,
+    Store, Tokens, UnsettledRow, UsageQuery, UsageRow, UsedApi, read_charges,
 };
 use crate::database::{Database, Value, transaction};
 use crate::{Instance, StoreError};
@@ -61,6 +61,18 @@ impl<D: Database> Store for SqlStore<D> {
 
     fn usage(&mut self, query: &UsageQuery) -> Result<Vec<UsageRow>, StoreError> {
         super::usage::usage(&mut self.database, query)
+    }
+
+    fn spend_hours(&mut self, since: i64) -> Result<Vec<SpendRow>, StoreError> {
+        super::spend::since(&mut self.database, since)
+    }
+
+    fn keep_spend(&mut self, hour: i64, rows: &[SpendRow]) -> Result<(), StoreError> {
+        super::spend::keep(&mut self.database, hour, rows)
+    }
+
+    fn first_entry(&mut self) -> Result<Option<i64>, StoreError> {
+        super::spend::first(&mut self.database)
     }
 
     fn balances(&mut self) -> Result<Vec<BalanceRow>, StoreError> {
@@ -187,7 +199,7 @@ impl<D: Database> Ledger<'_, D> {
         let id: Value = of.id.as_str().into();
         let rows = self.database.query(
             "SELECT exchange, at_ms, consumer, key_id, team, route, model, provider,
-                    provider_model, tag, cost, charges
+                    provider_model, tag, revision, cost, charges
              FROM hold WHERE instance = $1 ORDER BY exchange",
             std::slice::from_ref(&id),
         )?;
@@ -203,6 +215,7 @@ impl<D: Database> Ledger<'_, D> {
                 provider: text(7),
                 provider_model: text(8),
                 tag: text(9),
+                revision: u64::try_from(row[10].int()).unwrap_or(0),
             };
             let entry = Entry {
                 exchange: ExchangeId::Named(text(0)),
@@ -211,8 +224,8 @@ impl<D: Database> Ledger<'_, D> {
                 outcome: "crashed",
                 tokens: Tokens::default(),
                 estimated: true,
-                cost: row[10].optional_int().map(Money::from_picodollars),
-                charges: read_charges(row[11].text())?,
+                cost: row[11].optional_int().map(Money::from_picodollars),
+                charges: read_charges(row[12].text())?,
                 held: false,
             };
             add(held, &entry.charges);

@@ -6,12 +6,12 @@ use crate::database::Value;
 use std::fmt::Write;
 
 pub(super) const ENTRY: &str = "entry (exchange, kind, at_ms, consumer, key_id, team, route, model, provider, \
-    provider_model, tag, outcome, input_tokens, output_tokens, cached_tokens, written_tokens, \
+    provider_model, tag, revision, outcome, input_tokens, output_tokens, cached_tokens, written_tokens, \
     reasoning_tokens, estimated, cost, charges, calls)";
-pub(super) const ENTRY_COLUMNS: usize = 21;
+pub(super) const ENTRY_COLUMNS: usize = 22;
 pub(super) const HOLD: &str = "hold (exchange, instance, at_ms, consumer, key_id, team, route, model, \
-    provider, provider_model, tag, cost, charges)";
-pub(super) const HOLD_COLUMNS: usize = 13;
+    provider, provider_model, tag, revision, cost, charges)";
+pub(super) const HOLD_COLUMNS: usize = 14;
 
 /// `INSERT INTO table VALUES ($1, ...), ...`, which leaves rows alone that are there.
 pub(super) fn insert(table: &str, columns: usize, rows: usize, end: &str) -> String {
@@ -41,6 +41,7 @@ fn facts_values(values: &mut Vec<Value>, facts: &Facts) {
         &facts.tag,
     ];
     values.extend(parts.map(|part| (&**part).into()));
+    values.push(i64::try_from(facts.revision).unwrap_or(0).into());
 }
 
 pub(super) fn entry_values(values: &mut Vec<Value>, group: &Group<'_>, kind: &str) {

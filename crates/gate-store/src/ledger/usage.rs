@@ -23,6 +23,8 @@ pub enum UsageBy {
     Tag,
     /// The route.
     Route,
+    /// The revision that served it, as its number; 0 where that is not known.
+    Revision,
     /// The day (UTC), as its first UNIX second.
     Day,
 }
@@ -38,6 +40,7 @@ impl UsageBy {
             UsageBy::ProviderModel => "provider || '/' || provider_model",
             UsageBy::Tag => "tag",
             UsageBy::Route => "route",
+            UsageBy::Revision => "CAST(revision AS TEXT)",
             UsageBy::Day => "CAST(at_ms / 86400000 * 86400 AS TEXT)",
         }
     }
@@ -54,6 +57,8 @@ pub struct UsageQuery {
     pub until_ms: i64,
     /// Only this provider; any when empty.
     pub provider: String,
+    /// Only entries that have these names, each as [`UsageRow::names`] would.
+    pub only: Vec<(UsageBy, String)>,
 }
 
 /// Sums of entries.
@@ -137,11 +142,15 @@ pub(super) fn usage<D: Database>(
     let names = columns.join(", ");
     let places: Vec<String> = (1..=columns.len()).map(|n| n.to_string()).collect();
     let groups = places.join(", ");
+    let also: Vec<String> = (query.only.iter().zip(5..))
+        .map(|((by, _), place)| format!(" AND {} = ${place}", by.column()))
+        .collect();
+    let also = also.concat();
     let sum = |what: &str| format!("CAST(COALESCE(SUM({what}), 0) AS BIGINT)");
     let sql = format!(
         "SELECT {names}, {}, {}, {}, {}, {}, {}, {}, {}
          FROM entry
-         WHERE at_ms >= $1 AND at_ms < $2 AND ($3 = '' OR provider = $4)
+         WHERE at_ms >= $1 AND at_ms < $2 AND ($3 = '' OR provider = $4){also}
            AND (kind = 'settle' OR (kind = 'unsettled' AND NOT EXISTS (
                 SELECT 1 FROM entry AS later WHERE later.exchange = entry.exchange
                 AND later.kind IN ('settle', 'release'))))
@@ -156,12 +165,13 @@ pub(super) fn usage<D: Database>(
         sum("cost"),
     );
     let provider: Value = query.provider.as_str().into();
-    let values = [
+    let mut values = vec![
         query.since_ms.into(),
         query.until_ms.into(),
         provider.clone(),
         provider,
     ];
+    values.extend(query.only.iter().map(|(_, name)| name.as_str().into()));
     let rows = database.query(&sql, &values)?;
     let row = |row: &Vec<Value>| {
         let (names, numbers) = row.split_at(columns.len());

@@ -55,3 +55,6 @@ CREATE TABLE job_result (
     data {bytes} NOT NULL,
     PRIMARY KEY (job, page, segment)
 );";
+
+/// Jobs over a file are run by who has the folder that it is in.
+pub(super) const FOLDERS: &str = "ALTER TABLE job ADD COLUMN folder TEXT NOT NULL DEFAULT '';";

@@ -79,6 +79,20 @@ CREATE TABLE instance (
 /// A row of the ledger may stand for several calls.
 pub(super) const CALLS: &str = "ALTER TABLE entry ADD COLUMN calls BIGINT NOT NULL DEFAULT 1;";
 
+/// A row says which revision served its calls; those from before say 0.
+pub(super) const REVISIONS: &str =
+    "ALTER TABLE entry ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE hold ADD COLUMN revision BIGINT NOT NULL DEFAULT 0;";
+
+/// What hours cost, by name: see `crate::ledger::spend`.
+pub(super) const SPEND: &str = "CREATE TABLE spend_hour (
+    hour BIGINT NOT NULL,
+    of_column TEXT NOT NULL,
+    name TEXT NOT NULL,
+    cost BIGINT NOT NULL,
+    PRIMARY KEY (hour, of_column, name)
+);";
+
 /// A process says which of its counts of requests was the last to be written.
 pub(super) const COUNTED: &str =
     "ALTER TABLE instance ADD COLUMN counted BIGINT NOT NULL DEFAULT 0;";

@@ -126,6 +126,18 @@ pub const FORMS: &[Form] = &[
         sql: deliveries::DELIVERIES,
         oldest: 2,
     },
+    Form {
+        sql: ledger::REVISIONS,
+        oldest: 2,
+    },
+    Form {
+        sql: ledger::SPEND,
+        oldest: 2,
+    },
+    Form {
+        sql: jobs::FOLDERS,
+        oldest: 2,
+    },
 ];
 
 /// Brings a database to the newest form. Safe to run from several processes at once.

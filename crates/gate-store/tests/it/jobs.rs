@@ -45,6 +45,7 @@ fn job<'a>(id: &'a str, key: &'a str, items: u32) -> NewJob<'a> {
         name: "",
         items,
         spec: "{\"a\": 1}",
+        folder: "",
         offsets: None,
         now_ms: 5,
     }
@@ -367,6 +368,7 @@ fn an_item_is_charged_once_whoever_dies() {
             since_ms: 0,
             until_ms: i64::MAX,
             provider: String::new(),
+            only: Vec::new(),
         };
         let rows = store.usage(&query).unwrap();
         let calls: i64 = rows.iter().map(|row| row.calls).sum();

@@ -1,8 +1,9 @@
 //! What a store does with one batch after the other.
 
 use crate::support::{Place, charge, entry, hold, instance, lease};
-use gate_store::ledger::{Batch, Granted, UsageBy, UsageQuery};
+use gate_store::ledger::{Batch, Entry, Facts, Granted, HoldRow, SpendRow, UsageBy, UsageQuery};
 use gate_store::{SqlStore, Store, StoreError, sqlite::Sqlite};
+use std::sync::Arc;
 
 fn batch() -> Batch {
     Batch {
@@ -127,6 +128,7 @@ fn usage_is_summed_by_name() {
             since_ms,
             until_ms: 3_000,
             provider: provider.into(),
+            only: Vec::new(),
         };
         let rows = store
             .usage(&query(&[UsageBy::Consumer, UsageBy::Model], 0, ""))
@@ -154,6 +156,23 @@ fn usage_is_summed_by_name() {
                 .unwrap()
                 .is_empty()
         );
+        // Only some of them, by any column.
+        let only = |by: UsageBy, name: &str| UsageQuery {
+            only: vec![
+                (UsageBy::Model, "assistant".to_owned()),
+                (by, name.to_owned()),
+            ],
+            ..query(&[UsageBy::Revision], 0, "")
+        };
+        let found = store.usage(&only(UsageBy::Consumer, "storefront")).unwrap();
+        assert_eq!((&*found[0].names[0], found[0].calls), ("0", 3));
+        assert!(
+            store
+                .usage(&only(UsageBy::Key, "storefront/x"))
+                .unwrap()
+                .is_empty()
+        );
+        assert_eq!(store.first_entry().unwrap(), Some(2_000));
         // Two rows: what has a price, and what has none.
         assert_eq!(store.prune(2_001).unwrap(), 2);
         assert!(
@@ -163,6 +182,72 @@ fn usage_is_summed_by_name() {
                 .is_empty()
         );
         assert_eq!(balance(&mut *store), (42, 0, 0));
+    }
+}
+
+#[test]
+fn entries_and_what_crashes_leave_say_their_revision() {
+    for place in Place::all() {
+        let mut store = place.store("one");
+        let facts = |revision| {
+            Arc::new(Facts {
+                revision,
+                ..(*crate::support::facts("storefront")).clone()
+            })
+        };
+        let of = |name: &str, revision| Entry {
+            facts: facts(revision),
+            ..entry(name, "b", 4)
+        };
+        let open = HoldRow {
+            facts: facts(9),
+            ..hold("open", "b", 7)
+        };
+        let entries = vec![of("x", 7), of("y", 8), of("z", 7)];
+        let holds = vec![open];
+        store
+            .commit(&Batch {
+                entries,
+                holds,
+                ..batch()
+            })
+            .unwrap();
+        let mut heir = place.store("heir");
+        heir.recover(60_000).unwrap();
+        let query = UsageQuery {
+            by: vec![UsageBy::Revision],
+            ..everything()
+        };
+        let rows = heir.usage(&query).unwrap();
+        let sums: Vec<_> = rows
+            .iter()
+            .map(|row| (&*row.names[0], row.calls, row.cost_picodollars))
+            .collect();
+        assert_eq!(sums, [("7", 2, 8), ("8", 1, 4), ("9", 1, 7)]);
+    }
+}
+
+#[test]
+fn hours_are_kept_once_and_for_a_while() {
+    for place in Place::all() {
+        let mut store = place.store("one");
+        let row = |hour, name: &str, cost| SpendRow {
+            hour,
+            column: "consumer".to_owned(),
+            name: name.to_owned(),
+            cost,
+        };
+        store
+            .keep_spend(10, &[row(10, "a", 5), row(10, "b", 6)])
+            .unwrap();
+        store.keep_spend(11, &[row(11, "a", 7)]).unwrap();
+        // Another gateway comes too late.
+        store.keep_spend(10, &[row(10, "a", 99)]).unwrap();
+        let kept = [row(10, "a", 5), row(10, "b", 6), row(11, "a", 7)];
+        assert_eq!(store.spend_hours(0).unwrap(), kept);
+        assert_eq!(store.spend_hours(11).unwrap(), kept[2..]);
+        store.keep_spend(10 + 769, &[]).unwrap();
+        assert_eq!(store.spend_hours(0).unwrap(), kept[2..]);
     }
 }
 
@@ -237,6 +322,7 @@ fn everything() -> UsageQuery {
         since_ms: 0,
         until_ms: i64::MAX,
         provider: String::new(),
+        only: Vec::new(),
     }
 }
 

@@ -6,7 +6,7 @@
 //! the hours of routes, so that a process goes on from what the one before it saw.
 
 use super::used::{usage, why};
-use super::{headroom, routes};
+use super::{headroom, routes, spend};
 use crate::config::Secrets;
 use crate::notices::Notices;
 use crate::usage::day;
@@ -59,6 +59,7 @@ pub(crate) fn start(
     let process = Arc::downgrade(process);
     let run = move || {
         let (mut warned, mut rooms) = (BTreeMap::new(), BTreeMap::new());
+        let mut spent = BTreeMap::new();
         std::thread::sleep(FIRST);
         for minute in (0..EVERY).cycle() {
             let Some(process) = Weak::upgrade(&process) else {
@@ -68,6 +69,7 @@ pub(crate) fn start(
             headroom::sample(&process);
             routes::count(&process, &folder, now_s);
             let mut news = warnings(&headroom::all(&process, now_s), &mut rooms, now_s);
+            news.extend(spend::alerts(&process, &folder, &mut spent));
             if minute == 0 {
                 sample(&process, &folder);
                 let mut found = all(&process, &folder);

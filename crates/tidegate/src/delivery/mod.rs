@@ -8,6 +8,7 @@ pub(crate) mod forecasts;
 mod headroom;
 mod reports;
 mod routes;
+pub(crate) mod spend;
 mod used;
 mod usual;
 

@@ -112,6 +112,7 @@ fn series(
         since_ms: ms(first),
         until_ms: ms(today),
         provider: String::new(),
+        only: Vec::new(),
     })?;
     let mut found: BTreeMap<String, BTreeMap<u64, Used>> = BTreeMap::new();
     for row in rows {

@@ -4,6 +4,8 @@
 //! file), in a folder of its own ([`home`]). What stands behind it are samples: an API in two versions
 //! (`orders.rs`) and a stand-in for AI vendors (`model.rs`), real HTTP servers on ports that the system
 //! chooses; [`callers`] ask them all the while. [`scenario`] plays something before one's eyes.
+//! With `--samples` there is no gateway, only what stands behind that of an example: the model, and a
+//! [`studio`] of pictures.
 
 mod callers;
 mod home;
@@ -11,6 +13,7 @@ mod model;
 mod orders;
 mod scenario;
 mod server;
+mod studio;
 
 use crate::keys::NewKey;
 use crate::log::{self, LogFormat, LogLevel};
@@ -23,6 +26,7 @@ use scenario::Stage;
 use server::{Port, Sample};
 use std::process::ExitCode;
 use std::rc::Rc;
+use studio::Studio;
 
 /// Options of `demo`.
 #[derive(Debug, Args)]
@@ -39,7 +43,14 @@ pub(crate) struct DemoOptions {
     /// Print the configuration that the demo runs on, too.
     #[arg(long)]
     pub(crate) print_config: bool,
+    /// No gateway: only the sample services of examples/upload-to-gallery, a model at this port of
+    /// 127.0.0.1 and a studio of pictures at the next; 0 lets the system choose both.
+    #[arg(long, value_name = "PORT", conflicts_with_all = ["port", "admin_port", "scenario", "print_config"])]
+    pub(crate) samples: Option<u16>,
 }
+
+/// The credential of the sample model where there is no gateway that makes one.
+const SAMPLE_CREDENTIAL: &str = "sample";
 
 /// What can be played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -52,6 +63,9 @@ pub(crate) enum Scenario {
 /// Runs the command until Ctrl-C.
 pub(crate) fn demo(options: &DemoOptions) -> Result<ExitCode, String> {
     let _log = log::start(LogFormat::Text, LogLevel::Error)?;
+    if let Some(port) = options.samples {
+        return samples(port);
+    }
     let home = Home::new()?;
     let (visitor, caller) = (NewKey::make()?, NewKey::make()?);
     let place = Place::start()?;
@@ -88,6 +102,33 @@ pub(crate) fn demo(options: &DemoOptions) -> Result<ExitCode, String> {
         }
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Serves the samples of an example until Ctrl-C.
+fn samples(port: u16) -> Result<ExitCode, String> {
+    let next = match port {
+        0 => 0,
+        port => port
+            .checked_add(1)
+            .ok_or("there is no port after this one")?,
+    };
+    let (models, studio) = (Port::bind_to(port)?, Port::bind_to(next)?);
+    let (model_at, studio_at) = (models.address, studio.address);
+    server::start(move || {
+        let model: Sample = Rc::new(move |head, body| model::answer(SAMPLE_CREDENTIAL, head, body));
+        let rooms = Studio::default();
+        let pictures: Sample = Rc::new(move |head, body| rooms.answer(head, body));
+        vec![(models, model), (studio, pictures)]
+    })?;
+    output::print(&format!(
+        "Sample services, until Ctrl-C:\n  \
+         model   http://{model_at} (a stand-in that repeats what you say; its key is `{SAMPLE_CREDENTIAL}`)\n  \
+         studio  http://{studio_at} (keeps pictures, checks them, shows galleries)\n"
+    ))?;
+    // The samples have a thread of their own; signals end the process.
+    loop {
+        std::thread::park();
+    }
 }
 
 /// The configuration, as one file that `tidegate check` takes: the gateway's own part in remarks,

@@ -39,11 +39,20 @@ impl Port {
     /// # Errors
     /// One sentence.
     pub(crate) fn bind() -> Result<Self, String> {
+        Self::bind_to(0)
+    }
+
+    /// Binds this port, or one that the system chooses for 0.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub(crate) fn bind_to(port: u16) -> Result<Self, String> {
         let wanted = ListenAddress::Tcp {
-            address: (Ipv4Addr::LOCALHOST, 0).into(),
+            address: (Ipv4Addr::LOCALHOST, port).into(),
             only_v6: false,
         };
-        let sockets = Sockets::bind(&wanted, 1).map_err(|error| error.to_string())?;
+        let sockets = Sockets::bind(&wanted, 1)
+            .map_err(|error| format!("cannot listen on 127.0.0.1:{port}: {error}"))?;
         let address = sockets.local().ok_or("a sample has no address")?;
         Ok(Self { sockets, address })
     }

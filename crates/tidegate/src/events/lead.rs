@@ -66,6 +66,11 @@ impl Lead {
         }
     }
 
+    /// The environment that it tells of.
+    pub(super) fn environment(&self) -> &str {
+        &self.environment
+    }
+
     /// Takes over alerts, as far as there is room: those that stay on come again.
     pub(super) fn hear(&mut self, alerts: impl Iterator<Item = Alert>) {
         let room = ALERTS_MAX.saturating_sub(self.alerts.len());
@@ -155,7 +160,7 @@ impl Lead {
         look.alerts(&self.alerts, &mut next);
         let mut events = look.events;
         events.extend(self.plans.due(&self.environment, &mut next, now_ms));
-        if let Err(error) = keep(journal, events.iter()) {
+        if let Err(error) = keep(journal, events.iter(), &self.environment) {
             // The same is found again at the next look.
             self.led = Some((version, state));
             self.rows_ms = 0;

@@ -14,8 +14,9 @@ mod state;
 
 use crate::follow::{self, Followed, OpenStore};
 use gate_ops::event::cloud::CloudEvent;
+use gate_ops::event::own::{BudgetThreshold, Own};
 use gate_ops::notify::Alert;
-use gate_proxy::events::published;
+use gate_proxy::events::{key_in, published};
 use gate_proxy::process::Process;
 use gate_store::Journal;
 use gate_store::journal::{AppendError, NewEvent};
@@ -119,17 +120,23 @@ impl Work {
     }
 
     fn tell(&mut self, process: &Process, journal: &Journal) -> Result<(), String> {
-        keep(journal, self.waiting.iter()).map_err(|error| error.to_string())?;
+        let kept = keep(journal, self.waiting.iter(), self.lead.environment());
+        kept.map_err(|error| error.to_string())?;
         self.waiting.clear();
         self.lead.tick(process, journal)
     }
 }
 
-/// An event of the gateway's own as the journal takes it.
-pub(crate) fn entry(event: &CloudEvent) -> NewEvent {
+/// An event of the gateway's own as the journal takes it. Budgets are the store's, which several
+/// environments may share; everything else is its environment's alone.
+pub(crate) fn entry(event: &CloudEvent, environment: &str) -> NewEvent {
     let event = published(event, "");
+    let is_shared = environment == NO_ENVIRONMENT || *event.kind == *BudgetThreshold::TYPE.kind;
     NewEvent {
-        key: event.key,
+        key: match is_shared {
+            true => event.key,
+            false => key_in(environment, &event.key).into(),
+        },
         kind: event.kind,
         consumer: event.consumer,
         payload: event.payload,
@@ -140,10 +147,11 @@ pub(crate) fn entry(event: &CloudEvent) -> NewEvent {
 pub(crate) fn keep<'a>(
     journal: &Journal,
     events: impl Iterator<Item = &'a CloudEvent>,
+    environment: &str,
 ) -> Result<(), AppendError> {
     let mut tickets = Vec::new();
     for event in events {
-        tickets.push(journal.append(entry(event))?);
+        tickets.push(journal.append(entry(event, environment))?);
     }
     for ticket in tickets {
         ticket.wait()?;

@@ -37,7 +37,7 @@ fn unavailable(error: &StoreError) -> Problem {
     Problem::new(Code::StoreUnavailable, error.to_string())
 }
 
-/// Usage by day, consumer and model.
+/// Usage by day, consumer and model, or by what is asked for.
 ///
 /// # Errors
 /// The problem to answer with.
@@ -56,25 +56,60 @@ pub(super) fn usage(
     let from = time(&query.from)?.unwrap_or(until.saturating_sub(SPAN_S));
     let milliseconds =
         |seconds: u64| i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+    let mut by = match &query.by {
+        None => DAYS.to_vec(),
+        Some(text) => text.split(',').map(column).collect::<Result<_, _>>()?,
+    };
+    // Whoever sees some teams alone is shown whose each row is.
+    if query.teams.is_some() && !by.contains(&UsageBy::Team) {
+        by.push(UsageBy::Team);
+    }
     let rows = open(resources, folder)?.usage(&ledger::UsageQuery {
-        by: vec![
-            UsageBy::Day,
-            UsageBy::Consumer,
-            UsageBy::Team,
-            UsageBy::Provider,
-            UsageBy::ProviderModel,
-        ],
+        by: by.clone(),
         since_ms: milliseconds(from),
         until_ms: milliseconds(until),
         provider: String::new(),
+        only: Vec::new(),
     });
-    let rows = rows.map_err(|error| unavailable(&error))?;
+    let mut rows = rows.map_err(|error| unavailable(&error))?;
+    if query.by.is_some() {
+        rows.sort_by_key(|row| std::cmp::Reverse(row.cost_picodollars));
+    }
     let seen = |row: &UsageRow| match (&query.teams, &row.team) {
         (None, _) => true,
         (Some(teams), team) => team.as_ref().is_some_and(|team| teams.contains(team)),
     };
-    let rows = rows.into_iter().map(shown).filter(seen);
+    let rows = rows.into_iter().map(|row| shown(&by, row)).filter(seen);
     Ok(rows.skip(query.offset).take(query.limit).collect())
+}
+
+/// What is summed by when nothing is asked for.
+const DAYS: [UsageBy; 5] = [
+    UsageBy::Day,
+    UsageBy::Consumer,
+    UsageBy::Team,
+    UsageBy::Provider,
+    UsageBy::ProviderModel,
+];
+
+/// The ledger's column for a member of [`UsageRow`].
+fn column(name: &str) -> Result<UsageBy, Problem> {
+    Ok(match name {
+        "day" => UsageBy::Day,
+        "team" => UsageBy::Team,
+        "consumer" => UsageBy::Consumer,
+        "key" => UsageBy::Key,
+        "model" => UsageBy::ProviderModel,
+        "asked" => UsageBy::Model,
+        "provider" => UsageBy::Provider,
+        "route" => UsageBy::Route,
+        "tag" => UsageBy::Tag,
+        "revision" => UsageBy::Revision,
+        other => {
+            let text = format!("usage is not summed by `{other}`");
+            return Err(Problem::new(Code::BadParameter, text));
+        }
+    })
 }
 
 /// Versions and their callers: from the store, or what this process knows where there is none.
@@ -116,29 +151,50 @@ pub(super) fn versions(
     Ok(states)
 }
 
-fn shown(row: ledger::UsageRow) -> UsageRow {
-    let mut names = row.names.into_iter();
-    let mut name = || names.next().filter(|name| !name.is_empty());
-    let first = name().and_then(|seconds| seconds.parse().ok());
-    let (consumer, team, provider) = (name(), name(), name());
-    // The last column is `PROVIDER/MODEL`.
-    let model = name().and_then(|model| {
-        let prefix = format!("{}/", provider.as_deref().unwrap_or_default());
-        let model = model.strip_prefix(&prefix).unwrap_or(&model);
-        Some(model.to_owned()).filter(|model| !model.is_empty())
-    });
+fn shown(by: &[UsageBy], row: ledger::UsageRow) -> UsageRow {
     let count = |number: i64| u64::try_from(number).unwrap_or(0);
-    UsageRow {
-        day: first.map(day).unwrap_or_default(),
-        consumer,
-        team,
-        provider,
-        model,
+    let mut one = UsageRow {
         calls: count(row.calls),
+        unsettled: count(row.unsettled),
+        unpriced: count(row.unpriced),
         tokens_in: count(row.input_tokens),
         tokens_out: count(row.output_tokens),
         cost: Money::from_picodollars(row.cost_picodollars).to_string(),
+        ..UsageRow::default()
+    };
+    for (by, name) in by.iter().zip(row.names) {
+        let known = Some(name).filter(|name| !name.is_empty());
+        let place = match by {
+            UsageBy::Day => {
+                let seconds = known.and_then(|seconds| seconds.parse().ok());
+                one.day = seconds.map(day).unwrap_or_default();
+                continue;
+            }
+            UsageBy::Revision => {
+                let number = known.and_then(|number| number.parse().ok());
+                one.revision = number.filter(|number| *number > 0);
+                continue;
+            }
+            // `CONSUMER/KEY` and `PROVIDER/MODEL`, also where neither is known.
+            UsageBy::Key => {
+                one.key = known.filter(|key| key != "/");
+                continue;
+            }
+            UsageBy::ProviderModel => {
+                let model = known.and_then(|name| Some(name.split_once('/')?.1.to_owned()));
+                one.model = model.filter(|model| !model.is_empty());
+                continue;
+            }
+            UsageBy::Consumer => &mut one.consumer,
+            UsageBy::Team => &mut one.team,
+            UsageBy::Model => &mut one.asked,
+            UsageBy::Provider => &mut one.provider,
+            UsageBy::Tag => &mut one.tag,
+            UsageBy::Route => &mut one.route,
+        };
+        *place = known;
     }
+    one
 }
 
 /// How budgets stand, each in its newest period.

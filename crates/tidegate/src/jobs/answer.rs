@@ -126,7 +126,7 @@ impl JobBook for Book {
         let order = self.shelf.order(&row).ok();
         let calls = order.as_ref().map(|order| match &order.input {
             Input::Template { method, path, .. } => format!("{method} {path}"),
-            Input::Lines { file, .. } => file.clone(),
+            Input::Lines { url, .. } => format!("POST {url}"),
         });
         let after = order.map(|order| order.spec.after).unwrap_or_default();
         let after = after.into_iter().map(|after| api::JobAfter {
@@ -169,7 +169,10 @@ impl JobBook for Book {
     }
 
     fn results(&self, id: &str, from: u32, limit: usize) -> Result<Vec<api::JobResult>, Problem> {
-        self.row(id)?;
+        if !self.row(id)?.folder.is_empty() {
+            let text = format!("what `{id}` answers goes to its owner as files, at /v1/batches");
+            return Err(problem(Code::Conflict, text));
+        }
         let found = self
             .shelf
             .ask(|store| store.results(id, from, limit, PAGE_BYTES));
@@ -273,6 +276,7 @@ fn order(input: &api::JobInput, resources: &Resources) -> Result<Order, Problem>
         headers: input.headers.clone(),
         body: input.body.clone(),
         items: input.items.clone(),
+        event: Value::Null,
     };
     Ok(Order { spec, call, input })
 }
@@ -284,10 +288,12 @@ fn milliseconds(period: gate_model::units::Period) -> u64 {
 /// What items compete for: the model that their body names, or everything.
 pub(crate) fn lane(body: &Value) -> String {
     let model = body.get("model").and_then(Value::as_str);
-    match model.filter(|model| !model.contains("{{")) {
-        Some(model) => format!("{MODEL}{model}"),
-        None => String::new(),
-    }
+    lane_of(model.filter(|model| !model.contains("{{")))
+}
+
+/// The lane of a model, or of everything.
+pub(crate) fn lane_of(model: Option<&str>) -> String {
+    model.map_or_else(String::new, |model| format!("{MODEL}{model}"))
 }
 
 /// The listener by its name, or the only one that there is.

@@ -7,7 +7,6 @@ use gate_proxy::inside::{InsideAnswer, InsideError, InsideRequest};
 use gate_proxy::process::Process;
 use gate_store::jobs::ItemResult;
 use gate_store::ledger::ExchangeId;
-use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -146,20 +145,15 @@ fn outcome_of(answer: &InsideAnswer) -> Outcome {
 }
 
 fn request(order: &Order, asked: Asked, charged_as: &Arc<str>, kept: Kept) -> InsideRequest {
-    let body = match &asked.body {
-        Value::Null => Vec::new(),
-        Value::String(text) => text.clone().into_bytes(),
-        other => other.to_string().into_bytes(),
-    };
     let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
     let is_named = asked
         .headers
         .keys()
         .any(|name| name.eq_ignore_ascii_case("content-type"));
-    if !is_named && !body.is_empty() {
-        let kind: &[u8] = match asked.body {
-            Value::String(_) => b"text/plain; charset=utf-8",
-            _ => b"application/json",
+    if !is_named && !asked.body.is_empty() {
+        let kind: &[u8] = match asked.is_text {
+            true => b"text/plain; charset=utf-8",
+            false => b"application/json",
         };
         headers.push(("content-type".to_owned(), kind.to_vec()));
     }
@@ -176,10 +170,14 @@ fn request(order: &Order, asked: Asked, charged_as: &Arc<str>, kept: Kept) -> In
     InsideRequest {
         listener: order.call.listener.clone(),
         method,
-        authority: order.call.authority.clone(),
+        // Services refuse a request without a host, and no host of anybody's may stand there.
+        authority: match order.call.authority.as_str() {
+            "" => "tidegate.invalid".to_owned(),
+            host => host.to_owned(),
+        },
         target: asked.path,
         headers,
-        body: body.into(),
+        body: asked.body.into(),
         inside: Inside {
             consumer: order.call.consumer.as_deref().map(Into::into),
             key: order.call.key.as_deref().map(Into::into),

@@ -1,6 +1,6 @@
 //! What items ask: templates filled in, lines read from files.
 
-use super::shelf::Shelf;
+use super::shelf::{Shelf, is_blank};
 use gate_ops::job::Link;
 use gate_ops::job::order::{Asked, Input, LINE_MAX, Order};
 use gate_store::jobs::{ItemResult, PAGE};
@@ -15,6 +15,8 @@ const PARENT_MAX: usize = 1 << 20;
 /// A job's items.
 pub(super) struct Inputs {
     pub(super) order: Arc<Order>,
+    /// What people call the job.
+    pub(super) name: String,
     offsets: Vec<u64>,
     reader: Option<Lines>,
     /// What a parent that is waited for whole answered, once it was asked for.
@@ -28,9 +30,10 @@ struct Lines {
 }
 
 impl Inputs {
-    pub(super) fn new(order: Order, offsets: Vec<u64>) -> Self {
+    pub(super) fn new(order: Order, name: String, offsets: Vec<u64>) -> Self {
         Self {
             order: Arc::new(order),
+            name,
             offsets,
             reader: None,
             whole: None,
@@ -43,7 +46,10 @@ impl Inputs {
     /// Why there is nothing to ask: a failure of the item.
     pub(super) fn asked(&mut self, index: u32, shelf: &Shelf) -> Result<Asked, String> {
         let order = self.order.clone();
-        let Input::Lines { file, url } = &order.input else {
+        let Input::Lines {
+            file, url, headers, ..
+        } = &order.input
+        else {
             let parent = match order.wants_parent() {
                 true => Some(self.parent(index, shelf)?),
                 false => None,
@@ -52,15 +58,7 @@ impl Inputs {
             return asked.ok_or_else(|| "it has no template".to_owned());
         };
         let line = self.line(file, index)?;
-        let asked: Result<Asked, _> = serde_json::from_slice(&line);
-        let mut asked = asked.map_err(|error| format!("line {}: {error}", index + 1))?;
-        if asked.path.is_empty() {
-            asked.path.clone_from(url);
-        }
-        match asked.path.starts_with('/') {
-            true => Ok(asked),
-            false => Err(format!("line {} has no `url`", index + 1)),
-        }
+        Asked::of_line(&line, url, headers)
     }
 
     /// A line of the file: mostly the next one, else found from the beginning of its page.
@@ -141,7 +139,7 @@ impl Lines {
                     "a line is over {LINE_MAX} bytes"
                 )));
             }
-            if !line.iter().all(u8::is_ascii_whitespace) {
+            if !is_blank(&line) {
                 self.next += 1;
                 return Ok(line);
             }

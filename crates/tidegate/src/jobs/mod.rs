@@ -13,8 +13,8 @@ mod shelf;
 mod told;
 mod work;
 
-pub(crate) use answer::Book;
-pub(crate) use shelf::{OpenJobs, Shelf};
+pub(crate) use answer::{Book, lane_of};
+pub(crate) use shelf::{OpenJobs, Refused, Shelf, now_ms, progress, state};
 
 use crate::config::Secrets;
 use crate::follow::{self, Followed};
@@ -59,7 +59,8 @@ impl Drop for Jobs {
     }
 }
 
-/// Starts the loop, where there is a store.
+/// Starts the loop, where there is a store. `batches` is the id of the folder of batches that this
+/// gateway has.
 ///
 /// # Errors
 /// When there is no thread to be had.
@@ -67,6 +68,7 @@ pub(crate) fn start(
     process: &Arc<Process>,
     followed: Option<&Arc<Followed>>,
     folder: &Path,
+    batches: Option<&str>,
 ) -> Result<Jobs, String> {
     let ends = Arc::new(AtomicBool::new(false));
     let settings = process
@@ -93,7 +95,8 @@ pub(crate) fn start(
     // Each life is another holder: what one that was killed had under way is taken up anew.
     let life = format!("{instance}-{:08x}", random::bits() >> 32);
     let counts = process.shared().state.get_or_insert("", JobCounts::default);
-    let work = work::Work::new(process, &shelf, life, counts);
+    let batches = batches.map(str::to_owned);
+    let work = work::Work::new(process, &shelf, life, batches, counts);
     let until = ends.clone();
     let thread = std::thread::Builder::new().name("jobs".into());
     let thread = thread.spawn(move || {

@@ -95,7 +95,7 @@ impl Shelf {
         answer
     }
 
-    /// Submits a job. Its id, number and time are filled in; its file, if it has one, is read once to
+    /// Submits a job. Its id (unless it has one), number and time are filled in; its file, if it has one, is read once to
     /// count its lines. The same key finds the job that was submitted under it before. Returns the id,
     /// and whether the job is new.
     ///
@@ -111,6 +111,10 @@ impl Shelf {
         for after in &order.spec.after {
             let row = self.ask(|store| store.job(&after.job))?;
             let row = row.filter(|row| row.environment == self.environment);
+            if row.as_ref().is_some_and(|row| row.folder != order.folder()) {
+                let problem = format!("`{}` is a batch, which no job waits for", after.job);
+                return Err(Refused::Problem(problem));
+            }
             parents.push(row.map(|row| u32::try_from(row.items).unwrap_or(u32::MAX)));
         }
         let offsets = match &order.input {
@@ -121,7 +125,9 @@ impl Shelf {
             }
             Input::Template { .. } => None,
         };
-        order.spec.id = new_id();
+        if order.spec.id.is_empty() {
+            order.spec.id = new_id();
+        }
         order.spec.submitted_ms = now_ms();
         order.check(&parents)?;
         let spec = serde_json::to_string(&order);
@@ -139,6 +145,7 @@ impl Shelf {
             team: &order.spec.team,
             owner: order.call.consumer.as_deref().unwrap_or_default(),
             name,
+            folder: order.folder(),
             items: order.spec.count,
             spec: &spec,
             offsets: offsets.as_deref(),
@@ -198,7 +205,7 @@ fn lines(path: &Path) -> Result<(u32, Vec<u64>), String> {
         }
         let end = buffer.iter().position(|byte| *byte == b'\n');
         let taken = end.map_or(buffer.len(), |end| end + 1);
-        blank &= buffer[..taken].iter().all(u8::is_ascii_whitespace);
+        blank &= is_blank(&buffer[..taken]);
         reader.consume(taken);
         at += taken as u64;
         if end.is_some() {
@@ -208,6 +215,12 @@ fn lines(path: &Path) -> Result<(u32, Vec<u64>), String> {
     }
     note(&mut count, &mut offsets, line, blank);
     Ok((count, offsets))
+}
+
+/// Whether nothing is asked in (a part of) a line. A mark of byte order is nothing.
+pub(super) fn is_blank(line: &[u8]) -> bool {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    line.iter().all(u8::is_ascii_whitespace)
 }
 
 /// Counts a line that began there, unless it is blank.

@@ -6,15 +6,16 @@ use gate_ops::event::own::{self, JobDone};
 use gate_ops::job::Progress;
 use gate_store::journal::NewEvent;
 
-/// The end of a job. Its source and id are the same whichever gateway tells of it.
+/// The end of a job, of which its id, name and queue are given. Its source and id are the same whichever gateway tells of it.
 pub(super) fn done(
     environment: &str,
-    (job, queue): (&str, &str),
+    [job, name, queue]: [&str; 3],
     items: u32,
     progress: &Progress,
 ) -> NewEvent {
     let data = JobDone {
         job: job.to_owned(),
+        name: name.to_owned(),
         queue: queue.to_owned(),
         state: progress.state.as_str().to_owned(),
         items: u64::from(items),
@@ -22,7 +23,7 @@ pub(super) fn done(
     };
     let at_ms = i64::try_from(Clock::System.unix().as_millis()).unwrap_or(i64::MAX);
     let source = format!("jobs/{environment}");
-    entry(&own::event(&source, job, job, at_ms, &data))
+    entry(&own::event(&source, job, job, at_ms, &data), environment)
 }
 
 #[cfg(test)]
@@ -36,10 +37,10 @@ mod tests {
             failed: 2,
             ..Progress::default()
         };
-        let event = done("our site", ("job-1", "night"), 7, &progress);
+        let event = done("our site", ["job-1", "parts", "night"], 7, &progress);
         let read = read_structured(&event.payload, &Limits::default()).unwrap();
         assert_eq!(read.source, "urn:tidegate:jobs/our%20site");
         assert_eq!((&*read.id, &*read.kind), ("job-1", "tidegate.job.done"));
-        assert_eq!(&*event.key, "urn:tidegate:jobs/our%20site job-1");
+        assert_eq!(&*event.key, "our site\turn:tidegate:jobs/our%20site job-1");
     }
 }

@@ -51,9 +51,12 @@ pub(super) struct Work {
     process: Arc<Process>,
     shelf: Arc<Shelf>,
     instance: String,
+    /// The folder of batches that this gateway has, by the folder's id.
+    folder: Option<String>,
     counts: Arc<JobCounts>,
     eyes: Eyes,
-    lease: Option<Lease>,
+    /// Who leads the jobs of each folder; `""` for those that need none.
+    leases: BTreeMap<String, Lease>,
     renew_ms: u64,
     /// Whether nothing was to be done when it was looked last.
     is_resting: bool,
@@ -67,8 +70,9 @@ pub(super) struct Work {
     done: BTreeMap<String, String>,
     /// What ended, behind which mark of the ledger.
     finished: VecDeque<(u64, Ended)>,
-    /// What is to be written; it is tried again until it is, or another leads.
-    pending: Vec<JobSave>,
+    /// What is to be written, by the folder whose lease it is written under; it is tried again until it
+    /// is, or another leads.
+    pending: BTreeMap<String, Vec<JobSave>>,
     /// What starts once that is written.
     starts: Vec<Start>,
     under_way: usize,
@@ -81,6 +85,7 @@ impl Work {
         process: &Arc<Process>,
         shelf: &Arc<Shelf>,
         instance: String,
+        folder: Option<String>,
         counts: Arc<JobCounts>,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(ROOM);
@@ -88,9 +93,10 @@ impl Work {
             process: process.clone(),
             shelf: shelf.clone(),
             instance,
+            folder,
             counts,
             eyes: Eyes::default(),
-            lease: None,
+            leases: BTreeMap::new(),
             renew_ms: 0,
             is_resting: false,
             look_ms: 0,
@@ -100,7 +106,7 @@ impl Work {
             inputs: BTreeMap::new(),
             done: BTreeMap::new(),
             finished: VecDeque::new(),
-            pending: Vec::new(),
+            pending: BTreeMap::new(),
             starts: Vec::new(),
             under_way: 0,
             sender,
@@ -174,20 +180,27 @@ impl Work {
             }
             self.receive(SHORT).await;
         }
-        if let Some(lease) = self.lease.take() {
-            // Another takes it when it expires, else.
-            let _ = self.shelf.ask(|store| store.give_lease(&lease));
+        for lease in std::mem::take(&mut self.leases).into_values() {
+            if lease.holder == self.instance {
+                // Another takes it when it expires, else.
+                let _ = self.shelf.ask(|store| store.give_lease(&lease));
+            }
         }
     }
 
     fn leads(&self) -> bool {
-        let lease = self.lease.as_ref();
+        self.leases.keys().any(|folder| self.leads_in(folder))
+    }
+
+    /// Whether it leads the jobs that need this folder.
+    fn leads_in(&self, folder: &str) -> bool {
+        let lease = self.leases.get(folder);
         lease.is_some_and(|lease| lease.is_held_by(&self.instance, signed(now_ms())))
     }
 
     /// Another leads: what is under way here ends for nothing, and is called again there.
     fn step_down(&mut self) {
-        self.lease = None;
+        self.leases.clear();
         self.seen = None;
         self.board = Board::default();
         self.inputs.clear();
@@ -231,7 +244,8 @@ impl Work {
             self.note(&change, results);
         }
         for (id, wish) in std::mem::take(&mut self.done) {
-            match self.pending.iter_mut().find(|save| save.id == id) {
+            let mut pending = self.pending.values_mut().flatten();
+            match pending.find(|save| save.id == id) {
                 Some(save) => save.done = wish,
                 // Nothing came of it: it is only taken down.
                 None => self.forget_wish(id, wish)?,
@@ -267,16 +281,27 @@ impl Work {
         if now < self.renew_ms {
             return Ok(());
         }
-        let name = format!("jobs/{}", self.shelf.environment);
-        let instance = &self.instance;
-        let taken = self
-            .shelf
-            .ask(|store| store.take_lease(&name, instance, signed(now), LEASE_MS))?;
-        // Whoever led meanwhile may have gone on with what is on our board.
-        if (self.lease.as_ref()).is_some_and(|held| held.token != taken.token) {
-            self.step_down();
+        let environment = &self.shelf.environment;
+        let own = self.folder.clone();
+        let own = own.map(|folder| (format!("jobs/{environment}/{folder}"), folder));
+        let all = [(format!("jobs/{environment}"), String::new())];
+        for (name, folder) in all.into_iter().chain(own) {
+            let instance = &self.instance;
+            let taken = self
+                .shelf
+                .ask(|store| store.take_lease(&name, instance, signed(now), LEASE_MS))?;
+            let known = self.leases.get(&folder);
+            if let Some(known) = known.filter(|known| known.token != taken.token) {
+                // Whoever led meanwhile may have gone on with what is on our board.
+                if known.holder == self.instance {
+                    self.step_down();
+                    return Ok(());
+                }
+                // What is to be taken up is another's no longer.
+                self.seen = None;
+            }
+            self.leases.insert(folder, taken);
         }
-        self.lease = Some(taken);
         self.renew_ms = now + RENEW_MS;
         Ok(())
     }
@@ -347,6 +372,8 @@ impl Work {
         let ended: BTreeSet<u32> = change.ended.iter().map(|(index, _)| *index).collect();
         let inputs = self.inputs.get(&change.job);
         let queue = inputs.map_or_else(String::new, |inputs| inputs.order.spec.queue.clone());
+        let name = inputs.map_or_else(String::new, |inputs| inputs.name.clone());
+        let folder = inputs.map_or_else(String::new, |inputs| inputs.order.folder().to_owned());
         let items = inputs.map_or(0, |inputs| inputs.order.spec.count);
         self.counts.of(&queue, |count| {
             let well = change.ended.iter().filter(|(_, well)| *well).count() as u64;
@@ -364,7 +391,8 @@ impl Work {
         let told = state.is_over().then(|| {
             self.inputs.remove(&change.job);
             let environment = &self.shelf.environment;
-            told::done(environment, (&change.job, &queue), items, &change.progress)
+            let job = [&*change.job, &*name, &*queue];
+            told::done(environment, job, items, &change.progress)
         });
         let notes = change.notes.iter();
         let notes = notes.map(|note| {
@@ -375,7 +403,7 @@ impl Work {
                 note.reason.clone(),
             )
         });
-        self.pending.push(JobSave {
+        self.pending.entry(folder).or_default().push(JobSave {
             id: change.job.clone(),
             state: state.as_str().to_owned(),
             is_over: state.is_over(),
@@ -398,7 +426,7 @@ impl Work {
         let Some(row) = self.shelf.job(&id)? else {
             return Ok(());
         };
-        self.pending.push(JobSave {
+        self.pending.entry(row.folder).or_default().push(JobSave {
             id,
             state: row.state,
             is_over: row.is_over,
@@ -410,16 +438,14 @@ impl Work {
     }
 
     fn write(&mut self) -> Result<(), ControlError> {
-        if self.pending.is_empty() {
-            return Ok(());
+        while let Some((folder, pending)) = self.pending.first_key_value() {
+            let Some(lease) = self.leases.get(folder) else {
+                return Err(ControlError::NotLeader("jobs".into()));
+            };
+            self.shelf
+                .ask(|store| store.save(lease, pending, signed(now_ms())))?;
+            self.pending.pop_first();
         }
-        let Some(lease) = &self.lease else {
-            return Err(ControlError::NotLeader("jobs".into()));
-        };
-        let pending = &self.pending;
-        self.shelf
-            .ask(|store| store.save(lease, pending, signed(now_ms())))?;
-        self.pending.clear();
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use clap::{Args, Subcommand};
 use gate_api::types::one_line;
 use gate_kit::clock::Clock;
 use gate_model::units::Timestamp;
+use gate_proxy::events::environment_of;
 use gate_proxy::money::store::{open_control, open_reading};
 use gate_store::control::NewAudit;
 use gate_store::journal::{Event, Forgotten, ReadJournal};
@@ -160,6 +161,7 @@ fn said(event: Event) -> Value {
         "kind": event.kind,
         "key": event.key,
         "consumer": event.consumer,
+        "environment": environment_of(&event.key),
         "hash": hexadecimal(&event.hash),
         "payload": payload,
     })

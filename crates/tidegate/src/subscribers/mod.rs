@@ -23,6 +23,7 @@ pub(crate) use answer::Book;
 
 use crate::follow::{self, Followed};
 use crate::incidents::Shelf;
+use crate::jobs;
 use crate::secrets::Kept;
 use gate_kit::random;
 use gate_proxy::process::Process;
@@ -54,7 +55,7 @@ impl Drop for Subscribers {
     }
 }
 
-/// Starts the loop, where there is a store.
+/// Starts the loop, where there is a store. `jobs` is where those are kept that events start.
 ///
 /// # Errors
 /// When there is no thread to be had.
@@ -63,6 +64,7 @@ pub(crate) fn start(
     followed: Option<&Arc<Followed>>,
     kept: Kept,
     folder: &Path,
+    jobs: Option<Arc<jobs::Shelf>>,
 ) -> Result<Subscribers, String> {
     let ends = Arc::new(AtomicBool::new(false));
     let gateway = &process.shared().snapshot.load().resources.gateway;
@@ -84,9 +86,9 @@ pub(crate) fn start(
     let instance = followed.map_or_else(follow::instance, |followed| followed.instance.clone());
     // Another life of this gateway is another holder: what it had begun is not this one's.
     let holder = format!("{instance}-{:08x}", random::bits() >> 32);
-    let means = send::Means::new(process, kept, folder);
+    let means = send::Means::new(process, kept, folder, jobs);
     let own = Shelf::new(environment, Some(open));
-    let mut work = work::Work::new(process, own, holder, Reader::new(read), means);
+    let mut work = work::Work::new(process, own, holder, Reader::new(read, environment), means);
     let until = ends.clone();
     let thread = std::thread::Builder::new()
         .name("subscribers".into())

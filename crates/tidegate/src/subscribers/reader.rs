@@ -4,6 +4,7 @@ use crate::config::Secrets;
 use gate_model::resources::Gateway;
 use gate_ops::event::cloud::{CloudEvent, Limits, read_structured};
 use gate_ops::event::delivery::Wants;
+use gate_proxy::events::environment_of;
 use gate_proxy::money::store::open_reading;
 use gate_store::StoreError;
 use gate_store::journal::{Event, ReadJournal};
@@ -33,16 +34,18 @@ pub(super) fn opener(gateway: &Gateway, folder: &Path) -> Option<Open> {
 /// An event of the journal.
 pub(super) struct Loaded {
     pub(super) event: Event,
-    /// The same as JSON; none for what is no CloudEvent, and for what was destroyed.
+    /// The same as JSON; none for what is no CloudEvent, of another environment, and destroyed.
     pub(super) json: Option<Value>,
     /// Which subscribers want it, by the filters of one time.
     wanted: OnceLock<(u64, Vec<u64>)>,
 }
 
 impl Loaded {
-    fn new(event: Event) -> Self {
-        // What else is in the journal is none of subscribers' business.
-        let json = event.payload.as_ref().and_then(|payload| {
+    fn new(event: Event, environment: &str) -> Self {
+        let is_ours = environment_of(&event.key).is_none_or(|of| of == environment);
+        // What else is in the journal is none of these subscribers' business.
+        let payload = event.payload.as_ref().filter(|_| is_ours);
+        let json = payload.and_then(|payload| {
             let value: Value = serde_json::from_slice(payload).ok()?;
             let is_event = value.get("specversion").is_some_and(Value::is_string);
             is_event.then_some(value)
@@ -86,6 +89,8 @@ impl Loaded {
 /// Reads the journal.
 pub(super) struct Reader {
     open: Open,
+    /// Whose events are read, beside those of no environment.
+    environment: String,
     source: Option<Box<dyn ReadJournal>>,
     kept: BTreeMap<u64, Arc<Loaded>>,
     /// Places in the order in which they were read, with the bytes of each.
@@ -94,9 +99,10 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(open: Open) -> Self {
+    pub(super) fn new(open: Open, environment: &str) -> Self {
         Reader {
             open,
+            environment: environment.to_owned(),
             source: None,
             kept: BTreeMap::new(),
             order: VecDeque::new(),
@@ -155,7 +161,7 @@ impl Reader {
             event.place,
             event.payload.as_ref().map_or(0, Vec::len) + 500,
         );
-        let loaded = Arc::new(Loaded::new(event));
+        let loaded = Arc::new(Loaded::new(event, &self.environment));
         if self.kept.insert(place, loaded.clone()).is_none() {
             self.order.push_back((place, bytes));
             self.bytes += bytes;

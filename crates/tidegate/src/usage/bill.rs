@@ -36,6 +36,7 @@ pub(super) fn reconcile(options: &ReconcileOptions) -> Result<ExitCode, String> 
         since_ms: 0,
         until_ms: i64::MAX,
         provider: options.provider.clone(),
+        only: Vec::new(),
     };
     let rows = store.usage(&query).map_err(|error| error.to_string())?;
     let mut ledger: BTreeMap<(String, String), Money> = BTreeMap::new();

@@ -52,6 +52,9 @@ pub(crate) struct UsageOptions {
     /// ids that `usage reconcile --release` takes.
     #[arg(long, conflicts_with = "budgets")]
     pub(crate) unsettled: bool,
+    /// Print what costs more than usual for its hour and weekday, with what made the difference.
+    #[arg(long, conflicts_with_all = ["budgets", "unsettled"])]
+    pub(crate) unusual: bool,
     /// Print one JSON object per line.
     #[arg(long)]
     pub(crate) json: bool,
@@ -104,6 +107,8 @@ pub(crate) enum UsageName {
     Tag,
     /// The route.
     Route,
+    /// The revision that served the call; 0 where the ledger does not know it.
+    Revision,
     /// The day.
     Day,
 }
@@ -120,6 +125,7 @@ impl UsageName {
             Self::ProviderModel => "provider_model",
             Self::Tag => "tag",
             Self::Route => "route",
+            Self::Revision => "revision",
             Self::Day => "day",
         }
     }
@@ -135,6 +141,7 @@ impl UsageName {
             Self::ProviderModel => UsageBy::ProviderModel,
             Self::Tag => UsageBy::Tag,
             Self::Route => UsageBy::Route,
+            Self::Revision => UsageBy::Revision,
             Self::Day => UsageBy::Day,
         }
     }

@@ -5,8 +5,9 @@ mod target;
 
 pub use problems::{SUBSCRIBERS_MAX, SubscriberProblem};
 pub use target::{
-    AwsAccess, CloudEventMode, EventbridgeTarget, GatewayTarget, KafkaAcks, KafkaTarget,
-    MailTarget, NatsTarget, RouteTarget, SqsTarget, SubscriberTarget, WebhookTarget,
+    AwsAccess, CloudEventMode, EventbridgeTarget, GatewayTarget, JobTarget, JobTargetAfter,
+    KafkaAcks, KafkaTarget, MailTarget, NatsTarget, RouteTarget, SqsTarget, SubscriberTarget,
+    WebhookTarget,
 };
 
 use crate::document::Node;

@@ -1,6 +1,6 @@
 //! What is wrong with a subscriber by itself, but for its expressions, which are read elsewhere.
 
-use super::{Subscriber, SubscriberEnd, SubscriberStart, SubscriberTarget};
+use super::{JobTarget, Subscriber, SubscriberEnd, SubscriberStart, SubscriberTarget};
 use crate::document::{Path, Segment};
 use crate::resources::EmailTls;
 use crate::units::Period;
@@ -86,7 +86,7 @@ impl Subscriber {
                 .map(|dedupe| ("dedupe.by", &*dedupe.by)),
         ] {
             if let Some((field, path)) = field
-                && (path.is_empty() || path.len() > 512 || path.split('.').any(str::is_empty))
+                && !is_field(path)
             {
                 wrong(
                     field,
@@ -136,6 +136,7 @@ fn target(target: &SubscriberTarget, wrong: &mut impl FnMut(&str, &str)) {
                 wrong("target.route.method", "it is a method such as `POST`");
             }
         }
+        SubscriberTarget::Job(target) => job(target, wrong),
         SubscriberTarget::Email(email) => {
             let mail = &email.mail;
             if mail.to.is_empty() || !mail.to.iter().chain([&mail.from]).all(|to| is_mail(to)) {
@@ -206,6 +207,44 @@ fn target(target: &SubscriberTarget, wrong: &mut impl FnMut(&str, &str)) {
             }
         }
     }
+}
+
+/// What is wrong with a job, but for its templates.
+fn job(job: &JobTarget, wrong: &mut impl FnMut(&str, &str)) {
+    let is_upper = |byte: u8| byte.is_ascii_uppercase();
+    if job.method.is_empty() || !job.method.bytes().all(is_upper) {
+        wrong("target.job.method", "it is a method such as `POST`");
+    }
+    let fields = [
+        ("target.job.items", job.items.as_ref()),
+        (
+            "target.job.after.job",
+            job.after.as_ref().map(|after| &after.job),
+        ),
+    ];
+    for (place, field) in fields {
+        if field.is_some_and(|field| !is_field(field)) {
+            wrong(place, "it is a field of the event, such as `data.parts`");
+        }
+    }
+    if job.after.as_ref().is_some_and(|after| after.each) && job.items.is_some() {
+        let text = "items that wait for items of another job are as many as those";
+        wrong("target.job.items", text);
+    }
+    if job.pause > Period::from_seconds(60) {
+        wrong("target.job.pause", "a pause is a minute at most");
+    }
+    if !is_within(job.timeout, 1, DAY_S) {
+        wrong("target.job.timeout", "a try takes from 1s to 1d");
+    }
+    if !is_within(job.within, 1, 30 * DAY_S) {
+        wrong("target.job.within", "it is from 1s to 30d");
+    }
+}
+
+/// Whether it can be a field of an event.
+fn is_field(path: &str) -> bool {
+    !path.is_empty() && path.len() <= 512 && !path.split('.').any(str::is_empty)
 }
 
 /// An address with TLS, or one of this machine.

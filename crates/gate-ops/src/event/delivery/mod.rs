@@ -13,6 +13,7 @@
 
 mod course;
 mod field;
+mod job;
 mod problems;
 mod shape;
 #[cfg(test)]
@@ -25,6 +26,7 @@ pub use course::{
     Attempt, Course, Item, Kept, KeptItem, OPEN_MAX, Outcome, Settings, Settled, Taken,
 };
 pub use field::{field, word};
+pub use job::{job_order, job_parent};
 pub use problems::problems;
 pub use shape::Shape;
 pub use template::Template;

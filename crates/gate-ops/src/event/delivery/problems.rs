@@ -1,5 +1,6 @@
 //! What is wrong with a subscriber's expressions.
 
+use super::job::job_problems;
 use super::{Filter, Shape, Template};
 use gate_model::document::Path;
 use gate_model::resources::{Subscriber, SubscriberProblem, SubscriberTarget};
@@ -31,6 +32,11 @@ pub fn problems(subscriber: &Subscriber) -> Vec<SubscriberProblem> {
         && let Err(problem) = Template::read(text)
     {
         wrong("target", (Path::root().key(kind).key("subject"), problem));
+    }
+    if let SubscriberTarget::Job(job) = &subscriber.target {
+        for (path, problem) in job_problems(job) {
+            wrong("target", (path, problem));
+        }
     }
     problems
 }

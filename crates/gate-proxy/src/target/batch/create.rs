@@ -1,8 +1,8 @@
 //! Handing a batch in: over a file (OpenAI), or with its requests inline (Anthropic).
 
 use super::wish::wish;
-use super::{Again, Ask, BATCH, FILE, MESSAGE_BATCH, broken};
-use crate::batches::{BatchData, Incoming, Kept, Place, Shelf, ShelfError, new_id};
+use super::{Again, Ask, BATCH, MESSAGE_BATCH, broken};
+use crate::batches::{BatchData, FILE, Incoming, Kept, Place, Shelf, ShelfError, new_id};
 use gate_ai::batch::shape::{Consumed, Counts, Times};
 use gate_ai::batch::{
     ANTHROPIC_BYTES_MAX, ANTHROPIC_REQUESTS_MAX, Api, BatchState, LINE_MAX, LineError, MESSAGES,

@@ -1,7 +1,7 @@
 //! Files: taken in piece by piece, described, given out, deleted.
 
-use super::{Again, Ask, FILE, broken, page, read};
-use crate::batches::{Incoming, Kept, ShelfError, new_id};
+use super::{Again, Ask, broken, page, read};
+use crate::batches::{FILE, Incoming, Kept, ShelfError, new_id};
 use gate_ai::batch::shape::file_deleted;
 use gate_ai::batch::{Part, Upload};
 use gate_ai::operation::boundary;

@@ -13,7 +13,7 @@ mod page;
 mod read;
 mod wish;
 
-use crate::batches::{Desk, DeskPlace, Owner, ShelfError};
+use crate::batches::{Desk, DeskPlace, FILE, Owner, ShelfError};
 use gate_ai::batch::Api;
 use gate_ai::endpoint::BatchDialect;
 use gate_ai::{Dialect, ListingShape, Operation, error_body};
@@ -26,8 +26,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// How ids of files begin that were given out here.
-pub(crate) const FILE: &str = "file-tg_";
 /// The same for batches of OpenAI's API.
 const BATCH: &str = "batch_tg_";
 /// The same for message batches.

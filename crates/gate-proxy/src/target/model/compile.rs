@@ -10,6 +10,7 @@ use crate::compile::Work;
 use crate::money::Treasury;
 use crate::upstream::pick::hash_of;
 use gate_ai::Operation;
+use gate_ai::batch::Api;
 use gate_ai::endpoint::BatchDialect;
 use gate_flow::{Condition, Tariff};
 use gate_kit::clock::Moment;
@@ -129,14 +130,20 @@ impl Models {
     }
 
     /// The provider whose own batch API could run requests to this model, and its name for the model:
-    /// that of the only target, where it keeps files and batches.
-    pub(crate) fn batch_provider(&self, model: &str) -> Option<(String, String)> {
+    /// that of the only target, where it has the API.
+    pub(crate) fn batch_provider(&self, api: Api, model: &str) -> Option<(String, String)> {
         let model = self.models.get(model)?;
         let drawn = model.drawn();
         let [target] = &drawn[..] else { return None };
         let serves = |operation| target.road(operation).is_some();
-        let batches = Operation::Batches(BatchDialect::OpenAi);
-        let fits = target.when.is_none() && serves(Operation::Files) && serves(batches);
+        let has = match api {
+            // Requests come in a file there.
+            Api::OpenAi => {
+                serves(Operation::Files) && serves(Operation::Batches(BatchDialect::OpenAi))
+            }
+            Api::Anthropic => serves(Operation::Batches(BatchDialect::Anthropic)),
+        };
+        let fits = target.when.is_none() && has;
         fits.then(|| (target.provider.name.to_string(), target.model.to_string()))
     }
 

@@ -24,6 +24,7 @@ impl Work {
             return Ok(());
         }
         let mut rows = self.shelf.open_jobs()?;
+        rows.retain(|row| self.leads_in(&row.folder));
         // Parents before those who depend on them.
         rows.sort_by_key(|row| row.number);
         for row in &rows {
@@ -82,8 +83,10 @@ impl Work {
             parents,
         };
         self.board.add(loaded, now);
-        self.inputs
-            .insert(row.id.clone(), Inputs::new(order, offsets));
+        self.inputs.insert(
+            row.id.clone(),
+            Inputs::new(order, row.name.clone(), offsets),
+        );
         Ok(())
     }
 

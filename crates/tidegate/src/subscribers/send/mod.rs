@@ -2,6 +2,7 @@
 
 mod aws;
 mod gateway;
+mod job;
 mod kafka;
 mod link;
 mod mail;
@@ -11,6 +12,7 @@ mod webhook;
 
 use super::reader::Loaded;
 use super::roll::Ready;
+use crate::jobs;
 use crate::secrets::Kept;
 use aws_lc_rs::digest::{SHA256, digest};
 use gate_api::Endpoint;
@@ -58,6 +60,8 @@ pub(super) struct Means {
     process: Arc<Process>,
     kept: Kept,
     folder: PathBuf,
+    /// Where jobs are kept.
+    jobs: Option<Arc<jobs::Shelf>>,
 }
 
 /// An event as it is sent.
@@ -88,11 +92,17 @@ impl From<&str> for Failure {
 }
 
 impl Means {
-    pub(super) fn new(process: &Arc<Process>, kept: Kept, folder: &Path) -> Self {
+    pub(super) fn new(
+        process: &Arc<Process>,
+        kept: Kept,
+        folder: &Path,
+        jobs: Option<Arc<jobs::Shelf>>,
+    ) -> Self {
         Means {
             process: process.clone(),
             kept,
             folder: folder.to_owned(),
+            jobs,
         }
     }
 
@@ -118,6 +128,7 @@ impl Means {
         match &subscriber.target {
             SubscriberTarget::Webhook(target) => webhook::send(self, &letter, target),
             SubscriberTarget::Route(target) => route::send(self, &letter, target),
+            SubscriberTarget::Job(target) => job::send(self, &letter, target),
             SubscriberTarget::Gateway(target) => gateway::send(self, &letter, target),
             SubscriberTarget::Email(target) => mail::send(self, &letter, target),
             SubscriberTarget::Sqs(target) => aws::queue(self, &letter, target),

@@ -224,13 +224,19 @@ impl Fleet {
 
     /// Makes a document the confirmed revision.
     pub(super) fn apply(&self, document: Value) -> RevisionRow {
+        self.apply_in(MAIN, document)
+    }
+
+    /// Makes a document the confirmed revision of another environment.
+    pub(super) fn apply_in(&self, environment: &str, document: Value) -> RevisionRow {
         let edit = Edit {
             revision: Set::To(Target::New),
             stable: Set::To(Target::New),
             confirm_until_ms: Set::Clear,
             ..Edit::default()
         };
-        self.change(Some(document), edit, None).unwrap()
+        self.change_in(environment, Some(document), edit, None)
+            .unwrap()
     }
 
     /// Begins a rollout of a document, by these settings.
@@ -290,18 +296,28 @@ impl Fleet {
         edit: Edit,
         rollout: Option<NewRollout<'_>>,
     ) -> Option<RevisionRow> {
+        self.change_in(MAIN, document, edit, rollout)
+    }
+
+    fn change_in(
+        &self,
+        environment: &str,
+        document: Option<Value>,
+        edit: Edit,
+        rollout: Option<NewRollout<'_>>,
+    ) -> Option<RevisionRow> {
         self.changes.set(self.changes.get() + 1);
         let id = format!("change-{}", self.changes.get());
         let text = document.map(|document| document.to_string());
         self.ask(|store| {
-            let row = store.environment(MAIN).unwrap();
+            let row = store.environment(environment).unwrap();
             let expected = match &row {
                 Some(row) => Expected::Generation(row.generation),
                 None => Expected::Absent,
             };
             let change = Change {
                 id: &id,
-                environment: MAIN,
+                environment,
                 expected,
                 revision: text.as_deref().map(|document| NewRevision {
                     document,

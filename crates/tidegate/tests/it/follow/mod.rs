@@ -4,6 +4,7 @@
 //! counts is what the processes serve, say and keep. [`commands`] and its neighbours go through the
 //! API and the command line.
 
+mod apart;
 mod canary;
 mod certificates;
 mod change;
@@ -27,6 +28,7 @@ mod rollback;
 mod rollouts;
 mod runbooks;
 mod sealed;
+mod spend;
 mod states;
 mod versions;
 mod writers;

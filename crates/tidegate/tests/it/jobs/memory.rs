@@ -33,7 +33,7 @@ fn run(desk: &Desk, lines: u32) -> u64 {
         let filler = "y".repeat(100);
         let _ = writeln!(
             text,
-            r#"{{"url":"/x/{index}","body":{{"n":{index},"t":"{filler}"}}}}"#
+            r#"{{"custom_id":"x-{index}","body":{{"n":{index},"t":"{filler}"}}}}"#
         );
     }
     std::fs::write(&path, text).unwrap();
@@ -44,7 +44,7 @@ fn run(desk: &Desk, lines: u32) -> u64 {
             "timeout_ms": 60_000, "submitted_ms": 0,
         },
         "call": { "listener": "public" },
-        "input": { "lines": { "file": path } },
+        "input": { "lines": { "file": path, "url": "/x" } },
     });
     let store = Sqlite::open(&desk.node.path().join("store.db")).unwrap();
     let mut store = SqlJobs::open(store).unwrap();
@@ -58,6 +58,7 @@ fn run(desk: &Desk, lines: u32) -> u64 {
         name: "",
         items: lines,
         spec: &spec.to_string(),
+        folder: "",
         offsets: Some(&offsets),
         now_ms: 1,
     };

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// SHA-256 of `other-sesame`.
@@ -248,13 +248,13 @@ fn files_pass_without_being_held() {
 fn without_a_store_it_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gate.yaml");
-    let text = "gateway: { files: { folder: kept, at_once: 0 } }\n";
+    let text = "gateway: { files: { folder: kept, queue: night } }\n";
     std::fs::write(&file, format!("{text}{}", configuration("127.0.0.1:1"))).unwrap();
     let output = command(&["check"]).arg(&file).output().unwrap();
     let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
     assert!(!output.status.success(), "{said}");
     assert!(
-        said.contains("store_missing") && said.contains("at_once"),
+        said.contains("store_missing") && said.contains("missing_queue"),
         "{said}"
     );
 }
@@ -370,17 +370,188 @@ fn a_provider_runs_a_batch_and_the_rest_is_run_here() {
         (&json!("file-theirs"), &json!(id))
     );
     // A million input tokens at half of 0.15 USD, and the one request that was run here.
-    let file = gateway.file().display().to_string();
-    let cost = || {
-        let output = tidegate(&["usage", &file, "--by", "consumer", "--json"]);
-        let text = String::from_utf8(output.stdout).unwrap();
-        let rows = text
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        rows.map(|row| row["cost_usd"].to_string())
-            .collect::<String>()
-    };
     eventually("it is charged at the price for batches", || {
-        cost().contains("0.0750")
+        cost(&gateway).contains("0.0750")
+    });
+}
+
+/// What consumers have spent, in USD.
+fn cost(gateway: &Gateway) -> String {
+    let file = gateway.file().display().to_string();
+    let output = tidegate(&["usage", &file, "--by", "consumer", "--json"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let rows = text
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    rows.map(|row| row["cost_usd"].to_string())
+        .collect::<String>()
+}
+
+/// What a provider with Anthropic's API for batches was handed, as it stands there.
+#[derive(Default)]
+struct Theirs {
+    requests: Vec<Value>,
+    looks: usize,
+}
+
+/// Anthropic's API as its cassettes have it: a batch of which the first request is answered, the second
+/// refused and the third left over for lack of time. Single messages are answered, too.
+fn anthropic(seen: &Seen, theirs: &Mutex<Theirs>) -> Reply {
+    let json =
+        |value: Value| Reply::text(value.to_string()).header("content-type", "application/json");
+    let batch = |theirs: &Theirs, status: &str| {
+        let all = theirs.requests.len();
+        let over = status == "ended";
+        let counts = match over {
+            true => [0, 1, 1, all.saturating_sub(2)],
+            false => [all, 0, 0, 0],
+        };
+        let results = "https://api.anthropic.com/v1/messages/batches/msgbatch_theirs/results";
+        json(json!({
+            "id": "msgbatch_theirs", "type": "message_batch", "processing_status": status,
+            "request_counts": {
+                "processing": counts[0], "succeeded": counts[1], "errored": counts[2],
+                "canceled": 0, "expired": counts[3],
+            },
+            "ended_at": over.then_some("2026-08-19T14:45:51.493319+00:00"),
+            "created_at": "2026-08-19T14:44:51.493319+00:00",
+            "expires_at": "2026-08-20T14:44:51.493319+00:00", "archived_at": null,
+            "cancel_initiated_at": null, "results_url": over.then_some(results),
+        }))
+    };
+    let message = |text: &str, input: u64| {
+        json!({
+            "model": "claude-haiku-4-5-20251001", "id": "msg_1", "type": "message",
+            "role": "assistant", "content": [{"type": "text", "text": text}],
+            "stop_reason": "end_turn", "stop_sequence": null,
+            "usage": {
+                "input_tokens": input, "cache_creation_input_tokens": 0,
+                "cache_read_input_tokens": 0, "output_tokens": 0, "service_tier": "batch",
+            },
+        })
+    };
+    let mut theirs = theirs.lock().unwrap();
+    match (&*seen.method, &*seen.target) {
+        ("POST", "/v1/messages/batches") => {
+            let asked: Value = serde_json::from_slice(&seen.body).unwrap();
+            theirs.requests = asked["requests"].as_array().unwrap().clone();
+            batch(&theirs, "in_progress")
+        }
+        ("GET", "/v1/messages/batches/msgbatch_theirs") => {
+            theirs.looks += 1;
+            let status = if theirs.looks > 1 {
+                "ended"
+            } else {
+                "in_progress"
+            };
+            batch(&theirs, status)
+        }
+        ("GET", "/v1/messages/batches/msgbatch_theirs/results") => {
+            let id = |at: usize| theirs.requests[at]["custom_id"].clone();
+            let error = json!({"type": "invalid_request_error", "message": "no"});
+            let lines = [
+                json!({"custom_id": id(2), "result": {"type": "expired"}}),
+                json!({"custom_id": id(1), "result": {
+                    "type": "errored", "error": {"type": "error", "error": error},
+                }}),
+                json!({"custom_id": id(0), "result": {
+                    "type": "succeeded", "message": message("Theirs.", 1_000_000),
+                }}),
+            ];
+            Reply::text(lines.map(|line| format!("{line}\n")).concat())
+        }
+        ("POST", "/v1/messages") => json(message("Ours.", 2)),
+        _ => Reply::text("{}").status(404),
+    }
+}
+
+/// A message batch goes to the provider that has Anthropic's API, at its price for batches, under ids of
+/// the gateway's; what that leaves is run here, and its owner reads one answer to each request of its own.
+#[test]
+fn a_provider_runs_a_message_batch_and_the_rest_is_run_here() {
+    let theirs = Arc::new(Mutex::new(Theirs::default()));
+    let known = theirs.clone();
+    let upstream = Upstream::start(move |seen| anthropic(seen, &known));
+    let text = configuration(&upstream.address)
+        .replace("compatible:", "anthropic:")
+        .replace("fast-1", "claude-haiku-4-5");
+    let kept = KEPT.replace("folder: kept,", "folder: kept, relay: true,");
+    let gateway = Gateway::with(&text, &kept, &[]);
+    let requests: Vec<Value> = ["mine-a", "mine-b", "mine-c", "mine-d"]
+        .into_iter()
+        .map(|id| {
+            let asked = json!([{"role": "user", "content": id}]);
+            let stream = id == "mine-d";
+            let params =
+                json!({"model": "fast", "max_tokens": 9, "messages": asked, "stream": stream});
+            json!({"custom_id": id, "params": params})
+        })
+        .collect();
+    let body = json!({ "requests": requests }).to_string();
+    let fields = [
+        "-H",
+        KEY,
+        "-H",
+        "content-type: application/json",
+        "-H",
+        "anthropic-version: 2023-06-01",
+    ];
+    let made = [&fields[..], &["-d", &body]].concat();
+    let made = gateway
+        .curl("/v1/messages/batches", &made)
+        .expect(200)
+        .json();
+    let path = format!("/v1/messages/batches/{}", made["id"].as_str().unwrap());
+    let mut done = Value::Null;
+    eventually("the batch has ended", || {
+        done = gateway.curl(&path, &fields).expect(200).json();
+        done["processing_status"] == "ended"
+    });
+    let counts =
+        json!({"processing": 0, "succeeded": 2, "errored": 2, "canceled": 0, "expired": 0});
+    assert_eq!(done["request_counts"], counts, "{done}");
+    let results = gateway
+        .curl(&format!("{path}/results"), &fields)
+        .expect(200)
+        .body;
+    let results: Vec<Value> = results
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let told: Vec<(&str, &str, &str)> = results
+        .iter()
+        .map(|line| {
+            let text = &line["result"]["message"]["content"][0]["text"];
+            (
+                line["custom_id"].as_str().unwrap(),
+                line["result"]["type"].as_str().unwrap(),
+                text.as_str().unwrap_or_default(),
+            )
+        })
+        .collect();
+    let wanted = [
+        ("mine-a", "succeeded", "Theirs."),
+        ("mine-b", "errored", ""),
+        ("mine-c", "succeeded", "Ours."),
+        ("mine-d", "errored", ""),
+    ];
+    assert_eq!(told, wanted);
+    let handed = theirs.lock().unwrap().requests.clone();
+    assert_eq!(handed.len(), 3, "one that asks for a stream is not theirs");
+    for request in &handed {
+        assert_eq!(request["params"]["model"], "claude-haiku-4-5");
+        let id = request["custom_id"].as_str().unwrap();
+        assert!(!id.starts_with("mine") && id.len() <= 64, "{id}");
+    }
+    let seen = upstream.seen();
+    let of = |target: &str| {
+        seen.iter()
+            .filter(|seen| seen.method == "POST" && seen.target == target)
+            .count()
+    };
+    assert_eq!((of("/v1/messages/batches"), of("/v1/messages")), (1, 1));
+    // A million input tokens at half of a dollar, and the one request that was run here.
+    eventually("it is charged at the price for batches", || {
+        cost(&gateway).contains("0.500")
     });
 }

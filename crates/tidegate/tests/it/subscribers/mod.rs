@@ -1,6 +1,7 @@
 //! Subscribers through the program: real receivers on loopback, a real journal, processes that are killed.
 
 mod example;
+mod jobs;
 mod killed;
 mod people;
 mod support;

@@ -1,33 +1,35 @@
 //! Runs batches: one thread beside the workers, a task for each batch that is under way.
 //!
 //! A batch goes through `check` (its file is read for what is wrong), `relay` (a provider's own batch
-//! API runs it, where that is wanted), `items` (its requests are asked of the gateway itself, as its
-//! owner) and `finish` (its results become files). What of it has been
-//! done lies in `log`, so that a process that is killed goes on where it was: a request whose result is
-//! in the log is not asked again, one that was under way is. Of several processes over one folder, the
-//! one with its lock runs the batches, the others wait for it.
+//! API runs it, where that is wanted; `theirs` keeps what it answered), `ours` (its requests are a job,
+//! which `crate::jobs` runs beside all others) and `finish` (what was answered becomes files). Each of
+//! them may be cut off by a kill and is done again with the same outcome. Of several processes over one
+//! folder, the one with its lock leads the batches through, the others wait for it.
 
 mod check;
 mod finish;
-mod items;
-mod log;
-mod one;
+mod ours;
 mod provider;
 mod relay;
-mod settling;
 mod source;
+mod theirs;
 
-use super::{BatchData, Desk, DeskPlace, OpenFiles, Shelf, ShelfError};
-use crate::process::Process;
+use crate::config::Secrets;
+use crate::jobs;
 use gate_ai::batch::{Api, BatchState};
+use gate_proxy::batches::{BatchData, Desk, Kept, Shelf, ShelfError};
+use gate_proxy::money::store::open_files;
+use gate_proxy::process::Process;
+use gate_store::control::ControlError;
 use gate_store::files::BatchRow;
 use std::collections::HashSet;
+use std::fmt;
 use std::fs::TryLockError;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
@@ -41,7 +43,7 @@ const SWEEP: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Batches that run; dropped, they stop where they are, and go on in the next process.
-pub struct Running {
+pub(crate) struct Running {
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -56,38 +58,42 @@ impl Drop for Running {
     }
 }
 
-/// Opens the folder that `gateway.files` names and runs its batches; none where it is not set.
-/// `base` is where relative paths start from.
+/// Opens the folder of callers' files, where there is one.
 ///
 /// # Errors
 /// A sentence for the operator.
-pub fn start(
-    process: &Arc<Process>,
-    base: &Path,
-    open: OpenFiles,
-) -> Result<Option<Running>, String> {
-    let shared = process.shared();
-    let settings = shared.snapshot.load().resources.gateway.files.clone();
-    let Some(settings) = settings else {
+pub(crate) fn open(process: &Process, folder: &Path) -> Result<Option<Desk>, String> {
+    let gateway = process.shared().snapshot.load().resources.gateway.clone();
+    let Some(settings) = gateway.store else {
         return Ok(None);
     };
-    let folder = base.join(&settings.folder);
-    let wrong =
-        |error: &dyn std::fmt::Display| format!("gateway.files: {}: {error}", folder.display());
-    let at_once = usize::from(settings.at_once);
-    let shelf = Shelf::new(&folder, settings, shared.clock.clone(), open);
-    let desk = Desk::start(shelf.map_err(|error| wrong(&error))?)?;
-    DeskPlace::of(&shared.state).set(desk.clone());
+    let base = folder.to_owned();
+    let open = move || open_files(&settings, &Secrets, &base);
+    gate_proxy::batches::open(process, folder, Box::new(open))
+}
+
+/// Runs the batches of a folder; none where there is no folder, or nothing to keep jobs in.
+///
+/// # Errors
+/// A sentence for the operator.
+pub(crate) fn start(
+    process: &Arc<Process>,
+    desk: Option<Desk>,
+    jobs: Option<&Arc<jobs::Shelf>>,
+) -> Result<Option<Running>, String> {
+    let Some((desk, jobs)) = desk.zip(jobs) else {
+        return Ok(None);
+    };
+    let wrong = |error: std::io::Error| format!("cannot run batches: {error}");
     let (stop, stopped) = oneshot::channel();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()
-        .map_err(|error| wrong(&error))?;
+        .map_err(wrong)?;
     let runner = Runner {
         process: process.clone(),
         desk: Arc::new(desk),
-        permits: Arc::new(Semaphore::new(at_once)),
-        at_once,
+        jobs: jobs.clone(),
     };
     let run = move || {
         LocalSet::new().block_on(&runtime, async move {
@@ -103,7 +109,7 @@ pub fn start(
         .spawn(run);
     Ok(Some(Running {
         stop: Some(stop),
-        thread: Some(thread.map_err(|error| wrong(&error))?),
+        thread: Some(thread.map_err(wrong)?),
     }))
 }
 
@@ -112,27 +118,47 @@ pub fn start(
 struct Runner {
     process: Arc<Process>,
     desk: Arc<Desk>,
-    /// Requests that may be under way, of all batches together; who waits longest is next, so that
-    /// batches take turns.
-    permits: Arc<Semaphore>,
-    at_once: usize,
+    /// Who runs their requests.
+    jobs: Arc<jobs::Shelf>,
 }
 
 /// Why a batch does not go on for now.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 enum Halt {
     /// The process is about to end.
-    #[error("the process is about to end")]
     Ending,
     /// Its owner has deleted it, or what is known of it is broken.
-    #[error("the batch is gone")]
     Gone,
     /// The desk has too much to do.
-    #[error("files and batches are not answered")]
     Slow,
     /// Disk or store.
-    #[error(transparent)]
-    Shelf(#[from] ShelfError),
+    Shelf(ShelfError),
+    /// Its job cannot be kept or asked for.
+    Job(String),
+}
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ending => f.write_str("the process is about to end"),
+            Self::Gone => f.write_str("the batch is gone"),
+            Self::Slow => f.write_str("files and batches are not answered"),
+            Self::Shelf(error) => error.fmt(f),
+            Self::Job(error) => write!(f, "its job: {error}"),
+        }
+    }
+}
+
+impl From<ShelfError> for Halt {
+    fn from(error: ShelfError) -> Self {
+        Self::Shelf(error)
+    }
+}
+
+impl From<ControlError> for Halt {
+    fn from(error: ControlError) -> Self {
+        Self::Job(error.to_string())
+    }
 }
 
 impl From<std::io::Error> for Halt {
@@ -241,7 +267,7 @@ impl Runner {
 }
 
 /// Batches of this folder that are not over. Those of another one are its gateway's.
-fn own_batches(shelf: &mut Shelf) -> super::Kept<Vec<BatchRow>> {
+fn own_batches(shelf: &mut Shelf) -> Kept<Vec<BatchRow>> {
     let mut open = shelf.store(|store| store.open_batches(BATCHES_MAX))?;
     open.retain(|row| BatchData::of(row).is_none_or(|data| data.folder == shelf.folder_id()));
     Ok(open)
@@ -277,14 +303,14 @@ impl<'a> Batch<'a> {
             return Ok(());
         }
         self.relay().await?;
-        let rest = self.items().await?;
+        let rest = self.ours().await?;
         self.finish(rest).await
     }
 
     /// Has the shelf do something.
     async fn ask<T: Send + 'static>(
         &self,
-        work: impl FnOnce(&mut Shelf) -> super::Kept<T> + Send + 'static,
+        work: impl FnOnce(&mut Shelf) -> Kept<T> + Send + 'static,
     ) -> Result<T, Halt> {
         let asked = self.runner.desk.ask(work).await.map_err(|_| Halt::Slow)?;
         Ok(asked?)

@@ -1,9 +1,9 @@
 //! Calls of a provider's batch API, by way of the gateway itself.
 
 use super::{Batch, Halt};
-use crate::inside::{InsideAnswer, InsideError, InsideRequest};
 use bytes::Bytes;
 use gate_flow::Inside;
+use gate_proxy::inside::{InsideAnswer, InsideError, InsideRequest};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
