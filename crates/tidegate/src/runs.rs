@@ -263,7 +263,7 @@ mod tests {
             let one = |name: &&str| serde_json::json!({ "provider": name, "model": "m" });
             serde_json::json!({ "targets": providers.iter().map(one).collect::<Vec<_>>() })
         };
-        serde_json::from_value(serde_json::json!({
+        let made = serde_json::json!({
             "upstreams": {
                 "orders": { "endpoints": ["a:1", "b:1"] }, "search": { "endpoints": ["c:1"] },
             },
@@ -276,8 +276,10 @@ mod tests {
                 "tools": { "target": { "mcp": [{ "server": "s" }, { "server": "t" }] } },
                 "here": { "target": { "fixed": { "status": 200 } } },
             },
-        }))
-        .expect("resources")
+        });
+        let document =
+            gate_model::document::Document::parse(made.to_string().as_bytes(), "test").unwrap();
+        Resources::read(&document).expect("resources")
     }
 
     #[track_caller]

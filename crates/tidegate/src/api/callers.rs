@@ -197,7 +197,7 @@ fn text(states: &[VersionState]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gate_model::document::{Document, Path};
+    use gate_model::document::Document;
 
     fn row(version: &str, consumer: &str, route: &str, calls: i64) -> CallerRow {
         CallerRow {
@@ -219,7 +219,7 @@ mod tests {
                     by: [{ query: v }], list: { 2.0.0: {}, 1.0.0: { deprecated_at: 2026-01-01, \
                     sunset_at: 2027-01-31 } } } } }";
         let document = Document::parse(yaml.as_bytes(), "g.yaml").expect("valid YAML");
-        let resources: Resources = document.read(&Path::root()).expect("valid resources");
+        let resources: Resources = Resources::read(&document).expect("valid resources");
         let rows = [
             row("1.0.0", "app", "a", 2),
             row("1.0.0", "shop", "a", 3),

@@ -120,7 +120,9 @@ mod tests {
             "missed": "once",
             "target": { "event": { "type": "com.example.tick", "data": { "a": 1 } } },
         } } });
-        Arc::new(serde_json::from_value(made).unwrap())
+        let document =
+            gate_model::document::Document::parse(made.to_string().as_bytes(), "test").unwrap();
+        Arc::new(Resources::read(&document).unwrap())
     }
 
     #[test]

@@ -174,7 +174,7 @@ fn listed(mut all: Vec<(ProviderState, String)>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use gate_model::document::{Document, Path};
+    use gate_model::document::Document;
 
     fn resources() -> Resources {
         let text = r"
@@ -190,7 +190,7 @@ routes:
   ai: { match: { path: '/v1/{*rest}' }, target: { models: [small, large] } }
 ";
         let document = Document::parse(text.as_bytes(), "test.yaml").unwrap();
-        document.read(&Path::root()).unwrap()
+        gate_model::resources::Resources::read(&document).unwrap()
     }
 
     fn provider(name: &str, state: ProviderState) -> ProviderHealth {

@@ -244,7 +244,7 @@ mod tests {
     const S: u64 = 1_000;
 
     fn resources() -> Resources {
-        serde_json::from_value(json!({
+        let made = json!({
             "receivers": {
                 "pager": { "webhook": { "url": "http://127.0.0.1:1/" } },
                 "chat": { "webhook": { "url": "http://127.0.0.1:1/" } },
@@ -256,8 +256,10 @@ mod tests {
                 },
                 "all": { "wait": "1s", "steps": [{ "receivers": ["chat"] }] },
             },
-        }))
-        .unwrap()
+        });
+        let document =
+            gate_model::document::Document::parse(made.to_string().as_bytes(), "test").unwrap();
+        Resources::read(&document).unwrap()
     }
 
     fn alert(severity: &str) -> NoticeOrder {

@@ -6,7 +6,9 @@ use gate_store::control::SqlControl;
 
 fn subjects(json: serde_json::Value) -> Vec<(String, Option<String>)> {
     let all = serde_json::json!({ "objectives": json });
-    let resources: Resources = serde_json::from_value(all).expect("objectives");
+    let document =
+        gate_model::document::Document::parse(all.to_string().as_bytes(), "test").unwrap();
+    let resources = Resources::read(&document).expect("objectives");
     let all = resources.objectives.iter();
     let of = |(name, one): (&String, _)| {
         let of = subject(&gate_ops::slo::definition(name, one));

@@ -14,7 +14,9 @@ struct Bench {
 
 fn resources(json: serde_json::Value) -> Arc<Resources> {
     let all = serde_json::json!({ "objectives": json });
-    Arc::new(serde_json::from_value(all).expect("objectives"))
+    let document =
+        gate_model::document::Document::parse(all.to_string().as_bytes(), "test").unwrap();
+    Arc::new(Resources::read(&document).expect("objectives"))
 }
 
 impl Bench {

@@ -79,7 +79,11 @@ fn what_stands_on_the_store_and_the_lake_is_as_described() {
          expected-statuses = [\"2xx\", \"404\", \"409\", \"422\", \"429\"]\n\
          [parameters]\n\
          \"path.id\" = \"{job}\"\n\
-         \"path.name\" = \"everything\"\n"
+         \"path.name\" = \"everything\"\n\
+         # A name that is wrong on purpose is this one all the same, and what it names can be ended.\n\
+         [[operations]]\n\
+         include-path = \"/api/v1/subscribers/{{name}}/replays/{{number}}/cancel\"\n\
+         checks.negative_data_rejection.enabled = false\n"
     );
     let file = gateway.path().join("schemathesis.toml");
     std::fs::write(&file, settings).unwrap();
