@@ -20,8 +20,8 @@ use crate::quic;
 use crate::record::Readers;
 use crate::record::admin::Health;
 use crate::record::metrics::{
-    Exposition, Format, JobCounts, NoticeCounts, SubscriberCounts, cache, certificates, contract,
-    jobs, journal, notices, subscribers,
+    BatchCounts, Exposition, Format, JobCounts, NoticeCounts, SubscriberCounts, cache,
+    certificates, contract, jobs, journal, notices, subscribers,
 };
 use crate::secret_files::SecretFiles;
 use crate::target::mcp::stdio::Host;
@@ -293,6 +293,7 @@ impl Process {
         let managed = self.shared.state.all::<gate_net::tls::Managed>();
         let told = self.shared.state.all::<NoticeCounts>();
         let ran = self.shared.state.all::<JobCounts>();
+        let led = self.shared.state.all::<BatchCounts>();
         let delivered = self.shared.state.all::<SubscriberCounts>();
         let standings = (self.shared.state).get_or_insert("", objectives::Standings::default);
         let more = |page: &mut Exposition| {
@@ -306,6 +307,7 @@ impl Process {
             contract::page(page, &contracts);
             notices::page(page, &told);
             jobs::page(page, &ran);
+            jobs::batches(page, &led);
             subscribers::page(page, &delivered);
             self.shared.trials.page(page);
             objectives::page(page, &standings.all());

@@ -134,7 +134,8 @@ fn follower(admin: &str) -> Gateway {
     let text = format!(
         "gateway: {{ environment: production, workers: 1, \
          admin: {{ address: \"127.0.0.1:0\", rate: 1000{admin} }}, \
-         store: {{ engine: {{ sqlite: {{ path: control.db }} }} }}, records: {{ folder: records }} }}\n"
+         store: {{ engine: {{ sqlite: {{ path: control.db }} }} }}, records: {{ folder: records }}, \
+         files: {{ folder: files }} }}\n"
     );
     Gateway::run(&text, &[], &[])
 }
