@@ -712,6 +712,28 @@ export interface JobDetail {
   notes: { at: string; item: number; attempt: number; kind: string; reason: string }[];
 }
 
+/** A batch that a caller handed in. */
+export interface BatchSummary {
+  id: string;
+  api: string;
+  endpoint: string;
+  consumer: string;
+  model?: string | null;
+  provider?: string | null;
+  is_job: boolean;
+  state: string;
+  is_over: boolean;
+  requests: number;
+  succeeded: number;
+  failed: number;
+  cancelled: number;
+  expired: number;
+  created: string;
+  ended?: string | null;
+  estimate?: string | null;
+  expires: string;
+}
+
 /** What became of an item. */
 export interface JobResult {
   item: number;

@@ -4,10 +4,10 @@ import { call, get, path } from "../api";
 import { useLoad } from "../hooks";
 import { to } from "../router";
 import { useSession } from "../session";
-import type { JobDetail, JobResult, JobSummary, Page } from "../types";
+import type { BatchSummary, JobDetail, JobResult, JobSummary, Page } from "../types";
 import { Act, Badge, Card, Empty, Head, Load, Table, Time, type Tone } from "../ui/parts";
 
-const TONES: Record<string, Tone> = { succeeded: "good", failed: "bad", expired: "bad", cancelled: "warn", paused: "warn", cancelling: "warn" };
+const TONES: Record<string, Tone> = { succeeded: "good", completed: "good", failed: "bad", expired: "bad", cancelled: "warn", paused: "warn", cancelling: "warn" };
 
 function State({ job }: { job: JobSummary }) {
   return <Badge tone={TONES[job.state] ?? "info"}>{job.state}</Badge>;
@@ -37,6 +37,37 @@ function Wishes({ job, reload }: { job: JobSummary; reload: () => void }) {
   );
 }
 
+/** Batches that callers handed in; nothing where there are none. One that this gateway runs is among the jobs, too. */
+function Batches() {
+  const loaded = useLoad("batches", async (signal) => (await get<Page<BatchSummary>>("/batches", { limit: 100 }, signal)).items, 2000);
+  if (loaded.data?.length === 0) return null;
+  return (
+    <Card title="Newest batches" flush>
+      <Load of={loaded} lines={3}>
+        {(rows) => (
+          <Table label="Batches">
+            <thead><tr><th scope="col">Batch</th><th scope="col">Consumer</th><th scope="col">Model</th><th scope="col">Run by</th><th scope="col">State</th><th scope="col">Requests</th><th scope="col">Ends</th></tr></thead>
+            <tbody>
+              {rows.map((one) => {
+                const done = one.succeeded + one.failed + one.cancelled + one.expired;
+                return (
+                  <tr key={one.id}>
+                    <th scope="row">{one.is_job ? <a href={to(["jobs", one.id])}>{one.id}</a> : one.id}</th>
+                    <td>{one.consumer || <span class="muted">anybody</span>}</td><td class="wrap">{one.model ?? <span class="muted">several</span>}</td>
+                    <td>{one.provider ?? "this gateway"}</td><td><Badge tone={TONES[one.state] ?? "info"}>{one.state}</Badge></td>
+                    <td class="nowrap"><progress aria-label={`Requests of ${one.id} that have ended`} value={done} max={Math.max(one.requests, 1)} /> {done} of {one.requests}{one.failed > 0 && <>, {one.failed} failed</>}</td>
+                    <td class="nowrap">{one.ended ? <Time at={one.ended} /> : one.estimate ? <>likely <Time at={one.estimate} /></> : <>by <Time at={one.expires} /></>}</td>
+                  </tr>
+                );
+              })}
+            </tbody>
+          </Table>
+        )}
+      </Load>
+    </Card>
+  );
+}
+
 /** The list. */
 export function Jobs() {
   const loaded = useLoad("jobs", async (signal) => (await get<Page<JobSummary>>("/jobs", { limit: 100 }, signal)).items, 2000);
@@ -62,6 +93,7 @@ export function Jobs() {
           )}
         </Load>
       </Card>
+      <Batches />
     </>
   );
 }
@@ -105,7 +137,7 @@ export function JobPage({ id }: { id: string }) {
                 </Table>
               </Card>
             )}
-            <Results id={id} />
+            {id.startsWith("job-") && <Results id={id} />}
           </>
         )}
       </Load>

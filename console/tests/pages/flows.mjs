@@ -376,6 +376,7 @@ export async function looking(context, url, traffic, { keeps, plays }) {
   await run(page, visit, quiet);
   await worked(page, visit, quiet, url);
   await queried(page, visit, quiet);
+  await batched(page, visit, quiet);
   await promised(page, visit, quiet);
   await check("the chain of the audit log is checked", async () => {
     await visit("#/audit");
@@ -442,6 +443,21 @@ async function screened(page, visit, quiet) {
     await page.getByRole("button", { name: "Copy the exclusions for reviews" }).click();
     await page.getByText("Copied").waitFor();
     assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await text.innerText());
+    assert.deepEqual(await axe(page), []);
+    quiet();
+  });
+}
+
+/** A batch that a caller handed in, which is a job. */
+async function batched(page, visit, quiet) {
+  await check("a batch stands beside the jobs, with who runs it and how far it is", async () => {
+    await visit("#/jobs");
+    const row = page.getByRole("group", { name: "Batches", exact: true }).getByRole("row", { name: /msgbatch_tg_/ });
+    await row.getByText("3 of 3").waitFor();
+    await row.getByText("completed").waitFor();
+    assert.match(await row.innerText(), /assistant[\s\S]*this gateway/);
+    await page.getByRole("group", { name: "Jobs", exact: true }).getByRole("link", { name: /msgbatch_tg_/ }).click();
+    await page.getByText("POST /v1/messages").waitFor();
     assert.deepEqual(await axe(page), []);
     quiet();
   });

@@ -112,6 +112,9 @@ export async function seed(admin, name, upstream) {
     await ask(`${COMMENT}${at}`);
     await talk(at % 2 === 1);
   }
+  const requests = ["a", "b", "c"].map((id) => ({ custom_id: id, params: { model: "assistant", max_tokens: 9, messages: [{ role: "user", content: "Hello" }] } }));
+  const batch = await fetch(`http://${listener}/v1/messages/batches`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ requests }) });
+  if (batch.status !== 200) console.log(`no batch was taken: ${await batch.text()}`);
   await admin.done("POST", "/notifications/alerts", { labels: { incident: "inc-7", severity: "page" }, text: "orders fails 12 % of its requests" });
   // The rollout is left running, for its page.
   const candidate = { routes: { orders: { ...first.routes.orders, policies: [{ request_id: {} }] } } };

@@ -2,7 +2,7 @@
 
 use crate::Asker;
 use gate_api::problem::Problem;
-use gate_api::types::{JobDetail, JobInput, JobResult, JobSummary};
+use gate_api::types::{BatchSummary, JobDetail, JobInput, JobResult, JobSummary};
 
 /// The jobs of the environment that a process follows. What it changes is written down in the audit log.
 pub trait JobBook: Send + Sync {
@@ -26,6 +26,12 @@ pub trait JobBook: Send + Sync {
         before: Option<u64>,
         limit: usize,
     ) -> Result<Vec<(u64, JobSummary)>, Problem>;
+
+    /// Batches that callers handed in, the newest first; with `open`, only those that have not ended.
+    ///
+    /// # Errors
+    /// The problem to answer with.
+    fn batches(&self, open: bool, limit: usize) -> Result<Vec<BatchSummary>, Problem>;
 
     /// A job.
     ///

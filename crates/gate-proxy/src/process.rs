@@ -20,8 +20,7 @@ use crate::quic;
 use crate::record::Readers;
 use crate::record::admin::Health;
 use crate::record::metrics::{
-    Exposition, Format, JobCounts, NoticeCounts, SubscriberCounts, cache, certificates, contract,
-    jobs, journal, notices, products, subscribers,
+    BatchCounts, Exposition, Format, JobCounts, NoticeCounts, SubscriberCounts, cache, certificates, contract, jobs, journal, notices, products, subscribers,
 };
 use crate::secret_files::SecretFiles;
 use crate::target::mcp::stdio::Host;
@@ -294,6 +293,7 @@ impl Process {
         let managed = self.shared.state.all::<gate_net::tls::Managed>();
         let told = self.shared.state.all::<NoticeCounts>();
         let ran = self.shared.state.all::<JobCounts>();
+        let led = self.shared.state.all::<BatchCounts>();
         let delivered = self.shared.state.all::<SubscriberCounts>();
         let standings = (self.shared.state).get_or_insert("", objectives::Standings::default);
         let more = |page: &mut Exposition| {
@@ -307,6 +307,7 @@ impl Process {
             contract::page(page, &contracts);
             notices::page(page, &told);
             jobs::page(page, &ran);
+            jobs::batches(page, &led);
             subscribers::page(page, &delivered);
             products::page(page, &self.lake().freshness());
             self.shared.trials.page(page);

@@ -68,6 +68,12 @@ pub(super) fn list(inner: &Inner, call: &Call) -> Answer {
     Reply::json(&Page { items, next })
 }
 
+pub(super) fn batches(inner: &Inner, call: &Call) -> Answer {
+    let open = call.owned("open").is_some_and(|open| open == "true");
+    let items = book(inner, call)?.batches(open, call.limit().min(1_000))?;
+    Reply::json(&Page { items, next: None })
+}
+
 pub(super) fn job(inner: &Inner, call: &Call) -> Answer {
     Reply::json(&book(inner, call)?.job(call.value(0))?)
 }

@@ -140,6 +140,7 @@ fn operate(inner: &Inner, call: &Call) -> Answer {
         "listJobs" => jobs::list(inner, call),
         "getJob" => jobs::job(inner, call),
         "pauseJob" | "resumeJob" | "cancelJob" => jobs::wish(inner, call),
+        "listBatches" => jobs::batches(inner, call),
         "listJobResults" => jobs::results(inner, call),
         "listRunbooks" => runbooks::list(inner, call),
         "startRun" => runbooks::start(inner, call),

@@ -2,7 +2,7 @@
 
 use super::calls::{NONE, encode};
 use super::{Client, ClientError};
-use crate::types::{JobDetail, JobInput, JobResult, JobSummary, Page};
+use crate::types::{BatchSummary, JobDetail, JobInput, JobResult, JobSummary, Page};
 
 fn job(id: &str, rest: &str) -> String {
     format!("/api/v1/jobs/{}{rest}", encode(id))
@@ -31,6 +31,17 @@ impl Client {
         let open = if open { "&open=true" } else { "" };
         let path = format!("/api/v1/jobs?limit={limit}{of}{open}");
         let page: Page<JobSummary> = self.call("GET", &path, &[], NONE)?;
+        Ok(page.items)
+    }
+
+    /// The newest batches that callers handed in, at most `limit` (up to 1,000).
+    ///
+    /// # Errors
+    /// Every [`ClientError`].
+    pub fn batches(&self, open: bool, limit: usize) -> Result<Vec<BatchSummary>, ClientError> {
+        let open = if open { "&open=true" } else { "" };
+        let path = format!("/api/v1/batches?limit={limit}{open}");
+        let page: Page<BatchSummary> = self.call("GET", &path, &[], NONE)?;
         Ok(page.items)
     }
 

@@ -997,6 +997,18 @@ pub(super) const DESCRIBED: &[Operation<Shape>] = &[
     )
     .tag("jobs")
     .query(PAGED),
+    Operation::new(
+        "listBatches",
+        "GET",
+        "/batches",
+        "Batches that callers handed in, the newest first, on one page",
+        Json(shape::<Page<BatchSummary>>),
+    )
+    .tag("jobs")
+    .query(&[
+        Query::new("open", Flag, "Only those that have not ended"),
+        LIMIT,
+    ]),
     // --- subscribers --------------------------------------------------------------------------
     Operation::new(
         "listSubscribers",

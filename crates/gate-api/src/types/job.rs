@@ -190,3 +190,46 @@ pub struct JobResult {
     /// The answer's body as text.
     pub body: String,
 }
+
+/// A batch that a caller handed in, in short.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(default)]
+pub struct BatchSummary {
+    /// Its id, which is its job's as well.
+    pub id: String,
+    /// Whose API it came by: `openai` or `anthropic`.
+    pub api: String,
+    /// Where its requests go.
+    pub endpoint: String,
+    /// The consumer whose batch it is; empty where its route asks for no credential.
+    pub consumer: String,
+    /// The one model that its requests name.
+    pub model: Option<String>,
+    /// The provider that runs it; none where this gateway does.
+    pub provider: Option<String>,
+    /// Whether there is a job of it that has not ended, by which it is paused and cancelled.
+    pub is_job: bool,
+    /// What it awaits (`validating`, `in_progress`, `finalizing`, `cancelling`), or how it ended
+    /// (`completed`, `failed`, `expired`, `cancelled`).
+    pub state: String,
+    /// Whether it has ended.
+    pub is_over: bool,
+    /// Its requests.
+    pub requests: u64,
+    /// Requests that were answered with success.
+    pub succeeded: u64,
+    /// Requests that were answered with an error, or not at all.
+    pub failed: u64,
+    /// Requests that were not run because it was cancelled.
+    pub cancelled: u64,
+    /// Requests that were not run because its time was over.
+    pub expired: u64,
+    /// When it was handed in.
+    pub created: String,
+    /// When it ended.
+    pub ended: Option<String>,
+    /// When it is likely to end.
+    pub estimate: Option<String>,
+    /// When its time is over.
+    pub expires: String,
+}

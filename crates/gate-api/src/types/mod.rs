@@ -60,7 +60,7 @@ pub use incident::{
     IncidentUpdate, Postmortem, PostmortemInput, PostmortemObjection, SimilarIncident,
     StandingInput, StatusPreview,
 };
-pub use job::{JobAfter, JobDetail, JobInput, JobNote, JobResult, JobSummary};
+pub use job::{BatchSummary, JobAfter, JobDetail, JobInput, JobNote, JobResult, JobSummary};
 pub use live::{Live, LivePoint, Quantiles, Rates};
 pub use notice::{
     AcknowledgeInput, AlertInput, LabelMatch, NoticeAlert, NoticeDelivery, NoticeGroup, NoticeTest,

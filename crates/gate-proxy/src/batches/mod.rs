@@ -148,6 +148,20 @@ impl Desk {
         answer.ok().flatten().ok_or_else(slow)
     }
 
+    /// The same for who may block; none where the desk has no time for it.
+    pub fn ask_now<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Shelf) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(1);
+        let work: Work = Box::new(move |shelf| {
+            // Nobody waits any more.
+            let _ = sender.send(work(shelf));
+        });
+        self.work.try_send(work).ok()?;
+        receiver.recv_timeout(PATIENCE).ok()
+    }
+
     /// Settings of files and batches.
     #[must_use]
     pub fn settings(&self) -> &Files {

@@ -178,6 +178,12 @@ pub trait FilesStore: Send {
     /// [`FilesError::Store`].
     fn open_batches(&mut self, limit: usize) -> Answer<Vec<BatchRow>>;
 
+    /// Batches of all owners, the newest first; with `open`, only those that are not over.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn all_batches(&mut self, open: bool, limit: usize) -> Answer<Vec<BatchRow>>;
+
     /// Batches that are over since before `until_ms`, the oldest first.
     ///
     /// # Errors

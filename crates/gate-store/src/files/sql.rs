@@ -233,6 +233,16 @@ impl<D: Database> FilesStore for SqlFiles<D> {
         Ok(rows.iter().map(|row| batch_of(row)).collect())
     }
 
+    fn all_batches(&mut self, open: bool, most: usize) -> Answer<Vec<BatchRow>> {
+        let sql = format!(
+            "SELECT {BATCH} FROM kept_batch WHERE is_over <= $1 ORDER BY number DESC LIMIT $2"
+        );
+        let rows = self
+            .0
+            .query(&sql, &[i64::from(!open).into(), limit(most)])?;
+        Ok(rows.iter().map(|row| batch_of(row)).collect())
+    }
+
     fn old_batches(&mut self, until_ms: i64, most: usize) -> Answer<Vec<BatchRow>> {
         let sql = format!(
             "SELECT {BATCH} FROM kept_batch WHERE is_over = 1 AND changed_ms < $1

@@ -1,6 +1,6 @@
 //! A batch's file is read for what is wrong with it before anything is run.
 
-use super::{Batch, Halt};
+use super::{Batch, Halt, kind};
 use gate_ai::batch::shape::Wrong;
 use gate_ai::batch::{
     BatchState, LINE_MAX, Line, LineError, Lines, OPENAI_REQUESTS_MAX, openai_line,
@@ -113,6 +113,7 @@ impl Batch<'_> {
             self.data.counts.total = 0;
             self.save(Some(BatchState::Failed)).await?;
             if self.state() == BatchState::Failed {
+                self.runner.counts.ended(kind(&self.row, Some(&self.data)));
                 let id = self.row.id.clone();
                 return self.ask(move |shelf| shelf.remove_parts(&id)).await;
             }

@@ -1,12 +1,12 @@
 //! What was answered to a batch becomes files, in the order of its requests.
 
 use super::ours::Rest;
-use super::{Batch, Halt};
+use super::{Batch, Halt, kind};
 use gate_ai::batch::result::{self, Ended, consumed};
 use gate_ai::batch::shape::{Consumed, Counts};
 use gate_ai::batch::{Api, BatchState, anthropic_line, openai_line};
 use gate_proxy::batches::FILE;
-use gate_store::files::FileRow;
+use gate_store::files::{BatchRow, FileRow};
 use gate_store::jobs::ItemResult;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -248,7 +248,14 @@ impl Batch<'_> {
             let saved =
                 self.ask(move |shelf| shelf.store(|store| store.save_batch(&row, &files, now)));
             match saved.await {
-                Ok(_) => break,
+                Ok(_) => {
+                    let row = BatchRow {
+                        state: end.as_str().to_owned(),
+                        ..self.row.clone()
+                    };
+                    self.runner.counts.ended(kind(&row, Some(&self.data)));
+                    break;
+                }
                 Err(Halt::Shelf(error)) if error.is_stale() => self.look().await?,
                 Err(error) => return Err(error),
             }

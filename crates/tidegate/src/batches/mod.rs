@@ -20,6 +20,7 @@ use gate_ai::batch::{Api, BatchState};
 use gate_proxy::batches::{BatchData, Desk, Kept, Shelf, ShelfError};
 use gate_proxy::money::store::open_files;
 use gate_proxy::process::Process;
+use gate_proxy::record::metrics::BatchCounts;
 use gate_store::control::ControlError;
 use gate_store::files::BatchRow;
 use std::collections::HashSet;
@@ -94,6 +95,10 @@ pub(crate) fn start(
         process: process.clone(),
         desk: Arc::new(desk),
         jobs: jobs.clone(),
+        counts: process
+            .shared()
+            .state
+            .get_or_insert("", BatchCounts::default),
     };
     let run = move || {
         LocalSet::new().block_on(&runtime, async move {
@@ -120,6 +125,7 @@ struct Runner {
     desk: Arc<Desk>,
     /// Who runs their requests.
     jobs: Arc<jobs::Shelf>,
+    counts: Arc<BatchCounts>,
 }
 
 /// Why a batch does not go on for now.
@@ -188,6 +194,10 @@ impl Runner {
                 }
                 Err(_) => continue,
             };
+            let kinds = open
+                .iter()
+                .map(|row| kind(row, BatchData::of(row).as_ref()));
+            self.counts.open(kinds);
             for row in open {
                 if under_way.len() < BATCHES_MAX && under_way.insert(row.id.clone()) {
                     let (runner, ended) = (self.clone(), ended.clone());
@@ -264,6 +274,18 @@ impl Runner {
             }
         }
     }
+}
+
+/// How a batch is counted: its API, its state, and who runs it.
+fn kind(row: &BatchRow, data: Option<&BatchData>) -> (&'static str, &'static str, &'static str) {
+    let api = Api::named(&row.api).unwrap_or(Api::OpenAi);
+    let state = BatchState::named(&row.state).unwrap_or(BatchState::Failed);
+    let relayed = data.and_then(|data| data.relayed.as_ref());
+    let by = match relayed.is_some_and(|relayed| !relayed.is_over || relayed.left == 0) {
+        true => "provider",
+        false => "gateway",
+    };
+    (api.as_str(), state.as_str(), by)
 }
 
 /// Batches of this folder that are not over. Those of another one are its gateway's.

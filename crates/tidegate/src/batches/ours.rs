@@ -147,10 +147,7 @@ impl Batch<'_> {
                 false => self.look().await?,
             }
             if self.state() == BatchState::Cancelling && !is_wished {
-                let (id, now) = (&self.row.id, self.now_ms().await?);
-                self.runner
-                    .jobs
-                    .ask(|store| store.wish(id, "cancel", now))?;
+                self.runner.jobs.wish(&self.row.id, "cancel")?;
                 is_wished = true;
             }
             sleep((began.elapsed() / 20).clamp(LOOKS.0, LOOKS.1)).await;

@@ -25,6 +25,9 @@ pub(crate) enum JobsCommand {
     Submit(SubmitOptions),
     /// Show jobs, the newest first.
     List(ListOptions),
+    /// Show batches that callers handed in, the newest first, and who runs them. One that this gateway
+    /// runs is a job of the same id.
+    Batches(BatchesOptions),
     /// Show a job, with what went wrong or twice.
     Show(JobOptions),
     /// Show how far a job is until it has ended; exit code 0 where it succeeded.
@@ -78,6 +81,23 @@ pub(crate) struct ListOptions {
     server: ServerOptions,
 }
 
+/// Options of `jobs batches`.
+#[derive(Debug, Args)]
+pub(crate) struct BatchesOptions {
+    /// Only those that have not ended.
+    #[arg(long)]
+    open: bool,
+    /// Most of them.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    limit: usize,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    /// Which gateway.
+    #[command(flatten)]
+    server: ServerOptions,
+}
+
 /// Options of commands about one job.
 #[derive(Debug, Args)]
 pub(crate) struct JobOptions {
@@ -109,6 +129,7 @@ pub(crate) fn run(command: &JobsCommand) -> Result<ExitCode, String> {
     match command {
         JobsCommand::Submit(options) => submit(options),
         JobsCommand::List(options) => list(options),
+        JobsCommand::Batches(options) => batches(options),
         JobsCommand::Show(options) => {
             let shown = options.server.client()?.job(&options.id);
             tell(&shown.map_err(|error| show::refusal(&error))?, options.json)
@@ -169,6 +190,41 @@ fn list(options: &ListOptions) -> Result<ExitCode, String> {
             one.items.to_string(),
             one.failed.to_string(),
             ends.map_or_else(|| "-".to_owned(), |at| line(at)),
+        ]);
+    }
+    output::print(&table.finish())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn batches(options: &BatchesOptions) -> Result<ExitCode, String> {
+    let found = options
+        .server
+        .client()?
+        .batches(options.open, options.limit);
+    let found = found.map_err(|error| show::refusal(&error))?;
+    if options.json {
+        output::print_json(&found)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let heads = [
+        "BATCH", "CONSUMER", "MODEL", "RUN BY", "STATE", "DONE", "ALL", "FAILED", "ENDS",
+    ];
+    let mut table = Table::new(&heads);
+    for one in &found {
+        let ends = one.ended.as_ref().or(one.estimate.as_ref());
+        let or = |text: Option<&String>, other: &str| {
+            text.map_or_else(|| other.to_owned(), |text| line(text))
+        };
+        table.row(vec![
+            line(&one.id),
+            line(&one.consumer),
+            or(one.model.as_ref(), "several"),
+            or(one.provider.as_ref(), "gateway"),
+            line(&one.state),
+            (one.succeeded + one.failed + one.cancelled + one.expired).to_string(),
+            one.requests.to_string(),
+            one.failed.to_string(),
+            or(ends, "-"),
         ]);
     }
     output::print(&table.finish())?;

@@ -30,13 +30,13 @@ const WITHIN_MAX_MS: u64 = 30 * 86_400_000;
 
 /// The book of a process.
 pub(crate) struct Book {
-    shelf: Arc<Shelf>,
+    pub(super) shelf: Arc<Shelf>,
     /// Where the audit log is.
     audit: Option<Arc<incidents::Shelf>>,
-    process: Arc<Process>,
+    pub(super) process: Arc<Process>,
 }
 
-fn problem(code: Code, text: impl Into<String>) -> Problem {
+pub(super) fn problem(code: Code, text: impl Into<String>) -> Problem {
     Problem::new(code, text)
 }
 
@@ -75,7 +75,7 @@ impl Book {
 
     fn row(&self, id: &str) -> Result<JobRow, Problem> {
         let row = self.shelf.job(id).map_err(refused)?;
-        row.ok_or_else(|| missing(id))
+        row.or_else(|| self.of_batch(id)).ok_or_else(|| missing(id))
     }
 }
 
@@ -153,11 +153,12 @@ impl JobBook for Book {
 
     fn wish(&self, id: &str, wish: &str, by: Asker<'_>) -> Result<api::JobSummary, Problem> {
         self.row(id)?;
-        let done = self
-            .shelf
-            .ask(|store| store.wish(id, wish, signed(now_ms())));
+        let done = self.shelf.wish(id, wish);
         if !done.map_err(refused)? {
-            return Err(problem(Code::Conflict, format!("the job `{id}` has ended")));
+            return Err(problem(
+                Code::Conflict,
+                format!("`{id}` has ended, or is a batch that a provider runs"),
+            ));
         }
         let action = match wish {
             "pause" => "pause_job",
@@ -166,6 +167,10 @@ impl JobBook for Book {
         };
         self.note(by, action, id)?;
         Ok(summary(&self.row(id)?))
+    }
+
+    fn batches(&self, open: bool, limit: usize) -> Result<Vec<api::BatchSummary>, Problem> {
+        self.all_batches(open, limit)
     }
 
     fn results(&self, id: &str, from: u32, limit: usize) -> Result<Vec<api::JobResult>, Problem> {

@@ -3,9 +3,11 @@
 //! One gateway leads the jobs of an environment, under a lease of its own: it takes up what was
 //! submitted, says which items start, has each called as an exchange of this gateway's
 //! ([`call`]), and writes in groups what became of them ([`work`]). [`inputs`] is what items ask,
-//! [`seen`] what is seen of interactive traffic beside them, [`answer`] what the admin API asks.
+//! [`seen`] what is seen of interactive traffic beside them, [`answer`] and [`batched`] what the admin API
+//! asks.
 
 mod answer;
+mod batched;
 mod call;
 mod inputs;
 mod seen;

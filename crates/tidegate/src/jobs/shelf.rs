@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::Notify;
 
 /// Opens the store anew.
 pub(crate) type OpenJobs = Arc<dyn Fn() -> Result<Box<dyn JobStore>, ControlError> + Send + Sync>;
@@ -20,6 +21,8 @@ pub(crate) struct Shelf {
     pub environment: String,
     open: OpenJobs,
     store: Mutex<Option<Box<dyn JobStore>>>,
+    /// Woken when a job was submitted, or something is wanted of one.
+    changed: Notify,
 }
 
 /// Why a job was not taken.
@@ -72,6 +75,7 @@ impl Shelf {
             environment: environment.to_owned(),
             open,
             store: Mutex::default(),
+            changed: Notify::new(),
         }
     }
 
@@ -151,7 +155,24 @@ impl Shelf {
             offsets: offsets.as_deref(),
             now_ms: signed(order.spec.submitted_ms),
         };
-        Ok(self.ask(|store| store.submit(&job))?)
+        let submitted = self.ask(|store| store.submit(&job))?;
+        self.changed.notify_one();
+        Ok(submitted)
+    }
+
+    /// Asks for something (`pause`, `resume`, `cancel`) of a job; whether there is one that has not ended.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(crate) fn wish(&self, id: &str, wish: &str) -> Result<bool, ControlError> {
+        let done = self.ask(|store| store.wish(id, wish, signed(now_ms())));
+        self.changed.notify_one();
+        done
+    }
+
+    /// Waits until this process was asked for something.
+    pub(super) async fn wished(&self) {
+        self.changed.notified().await;
     }
 
     /// A job of this environment.

@@ -150,10 +150,14 @@ impl Work {
 
     /// Takes what ends, waiting for the first at most so long.
     async fn receive(&mut self, wait: Duration) {
-        let Ok(Some(first)) = tokio::time::timeout(wait, self.receiver.recv()).await else {
-            return;
+        let mut next = tokio::select! {
+            first = self.receiver.recv() => first,
+            () = self.shelf.wished() => {
+                self.look_ms = 0;
+                None
+            }
+            () = tokio::time::sleep(wait) => None,
         };
-        let mut next = Some(first);
         while let Some(ended) = next {
             self.under_way = self.under_way.saturating_sub(1);
             // What it cost was given to the books before it ended.
@@ -321,13 +325,15 @@ impl Work {
             .look(|lane| seen.get(lane).copied().unwrap_or_default(), now);
         self.counts.clear_gauges();
         for id in self.board.ids() {
-            let Some((spec, _)) = self.board.job(id) else {
+            let Some((spec, progress)) = self.board.job(id) else {
                 continue;
             };
             let own = self.board.in_flight_of(id) as u64;
+            let left = u64::from(spec.count.saturating_sub(progress.ended()));
             self.counts.of(&spec.queue, |count| {
-                count.jobs += 1;
+                *count.open.entry(progress.state.as_str()).or_default() += 1;
                 count.in_flight += own;
+                count.waiting += left.saturating_sub(own);
             });
         }
     }
@@ -375,7 +381,11 @@ impl Work {
         let name = inputs.map_or_else(String::new, |inputs| inputs.name.clone());
         let folder = inputs.map_or_else(String::new, |inputs| inputs.order.folder().to_owned());
         let items = inputs.map_or(0, |inputs| inputs.order.spec.count);
+        let state = change.progress.state;
         self.counts.of(&queue, |count| {
+            if state.is_over() {
+                *count.ended.entry(state.as_str()).or_default() += 1;
+            }
             let well = change.ended.iter().filter(|(_, well)| *well).count() as u64;
             count.succeeded += well;
             count.failed += change.ended.len() as u64 - well;
@@ -387,7 +397,6 @@ impl Work {
                 }
             }
         });
-        let state = change.progress.state;
         let told = state.is_over().then(|| {
             self.inputs.remove(&change.job);
             let environment = &self.shelf.environment;

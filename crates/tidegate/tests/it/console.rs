@@ -135,7 +135,7 @@ fn follower(admin: &str) -> Gateway {
         "gateway: {{ environment: production, workers: 1, \
          admin: {{ address: \"127.0.0.1:0\", rate: 1000{admin} }}, \
          store: {{ engine: {{ sqlite: {{ path: control.db }} }} }}, records: {{ folder: records }}, \
-         lake: {{ to: {{ directory: {{ path: lake }} }} }} }}\n"
+         lake: {{ to: {{ directory: {{ path: lake }} }} }}, files: {{ folder: files }} }}\n"
     );
     Gateway::run(&text, &[], &[])
 }

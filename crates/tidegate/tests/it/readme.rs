@@ -267,7 +267,7 @@ fn the_guide_to_batches_works() {
     std::fs::create_dir_all(folder.path().join("target/release")).unwrap();
     symlink(BINARY, folder.path().join("target/release/tidegate")).unwrap();
     let blocks = blocks(&guide);
-    let [run, prompts, create, morning] = &blocks[..] else {
+    let [run, prompts, create, watch, morning] = &blocks[..] else {
         panic!("{blocks:#?}");
     };
     let run = format!("exec {}", run.trim());
@@ -281,6 +281,9 @@ fn the_guide_to_batches_works() {
     assert!(said(prompts).contains("500 prompts.jsonl"));
     let created = said(create);
     assert!(created.contains("\"status\":\"validating\""), "{created}");
+    let watched = said(watch);
+    assert!(watched.contains("gateway"), "{watched}");
+    assert!(watched.contains("500/500 succeeded"), "{watched}");
     assert!(said(morning).contains("500 results.jsonl"));
     assert_eq!(provider.seen().len(), 500);
 }

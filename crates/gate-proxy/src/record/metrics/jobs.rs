@@ -1,4 +1,4 @@
-//! Counts of jobs: what became of items, calls that were made again, what runs and waits.
+//! Counts of jobs and batches: what became of items, calls that were made again, what runs and waits.
 //!
 //! Whoever runs jobs counts; nothing here is on the path of a request.
 
@@ -12,7 +12,7 @@ const QUEUES_MAX: usize = 1_000;
 const OTHER: &str = "other";
 
 /// What became of the items of one queue.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct JobCount {
     /// Items that succeeded.
     pub succeeded: u64,
@@ -24,8 +24,12 @@ pub struct JobCount {
     pub repeats: u64,
     /// Items under way.
     pub in_flight: u64,
-    /// Jobs that have not ended.
-    pub jobs: u64,
+    /// Items of jobs that have not ended which neither ended nor are under way.
+    pub waiting: u64,
+    /// Jobs that have not ended, by what they await.
+    pub open: BTreeMap<&'static str, u64>,
+    /// Jobs that ended, by how.
+    pub ended: BTreeMap<&'static str, u64>,
 }
 
 /// What became of jobs that this process ran, by queue.
@@ -45,7 +49,8 @@ impl JobCounts {
     pub fn clear_gauges(&self) {
         let mut queues = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for count in queues.values_mut() {
-            (count.in_flight, count.jobs) = (0, 0);
+            (count.in_flight, count.waiting) = (0, 0);
+            count.open.values_mut().for_each(|number| *number = 0);
         }
     }
 }
@@ -55,7 +60,11 @@ pub fn page(page: &mut Exposition, counts: &[(String, Arc<JobCounts>)]) {
     let mut all: BTreeMap<String, JobCount> = BTreeMap::new();
     for (_, counts) in counts {
         let queues = counts.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend(queues.iter().map(|(name, count)| (name.clone(), *count)));
+        all.extend(
+            queues
+                .iter()
+                .map(|(name, count)| (name.clone(), count.clone())),
+        );
     }
     if all.is_empty() {
         return;
@@ -80,16 +89,93 @@ pub fn page(page: &mut Exposition, counts: &[(String, Arc<JobCounts>)]) {
     for (queue, count) in &all {
         page.sample(&[("queue", queue)], count.in_flight);
     }
-    let help = "Jobs that have not ended, as the gateway that leads them knows it.";
+    let help = "Items of jobs that have not ended which neither ended nor are under way, as the gateway \
+        that leads them knows it.";
+    page.family("tidegate_job_items_waiting", Kind::Gauge, "", help);
+    for (queue, count) in &all {
+        page.sample(&[("queue", queue)], count.waiting);
+    }
+    let help = "Jobs that have not ended, by queue and by what they await, as the gateway that leads \
+        them knows it.";
     page.family("tidegate_jobs_open", Kind::Gauge, "", help);
     for (queue, count) in &all {
-        page.sample(&[("queue", queue)], count.jobs);
+        for (state, number) in &count.open {
+            page.sample(&[("queue", queue), ("state", state)], *number);
+        }
+    }
+    let help = "Jobs that ended, by queue and by how.";
+    page.family("tidegate_jobs_ended", Kind::Counter, "", help);
+    for (queue, count) in &all {
+        for (state, number) in &count.ended {
+            page.sample(&[("queue", queue), ("state", state)], *number);
+        }
+    }
+}
+
+/// API, what it awaits or how it ended, and who runs it.
+type BatchKind = (&'static str, &'static str, &'static str);
+
+/// Batches that this process leads through, and what became of them.
+#[derive(Debug, Default)]
+pub struct BatchCounts(Mutex<[BTreeMap<BatchKind, u64>; 2]>);
+
+impl BatchCounts {
+    /// Says anew which batches have not ended: their API, what they await, and who runs them (`gateway`
+    /// or `provider`).
+    pub fn open(&self, batches: impl Iterator<Item = BatchKind>) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        counts[0].values_mut().for_each(|number| *number = 0);
+        for kind in batches {
+            *counts[0].entry(kind).or_default() += 1;
+        }
+    }
+
+    /// A batch has ended.
+    pub fn ended(&self, kind: BatchKind) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *counts[1].entry(kind).or_default() += 1;
+    }
+}
+
+/// The families of batches; nothing where this process never led any.
+pub fn batches(page: &mut Exposition, counts: &[(String, Arc<BatchCounts>)]) {
+    let families = [
+        (
+            "tidegate_batches_open",
+            Kind::Gauge,
+            "Batches that have not ended, by API, by what they await, and by who runs them (the gateway \
+             or a provider).",
+        ),
+        (
+            "tidegate_batches_ended",
+            Kind::Counter,
+            "Batches that ended, by API, by how, and by who ran them (the gateway or a provider).",
+        ),
+    ];
+    for (at, (name, kind, help)) in families.into_iter().enumerate() {
+        let mut is_told = false;
+        for (_, counts) in counts {
+            let counts = counts.0.lock().unwrap_or_else(PoisonError::into_inner);
+            for ((api, state, by), number) in &counts[at] {
+                if !std::mem::replace(&mut is_told, true) {
+                    page.family(name, kind, "", help);
+                }
+                page.sample(&[("api", api), ("state", state), ("by", by)], *number);
+            }
+        }
     }
 }
 
 /// All families, as the reference shows them.
 pub fn example(exposition: &mut Exposition) {
     let counts = JobCounts::default();
-    counts.of("default", |_| {});
+    counts.of("default", |count| {
+        count.open.insert("running", 0);
+        count.ended.insert("succeeded", 0);
+    });
     page(exposition, &[(String::new(), Arc::new(counts))]);
+    let counts = BatchCounts::default();
+    counts.open([("openai", "in_progress", "gateway")].into_iter());
+    counts.ended(("openai", "completed", "gateway"));
+    batches(exposition, &[(String::new(), Arc::new(counts))]);
 }

@@ -36,7 +36,7 @@ mod timings;
 pub use contact::Contact;
 pub use exposition::{Exposition, Format, Kind};
 pub use gauges::{Gauge, Gauges};
-pub use jobs::JobCounts;
+pub use jobs::{BatchCounts, JobCounts};
 pub use notices::NoticeCounts;
 pub use subscribers::{SubscriberCounts, SubscriberFigures};
 pub use timings::{Subject, Timing};

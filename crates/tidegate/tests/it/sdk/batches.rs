@@ -555,3 +555,119 @@ fn a_provider_runs_a_message_batch_and_the_rest_is_run_here() {
         cost(&gateway).contains("0.500")
     });
 }
+
+/// What `tidegate jobs` prints of a gateway, as JSON.
+fn jobs(gateway: &Gateway, arguments: &[&str]) -> Value {
+    let mut command = command(&[&["jobs"], arguments, &["--json"]].concat());
+    let server = format!("http://{}", gateway.address("admin"));
+    let output = command.env("TIDEGATE_SERVER", server).output().unwrap();
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    serde_json::from_slice(&output.stdout).expect("JSON")
+}
+
+/// A batch is in its team's share of a queue, and is paused and cancelled as every job.
+#[test]
+fn a_batch_is_a_job() {
+    let (upstream, _slow) = provider();
+    let text =
+        configuration(&upstream.address).replace("tester: { keys", "tester: { team: shop, keys");
+    let text =
+        format!("teams: {{ shop: {{}} }}\nqueues: {{ night: {{ concurrency: 4 }} }}\n{text}");
+    let kept = KEPT.replace("folder: kept,", "folder: kept, queue: night,");
+    let gateway = Gateway::with(&text, &kept, &[]);
+    let file = gateway.path().join("prompts.jsonl");
+    prompts(&file, 200);
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"fast\"", "\"slow\"")).unwrap();
+    let id = create(&gateway, &upload(&gateway, &file));
+    let mut shown = Value::Null;
+    eventually("some of it has ended", || {
+        shown = jobs(&gateway, &["list", "--open"]);
+        shown[0]["succeeded"].as_u64() > Some(0)
+    });
+    let one = &shown[0];
+    assert_eq!((&one["id"], &one["items"]), (&json!(id), &json!(200)));
+    assert_eq!(
+        (&one["queue"], &one["team"], &one["consumer"]),
+        (&json!("night"), &json!("shop"), &json!("tester"))
+    );
+    jobs(&gateway, &["pause", &id]);
+    eventually("it pauses", || {
+        jobs(&gateway, &["show", &id])["job"]["state"] == "paused"
+    });
+    let listed = jobs(&gateway, &["batches", "--open"]);
+    assert_eq!(
+        (&listed[0]["id"], &listed[0]["is_job"], &listed[0]["state"]),
+        (&json!(id), &json!(true), &json!("in_progress"))
+    );
+    assert_eq!(
+        (&listed[0]["model"], &listed[0]["provider"]),
+        (&json!("slow"), &Value::Null)
+    );
+    eventually("metrics tell of it", || {
+        let metrics = gateway.metrics();
+        let samples = [
+            "tidegate_jobs_open{queue=\"night\",state=\"paused\"} 1",
+            "tidegate_batches_open{api=\"openai\",state=\"in_progress\",by=\"gateway\"} 1",
+        ];
+        samples.iter().all(|sample| metrics.contains(sample))
+    });
+    jobs(&gateway, &["cancel", &id]);
+    eventually("the batch is cancelled", || {
+        batch(&gateway, &id)["status"] == "cancelled"
+    });
+    let done = batch(&gateway, &id);
+    let (good, bad) = (
+        lines(&gateway, &done["output_file_id"]),
+        lines(&gateway, &done["error_file_id"]),
+    );
+    assert_eq!(good.len() + bad.len(), 200, "{done}");
+    assert!(
+        bad.iter()
+            .all(|line| line["error"]["code"] == "batch_cancelled")
+    );
+    assert!(
+        jobs(&gateway, &["list", "--open"])
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+}
+
+/// The lines of a file that the gateway keeps; none where there is no file.
+fn lines(gateway: &Gateway, file: &Value) -> Vec<Value> {
+    let Some(file) = file.as_str() else {
+        return Vec::new();
+    };
+    let path = format!("/v1/files/{file}/content");
+    let text = gateway.curl(&path, &["-H", KEY]).expect(200).body;
+    let lines = text.lines();
+    lines
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Gateways that share a store need not share a folder: each runs what was handed in to it.
+#[test]
+fn each_gateway_runs_the_batches_of_its_folder() {
+    let (upstream, _slow) = provider();
+    let shared = tempfile::tempdir().unwrap();
+    let store = shared.path().join("shared.db").display().to_string();
+    let kept = KEPT.replace("ledger.db", &store);
+    let all = [(); 2].map(|()| Gateway::with(&configuration(&upstream.address), &kept, &[]));
+    let ids = [&all[0], &all[1], &all[0]].map(|gateway| {
+        let file = gateway.path().join("prompts.jsonl");
+        prompts(&file, 40);
+        (gateway, create(gateway, &upload(gateway, &file)))
+    });
+    for (gateway, id) in &ids {
+        eventually("the batch is completed", || {
+            batch(gateway, id)["status"] == "completed"
+        });
+        let done = batch(gateway, id);
+        assert_eq!(lines(gateway, &done["output_file_id"]).len(), 40, "{done}");
+    }
+    assert_eq!(upstream.seen().len(), 120, "nothing was run twice");
+    let listed = jobs(&all[1], &["list"]);
+    assert_eq!(listed.as_array().unwrap().len(), 3, "{listed}");
+}
