@@ -10,6 +10,7 @@ pub mod guard;
 pub mod load;
 pub mod machine;
 pub mod measure;
+mod method;
 pub mod poller;
 pub mod process;
 pub mod report;

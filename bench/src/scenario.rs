@@ -3,6 +3,7 @@
 //! How each method measures is in [`crate::measure`].
 
 use crate::load::{Expectation, Request};
+pub use crate::method::{Ask, Method};
 use crate::subject::{Kind, Variant};
 use crate::upstream::{EVENTS_PER_STREAM, Parsed, Replies, parse};
 
@@ -16,87 +17,6 @@ const BROWSER: &str = "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/5
 Gecko) Chrome/130.0.0.0 Safari/537.36\r\nAccept: application/json, text/plain, */*\r\n\
 Accept-Encoding: gzip, deflate, br\r\nAccept-Language: en-GB,en;q=0.9\r\n\
 Cookie: session=c2Vzc2lvbi10b2tlbi0wMTIzNDU2Nzg5; theme=light\r\n";
-
-/// How a scenario measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// Closed loop: CPU per request and requests per second at saturation.
-    Saturation {
-        /// Open connections.
-        connections: usize,
-    },
-    /// Live streams: CPU per event, first event.
-    Paced,
-    /// Open loop: latency added over going direct.
-    Latency {
-        /// Requests per second.
-        rate: u32,
-    },
-    /// Memory of idle keep-alive connections.
-    Idle {
-        /// Open connections.
-        connections: usize,
-    },
-    /// Memory idle, after load, and after a minute of rest.
-    Memory,
-    /// From exec to the first served request.
-    Start,
-    /// Bytes of the program.
-    Size,
-    /// System calls per request, by strace.
-    Syscalls,
-    /// User instructions per request, by callgrind.
-    Instructions,
-    /// Time of a task's poll on a worker, by the kernel's probes.
-    Polls,
-    /// Latency of callers at a steady pace, with a large batch beside them and without, in turns.
-    Batch {
-        /// Requests per second of callers.
-        rate: u32,
-    },
-    /// CPU per request of two gateways, in turns: one with the scenario's document, one without what
-    /// is measured.
-    Added {
-        /// The document without it.
-        without: &'static str,
-    },
-    /// The same in user instructions, by callgrind.
-    AddedInstructions {
-        /// The document without it.
-        without: &'static str,
-    },
-}
-
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ask {
-    /// GET of 1 KiB.
-    Json1k,
-    /// GET of 16 KiB.
-    Json16k,
-    /// GET of 1 KiB that caches may keep.
-    Kept1k,
-    /// GET of 64 KiB that caches may keep.
-    Kept64k,
-    /// A chat completion of some 1.4 KB for a POST of some 1.9 KB.
-    Chat,
-    /// The same as Anthropic Messages; the gateway translates it to chat completions.
-    Message,
-    /// The same of some 16 KB.
-    LongMessage,
-    /// A stream of 203 events and some 60 KB.
-    Stream,
-    /// An ordinary order: a POST of 1 KiB of JSON with a browser's fields, answered with 1 KiB.
-    Order,
-}
-
-impl Ask {
-    /// Whether the gateway translates what is asked.
-    #[must_use]
-    pub fn is_message(self) -> bool {
-        matches!(self, Ask::Message | Ask::LongMessage)
-    }
-}
 
 /// One scenario.
 #[derive(Debug, Clone, Copy)]
@@ -347,20 +267,6 @@ pub fn find(name: &str) -> Vec<&'static Scenario> {
 }
 
 impl Scenario {
-    /// The file of a batch of so many chats, short ones, with results of a few hundred bytes.
-    #[must_use]
-    pub fn batch_lines(count: usize) -> String {
-        let line = |index| {
-            format!(
-                "{{\"custom_id\":\"prompt-{index}\",\"method\":\"POST\",\
-                 \"url\":\"/v1/chat/completions\",\"body\":{{\"model\":\"bench-model\",\
-                 \"max_tokens\":64,\"messages\":[{{\"role\":\"user\",\
-                 \"content\":\"Name the colour of part {index}.\"}}]}}}}\n"
-            )
-        };
-        (0..count).map(line).collect()
-    }
-
     /// The request that is sent to a subject, and the answer that it must give.
     #[must_use]
     pub fn request(&self, kind: Kind) -> Request {

@@ -194,9 +194,6 @@ impl Subject {
         for old in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
             let _ = fs::remove_file(folder.join(old));
         }
-        for old in ["lake", "files"] {
-            let _ = fs::remove_dir_all(folder.join(old));
-        }
         fs::write(&file, text).map_err(|e| format!("{}: {e}", file.display()))?;
         if kind == Kind::Nginx {
             let _ = fs::remove_dir_all(MEMORY);

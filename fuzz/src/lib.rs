@@ -1,9 +1,8 @@
 //! What is fuzzed: one function per target, which takes any bytes and panics when a property does
-//! not hold. `fuzz_targets/` hands them to libFuzzer; `tests/seeds.rs` drives them on a stable
-//! toolchain with the seeds and a bounded number of mutations.
+//! not hold. `bin/libfuzzer.rs` hands them to libFuzzer (`cargo xtask fuzz`); `tests/seeds.rs` drives
+//! them with the seeds and a bounded number of mutations in `./test`.
 //!
-//! To add a target: a function here, a line in [`TARGETS`], some small files under
-//! `seeds/<target>/`, and for libFuzzer a file under `fuzz_targets/` with its `[[bin]]`.
+//! To add a target: a function here, a line in [`TARGETS`], some small files under `seeds/<target>/`.
 
 mod ai;
 mod batch;

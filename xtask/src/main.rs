@@ -14,6 +14,7 @@ mod deploy;
 mod documents;
 #[cfg(test)]
 mod facts;
+mod fuzz;
 #[path = "gen/mod.rs"]
 mod generate;
 mod order;
@@ -41,6 +42,11 @@ const COMMANDS: &[Command] = &[
         "conformance",
         "scores the codec and the gateway on published corpora",
         conformance::run,
+    ),
+    (
+        "fuzz",
+        "runs libFuzzer over one target of fuzz/ or all; [TARGET] --seconds N",
+        fuzz::run,
     ),
     (
         "gen",

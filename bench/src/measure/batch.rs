@@ -101,6 +101,19 @@ fn text_of(value: &Value, name: &str) -> Result<String, String> {
     text.ok_or_else(|| format!("no `{name}` in {value}"))
 }
 
+/// The file of the batch: short chats.
+fn lines() -> String {
+    let line = |index| {
+        format!(
+            "{{\"custom_id\":\"prompt-{index}\",\"method\":\"POST\",\
+             \"url\":\"/v1/chat/completions\",\"body\":{{\"model\":\"bench-model\",\
+             \"max_tokens\":64,\"messages\":[{{\"role\":\"user\",\
+             \"content\":\"Name the colour of part {index}.\"}}]}}}}\n"
+        )
+    };
+    (0..ITEMS).map(line).collect()
+}
+
 /// Hands the batch's file in; returns its id.
 fn upload(subject: &Subject) -> Result<String, String> {
     let mark = "bench-boundary-0001";
@@ -108,7 +121,7 @@ fn upload(subject: &Subject) -> Result<String, String> {
         "--{mark}\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n--{mark}\r\n\
          Content-Disposition: form-data; name=\"file\"; filename=\"prompts.jsonl\"\r\n\
          Content-Type: application/jsonl\r\n\r\n{}\r\n--{mark}--\r\n",
-        Scenario::batch_lines(ITEMS)
+        lines()
     );
     let kind = format!("multipart/form-data; boundary={mark}");
     text_of(&ask(subject, "POST", "/v1/files", &kind, &body)?, "id")

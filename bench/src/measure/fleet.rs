@@ -1,5 +1,6 @@
 //! The subjects of one scenario, all serving, each with its row of figures.
 
+use std::fs;
 use std::time::Duration;
 
 use super::Session;
@@ -81,10 +82,16 @@ impl Fleet {
         Ok(subject)
     }
 
-    /// The row of a scenario that measures the gateway alone; none where it takes no part.
+    /// The row of a scenario that measures the gateway alone, whose lake and files of earlier runs go;
+    /// none where it takes no part.
     #[must_use]
     pub(super) fn gateway_row(session: &Session) -> Option<Row> {
         let takes_part = session.kinds.contains(&Kind::Tidegate);
+        let folder = session.places.scratch.join(Kind::Tidegate.name());
+        for old in ["lake", "files"] {
+            // Where there was no such run there is no such folder.
+            let _ = fs::remove_dir_all(folder.join(old));
+        }
         takes_part.then(|| Row::new(Kind::Tidegate))
     }
 

@@ -14,6 +14,8 @@ mod cached;
 mod cassettes;
 #[path = "it/certificates.rs"]
 mod certificates;
+#[path = "it/choices.rs"]
+mod choices;
 #[path = "it/contract.rs"]
 mod contract;
 #[path = "it/counted.rs"]

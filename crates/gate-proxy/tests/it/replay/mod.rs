@@ -6,5 +6,5 @@ mod every_change;
 mod kept;
 mod known;
 mod models;
-mod rows;
+pub(crate) mod rows;
 mod versions;

@@ -1,4 +1,0 @@
-//! See [`tidegate_fuzz::cache`].
-#![no_main]
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| tidegate_fuzz::cache(bytes));
