@@ -85,6 +85,10 @@ impl From<Option<i64>> for Value {
 pub trait Database: Send {
     /// How a column is declared that counts rows by itself.
     const SEQUENCE: &'static str;
+    /// How a column of numbers is declared that its table is kept by.
+    const PLACE: &'static str;
+    /// How a table is declared that is kept by its key; empty where none is.
+    const CLUSTERED: &'static str;
     /// How a column of bytes is declared.
     const BYTES: &'static str;
     /// Opens a transaction that will write.

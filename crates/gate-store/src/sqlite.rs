@@ -205,6 +205,9 @@ impl Sqlite {
 
 impl Database for Sqlite {
     const SEQUENCE: &'static str = "INTEGER PRIMARY KEY AUTOINCREMENT";
+    // Any other type would make a second tree (<https://www.sqlite.org/lang_createtable.html#rowid>).
+    const PLACE: &'static str = "INTEGER PRIMARY KEY";
+    const CLUSTERED: &'static str = " WITHOUT ROWID";
     const BYTES: &'static str = "BLOB";
     const BEGIN: &'static str = "BEGIN IMMEDIATE";
     const WAKE: &'static str = "";

@@ -204,6 +204,8 @@ impl ToSql for Value {
 
 impl Database for Postgres {
     const SEQUENCE: &'static str = "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY";
+    const PLACE: &'static str = "BIGINT PRIMARY KEY";
+    const CLUSTERED: &'static str = "";
     const BYTES: &'static str = "BYTEA";
     const BEGIN: &'static str = "BEGIN";
     const WAKE: &'static str = "NOTIFY tidegate";
