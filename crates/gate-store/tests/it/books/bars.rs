@@ -5,7 +5,6 @@ use super::{money, runtime};
 use crate::support::{Place, Scratch, facts, settlement, spec};
 use gate_store::BooksOptions;
 use gate_store::books::Unit;
-use gate_store::journal::ReadJournal;
 use std::time::{Duration, Instant};
 
 /// Calls under way, what else a worker does for each, and how long this takes.
