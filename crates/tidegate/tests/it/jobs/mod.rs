@@ -1,5 +1,6 @@
 //! Jobs through the program: real gateways, real upstreams, a real store, and kills.
 
+mod failover;
 mod killed;
 mod memory;
 
