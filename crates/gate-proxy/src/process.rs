@@ -20,7 +20,8 @@ use crate::quic;
 use crate::record::Readers;
 use crate::record::admin::Health;
 use crate::record::metrics::{
-    BatchCounts, Exposition, Format, JobCounts, NoticeCounts, SubscriberCounts, cache, certificates, contract, jobs, journal, notices, products, subscribers,
+    BatchCounts, Exposition, Format, JobCounts, NoticeCounts, SubscriberCounts, cache,
+    certificates, contract, jobs, journal, notices, products, subscribers,
 };
 use crate::secret_files::SecretFiles;
 use crate::target::mcp::stdio::Host;

@@ -86,6 +86,10 @@ impl From<Option<i64>> for Value {
 pub struct Dialect {
     /// How a column is declared that counts rows by itself.
     pub sequence: &'static str,
+    /// How a column of numbers is declared that its table is kept by.
+    pub place: &'static str,
+    /// How a table is declared that is kept by its key; empty where none is.
+    pub clustered: &'static str,
     /// How a column of bytes is declared.
     pub bytes: &'static str,
     /// Opens a transaction that will write.

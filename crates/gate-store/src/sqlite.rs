@@ -205,6 +205,9 @@ impl Sqlite {
 
 static DIALECT: Dialect = Dialect {
     sequence: "INTEGER PRIMARY KEY AUTOINCREMENT",
+    // Any other type would make a second tree (<https://www.sqlite.org/lang_createtable.html#rowid>).
+    place: "INTEGER PRIMARY KEY",
+    clustered: " WITHOUT ROWID",
     bytes: "BLOB",
     begin: "BEGIN IMMEDIATE",
     wake: "",

@@ -9,9 +9,9 @@ use super::{Connect, Shared, usage};
 use crate::StoreError;
 use crate::instance::EXPIRY_MS;
 use crate::instance::Instance;
-use crate::ledger::{Batch, CallerRow, Charge, Granted, LeaseRequest, Store};
+use crate::ledger::{Batch, CallerRow, Charge, ExchangeId, Granted, HoldRow, LeaseRequest, Store};
 use gate_kit::clock::Moment;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
@@ -38,6 +38,10 @@ pub(super) struct Writer {
     connect: Connect,
     store: Option<Box<dyn Store>>,
     batch: Batch,
+    /// Reservations of calls that were open when the last batch was taken. They are written if these
+    /// still are with the next one: most calls end before, and a row that comes and goes costs as much
+    /// as the call's entry. Until then a lease answers for them, as for those of the last milliseconds.
+    young: Vec<HoldRow>,
     /// Number of the last sums of counts.
     counts: i64,
     /// When dead processes were looked for last, and so on.
@@ -58,6 +62,7 @@ impl Writer {
             connect,
             store,
             batch: Batch::default(),
+            young: Vec::new(),
             counts: 0,
             recovered: None,
             pruned: None,
@@ -100,7 +105,11 @@ impl Writer {
             .accounts()
             .values()
             .any(|account| account.is_active());
-        let patience = if active { TICK } else { BEAT };
+        let patience = match (self.young.is_empty(), active) {
+            (false, _) => LINGER,
+            (true, true) => TICK,
+            (true, false) => BEAT,
+        };
         let quiet = |queue: &mut super::Queue| {
             !queue.closed
                 && !queue.demand
@@ -119,9 +128,17 @@ impl Writer {
             .unwrap_or_else(PoisonError::into_inner);
         queue.demand = false;
         take_over(&mut self.batch.entries, &mut queue.entries);
-        take_over(&mut self.batch.holds, &mut queue.holds);
         take_over(&mut self.batch.cancelled, &mut queue.cancelled);
-        queue.closed
+        let closed = queue.closed;
+        self.batch.holds.append(&mut self.young);
+        std::mem::swap(&mut self.young, &mut queue.holds);
+        drop(queue);
+        let ended: FxHashSet<&ExchangeId> = self.batch.ended().collect();
+        // What has begun and ended is told apart where it is written.
+        let goes = |hold: &mut HoldRow| closed || ended.contains(&hold.exchange);
+        let mut old: Vec<HoldRow> = self.young.extract_if(.., goes).collect();
+        self.batch.holds.append(&mut old);
+        closed
     }
 
     fn write(&mut self, closed: bool) -> Result<(), StoreError> {

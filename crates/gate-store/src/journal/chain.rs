@@ -1,15 +1,16 @@
-//! The chains: each event's hash over its node's event before, and the walk that holds all against them.
+//! The chains: each group's hash over its node's group before, and the walk that holds all against them.
 
+use super::group::{Group, HASH};
 use super::keys::Keys;
 use super::prune::Anchors;
-use super::tables::{end, pruned, read};
+use super::tables::{end, groups, pruned};
 use super::{Check, Event, Fault};
 use crate::StoreError;
 use crate::database::{Database, Value};
-use aws_lc_rs::digest::{Context, SHA256, digest};
+use aws_lc_rs::digest::{SHA256, digest};
 use std::collections::BTreeMap;
 
-/// Events that a walk reads at once.
+/// Events that a walk reads at once, at least.
 const WALK: usize = 500;
 /// How often a walk begins anew because events were taken away in front of it.
 const AGAIN_MAX: usize = 10;
@@ -19,27 +20,36 @@ const AGAIN_MAX: usize = 10;
 pub(super) struct Heads(pub(super) BTreeMap<String, (u64, Vec<u8>)>);
 
 impl Heads {
-    /// Takes an event as the next of its node, behind `behind`, or says what is wrong with it.
-    pub(super) fn follow(&mut self, event: &Event, behind: u64) -> Result<(), &'static str> {
-        let (sequence, hash) = match self.0.get(&event.node) {
+    /// Takes a group as the next of its node, behind `behind`, and gives its events; or says where it
+    /// is wrong.
+    pub(super) fn follow(&mut self, group: &Group, behind: u64) -> Result<Vec<Event>, Fault> {
+        let (sequence, hash) = match self.0.get(&group.node) {
             Some((sequence, hash)) => (*sequence, &**hash),
-            None => (0, &[0; 32][..]),
+            None => (0, &[0; HASH][..]),
         };
-        let differs = |payload: &Vec<u8>| digest(&SHA256, payload).as_ref() != event.digest;
-        match () {
-            () if event.place != behind + 1 => return Err("it is not there"),
-            () if event.sequence != sequence + 1 => {
-                return Err("its node's event before it is not there");
-            }
-            () if *event.chained(hash) != *event.hash => return Err("it is not as it was written"),
-            () if event.payload.as_ref().is_some_and(differs) => {
-                return Err("its payload is another");
-            }
-            () => {}
+        let fault = |place, problem| Err(Fault { place, problem });
+        if group.behind() != behind || group.events == 0 {
+            return fault(behind + 1, "it is not there");
         }
-        let newest = (event.sequence, event.hash.clone());
-        self.0.insert(event.node.clone(), newest);
-        Ok(())
+        if group.sequence != sequence + group.events {
+            return fault(behind + 1, "its node's event before it is not there");
+        }
+        if group.chained(hash) != group.hash {
+            return fault(behind + 1, "it is not as it was written");
+        }
+        let Some(events) = group.unpack(behind) else {
+            return fault(behind + 1, "its payload is another");
+        };
+        let differs = |event: &&Event| {
+            let payload = event.payload.as_deref().unwrap_or_default();
+            digest(&SHA256, payload).as_ref() != event.digest
+        };
+        if let Some(event) = events.iter().find(differs) {
+            return fault(event.place, "its payload is another");
+        }
+        let newest = (group.sequence, group.hash.clone());
+        self.0.insert(group.node.clone(), newest);
+        Ok(events)
     }
 }
 
@@ -68,22 +78,26 @@ fn walk<D: Database>(database: &mut D) -> Result<Check, StoreError> {
     let mut behind = anchors.through;
     let fault = |place, problem| Some(Fault { place, problem });
     while behind < last {
-        let count = usize::try_from(last - behind).unwrap_or(WALK).min(WALK);
-        let events = read(database, behind, count)?;
-        let keys = Keys::for_reading(database, &events)?;
-        for event in &events {
-            if let Err(problem) = heads.follow(event, behind) {
-                check.fault = fault(behind + 1, problem);
-                return Ok(check);
-            }
-            behind += 1;
-            check.events += 1;
-            check.destroyed += u64::from(!keys.can_open(event));
-            is_confirmed |= anchors.is_confirmed_by(event);
-        }
-        if events.len() < count {
+        let groups = groups(database, behind, WALK)?;
+        if groups.is_empty() {
             check.fault = fault(behind + 1, "it is not there");
             return Ok(check);
+        }
+        for group in groups.iter().take_while(|group| group.behind() < last) {
+            let events = match heads.follow(group, behind) {
+                Ok(events) => events,
+                Err(fault) => {
+                    check.fault = Some(fault);
+                    return Ok(check);
+                }
+            };
+            let keys = Keys::for_reading(database, &events)?;
+            for event in &events {
+                check.destroyed += u64::from(!keys.can_open(event));
+                is_confirmed |= anchors.is_confirmed_by(event);
+            }
+            behind = group.place;
+            check.events += group.events;
         }
     }
     if !is_confirmed {
@@ -91,7 +105,8 @@ fn walk<D: Database>(database: &mut D) -> Result<Check, StoreError> {
         check.fault = fault(anchors.through, problem);
     }
     // What the newest of each node is was written down, too; unless others wrote meanwhile.
-    let nodes = database.query("SELECT node, hash FROM journal_node", &[])?;
+    let nodes = "SELECT name, hash FROM journal_mark WHERE kind = 'node'";
+    let nodes = database.query(nodes, &[])?;
     let is_right = |row: &Vec<Value>| {
         let head = heads.0.get(row[0].text());
         head.is_some_and(|(_, hash)| Value::Bytes(hash.clone()) == row[1])
@@ -103,27 +118,4 @@ fn walk<D: Database>(database: &mut D) -> Result<Check, StoreError> {
     let head = |(node, (_, hash))| (node, hash);
     check.heads = heads.0.into_iter().map(head).collect();
     Ok(check)
-}
-
-impl Event {
-    /// The hash that belongs to this event behind another.
-    pub(super) fn chained(&self, previous: &[u8]) -> Box<[u8]> {
-        let mut hash = Context::new(&SHA256);
-        let (sequence, at) = (self.sequence.to_be_bytes(), self.at_ms.to_be_bytes());
-        let fields = [
-            previous,
-            self.node.as_bytes(),
-            &sequence,
-            &at,
-            self.key.as_bytes(),
-            self.kind.as_bytes(),
-            self.consumer.as_bytes(),
-            &self.digest,
-        ];
-        for field in fields {
-            hash.update(&(field.len() as u64).to_be_bytes());
-            hash.update(field);
-        }
-        hash.finish().as_ref().into()
-    }
 }

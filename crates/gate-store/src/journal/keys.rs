@@ -6,7 +6,7 @@
 //! nothing is sealed under a key that somebody has just destroyed.
 
 use super::reading::Forgotten;
-use super::tables::{bytes, one, placeholders, wait_for_writers};
+use super::tables::{bytes, count_of, end, one, placeholders, wait_for_writers};
 use super::{Event, NewEvent, own};
 use crate::StoreError;
 use crate::database::{Database, Value, transaction};
@@ -35,14 +35,13 @@ struct Key {
 }
 
 impl Keys {
-    /// The keys of these events' consumers; one who has none gets one. `end` is the newest place.
-    pub(super) fn for_writing<D: Database>(
+    /// The keys of these consumers; one who has none gets one. `end` is the newest place.
+    pub(super) fn for_writing<'e, D: Database>(
         database: &mut D,
-        events: &[&NewEvent],
+        consumers: impl Iterator<Item = &'e str>,
         end: i64,
         now_ms: i64,
     ) -> Result<Self, StoreError> {
-        let consumers = events.iter().map(|event| &*event.consumer);
         let consumers = named(consumers);
         let mut keys = Self::of(database, &consumers)?;
         for consumer in consumers {
@@ -185,7 +184,13 @@ pub(super) fn forget<D: Database>(
     if !before.is_empty() {
         database.script(before)?;
     }
-    let forgotten = transaction(database, |database| destroy(database, consumer, now_ms));
+    // Most are counted before others have to wait.
+    let mut counted = Counted::default();
+    let newest = end(database)?;
+    counted.go_on(database, consumer, newest)?;
+    let forgotten = transaction(database, |database| {
+        destroy(database, consumer, counted, now_ms)
+    });
     let events = forgotten?;
     // What is committed is forgotten; its bytes go with the log's old pages, now or later.
     let is_erased = !after.is_empty()
@@ -195,15 +200,52 @@ pub(super) fn forget<D: Database>(
     Ok(Forgotten { events, is_erased })
 }
 
-fn destroy<D: Database>(database: &mut D, consumer: &str, now_ms: i64) -> Result<u64, StoreError> {
+/// How many events of a consumer there are behind the place of its key, up to another place.
+#[derive(Debug, Default)]
+struct Counted {
+    since: u64,
+    through: u64,
+    events: u64,
+}
+
+impl Counted {
+    /// Counts up to `end`; false when the consumer has no key.
+    fn go_on<D: Database>(
+        &mut self,
+        database: &mut D,
+        consumer: &str,
+        end: u64,
+    ) -> Result<bool, StoreError> {
+        let since = "SELECT place FROM journal_secret WHERE consumer = $1";
+        let Some(row) = one(database, since, &[consumer.into()])? else {
+            return Ok(false);
+        };
+        let since = row[0].int().unsigned_abs();
+        if since != self.since || self.through < since {
+            // The key is another one: a forgotten consumer's next is made behind a later place.
+            *self = Counted {
+                since,
+                through: since,
+                events: 0,
+            };
+        }
+        self.events += count_of(database, consumer, self.through, end)?;
+        self.through = end;
+        Ok(true)
+    }
+}
+
+fn destroy<D: Database>(
+    database: &mut D,
+    consumer: &str,
+    mut counted: Counted,
+    now_ms: i64,
+) -> Result<u64, StoreError> {
     let end = wait_for_writers(database)?;
-    let since = "SELECT place FROM journal_secret WHERE consumer = $1";
-    let Some(since) = one(database, since, &[consumer.into()])? else {
+    if !counted.go_on(database, consumer, end.unsigned_abs())? {
         return Ok(0);
-    };
-    let count = "SELECT COUNT(*) FROM journal WHERE consumer = $1 AND place > $2";
-    let count = one(database, count, &[consumer.into(), since[0].clone()])?;
-    let events = count.map_or(0, |row| row[0].int().unsigned_abs());
+    }
+    let events = counted.events;
     let delete = "DELETE FROM journal_secret WHERE consumer = $1";
     database.execute(delete, &[consumer.into()])?;
     let payload = serde_json::json!({ "consumer": consumer, "events": events });

@@ -12,13 +12,16 @@
 //! decision 0034.
 
 mod chain;
+mod group;
 mod keys;
 pub(crate) mod own;
+mod pack;
 mod prune;
 mod reading;
 mod tables;
 mod writer;
 
+pub(crate) use pack::pack;
 pub use prune::Pruned;
 pub use reading::{Forgotten, ReadJournal, Reading};
 
@@ -33,6 +36,9 @@ use tokio::sync::oneshot;
 
 /// Most bytes of a key, a kind or a consumer's name.
 pub const WORD_MAX: usize = 1 << 10;
+
+/// Most bytes of a payload that is hashed by whoever appends it: some 10 µs.
+const EARLY_BYTES: usize = 16 << 10;
 
 /// An event to append.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,8 +74,9 @@ pub struct Event {
     pub consumer: String,
     /// SHA-256 of the payload as it is kept, which is sealed where it is a consumer's.
     pub digest: Vec<u8>,
-    /// SHA-256 of the hash of the node's event before (32 zeros before the first), node, sequence,
-    /// time, key, kind, consumer and digest, each behind its length in 8 bytes.
+    /// The node's chain behind the events that were written with it: SHA-256 over the hash before
+    /// them (32 zeros before the first), node, number and time of the last of them, and keys, kinds,
+    /// consumers and digests of all.
     pub hash: Vec<u8>,
     /// What it carries; none once its consumer was forgotten, which leaves the chain whole.
     pub payload: Option<Vec<u8>>,
@@ -95,7 +102,7 @@ pub struct Check {
 /// Where the journal is broken.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// The place.
+    /// The place; of the first event of those that were written together where it is one of them.
     pub place: u64,
     /// What is wrong there.
     pub problem: &'static str,
@@ -211,6 +218,30 @@ pub fn node() -> &'static str {
     })
 }
 
+/// What `journal_mark` remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    /// The newest place.
+    End,
+    /// The last place that was taken away.
+    Pruned,
+    /// A node's newest event.
+    Node,
+    /// A node's last event that was taken away.
+    Anchor,
+}
+
+impl Mark {
+    fn name(self) -> &'static str {
+        match self {
+            Mark::End => "end",
+            Mark::Pruned => "pruned",
+            Mark::Node => "node",
+            Mark::Anchor => "anchor",
+        }
+    }
+}
+
 struct Shared {
     options: JournalOptions,
     queue: Mutex<Queue>,
@@ -223,10 +254,18 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
-    events: Vec<NewEvent>,
+    events: Vec<Queued>,
     answers: Vec<oneshot::Sender<Answer>>,
     bytes: usize,
     closed: bool,
+    /// How many have to be there before the writer is woken: it does not look up for each.
+    wakes_at: usize,
+}
+
+/// An event that waits.
+struct Queued {
+    event: NewEvent,
+    digest: Option<[u8; group::HASH]>,
 }
 
 impl Shared {
@@ -296,6 +335,10 @@ impl Journal {
         if event.payload.len() > options.waiting_bytes {
             return Err(AppendError::Refused("its payload is too long"));
         }
+        // What is not sealed is hashed here, where others do the same meanwhile, and not by the writer,
+        // for whom all of them wait.
+        let is_early = event.consumer.is_empty() && event.payload.len() <= EARLY_BYTES;
+        let digest = is_early.then(|| tables::digest(&event.payload));
         let (answer, ticket) = oneshot::channel();
         let mut queue = self.shared.queue();
         if queue.closed {
@@ -307,10 +350,13 @@ impl Journal {
             return Err(AppendError::Full);
         }
         queue.bytes += event.payload.len();
-        queue.events.push(event);
+        queue.events.push(Queued { event, digest });
         queue.answers.push(answer);
+        let wakes = queue.events.len() >= queue.wakes_at;
         drop(queue);
-        self.shared.arrived.notify_one();
+        if wakes {
+            self.shared.arrived.notify_one();
+        }
         Ok(Ticket(ticket))
     }
 

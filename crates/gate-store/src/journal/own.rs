@@ -70,6 +70,6 @@ pub(super) fn append_behind<D: Database>(
     now_ms: i64,
     events: &[NewEvent],
 ) -> Result<(), StoreError> {
-    let events: Vec<&NewEvent> = events.iter().collect();
+    let events: Vec<_> = events.iter().map(|event| (event, None)).collect();
     write(database, node(), now_ms, end, &events)
 }

@@ -6,8 +6,11 @@
 //! goes: it is evidence. Nor does what a reader has not read.
 
 use super::chain::Heads;
-use super::tables::{bytes, one, pruned, read, signed, wait_for_writers};
-use super::{Event, Fault, own};
+use super::group::Group;
+use super::tables::{
+    bytes, forget_keys, groups, pruned, read_by_all, set_mark, signed, wait_for_writers,
+};
+use super::{Event, Fault, Mark, own};
 use crate::StoreError;
 use crate::database::{Database, transaction};
 use serde::{Deserialize, Serialize};
@@ -16,6 +19,10 @@ use std::fmt::Write;
 
 /// Fewer events than this do not go: each time that some go one is written.
 const PIECE_MIN: usize = 100;
+
+/// After how long nothing is kept any more for a reader that nobody has heard of, in milliseconds: 30
+/// days, as long as the position is known of a subscriber that is configured no more.
+const GONE_MS: i64 = 30 * 86_400_000;
 
 /// What became of the front of the journal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +59,7 @@ impl Anchors {
         if anchors.through == 0 {
             return Ok(anchors);
         }
-        let sql = "SELECT node, sequence, hash FROM journal_anchor";
+        let sql = "SELECT name, sequence, hash FROM journal_mark WHERE kind = 'anchor'";
         for row in database.query(sql, &[])? {
             let head = (row[1].int().unsigned_abs(), bytes(&row[2]).into());
             anchors.heads.0.insert(row[0].text().to_owned(), head);
@@ -97,33 +104,45 @@ pub(super) fn prune<D: Database>(
     now_ms: i64,
 ) -> Result<Pruned, StoreError> {
     let behind = pruned(database)?;
-    let is_old = |event: &Event| event.at_ms < before_ms;
+    let is_old = |group: &Group| group.at_ms < before_ms;
     // Looked at without waiting for writers, because there is seldom anything to do.
-    if !read(database, behind, 1)?.first().is_some_and(is_old) {
+    if !groups(database, behind, 1)?.first().is_some_and(is_old) {
         return Ok(Pruned::Events(0));
     }
     transaction(database, |database| {
         let end = wait_for_writers(database)?;
         let mut anchors = Anchors::read(database)?;
-        let read_by_all = "SELECT MIN(place) FROM journal_reader";
-        let read_by_all = one(database, read_by_all, &[])?.and_then(|row| row[0].optional_int());
-        let last = read_by_all.unwrap_or(end).min(end).unsigned_abs();
-        let mut taken = 0;
-        for event in read(database, anchors.through, most)? {
-            if !is_old(&event) || event.place > last {
+        let read_by_all = read_by_all(database, now_ms.saturating_sub(GONE_MS), now_ms)?;
+        let last = read_by_all.unwrap_or(u64::MAX).min(end.unsigned_abs());
+        let is_kept = |group: &Group| !is_old(group) || group.place > last;
+        let (mut taken, mut keys) = (0, Vec::new());
+        'all: while taken < most as u64 {
+            let left = usize::try_from(most as u64 - taken).unwrap_or(most);
+            let groups = groups(database, anchors.through, left)?;
+            if groups.is_empty() {
                 break;
             }
-            if let Err(problem) = anchors.heads.follow(&event, anchors.through) {
-                let place = anchors.through + 1;
-                return Ok(Pruned::Broken(Fault { place, problem }));
+            for group in groups {
+                // One goes whole, and one does whatever `most` says.
+                let is_too_much = taken > 0 && taken + group.events > most as u64;
+                if is_kept(&group) || is_too_much {
+                    break 'all;
+                }
+                let events = match anchors.heads.follow(&group, anchors.through) {
+                    Ok(events) => events,
+                    Err(fault) => return Ok(Pruned::Broken(fault)),
+                };
+                anchors.through = group.place;
+                taken += group.events;
+                let looked_up = |event: &Event| !event.key.starts_with(own::MARK);
+                let events = events.into_iter().filter(looked_up);
+                keys.extend(events.map(|event| event.key));
             }
-            anchors.through = event.place;
-            taken += 1;
         }
         if taken < most.min(PIECE_MIN) as u64 {
             return Ok(Pruned::Events(0));
         }
-        take(database, &anchors, end, now_ms)?;
+        take(database, &anchors, &keys, end, now_ms)?;
         Ok(Pruned::Events(taken))
     })
 }
@@ -131,24 +150,18 @@ pub(super) fn prune<D: Database>(
 fn take<D: Database>(
     database: &mut D,
     anchors: &Anchors,
+    keys: &[String],
     end: i64,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let through = signed(anchors.through);
-    database.execute("DELETE FROM journal WHERE place <= $1", &[through.into()])?;
-    let set = "INSERT INTO journal_end (name, place) VALUES ('pruned', $1)
-               ON CONFLICT (name) DO UPDATE SET place = excluded.place";
-    database.execute(set, &[through.into()])?;
+    let through = anchors.through;
+    let sql = "DELETE FROM journal_group WHERE place <= $1";
+    database.execute(sql, &[signed(through).into()])?;
+    let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+    forget_keys(database, &keys)?;
+    set_mark(database, Mark::Pruned, "", through, (0, &[]))?;
     for (node, (sequence, hash)) in &anchors.heads.0 {
-        let set = "INSERT INTO journal_anchor (node, sequence, hash) VALUES ($1, $2, $3)
-                   ON CONFLICT (node) DO UPDATE SET sequence = excluded.sequence,
-                   hash = excluded.hash";
-        let values = [
-            node.as_str().into(),
-            signed(*sequence).into(),
-            hash[..].into(),
-        ];
-        database.execute(set, &values)?;
+        set_mark(database, Mark::Anchor, node, 0, (*sequence, hash))?;
     }
     let event = own::event(own::PRUNED, format_args!("{through}"), "", &anchors.said());
     own::append_behind(database, end, now_ms, &[event])

@@ -53,7 +53,8 @@ pub trait ReadJournal: Send {
     fn position(&mut self, reader: &str) -> Result<u64, StoreError>;
 
     /// Moves a reader. False when it was not at `from`: another process reads under this name. From
-    /// then on, what is behind it is kept until it was read.
+    /// then on, what is behind it is kept until it was read. A reader that stays where it is says so by
+    /// moving there: one that has not moved for 30 days is forgotten when it holds back what is to go.
     ///
     /// # Errors
     /// What the store says.
@@ -81,7 +82,8 @@ pub trait ReadJournal: Send {
     fn forget(&mut self, consumer: &str, now_ms: i64) -> Result<Forgotten, StoreError>;
 
     /// Takes at most `most` events away from the front that are older than `before_ms` and that all
-    /// readers have read. None where fewer than a hundred, or `most`, would go.
+    /// readers have read; those that were written together go together, whatever `most` is. None where
+    /// fewer than a hundred, or `most`, would go.
     ///
     /// # Errors
     /// What the store says; nothing has happened then.

@@ -1,7 +1,7 @@
 //! The thread that writes: everything that waits, as one transaction.
 
 use super::prune::{self, Pruned};
-use super::{Answer, AppendError, Connect, NewEvent, Shared, tables};
+use super::{Answer, AppendError, Connect, Queued, Shared, group, tables};
 use crate::StoreError;
 use crate::database::Database;
 use gate_kit::clock::{Clock, Moment};
@@ -12,6 +12,9 @@ use tokio::sync::oneshot;
 
 /// Longest wait for those who were just answered to come again.
 const GATHER_MAX: Duration = Duration::from_millis(1);
+/// How long nobody has to come before no more is waited for; shorter ones end while threads that were
+/// woken wait for a core.
+const GAP_MIN: Duration = Duration::from_micros(100);
 /// How often it is looked for events that are kept no longer.
 const PRUNE: Duration = Duration::from_secs(600);
 /// Most events that go at once, between two groups: some milliseconds of work.
@@ -23,15 +26,17 @@ pub(super) struct Writer<D> {
     connect: Connect<D>,
     database: Option<D>,
     clock: Clock,
-    /// How many the last group had, and how long it took to commit.
-    last: (usize, Duration),
+    /// How many may come next: those who were just answered, and those who waited already.
+    expected: usize,
+    /// How long the last group took to commit.
+    took: Duration,
     /// When old events are looked for.
     prunes: Moment,
 }
 
 /// What there is to do.
 enum Work {
-    Group(Vec<NewEvent>, Vec<oneshot::Sender<Answer>>),
+    Group(Vec<Queued>, Vec<oneshot::Sender<Answer>>),
     /// Nothing came for a while.
     Nothing,
     /// The journal is closed and nothing waits.
@@ -52,7 +57,8 @@ impl<D: Database> Writer<D> {
             database: None,
             prunes: clock.now().plus(PRUNE),
             clock,
-            last: (0, Duration::ZERO),
+            expected: 0,
+            took: Duration::ZERO,
         }
     }
 
@@ -68,7 +74,8 @@ impl<D: Database> Writer<D> {
             };
             let began = Instant::now();
             let written = self.write(&events);
-            self.last = (events.len(), began.elapsed());
+            self.took = began.elapsed();
+            self.expected = events.len() + self.shared.queue().events.len();
             let count = match &written {
                 Ok(_) => {
                     self.shared.groups.fetch_add(1, Ordering::Relaxed);
@@ -96,42 +103,57 @@ impl<D: Database> Writer<D> {
     ///
     /// Those who were answered together come again together, a moment later: a group that did not
     /// wait for them would hold the few who were quicker, and every second sync be spent on those. So
-    /// it waits until as many are there as the last time, at most an eighth of what a commit takes.
+    /// it waits until as many are there as may come, as long as somebody does now and then, and at
+    /// most half as long as a commit takes.
     fn gather(&mut self) -> Work {
         let shared = &self.shared;
-        let queue = shared.queue();
+        let mut queue = shared.queue();
+        queue.wakes_at = 1;
         let quiet = |queue: &mut super::Queue| queue.events.is_empty() && !queue.closed;
         let patience = self.prunes.since(self.clock.now());
-        let (mut queue, _) = shared
+        (queue, _) = shared
             .arrived
             .wait_timeout_while(queue, patience, quiet)
             .unwrap_or_else(PoisonError::into_inner);
         if queue.events.is_empty() && !queue.closed {
             return Work::Nothing;
         }
-        let (count, took) = self.last;
-        let deadline = Instant::now() + (took / 8).min(GATHER_MAX);
-        while queue.events.len() < count && !queue.closed {
-            let left = deadline.saturating_duration_since(Instant::now());
+        let options = &shared.options;
+        let most = (self.took / 2).min(GATHER_MAX);
+        let gap = (self.took / 8).max(GAP_MIN).min(most);
+        let deadline = Instant::now() + most;
+        queue.wakes_at = self.expected.min(options.group_events);
+        while queue.events.len() < queue.wakes_at
+            && queue.bytes < options.group_bytes
+            && !queue.closed
+        {
+            let (there, left) = (
+                queue.events.len(),
+                deadline.saturating_duration_since(Instant::now()),
+            );
             if left.is_zero() {
                 break;
             }
             queue = shared
                 .arrived
-                .wait_timeout(queue, left)
+                .wait_timeout(queue, left.min(gap))
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
+            if queue.events.len() == there {
+                break;
+            }
         }
+        queue.wakes_at = usize::MAX;
         if queue.events.is_empty() {
             return Work::Closed;
         }
-        let options = &shared.options;
         let (mut take, mut bytes) = (0, 0);
-        for event in queue.events.iter().take(options.group_events.max(1)) {
-            if take > 0 && bytes + event.payload.len() > options.group_bytes {
+        for queued in queue.events.iter().take(options.group_events.max(1)) {
+            let length = queued.event.payload.len();
+            if take > 0 && bytes + length > options.group_bytes {
                 break;
             }
-            bytes += event.payload.len();
+            bytes += length;
             take += 1;
         }
         queue.bytes -= bytes;
@@ -140,9 +162,12 @@ impl<D: Database> Writer<D> {
         Work::Group(events, answers)
     }
 
-    fn write(&mut self, events: &[NewEvent]) -> Result<Vec<u64>, StoreError> {
+    fn write(&mut self, events: &[Queued]) -> Result<Vec<u64>, StoreError> {
         let (at_ms, node) = (self.unix_ms(), self.node.clone());
-        let written = tables::append(self.connected()?, &node, at_ms, events);
+        let events: Vec<_> = (events.iter())
+            .map(|queued| (&queued.event, queued.digest))
+            .collect();
+        let written = tables::append(self.connected()?, &node, at_ms, &events);
         if let Err(error) = &written {
             tracing::error!(%error, events = events.len(), "the journal could not be written");
             // The next group begins on a connection of its own.
@@ -181,7 +206,9 @@ impl<D: Database> Writer<D> {
             .and_then(|database| prune::prune(database, before_ms, PRUNED, now_ms));
         match pruned {
             // There may be more, behind what waits now.
-            Ok(Pruned::Events(count)) if count >= PRUNED as u64 => self.prunes = now,
+            Ok(Pruned::Events(count)) if count + group::EVENTS as u64 > PRUNED as u64 => {
+                self.prunes = now;
+            }
             Ok(Pruned::Events(0)) => {}
             Ok(Pruned::Events(events)) => {
                 tracing::info!(

@@ -109,10 +109,8 @@ impl<D: Database> Ledger<'_, D> {
     fn commit(&mut self, batch: &Batch, was_lost: bool) -> Result<Vec<Granted>, StoreError> {
         let mut used = self.entries(batch, was_lost)?;
         self.counts(batch, &mut used)?;
-        let entries = batch.entries.iter().filter(|entry| entry.held);
-        let entries = entries.map(|entry| &entry.exchange);
         // Their ids are random numbers of ours, which nobody can make collide.
-        let ended: FxHashSet<&ExchangeId> = entries.chain(&batch.cancelled).collect();
+        let ended: FxHashSet<&ExchangeId> = batch.ended().collect();
         // What has begun and ended since the last commit was never written.
         let tried = batch.tried.last().map_or(0, |reach| reach.holds);
         let fresh = batch.holds.iter().skip(tried);

@@ -209,6 +209,12 @@ impl Batch {
         }
     }
 
+    /// Calls that have ended whose reservations may have been written, or are in it.
+    pub fn ended(&self) -> impl Iterator<Item = &ExchangeId> {
+        let held = self.entries.iter().filter(|entry| entry.held);
+        held.map(|entry| &entry.exchange).chain(&self.cancelled)
+    }
+
     /// Empties it for the next commit, with room for what a busy gateway writes and no more.
     pub fn empty(&mut self) {
         fn emptied<T>(rows: &mut Vec<T>) {

@@ -206,6 +206,8 @@ const BEGIN: &str = "BEGIN";
 
 static DIALECT: Dialect = Dialect {
     sequence: "BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY",
+    place: "BIGINT PRIMARY KEY",
+    clustered: "",
     bytes: "BYTEA",
     begin: BEGIN,
     wake: "NOTIFY tidegate",

@@ -40,3 +40,39 @@ CREATE TABLE journal_anchor (
     sequence BIGINT NOT NULL,
     hash {bytes} NOT NULL
 )";
+
+/// Events of one commit as one row, by the place of the last of them; where the key of each is, but for
+/// the store's own, which nobody appends twice; and up to where everything is: `end` is the newest place
+/// and the row that writers wait for, `pruned` the last that was taken away, `node` a node's newest
+/// event, and `anchor` its last that was taken away. A reader's position counts how often it was asked to move;
+/// `seen` is what of that was seen when something was to be taken away. [`crate::journal::pack`] brings the events of
+/// [`JOURNAL`] over, whose tables stay for gateways of the version before.
+pub(super) const GROUPS: &str = "CREATE TABLE journal_group (
+    place {place},
+    events BIGINT NOT NULL,
+    node TEXT NOT NULL,
+    sequence BIGINT NOT NULL,
+    at_ms BIGINT NOT NULL,
+    hash {bytes} NOT NULL,
+    heads {bytes} NOT NULL,
+    payloads {bytes} NOT NULL
+);
+CREATE TABLE journal_place (key TEXT PRIMARY KEY, place BIGINT NOT NULL){clustered};
+CREATE TABLE journal_mark (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    place BIGINT NOT NULL,
+    sequence BIGINT NOT NULL,
+    hash {bytes} NOT NULL,
+    PRIMARY KEY (kind, name)
+);
+INSERT INTO journal_mark (kind, name, place, sequence, hash) VALUES ('end', '', 0, 0, '');
+CREATE TABLE journal_position (
+    name TEXT PRIMARY KEY,
+    place BIGINT NOT NULL,
+    moves BIGINT NOT NULL,
+    seen_moves BIGINT NOT NULL,
+    seen_ms BIGINT NOT NULL
+);
+INSERT INTO journal_position (name, place, moves, seen_moves, seen_ms)
+    SELECT name, place, 0, -1, 0 FROM journal_reader";

@@ -29,8 +29,9 @@ use crate::database::{Database, transaction};
 /// A step from one form of the tables to the next.
 #[derive(Debug, Clone, Copy)]
 pub struct Form {
-    /// What leads to it. `{sequence}` stands for a column that counts rows by itself, `{bytes}` for
-    /// the kind of a column of bytes.
+    /// What leads to it. `{sequence}` stands for a column that counts rows by itself, `{place}` for
+    /// one of numbers that its table is kept by, `{clustered}` behind a table for its being kept by
+    /// its key, `{bytes}` for the kind of a column of bytes.
     pub sql: &'static str,
     /// How many forms a gateway must know to use the tables from then on; at most its own number.
     pub oldest: usize,
@@ -138,6 +139,10 @@ pub const FORMS: &[Form] = &[
         sql: jobs::FOLDERS,
         oldest: 2,
     },
+    Form {
+        sql: journal::GROUPS,
+        oldest: 2,
+    },
 ];
 
 /// Brings a database to the newest form. Safe to run from several processes at once.
@@ -198,8 +203,20 @@ pub fn bring<D: Database>(database: &mut D, forms: &[Form]) -> Result<(), StoreE
 /// Goes one form further.
 fn step<D: Database>(database: &mut D, form: &Form, version: usize) -> Result<(), StoreError> {
     let dialect = database.dialect();
-    let sql = form.sql.replace("{sequence}", dialect.sequence);
-    database.script(&sql.replace("{bytes}", dialect.bytes))?;
+    let mut sql = form.sql.to_owned();
+    for (name, kind) in [
+        ("{sequence}", dialect.sequence),
+        ("{place}", dialect.place),
+        ("{clustered}", dialect.clustered),
+        ("{bytes}", dialect.bytes),
+    ] {
+        sql = sql.replace(name, kind);
+    }
+    database.script(&sql)?;
+    // The one form whose rows no statement can bring over.
+    if form.sql == journal::GROUPS {
+        crate::journal::pack(database)?;
+    }
     let insert = [
         ("INSERT INTO form VALUES ($1)", version),
         (

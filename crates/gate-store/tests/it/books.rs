@@ -1,5 +1,7 @@
 //! What a process does with its slices: alone, beside others, and without its store.
 
+mod bars;
+
 use crate::support::{Place, facts, settlement, spec};
 use gate_kit::clock::Clock;
 use gate_model::units::Money;

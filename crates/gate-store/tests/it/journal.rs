@@ -6,6 +6,7 @@ mod carried;
 mod crash;
 mod disk;
 mod forget;
+mod packed;
 mod pruned;
 
 use crate::support::Place;
@@ -176,32 +177,49 @@ impl Over for Chained {
         let mut reading = Reading::new(connect());
         let check = reading.verify().unwrap();
         assert_eq!((check.events, check.destroyed, check.fault), (30, 0, None));
+        let keep = "CREATE TABLE kept AS SELECT * FROM journal_group";
+        connect().script(keep).unwrap();
         for (wrong, right, place, problem) in [
             (
-                "UPDATE journal SET kind = 'x' WHERE place = 5",
-                "UPDATE journal SET kind = 'test' WHERE place = 5",
+                "UPDATE journal_group SET at_ms = at_ms + 1 WHERE place = 5",
+                "UPDATE journal_group SET at_ms = at_ms - 1 WHERE place = 5",
                 5,
                 "as it was written",
             ),
             (
-                "UPDATE journal SET payload = digest WHERE place = 6",
-                "UPDATE journal SET payload = NULL WHERE place = 6",
+                "UPDATE journal_group SET heads = payloads WHERE place = 6",
+                "UPDATE journal_group SET heads = (SELECT heads FROM kept WHERE place = 6)
+                 WHERE place = 6",
                 6,
+                "as it was written",
+            ),
+            (
+                "UPDATE journal_group SET payloads = (SELECT payloads FROM kept WHERE place = 10)
+                 WHERE place = 7",
+                "UPDATE journal_group SET payloads = (SELECT payloads FROM kept WHERE place = 7)
+                 WHERE place = 7",
+                7,
                 "payload",
             ),
             (
-                "UPDATE journal SET place = 99 WHERE place = 9",
-                "UPDATE journal SET place = 9 WHERE place = 99",
+                "UPDATE journal_group SET place = 99 WHERE place = 9",
+                "UPDATE journal_group SET place = 9 WHERE place = 99",
                 9,
                 "not there",
             ),
             (
-                "UPDATE journal_node SET hash = ''",
-                "UPDATE journal_node SET hash = (SELECT hash FROM journal WHERE place = 30)",
+                "UPDATE journal_mark SET hash = '' WHERE kind = 'node'",
+                "UPDATE journal_mark SET hash = (SELECT hash FROM kept WHERE place = 30)
+                 WHERE kind = 'node'",
                 30,
                 "written last",
             ),
-            ("DELETE FROM journal WHERE place = 30", "", 30, "not there"),
+            (
+                "DELETE FROM journal_group WHERE place = 30",
+                "",
+                30,
+                "not there",
+            ),
         ] {
             connect().script(wrong).unwrap();
             let fault = reading.verify().unwrap().fault.expect(wrong);

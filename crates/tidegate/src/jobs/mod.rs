@@ -106,7 +106,7 @@ pub(crate) fn start(
             .enable_all()
             .build();
         match runtime {
-            Ok(runtime) => runtime.block_on(work.run(&until)),
+            Ok(runtime) => work.run(&until, &runtime),
             Err(error) => tracing::error!(%error, "jobs are not run"),
         }
     });

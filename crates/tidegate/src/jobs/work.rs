@@ -21,7 +21,8 @@ use gate_store::jobs::{ItemResult, JobSave};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 /// Items under way in this process at most, over all queues.
@@ -114,7 +115,11 @@ impl Work {
         }
     }
 
-    pub(super) async fn run(mut self, ends: &AtomicBool) {
+    /// Runs until told to end. Items are called by tasks of the runtime, which go on while it is waited
+    /// here; the store is asked outside of them, as a client of PostgreSQL has a runtime of its own, which
+    /// no task may wait for.
+    pub(super) fn run(mut self, ends: &AtomicBool, runtime: &Runtime) {
+        let _context = runtime.enter();
         let mut is_down = false;
         while !ends.load(Ordering::Acquire) {
             let wait = match self.step(true) {
@@ -134,9 +139,9 @@ impl Work {
                     BACKOFF
                 }
             };
-            self.receive(wait).await;
+            runtime.block_on(self.receive(wait));
         }
-        self.end().await;
+        self.end(runtime);
     }
 
     /// How long nothing is to be done unless something ends.
@@ -173,16 +178,16 @@ impl Work {
     }
 
     /// Stops starting, and stores what still ends in time.
-    async fn end(mut self) {
-        let until = tokio::time::Instant::now() + END;
-        while self.leads() && tokio::time::Instant::now() < until {
+    fn end(mut self, runtime: &Runtime) {
+        let until = Instant::now() + END;
+        while self.leads() && Instant::now() < until {
             if self.step(false).is_err() {
                 break;
             }
             if self.under_way == 0 && self.finished.is_empty() && self.pending.is_empty() {
                 break;
             }
-            self.receive(SHORT).await;
+            runtime.block_on(self.receive(SHORT));
         }
         for lease in std::mem::take(&mut self.leases).into_values() {
             if lease.holder == self.instance {

@@ -1,13 +1,15 @@
-//! Measured: events per sync, PostgreSQL beside it, and opening a large journal. Run with `--release`
-//! and `--ignored --nocapture journal::bars`.
+//! Measured: events per sync, PostgreSQL and NATS JetStream beside it, and opening a large journal. Run
+//! with `--release` and `--ignored --nocapture journal::bars`.
 
 use super::{journal, sqlite};
+use crate::support::nats::Nats;
 use crate::support::postgres::Server;
 use gate_store::Database;
-use gate_store::journal::{NewEvent, ReadJournal, Reading};
+use gate_store::journal::{Counts, Journal, NewEvent, ReadJournal, Reading};
 use gate_store::postgres::Postgres;
 use std::io::Write;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -44,60 +46,96 @@ fn syncs() -> [f64; 2] {
     })
 }
 
+/// Threads that append, one event after the other each.
+fn by_threads(journal: &Arc<Journal>, round: usize, in_flight: usize) {
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for thread in 0..in_flight {
+            let stop = &stop;
+            scope.spawn(move || {
+                for count in (0..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                    let ticket = journal.append(event(round, thread, count)).unwrap();
+                    ticket.wait().unwrap();
+                }
+            });
+        }
+        std::thread::sleep(ROUND);
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// The same by tasks of two workers, as in a gateway.
+fn by_tasks(journal: &Arc<Journal>, round: usize, in_flight: usize) {
+    let stop = Arc::new(AtomicBool::new(false));
+    let append = |task| {
+        let (journal, stop) = (journal.clone(), stop.clone());
+        async move {
+            for count in (0..).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                let ticket = journal.append(event(round, task, count)).unwrap();
+                ticket.done().await.unwrap();
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for worker in 0..2 {
+            let append = &append;
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build();
+                let runtime = runtime.unwrap();
+                let tasks = (worker..in_flight).step_by(2);
+                let tasks: Vec<_> = tasks.map(|task| runtime.spawn(append(task))).collect();
+                for task in tasks {
+                    runtime.block_on(task).unwrap();
+                }
+            });
+        }
+        std::thread::sleep(ROUND);
+        stop.store(true, Ordering::Relaxed);
+    });
+}
+
+/// Measures who appends, between two measurements of the disk, as one that others use is not the same
+/// twice.
+fn measure(name: &str, in_flight: usize, run: impl FnOnce(&Arc<Journal>)) {
+    let folder = folder();
+    let path = folder.path().join("journal.db");
+    let journal = Arc::new(journal("a", move || sqlite(&path).unwrap()));
+    let before = syncs();
+    run(&journal);
+    let Counts { groups, events, .. } = journal.counts();
+    let rate = events as f64 / ROUND.as_secs_f64();
+    let after = syncs();
+    let [full, data] = [0, 1].map(|which| f64::midpoint(before[which], after[which]));
+    eprintln!(
+        "{in_flight:>4} {name} in flight: {:.1} events per commit, {rate:.0} events/s, \
+         {:.1} per fsync ({full:.0}/s), {:.1} per fdatasync ({data:.0}/s)",
+        events as f64 / groups as f64,
+        rate / full,
+        rate / data,
+    );
+}
+
 #[test]
 #[ignore = "a measurement, for release builds on a quiet machine"]
 fn a_group_takes_everything_that_waits() {
-    let server = Server::with(
-        &[
-            "listen_addresses=".into(),
-            "fsync=on".into(),
-            "max_connections=300".into(),
-        ],
-        |_| (),
-    );
+    let settings = ["listen_addresses=", "fsync=on", "max_connections=300"];
+    let server = Server::with(&settings.map(str::to_owned), |_| ());
+    let nats = Nats::start(&PathBuf::from(env!("CARGO_TARGET_TMPDIR")));
     for in_flight in [64, 256] {
         for round in 0..3 {
-            let folder = folder();
-            let path = folder.path().join("journal.db");
-            let journal = journal("a", move || sqlite(&path).unwrap());
-            let before = syncs();
-            let stop = AtomicBool::new(false);
-            std::thread::scope(|scope| {
-                for thread in 0..in_flight {
-                    let (journal, stop) = (&journal, &stop);
-                    scope.spawn(move || {
-                        let mut count = 0;
-                        while !stop.load(Ordering::Relaxed) {
-                            journal
-                                .append(event(round, thread, count))
-                                .unwrap()
-                                .wait()
-                                .unwrap();
-                            count += 1;
-                        }
-                    });
-                }
-                std::thread::sleep(ROUND);
-                stop.store(true, Ordering::Relaxed);
+            measure("tasks", in_flight, |journal| {
+                by_tasks(journal, round, in_flight);
             });
-            let gate_store::journal::Counts {
-                groups,
-                events: written,
-                ..
-            } = journal.counts();
-            let rate = written as f64 / ROUND.as_secs_f64();
-            // Of both sides of the run, as a disk that others use is not the same twice.
-            let after = syncs();
-            let [full, data] = [0, 1].map(|which| f64::midpoint(before[which], after[which]));
-            eprintln!(
-                "{in_flight:>4} in flight: {:.1} events per commit, {rate:.0} events/s, {:.1} per fsync \
-                 ({full:.0}/s), {:.1} per fdatasync ({data:.0}/s)",
-                written as f64 / groups as f64,
-                rate / full,
-                rate / data,
-            );
+            measure("threads", in_flight, |journal| {
+                by_threads(journal, round, in_flight);
+            });
             if let Some(server) = &server {
                 postgres(server, in_flight);
+            }
+            if let Some(nats) = &nats {
+                let payload = event(0, 0, 0).payload;
+                let rate = nats.rate(in_flight, &payload, ROUND);
+                eprintln!("{in_flight:>4} in flight to NATS JetStream: {rate:.0} events/s");
             }
         }
     }

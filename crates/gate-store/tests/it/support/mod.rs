@@ -1,5 +1,6 @@
 //! Stores to test against, and calls to write into them.
 
+pub(crate) mod nats;
 pub(crate) mod postgres;
 pub(crate) mod server;
 

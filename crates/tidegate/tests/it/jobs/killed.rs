@@ -21,9 +21,9 @@ fn number(name: &str, otherwise: u32) -> u32 {
 }
 
 /// How often the provider was called, by what it was asked.
-type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
+pub(super) type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
 
-fn provider(calls: &Calls) -> Upstream {
+pub(super) fn provider(calls: &Calls) -> Upstream {
     let calls = calls.clone();
     Upstream::start(move |seen| {
         let body: Value = serde_json::from_slice(&seen.body).unwrap();
@@ -43,7 +43,7 @@ fn provider(calls: &Calls) -> Upstream {
     })
 }
 
-fn configuration(provider: &str) -> String {
+pub(super) fn configuration(provider: &str) -> String {
     format!(
         "consumers: {{ shop: {{ team: sales, keys: [{{ sha256: '{key}', id: web }}] }} }}\n\
          budgets: {{ all: {{ of: {{ team: sales }}, limit: {{ tokens: 900000000 }}, per: month }} }}\n\
@@ -101,37 +101,8 @@ fn each_item_is_in_the_ledger_once() {
             .sum()
     };
     assert_eq!(sum("succeeded"), u64::from(items), "{shown:?}");
-    // The ledger: an entry for each item, and nothing that a dead gateway had reserved for one.
     let mut store = Sqlite::open(&desk.node.path().join("store.db")).unwrap();
-    let sql = "SELECT exchange FROM entry WHERE kind = 'settle' AND exchange LIKE 'job/%'";
-    let entries = store.query(sql, &[]).unwrap();
-    let distinct: BTreeSet<&str> = entries.iter().map(|row| row[0].text()).collect();
-    let of_items = distinct.iter().filter(|id| !id.contains('+')).count();
-    assert_eq!(of_items, items as usize);
-    assert_eq!(entries.len(), distinct.len());
-    let sql = "SELECT COUNT(*) FROM entry AS one WHERE kind = 'unsettled' AND exchange LIKE 'job/%'
-               AND NOT EXISTS (SELECT 1 FROM entry AS other WHERE other.exchange = one.exchange
-                               AND other.kind IN ('settle', 'release'))";
-    assert_eq!(store.query(sql, &[]).unwrap()[0][0].int(), 0);
-    // Every call beyond the first of an item was written down.
-    let written = "SELECT item, COUNT(*) FROM job_note WHERE job = $1 GROUP BY item";
-    let mut again: BTreeMap<String, i64> = BTreeMap::new();
-    for id in &jobs {
-        for row in store.query(written, &[id.as_str().into()]).unwrap() {
-            again.insert(format!("{id}/{}", row[0].int()), row[1].int());
-        }
-    }
-    let calls = calls.lock().unwrap();
-    assert_eq!(calls.len(), items as usize);
-    let mut extra = 0;
-    for (item, count) in calls.iter().filter(|(_, count)| **count > 1) {
-        let known = again.get(item).copied().unwrap_or(0);
-        assert!(
-            known >= i64::from(*count) - 1,
-            "{item}: {count} calls, {known} written"
-        );
-        extra += count - 1;
-    }
+    let extra = each_once(&mut store, &jobs, items, &calls.lock().unwrap());
     assert!(sum("repeats") > 0, "kills met calls under way");
     println!(
         "{items} items, {kills} kills: {} repeats written, {extra} calls beyond the first, {} retries",
@@ -148,4 +119,42 @@ fn each_item_is_in_the_ledger_once() {
                 .all(|(at, one)| one["item"] == at as u64)
         );
     }
+}
+
+/// An entry in the ledger for each item, nothing that a dead gateway had reserved for one, and every call
+/// beyond the first of an item written down; how many of these there were.
+pub(super) fn each_once<D: Database>(
+    store: &mut D,
+    jobs: &[String],
+    items: u32,
+    calls: &BTreeMap<String, u32>,
+) -> u32 {
+    let sql = "SELECT exchange FROM entry WHERE kind = 'settle' AND exchange LIKE 'job/%'";
+    let entries = store.query(sql, &[]).unwrap();
+    let distinct: BTreeSet<&str> = entries.iter().map(|row| row[0].text()).collect();
+    let of_items = distinct.iter().filter(|id| !id.contains('+')).count();
+    assert_eq!(of_items, items as usize);
+    assert_eq!(entries.len(), distinct.len());
+    let sql = "SELECT COUNT(*) FROM entry AS one WHERE kind = 'unsettled' AND exchange LIKE 'job/%'
+               AND NOT EXISTS (SELECT 1 FROM entry AS other WHERE other.exchange = one.exchange
+                               AND other.kind IN ('settle', 'release'))";
+    assert_eq!(store.query(sql, &[]).unwrap()[0][0].int(), 0);
+    let written = "SELECT item, COUNT(*) FROM job_note WHERE job = $1 GROUP BY item";
+    let mut again: BTreeMap<String, i64> = BTreeMap::new();
+    for id in jobs {
+        for row in store.query(written, &[id.as_str().into()]).unwrap() {
+            again.insert(format!("{id}/{}", row[0].int()), row[1].int());
+        }
+    }
+    assert_eq!(calls.len(), items as usize);
+    let mut extra = 0;
+    for (item, count) in calls.iter().filter(|(_, count)| **count > 1) {
+        let known = again.get(item).copied().unwrap_or(0);
+        assert!(
+            known >= i64::from(*count) - 1,
+            "{item}: {count} calls, {known} written"
+        );
+        extra += count - 1;
+    }
+    extra
 }
