@@ -127,45 +127,49 @@ fn peak_mib() -> f64 {
     kib.unwrap_or(0.0) / 1024.0
 }
 
+/// What dashboards ask, which the native scan answers.
+const NATIVE: &[(&str, &str)] = &[
+    (
+        "cost by team",
+        "SELECT team, sum(cost_nano) FROM records GROUP BY team",
+    ),
+    (
+        "errors by route",
+        "SELECT route, count(*), count(*) FILTER (WHERE status BETWEEN 500 AND 599) \
+             FROM records GROUP BY route",
+    ),
+    (
+        "p99 by model",
+        "SELECT model, quantile(duration_us, 0.99) FROM records GROUP BY model",
+    ),
+    (
+        "tokens per hour",
+        "SELECT time / 3600000000, sum(input_tokens), sum(output_tokens) FROM records \
+             GROUP BY time / 3600000000",
+    ),
+];
+
+/// What no native scan answers.
+const BY_ROWS: &[(&str, &str)] = &[
+    (
+        "an expression",
+        "SELECT upper(team) AS name, sum(cost_nano) FROM records GROUP BY name",
+    ),
+    (
+        "10 million groups",
+        "SELECT count(*) FROM (SELECT exchange_id FROM records GROUP BY exchange_id)",
+    ),
+    (
+        "a sort of 10 million rows",
+        "SELECT request_bytes, route FROM records ORDER BY upper(route), request_bytes LIMIT 10",
+    ),
+];
+
 /// The same four as SQL, through the native scan and row by row through SQLite; then what no native
 /// scan answers, with what memory it took.
 #[test]
 #[ignore = "a measurement"]
 fn sql_over_ten_million_rows() {
-    let texts = [
-        (
-            "cost by team",
-            "SELECT team, sum(cost_nano) FROM records GROUP BY team",
-        ),
-        (
-            "errors by route",
-            "SELECT route, count(*), count(*) FILTER (WHERE status BETWEEN 500 AND 599) \
-             FROM records GROUP BY route",
-        ),
-        (
-            "p99 by model",
-            "SELECT model, quantile(duration_us, 0.99) FROM records GROUP BY model",
-        ),
-        (
-            "tokens per hour",
-            "SELECT time / 3600000000, sum(input_tokens), sum(output_tokens) FROM records \
-             GROUP BY time / 3600000000",
-        ),
-    ];
-    let alone = [
-        (
-            "an expression",
-            "SELECT upper(team) AS name, sum(cost_nano) FROM records GROUP BY name",
-        ),
-        (
-            "10 million groups",
-            "SELECT count(*) FROM (SELECT exchange_id FROM records GROUP BY exchange_id)",
-        ),
-        (
-            "a sort of 10 million rows",
-            "SELECT request_bytes, route FROM records ORDER BY upper(route), request_bytes LIMIT 10",
-        ),
-    ];
     let limits = SqlLimits {
         scan: Limits {
             time: std::time::Duration::from_secs(300),
@@ -185,11 +189,11 @@ fn sql_over_ten_million_rows() {
         let peak = peak_mib();
         eprintln!("{name}: {took:.0} ms of CPU in {wall} ms, {told}, peak {peak:.0} MiB so far");
     };
-    for (name, sql) in texts {
+    for &(name, sql) in NATIVE {
         ask(name, sql, query);
         ask(&format!("{name}, row by row"), sql, query_by_rows);
     }
-    for (name, sql) in alone {
+    for &(name, sql) in BY_ROWS {
         ask(name, sql, query);
     }
 }
