@@ -2,6 +2,7 @@
 
 mod killed;
 mod memory;
+mod shares;
 
 use crate::support::gateway::command;
 use crate::support::{Gateway, Reply, Upstream, eventually, eventually_within};
