@@ -116,65 +116,59 @@ fn has(program: &str) -> bool {
     here
 }
 
-/// The image as other programs see it: skopeo reads its configuration, umoci unpacks it, and what it
-/// holds is all that a program linked against the C library needs to run.
+/// Makes the image of a stand-in that is linked as the binary is and prints a file; returns the archive.
+fn image(out: &Path) -> String {
+    let mut build = Command::new(root().join("deploy/image/build"));
+    build.arg("/bin/cat").arg(out).arg("0123abc");
+    output(&mut build).trim().to_owned()
+}
+
 #[test]
-fn the_image_is_one_to_others_and_holds_what_its_program_needs() {
+fn the_image_says_of_itself_what_the_dockerfile_says() {
+    if !has("skopeo") {
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let archive = image(&scratch.path().join("one"));
+    let again = image(&scratch.path().join("two"));
+    let raw = fs::read(&archive).unwrap();
+    assert!(raw == fs::read(&again).unwrap(), "the same bytes each time");
+    let from = format!("oci-archive:{archive}");
+    let told = output(Command::new("skopeo").args(["inspect", "--config", "--raw", &from]));
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let config = &told["config"];
+    let label = |name: &str| config["Labels"][format!("org.opencontainers.image.{name}")].clone();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        (label("version"), label("revision")),
+        (version.into(), "0123abc".into())
+    );
+    let dockerfile = read("deploy/Dockerfile");
+    let says = |line: String| assert!(dockerfile.contains(&line), "{line} in the Dockerfile");
+    let text = |name: &str| config[name].as_str().unwrap().to_owned();
+    let list = |value: &serde_json::Value| {
+        let words: Vec<String> = serde_json::from_value(value.clone()).unwrap();
+        format!("{words:?}")
+    };
+    says(format!("USER {}", text("User")));
+    says(format!("STOPSIGNAL {}", text("StopSignal")));
+    says(format!("ENTRYPOINT {}", list(&config["Entrypoint"])));
+    says(format!("CMD {}", list(&config["Cmd"])));
+    let check = list(&config["Healthcheck"]["Test"]);
+    says(check.replace("[\"CMD\", ", "CMD ["));
+}
+
+/// umoci unpacks the image, and what it holds is all that a program linked against the C library needs.
+#[test]
+fn the_image_holds_what_its_program_needs() {
     if !has("skopeo") || !has("umoci") {
         return;
     }
     let scratch = tempfile::tempdir().unwrap();
     let folder = |name: &str| scratch.path().join(name).display().to_string();
-    let build = |out: &str| {
-        let script = root().join("deploy/image/build");
-        let mut build = Command::new(script);
-        // A stand-in that is linked as the binary is and prints a file.
-        build.args(["/bin/cat", &folder(out), "0123abc"]);
-        output(&mut build).trim().to_owned()
-    };
-    let archive = build("out");
-    let again = build("again");
-    assert!(
-        fs::read(&archive).unwrap() == fs::read(&again).unwrap(),
-        "the same bytes"
-    );
-
-    let inspected = output(Command::new("skopeo").args([
-        "inspect",
-        "--config",
-        &format!("oci-archive:{archive}"),
-    ]));
-    let image: serde_json::Value = serde_json::from_str(&inspected).unwrap();
-    let config = &image["config"];
-    let version = env!("CARGO_PKG_VERSION");
-    let label = |name: &str| config["Labels"][format!("org.opencontainers.image.{name}")].clone();
-    assert_eq!(
-        (label("version"), label("revision")),
-        (version.into(), "0123abc".into())
-    );
-    // What the Dockerfile says of the image it says as well.
-    let dockerfile = read("deploy/Dockerfile");
-    let says = |line: String| assert!(dockerfile.contains(&line), "{line} in the Dockerfile");
-    says(format!("USER {}", config["User"].as_str().unwrap()));
-    says(format!(
-        "STOPSIGNAL {}",
-        config["StopSignal"].as_str().unwrap()
-    ));
-    let list = |name: &str| {
-        let words: Vec<String> = serde_json::from_value(config[name].clone()).unwrap();
-        format!("{words:?}")
-    };
-    says(format!("ENTRYPOINT {}", list("Entrypoint")));
-    says(format!("CMD {}", list("Cmd")));
-    let raw = fs::read(&archive).unwrap();
-    let check = "\"Test\":[\"CMD\",\"/usr/bin/tidegate\",\"health\",\"/etc/tidegate/gate.yaml\"]";
-    let told = raw
-        .windows(check.len())
-        .any(|window| window == check.as_bytes());
-    assert!(told, "a health check");
-
-    let (layout, bundle) = (folder("layout"), folder("bundle"));
-    let copied = [format!("oci-archive:{archive}"), format!("oci:{layout}:it")];
+    let archive = image(&scratch.path().join("out"));
+    let (layout, bundle) = (format!("{}:it", folder("layout")), folder("bundle"));
+    let copied = [format!("oci-archive:{archive}"), format!("oci:{layout}")];
     output(
         Command::new("skopeo")
             .args(["copy", "--quiet"])
@@ -182,34 +176,23 @@ fn the_image_is_one_to_others_and_holds_what_its_program_needs() {
     );
     let is_root = output(Command::new("id").arg("-u")).trim() == "0";
     let mut unpack = Command::new("umoci");
-    unpack.args(["unpack", "--image", &format!("{layout}:it")]);
+    unpack.args(["unpack", "--image", &layout]);
     if !is_root {
         unpack.arg("--rootless");
     }
     output(unpack.arg(&bundle));
     let rootfs = Path::new(&bundle).join("rootfs");
-    let mut run = match is_root {
-        true => Command::new("chroot"),
-        false => {
-            let mut unshare = Command::new("unshare");
-            unshare.args(["--map-root-user", "chroot"]);
-            unshare
-        }
-    };
+    let mut run = Command::new(if is_root { "chroot" } else { "unshare" });
     if is_root {
-        let owner = Command::new("stat")
-            .args(["--format=%u:%g"])
-            .arg(rootfs.join("var/lib/tidegate"))
-            .output();
-        assert_eq!(
-            String::from_utf8(owner.unwrap().stdout).unwrap().trim(),
-            "65532:65532"
-        );
+        let mut stat = Command::new("stat");
+        stat.arg("--format=%u:%g")
+            .arg(rootfs.join("var/lib/tidegate"));
+        assert_eq!(output(&mut stat).trim(), "65532:65532");
         run.arg("--userspec=65532:65532");
+    } else {
+        run.args(["--map-root-user", "chroot"]);
     }
-    let printed = output(
-        run.arg(&rootfs)
-            .args(["/usr/bin/tidegate", "/etc/tidegate/gate.yaml"]),
-    );
-    assert_eq!(printed, read("deploy/container.yaml"));
+    run.arg(&rootfs)
+        .args(["/usr/bin/tidegate", "/etc/tidegate/gate.yaml"]);
+    assert_eq!(output(&mut run), read("deploy/container.yaml"));
 }

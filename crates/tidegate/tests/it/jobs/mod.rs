@@ -3,6 +3,7 @@
 mod failover;
 mod killed;
 mod memory;
+mod shares;
 
 use crate::support::gateway::command;
 use crate::support::{Gateway, Reply, Upstream, eventually, eventually_within};
