@@ -15,5 +15,5 @@ pub mod types;
 /// `cargo xtask gen` derives from the types of resources, policies and providers.
 pub const SCHEMA: &str = include_str!("../../../docs/reference/schema.json");
 
-pub use client::{Client, ClientError, Endpoint, Reply, TimedStream, client_tls};
+pub use client::{Client, ClientError, Endpoint, Reply, Term, TimedStream, client_tls};
 pub use problem::Problem;
