@@ -71,7 +71,7 @@ fn told_anew(mut gateway: Gateway, events: usize) -> Gateway {
     gateway.process.ended();
     let mut store = Sqlite::open(&gateway.path().join("gate.db")).unwrap();
     let forget = "DELETE FROM delivery_course WHERE subscriber = 'check'";
-    assert_eq!(store.execute(forget, &[]).unwrap(), 1);
+    store.execute(forget, &[]).unwrap();
     drop(store);
     let gateway = again(&gateway.folder.clone(), &[]);
     shows(&gateway, "check", "it told of all again", |shown| {
