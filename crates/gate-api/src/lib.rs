@@ -29,5 +29,5 @@ fn unpacked(packed: &[u8]) -> String {
 use flate2::read::GzDecoder;
 use std::io::Read;
 
-pub use client::{Client, ClientError, Endpoint, Reply, TimedStream, client_tls};
+pub use client::{Client, ClientError, Endpoint, Reply, Term, TimedStream, client_tls};
 pub use problem::Problem;

@@ -124,7 +124,6 @@ pub(crate) fn serve(
     let jobs = Arc::new(jobs::start(&process, followed, &folder, place)?);
     let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
     let subscribers = subscribers::start(&process, followed, kept, &folder, jobs.shelf.clone())?;
-    let subscribers = Arc::new(subscribers);
     let ears = promises::Ears {
         incidents: Some(signals),
         notices: Some(notices.alerts()),

@@ -2,6 +2,7 @@
 
 use super::ClientError;
 use super::http::{QUIET_TIME, Reply, send_bounded};
+use super::timed::Term;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -25,6 +26,8 @@ pub struct Endpoint {
     pub(super) quiet: Duration,
     /// How long a whole call may take; none for as long as something comes.
     pub(super) whole: Option<Duration>,
+    /// Behind which nothing is sent or waited for.
+    pub(super) term: Option<Term>,
     /// TLS, for `https`.
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
@@ -79,6 +82,13 @@ impl Endpoint {
         self
     }
 
+    /// Ends a call with a term, which may be put off meanwhile.
+    #[must_use]
+    pub fn held(mut self, term: Option<Term>) -> Self {
+        self.term = term;
+        self
+    }
+
     fn parse(
         url: &str,
         roots: impl FnOnce() -> Result<RootCertStore, ClientError>,
@@ -116,6 +126,7 @@ impl Endpoint {
             authorization: None,
             quiet: QUIET_TIME,
             whole: None,
+            term: None,
             tls,
         })
     }

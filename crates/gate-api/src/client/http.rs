@@ -1,13 +1,11 @@
 //! One HTTP/1.1 request and its answer over a blocking socket (RFC 9112), with or without TLS.
 
+use super::timed::TimedStream;
 use super::{ClientError, Endpoint};
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
-/// How long connecting may take.
-const CONNECT_TIME: Duration = Duration::from_secs(10);
 /// How long nothing may come.
 pub(super) const QUIET_TIME: Duration = Duration::from_secs(60);
 /// Most bytes of an answer's head.
@@ -152,74 +150,10 @@ pub(super) fn open(
     Ok(Answer { head, body })
 }
 
-/// A connection that waits for no piece longer than it may, and for all of them no longer than until
-/// its end.
-#[derive(Debug)]
-pub struct TimedStream {
-    stream: TcpStream,
-    quiet: Duration,
-    end: Option<Instant>,
-}
-
-impl TimedStream {
-    /// Connects to a host's first address that answers.
-    ///
-    /// # Errors
-    /// What the system says, or that there was no time left.
-    pub fn connect(
-        host: &str,
-        port: u16,
-        quiet: Duration,
-        end: Option<Instant>,
-    ) -> Result<Self, Error> {
-        let mut last = Error::new(ErrorKind::NotFound, "the host has no address");
-        for address in (host, port).to_socket_addrs()? {
-            let patience = left(CONNECT_TIME.min(quiet), end)?;
-            match TcpStream::connect_timeout(&address, patience) {
-                Ok(stream) => {
-                    stream.set_nodelay(true)?;
-                    return Ok(Self { stream, quiet, end });
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(last)
-    }
-}
-
-/// How long may be waited.
-fn left(quiet: Duration, end: Option<Instant>) -> Result<Duration, Error> {
-    let Some(end) = end else { return Ok(quiet) };
-    let left = end.saturating_duration_since(Instant::now());
-    match left.is_zero() {
-        true => Err(Error::new(ErrorKind::TimedOut, "it takes too long")),
-        false => Ok(left.min(quiet)),
-    }
-}
-
-impl Read for TimedStream {
-    fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        self.stream
-            .set_read_timeout(Some(left(self.quiet, self.end)?))?;
-        self.stream.read(buffer)
-    }
-}
-
-impl Write for TimedStream {
-    fn write(&mut self, buffer: &[u8]) -> Result<usize, Error> {
-        self.stream
-            .set_write_timeout(Some(left(self.quiet, self.end)?))?;
-        self.stream.write(buffer)
-    }
-
-    fn flush(&mut self) -> Result<(), Error> {
-        self.stream.flush()
-    }
-}
-
 fn connect(endpoint: &Endpoint) -> Result<Box<dyn Stream>, Error> {
     let end = endpoint.whole.map(|whole| Instant::now() + whole);
     let stream = TimedStream::connect(&endpoint.host, endpoint.port, endpoint.quiet, end)?;
+    let stream = stream.held(endpoint.term.clone());
     let Some((config, name)) = &endpoint.tls else {
         return Ok(Box::new(stream));
     };

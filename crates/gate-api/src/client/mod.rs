@@ -11,11 +11,13 @@ mod jobs;
 mod operations;
 mod runbooks;
 mod subscribers;
+mod timed;
 mod watch;
 
 pub use calls::Seen;
 pub use endpoint::{Endpoint, client_tls};
-pub use http::{Reply, TimedStream};
+pub use http::Reply;
+pub use timed::{Term, TimedStream};
 pub use watch::Watch;
 
 use crate::problem::Problem;

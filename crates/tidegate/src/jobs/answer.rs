@@ -239,10 +239,8 @@ fn order(input: &api::JobInput, resources: &Resources) -> Result<Order, Problem>
     if within == 0 || within > WITHIN_MAX_MS {
         return Err(invalid("`within` is from a second to 30 days".into()));
     }
-    let count = input.count.unwrap_or_else(|| {
-        let items = u32::try_from(input.items.len()).unwrap_or(u32::MAX);
-        items.max(1)
-    });
+    let items = u32::try_from(input.items.len()).unwrap_or(u32::MAX);
+    let count = input.count.unwrap_or(items.max(1));
     let after = input.after.iter().map(|after| After {
         job: after.job.clone(),
         link: if after.each { Link::Each } else { Link::Whole },

@@ -16,7 +16,7 @@ const PARENT_MAX: usize = 1 << 20;
 pub(super) struct Inputs {
     pub(super) order: Arc<Order>,
     /// What people call the job.
-    pub(super) name: String,
+    name: String,
     offsets: Vec<u64>,
     reader: Option<Lines>,
     /// What a parent that is waited for whole answered, once it was asked for.
@@ -38,6 +38,11 @@ impl Inputs {
             reader: None,
             whole: None,
         }
+    }
+
+    /// What people call the job, and how many items it has.
+    pub(super) fn called(&self) -> (String, u32) {
+        (self.name.clone(), self.order.spec.count)
     }
 
     /// What an item asks.

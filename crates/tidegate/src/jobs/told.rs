@@ -6,10 +6,10 @@ use gate_ops::event::own::{self, JobDone};
 use gate_ops::job::Progress;
 use gate_store::journal::NewEvent;
 
-/// The end of a job, of which its id, name and queue are given. Its source and id are the same whichever gateway tells of it.
+/// The end of a job, of which environment, id, name and queue are given. Its source and id are the same
+/// whichever gateway tells of it.
 pub(super) fn done(
-    environment: &str,
-    [job, name, queue]: [&str; 3],
+    [environment, job, name, queue]: [&str; 4],
     items: u32,
     progress: &Progress,
 ) -> NewEvent {
@@ -37,7 +37,7 @@ mod tests {
             failed: 2,
             ..Progress::default()
         };
-        let event = done("our site", ["job-1", "parts", "night"], 7, &progress);
+        let event = done(["our site", "job-1", "parts", "night"], 7, &progress);
         let read = read_structured(&event.payload, &Limits::default()).unwrap();
         assert_eq!(read.source, "urn:tidegate:jobs/our%20site");
         assert_eq!((&*read.id, &*read.kind), ("job-1", "tidegate.job.done"));

@@ -383,9 +383,8 @@ impl Work {
         let ended: BTreeSet<u32> = change.ended.iter().map(|(index, _)| *index).collect();
         let inputs = self.inputs.get(&change.job);
         let queue = inputs.map_or_else(String::new, |inputs| inputs.order.spec.queue.clone());
-        let name = inputs.map_or_else(String::new, |inputs| inputs.name.clone());
+        let (name, items) = inputs.map(Inputs::called).unwrap_or_default();
         let folder = inputs.map_or_else(String::new, |inputs| inputs.order.folder().to_owned());
-        let items = inputs.map_or(0, |inputs| inputs.order.spec.count);
         let state = change.progress.state;
         self.counts.of(&queue, |count| {
             if state.is_over() {
@@ -404,9 +403,8 @@ impl Work {
         });
         let told = state.is_over().then(|| {
             self.inputs.remove(&change.job);
-            let environment = &self.shelf.environment;
-            let job = [&*change.job, &*name, &*queue];
-            told::done(environment, job, items, &change.progress)
+            let job: [&str; 4] = [&self.shelf.environment, &change.job, &name, &queue];
+            told::done(job, items, &change.progress)
         });
         let notes = change.notes.iter();
         let notes = notes.map(|note| {

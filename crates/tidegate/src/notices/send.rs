@@ -211,6 +211,7 @@ impl Attempt<'_> {
                     key: &delivery.key,
                     thread: &delivery.thread,
                     now: Clock::System.unix(),
+                    term: None,
                 })
             }
         }

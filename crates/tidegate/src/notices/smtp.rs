@@ -7,7 +7,7 @@
 use super::http::WHOLE;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use gate_api::{TimedStream, client_tls};
+use gate_api::{Term, TimedStream, client_tls};
 use gate_kit::date::http_date;
 use gate_model::resources::{EmailReceiver, EmailTls};
 use rustls::pki_types::ServerName;
@@ -38,6 +38,8 @@ pub(crate) struct Mail<'a> {
     pub(crate) thread: &'a str,
     /// Now, since 1970.
     pub(crate) now: Duration,
+    /// Behind which nothing is said or waited for.
+    pub(crate) term: Option<Term>,
 }
 
 /// Sends a mail; its server has taken it over when this returns well.
@@ -54,6 +56,7 @@ pub(crate) fn send(mail: &Mail<'_>) -> Result<(), String> {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let end = Instant::now() + WHOLE;
     let stream = TimedStream::connect(host, port, QUIET, Some(end)).map_err(|e| e.to_string())?;
+    let stream = stream.held(mail.term.clone());
     let stream = match mail.receiver.tls {
         EmailTls::Implicit => Wire::Sealed(sealed(stream, host, mail.authorities)?),
         _ => Wire::Clear(stream),
@@ -338,6 +341,7 @@ mod tests {
             key: "prod-page-0-1",
             thread: "8:incident=1:7;",
             now: Duration::from_secs(784_111_777),
+            term: None,
         };
         let message = message(&mail);
         let (head, body) = message.split_once("\r\n\r\n").unwrap();

@@ -434,7 +434,7 @@ impl SubscriberBook for Book {
                 }
                 found.push(api::JournalEvent {
                     place,
-                    at: time(event.at_ms),
+                    at: gate_ops::event::own::time(event.at_ms).unwrap_or_default(),
                     kind: event.kind,
                     consumer: Some(event.consumer).filter(|consumer| !consumer.is_empty()),
                     event: value,

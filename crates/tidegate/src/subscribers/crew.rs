@@ -18,6 +18,8 @@ const IDLE: Duration = Duration::from_secs(10);
 pub(super) struct Ended {
     pub(super) id: CourseId,
     pub(super) place: u64,
+    /// In which time of leading it was begun.
+    pub(super) epoch: u64,
     pub(super) outcome: Outcome,
 }
 
@@ -125,6 +127,7 @@ fn serve(shared: &Shared, sender: &SyncSender<Ended>) {
         let ended = Ended {
             id: parcel.id,
             place: parcel.place,
+            epoch: parcel.epoch,
             outcome,
         };
         // There is room for as many as run; nobody listens where the process ends.

@@ -22,7 +22,9 @@ impl Work {
     pub(super) fn settle(&mut self, ended: Vec<Ended>) {
         let Some(led) = &mut self.led else { return };
         let now = now_ms();
-        for one in ended {
+        // What was begun before this gateway led anew was taken up again since.
+        let epoch = led.epoch;
+        for one in ended.into_iter().filter(|one| one.epoch == epoch) {
             let Some(roll) = led.rolls.get_mut(&one.id) else {
                 continue;
             };

@@ -12,6 +12,7 @@
 mod answer;
 mod crew;
 mod keep;
+mod lead;
 mod reader;
 mod roll;
 mod roster;
@@ -65,18 +66,18 @@ pub(crate) fn start(
     kept: Kept,
     folder: &Path,
     jobs: Option<Arc<jobs::Shelf>>,
-) -> Result<Subscribers, String> {
+) -> Result<Arc<Subscribers>, String> {
     let ends = Arc::new(AtomicBool::new(false));
     let gateway = &process.shared().snapshot.load().resources.gateway;
     let (Some(open), Some(read)) = (
         follow::opener(gateway, folder),
         reader::opener(gateway, folder),
     ) else {
-        return Ok(Subscribers {
+        return Ok(Arc::new(Subscribers {
             stored: None,
             ends,
             thread: None,
-        });
+        }));
     };
     let environment = followed.map_or(NO_ENVIRONMENT, |followed| &followed.environment);
     let stored = Arc::new(Stored {
@@ -94,9 +95,9 @@ pub(crate) fn start(
         .name("subscribers".into())
         .spawn(move || work.run(&until))
         .map_err(|error| format!("cannot tell subscribers: {error}"))?;
-    Ok(Subscribers {
+    Ok(Arc::new(Subscribers {
         stored: Some(stored),
         ends,
         thread: Some(thread),
-    })
+    }))
 }

@@ -82,6 +82,11 @@ impl Roll {
         !self.is_paused && !is_cancelled
     }
 
+    /// Whether its events are told in an order.
+    pub(super) fn is_in_order(&self) -> bool {
+        self.ready.subscriber.order_by.is_some()
+    }
+
     /// Whether nothing will happen any more.
     pub(super) fn is_over(&self) -> bool {
         let is_cancelled = self.replay.as_ref().is_some_and(|one| one.is_cancelled);

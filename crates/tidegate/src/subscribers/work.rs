@@ -1,5 +1,5 @@
-//! The thread: leads where it holds the lease, and does a step of everything that is due. `roster.rs` says
-//! who is told, `keep.rs` writes down what became of it.
+//! The thread: leads where it holds the lease, and does a step of everything that is due. `lead.rs` is about
+//! the lease, `roster.rs` says who is told, `keep.rs` writes down what became of it.
 
 use super::crew::Crew;
 use super::reader::{PAGE, Reader};
@@ -7,6 +7,7 @@ use super::roll::{Change, Ready, Roll, end_ms};
 use super::send::{Means, Parcel, key};
 use super::stored::{Desk, now_ms, read_desk, signed};
 use crate::incidents::Shelf;
+use gate_api::Term;
 use gate_kit::clock::Clock;
 use gate_model::resources::{Resources, SubscriberEnd};
 use gate_ops::event::delivery::{Item, Outcome, Taken, Wants};
@@ -22,11 +23,8 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_millis(100);
 /// How long is waited after a store that did not answer.
 const BACKOFF: Duration = Duration::from_secs(1);
-/// How long a lease lasts without being renewed, and how often it is, in milliseconds; as for rollouts.
-const LEASE_MS: i64 = 3_000;
-const RENEW_MS: u64 = 1_000;
 /// How often dead letters are looked for that are to be delivered again, in milliseconds.
-const REDRIVE_MS: u64 = 500;
+pub(super) const REDRIVE_MS: u64 = 500;
 /// Most events that are looked at in one step, of all courses.
 const STEP_EVENTS: usize = 5_000;
 /// Attempts that any course may have, and those that are free before one may have more.
@@ -44,6 +42,12 @@ pub(super) struct Pending {
 /// What whoever leads knows.
 pub(super) struct Led {
     pub(super) lease: Lease,
+    /// Which time of leading it is.
+    pub(super) epoch: u64,
+    /// How long attempts at events in an order go on.
+    pub(super) term: Term,
+    /// The same of the time before, whose attempts may be under way in this process still.
+    pub(super) former: Option<Term>,
     pub(super) renew_ms: u64,
     pub(super) resources: Arc<Resources>,
     pub(super) ready: BTreeMap<String, Arc<Ready>>,
@@ -65,6 +69,13 @@ pub(super) struct Led {
     pub(super) end: u64,
 }
 
+impl Led {
+    /// Whether attempts of the time before may be under way still.
+    fn waits(&self) -> bool {
+        self.former.as_ref().is_some_and(|term| !term.is_over())
+    }
+}
+
 /// The thread's own.
 pub(super) struct Work {
     pub(super) process: Arc<Process>,
@@ -76,6 +87,10 @@ pub(super) struct Work {
     pub(super) led: Option<Led>,
     /// How often a configuration was read.
     pub(super) time: u64,
+    /// How often this gateway came to lead.
+    pub(super) epoch: u64,
+    /// The term of when it last did.
+    pub(super) term: Option<Term>,
 }
 
 impl Work {
@@ -96,6 +111,8 @@ impl Work {
             counts: state.get_or_insert("", SubscriberCounts::default),
             led: None,
             time: 0,
+            epoch: 0,
+            term: None,
         }
     }
 
@@ -151,74 +168,16 @@ impl Work {
             return Ok(Duration::ZERO);
         }
         let now = now_ms();
+        let waits = self.led.as_ref().is_some_and(Led::waits);
         let rolls = self.led.iter().flat_map(|led| led.rolls.values());
         let next = rolls
-            .filter(|roll| roll.goes())
+            .filter(|roll| roll.goes() && !(waits && roll.is_in_order()))
             .filter_map(|roll| roll.course.next_ms());
         let next = next
             .min()
             .map(|at| Duration::from_millis(at.saturating_sub(now)));
         let next = next.filter(|_| self.crew.room() > 0).unwrap_or(LOOK);
         Ok(next.clamp(Duration::from_millis(1), LOOK))
-    }
-
-    /// Whether this gateway leads; renews its lease.
-    fn leads(&mut self, resources: &Arc<Resources>) -> Result<bool, ControlError> {
-        let now = now_ms();
-        if self.led.as_ref().is_some_and(|led| led.renew_ms > now) {
-            return Ok(true);
-        }
-        let name = format!("subscribers/{}", self.shelf.environment);
-        let holder = self.holder.clone();
-        let lease = self
-            .shelf
-            .ask(|store| store.take_lease(&name, &holder, signed(now), LEASE_MS))?;
-        if !lease.is_held_by(&holder, signed(now)) {
-            self.led = None;
-            return Ok(false);
-        }
-        match &mut self.led {
-            // Nobody led meanwhile: the token is the same.
-            Some(led) if led.lease.token == lease.token => {
-                led.lease = lease;
-                led.renew_ms = now + RENEW_MS;
-            }
-            _ => self.led = Some(self.take_over(lease, resources)?),
-        }
-        Ok(true)
-    }
-
-    /// Begins to lead where whoever led before had kept it.
-    fn take_over(&mut self, lease: Lease, resources: &Arc<Resources>) -> Result<Led, ControlError> {
-        let now = now_ms();
-        let environment = self.environment();
-        let desk = read_desk(self.shelf.ask(|store| store.delivery_desk(&environment))?)?;
-        let (ready, wants) = self.ready(resources);
-        self.reader.forget();
-        let mut led = Led {
-            lease,
-            renew_ms: now + RENEW_MS,
-            resources: resources.clone(),
-            ready,
-            wants,
-            time: self.time,
-            desk,
-            rolls: BTreeMap::new(),
-            pending: Pending::default(),
-            kept_ms: now,
-            passed_ms: now,
-            redrive_ms: 0,
-            prune_ms: now + REDRIVE_MS,
-            first_dead: None,
-            turn: 0,
-            end: self.reader.ask(|source| source.end())?,
-        };
-        self.enroll(&mut led)?;
-        tracing::info!(
-            subscribers = led.ready.len(),
-            "this gateway tells subscribers"
-        );
-        Ok(led)
     }
 
     /// Takes over a configuration that changed.
@@ -393,12 +352,16 @@ impl Work {
         if signed(now) >= led.lease.expires_ms {
             return Ok(());
         }
+        let waits = led.waits();
         let ids: Vec<CourseId> = led.rolls.keys().cloned().collect();
         let first = led.turn % ids.len().max(1);
         for id in ids[first..].iter().chain(&ids[..first]) {
             let Some(roll) = led.rolls.get_mut(id).filter(|roll| roll.goes()) else {
                 continue;
             };
+            if waits && roll.is_in_order() {
+                continue;
+            }
             while self.crew.room() > 0 {
                 let (_, running) = roll.course.open();
                 if running >= FEW && self.crew.room() < SPARE {
@@ -423,6 +386,8 @@ impl Work {
                 self.crew.begin(Parcel {
                     id: id.clone(),
                     place: attempt.place,
+                    epoch: led.epoch,
+                    term: roll.is_in_order().then(|| led.term.clone()),
                     number: attempt.number,
                     key: key(id, &loaded.event.key),
                     ready: roll.ready.clone(),

@@ -1,13 +1,14 @@
 //! Subscribers: who is told of which events, how, and what becomes of events that cannot be told.
 
+mod job;
 mod problems;
 mod target;
 
+pub use job::{JobTarget, JobTargetAfter};
 pub use problems::{SUBSCRIBERS_MAX, SubscriberProblem};
 pub use target::{
-    AwsAccess, CloudEventMode, EventbridgeTarget, GatewayTarget, JobTarget, JobTargetAfter,
-    KafkaAcks, KafkaTarget, MailTarget, NatsTarget, RouteTarget, SqsTarget, SubscriberTarget,
-    WebhookTarget,
+    AwsAccess, CloudEventMode, EventbridgeTarget, GatewayTarget, KafkaAcks, KafkaTarget,
+    MailTarget, NatsTarget, RouteTarget, SqsTarget, SubscriberTarget, WebhookTarget,
 };
 
 use crate::document::Node;

@@ -131,10 +131,7 @@ fn target(target: &SubscriberTarget, wrong: &mut impl FnMut(&str, &str)) {
             if !route.path.starts_with('/') || route.path.contains(char::is_whitespace) {
                 wrong("target.route.path", "it is a path, which begins with `/`");
             }
-            let is_upper = |byte: u8| byte.is_ascii_uppercase();
-            if route.method.is_empty() || !route.method.bytes().all(is_upper) {
-                wrong("target.route.method", "it is a method such as `POST`");
-            }
+            method(&route.method, "target.route.method", wrong);
         }
         SubscriberTarget::Job(target) => job(target, wrong),
         SubscriberTarget::Email(email) => {
@@ -209,12 +206,15 @@ fn target(target: &SubscriberTarget, wrong: &mut impl FnMut(&str, &str)) {
     }
 }
 
+fn method(method: &str, place: &str, wrong: &mut impl FnMut(&str, &str)) {
+    if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        wrong(place, "it is a method such as `POST`");
+    }
+}
+
 /// What is wrong with a job, but for its templates.
 fn job(job: &JobTarget, wrong: &mut impl FnMut(&str, &str)) {
-    let is_upper = |byte: u8| byte.is_ascii_uppercase();
-    if job.method.is_empty() || !job.method.bytes().all(is_upper) {
-        wrong("target.job.method", "it is a method such as `POST`");
-    }
+    method(&job.method, "target.job.method", wrong);
     let fields = [
         ("target.job.items", job.items.as_ref()),
         (

@@ -43,30 +43,13 @@ pub fn job_order(
             false => Link::Whole,
         },
     });
-    let items = match &target.items {
-        None => Vec::new(),
-        Some(path) => match field(&event, path) {
-            Some(Value::Array(items)) if !items.is_empty() => items.clone(),
-            Some(Value::Array(_)) => return Err(format!("its list `{path}` is empty")),
-            _ => return Err(format!("it has no list at `{path}`")),
-        },
-    };
+    let items = items(target, &event)?;
     let is_each = after.as_ref().is_some_and(|after| after.link == Link::Each);
     let count = match parent_items.filter(|_| is_each) {
         Some(count) => count,
         None => u32::try_from(items.len()).unwrap_or(u32::MAX).max(1),
     };
-    let places = Places {
-        job: "",
-        index: 0,
-        item: None,
-        parent: None,
-        event: Some(&event),
-    };
-    let name = match fill(&Value::String(target.name.clone()), &places)? {
-        Value::String(name) => name,
-        other => other.to_string(),
-    };
+    let name = name(target, &event)?;
     let within_ms = milliseconds(target.within);
     let spec = Spec {
         id: String::new(),
@@ -101,6 +84,32 @@ pub fn job_order(
         input: input(target, items, event)?,
     };
     Ok((order, name))
+}
+
+fn name(target: &JobTarget, event: &Value) -> Result<String, String> {
+    let places = Places {
+        job: "",
+        index: 0,
+        item: None,
+        parent: None,
+        event: Some(event),
+    };
+    Ok(match fill(&Value::String(target.name.clone()), &places)? {
+        Value::String(name) => name,
+        other => other.to_string(),
+    })
+}
+
+/// The list of items; empty where the target names none.
+fn items(target: &JobTarget, event: &Value) -> Result<Vec<Value>, String> {
+    let Some(path) = &target.items else {
+        return Ok(Vec::new());
+    };
+    match field(event, path) {
+        Some(Value::Array(items)) if !items.is_empty() => Ok(items.clone()),
+        Some(Value::Array(_)) => Err(format!("its list `{path}` is empty")),
+        _ => Err(format!("it has no list at `{path}`")),
+    }
 }
 
 fn input(target: &JobTarget, items: Vec<Value>, event: Value) -> Result<Input, String> {

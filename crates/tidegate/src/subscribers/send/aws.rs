@@ -128,7 +128,7 @@ fn ask(
     let id = means.secret(parcel, &access.access_key_id)?;
     let secret = means.secret(parcel, &access.secret_access_key)?;
     let token = means.optional(parcel, access.session_token.as_ref())?;
-    let (endpoint, _) = means.endpoint(call.address, call.authorities, letter.timeout)?;
+    let (endpoint, _) = means.endpoint(call.address, call.authorities, letter)?;
     let body = body.to_string();
     let mut headers = Headers::new();
     headers.append(b"content-type", call.kind.as_bytes());

@@ -11,8 +11,7 @@ pub(super) fn send(
 ) -> Result<(), Failure> {
     let parcel = letter.parcel;
     let authorization = means.optional(parcel, target.authorization.as_ref())?;
-    let (endpoint, path) =
-        means.endpoint(&target.url, target.authorities.as_ref(), letter.timeout)?;
+    let (endpoint, path) = means.endpoint(&target.url, target.authorities.as_ref(), letter)?;
     let (mut fields, body) = written(&letter.event, CloudEventMode::Structured);
     fields.extend(signs(parcel, now_s()));
     fields.extend(authorization.map(|value| ("authorization".to_owned(), value)));

@@ -1,7 +1,7 @@
 //! A connection to a server that does not speak HTTP, with or without TLS, which takes no longer than an
 //! attempt may.
 
-use gate_api::{TimedStream, client_tls};
+use gate_api::{Term, TimedStream, client_tls};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, StreamOwned};
 use std::io::{Read, Write};
@@ -23,8 +23,12 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Connects to `HOST:PORT`.
-    pub(super) fn connect(server: &str, timeout: Duration) -> Result<Self, String> {
+    /// Connects to `HOST:PORT`, for as long as a term goes.
+    pub(super) fn connect(
+        server: &str,
+        timeout: Duration,
+        term: Option<Term>,
+    ) -> Result<Self, String> {
         let wrong = || format!("`{server}` is no `HOST:PORT`");
         let (host, port) = server.rsplit_once(':').ok_or_else(wrong)?;
         let port = port.parse().map_err(|_| wrong())?;
@@ -33,7 +37,7 @@ impl Link {
         let stream = TimedStream::connect(host, port, timeout, Some(end));
         let stream = stream.map_err(|error| format!("{server}: {error}"))?;
         Ok(Link {
-            wire: Some(Wire::Clear(stream)),
+            wire: Some(Wire::Clear(stream.held(term))),
             host: host.to_owned(),
             read: Vec::new(),
         })

@@ -39,6 +39,7 @@ pub(super) fn send(means: &Means, letter: &Letter<'_>, target: &MailTarget) -> R
         key: &parcel.key,
         thread: &parcel.id.subscriber,
         now: Clock::System.unix(),
+        term: parcel.term.clone(),
     });
     sent.map_err(Failure::from)
 }

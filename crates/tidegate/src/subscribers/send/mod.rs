@@ -15,8 +15,8 @@ use super::roll::Ready;
 use crate::jobs;
 use crate::secrets::Kept;
 use aws_lc_rs::digest::{SHA256, digest};
-use gate_api::Endpoint;
 use gate_api::client::Reply;
+use gate_api::{Endpoint, Term};
 use gate_flow::resolve_secret;
 use gate_model::resources::{CloudEventMode, Resources, SecretPlace, SubscriberTarget};
 use gate_ops::event::cloud::{CloudEvent, STRUCTURED, write_binary, write_structured};
@@ -36,6 +36,11 @@ const AFTER_S_MAX: u64 = 86_400;
 pub(super) struct Parcel {
     pub(super) id: CourseId,
     pub(super) place: u64,
+    /// In which time of leading it was begun.
+    pub(super) epoch: u64,
+    /// How long it may go on where events are in an order: when this gateway leads no more, another may
+    /// begin the next one.
+    pub(super) term: Option<Term>,
     /// Which attempt it is, from 1.
     pub(super) number: u32,
     /// What the event is known by to this subscriber, the same in every attempt.
@@ -108,8 +113,14 @@ impl Means {
 
     /// Makes an attempt.
     pub(super) fn send(&self, parcel: &Parcel) -> Outcome {
+        let is_over = || parcel.term.as_ref().is_some_and(Term::is_over);
+        if is_over() {
+            return Outcome::Dropped;
+        }
         match self.try_send(parcel) {
             Ok(()) => Outcome::Delivered,
+            // It was cut short, and says nothing about the target.
+            Err(Failure::Later(..)) if is_over() => Outcome::Dropped,
             Err(Failure::Later(reason, after_ms)) => Outcome::Failed { reason, after_ms },
             Err(Failure::Never(reason)) => Outcome::Refused(reason),
         }
@@ -159,7 +170,7 @@ impl Means {
         &self,
         url: &'u str,
         authorities: Option<&PathBuf>,
-        timeout: Duration,
+        letter: &Letter<'_>,
     ) -> Result<(Endpoint, &'u str), String> {
         let (base, path) = parts(url).ok_or("its address is none")?;
         let endpoint = match self
@@ -171,7 +182,9 @@ impl Means {
         };
         // The path of an address may be a secret; the error shows host and port only.
         let endpoint = endpoint.map_err(|error| error.to_string())?;
-        Ok((endpoint.patient(timeout).within(timeout), path))
+        let timeout = letter.timeout;
+        let endpoint = endpoint.patient(timeout).within(timeout);
+        Ok((endpoint.held(letter.parcel.term.clone()), path))
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn send(means: &Means, letter: &Letter<'_>, target: &NatsTarget) -> R
     let json = parcel.loaded.json.as_ref().ok_or("it was destroyed")?;
     let subject = Template::read(&target.subject).map_err(Failure::Never)?;
     let subject = subject_of(&subject.text(json)).map_err(Failure::Never)?;
-    let mut link = Link::connect(&target.server, letter.timeout)?;
+    let mut link = Link::connect(&target.server, letter.timeout, letter.parcel.term.clone())?;
     let info = link.line(LINE_MAX)?;
     let info = info
         .strip_prefix("INFO ")

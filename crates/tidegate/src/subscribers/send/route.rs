@@ -3,9 +3,12 @@
 use super::super::work::now_s;
 use super::{Failure, Letter, Means, signs, status, written};
 use bytes::Bytes;
+use gate_api::Term;
 use gate_flow::Inside;
 use gate_model::resources::RouteTarget;
 use gate_proxy::inside::{InsideError, InsideRequest};
+use std::pin::pin;
+use std::time::Instant;
 
 /// Most bytes of an answer; nobody reads it.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -43,20 +46,36 @@ pub(super) fn send(
         .enable_time()
         .build();
     let runtime = runtime.map_err(|error| error.to_string())?;
-    let timeout = letter.timeout;
     let answered = runtime.block_on(async {
-        tokio::time::timeout(timeout, async {
+        let asking = async {
             let mut answer = asked.await?;
             let _ = answer.collect(ANSWER_BYTES_MAX).await;
             Ok::<_, InsideError>(answer)
-        })
-        .await
+        };
+        in_time(letter, asking).await
     });
-    let answer = answered.map_err(|_| "it took too long")?.map_err(failure)?;
+    let answer = answered.ok_or("it took too long")?.map_err(failure)?;
     let after = answer
         .header("retry-after")
         .and_then(|text| std::str::from_utf8(text).ok());
     status(answer.status, after)
+}
+
+/// What something answers in the time of an attempt, and before its term is over, which may be put off
+/// meanwhile.
+async fn in_time<T>(letter: &Letter<'_>, asking: impl Future<Output = T>) -> Option<T> {
+    let until = Instant::now() + letter.timeout;
+    let mut asking = pin!(asking);
+    loop {
+        let term = letter.parcel.term.as_ref().map(Term::end);
+        let end = term.map_or(until, |term| term.min(until));
+        if end <= Instant::now() {
+            return None;
+        }
+        if let Ok(done) = tokio::time::timeout_at(end.into(), &mut asking).await {
+            return Some(done);
+        }
+    }
 }
 
 fn failure(error: InsideError) -> Failure {

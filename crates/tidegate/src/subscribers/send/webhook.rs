@@ -19,8 +19,7 @@ pub(super) fn send(
     let parcel = letter.parcel;
     let authorization = means.optional(parcel, target.authorization.as_ref())?;
     let secrets = means.optional(parcel, target.secret.as_ref())?;
-    let (endpoint, path) =
-        means.endpoint(&target.url, target.authorities.as_ref(), letter.timeout)?;
+    let (endpoint, path) = means.endpoint(&target.url, target.authorities.as_ref(), letter)?;
     let (mut fields, body) = written(&letter.event, target.mode);
     let now_s = now_s();
     fields.extend(signs(parcel, now_s));

@@ -207,7 +207,7 @@ fn an_upload_becomes_a_gallery_and_a_picture_of_how() {
     let output = example.ask(&["query", "--format", "csv", spent]);
     let spent = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(spent.contains("gallery,pictures,3,"), "{spent}");
-    example.samples.signal(Signal::INT);
+    example.samples.signal(Signal::TERM);
     example.samples.ended();
 }
 

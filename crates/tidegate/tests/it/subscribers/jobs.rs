@@ -63,6 +63,24 @@ fn calls(seen: &[Seen]) -> BTreeMap<String, usize> {
     calls
 }
 
+/// Kills the gateway and has it tell of all events again, as if it had never been kept that it had.
+#[track_caller]
+fn told_anew(mut gateway: Gateway, events: usize) -> Gateway {
+    // Nobody remembers that they were delivered: all of them are again.
+    gateway.process.child.kill().unwrap();
+    gateway.process.ended();
+    let mut store = Sqlite::open(&gateway.path().join("gate.db")).unwrap();
+    let forget = "DELETE FROM delivery_course WHERE subscriber = 'check'";
+    store.execute(forget, &[]).unwrap();
+    drop(store);
+    let gateway = again(&gateway.folder.clone(), &[]);
+    shows(&gateway, "check", "it told of all again", |shown| {
+        shown["subscriber"]["delivered"].as_u64() >= Some(events as u64)
+    });
+    assert_eq!(jobs(&gateway).len(), events, "nothing was started again");
+    gateway
+}
+
 #[test]
 fn an_event_starts_one_job_however_often_it_comes() {
     let events = 40;
@@ -99,18 +117,7 @@ fn an_event_starts_one_job_however_often_it_comes() {
         let of = json!([job["queue"], job["team"], job["consumer"], job["items"]]);
         assert_eq!(of, shared, "{job}");
     }
-    // Nobody remembers that they were delivered: all of them are again.
-    gateway.process.child.kill().unwrap();
-    gateway.process.ended();
-    let mut store = Sqlite::open(&gateway.path().join("gate.db")).unwrap();
-    let forget = "DELETE FROM delivery_course WHERE subscriber = 'check'";
-    assert_eq!(store.execute(forget, &[]).unwrap(), 1);
-    drop(store);
-    gateway = again(&gateway.folder.clone(), &[]);
-    shows(&gateway, "check", "it told of all again", |shown| {
-        shown["subscriber"]["delivered"].as_u64() >= Some(events as u64)
-    });
-    assert_eq!(jobs(&gateway).len(), events, "nothing was started again");
+    let gateway = told_anew(gateway, events);
     let calls = calls(&upstream.seen());
     assert_eq!(calls.len(), 2 * events);
     assert!(calls.contains_key("/uploads/u%207/b%20%3Fc"), "{calls:?}");
@@ -130,18 +137,14 @@ fn an_event_starts_one_job_however_often_it_comes() {
     succeeded(&gateway, 2 * events);
 }
 
-#[test]
-fn a_job_that_is_done_starts_the_next_and_what_cannot_start_is_a_dead_letter() {
-    let upstream = Upstream::start(|seen| match seen.target.contains("broken") {
-        true => Reply::text("this is no picture").status(422),
-        false => Reply::text(json!({ "of": seen.target }).to_string()),
-    });
+/// Checks, then labels item by item, then a page; or a refusal.
+fn pipeline() -> Value {
     let done = |queue: &str, state: &str, job: Value| {
         let mut one = starts("tidegate.job.done", job);
         one["filter"]["pattern"]["data"] = json!({ "queue": [queue], "state": [state] });
         one
     };
-    let subscribers = json!({
+    json!({
         "check": starts("upload.finished", json!({
             "path": "/checks/{{item}}", "items": "data.parts", "queue": "checks",
             "name": "{{event.data.upload}}",
@@ -155,8 +158,16 @@ fn a_job_that_is_done_starts_the_next_and_what_cannot_start_is_a_dead_letter() {
             "body": { "labels": "{{parent}}" },
         })),
         "refuse": done("checks", "failed", json!({ "path": "/refused/{{event.data.name}}" })),
+    })
+}
+
+#[test]
+fn a_job_that_is_done_starts_the_next_and_what_cannot_start_is_a_dead_letter() {
+    let upstream = Upstream::start(|seen| match seen.target.contains("broken") {
+        true => Reply::text("this is no picture").status(422),
+        false => Reply::text(json!({ "of": seen.target }).to_string()),
     });
-    let (gateway, tap) = start_with(&routes(&upstream), &subscribers, &[]);
+    let (gateway, tap) = start_with(&routes(&upstream), &pipeline(), &[]);
     tap.publish(
         "1",
         "upload.finished",

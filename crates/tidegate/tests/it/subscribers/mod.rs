@@ -3,6 +3,7 @@
 mod example;
 mod jobs;
 mod killed;
+mod order;
 mod people;
 mod support;
 mod targets;

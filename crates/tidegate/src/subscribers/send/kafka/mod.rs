@@ -34,7 +34,7 @@ impl Broker {
         target: &KafkaTarget,
         server: &str,
     ) -> Result<Self, Failure> {
-        let mut link = Link::connect(server, letter.timeout)?;
+        let mut link = Link::connect(server, letter.timeout, letter.parcel.term.clone())?;
         if target.tls {
             link.seal(means.file(target.authorities.as_ref()).as_deref())?;
         }
