@@ -60,7 +60,6 @@ fn ordinary_noise_is_hardly_ever_suspected() {
         alarms += watch.past().count() + open.count();
     }
     // At most one a consumer in 60 days.
-    println!("{alarms} suspicions in {hours} hours of consumers");
     assert!(alarms as u64 <= hours / (24 * 60), "{alarms} in {hours}");
 }
 

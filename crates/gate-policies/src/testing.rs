@@ -91,9 +91,7 @@ impl Harness {
     /// Configures these resources, written as YAML.
     pub(crate) fn resources(self, yaml: &str) -> Self {
         let document = Document::parse(yaml.as_bytes(), "test.yaml").expect("valid YAML");
-        let resources = document
-            .read(&Path::root())
-            .unwrap_or_else(|finding| panic!("{finding}"));
+        let resources = Resources::read(&document).expect("valid resources");
         let mut snapshot = snapshot(Callers::default());
         snapshot.resources = Arc::new(resources);
         *self.snapshot.borrow_mut() = Arc::new(snapshot);

@@ -42,7 +42,7 @@ fn compile(
                   consumers: { storefront: {} }\n\
                   apis:\n  orders:\n    openapi: { inline: { openapi: 3.1.0, info: { title: t, version: '1' }, paths: { /a: { post: { operationId: createOrder } } } } }\n    target: { fixed: { status: 200 } }\n    versions: { by: [{ header: Api-Version }], list: { 1.0.0: {} } }";
     let document = Document::parse(named, "resources.yaml").expect("valid YAML");
-    let resources: Resources = document.read(&Path::root()).expect("valid resources");
+    let resources = Resources::read(&document).expect("valid resources");
     let context = CompileContext {
         resources: &resources,
         route: "r",

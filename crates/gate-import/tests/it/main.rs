@@ -3,7 +3,6 @@
 
 use gate_import::{Format, Imported, NOTES_MAX, Outcome, import, import_with};
 use gate_model::document::Document;
-use gate_model::document::Path;
 use gate_model::resources::Resources;
 use serde_json::Value;
 
@@ -20,8 +19,8 @@ fn imported(format: Format, text: &str) -> Imported {
 fn document(imported: &Imported) -> Value {
     let document = Document::parse(imported.document.as_bytes(), "imported.yaml");
     let document = document.unwrap_or_else(|f| panic!("{f:?}\n{}", imported.document));
-    let read: Result<Resources, _> = document.read(&Path::root());
-    read.unwrap_or_else(|finding| panic!("{finding}\n{}", imported.document));
+    let read = Resources::read(&document);
+    read.unwrap_or_else(|findings| panic!("{findings:?}\n{}", imported.document));
     serde_json::from_str(&gate_model::document::canonical_json(&document.root)).unwrap()
 }
 

@@ -323,12 +323,12 @@ pub(super) fn groups<D: Database>(
     // Looked for without what is in them.
     let sql = "SELECT place FROM journal_group WHERE place > $1 ORDER BY place LIMIT $2";
     let rows = database.query(sql, &[signed(behind).into(), count.min(ROWS).into()])?;
-    let places = rows.iter().map(|row| row[0].int());
+    let mut places = rows.iter().map(|row| row[0].int());
     let most = signed(behind).saturating_add(count);
     let Some(through) = places
         .clone()
         .find(|place| *place >= most)
-        .or(places.last())
+        .or(places.next_back())
     else {
         return Ok(Vec::new());
     };

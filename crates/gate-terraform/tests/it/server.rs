@@ -126,8 +126,8 @@ fn findings(document: &Document) -> Vec<Finding> {
     let parsed = parser::Document::parse(document.canonical().as_bytes(), "");
     let resources = match parsed {
         Err(findings) => return findings.iter().map(Finding::from).collect(),
-        Ok(document) => match document.read::<Resources>(&parser::Path::root()) {
-            Err(finding) => return vec![Finding::from(&finding)],
+        Ok(document) => match Resources::read(&document) {
+            Err(findings) => return findings.iter().map(Finding::from).collect(),
             Ok(resources) => resources,
         },
     };

@@ -139,8 +139,8 @@ impl Batch<'_> {
             all == count && made.is_some_and(|at| at.as_millisecond() >= asked - SKEW_MS)
         };
         // The newest stands first.
-        let all = listed["data"].as_array().into_iter().flatten();
-        let first = all.filter(fits).last();
+        let mut all = listed["data"].as_array().into_iter().flatten();
+        let first = all.rfind(fits);
         Ok(first.and_then(|one| one["id"].as_str()).map(str::to_owned))
     }
 
