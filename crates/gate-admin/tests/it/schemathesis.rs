@@ -18,9 +18,11 @@ const EXAMPLES: &str = "10";
 
 /// What stands on a journal, jobs and a lake, which this server has none of: a whole gateway is held against
 /// its description instead.
-const ELSEWHERE: [&str; 6] = [
+const ELSEWHERE: [&str; 8] = [
+    "batches",
     "data-products",
     "events",
+    "forgotten",
     "jobs",
     "queries",
     "query",

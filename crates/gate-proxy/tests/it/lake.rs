@@ -108,8 +108,11 @@ fn rows_are_found_settled_and_deleted_by_consumer() {
     let document = document("{ to: { directory: { path: lake } }, node: here }");
     let gateway = Gateway::start_in(folder.path(), &document).unwrap();
     let catalog = serve_and_find(&gateway);
+    // They are counted once they are written.
+    eventually("all rows are counted", || {
+        gateway.metrics().contains("tidegate_lake_rows_total 5")
+    });
     let metrics = gateway.metrics();
-    assert!(metrics.contains("tidegate_lake_rows_total 5"), "{metrics}");
     assert!(metrics.contains("tidegate_lake_rows_dropped_total 0"));
     let forgotten = gateway
         .process

@@ -113,7 +113,7 @@ fn sources_have_types_and_give_what_is_committed() {
     assert_eq!(run(folder, "node", &stale).len(), 2);
     let reference = repository().join("docs/reference");
     let unit = [Path::new("tests/unit.mjs"), &reference];
-    assert_eq!(run(folder, "node", &unit).len(), 5);
+    assert_eq!(run(folder, "node", &unit).len(), 6);
 }
 
 /// Debian's browser, or another that is found; `None` where there is none.

@@ -13,7 +13,8 @@ const PACKAGE: &str = "schemathesis==4.32.5";
 /// Examples per operation and phase.
 const EXAMPLES: &str = "10";
 /// What it is asked about here.
-const PATHS: &str = "^/api/v1/(data-products|events|jobs|queries|query|subscribers)(/|$)";
+const PATHS: &str =
+    "^/api/v1/(batches|data-products|events|forgotten|jobs|queries|query|subscribers)(/|$)";
 
 const CONFIGURATION: &str = "
 gateway:
