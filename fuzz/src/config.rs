@@ -5,8 +5,9 @@ use gate_flow::{SecretSource, SharedState};
 use gate_kit::clock::Clock;
 use gate_model::document::{Document, canonical_json};
 use gate_model::finding::Finding;
+use gate_model::resources::Resources;
 use gate_net::dns::Dns;
-use gate_proxy::compile::{Compiler, Registry, read};
+use gate_proxy::compile::{Compiler, Registry};
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -42,7 +43,7 @@ pub fn config(bytes: &[u8]) {
         Err(findings) => return check_findings(bytes, &findings),
     };
     let json = canonical_json(&document.root);
-    match read(&document).and_then(|_| compile(&document)) {
+    match Resources::read(&document).and_then(|_| compile(&document)) {
         Err(findings) => check_findings(bytes, &findings),
         Ok(digest) => {
             let again = Document::parse(json.as_bytes(), "f.json").expect("our own JSON parses");

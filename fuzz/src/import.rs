@@ -2,7 +2,7 @@
 //! YAML of ours.
 
 use gate_import::{Format, import_with};
-use gate_model::document::{Document, Path};
+use gate_model::document::Document;
 use gate_model::resources::Resources;
 
 /// What an include leads to.
@@ -38,9 +38,8 @@ pub fn import(bytes: &[u8]) {
         }
         let document = Document::parse(imported.document.as_bytes(), "imported.yaml")
             .unwrap_or_else(|findings| panic!("{findings:?}\n{}", imported.document));
-        let resources: Result<Resources, _> = document.read(&Path::root());
-        if let Err(finding) = resources {
-            panic!("{finding}\n{}", imported.document);
+        if let Err(findings) = Resources::read(&document) {
+            panic!("{findings:?}\n{}", imported.document);
         }
     }
 }
