@@ -92,7 +92,7 @@ fn a_revision_that_works_is_promoted_though_the_leader_died() {
         fleet::eventually_serves(&b, "one");
         let on_b = loads(&[&b]);
         let candidate = fleet.try_out("r-good", fixed("two"), &quick());
-        eventually_within(Duration::from_secs(30), "both serve", || {
+        eventually_within(Duration::from_secs(120), "both serve", || {
             fleet
                 .evidence("r-good")
                 .iter()
