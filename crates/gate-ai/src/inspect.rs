@@ -5,8 +5,9 @@
 //! not agree on it. Whatever else is wrong with a request is left to the provider to refuse.
 
 use crate::dialect::generate_content::facts;
-use crate::json::scan::{RawString, Scanner};
+use crate::json::scan::{RawString, Scanner, Strings};
 use crate::prices::ServiceTier;
+use crate::tokens::{Reach, reach};
 use crate::{Dialect, DialectError, service_tier};
 use memchr::memmem::Finder;
 use std::ops::Range;
@@ -150,7 +151,29 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
     if dialect == Dialect::GenerateContent {
         return facts::inspect(body);
     }
-    let mut scanner = Scanner::at(body, 0);
+    Ok(read(dialect, body, ())?.0)
+}
+
+/// The same with the request's [`Reach`], which is read on the way.
+///
+/// # Errors
+/// As [`inspect`].
+pub fn inspect_with_reach(
+    dialect: Dialect,
+    body: &[u8],
+) -> Result<(RequestFacts, Reach), DialectError> {
+    if dialect == Dialect::GenerateContent {
+        return Ok((facts::inspect(body)?, reach(body)));
+    }
+    read(dialect, body, Reach::default())
+}
+
+fn read<S: Strings>(
+    dialect: Dialect,
+    body: &[u8],
+    strings: S,
+) -> Result<(RequestFacts, S), DialectError> {
+    let mut scanner = Scanner::telling(body, 0, strings);
     scanner.open_object()?;
     let mut facts = RequestFacts {
         model: String::new(),
@@ -190,7 +213,7 @@ pub fn inspect(dialect: Dialect, body: &[u8]) -> Result<RequestFacts, DialectErr
     if seen & (1 << Member::Model as u32) == 0 && !in_path {
         return Err(DialectError::Missing { field: "model" });
     }
-    Ok(facts)
+    Ok((facts, scanner.into_strings()))
 }
 
 fn member_of(
@@ -205,10 +228,10 @@ fn member_of(
     Ok(Member::of(dialect, key.inner))
 }
 
-fn read_member(
+fn read_member<S: Strings>(
     dialect: Dialect,
     member: Member,
-    scanner: &mut Scanner<'_>,
+    scanner: &mut Scanner<'_, S>,
     body: &[u8],
     facts: &mut RequestFacts,
 ) -> Result<(), DialectError> {
@@ -275,7 +298,10 @@ fn is_filled_list(body: &[u8], at: usize) -> bool {
     body.get(at) == Some(&b'[') && Scanner::at(body, at + 1).peek() != Some(b']')
 }
 
-fn read_stream_options(scanner: &mut Scanner<'_>, body: &[u8]) -> Result<UsageWish, DialectError> {
+fn read_stream_options<S: Strings>(
+    scanner: &mut Scanner<'_, S>,
+    body: &[u8],
+) -> Result<UsageWish, DialectError> {
     if scanner.peek() != Some(b'{') {
         let span = scanner.skip_value()?;
         return Ok(if &body[span.clone()] == b"null" {
@@ -308,4 +334,44 @@ fn read_stream_options(scanner: &mut Scanner<'_>, body: &[u8]) -> Result<UsageWi
         }
     }
     Ok(wish.unwrap_or(UsageWish::InsertMember(inside, !first)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reach_read_on_the_way_is_that_of_the_whole() {
+        let long = "x".repeat(65);
+        let lengthy = format!(r#""a":"{long}","b":"mcp {long}","c":"\" n \\""#);
+        for member in [
+            r#""n":3"#,
+            r#""n" : 7"#,
+            r#""\u006e":4"#,
+            r#""previous_response_id":"r""#,
+            r#""stream_options":{"include_usage":true,"n":5}"#,
+            r#""tools":[{"type":"web_search"}],"temperature":1"#,
+            r#""x":[{"a":["mcp"]},"n",{"n":9}]"#,
+            r#""service_tier":"file_search""#,
+            r#""a":"\u006dcp""#,
+            &lengthy,
+        ] {
+            for text in ["hi", "url", r#"\"url\""#] {
+                let body = format!(
+                    r#"{{"model":"m",{member},"messages":[{{"role":"user","content":"{text}"}}]}}"#
+                );
+                let body = body.as_bytes();
+                let dialects = [
+                    Dialect::ChatCompletions,
+                    Dialect::Messages,
+                    Dialect::Converse,
+                ];
+                for dialect in dialects {
+                    let (facts, found) = inspect_with_reach(dialect, body).unwrap();
+                    assert_eq!(found, reach(body), "{member}, {text}");
+                    assert_eq!(facts, inspect(dialect, body).unwrap(), "{member}, {text}");
+                }
+            }
+        }
+    }
 }

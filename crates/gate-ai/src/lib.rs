@@ -51,7 +51,7 @@ pub use failure::{
     Blame, ErrorClass, ProviderError, error_body, error_event, error_header, provider_error,
     with_error_kind,
 };
-pub use inspect::{RequestFacts, inspect};
+pub use inspect::{RequestFacts, inspect, inspect_with_reach};
 pub use listing::{ListedModel, ListingShape, model_body, models_body};
 pub use losses::{Loss, Losses};
 pub use prefix::prompt_prefix;

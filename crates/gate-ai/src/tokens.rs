@@ -9,7 +9,7 @@
 //! published for a few only): [`crate::tokenizer`] does it where the operator names one.
 
 use crate::Dialect;
-use crate::json::scan::string_end;
+use crate::json::scan::{Strings, string_end};
 use aho_corasick::packed::Searcher;
 use memchr::memmem;
 use std::sync::LazyLock;
@@ -67,10 +67,7 @@ pub fn input_bound(bytes: usize, reach: Reach, input_tokens_max: Option<u64>) ->
 /// in JSON, whatever escapes it is written with. What is no JSON is searched whole.
 #[must_use]
 pub fn reach(body: &[u8]) -> Reach {
-    let mut reach = Reach {
-        remote: false,
-        answers: 1,
-    };
+    let mut reach = Reach::default();
     if !matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')) {
         reach.remote = is_remote(body);
         return reach;
@@ -82,24 +79,44 @@ pub fn reach(body: &[u8]) -> Reach {
             break;
         };
         pos = end.next;
-        let name = &body[start..pos - 1];
-        // An escape takes six bytes at most.
-        if name.len() > NAME_MAX && (!end.escaped || name.len() > 6 * NAME_MAX) {
-            continue;
-        }
-        if end.escaped {
-            let quoted = &body[start - 1..pos];
-            if let Ok(name) = serde_json::from_slice::<String>(quoted) {
-                reach.add(name.as_bytes(), &body[pos..]);
-            }
-        } else {
-            reach.add(name, &body[pos..]);
-        }
+        reach.take(body, start, pos, end.escaped);
     }
     reach
 }
 
+impl Default for Reach {
+    /// That of a request that says nothing about it.
+    fn default() -> Self {
+        Self {
+            remote: false,
+            answers: 1,
+        }
+    }
+}
+
+impl Strings for Reach {
+    #[inline]
+    fn take(&mut self, document: &[u8], start: usize, next: usize, is_escaped: bool) {
+        let name = &document[start..next - 1];
+        if is_escaped {
+            self.take_escaped(document, start, next);
+        } else if name.len() <= NAME_MAX {
+            self.add(name, &document[next..]);
+        }
+    }
+}
+
 impl Reach {
+    fn take_escaped(&mut self, document: &[u8], start: usize, next: usize) {
+        // An escape takes six bytes at most.
+        if next - 1 - start > 6 * NAME_MAX {
+            return;
+        }
+        if let Ok(name) = serde_json::from_slice::<String>(&document[start - 1..next]) {
+            self.add(name.as_bytes(), &document[next..]);
+        }
+    }
+
     /// Takes in a string of the request and what stands behind it.
     fn add(&mut self, name: &[u8], behind: &[u8]) {
         match name {

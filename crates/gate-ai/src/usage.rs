@@ -12,6 +12,8 @@ use std::sync::LazyLock;
 
 /// How far from its end a response is searched for usage first.
 const TAIL_BYTES: usize = 1024;
+/// How far it is searched at first: most responses say little behind their usage.
+const NEAR_BYTES: usize = 512;
 
 /// Tokens of one exchange as the provider counted them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -173,11 +175,16 @@ fn usage_at_end(dialect: Dialect, body: &[u8]) -> Option<Usage> {
         Dialect::GenerateContent => &GOOGLES,
         _ => &KEY,
     };
-    let from = body.len().saturating_sub(TAIL_BYTES);
     // Forwards, because only that direction is searched by SIMD. The first that counts is the one:
     // a second of that name at the top would be met on the way to the end.
-    name.find_iter(&body[from..])
-        .find_map(|key| usage_to_end(dialect, body, from + key))
+    let within = |from: usize, to: usize| {
+        name.find_iter(&body[from..to])
+            .find_map(|key| usage_to_end(dialect, body, from + key))
+    };
+    let near = body.len().saturating_sub(NEAR_BYTES);
+    let far = body.len().saturating_sub(TAIL_BYTES);
+    let until = body.len().min(near + name.needle().len() - 1);
+    within(near, body.len()).or_else(|| within(far, until))
 }
 
 /// Usage whose key is at `key`, if it is one of the last members of the outermost object.

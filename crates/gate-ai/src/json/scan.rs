@@ -34,10 +34,23 @@ impl From<ScanError> for DialectError {
     }
 }
 
-/// A position in a document.
-pub(crate) struct Scanner<'a> {
+/// Takes in every string that a scanner passes, keys included, in their order.
+pub(crate) trait Strings {
+    /// A string whose first byte is at `start` of the document; `next` is one past its closing quote.
+    fn take(&mut self, document: &[u8], start: usize, next: usize, is_escaped: bool);
+}
+
+/// Nobody asks for them.
+impl Strings for () {
+    #[inline(always)]
+    fn take(&mut self, _: &[u8], _: usize, _: usize, _: bool) {}
+}
+
+/// A position in a document, and who is told of the strings on the way.
+pub(crate) struct Scanner<'a, S = ()> {
     bytes: &'a [u8],
     pos: usize,
+    strings: S,
 }
 
 /// A string as found between its quotes.
@@ -113,7 +126,23 @@ const CLASS: [Class; 256] = {
 impl<'a> Scanner<'a> {
     /// A scanner at `pos` of a document.
     pub(crate) fn at(bytes: &'a [u8], pos: usize) -> Self {
-        Self { bytes, pos }
+        Self::telling(bytes, pos, ())
+    }
+}
+
+impl<'a, S: Strings> Scanner<'a, S> {
+    /// The same that tells `strings` of what it passes.
+    pub(crate) fn telling(bytes: &'a [u8], pos: usize, strings: S) -> Self {
+        Self {
+            bytes,
+            pos,
+            strings,
+        }
+    }
+
+    /// Who was told.
+    pub(crate) fn into_strings(self) -> S {
+        self.strings
     }
 
     /// The offset of the next byte.
@@ -254,6 +283,8 @@ impl<'a> Scanner<'a> {
         };
         let start = self.pos;
         self.pos += length + 3;
+        self.strings
+            .take(self.bytes, start + 1, start + length + 2, false);
         Some(RawString {
             inner: &self.bytes[start + 1..start + 1 + length],
             start,
@@ -288,6 +319,8 @@ impl<'a> Scanner<'a> {
     #[inline]
     fn skip_string_rest(&mut self) -> Result<bool, ScanError> {
         let end = string_end(self.bytes, self.pos).ok_or(ScanError::at(self.pos))?;
+        self.strings
+            .take(self.bytes, self.pos, end.next, end.escaped);
         self.pos = end.next;
         Ok(end.escaped)
     }
@@ -327,6 +360,7 @@ impl<'a> Scanner<'a> {
             match CLASS[byte as usize] {
                 Class::Quote => loop {
                     let end = string_end(bytes, pos).ok_or(ScanError::at(pos))?;
+                    self.strings.take(bytes, pos, end.next, end.escaped);
                     pos = end.next;
                     // Most strings are keys and values of text: the next is two bytes on.
                     match bytes.get(pos..pos + 2) {

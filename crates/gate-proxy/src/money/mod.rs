@@ -74,6 +74,12 @@ impl Treasury {
             .cloned()
     }
 
+    /// Whether calls are reserved for before they are made.
+    #[must_use]
+    pub const fn reserves(&self) -> bool {
+        self.books.is_some()
+    }
+
     /// Whether calls need not be looked at.
     const fn is_idle(&self) -> bool {
         self.books.is_none() && !self.limited

@@ -28,6 +28,8 @@ pub struct Asked<'a> {
     pub dialect: Dialect,
     /// The request, where it has been read whole.
     pub body: Option<&'a Bytes>,
+    /// What of the body decides how much it can come to, where that is known already.
+    pub reach: Option<Reach>,
     /// Whether it declares tools.
     pub has_tools: bool,
     /// Most tokens to produce, when that is bounded.
@@ -62,7 +64,7 @@ impl Treasury {
         let facts = self.facts(exchange);
         let held = match &self.books {
             Some(books) => self.hold(books, exchange, asked, purse, &facts).await,
-            None => Ok((None, Vec::new())),
+            None => Ok((None, Owners::new())),
         };
         let (hold, owners) = match held {
             Ok(held) => held,
@@ -142,7 +144,7 @@ impl Treasury {
                     return Err(fault);
                 }
                 let held = self.hold_most(books, exchange, asked, purse, facts, &exact);
-                held.await
+                Box::pin(held).await
             }
             held => held,
         }
@@ -163,9 +165,13 @@ impl Treasury {
         let billed = model.and_then(|model| self.models.get(model));
         let billed = billed.map_or(&[][..], Vec::as_slice);
         if own.is_empty() && billed.iter().all(|billed| billed.accounts.is_empty()) {
-            return Ok((books.unbudgeted_as(charged_as(exchange), facts), Vec::new()));
+            return Ok((
+                books.unbudgeted_as(charged_as(exchange), facts),
+                Owners::new(),
+            ));
         }
-        let body = asked.body.map(|body| (body.len(), reach(body)));
+        let reach_of = |body: &Bytes| asked.reach.unwrap_or_else(|| reach(body));
+        let body = asked.body.map(|body| (body.len(), reach_of(body)));
         let most: SmallVec<[Most; 4]> = billed
             .iter()
             .enumerate()
@@ -185,7 +191,11 @@ impl Treasury {
                     .map(|account| account.name().clone());
                 return Err(exceeded(&budget.unwrap_or_default(), None, 0));
             }
-            let refusal = match books.hold_as(&id, facts, cost, &parts).await {
+            let held = match books.hold_now(&id, facts, cost, &parts) {
+                Some(held) => held,
+                None => Box::pin(books.hold_as(&id, facts, cost, &parts)).await,
+            };
+            let refusal = match held {
                 Ok(hold) => {
                     if let Some(ai) = &exchange.ai {
                         ai.borrow_mut().barred = barred;
@@ -216,28 +226,36 @@ fn charged_as(exchange: &Exchange) -> ExchangeId {
     }
 }
 
-/// A reservation, and whose provider each part beyond the caller's own is for.
-type Held = (Option<Hold>, Vec<Option<Arc<str>>>);
+/// The provider that each part of a reservation is for; the caller's own without one.
+pub(super) type Owners = SmallVec<[Option<Arc<str>>; 2]>;
+
+/// What is reserved where.
+type Parts<'a> = SmallVec<[Part<'a>; 4]>;
+
+/// A reservation, and whom its parts are for.
+type Held = (Option<Hold>, Owners);
 
 /// What to reserve where, and whose provider each part is for; the caller's own parts without one.
-fn parts(
+fn parts<'a>(
     books: &Books,
-    own: &[Arc<Account>],
+    own: &'a [Arc<Account>],
     all: &Most,
-    billed: &[Arc<Billed>],
+    billed: &'a [Arc<Billed>],
     most: &[Most],
     barred: &mut Vec<Arc<str>>,
-) -> (Vec<Part>, Vec<Option<Arc<str>>>) {
-    let part =
-        |account: &Arc<Account>, most: &Most| (account.clone(), most.of_unit(account.unit()));
-    let mut parts: Vec<Part> = own.iter().map(|account| part(account, all)).collect();
-    let mut owners: Vec<Option<Arc<str>>> = vec![None; parts.len()];
+) -> (Parts<'a>, Owners) {
+    fn part<'a>(account: &'a Arc<Account>, most: &Most) -> Part<'a> {
+        (account, most.of_unit(account.unit()))
+    }
+    let mut parts: Parts<'a> = own.iter().map(|account| part(account, all)).collect();
+    let mut owners: Owners = parts.iter().map(|_| None).collect();
     for (billed, most) in billed.iter().zip(most) {
         let known = |owner: &Option<Arc<str>>| owner.as_ref() == Some(&billed.provider);
         if barred.contains(&billed.provider) || owners.iter().any(known) {
             continue;
         }
-        let wanted: Vec<Part> = billed.accounts.iter().map(|one| part(one, most)).collect();
+        let wanted = billed.accounts.iter().map(|one| part(one, most));
+        let wanted: Parts<'a> = wanted.collect();
         if wanted
             .iter()
             .all(|(account, amount)| books.has_room(account, *amount))
@@ -254,7 +272,7 @@ fn parts(
 /// The provider whose budget a refusal is about.
 fn short_provider(
     refusal: &Refusal,
-    parts: &[Part],
+    parts: &[Part<'_>],
     owners: &[Option<Arc<str>>],
 ) -> Option<Arc<str>> {
     let Refusal::Exhausted { budget, .. } = refusal else {

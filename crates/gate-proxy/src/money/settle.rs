@@ -8,7 +8,7 @@
 use super::Treasury;
 use super::facts::{View, shared};
 use super::limits::KeyMeter;
-use super::reserve::Asked;
+use super::reserve::{Asked, Owners};
 use super::tariff::usage_of;
 use bytes::Bytes;
 use gate_ai::Dialect;
@@ -36,8 +36,7 @@ pub(super) struct Reserved {
     pub(super) treasury: Arc<Treasury>,
     pub(super) clock: Clock,
     pub(super) hold: Option<Hold>,
-    /// The provider that each part of the reservation is for; the caller's own without one.
-    pub(super) owners: Vec<Option<Arc<str>>>,
+    pub(super) owners: Owners,
     pub(super) facts: Arc<Facts>,
     pub(super) limits: Option<Arc<KeyMeter>>,
     /// Input tokens, estimated; taken from the key's limit.

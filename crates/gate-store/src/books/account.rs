@@ -7,6 +7,8 @@ use gate_kit::clock::Moment;
 use gate_model::resources::BudgetPeriod;
 use gate_model::units::TimeZone;
 use smallvec::SmallVec;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -99,12 +101,16 @@ pub(super) enum Free {
 /// One budget of this process.
 pub struct Account {
     name: Arc<str>,
+    /// What it counts, which every call asks several times.
+    unit: AtomicU8,
     state: Mutex<State>,
     changed: Notify,
 }
 
 struct State {
     spec: BudgetSpec,
+    /// A period that is known, from its first second to before its last: calendars are asked once.
+    span: Range<i64>,
     periods: SmallVec<[Period; 1]>,
 }
 
@@ -143,14 +149,21 @@ impl Period {
     const fn rest(&self) -> i64 {
         self.leased - self.reserved - self.used
     }
+
+    /// Whether the slice of this limit is running out, and more may be had.
+    fn is_low(&self, limit: i64) -> bool {
+        self.denied.is_none() && self.rest() < self.most.max(slice(limit) / 4)
+    }
 }
 
 impl Account {
     pub(super) fn new(spec: &BudgetSpec) -> Self {
         Self {
             name: spec.name.clone(),
+            unit: AtomicU8::new(spec.unit as u8),
             state: Mutex::new(State {
                 spec: spec.clone(),
+                span: 0..0,
                 periods: SmallVec::new(),
             }),
             changed: Notify::new(),
@@ -161,6 +174,8 @@ impl Account {
         let mut state = self.lock();
         if state.spec != *spec {
             state.spec = spec.clone();
+            state.span = 0..0;
+            self.unit.store(spec.unit as u8, Ordering::Relaxed);
         }
     }
 
@@ -173,7 +188,9 @@ impl Account {
     /// What it counts.
     #[must_use]
     pub fn unit(&self) -> Unit {
-        self.lock().spec.unit
+        let is = |unit: &Unit| *unit as u8 == self.unit.load(Ordering::Relaxed);
+        let units = [Unit::Money, Unit::Tokens, Unit::Requests];
+        units.into_iter().find(is).unwrap_or(Unit::Money)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -184,8 +201,9 @@ impl Account {
         self.changed.notified()
     }
 
-    /// Takes from the slice; the period it was taken from. `Err(true)` when asking the store would
-    /// not help; otherwise the writer is to fetch as much where the call `asks`.
+    /// Takes from the slice: the period it was taken from, and whether little is left of the slice and
+    /// more may be had. `Err(true)` when asking the store would not help; otherwise the writer is to
+    /// fetch as much where the call `asks`.
     pub(super) fn reserve(
         &self,
         amount: i64,
@@ -193,10 +211,10 @@ impl Account {
         now: Moment,
         free: Free,
         asks: bool,
-    ) -> Result<i64, bool> {
+    ) -> Result<(i64, bool), bool> {
         let mut state = self.lock();
         let limit = state.spec.limit;
-        let start = state.spec.start(unix_s);
+        let start = state.start(unix_s);
         let period = state.period(start);
         period.last = Some(now);
         let rest = match free {
@@ -209,7 +227,7 @@ impl Account {
         if amount <= rest {
             period.reserved += amount;
             period.most = amount;
-            return Ok(start);
+            return Ok((start, period.is_low(limit)));
         }
         if amount > limit {
             return Err(true);
@@ -272,8 +290,8 @@ impl Account {
     /// Takes what was spent without a reservation; the period it falls into.
     pub(super) fn charge(&self, amount: i64, unix_s: i64, now: Moment) -> i64 {
         let start = {
-            let state = self.lock();
-            state.spec.start(unix_s)
+            let mut state = self.lock();
+            state.start(unix_s)
         };
         self.settle(start, 0, amount, now);
         start
@@ -374,9 +392,8 @@ impl Account {
     /// Whether the slice is running out, and more may be had.
     pub(super) fn is_low(&self, start: i64) -> bool {
         let mut state = self.lock();
-        let slice = slice(state.spec.limit);
-        let period = state.period(start);
-        period.denied.is_none() && period.rest() < period.most.max(slice / 4)
+        let limit = state.spec.limit;
+        state.period(start).is_low(limit)
     }
 
     pub(super) fn wake(&self) {
@@ -394,8 +411,18 @@ impl Account {
 }
 
 impl State {
+    /// When the period began that a UNIX second lies in.
+    fn start(&mut self, unix_s: i64) -> i64 {
+        if !self.span.contains(&unix_s) {
+            let start = self.spec.start(unix_s);
+            self.span = start..self.spec.end(start).unwrap_or(i64::MAX);
+        }
+        self.span.start
+    }
+
     fn period(&mut self, start: i64) -> &mut Period {
-        let at = match self.periods.iter().position(|period| period.start == start) {
+        let mut periods = self.periods.iter();
+        let at = match periods.position(|period| period.start == start) {
             Some(at) => at,
             None => {
                 self.periods.push(Period {

@@ -87,7 +87,7 @@ impl Books {
 
     fn set_aside(&self, quotas: &[Arc<Account>], asks: bool) -> Result<Counted, Short> {
         let parts = quotas.iter().map(|quota| (quota, 1));
-        let (taken, _) = self.shared.reserve(parts, asks)?;
+        let (taken, ..) = self.shared.reserve(parts, asks)?;
         Ok(Counted {
             shared: self.shared.clone(),
             taken,

@@ -1,8 +1,8 @@
 //! An open reservation, which ends in exactly one settlement, whatever becomes of the call.
 
-use super::Shared;
 use super::account::{Account, Unit};
-use crate::ledger::{Charge, Entry, ExchangeId, Facts, HoldRow, Tokens};
+use super::{Reserved, Shared, Taken};
+use crate::ledger::{Charge, ExchangeId, Facts, HoldRow, Tokens};
 use gate_kit::clock::Moment;
 use gate_model::units::Money;
 use smallvec::SmallVec;
@@ -31,107 +31,127 @@ pub struct Share {
     pub tokens: i64,
 }
 
+impl Share {
+    /// All of it.
+    fn all(settlement: &Settlement) -> Self {
+        Self {
+            cost: settlement.cost,
+            tokens: settlement.tokens.total(),
+        }
+    }
+}
+
 /// A call to a provider beside the one that answered: its facts, and what it consumed.
 pub type Leg = (Arc<Facts>, Settlement);
+
+/// A call as the books know it while it runs.
+pub(super) struct Call {
+    pub(super) exchange: ExchangeId,
+    pub(super) facts: Arc<Facts>,
+    /// The most that it can cost.
+    pub(super) cost: Option<Money>,
+    pub(super) parts: Reserved,
+    /// When it was reserved for, in UNIX milliseconds.
+    pub(super) at_ms: i64,
+    /// Whether the writer has taken up its reservation.
+    pub(super) is_noted: bool,
+}
+
+impl Call {
+    pub(super) fn charge((account, period, amount): &Taken) -> Charge {
+        Charge {
+            budget: account.name().clone(),
+            period: *period,
+            amount: *amount,
+        }
+    }
+
+    /// Its reservation, to be written.
+    pub(super) fn row(&self) -> HoldRow {
+        HoldRow {
+            exchange: self.exchange.clone(),
+            at_ms: self.at_ms,
+            facts: self.facts.clone(),
+            cost: self.cost,
+            charges: self.parts.iter().map(Self::charge).collect(),
+        }
+    }
+}
 
 /// An open reservation. Dropped unsettled, it is settled at its amount, as an estimate.
 pub struct Hold {
     shared: Arc<Shared>,
-    facts: Arc<Facts>,
-    exchange: ExchangeId,
-    cost: Option<Money>,
-    /// Account, period, amount.
-    parts: SmallVec<[(Arc<Account>, i64, i64); 2]>,
-    open: bool,
+    call: State,
+}
+
+enum State {
+    /// In the queue, where the writer sees it, at this place.
+    Open(usize),
+    /// Without a reservation, which nobody has to see.
+    Bare(Call),
+    Ended,
 }
 
 impl Hold {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        facts: Arc<Facts>,
-        cost: Option<Money>,
-        parts: SmallVec<[(Arc<Account>, i64, i64); 2]>,
-        (exchange, at_ms): (ExchangeId, i64),
-    ) -> Self {
-        let hold = Self {
-            shared,
-            facts,
-            exchange,
-            cost,
-            parts,
-            open: true,
-        };
-        let charge = |(account, period, amount): &(Arc<Account>, i64, i64)| Charge {
-            budget: account.name().clone(),
-            period: *period,
-            amount: *amount,
-        };
-        let row = HoldRow {
-            exchange: hold.exchange.clone(),
-            at_ms,
-            facts: hold.facts.clone(),
-            cost,
-            charges: hold.parts.iter().map(charge).collect(),
-        };
-        let low = hold
-            .parts
-            .iter()
-            .any(|(account, period, _)| account.is_low(*period));
-        let mut queue = hold.shared.queue();
-        let wake = queue.holds.is_empty() || (low && !queue.demand);
-        queue.demand |= low;
-        queue.holds.push(row);
+    pub(super) fn new(shared: Arc<Shared>, call: Call, is_low: bool) -> Self {
+        let mut queue = shared.queue();
+        let wake = queue.young.is_empty() || (is_low && !queue.demand);
+        queue.demand |= is_low;
+        let place = queue.open(call);
         drop(queue);
         if wake {
-            hold.shared.arrived.notify_one();
+            shared.arrived.notify_one();
         }
-        hold
+        Self {
+            shared,
+            call: State::Open(place),
+        }
     }
 
     /// Something that was not reserved for, whose place is taken and whose id is given.
     pub(super) fn bare(shared: Arc<Shared>, facts: Arc<Facts>, exchange: ExchangeId) -> Self {
-        Self {
-            shared,
-            facts,
+        let call = Call {
             exchange,
+            facts,
             cost: None,
             parts: SmallVec::new(),
-            open: true,
+            at_ms: 0,
+            is_noted: false,
+        };
+        Self {
+            shared,
+            call: State::Bare(call),
+        }
+    }
+
+    /// Its call, which nobody else sees from now on.
+    fn take(&mut self) -> Option<Call> {
+        match std::mem::replace(&mut self.call, State::Ended) {
+            State::Open(place) => self.shared.queue().close(place),
+            State::Bare(call) => Some(call),
+            State::Ended => None,
         }
     }
 
     /// Charges all of it to these accounts now, whatever they have left.
     pub(super) fn settle_with(mut self, settlement: &Settlement, accounts: &[Arc<Account>]) {
+        let Some(mut call) = self.take() else { return };
         let now = self.shared.clock.now();
         let unix_ms = self.shared.unix_ms(now);
         let of = |account: &Arc<Account>| {
             let period = account.charge(0, unix_ms.div_euclid(1000), now);
             (account.clone(), period, 0)
         };
-        self.parts = accounts.iter().map(of).collect();
-        self.settle(settlement);
-    }
-
-    /// The call's id in the ledger.
-    #[must_use]
-    pub fn exchange(&self) -> &ExchangeId {
-        &self.exchange
-    }
-
-    /// The most that the call can cost, where that is known.
-    #[must_use]
-    pub fn reserved_cost(&self) -> Option<Money> {
-        self.cost
+        call.parts = accounts.iter().map(of).collect();
+        let share = Share::all(settlement);
+        self.end(call, settlement, now, |_| Some(share));
     }
 
     /// Ends the reservation with what the call really consumed; every budget bears all of it.
     pub fn settle(mut self, settlement: &Settlement) {
-        let share = Share {
-            cost: settlement.cost,
-            tokens: settlement.tokens.total(),
-        };
-        let now = self.shared.clock.now();
-        self.end(settlement, now, |_| Some(share));
+        let Some(call) = self.take() else { return };
+        let share = Share::all(settlement);
+        self.end(call, settlement, self.shared.clock.now(), |_| Some(share));
     }
 
     /// The same where other calls to providers belong to it: `share` says what falls on the budget
@@ -143,79 +163,63 @@ impl Hold {
         legs: &[Leg],
         share: impl Fn(usize) -> Share,
     ) {
+        let Some(mut call) = self.take() else { return };
         let now = self.shared.clock.now();
         for (number, (facts, settlement)) in legs.iter().enumerate() {
-            let exchange = self.exchange.leg(number + 1);
-            let entry = self.entry(exchange, facts.clone(), settlement, now);
-            // Each entry counts as a place when it has been written.
+            let leg = Call {
+                exchange: call.exchange.leg(number + 1),
+                facts: facts.clone(),
+                cost: None,
+                parts: SmallVec::new(),
+                at_ms: 0,
+                is_noted: false,
+            };
+            // Each counts as a place until it has been written.
             self.shared.places.fetch_add(1, Ordering::Relaxed);
-            self.shared.queue().push(entry);
+            self.shared
+                .queue()
+                .end(&leg, settlement, self.shared.unix_ms(now));
         }
-        self.facts = facts;
-        self.end(settlement, now, |part| Some(share(part)));
+        call.facts = facts;
+        self.end(call, settlement, now, |part| Some(share(part)));
     }
 
     /// Ends the reservation of a call that was not served, and that no provider bills.
     pub fn cancel(mut self) {
-        self.open = false;
+        let Some(call) = self.take() else { return };
         let now = self.shared.clock.now();
-        for (account, period, amount) in &self.parts {
+        for (account, period, amount) in &call.parts {
             account.settle(*period, *amount, 0, now);
         }
-        if self.parts.is_empty() {
+        if call.is_noted {
+            self.shared.queue().cancelled.push(call.exchange);
+        } else {
             self.shared.places.fetch_sub(1, Ordering::Relaxed);
-            return;
-        }
-        self.shared.queue().cancelled.push(self.exchange.clone());
-    }
-
-    fn entry(
-        &self,
-        exchange: ExchangeId,
-        facts: Arc<Facts>,
-        settlement: &Settlement,
-        now: Moment,
-    ) -> Entry {
-        Entry {
-            exchange,
-            at_ms: self.shared.unix_ms(now),
-            facts,
-            outcome: settlement.outcome,
-            tokens: settlement.tokens,
-            estimated: settlement.estimated,
-            cost: settlement.cost,
-            charges: SmallVec::new(),
-            held: false,
         }
     }
 
     /// Ends it; budgets without a share are charged what was reserved.
     fn end(
-        &mut self,
+        &self,
+        mut call: Call,
         settlement: &Settlement,
         now: Moment,
         share: impl Fn(usize) -> Option<Share>,
     ) {
-        self.open = false;
-        let mut entry = self.entry(self.exchange.clone(), self.facts.clone(), settlement, now);
-        entry.held = !self.parts.is_empty();
-        for (part, (account, period, reserved)) in self.parts.iter().enumerate() {
+        for (part, (account, period, amount)) in call.parts.iter_mut().enumerate() {
             let used = match (share(part), account.unit()) {
-                (None, _) => *reserved,
-                (Some(share), Unit::Money) => share.cost.map_or(*reserved, Money::picodollars),
+                (None, _) => *amount,
+                (Some(share), Unit::Money) => share.cost.map_or(*amount, Money::picodollars),
                 (Some(share), Unit::Tokens) => share.tokens,
                 (Some(_), Unit::Requests) => 1,
             };
-            account.settle(*period, *reserved, used, now);
-            entry.charges.push(Charge {
-                budget: account.name().clone(),
-                period: *period,
-                amount: used,
-            });
+            account.settle(*period, *amount, used, now);
+            *amount = used;
         }
+        let at_ms = self.shared.unix_ms(now);
         let mut queue = self.shared.queue();
         let wake = queue.entries.is_empty();
-        queue.push(entry);
+        queue.end(&call, settlement, at_ms);
         drop(queue);
         if wake {
             self.shared.arrived.notify_one();
@@ -225,14 +229,14 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        if self.open {
+        if let Some(call) = self.take() {
             let settlement = Settlement {
                 outcome: "lost",
                 tokens: Tokens::default(),
                 estimated: true,
-                cost: self.cost,
+                cost: call.cost,
             };
-            self.end(&settlement, self.shared.clock.now(), |_| None);
+            self.end(call, &settlement, self.shared.clock.now(), |_| None);
         }
     }
 }

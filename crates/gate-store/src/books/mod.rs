@@ -15,6 +15,7 @@ mod account;
 mod count;
 mod hold;
 mod period;
+mod queue;
 mod usage;
 mod writer;
 
@@ -25,10 +26,12 @@ pub use period::{period_end, period_start};
 pub use usage::{SPAN_DAYS, Usage};
 
 use crate::StoreError;
-use crate::ledger::{CallerRow, Entry, ExchangeId, Facts, Granted, HoldRow, Store};
+use crate::ledger::{CallerRow, ExchangeId, Facts, Granted, Store};
 use account::Free;
 use gate_kit::clock::{Clock, Moment};
 use gate_model::units::Money;
+use hold::Call;
+use queue::Queue;
 use smallvec::SmallVec;
 use std::collections::{HashMap, VecDeque};
 use std::pin::pin;
@@ -132,27 +135,8 @@ struct Shared {
     events: AtomicU64,
     /// Thresholds that were crossed and that nobody has taken.
     crossed: Mutex<VecDeque<Crossed>>,
-    /// Entries that were ever written, in the order in which they were queued.
+    /// Calls that were ever written, in the order in which they were queued.
     written: AtomicU64,
-}
-
-#[derive(Default)]
-struct Queue {
-    holds: Vec<HoldRow>,
-    entries: Vec<Entry>,
-    cancelled: Vec<ExchangeId>,
-    /// Entries that were ever queued.
-    pushed: u64,
-    /// Somebody waits for a slice.
-    demand: bool,
-    closed: bool,
-}
-
-impl Queue {
-    fn push(&mut self, entry: Entry) {
-        self.entries.push(entry);
-        self.pushed += 1;
-    }
 }
 
 /// What is wrong with a reservation.
@@ -162,11 +146,14 @@ enum Short {
     Wait(Arc<Account>),
 }
 
-/// What was reserved where: account, period, amount.
-type Reserved = SmallVec<[(Arc<Account>, i64, i64); 2]>;
+/// What was taken from an account: of which period, and how much.
+type Taken = (Arc<Account>, i64, i64);
+
+/// What was reserved where.
+type Reserved = SmallVec<[Taken; 2]>;
 
 /// One budget that a call falls under, with the most it can cost there.
-pub type Part = (Arc<Account>, i64);
+pub type Part<'a> = (&'a Arc<Account>, i64);
 
 impl Books {
     /// Opens the store and starts the writer. A store that cannot be reached is tried again.
@@ -264,7 +251,7 @@ impl Books {
         &self,
         facts: &Arc<Facts>,
         cost: Option<Money>,
-        parts: &[Part],
+        parts: &[Part<'_>],
     ) -> Result<Hold, Refusal> {
         self.hold_as(&ExchangeId::random(), facts, cost, parts)
             .await
@@ -280,10 +267,26 @@ impl Books {
         id: &ExchangeId,
         facts: &Arc<Facts>,
         cost: Option<Money>,
-        parts: &[Part],
+        parts: &[Part<'_>],
     ) -> Result<Hold, Refusal> {
         self.patiently(|asks| self.try_hold(id, facts, cost, parts, asks))
             .await
+    }
+
+    /// The same without waiting; `None` when the store has to be asked.
+    #[must_use]
+    pub fn hold_now(
+        &self,
+        id: &ExchangeId,
+        facts: &Arc<Facts>,
+        cost: Option<Money>,
+        parts: &[Part<'_>],
+    ) -> Option<Result<Hold, Refusal>> {
+        match self.try_hold(id, facts, cost, parts, false) {
+            Ok(hold) => Some(Ok(hold)),
+            Err(Short::Refused(refusal)) => Some(Err(refusal)),
+            Err(Short::Wait(_)) => None,
+        }
     }
 
     /// Tries until there is an outcome; while a slice is too small, waits for the writer.
@@ -322,22 +325,25 @@ impl Books {
         id: &ExchangeId,
         facts: &Arc<Facts>,
         cost: Option<Money>,
-        parts: &[Part],
+        parts: &[Part<'_>],
         asks: bool,
     ) -> Result<Hold, Short> {
         let shared = &self.shared;
         if !shared.take_place() {
             return Err(Short::Refused(Refusal::Full));
         }
-        let parts = parts.iter().map(|(account, amount)| (account, *amount));
-        match shared.reserve(parts, asks) {
-            Ok((taken, unix_ms)) => Ok(Hold::new(
-                shared.clone(),
-                facts.clone(),
-                cost,
-                taken,
-                (id.clone(), unix_ms),
-            )),
+        match shared.reserve(parts.iter().copied(), asks) {
+            Ok((parts, at_ms, is_low)) => {
+                let call = Call {
+                    exchange: id.clone(),
+                    facts: facts.clone(),
+                    cost,
+                    parts,
+                    at_ms,
+                    is_noted: false,
+                };
+                Ok(Hold::new(shared.clone(), call, is_low))
+            }
             Err(short) => {
                 shared.places.fetch_sub(1, Ordering::Relaxed);
                 Err(short)
@@ -369,7 +375,7 @@ impl Books {
         let unix_s = self.shared.unix_ms(now).div_euclid(1000);
         let free = self.shared.free(now);
         match account.reserve(amount, unix_s, now, free, false) {
-            Ok(period) => {
+            Ok((period, _)) => {
                 account.settle(period, amount, 0, now);
                 true
             }
@@ -523,20 +529,24 @@ impl Shared {
         self.offset_ms.store(offset, Ordering::Relaxed);
     }
 
-    /// Reserves in all of these or in none; what was taken, and when in UNIX milliseconds.
+    /// Reserves in all of these or in none; what was taken, when in UNIX milliseconds, and whether
+    /// little is left of a slice.
     fn reserve<'a>(
         &self,
         parts: impl Iterator<Item = (&'a Arc<Account>, i64)>,
         asks: bool,
-    ) -> Result<(Reserved, i64), Short> {
+    ) -> Result<(Reserved, i64, bool), Short> {
         let now = self.clock.now();
         let unix_ms = self.unix_ms(now);
         let unix_s = unix_ms.div_euclid(1000);
         let free = self.free(now);
-        let mut taken = Reserved::new();
+        let (mut taken, mut is_low) = (Reserved::new(), false);
         for (account, amount) in parts {
             match account.reserve(amount, unix_s, now, free, asks) {
-                Ok(period) => taken.push((account.clone(), period, amount)),
+                Ok((period, low)) => {
+                    is_low |= low;
+                    taken.push((account.clone(), period, amount));
+                }
                 Err(exhausted) => {
                     for (account, period, amount) in &taken {
                         account.settle(*period, *amount, 0, now);
@@ -549,7 +559,7 @@ impl Shared {
                 }
             }
         }
-        Ok((taken, unix_ms))
+        Ok((taken, unix_ms, is_low))
     }
 
     fn take_place(&self) -> bool {

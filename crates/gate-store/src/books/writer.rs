@@ -5,19 +5,22 @@
 //! calls' ids, so that repeating does no harm. While the store is down everybody who waits is told
 //! at once. A store that holds what cannot be stops the writer for good.
 
+use super::queue::{Open, Queue};
 use super::{Connect, Shared, usage};
 use crate::StoreError;
 use crate::instance::EXPIRY_MS;
 use crate::instance::Instance;
-use crate::ledger::{Batch, CallerRow, Charge, ExchangeId, Granted, HoldRow, LeaseRequest, Store};
+use crate::ledger::{Batch, CallerRow, Charge, Granted, LeaseRequest, Store};
 use gate_kit::clock::Moment;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+/// Reservations that are taken up under one lock.
+const COPIED: usize = 64;
 /// How long entries gather when nobody waits for a slice.
 const LINGER: Duration = Duration::from_millis(10);
 /// How often a process with leases looks at what others want.
@@ -41,7 +44,9 @@ pub(super) struct Writer {
     /// Reservations of calls that were open when the last batch was taken. They are written if these
     /// still are with the next one: most calls end before, and a row that comes and goes costs as much
     /// as the call's entry. Until then a lease answers for them, as for those of the last milliseconds.
-    young: Vec<HoldRow>,
+    young: Vec<Open>,
+    /// Those of the batch before, while they are looked at.
+    old: Vec<Open>,
     /// Number of the last sums of counts.
     counts: i64,
     /// When dead processes were looked for last, and so on.
@@ -63,6 +68,7 @@ impl Writer {
             store,
             batch: Batch::default(),
             young: Vec::new(),
+            old: Vec::new(),
             counts: 0,
             recovered: None,
             pruned: None,
@@ -110,11 +116,11 @@ impl Writer {
             (true, true) => TICK,
             (true, false) => BEAT,
         };
-        let quiet = |queue: &mut super::Queue| {
+        let quiet = |queue: &mut Queue| {
             !queue.closed
                 && !queue.demand
                 && queue.entries.is_empty()
-                && queue.holds.is_empty()
+                && queue.young.is_empty()
                 && queue.cancelled.is_empty()
         };
         let queue = shared.queue();
@@ -127,17 +133,31 @@ impl Writer {
             .wait_timeout_while(queue, LINGER, |queue| !queue.closed && !queue.demand)
             .unwrap_or_else(PoisonError::into_inner);
         queue.demand = false;
+        let closed = queue.closed;
+        std::mem::swap(&mut self.old, &mut self.young);
+        std::mem::swap(&mut self.young, &mut queue.young);
+        drop(queue);
+        if closed {
+            self.old.append(&mut self.young);
+        }
+        // In parts, so that calls wait for a few only.
+        for some in self.old.chunks(COPIED) {
+            let mut queue = shared.queue();
+            for open in some {
+                if let Some((number, call)) = queue.open.get_mut(open.place)
+                    && *number == open.number
+                {
+                    call.is_noted = true;
+                    self.batch.holds.push(call.row());
+                }
+            }
+        }
+        self.old.clear();
+        // What ended since its reservation was taken up is told apart where it is written.
+        let mut queue = shared.queue();
         take_over(&mut self.batch.entries, &mut queue.entries);
         take_over(&mut self.batch.cancelled, &mut queue.cancelled);
-        let closed = queue.closed;
-        self.batch.holds.append(&mut self.young);
-        std::mem::swap(&mut self.young, &mut queue.holds);
-        drop(queue);
-        let ended: FxHashSet<&ExchangeId> = self.batch.ended().collect();
-        // What has begun and ended is told apart where it is written.
-        let goes = |hold: &mut HoldRow| closed || ended.contains(&hold.exchange);
-        let mut old: Vec<HoldRow> = self.young.extract_if(.., goes).collect();
-        self.batch.holds.append(&mut old);
+        queue.shrink();
         closed
     }
 
@@ -182,10 +202,13 @@ impl Writer {
         if self.shared.down.swap(false, Ordering::AcqRel) {
             tracing::info!("the store answers");
         }
-        let entries = self.batch.entries.len() as u64;
-        self.shared.written.fetch_add(entries, Ordering::AcqRel);
-        let written = self.batch.entries.len() + self.batch.cancelled.len();
-        self.shared.places.fetch_sub(written, Ordering::Relaxed);
+        let calls: i64 = self.batch.entries.iter().map(|entry| entry.calls).sum();
+        let calls = usize::try_from(calls).unwrap_or(0);
+        let ended = calls + self.batch.cancelled.len();
+        self.shared
+            .written
+            .fetch_add(calls as u64, Ordering::AcqRel);
+        self.shared.places.fetch_sub(ended, Ordering::Relaxed);
         self.batch.empty();
         self.take(&granted, &targets, &used);
         Ok(())

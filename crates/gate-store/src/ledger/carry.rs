@@ -51,7 +51,7 @@ struct Said<'a> {
 impl Carried {
     /// Takes an entry that was written.
     pub(super) fn add(&mut self, group: &Group<'_>, kind: &str) {
-        let (first, tokens) = (group.first(), &group.tokens);
+        let (first, tokens) = (group.first(), &group.sum.tokens);
         let facts = &first.facts;
         let said = Said {
             kind,
@@ -71,10 +71,10 @@ impl Carried {
             cached_tokens: tokens.cached,
             written_tokens: tokens.written,
             reasoning_tokens: tokens.reasoning,
-            estimated: group.estimated,
-            cost: group.cost.map(|money| money.picodollars()),
-            charges: write_charges(&group.charges),
-            calls: group.calls(),
+            estimated: group.sum.estimated,
+            cost: group.sum.cost.map(|money| money.picodollars()),
+            charges: write_charges(&group.sum.charges),
+            calls: group.sum.calls,
         };
         let list = self.open.entry(facts.consumer.clone()).or_default();
         list.push(if list.is_empty() { b'[' } else { b',' });

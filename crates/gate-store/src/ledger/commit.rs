@@ -190,18 +190,18 @@ impl<D: Database> Ledger<'_, D> {
             .collect();
         let is_new = |group: &&Group<'_>| new.contains(&*group.first().exchange.to_string());
         for group in groups.iter().filter(is_new) {
-            add(used, &group.charges);
+            add(used, &group.sum.charges);
             self.carried.add(group, "settle");
-            let held = group.entries.iter().filter(|entry| entry.held);
+            let held = group.entries.iter().flat_map(|entry| &entry.held);
             // Whoever called an item before may have died with it open.
-            for entry in held.filter(|entry| was_lost || entry.exchange.is_item()) {
+            for exchange in held.filter(|exchange| was_lost || exchange.is_item()) {
                 // Readers leave out charges that a settlement of the same id follows; a call that
                 // is not the first of its group has none.
-                let kind = match entry.exchange == group.first().exchange {
+                let kind = match *exchange == group.first().exchange {
                     true => "",
                     false => "release",
                 };
-                self.take_back(&entry.exchange, kind)?;
+                self.take_back(exchange, kind)?;
             }
         }
         Ok(())
@@ -255,10 +255,11 @@ impl<D: Database> Ledger<'_, D> {
                 facts: Arc::default(),
                 outcome: "",
                 tokens: super::Tokens::default(),
-                estimated: false,
+                estimated: 0,
                 cost: None,
                 charges: charges.into_iter().map(negative).collect(),
-                held: false,
+                calls: 1,
+                held: Vec::new(),
             };
             self.entry(&entry, kind)?;
         }

@@ -1,24 +1,20 @@
 //! Calls that are written as one row: those of one commit that differ in nothing a reader asks for.
 //!
 //! A busy gateway ends thousands of calls a second, and a row for each would cost more than the
-//! call. Calls of one second with the same facts, outcome and budgets are summed; nothing is lost
+//! call. Most are summed as they end already, by the addresses of what they share; here by what it
+//! says. Calls of one second with the same facts, outcome and budgets are summed; nothing is lost
 //! that [`super::usage`] or a budget reads. A group has the id of its first call. Grouping depends
 //! on nothing but the entries and their order, so that a commit that is repeated writes the same
 //! groups, whose ids are taken if the first attempt took effect.
 
-use super::{BATCH, Charges, Entry, Facts, Tokens};
-use gate_model::units::Money;
+use super::{BATCH, Entry, Facts};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Calls that are one row.
 pub(super) struct Group<'e> {
     pub(super) entries: Vec<&'e Entry>,
-    pub(super) tokens: Tokens,
-    /// Calls whose tokens were estimated.
-    pub(super) estimated: i64,
-    pub(super) cost: Option<Money>,
-    pub(super) charges: Charges,
+    pub(super) sum: Entry,
 }
 
 /// What calls of one group have in common.
@@ -32,14 +28,14 @@ struct Kind<'e> {
 }
 
 impl<'e> Group<'e> {
-    /// One call.
+    /// One entry.
     pub(super) fn of(entry: &'e Entry) -> Self {
         Self {
             entries: vec![entry],
-            tokens: entry.tokens,
-            estimated: i64::from(entry.estimated),
-            cost: entry.cost,
-            charges: entry.charges.clone(),
+            sum: Entry {
+                held: Vec::new(),
+                ..entry.clone()
+            },
         }
     }
 
@@ -48,28 +44,12 @@ impl<'e> Group<'e> {
         self.entries[0]
     }
 
-    /// Calls in it.
-    pub(super) fn calls(&self) -> i64 {
-        i64::try_from(self.entries.len()).unwrap_or(i64::MAX)
-    }
-
     fn add(&mut self, entry: &'e Entry) {
         self.entries.push(entry);
-        let (sum, one) = (&mut self.tokens, &entry.tokens);
-        for (sum, one) in [
-            (&mut sum.input, one.input),
-            (&mut sum.output, one.output),
-            (&mut sum.cached, one.cached),
-            (&mut sum.written, one.written),
-            (&mut sum.reasoning, one.reasoning),
-        ] {
-            *sum = sum.saturating_add(one);
-        }
-        self.estimated += i64::from(entry.estimated);
-        self.cost = self.cost.zip(entry.cost).map(|(sum, one)| sum + one);
-        for (sum, one) in self.charges.iter_mut().zip(&entry.charges) {
-            sum.amount = sum.amount.saturating_add(one.amount);
-        }
+        let charged = entry.charges.iter().map(|charge| charge.amount);
+        let (estimated, calls) = (entry.estimated, entry.calls);
+        self.sum
+            .add(&entry.tokens, estimated, entry.cost, calls, charged);
     }
 }
 
@@ -140,7 +120,8 @@ pub(super) fn groups(entries: &[Entry]) -> Vec<Group<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Charge;
+    use crate::ledger::{Charge, Tokens};
+    use gate_model::units::Money;
 
     fn entry(exchange: &str, consumer: &str, at_ms: i64, cost: Option<i64>, amount: i64) -> Entry {
         Entry {
@@ -156,7 +137,7 @@ mod tests {
                 output: 3,
                 ..Tokens::default()
             },
-            estimated: amount == 1,
+            estimated: i64::from(amount == 1),
             cost: cost.map(Money::from_picodollars),
             charges: std::iter::once(Charge {
                 budget: "b".into(),
@@ -164,7 +145,8 @@ mod tests {
                 amount,
             })
             .collect(),
-            held: true,
+            calls: 1,
+            held: Vec::new(),
         }
     }
 
@@ -181,14 +163,14 @@ mod tests {
         let seen: Vec<_> = groups
             .iter()
             .map(|group| {
-                let cost = group.cost.map(Money::picodollars);
+                let cost = group.sum.cost.map(Money::picodollars);
                 let id = group.first().exchange.to_string();
                 (
                     id,
-                    group.calls(),
+                    group.sum.calls,
                     cost,
-                    group.charges[0].amount,
-                    group.estimated,
+                    group.sum.charges[0].amount,
+                    group.sum.estimated,
                 )
             })
             .collect();
@@ -201,7 +183,7 @@ mod tests {
                 ("e".to_owned(), 1, None, 4, 0),
             ]
         );
-        assert_eq!(groups[0].tokens.total(), 10);
+        assert_eq!(groups[0].sum.tokens.total(), 10);
     }
 
     #[test]

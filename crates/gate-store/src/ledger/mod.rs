@@ -86,10 +86,10 @@ pub struct HoldRow {
     pub charges: Charges,
 }
 
-/// What a call consumed and cost.
+/// What a call consumed and cost, or several that differ in nothing a reader asks for.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The call's id.
+    /// The call's id; of several, the first one's.
     pub exchange: ExchangeId,
     /// When it ended, in UNIX milliseconds.
     pub at_ms: i64,
@@ -99,14 +99,46 @@ pub struct Entry {
     pub outcome: &'static str,
     /// Tokens.
     pub tokens: Tokens,
-    /// Whether tokens were estimated, because the provider did not say.
-    pub estimated: bool,
+    /// Calls whose tokens were estimated, because the provider did not say.
+    pub estimated: i64,
     /// What it cost; `None` when there is no price for it.
     pub cost: Option<Money>,
     /// What it is charged with.
     pub charges: Charges,
-    /// Whether a [`HoldRow`] may have been written for it.
-    pub held: bool,
+    /// How many calls it is.
+    pub calls: i64,
+    /// Those of them for which a [`HoldRow`] may have been written.
+    pub held: Vec<ExchangeId>,
+}
+
+impl Entry {
+    /// Adds calls that differ in nothing a reader asks for: in facts, outcome, second, budgets, and in
+    /// whether they have a price.
+    pub(crate) fn add(
+        &mut self,
+        tokens: &Tokens,
+        estimated: i64,
+        cost: Option<Money>,
+        calls: i64,
+        charged: impl Iterator<Item = i64>,
+    ) {
+        let sum = &mut self.tokens;
+        for (sum, one) in [
+            (&mut sum.input, tokens.input),
+            (&mut sum.output, tokens.output),
+            (&mut sum.cached, tokens.cached),
+            (&mut sum.written, tokens.written),
+            (&mut sum.reasoning, tokens.reasoning),
+        ] {
+            *sum = sum.saturating_add(one);
+        }
+        self.estimated += estimated;
+        self.calls += calls;
+        self.cost = self.cost.zip(cost).map(|(sum, one)| sum + one);
+        for (sum, one) in self.charges.iter_mut().zip(charged) {
+            sum.amount = sum.amount.saturating_add(one);
+        }
+    }
 }
 
 /// Tokens of a call.
@@ -211,8 +243,8 @@ impl Batch {
 
     /// Calls that have ended whose reservations may have been written, or are in it.
     pub fn ended(&self) -> impl Iterator<Item = &ExchangeId> {
-        let held = self.entries.iter().filter(|entry| entry.held);
-        held.map(|entry| &entry.exchange).chain(&self.cancelled)
+        let held = self.entries.iter().flat_map(|entry| &entry.held);
+        held.chain(&self.cancelled)
     }
 
     /// Empties it for the next commit, with room for what a busy gateway writes and no more.

@@ -176,10 +176,11 @@ impl<D: Database> Ledger<'_, D> {
                     facts: Arc::default(),
                     outcome: "crashed",
                     tokens: Tokens::default(),
-                    estimated: true,
+                    estimated: 1,
                     cost: None,
                     charges: std::iter::once(charge).collect(),
-                    held: false,
+                    calls: 1,
+                    held: Vec::new(),
                 };
                 if self.entry(&entry, "unsettled")? {
                     self.balance(&key, 0, rest)?;
@@ -223,10 +224,11 @@ impl<D: Database> Ledger<'_, D> {
                 facts: Arc::new(facts),
                 outcome: "crashed",
                 tokens: Tokens::default(),
-                estimated: true,
+                estimated: 1,
                 cost: row[11].optional_int().map(Money::from_picodollars),
                 charges: read_charges(row[12].text())?,
-                held: false,
+                calls: 1,
+                held: Vec::new(),
             };
             add(held, &entry.charges);
             if entry.exchange.is_item() && self.is_settled(&entry.exchange)? {

@@ -51,19 +51,19 @@ pub(super) fn entry_values(values: &mut Vec<Value>, group: &Group<'_>, kind: &st
     values.push(first.at_ms.into());
     facts_values(values, &first.facts);
     values.push(first.outcome.into());
-    let tokens = &group.tokens;
+    let tokens = &group.sum.tokens;
     let counts = [
         tokens.input,
         tokens.output,
         tokens.cached,
         tokens.written,
         tokens.reasoning,
-        group.estimated,
+        group.sum.estimated,
     ];
     values.extend(counts.map(Value::Int));
-    values.push(group.cost.map(|money| money.picodollars()).into());
-    values.push(Value::Text(write_charges(&group.charges)));
-    values.push(group.calls().into());
+    values.push(group.sum.cost.map(|money| money.picodollars()).into());
+    values.push(Value::Text(write_charges(&group.sum.charges)));
+    values.push(group.sum.calls.into());
 }
 
 pub(super) fn hold_values(values: &mut Vec<Value>, hold: &HoldRow, instance: &str) {

@@ -43,10 +43,7 @@ fn a_budget_is_spent_to_its_last_part_and_not_beyond() {
         runtime().block_on(async {
             let mut spent = 0;
             loop {
-                match books
-                    .hold(&facts("c"), money(30), &[(account.clone(), 30)])
-                    .await
-                {
+                match books.hold(&facts("c"), money(30), &[(&account, 30)]).await {
                     Ok(hold) => hold.settle(&settlement(20)),
                     Err(Refusal::Exhausted {
                         budget,
@@ -75,7 +72,7 @@ fn open_calls_that_are_dropped_are_charged_what_they_reserved() {
         let money_account = books.account(&spec("b", Unit::Money, 1_000));
         let tokens = books.account(&spec("t", Unit::Tokens, 1_000));
         runtime().block_on(async {
-            let parts = [(money_account, 30), (tokens, 7)];
+            let parts = [(&money_account, 30), (&tokens, 7)];
             drop(books.hold(&facts("c"), money(30), &parts).await.unwrap());
             books
                 .hold(&facts("c"), money(30), &parts)
@@ -146,7 +143,7 @@ async fn call_often(
     for round in 0..1_000 {
         let most = 1_000 + (call * 37 + round * 101) % 9_000;
         let held = books
-            .hold(&facts("c"), money(most), &[(account.clone(), most)])
+            .hold(&facts("c"), money(most), &[(&account, most)])
             .await;
         let Ok(hold) = held else { return 1 };
         tokio::task::yield_now().await;
@@ -172,10 +169,7 @@ fn a_store_that_is_down_refuses_at_once_or_opens_a_little() {
         let began = Instant::now();
         let served = runtime().block_on(async {
             let mut served = 0;
-            while let Ok(hold) = books
-                .hold(&facts("c"), money(1), &[(account.clone(), 1)])
-                .await
-            {
+            while let Ok(hold) = books.hold(&facts("c"), money(1), &[(&account, 1)]).await {
                 served += 1;
                 hold.settle(&settlement(1));
             }
@@ -203,9 +197,7 @@ fn what_was_spent_while_the_store_was_down_is_written_later() {
         let account = books.account(&spec("b", Unit::Money, 1_280));
         books.note(facts("free"), &settlement(3));
         runtime().block_on(async {
-            let hold = books
-                .hold(&facts("c"), money(9), &[(account.clone(), 9)])
-                .await;
+            let hold = books.hold(&facts("c"), money(9), &[(&account, 9)]).await;
             hold.unwrap().settle(&settlement(9));
         });
         assert!(books.close(PATIENCE));

@@ -42,7 +42,7 @@ fn the_killed_process() {
         .unwrap();
     let hold = |amount: i64| {
         let cost = Some(Money::from_picodollars(amount));
-        let held = runtime.block_on(books.hold(&facts("c"), cost, &[(account.clone(), amount)]));
+        let held = runtime.block_on(books.hold(&facts("c"), cost, &[(&account, amount)]));
         held.unwrap()
     };
     let _open = hold(77);
@@ -137,7 +137,7 @@ fn books_at(address: &str) -> Arc<Books> {
 async fn call_until_refused(books: &Arc<Books>, account: &Arc<Account>, each: &dyn Fn()) {
     let cost = Some(Money::from_picodollars(MOST));
     loop {
-        let part = [(account.clone(), MOST)];
+        let part = [(account, MOST)];
         match books.hold(&facts("c"), cost, &part).await {
             Ok(hold) => {
                 tokio::time::sleep(TIME).await;

@@ -293,10 +293,11 @@ fn entry(index: u32) -> Entry {
             input: 1,
             ..Tokens::default()
         },
-        estimated: false,
+        estimated: 0,
         cost: Some(Money::from_picodollars(60)),
         charges: charges(60),
-        held: true,
+        calls: 1,
+        held: vec![ExchangeId::Named(ExchangeId::item("a", index, 0))],
     }
 }
 

@@ -119,7 +119,7 @@ fn usage_is_summed_by_name() {
     for place in Place::all() {
         let mut store = place.store("one");
         let mut unpriced = entry("z", "b", 0);
-        (unpriced.cost, unpriced.estimated) = (None, true);
+        (unpriced.cost, unpriced.estimated) = (None, 1);
         unpriced.charges.clear();
         let entries = vec![entry("x", "b", 40), entry("y", "b", 2), unpriced];
         store.commit(&Batch { entries, ..batch() }).unwrap();

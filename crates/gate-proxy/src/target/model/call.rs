@@ -13,8 +13,8 @@ use super::{Addressed, Model, ProviderTarget, Road, may_use};
 use crate::money::reserve::Asked;
 use bytes::Bytes;
 use gate_ai::{
-    Dialect, DialectError, ErrorClass, Operation, RequestFacts, inspect, target_in_form,
-    wants_json_list,
+    Dialect, DialectError, ErrorClass, Operation, RequestFacts, inspect, inspect_with_reach,
+    target_in_form, wants_json_list,
 };
 use gate_flow::{AiFacts, Exchange, Fault};
 use gate_kit::http::{Body, Response};
@@ -104,7 +104,13 @@ pub(super) async fn converse(
     let body = body
         .map_err(|error| Fault::from_request_body(&error))?
         .into_bytes();
-    let mut facts = inspect(dialect, &body).map_err(|error| not_understood(&error))?;
+    // What a call may cost depends on the whole of the request, which is read once.
+    let reserves = models.iter().any(|(_, model)| model.treasury.reserves());
+    let inspected = match reserves {
+        true => inspect_with_reach(dialect, &body).map(|(facts, reach)| (facts, Some(reach))),
+        false => inspect(dialect, &body).map(|facts| (facts, None)),
+    };
+    let (mut facts, reach) = inspected.map_err(|error| not_understood(&error))?;
     if facts.model.is_empty() {
         facts.model = addressed.model.unwrap_or_default();
     }
@@ -128,6 +134,7 @@ pub(super) async fn converse(
     let asked = Asked {
         dialect,
         body: Some(&body),
+        reach,
         has_tools: facts.has_tools,
         max_tokens: facts.max_tokens,
         pieces: None,

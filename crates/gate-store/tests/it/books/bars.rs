@@ -43,7 +43,7 @@ fn the_writer_costs_little_beside_a_call() {
                     let facts = facts("c");
                     let mut calls = 0;
                     while began.elapsed() < LENGTH {
-                        let parts = [(account.clone(), 30)];
+                        let parts = [(&account, 30)];
                         let hold = books.hold(&facts, money(30), &parts).await.unwrap();
                         let works = Instant::now();
                         while works.elapsed() < WORK {

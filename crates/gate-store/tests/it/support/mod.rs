@@ -247,10 +247,11 @@ pub(crate) fn entry(exchange: &str, budget: &str, amount: i64) -> Entry {
             output: 5,
             ..Tokens::default()
         },
-        estimated: false,
+        estimated: 0,
         cost: Some(Money::from_picodollars(amount)),
         charges: [charge(budget, amount)].into_iter().collect(),
-        held: true,
+        calls: 1,
+        held: vec![exchange.into()],
     }
 }
 

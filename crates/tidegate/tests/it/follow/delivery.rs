@@ -60,10 +60,11 @@ fn sixty_days() -> Vec<Entry> {
                 output: 100,
                 ..Tokens::default()
             },
-            estimated: false,
+            estimated: 0,
             cost: Some(Money::from_picodollars(1_000_000_000_000)),
             charges: Charges::default(),
-            held: false,
+            calls: 1,
+            held: Vec::new(),
         })
     };
     (today - 60..today).flat_map(of_day).collect()

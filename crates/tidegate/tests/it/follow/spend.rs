@@ -37,10 +37,11 @@ fn two_weeks() -> Vec<Entry> {
             facts: facts.clone(),
             outcome: "ok",
             tokens: Tokens::default(),
-            estimated: false,
+            estimated: 0,
             cost: Some(Money::from_picodollars(dollars * 1_000_000_000_000)),
             charges: Charges::default(),
-            held: false,
+            calls: 1,
+            held: Vec::new(),
         })
     };
     (hour - 14 * 24..hour).flat_map(of_hour).collect()

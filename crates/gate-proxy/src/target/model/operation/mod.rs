@@ -172,6 +172,7 @@ async fn reserve(
     let asked = money::reserve::Asked {
         dialect: operation.error_dialect(),
         body,
+        reach: None,
         has_tools: false,
         max_tokens: writes_nothing.then_some(0).or(max_tokens),
         pieces,
