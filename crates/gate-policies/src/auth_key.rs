@@ -198,8 +198,8 @@ impl AuthKey {
         }
         for header in &self.headers {
             if header.id() == HeaderId::Authorization {
-                head.headers.retain(|id, _, value| {
-                    id != HeaderId::Authorization || places::bearer(value).is_none()
+                head.headers.remove_where(HeaderId::Authorization, |value| {
+                    places::bearer(value).is_some()
                 });
             } else {
                 header.remove(&mut head.headers);

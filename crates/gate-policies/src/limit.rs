@@ -143,8 +143,10 @@ impl Policy for Limit {
         let decision = self.decide(exchange);
         if let Some(announcement) = &self.announce {
             let headers = &mut exchange.response_headers;
-            headers.append(b"RateLimit-Policy", announcement.as_bytes());
-            headers.append_written(b"RateLimit", |field| self.standings(&decision, field));
+            headers.append_unlisted(b"RateLimit-Policy", announcement.as_bytes());
+            headers.append_unlisted_written(b"RateLimit", |field| {
+                self.standings(&decision, field);
+            });
         } else if self.fields == RateLimitFields::ThreeFields {
             self.tell(&decision, exchange);
         }

@@ -43,10 +43,7 @@ impl HeaderName {
 
     /// Removes every occurrence.
     pub(crate) fn remove(&self, headers: &mut Headers) {
-        match self.id {
-            HeaderId::Other => headers.remove_named(&self.name),
-            id => headers.remove(id),
-        }
+        headers.remove_with(self.id, &self.name);
     }
 }
 

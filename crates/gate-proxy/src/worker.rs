@@ -271,33 +271,24 @@ impl Worker {
             None => TraceContext::default(),
         };
         let (mut counted, mut request_bytes) = (None, 0);
-        request.body = match request.body {
-            Body::Stream(inner) => {
+        match &request.body {
+            Body::Stream(_) => {
                 let count = Rc::new(Cell::new(0));
                 counted = Some(count.clone());
-                Body::Stream(Box::new(Counted { inner, count }))
+                if let Body::Stream(inner) = std::mem::take(&mut request.body) {
+                    request.body = Body::Stream(Box::new(Counted { inner, count }));
+                }
             }
-            at_hand => {
-                request_bytes = at_hand.length().unwrap_or(0);
-                at_hand
-            }
-        };
+            at_hand => request_bytes = at_hand.length().unwrap_or(0),
+        }
         let kept = snapshot.keeps.as_ref();
         let kept = kept.and_then(|keeps| KeptRequest::capture(keeps, &request, client, address));
-        // Written where it stays, the record included: together they are a kilobyte.
+        let revision = snapshot.revision;
+        // Written where it stays: with the record, which is filled there, it is a kilobyte.
         let place = Box::new_uninit();
         let open = Open {
             exchange: Exchange {
-                record: Record {
-                    revision: snapshot.revision,
-                    started,
-                    started_unix: self.unix(started),
-                    listener: Some(client.listener.clone()),
-                    trace,
-                    request_bytes,
-                    experiments: self.shared.experiments.offer(),
-                    ..Record::default()
-                },
+                record: Record::default(),
                 snapshot,
                 request,
                 client: client.clone(),
@@ -323,7 +314,16 @@ impl Worker {
             worker: Some(self.clone()),
             counted,
         };
-        Box::write(place, open)
+        let mut open = Box::write(place, open);
+        let record = &mut open.exchange.record;
+        record.revision = revision;
+        record.started = started;
+        record.started_unix = self.unix(started);
+        record.listener = Some(client.listener.clone());
+        record.trace = trace;
+        record.request_bytes = request_bytes;
+        record.experiments = self.shared.experiments.offer();
+        open
     }
 }
 

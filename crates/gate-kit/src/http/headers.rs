@@ -82,6 +82,13 @@ impl Headers {
         self.append_id(HeaderId::of(name), name, value);
     }
 
+    /// Adds a field under a constant name of ours that is no known one, which is not looked up;
+    /// debug builds check that.
+    pub fn append_unlisted(&mut self, name: &'static [u8], value: &[u8]) {
+        debug_assert_eq!(HeaderId::of(name), HeaderId::Other);
+        self.append_id(HeaderId::Other, name, value);
+    }
+
     /// Adds a known field under its canonical lower-case name.
     pub fn append_known(&mut self, id: HeaderId, value: &[u8]) {
         debug_assert!(id != HeaderId::Other, "a known id is needed");
@@ -103,6 +110,21 @@ impl Headers {
     /// Adds a field whose value `write` appends; it must append a valid one. Debug builds check it.
     pub fn append_written(&mut self, name: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
         self.append_id(HeaderId::of(name), name, b"");
+        self.write_last(write);
+    }
+
+    /// The same under a constant name of ours that is no known one, which is not looked up.
+    pub fn append_unlisted_written(
+        &mut self,
+        name: &'static [u8],
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.append_unlisted(name, b"");
+        self.write_last(write);
+    }
+
+    /// Writes the value of the last field, which is empty.
+    fn write_last(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.bytes.truncate(self.bytes.len() - END.len());
         let value_start = self.bytes.len();
         write(&mut self.bytes);
@@ -258,6 +280,19 @@ impl Headers {
         self.entries.retain(|entry| entry.id != id);
     }
 
+    /// Removes those occurrences of a known field whose value `goes`; where there is none, which is
+    /// seen from the ids alone, nothing is touched.
+    pub fn remove_where(&mut self, id: HeaderId, goes: impl Fn(&[u8]) -> bool) {
+        debug_assert!(id != HeaderId::Other, "only known fields");
+        let is_it = |entry: &Entry| entry.id == id && goes(self.value(entry));
+        if !self.entries.iter().any(is_it) {
+            return;
+        }
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.retain(|entry| entry.id != id || !goes(self.value(entry)));
+        self.entries = entries;
+    }
+
     /// Removes every occurrence of several known fields in one pass.
     pub fn remove_any(&mut self, ids: &[HeaderId]) {
         debug_assert!(!ids.contains(&HeaderId::Other), "only known fields");
@@ -267,6 +302,16 @@ impl Headers {
     /// Removes every occurrence of a field by name, in any case.
     pub fn remove_named(&mut self, name: &str) {
         let id = HeaderId::of(name.as_bytes());
+        self.remove_with(id, name);
+    }
+
+    /// The same by a name whose id is known: [`HeaderId::Other`] for one that is not listed.
+    pub fn remove_with(&mut self, id: HeaderId, name: &str) {
+        debug_assert_eq!(id, HeaderId::of(name.as_bytes()));
+        let is_it = |entry: &Entry| self.is_named(entry, id, name);
+        if !self.entries.iter().any(is_it) {
+            return;
+        }
         let mut entries = std::mem::take(&mut self.entries);
         entries.retain(|entry| !self.is_named(entry, id, name));
         self.entries = entries;

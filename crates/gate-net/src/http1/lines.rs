@@ -7,14 +7,17 @@
 
 use super::{HEAD_BYTES_MAX, HEADER_COUNT_MAX, Limits, ParseError};
 use gate_kit::block::controls_and_colons;
+use smallvec::SmallVec;
 
 /// Bytes looked at in one step.
 const BLOCK: usize = 64;
 
-/// Where the lines of a head are. Made once per head on the stack and filled in place.
+/// Lines whose positions lie on the stack; of a longer head they are on the heap.
+const MARKS: usize = 64;
+
+/// Where the lines of a head are. Made once per head and filled in place; nothing is cleared before.
 pub(super) struct Lines {
-    marks: [Mark; HEADER_COUNT_MAX + 1],
-    count: usize,
+    marks: SmallVec<[Mark; MARKS]>,
     /// Where the line begins whose end is not known yet.
     start: usize,
 }
@@ -29,10 +32,9 @@ struct Mark {
 }
 
 impl Lines {
-    pub(super) const fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            marks: [Mark { colon: 0, end: 0 }; HEADER_COUNT_MAX + 1],
-            count: 0,
+            marks: SmallVec::new(),
             start: 0,
         }
     }
@@ -89,13 +91,12 @@ impl Lines {
             }
             b'\r' => match within.get(position + 1) {
                 Some(b'\n') if position == self.start => return Ok(Some(position + 2)),
-                Some(b'\n') if self.count == most => return Err(ParseError::TooManyHeaders),
+                Some(b'\n') if self.marks.len() == most => return Err(ParseError::TooManyHeaders),
                 Some(b'\n') => {
-                    self.marks[self.count] = Mark {
+                    self.marks.push(Mark {
                         colon: std::mem::take(colon),
                         end: position as u16,
-                    };
-                    self.count += 1;
+                    });
                     self.start = position + 2;
                 }
                 Some(_) => return Err(ParseError::ControlCharacter),
@@ -116,8 +117,8 @@ impl Lines {
     }
 
     /// How many lines follow the first.
-    pub(super) const fn field_count(&self) -> usize {
-        self.count.saturating_sub(1)
+    pub(super) fn field_count(&self) -> usize {
+        self.marks.len().saturating_sub(1)
     }
 
     /// The lines behind the first, without their ends, each with the position of its first colon.
@@ -126,13 +127,11 @@ impl Lines {
         &'a self,
         head: &'b [u8],
     ) -> impl Iterator<Item = (&'b [u8], Option<usize>)> + use<'a, 'b> {
-        self.marks[..self.count]
-            .array_windows()
-            .map(|[before, mark]| {
-                let start = usize::from(before.end) + 2;
-                let colon = usize::from(mark.colon).checked_sub(start);
-                (&head[start..usize::from(mark.end)], colon)
-            })
+        self.marks.array_windows().map(|[before, mark]| {
+            let start = usize::from(before.end) + 2;
+            let colon = usize::from(mark.colon).checked_sub(start);
+            (&head[start..usize::from(mark.end)], colon)
+        })
     }
 }
 
