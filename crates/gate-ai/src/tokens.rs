@@ -127,15 +127,19 @@ impl Reach {
                 let wanted = number_behind(behind).unwrap_or(1).clamp(1, 128);
                 self.answers = self.answers.max(wanted);
             }
-            name => self.remote |= is_remote(name),
+            // None of the parts is shorter.
+            name => self.remote |= name.len() > 2 && is_remote(name),
         }
     }
 }
 
 fn is_remote(name: &[u8]) -> bool {
     static PARTS: LazyLock<Option<Searcher>> = LazyLock::new(|| Searcher::new(REMOTE));
+    // All parts but one have an underscore or a capital, which most short strings have not.
+    let marks = |byte: &u8| *byte == b'_' || byte.is_ascii_uppercase();
     match &*PARTS {
         _ if matches!(name, b"url" | b"conversation") => true,
+        _ if !name.iter().any(marks) => name.windows(3).any(|three| three == b"mcp"),
         Some(parts) => parts.find(name).is_some(),
         None => REMOTE.iter().any(|part| memmem::find(name, part).is_some()),
     }

@@ -86,11 +86,11 @@ impl Input {
 
 impl Reservation for Reserved {
     fn settle(self: Box<Self>, record: &mut Record) {
-        let mut this = *self;
+        let mut this = self;
         let Some(mut ai) = record.ai.take() else {
             // Refused before a model was known.
             this.end_limits(0);
-            if let Some(hold) = this.hold {
+            if let Some(hold) = this.hold.take() {
                 hold.cancel();
             }
             return;

@@ -87,8 +87,8 @@ pub struct Hold {
 enum State {
     /// In the queue, where the writer sees it, at this place.
     Open(usize),
-    /// Without a reservation, which nobody has to see.
-    Bare(Call),
+    /// Without a reservation, which nobody has to see. Boxed, as what has one is moved more often.
+    Bare(Box<Call>),
     Ended,
 }
 
@@ -120,7 +120,7 @@ impl Hold {
         };
         Self {
             shared,
-            call: State::Bare(call),
+            call: State::Bare(Box::new(call)),
         }
     }
 
@@ -128,7 +128,7 @@ impl Hold {
     fn take(&mut self) -> Option<Call> {
         match std::mem::replace(&mut self.call, State::Ended) {
             State::Open(place) => self.shared.queue().close(place),
-            State::Bare(call) => Some(call),
+            State::Bare(call) => Some(*call),
             State::Ended => None,
         }
     }
