@@ -168,6 +168,8 @@ impl Work {
                 .books
                 .as_ref()
                 .map_or(0, |books| books.mark());
+            // Another may have its place while this one is written down.
+            self.board.answered(&ended.job, ended.index, ended.took_ms);
             self.finished.push_back((mark, ended));
             next = self.receiver.try_recv().ok();
         }
