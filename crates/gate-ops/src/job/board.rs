@@ -185,7 +185,7 @@ impl Board {
             let pacing = self.pacing(&lane);
             let in_flight = u32::try_from(self.in_flight(Some(&lane))).unwrap_or(u32::MAX);
             let seen = seen(&lane);
-            let pace = self.lanes.entry(lane).or_insert_with(|| Pace::new(&pacing));
+            let pace = self.lanes.entry(lane).or_default();
             pace.look(&pacing, &seen, in_flight, now_ms, passed);
         }
         for one in self.jobs.values_mut() {
@@ -337,6 +337,10 @@ impl Board {
             return;
         };
         let end = one.ended(index, outcome, now_ms);
+        let is_refused = matches!(outcome, Outcome::Refused { .. });
+        if let Some(pace) = self.lanes.get_mut(&one.spec.lane).filter(|_| !is_refused) {
+            pace.ended();
+        }
         let mut touched = vec![job.to_owned()];
         if let Some(well) = end {
             self.tell_children(job, index, well, &mut touched);
