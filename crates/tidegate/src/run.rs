@@ -120,8 +120,7 @@ pub(crate) fn serve(
         write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
     let followed = environment.as_ref().map(|(followed, _)| followed);
     let desk = batches::open(&process, &folder)?;
-    let place = desk.as_ref().map(gate_proxy::batches::Desk::folder_id);
-    let jobs = Arc::new(jobs::start(&process, followed, &folder, place)?);
+    let jobs = Arc::new(jobs::start(&process, followed, &folder, desk.as_ref())?);
     let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
     let subscribers = subscribers::start(&process, followed, kept, &folder, jobs.shelf.clone())?;
     let ears = promises::Ears {

@@ -6,6 +6,9 @@ use super::share::Share;
 use super::words::{Bits, Link, Note, Outcome, Progress, Spec, State};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// How long an item is taken to run before any has, in milliseconds.
+const FIRST_MS: f64 = 1_000.0;
+
 /// How a queue is served.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Queue {
@@ -151,18 +154,14 @@ impl Board {
         self.jobs.get(id).map(|one| (&one.spec, &one.progress))
     }
 
-    /// Items under way: all, or those of a lane.
+    /// Items that were started and are not answered: all, or those of a lane.
     #[must_use]
     pub fn in_flight(&self, lane: Option<&str>) -> usize {
         let of = |one: &&One| lane.is_none_or(|lane| one.spec.lane == lane);
-        self.jobs
-            .values()
-            .filter(of)
-            .map(|one| one.running.len())
-            .sum()
+        self.jobs.values().filter(of).map(|one| one.calling).sum()
     }
 
-    /// Items of a job under way.
+    /// Items of a job that were started and have not ended.
     #[must_use]
     pub fn in_flight_of(&self, id: &str) -> usize {
         self.jobs.get(id).map_or(0, |one| one.running.len())
@@ -186,11 +185,21 @@ impl Board {
             let pacing = self.pacing(&lane);
             let in_flight = u32::try_from(self.in_flight(Some(&lane))).unwrap_or(u32::MAX);
             let seen = seen(&lane);
-            let pace = self.lanes.entry(lane).or_insert_with(|| Pace::new(&pacing));
+            let pace = self.lanes.entry(lane).or_default();
             pace.look(&pacing, &seen, in_flight, now_ms, passed);
         }
         for one in self.jobs.values_mut() {
             one.estimate(now_ms);
+            let Some(share) = self.shares.get_mut(&one.spec.queue) else {
+                continue;
+            };
+            // What takes longer than was expected is charged meanwhile.
+            for running in one.running.values_mut() {
+                let spent_ms = now_ms.saturating_sub(running.began_ms) as f64;
+                if let Some(charge) = &mut running.charge {
+                    share.spend(&one.spec.team, charge, spent_ms);
+                }
+            }
         }
     }
 
@@ -244,12 +253,7 @@ impl Board {
     ) {
         let queue = self.queues.get(name).cloned().unwrap_or_default();
         let of = |one: &&One| one.spec.queue == name;
-        let under_way: usize = self
-            .jobs
-            .values()
-            .filter(of)
-            .map(|one| one.running.len())
-            .sum();
+        let under_way: usize = self.jobs.values().filter(of).map(|one| one.calling).sum();
         let mut free = (queue.most as usize).saturating_sub(under_way);
         // By team, in the order in which its jobs go.
         let mut ready: BTreeMap<String, Vec<(i32, u64, String)>> = BTreeMap::new();
@@ -285,18 +289,20 @@ impl Board {
             let one = self.jobs.get_mut(id);
             let lane = one.as_ref().and_then(|one| lanes.get_mut(&one.spec.lane));
             let started = match (one, lane) {
-                (Some(one), Some(lane)) if *lane > 0 => one.start(now_ms).map(|started| {
-                    *lane -= 1;
-                    let charged = one.running.get(&started.0).map_or(0.0, |it| it.charged_ms);
-                    (started, charged)
-                }),
+                (Some(one), Some(lane)) if *lane > 0 => {
+                    let expected = one.mean.get().or_else(|| share.usual_ms());
+                    let expected = expected.unwrap_or(FIRST_MS);
+                    let charge = || share.start(&team, expected, queue.weight(&team));
+                    let started = one.start(now_ms, charge);
+                    *lane -= u32::from(started.is_some());
+                    started
+                }
                 _ => None,
             };
-            let Some(((index, attempt), charged)) = started else {
+            let Some((index, attempt)) = started else {
                 jobs.pop();
                 continue;
             };
-            share.start(&team, charged, queue.weight(&team));
             free -= 1;
             starts.push(Start {
                 job: id.clone(),
@@ -306,19 +312,34 @@ impl Board {
         }
     }
 
-    /// An item's try has ended.
-    pub fn ended(&mut self, job: &str, index: u32, outcome: &Outcome, now_ms: u64) {
+    /// An item's call was answered, after so many milliseconds, which its team is charged. Its place is
+    /// free, while what was answered is being written down; [`ended`](Self::ended) follows.
+    pub fn answered(&mut self, job: &str, index: u32, took_ms: u64) {
         let Some(one) = self.jobs.get_mut(job) else {
             return;
         };
-        let (end, more) = one.ended(index, outcome, now_ms);
-        let (queue, team) = (one.spec.queue.clone(), one.spec.team.clone());
-        let weight = self
-            .queues
-            .get(&queue)
-            .map_or(1.0, |queue| queue.weight(&team));
-        if let Some(share) = self.shares.get_mut(&queue) {
-            share.correct(&team, more, weight);
+        let took_ms = took_ms as f64;
+        let charge = one.answered(index, took_ms);
+        let share = self.shares.get_mut(&one.spec.queue);
+        if let (Some(charge), Some(share)) = (charge, share) {
+            share.end(&one.spec.team, charge, took_ms);
+        }
+    }
+
+    /// An item's try has ended.
+    pub fn ended(&mut self, job: &str, index: u32, outcome: &Outcome, now_ms: u64) {
+        let running = self.jobs.get(job).and_then(|one| one.running.get(&index));
+        let Some(began_ms) = running.map(|running| running.began_ms) else {
+            return;
+        };
+        self.answered(job, index, now_ms.saturating_sub(began_ms));
+        let Some(one) = self.jobs.get_mut(job) else {
+            return;
+        };
+        let end = one.ended(index, outcome, now_ms);
+        let is_refused = matches!(outcome, Outcome::Refused { .. });
+        if let Some(pace) = self.lanes.get_mut(&one.spec.lane).filter(|_| !is_refused) {
+            pace.ended();
         }
         let mut touched = vec![job.to_owned()];
         if let Some(well) = end {

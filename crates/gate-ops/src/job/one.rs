@@ -1,12 +1,9 @@
 //! One job on the board: which of its items may start, and what became of those that did.
 
+use super::share::{Charge, Mean};
 use super::words::{Bits, Link, Note, NoteKind, Outcome, Progress, Spec, State, WAITING_MAX};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// How long an item is taken to run before any has, in milliseconds.
-const FIRST_MS: f64 = 1_000.0;
-/// What one item says about how long the next takes.
-const MEAN_PART: f64 = 0.1;
 /// How far back the speed of a job is looked at: samples, one a second.
 const SAMPLES: usize = 60;
 
@@ -15,8 +12,8 @@ const SAMPLES: usize = 60;
 pub(super) struct Running {
     pub(super) attempt: u32,
     pub(super) began_ms: u64,
-    /// What its team was charged for it.
-    pub(super) charged_ms: f64,
+    /// What its team is charged for it; nothing once it was answered, which takes up no place any more.
+    pub(super) charge: Option<Charge>,
 }
 
 /// What items wait for that wait for items of other jobs.
@@ -45,14 +42,18 @@ pub(super) struct News {
 pub(super) struct One {
     pub(super) spec: Spec,
     pub(super) progress: Progress,
+    /// Items that were started and have not ended.
     pub(super) running: BTreeMap<u32, Running>,
+    /// How many of them have not been answered.
+    pub(super) calling: usize,
+    /// How long items take from their start to their answer.
+    pub(super) mean: Mean,
     pub(super) news: News,
     /// Items to be called again as the same try.
     repeats: VecDeque<(u32, u32)>,
     gates: Option<Gates>,
     /// Places in `after` of parents that have not succeeded yet, of those that are waited for whole.
     blocked: BTreeSet<usize>,
-    mean_ms: f64,
     samples: VecDeque<(u64, u32)>,
 }
 
@@ -71,10 +72,11 @@ impl One {
         let mut one = One {
             blocked: blocked.map(|(at, _)| at).collect(),
             running: BTreeMap::new(),
+            calling: 0,
+            mean: Mean::default(),
             news: News::default(),
             repeats: VecDeque::new(),
             gates,
-            mean_ms: FIRST_MS,
             samples: VecDeque::new(),
             progress,
             spec,
@@ -113,12 +115,12 @@ impl One {
 
     /// Whether as many run as may.
     fn is_full(&self) -> bool {
-        let most = match (self.spec.sequential, self.spec.most) {
-            (true, _) => 1,
-            (false, 0) => return false,
-            (false, most) => most,
-        };
-        self.running.len() >= most as usize
+        match (self.spec.sequential, self.spec.most) {
+            // What comes next takes what was answered, once that is kept.
+            (true, _) => !self.running.is_empty(),
+            (false, 0) => false,
+            (false, most) => self.calling >= most as usize,
+        }
     }
 
     /// An item whose time has come to be tried again.
@@ -149,8 +151,12 @@ impl One {
         }
     }
 
-    /// Starts an item; `None` when none can.
-    pub(super) fn start(&mut self, now_ms: u64) -> Option<(u32, u32)> {
+    /// Starts an item, for which its team is charged; `None` when none can.
+    pub(super) fn start(
+        &mut self,
+        now_ms: u64,
+        charge: impl FnOnce() -> Charge,
+    ) -> Option<(u32, u32)> {
         if !self.can_start(now_ms) {
             return None;
         }
@@ -176,34 +182,33 @@ impl One {
         let running = Running {
             attempt,
             began_ms: now_ms,
-            charged_ms: self.mean_ms,
+            charge: Some(charge()),
         };
         self.running.insert(index, running);
+        self.calling += 1;
         self.news.is_dirty = true;
         Some((index, attempt))
     }
 
-    /// Takes in how an item's try ended. Says whether the item has ended for good, and how; and what it
-    /// took beyond what was charged.
-    pub(super) fn ended(
-        &mut self,
-        index: u32,
-        outcome: &Outcome,
-        now_ms: u64,
-    ) -> (Option<bool>, f64) {
-        let Some(running) = self.running.remove(&index) else {
-            return (None, 0.0);
-        };
-        let took = now_ms.saturating_sub(running.began_ms) as f64;
+    /// An item was answered, after so long: what its team is charged. Nothing where that is known.
+    pub(super) fn answered(&mut self, index: u32, took_ms: f64) -> Option<Charge> {
+        let charge = self.running.get_mut(&index)?.charge.take()?;
+        self.calling -= 1;
+        self.mean.add(took_ms);
+        Some(charge)
+    }
+
+    /// Takes in how an item's try ended. Says whether the item has ended for good, and how.
+    pub(super) fn ended(&mut self, index: u32, outcome: &Outcome, now_ms: u64) -> Option<bool> {
+        let running = self.running.remove(&index)?;
         self.progress.tries.remove(&index);
         self.news.is_dirty = true;
-        let more = took - running.charged_ms;
         let attempt = running.attempt;
         match outcome {
             Outcome::Refused { wait_ms } => {
                 let due = now_ms.saturating_add(*wait_ms);
                 self.progress.waiting.insert(index, (attempt, due));
-                return (None, more);
+                return None;
             }
             Outcome::Succeeded => self.close(index, true),
             Outcome::Failed {
@@ -232,13 +237,12 @@ impl One {
                     let due = now_ms.saturating_add(pause);
                     self.progress.waiting.insert(index, (attempt + 1, due));
                     self.progress.retries += 1;
-                    return (None, more);
+                    return None;
                 }
                 self.close(index, false);
             }
         }
-        self.mean_ms += (took - self.mean_ms) * MEAN_PART;
-        (Some(matches!(outcome, Outcome::Succeeded)), more)
+        Some(matches!(outcome, Outcome::Succeeded))
     }
 
     fn close(&mut self, index: u32, well: bool) {

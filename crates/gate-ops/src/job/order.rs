@@ -66,9 +66,10 @@ pub enum Input {
     /// A line for each, in a file: a batch's. A line's `body` (or `params`) is posted as it stands;
     /// other members are somebody else's.
     Lines {
-        /// The file's path.
+        /// The file's path; seen from `folder`, where there is one.
         file: String,
-        /// The folder that it is in, by the folder's id: only a gateway that has it runs the job.
+        /// The folder that it is in, by the folder's id: only a gateway that has it, wherever that is, runs
+        /// the job.
         #[serde(default)]
         folder: String,
         /// The path that lines are posted to.

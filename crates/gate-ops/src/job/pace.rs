@@ -1,10 +1,12 @@
 //! How many items may be under way beside interactive traffic, which goes first.
 //!
-//! A lane is what items and interactive calls compete for: a model, or a route. Its window grows by one
-//! while all of it is used and nothing complains, and is halved when the other side refuses, when
-//! interactive calls wait, or when what providers have left in their own limits runs low (additive
-//! increase, multiplicative decrease). Interactive calls under way take their places out of the window at
-//! once, so that a burst of them stops new items within one look.
+//! A lane is what items and interactive calls compete for: a model, or a route. Its window is how many calls
+//! of both it takes. While all of it is used and nothing complains, it grows: by the items that end, up to
+//! twice itself at each look, until somebody complains for the first time, and by two a second from where
+//! that was (slow start and additive increase; RFC 5681). It is halved when the other side refuses, when
+//! interactive calls wait, or when what providers have left in their own limits runs low. Interactive calls
+//! under way take their places out of the window at once, so that a burst of them stops new items within
+//! one look.
 
 /// How a lane is used.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,6 +37,8 @@ pub struct Seen {
     pub left: Option<f64>,
     /// Calls that providers still take in the current period of their limits, where they say.
     pub calls_left: Option<f64>,
+    /// Calls that it takes at a time, where that is known; others wait for their turn in front of it.
+    pub places: Option<u32>,
     /// Interactive calls under way.
     pub interactive: u32,
     /// Interactive calls that wait for a place.
@@ -46,28 +50,30 @@ pub struct Seen {
 }
 
 /// A lane's window.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Pace {
-    window: f64,
+    /// Calls that it takes; nothing before the first look.
+    window: Option<f64>,
+    /// Up to where it grows fast: half of what it was when somebody complained.
+    fast: Option<f64>,
     /// When it was made smaller last, in UNIX milliseconds.
     cut_ms: u64,
+    /// Items that ended since the last look.
+    ended: u32,
     allowed: u32,
 }
 
 /// Least time between two cuts, in milliseconds: answers on their way tell of the same trouble.
 const CUT_MS: u64 = 1_000;
+/// Calls for each place of a lane: some wait there, so that a place that comes free is taken at once.
+const QUEUED: f64 = 1.5;
 /// How much a window grows in a second in which all of it was used.
 const GROWTH: f64 = 2.0;
 
 impl Pace {
-    /// A lane that nothing is known about.
-    #[must_use]
-    pub fn new(pacing: &Pacing) -> Self {
-        Pace {
-            window: pacing.first.clamp(1.0, pacing.most.max(1.0)),
-            cut_ms: 0,
-            allowed: 0,
-        }
+    /// An item has ended that was not refused.
+    pub fn ended(&mut self) {
+        self.ended = self.ended.saturating_add(1);
     }
 
     /// Takes in what was seen in the last `passed_ms`, while `in_flight` items were under way.
@@ -79,22 +85,37 @@ impl Pace {
         now_ms: u64,
         passed_ms: u64,
     ) {
+        let (interactive, items) = (f64::from(seen.interactive), f64::from(in_flight));
+        let ended = f64::from(std::mem::take(&mut self.ended));
+        // Items have their most beside whatever else there is. Few of them wait in front of places.
+        let places = seen.places.map_or(f64::INFINITY, f64::from);
+        let most = (pacing.most.max(1.0) + interactive).min(places * QUEUED);
+        let first = pacing.first.max(1.0) + interactive;
+        let mut window = self.window.unwrap_or(first);
         let is_low = seen.left.is_some_and(|left| left < pacing.reserve);
         let is_bad = seen.refused > 0 || seen.waiting > 0 || is_low;
+        let room = window - interactive;
         if is_bad {
             if now_ms.saturating_sub(self.cut_ms) >= CUT_MS {
-                self.window = (self.window / 2.0).max(1.0);
+                window = (window / 2.0).max(1.0);
+                self.fast = Some(window);
                 self.cut_ms = now_ms;
             }
-        } else if f64::from(in_flight) + 1.0 >= self.window - f64::from(seen.interactive) {
-            let seconds = passed_ms.min(1_000) as f64 / 1_000.0;
-            self.window = (self.window + GROWTH * seconds).min(pacing.most.max(1.0));
+        } else if items + 1.0 >= room && items <= room.max(0.0) {
+            let more = GROWTH * passed_ms.min(1_000) as f64 / 1_000.0;
+            window = match self.fast {
+                Some(fast) if window >= fast => window + more,
+                // So many interactive calls were taken without a complaint.
+                _ => window.max(interactive) + ended.min(window).max(more),
+            };
         }
-        let mut room = self.window - f64::from(seen.interactive);
+        window = window.min(most.max(1.0));
+        self.window = Some(window);
+        let mut room = window - interactive;
         // What is left in the period is for everybody; items take what is beyond the reserve.
         if let (Some(calls), Some(left)) = (seen.calls_left, seen.left) {
             let all = if left > 0.0 { calls / left } else { 0.0 };
-            room = room.min(f64::from(in_flight) + (calls - pacing.reserve * all).max(0.0));
+            room = room.min(items + (calls - pacing.reserve * all).max(0.0));
         }
         if seen.rests || is_low && seen.left.is_some_and(|left| left < pacing.reserve / 2.0) {
             room = 0.0;

@@ -1,83 +1,141 @@
 //! Weighted fair shares: who has had the least of what its weight is worth goes first.
 //!
-//! Each team has a virtual time, which grows by the work that was done for it over its weight; the one
-//! whose time is lowest goes next (start-time fair queueing; Goyal, Vin, Cheng, SIGCOMM 1996). Work is
-//! the time that items take, so that long items count for more than short ones; it is estimated when an
-//! item starts and corrected when it ends. A team that had nothing to do begins at the lowest time of
-//! those that had: nobody saves up for later.
+//! Each team has a virtual time, which grows by the time that its items take over its weight; the one
+//! whose time is lowest goes next (fair queueing; Demers, Keshav and Shenker, SIGCOMM 1989). So long items
+//! count for more than short ones. What has been spent is kept apart from what items under way are expected
+//! to take: the expectation decides who goes next, and only what was spent says where a team begins that
+//! had nothing to do, which is at the lowest of those that had. Nobody saves up for later, and nobody pays
+//! for what others were wrongly expected to take.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Most teams that are remembered; the idle ones are forgotten first.
-const TEAMS_MAX: usize = 10_000;
 /// Smallest weight: what is less counts as this.
 const WEIGHT_MIN: f64 = 0.001;
+/// What one item says about how long the next takes.
+const MEAN_PART: f64 = 0.1;
 
 /// The shares of a queue.
 #[derive(Debug, Clone, Default)]
 pub struct Share {
     teams: BTreeMap<String, Team>,
-    /// The virtual time of whoever went last.
-    now: f64,
+    mean: Mean,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 struct Team {
-    time: f64,
+    /// What was spent, over its weight, in milliseconds.
+    spent: f64,
+    /// What its items under way are expected to take beyond, over its weight.
+    expected: f64,
     active: bool,
 }
 
+/// What an item under way costs its team.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Charge {
+    weight: f64,
+    spent_ms: f64,
+    expected_ms: f64,
+}
+
+/// How long items take, the latest counting most.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Mean(Option<f64>);
+
+impl Mean {
+    pub(super) fn add(&mut self, took_ms: f64) {
+        let mean = self.0.get_or_insert(took_ms);
+        *mean += (took_ms - *mean) * MEAN_PART;
+    }
+
+    /// In milliseconds; nothing before the first.
+    pub(super) const fn get(self) -> Option<f64> {
+        self.0
+    }
+}
+
 impl Share {
-    /// Says which teams have something to do.
+    /// Says which teams have something to do, or under way.
     pub fn set_active<'a>(&mut self, active: impl Iterator<Item = &'a str>) {
-        self.teams.values_mut().for_each(|team| team.active = false);
-        let now = self.now;
-        let mut fresh = Vec::new();
-        for name in active {
-            match self.teams.get_mut(name) {
-                Some(team) => {
-                    team.active = true;
-                }
-                None => fresh.push(name.to_owned()),
+        let active: BTreeSet<&str> = active.collect();
+        let stays = |(name, team): &(&String, &Team)| team.active && active.contains(name.as_str());
+        let lowest = self.teams.iter().filter(stays).map(|(_, team)| team.spent);
+        let lowest = lowest.min_by(f64::total_cmp);
+        // Where nobody goes on, all begin alike. What somebody owes is kept until the rest have caught up.
+        self.teams.retain(|name, team| match lowest {
+            Some(lowest) => active.contains(name.as_str()) || team.spent > lowest,
+            None => false,
+        });
+        let lowest = lowest.unwrap_or(0.0);
+        for (name, team) in &mut self.teams {
+            let is_active = active.contains(name.as_str());
+            if is_active && !team.active {
+                team.spent = team.spent.max(lowest);
             }
+            team.active = is_active;
         }
-        for name in fresh {
-            let team = Team {
-                time: now,
-                active: true,
-            };
-            self.teams.insert(name, team);
-        }
-        // Time does not pass for who had nothing to do, nor is it saved.
-        for team in self.teams.values_mut().filter(|team| !team.active) {
-            team.time = team.time.max(now);
-        }
-        if self.teams.len() > TEAMS_MAX {
-            self.teams.retain(|_, team| team.active);
+        for name in active {
+            if !self.teams.contains_key(name) {
+                let team = Team {
+                    spent: lowest,
+                    expected: 0.0,
+                    active: true,
+                };
+                self.teams.insert(name.to_owned(), team);
+            }
         }
     }
 
     /// Of these teams, the one that goes next.
     #[must_use]
     pub fn next<'a>(&self, of: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-        let time = |name: &str| self.teams.get(name).map_or(self.now, |team| team.time);
+        let time = |name: &str| {
+            let team = self.teams.get(name);
+            team.map_or(0.0, |team| team.spent + team.expected)
+        };
         of.map(|name| (time(name), name))
             .min_by(|one, other| one.0.total_cmp(&other.0).then(one.1.cmp(other.1)))
             .map(|(_, name)| name)
     }
 
-    /// Charges a team with the start of work.
-    pub fn start(&mut self, name: &str, work_ms: f64, weight: f64) {
-        if let Some(team) = self.teams.get_mut(name) {
-            self.now = self.now.max(team.time);
-            team.time += work_ms / weight.max(WEIGHT_MIN);
+    /// How long an item takes of which nothing is known, in milliseconds: as long as others of the queue.
+    #[must_use]
+    pub const fn usual_ms(&self) -> Option<f64> {
+        self.mean.get()
+    }
+
+    /// An item of a team starts, which is expected to take so long.
+    #[must_use]
+    pub fn start(&mut self, team: &str, expected_ms: f64, weight: f64) -> Charge {
+        let weight = weight.max(WEIGHT_MIN);
+        if let Some(team) = self.teams.get_mut(team) {
+            team.expected += expected_ms / weight;
+        }
+        Charge {
+            weight,
+            spent_ms: 0.0,
+            expected_ms,
         }
     }
 
-    /// Corrects the charge of work by what it took more (or less) than was charged.
-    pub fn correct(&mut self, name: &str, more_ms: f64, weight: f64) {
-        if let Some(team) = self.teams.get_mut(name) {
-            team.time += more_ms / weight.max(WEIGHT_MIN);
+    /// An item has been under way for so long, in milliseconds.
+    pub fn spend(&mut self, team: &str, charge: &mut Charge, spent_ms: f64) {
+        let more = spent_ms - charge.spent_ms;
+        let less = charge.expected_ms.min(more.max(0.0));
+        charge.spent_ms = spent_ms;
+        charge.expected_ms -= less;
+        if let Some(team) = self.teams.get_mut(team) {
+            team.spent += more / charge.weight;
+            team.expected -= less / charge.weight;
         }
+    }
+
+    /// An item has taken so long, in milliseconds.
+    pub fn end(&mut self, team: &str, mut charge: Charge, took_ms: f64) {
+        self.spend(team, &mut charge, took_ms);
+        if let Some(team) = self.teams.get_mut(team) {
+            team.expected -= charge.expected_ms / charge.weight;
+        }
+        self.mean.add(took_ms);
     }
 }

@@ -73,6 +73,66 @@ fn shares_are_within_5_percent_of_weights() {
     }
 }
 
+/// A team that comes at any time after another gets its share from then on, within 5 %: whatever the board
+/// knew of how long items take, on a machine that takes longer for items that start together, and that writes
+/// down late what was answered.
+#[test]
+fn a_team_that_comes_gets_its_share_at_once() {
+    for seed in 0..24 {
+        random::seed(seed);
+        let comes = [0, 1, 30, 60, 200, 900, 2_500, 7_000][random::below(8)];
+        let takes = [3, 30, 400][random::below(3)];
+        let mut board = Board::default();
+        let queues = [("q".to_owned(), queue(16, &[("one", 3.0), ("two", 1.0)]))];
+        board.set_queues(BTreeMap::from(queues));
+        let mut calls: BTreeSet<(u64, String, u32, u64)> = BTreeSet::new();
+        let mut written: BTreeSet<(u64, String, u32)> = BTreeSet::new();
+        let mut spent: BTreeMap<String, u64> = BTreeMap::new();
+        let (until, mut now) = (comes + 400 * takes, 0_u64);
+        while now < until {
+            for (at, team) in [(0, "one"), (comes, "two")] {
+                if at <= now && board.job(team).is_none() {
+                    let mut job = spec(team, ITEMS_MAX);
+                    job.team = team.to_owned();
+                    board.add(fresh(job), now);
+                }
+            }
+            while let Some((at, job, index, began)) = calls.pop_first() {
+                if at > now {
+                    calls.insert((at, job, index, began));
+                    break;
+                }
+                board.answered(&job, index, at - began);
+                if now >= comes + 10 * takes {
+                    *spent.entry(job.clone()).or_default() += at - began;
+                }
+                written.insert((now + random::below(40) as u64, job, index));
+            }
+            while let Some((at, job, index)) = written.pop_first() {
+                if at > now {
+                    written.insert((at, job, index));
+                    break;
+                }
+                board.ended(&job, index, &Outcome::Succeeded, now);
+            }
+            board.look(|_| Seen::default(), now);
+            let starts = board.next(usize::MAX, now);
+            for (place, start) in starts.into_iter().enumerate() {
+                let late = random::below(place + 1) as u64;
+                let takes = takes + random::below(takes as usize / 3 + 1) as u64 + late;
+                calls.insert((now + takes, start.job, start.index, now));
+            }
+            board.take_changes();
+            now += 1 + random::below(4) as u64;
+        }
+        let two = spent["two"] as f64 / spent.values().sum::<u64>() as f64;
+        assert!(
+            (two / 0.25 - 1.0).abs() < 0.05,
+            "seed {seed}: of {takes} ms, {comes} ms later: {two}"
+        );
+    }
+}
+
 /// A team that comes back gets its share from then on, not what it did not use before.
 #[test]
 fn nobody_saves_up() {

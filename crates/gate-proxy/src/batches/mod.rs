@@ -41,7 +41,8 @@ pub struct Desk {
     work: mpsc::Sender<Work>,
     settings: Arc<Files>,
     /// What its folder is known by.
-    folder: Arc<str>,
+    folder_id: Arc<str>,
+    folder: Arc<Path>,
     /// Woken when a batch was handed in or cancelled.
     changed: Arc<Notify>,
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
@@ -105,7 +106,8 @@ impl Desk {
     /// A sentence where there can be none.
     pub fn start(mut shelf: Shelf) -> Result<Self, String> {
         let settings = shelf.settings().clone();
-        let folder = shelf.folder_id().into();
+        let folder_id = shelf.folder_id().into();
+        let folder = shelf.folder().into();
         let (sender, mut receiver) = mpsc::channel::<Work>(WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("files".into())
@@ -118,6 +120,7 @@ impl Desk {
         Ok(Self {
             work: sender,
             settings,
+            folder_id,
             folder,
             changed: Arc::default(),
             thread: Arc::new(Mutex::new(Some(thread))),
@@ -171,6 +174,12 @@ impl Desk {
     /// What its folder is known by.
     #[must_use]
     pub fn folder_id(&self) -> &str {
+        &self.folder_id
+    }
+
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
         &self.folder
     }
 

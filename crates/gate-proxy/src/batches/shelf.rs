@@ -330,7 +330,19 @@ impl Shelf {
     /// Where a part of a batch lies.
     #[must_use]
     pub fn batch_path(&self, batch: &str, part: &str) -> PathBuf {
-        self.folder.join("batches").join(format!("{batch}.{part}"))
+        self.folder.join(Self::batch_name(batch, part))
+    }
+
+    /// The same, seen from the folder: whoever has it may have it elsewhere.
+    #[must_use]
+    pub fn batch_name(batch: &str, part: &str) -> String {
+        format!("batches/{batch}.{part}")
+    }
+
+    /// The folder, as its name was spelled.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 }
 

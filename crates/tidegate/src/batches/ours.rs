@@ -8,6 +8,7 @@ use crate::jobs::{Refused, lane_of, now_ms, progress, state};
 use gate_ai::batch::BatchState;
 use gate_ops::job::order::{Call, Input, Order};
 use gate_ops::job::{Retry, Spec, State};
+use gate_proxy::batches::Shelf;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
@@ -47,7 +48,7 @@ impl Batch<'_> {
             if self.now_ms().await? >= self.data.times.expires {
                 return Ok(Rest::Expired);
             }
-            self.submit().await?;
+            self.submit()?;
         }
         self.watch().await
     }
@@ -57,16 +58,12 @@ impl Batch<'_> {
         Ok(self.runner.jobs.job(&self.row.id)?.is_some())
     }
 
-    async fn submit(&self) -> Result<(), Halt> {
+    fn submit(&self) -> Result<(), Halt> {
         let part = match &self.data.relayed {
             Some(theirs) if theirs.is_over => "rest",
             _ => "requests",
         };
-        let id = self.row.id.clone();
-        let file = self
-            .ask(move |shelf| Ok(shelf.batch_path(&id, part)))
-            .await?;
-        let order = self.order(file.display().to_string());
+        let order = self.order(Shelf::batch_name(&self.row.id, part));
         let name = match &self.data.input {
             Some(file) => format!("batch over {file}"),
             None => "message batch".to_owned(),

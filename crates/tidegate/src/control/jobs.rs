@@ -27,7 +27,7 @@ pub(crate) enum JobsCommand {
     List(ListOptions),
     /// Show batches that callers handed in, the newest first, and who runs them. One that this gateway
     /// runs is a job of the same id.
-    Batches(BatchesOptions),
+    Batches(Listed),
     /// Show a job, with what went wrong or twice.
     Show(JobOptions),
     /// Show how far a job is until it has ended; exit code 0 where it succeeded.
@@ -67,23 +67,14 @@ pub(crate) struct ListOptions {
     /// Of this queue only.
     #[arg(long, value_name = "NAME")]
     queue: Option<String>,
-    /// Only those that have not ended.
-    #[arg(long)]
-    open: bool,
-    /// Most of them.
-    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
-    limit: usize,
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-    /// Which gateway.
+    /// Which of them.
     #[command(flatten)]
-    server: ServerOptions,
+    listed: Listed,
 }
 
-/// Options of `jobs batches`.
+/// Options of what lists jobs or batches.
 #[derive(Debug, Args)]
-pub(crate) struct BatchesOptions {
+pub(crate) struct Listed {
     /// Only those that have not ended.
     #[arg(long)]
     open: bool,
@@ -167,10 +158,11 @@ fn submit(options: &SubmitOptions) -> Result<ExitCode, String> {
 }
 
 fn list(options: &ListOptions) -> Result<ExitCode, String> {
-    let client = options.server.client()?;
-    let found = client.jobs(options.queue.as_deref(), options.open, options.limit);
+    let listed = &options.listed;
+    let client = listed.server.client()?;
+    let found = client.jobs(options.queue.as_deref(), listed.open, listed.limit);
     let found = found.map_err(|error| show::refusal(&error))?;
-    if options.json {
+    if listed.json {
         output::print_json(&found)?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -196,13 +188,11 @@ fn list(options: &ListOptions) -> Result<ExitCode, String> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn batches(options: &BatchesOptions) -> Result<ExitCode, String> {
-    let found = options
-        .server
-        .client()?
-        .batches(options.open, options.limit);
+fn batches(listed: &Listed) -> Result<ExitCode, String> {
+    let client = listed.server.client()?;
+    let found = client.batches(listed.open, listed.limit);
     let found = found.map_err(|error| show::refusal(&error))?;
-    if options.json {
+    if listed.json {
         output::print_json(&found)?;
         return Ok(ExitCode::SUCCESS);
     }

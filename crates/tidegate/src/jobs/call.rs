@@ -1,6 +1,7 @@
 //! One try of an item: an exchange of the gateway's own, and what its answer means.
 
 use gate_flow::{Inside, Kept};
+use gate_kit::clock::Clock;
 use gate_ops::job::order::{ANSWER_MAX, Asked, Order};
 use gate_ops::job::{Outcome, Start};
 use gate_proxy::inside::{InsideAnswer, InsideError, InsideRequest};
@@ -26,6 +27,8 @@ const PASSING: [u16; 8] = [408, 425, 500, 502, 503, 504, 520, 529];
 pub(super) struct Ended {
     pub(super) job: String,
     pub(super) index: u32,
+    /// How long the call took until its answer, in milliseconds.
+    pub(super) took_ms: u64,
     pub(super) outcome: Outcome,
     pub(super) result: ItemResult,
 }
@@ -35,6 +38,7 @@ impl Ended {
     pub(super) fn unasked(start: Start, reason: &str) -> Self {
         let reason = format!("input: {reason}");
         Self {
+            took_ms: 0,
             outcome: failed(&reason, false),
             result: ItemResult {
                 index: start.index,
@@ -70,7 +74,9 @@ pub(super) async fn call(
         Ok::<_, InsideError>((answer, body))
     };
     let patience = Duration::from_millis(order.spec.timeout_ms);
+    let began = Clock::System.now();
     let answered = tokio::time::timeout(patience, asking).await;
+    let took = Clock::System.now().since(began);
     let mut result = ItemResult {
         index,
         request: request_id,
@@ -107,6 +113,7 @@ pub(super) async fn call(
     Ended {
         job: id.clone(),
         index,
+        took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         outcome,
         result,
     }

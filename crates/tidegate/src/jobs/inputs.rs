@@ -7,6 +7,7 @@ use gate_store::jobs::{ItemResult, PAGE};
 use serde_json::Value;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Most bytes of what a parent answered that an item is filled in with.
@@ -17,6 +18,8 @@ pub(super) struct Inputs {
     pub(super) order: Arc<Order>,
     /// What people call the job.
     name: String,
+    /// Where its lines are.
+    file: PathBuf,
     offsets: Vec<u64>,
     reader: Option<Lines>,
     /// What a parent that is waited for whole answered, once it was asked for.
@@ -30,10 +33,11 @@ struct Lines {
 }
 
 impl Inputs {
-    pub(super) fn new(order: Order, name: String, offsets: Vec<u64>) -> Self {
+    pub(super) fn new(order: Order, name: String, file: PathBuf, offsets: Vec<u64>) -> Self {
         Self {
             order: Arc::new(order),
             name,
+            file,
             offsets,
             reader: None,
             whole: None,
@@ -51,10 +55,7 @@ impl Inputs {
     /// Why there is nothing to ask: a failure of the item.
     pub(super) fn asked(&mut self, index: u32, shelf: &Shelf) -> Result<Asked, String> {
         let order = self.order.clone();
-        let Input::Lines {
-            file, url, headers, ..
-        } = &order.input
-        else {
+        let Input::Lines { url, headers, .. } = &order.input else {
             let parent = match order.wants_parent() {
                 true => Some(self.parent(index, shelf)?),
                 false => None,
@@ -62,12 +63,13 @@ impl Inputs {
             let asked = order.asked(index, parent.as_ref())?;
             return asked.ok_or_else(|| "it has no template".to_owned());
         };
-        let line = self.line(file, index)?;
+        let line = self.line(index)?;
         Asked::of_line(&line, url, headers)
     }
 
     /// A line of the file: mostly the next one, else found from the beginning of its page.
-    fn line(&mut self, file: &str, index: u32) -> Result<Vec<u8>, String> {
+    fn line(&mut self, index: u32) -> Result<Vec<u8>, String> {
+        let file = self.file.display();
         let wrong = |error: std::io::Error| format!("{file}: {error}");
         if self.reader.as_ref().is_none_or(|lines| lines.next != index) {
             let page = (index / PAGE) as usize;
@@ -75,7 +77,7 @@ impl Inputs {
             let at = self.offsets.get(page).ok_or_else(missing)?;
             let mut reader = match self.reader.take() {
                 Some(lines) => lines.reader,
-                None => BufReader::with_capacity(1 << 16, File::open(file).map_err(wrong)?),
+                None => BufReader::with_capacity(1 << 16, File::open(&self.file).map_err(wrong)?),
             };
             reader.seek(SeekFrom::Start(*at)).map_err(wrong)?;
             let next = index / PAGE * PAGE;

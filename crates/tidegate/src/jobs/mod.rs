@@ -21,10 +21,12 @@ pub(crate) use shelf::{OpenJobs, Refused, Shelf, now_ms, progress, state};
 use crate::config::Secrets;
 use crate::follow::{self, Followed};
 use gate_kit::random;
+use gate_proxy::batches::Desk;
 use gate_proxy::money::store::open_jobs;
 use gate_proxy::process::Process;
 use gate_proxy::record::metrics::JobCounts;
 use gate_store::control::ControlError;
+use shelf::Folder;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,8 +63,7 @@ impl Drop for Jobs {
     }
 }
 
-/// Starts the loop, where there is a store. `batches` is the id of the folder of batches that this
-/// gateway has.
+/// Starts the loop, where there is a store. `desk` is that of the batches that this gateway has.
 ///
 /// # Errors
 /// When there is no thread to be had.
@@ -70,7 +71,7 @@ pub(crate) fn start(
     process: &Arc<Process>,
     followed: Option<&Arc<Followed>>,
     folder: &Path,
-    batches: Option<&str>,
+    desk: Option<&Desk>,
 ) -> Result<Jobs, String> {
     let ends = Arc::new(AtomicBool::new(false));
     let settings = process
@@ -92,13 +93,16 @@ pub(crate) fn start(
     let open: OpenJobs =
         Arc::new(move || open_jobs(&settings, &Secrets, &folder).map_err(ControlError::from));
     let environment = followed.map_or(NO_ENVIRONMENT, |followed| &followed.environment);
-    let shelf = Arc::new(Shelf::new(environment, open));
+    let batches = desk.map(|desk| Folder {
+        id: desk.folder_id().to_owned(),
+        path: desk.folder().to_owned(),
+    });
+    let shelf = Arc::new(Shelf::new(environment, open, batches));
     let instance = followed.map_or_else(follow::instance, |followed| followed.instance.clone());
     // Each life is another holder: what one that was killed had under way is taken up anew.
     let life = format!("{instance}-{:08x}", random::bits() >> 32);
     let counts = process.shared().state.get_or_insert("", JobCounts::default);
-    let batches = batches.map(str::to_owned);
-    let work = work::Work::new(process, &shelf, life, batches, counts);
+    let work = work::Work::new(process, &shelf, life, counts);
     let until = ends.clone();
     let thread = std::thread::Builder::new().name("jobs".into());
     let thread = thread.spawn(move || {

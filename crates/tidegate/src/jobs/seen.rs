@@ -74,6 +74,9 @@ impl Eyes {
             .filter_map(|target| target.waiting)
             .sum::<u32>();
         seen.waiting = seen.waiting.saturating_sub(own);
+        let places = targets.iter().map(|target| target.limit);
+        let places = places.reduce(|sum, limit| Some(sum?.saturating_add(limit?)));
+        seen.places = places.flatten();
         seen.rests = !targets.is_empty() && targets.iter().all(|one| one.resting_until.is_some());
         for target in targets {
             for lane in &target.headroom {

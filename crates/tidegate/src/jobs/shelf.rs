@@ -8,7 +8,7 @@ use gate_store::control::ControlError;
 use gate_store::jobs::{JobQuery, JobRow, JobStore, NewJob, PAGE};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::Notify;
 
@@ -19,10 +19,20 @@ pub(crate) type OpenJobs = Arc<dyn Fn() -> Result<Box<dyn JobStore>, ControlErro
 pub(crate) struct Shelf {
     /// The environment; `file` for a gateway that follows none.
     pub environment: String,
+    /// The folder of batches that this gateway has.
+    pub(super) folder: Option<Folder>,
     open: OpenJobs,
     store: Mutex<Option<Box<dyn JobStore>>>,
     /// Woken when a job was submitted, or something is wanted of one.
     changed: Notify,
+}
+
+/// A folder that files of jobs are in.
+pub(super) struct Folder {
+    /// What it is known by.
+    pub(super) id: String,
+    /// Where it is here.
+    pub(super) path: PathBuf,
 }
 
 /// Why a job was not taken.
@@ -70,9 +80,10 @@ pub(crate) fn state(word: &str) -> State {
 }
 
 impl Shelf {
-    pub(crate) fn new(environment: &str, open: OpenJobs) -> Self {
+    pub(super) fn new(environment: &str, open: OpenJobs, folder: Option<Folder>) -> Self {
         Self {
             environment: environment.to_owned(),
+            folder,
             open,
             store: Mutex::default(),
             changed: Notify::new(),
@@ -122,8 +133,8 @@ impl Shelf {
             parents.push(row.map(|row| u32::try_from(row.items).unwrap_or(u32::MAX)));
         }
         let offsets = match &order.input {
-            Input::Lines { file, .. } => {
-                let (count, offsets) = lines(Path::new(file)).map_err(Refused::Problem)?;
+            Input::Lines { .. } => {
+                let (count, offsets) = lines(&self.file(&order)).map_err(Refused::Problem)?;
                 order.spec.count = count;
                 Some(offsets)
             }
@@ -158,6 +169,17 @@ impl Shelf {
         let submitted = self.ask(|store| store.submit(&job))?;
         self.changed.notify_one();
         Ok(submitted)
+    }
+
+    /// Where the file of a job's lines is on this machine; nowhere for a job without one.
+    pub(super) fn file(&self, order: &Order) -> PathBuf {
+        let Input::Lines { file, folder, .. } = &order.input else {
+            return PathBuf::new();
+        };
+        match &self.folder {
+            Some(known) if known.id == *folder => known.path.join(file),
+            _ => PathBuf::from(file),
+        }
     }
 
     /// Asks for something (`pause`, `resume`, `cancel`) of a job; whether there is one that has not ended.

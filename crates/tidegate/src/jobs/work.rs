@@ -52,8 +52,6 @@ pub(super) struct Work {
     process: Arc<Process>,
     shelf: Arc<Shelf>,
     instance: String,
-    /// The folder of batches that this gateway has, by the folder's id.
-    folder: Option<String>,
     counts: Arc<JobCounts>,
     eyes: Eyes,
     /// Who leads the jobs of each folder; `""` for those that need none.
@@ -86,7 +84,6 @@ impl Work {
         process: &Arc<Process>,
         shelf: &Arc<Shelf>,
         instance: String,
-        folder: Option<String>,
         counts: Arc<JobCounts>,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(ROOM);
@@ -94,7 +91,6 @@ impl Work {
             process: process.clone(),
             shelf: shelf.clone(),
             instance,
-            folder,
             counts,
             eyes: Eyes::default(),
             leases: BTreeMap::new(),
@@ -172,6 +168,8 @@ impl Work {
                 .books
                 .as_ref()
                 .map_or(0, |books| books.mark());
+            // Another may have its place while this one is written down.
+            self.board.answered(&ended.job, ended.index, ended.took_ms);
             self.finished.push_back((mark, ended));
             next = self.receiver.try_recv().ok();
         }
@@ -291,8 +289,13 @@ impl Work {
             return Ok(());
         }
         let environment = &self.shelf.environment;
-        let own = self.folder.clone();
-        let own = own.map(|folder| (format!("jobs/{environment}/{folder}"), folder));
+        let own = self.shelf.folder.as_ref();
+        let own = own.map(|folder| {
+            (
+                format!("jobs/{environment}/{}", folder.id),
+                folder.id.clone(),
+            )
+        });
         let all = [(format!("jobs/{environment}"), String::new())];
         for (name, folder) in all.into_iter().chain(own) {
             let instance = &self.instance;

@@ -50,7 +50,7 @@ struct Line<'a> {
 
 /// How a request ended.
 #[derive(Deserialize)]
-struct Result<'a> {
+struct Outcome<'a> {
     r#type: &'a str,
     #[serde(borrow, default)]
     message: Option<&'a RawValue>,
@@ -62,7 +62,7 @@ pub(super) fn result(line: &[u8], batch: &str, total: u64) -> Option<(Head, Vec<
     let line: Line<'_> = serde_json::from_slice(line).ok()?;
     let index = line.custom_id.strip_prefix(bits(batch))?;
     let index: u32 = index.strip_prefix('-')?.parse().ok()?;
-    let result: Result<'_> = serde_json::from_str(line.result.get()).ok()?;
+    let result: Outcome<'_> = serde_json::from_str(line.result.get()).ok()?;
     // Those that were cancelled there or had no time are run here while there is time.
     let well = match result.r#type {
         "succeeded" => true,
@@ -98,7 +98,7 @@ pub(in super::super) fn with_id(request: &[u8], result: &[u8]) -> Vec<u8> {
 
 impl Batch<'_> {
     /// Makes the provider's batch, or finds the one that was made before a kill; its id.
-    pub(super) async fn begin_anthropic(&mut self) -> std::result::Result<String, Stop> {
+    pub(super) async fn begin_anthropic(&mut self) -> Result<String, Stop> {
         let (body, count) = self.requests().await?;
         if count == 0 {
             return given_up("none of its requests can be answered but by a stream");
@@ -123,11 +123,7 @@ impl Batch<'_> {
     }
 
     /// The first batch there of as many requests that was made since.
-    async fn made_since(
-        &self,
-        asked: i64,
-        count: u64,
-    ) -> std::result::Result<Option<String>, Stop> {
+    async fn made_since(&self, asked: i64, count: u64) -> Result<Option<String>, Stop> {
         let path = format!("{BATCHES}?limit=100");
         let listed = self.insist("GET", &path, None, Bytes::new()).await?;
         let fits = |one: &&Value| {
@@ -146,7 +142,7 @@ impl Batch<'_> {
 
     /// The body that asks for the batch, each request with the provider's model and an id of ours; and
     /// how many there are. Those that ask for a stream are not the provider's.
-    async fn requests(&self) -> std::result::Result<(Bytes, u64), Stop> {
+    async fn requests(&self) -> Result<(Bytes, u64), Stop> {
         let model = self.relayed().model;
         let mut body = b"{\"requests\":[".to_vec();
         let (mut source, mut count) = (self.source().await?, 0);

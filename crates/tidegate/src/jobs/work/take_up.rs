@@ -83,10 +83,9 @@ impl Work {
             parents,
         };
         self.board.add(loaded, now);
-        self.inputs.insert(
-            row.id.clone(),
-            Inputs::new(order, row.name.clone(), offsets),
-        );
+        let file = self.shelf.file(&order);
+        let inputs = Inputs::new(order, row.name.clone(), file, offsets);
+        self.inputs.insert(row.id.clone(), inputs);
         Ok(())
     }
 

@@ -17,7 +17,8 @@ fn teams_share_a_queue_by_their_weights() {
     // Calls of each team after the first ones; and all since both are there.
     let calls: Arc<[AtomicU32; 3]> = Arc::default();
     let counted = calls.clone();
-    // Items of both take the same time, so that shares of calls are shares of time.
+    // Items of both take the same time, so that shares of calls are shares of time, however busy the
+    // machine is.
     let upstream = Upstream::start(move |seen| {
         let team = usize::from(seen.target.starts_with("/two"));
         // The team that was first has the queue to itself until the other is there.
