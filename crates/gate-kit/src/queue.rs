@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A bounded multi-producer queue. See the module for what it is for.
@@ -19,6 +19,8 @@ pub struct BoundedQueue<T> {
 struct State<T> {
     items: VecDeque<T>,
     closed: bool,
+    /// How many items the consumer sleeps for; none where it is awake and is not told.
+    sleeps_for: Option<usize>,
 }
 
 impl<T> BoundedQueue<T> {
@@ -28,6 +30,7 @@ impl<T> BoundedQueue<T> {
         let state = State {
             items: VecDeque::new(),
             closed: false,
+            sleeps_for: None,
         };
         Self {
             state: Mutex::new(state),
@@ -45,11 +48,10 @@ impl<T> BoundedQueue<T> {
             self.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let was_empty = state.items.is_empty();
         state.items.push_back(item);
+        let enough = state.sleeps_for == Some(state.items.len());
         drop(state);
-        // The consumer only ever sleeps on an empty queue, so one wake-up per batch is enough.
-        if was_empty {
+        if enough {
             self.arrived.notify_one();
         }
     }
@@ -58,16 +60,31 @@ impl<T> BoundedQueue<T> {
     ///
     /// Returns `false` once the queue is closed and empty. Blocks: never call it on a worker.
     pub fn drain(&self, batch: &mut Vec<T>, most: usize, patience: Duration) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut state, _) = self
-            .arrived
-            .wait_timeout_while(state, patience, |state| {
-                state.items.is_empty() && !state.closed
-            })
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.sleep(1, patience);
         let count = state.items.len().min(most);
         batch.extend(state.items.drain(..count));
         !(state.closed && state.items.is_empty() && count == 0)
+    }
+
+    /// Lets items gather for so long, or until half of the room is taken or the queue is closed.
+    ///
+    /// Blocks: never call it on a worker.
+    pub fn gather(&self, linger: Duration) {
+        drop(self.sleep(self.capacity.div_ceil(2), linger));
+    }
+
+    /// Sleeps up to `patience` for so many items.
+    fn sleep(&self, items: usize, patience: Duration) -> MutexGuard<'_, State<T>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.sleeps_for = Some(items);
+        let (mut state, _) = self
+            .arrived
+            .wait_timeout_while(state, patience, |state| {
+                state.items.len() < items && !state.closed
+            })
+            .unwrap_or_else(PoisonError::into_inner);
+        state.sleeps_for = None;
+        state
     }
 
     /// Refuses further items; those already queued can still be drained.
@@ -114,6 +131,31 @@ mod tests {
         let mut batch = Vec::new();
         assert!(queue.drain(&mut batch, 10, Duration::ZERO));
         assert_eq!(batch, [0, 1]);
+    }
+
+    #[test]
+    fn a_sleeping_consumer_is_woken_by_what_it_waits_for() {
+        let queue = BoundedQueue::new(8);
+        let forever = Duration::from_secs(600);
+        std::thread::scope(|scope| {
+            let consumer = scope.spawn(|| {
+                let mut batch = Vec::new();
+                assert!(queue.drain(&mut batch, 1, forever), "the first item");
+                queue.gather(forever);
+                assert!(queue.len() >= 4, "half of the room");
+                while queue.drain(&mut batch, 8, forever) {}
+                batch
+            });
+            (0..5).for_each(|n| queue.push(n));
+            while queue.len() > 0 {
+                std::thread::yield_now();
+            }
+            queue.push(5);
+            queue.close();
+            let batch = consumer.join().expect("it is woken each time");
+            assert_eq!(batch, [0, 1, 2, 3, 4, 5]);
+        });
+        queue.gather(forever);
     }
 
     #[test]

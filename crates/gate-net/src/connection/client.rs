@@ -440,8 +440,15 @@ impl ResponseBody {
                 let Some(idle) = limit(self.idle) else {
                     return Poll::Pending;
                 };
-                let since = *self.waiting_since.get_or_insert_with(Instant::now);
-                ready!(exchange.connection.timer.poll(cx, since + idle));
+                let timer = &mut exchange.connection.timer;
+                ready!(match self.waiting_since {
+                    Some(since) => timer.poll(cx, since + idle),
+                    None => {
+                        let now = Instant::now();
+                        self.waiting_since = Some(now);
+                        timer.poll_from(cx, now, now + idle)
+                    }
+                });
                 let detail = format!("nothing came for {idle:?}");
                 Poll::Ready(Err(BodyError::new(BodyErrorKind::TimedOut, detail)))
             }

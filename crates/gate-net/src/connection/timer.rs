@@ -15,6 +15,8 @@ pub struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     /// Who is woken when it fires.
     wakes: Option<Waker>,
+    /// When it fires; told here as well, because the runtime's own entry is rarely in the cache.
+    fires: Option<Instant>,
 }
 
 impl Timer {
@@ -24,15 +26,30 @@ impl Timer {
         self.wakes = None;
     }
 
+    /// The same as [`Self::poll`] for a wait that has begun at `now`, by a clock that has just been
+    /// read: a timer that fires later than now cannot have fired, and is not looked at.
+    pub fn poll_from(&mut self, cx: &mut Context<'_>, now: Instant, deadline: Instant) -> Poll<()> {
+        let armed = self.fires.is_some_and(|at| now < at && at <= deadline);
+        if armed && self.wakes_task(cx) {
+            return Poll::Pending;
+        }
+        self.poll(cx, deadline)
+    }
+
+    fn wakes_task(&self, cx: &Context<'_>) -> bool {
+        let wakes = self.wakes.as_ref();
+        wakes.is_some_and(|wakes| wakes.will_wake(cx.waker()))
+    }
+
     /// Ready once `deadline` has passed. The deadline may differ from call to call.
     pub fn poll(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let known = self.wakes_task(cx);
         let sleep = self
             .sleep
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        let known = |wakes: &Waker| wakes.will_wake(cx.waker());
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
-        } else if self.wakes.as_ref().is_some_and(known) && !sleep.is_elapsed() {
+        } else if known && !sleep.is_elapsed() {
             // Armed early enough, and for this task: there is nothing to tell the runtime.
             return Poll::Pending;
         }
@@ -40,6 +57,7 @@ impl Timer {
         loop {
             if sleep.as_mut().poll(cx).is_pending() {
                 self.wakes = Some(cx.waker().clone());
+                self.fires = Some(sleep.deadline());
                 return Poll::Pending;
             }
             if Instant::now() >= deadline {
@@ -80,5 +98,24 @@ mod tests {
         .await;
         poll_fn(|cx| timer.poll(cx, third - Duration::from_secs(8))).await;
         assert!(Instant::now() < third);
+    }
+
+    #[tokio::test(flavor = "current_thread", start_paused = true)]
+    async fn a_wait_that_begins_anew_ends_at_its_own_deadline() {
+        let wait = Duration::from_secs(1);
+        let mut timer = Timer::default();
+        let mut begun = Instant::now();
+        for _ in 0..5 {
+            begun = Instant::now();
+            poll_fn(|cx| {
+                assert!(timer.poll_from(cx, begun, begun + wait).is_pending());
+                Poll::Ready(())
+            })
+            .await;
+            tokio::time::sleep(wait * 3 / 5).await;
+        }
+        poll_fn(|cx| timer.poll(cx, begun + wait)).await;
+        let waited = begun.elapsed();
+        assert!(waited >= wait && waited < wait * 6 / 5, "{waited:?}");
     }
 }

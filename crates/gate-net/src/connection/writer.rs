@@ -6,9 +6,10 @@
 //! more than the copy. Large ones leave from where they lie, and those that lie in a file as well are
 //! not even copied by the kernel.
 //!
-//! Before its first byte a writer lets every other task of its worker have its turn, so that the
-//! messages of one wake-up leave one after the other: the receiver is still busy with the first
-//! when the second comes, and need not be woken for it.
+//! Before it writes what one wake-up has brought, a writer lets every other task of its worker have
+//! its turn, so that what came together leaves together: the receiver is still busy with the first
+//! piece when the second comes, and need not be woken for it. Waking it is most of what a short
+//! write costs.
 
 use crate::http1::{CHUNK_SUFFIX, encode_chunk_prefix, encode_last_chunk};
 use crate::io::Io;
@@ -53,7 +54,7 @@ pub(crate) struct MessageWriter {
     /// Why the body ended early; reported once everything before it has left.
     failed: Option<BodyError>,
     sent_body: u64,
-    /// Whether the other tasks have had their turn.
+    /// Whether the other tasks have had their turn since everything had been written.
     yielded: bool,
 }
 
@@ -116,10 +117,17 @@ impl MessageWriter {
         cx: &mut Context<'_>,
         io: &Io,
     ) -> Poll<Result<Option<Waiting>, WriteError>> {
+        // Once the body has nothing more, it wakes the task and need not be asked again.
+        let mut asked = false;
         loop {
-            if let Err(error) = self.pull(cx) {
-                self.pulling = false;
-                self.failed = Some(error);
+            if !asked {
+                match self.pull(cx) {
+                    Ok(pending) => asked = pending,
+                    Err(error) => {
+                        self.pulling = false;
+                        self.failed = Some(error);
+                    }
+                }
             }
             if self.queued == 0 {
                 let flushed = io.poll_flush(cx).map_err(WriteError::Socket)?;
@@ -130,16 +138,17 @@ impl MessageWriter {
                 }
                 return match (flushed, self.pulling) {
                     (Poll::Pending, _) => Poll::Ready(Ok(Some(Waiting::Socket))),
-                    (Poll::Ready(()), true) => Poll::Ready(Ok(Some(Waiting::Body))),
+                    (Poll::Ready(()), true) => {
+                        self.yielded = false;
+                        Poll::Ready(Ok(Some(Waiting::Body)))
+                    }
                     (Poll::Ready(()), false) => Poll::Ready(Ok(None)),
                 };
             }
-            if !self.yielded {
+            if self.owes_turn() {
                 self.yielded = true;
-                if OPEN.get() > 1 {
-                    cx.waker().wake_by_ref();
-                    return Poll::Ready(Ok(Some(Waiting::Turn)));
-                }
+                cx.waker().wake_by_ref();
+                return Poll::Ready(Ok(Some(Waiting::Turn)));
             }
             match self.write(cx, io) {
                 Poll::Ready(Ok(())) => {}
@@ -149,18 +158,27 @@ impl MessageWriter {
         }
     }
 
-    /// Queues frames that are ready, up to the bound.
-    fn pull(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
+    /// Whether others have their turn before anything is written.
+    fn owes_turn(&self) -> bool {
+        !self.yielded && OPEN.get() > 1
+    }
+
+    /// Queues frames that are ready, up to the bound; just one where others have their turn first,
+    /// for the body is asked again behind it. True when the body has no more for now.
+    fn pull(&mut self, cx: &mut Context<'_>) -> Result<bool, BodyError> {
         while self.pulling && self.queued < LARGE && self.segments.len() - self.next + 3 <= SLICES {
+            if self.queued > 0 && self.owes_turn() {
+                break;
+            }
             match self.body.poll_frame(cx) {
-                Poll::Pending => break,
+                Poll::Pending => return Ok(true),
                 Poll::Ready(None) => self.end(None)?,
                 Poll::Ready(Some(Ok(Frame::Trailers(trailers)))) => self.end(Some(&trailers))?,
                 Poll::Ready(Some(Ok(Frame::Data(chunk)))) => self.push(chunk)?,
                 Poll::Ready(Some(Err(error))) => return Err(error),
             }
         }
-        Ok(())
+        Ok(false)
     }
 
     fn push(&mut self, chunk: Chunk) -> Result<(), BodyError> {

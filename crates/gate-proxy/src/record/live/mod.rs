@@ -29,9 +29,9 @@ use window::Window;
 pub const WATCHED: Duration = Duration::from_secs(15 * 60);
 /// Rows that may wait, of about 1 KiB each.
 const ROWS_MAX: usize = 8192;
-/// How long rows gather, so that a busy gateway wakes the thread 50 times a second and not once
-/// per request.
-const LINGER: Duration = Duration::from_millis(20);
+/// How long rows gather, unless they are many, so that a busy gateway wakes the thread ten times a
+/// second and not once per request.
+const LINGER: Duration = Duration::from_millis(100);
 /// How long the thread sleeps on an empty queue.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -190,7 +190,7 @@ fn count_rows(shared: &Shared) {
         }
         shared.rest();
         if gathered {
-            std::thread::sleep(LINGER);
+            shared.queue.gather(LINGER);
         }
     }
 }
