@@ -2,7 +2,7 @@
 // come back by themselves.
 
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
-import { asProblem, streamAddress, type Problem } from "./api";
+import { asProblem, Problem, streamAddress } from "./api";
 
 /** Something that is loaded: what is known of it, and what went wrong. */
 export interface Loaded<T> {
@@ -12,8 +12,12 @@ export interface Loaded<T> {
   reload: () => void;
 }
 
+/** Longest wait for an answer, in milliseconds. */
+const ANSWER_MOST = 60_000;
+
 /**
- * Loads when `key` changes, and every `every` milliseconds while the page is visible. What was
+ * Loads when `key` changes, and every `every` milliseconds while the page is visible and no answer is
+ * waited for: one that takes longer than that is not asked for again, or it would never come. What was
  * there stays until the next answer comes; a change of `key` forgets it. `null` loads nothing.
  */
 export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Promise<T>, every?: number): Loaded<T> {
@@ -21,23 +25,44 @@ export function useLoad<T>(key: string | null, load: (signal: AbortSignal) => Pr
   const [turn, again] = useState(0);
   const latest = useRef(load);
   latest.current = load;
+  const waits = useRef(false);
   useEffect(() => {
     if (key === null) return;
     const control = new AbortController();
+    let gone = false;
+    const end = () => {
+      gone = true;
+      waits.current = false;
+      clearTimeout(patience);
+    };
+    const patience = setTimeout(() => {
+      end();
+      control.abort();
+      set((old) => ({ ...old, key, problem: new Problem(0, { title: "The gateway did not answer", code: "unreachable", detail: "No answer came within a minute." }), loading: false }));
+    }, ANSWER_MOST);
+    waits.current = true;
     set((old) => (old.key === key ? { ...old, loading: true } : { key, loading: true }));
     latest.current(control.signal).then(
-      (data) => set({ key, data, loading: false }),
+      (data) => {
+        if (gone) return;
+        end();
+        set({ key, data, loading: false });
+      },
       (error: unknown) => {
-        if (control.signal.aborted) return;
+        if (gone) return;
+        end();
         set((old) => ({ ...old, key, problem: asProblem(error), loading: false }));
       },
     );
-    return () => control.abort();
+    return () => {
+      if (!gone) end();
+      control.abort();
+    };
   }, [key, turn]);
   useEffect(() => {
     if (every === undefined || key === null) return;
     const timer = setInterval(() => {
-      if (!document.hidden) again((turn) => turn + 1);
+      if (!document.hidden && !waits.current) again((turn) => turn + 1);
     }, every);
     return () => clearInterval(timer);
   }, [key, every]);

@@ -9,7 +9,15 @@ import { Badge, Card, Field, Table, Time, type Tone } from "../ui/parts";
 import { Ask } from "../ui/dialog";
 
 const TONES: Record<string, Tone> = { done: "good", failed: "bad", running: "info" };
-const PLACES: Record<string, [string, string]> = { journal: ["Journal", "events' payloads destroyed"], lake: ["Lake", "rows deleted"] };
+const PLACES: Record<string, [string, string]> = {
+  journal: ["Journal", "events' payloads destroyed"],
+  lake: ["Lake", "rows deleted"],
+  gateways: ["Other gateways", "have done the same"],
+  records: ["Recent records", "deleted"],
+  answers: ["Kept answers", "deleted"],
+  files: ["Files and batches", "deleted"],
+  jobs: ["Jobs", "deleted"],
+};
 
 /** Asks, and has it begun. */
 export function Forget({ consumer, close, begun }: { consumer: string; close: () => void; begun: () => void }) {
@@ -20,7 +28,7 @@ export function Forget({ consumer, close, begun }: { consumer: string; close: ()
   };
   return (
     <Ask title={`Forget ${consumer}?`} verb="Forget for good" danger ready={typed === consumer} run={run} close={close}>
-      <p>The key of its events in the journal is destroyed, so that nobody can read them again, and its rows and bodies in the lake are deleted. The ledger keeps what its calls cost. This cannot be undone.</p>
+      <p>The key of its events in the journal is destroyed, so that nobody can read them again, and its rows and bodies in the lake are deleted, as are its recent records, files, batches, jobs and kept answers; what of these is under way is cancelled. The ledger keeps what its calls cost. This cannot be undone.</p>
       <Field label={`Type ${consumer} to confirm`}>{(id) => <input id={id} autocomplete="off" required value={typed} onInput={(event) => setTyped(event.currentTarget.value)} />}</Field>
     </Ask>
   );

@@ -66,6 +66,21 @@ export async function moving(context, url) {
     await page.getByLabel("Theme").selectOption("system");
     quiet();
   });
+  await check("an answer that takes longer than the pause between two is waited for", async () => {
+    let asked = 0;
+    const slow = async (route) => {
+      asked += 1;
+      await new Promise((resolve) => setTimeout(resolve, 4_500));
+      // The page may have left.
+      await route.continue().catch(() => {});
+    };
+    await page.route("**/api/v1/records?*", slow);
+    await page.goto(`${url}/#/records`);
+    await page.getByRole("table", { name: "Records" }).or(page.getByText("No record is kept yet")).first().waitFor();
+    assert.equal(asked, 1);
+    await page.unroute("**/api/v1/records?*", slow);
+    quiet();
+  });
   await check("the menu of a narrow window opens and closes", async () => {
     await page.setViewportSize(SIZES.narrow);
     const menu = page.getByRole("button", { name: "Navigation" });

@@ -261,8 +261,11 @@ impl Api {
             return watch::answer(self, &call).await;
         }
         let inner = self.inner.clone();
-        let reply = self.run(move || inner.handle(&call)).await?;
-        Ok(reply.into_response())
+        let reply = match call.operation.writes() {
+            true => self.run(move || inner.handle(&call)).await,
+            false => self.ask(move || inner.handle(&call)).await,
+        };
+        Ok(reply?.into_response())
     }
 
     pub(crate) fn pool(&self) -> Arc<Pool> {
@@ -274,13 +277,15 @@ impl Api {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
-        let result = self.pool.run(job).await;
-        result.ok_or_else(|| {
-            Problem::new(
-                Code::StoreUnavailable,
-                "the API is busy; ask again in a moment",
-            )
-        })
+        self.pool.run(job).await.ok_or_else(busy)
+    }
+
+    /// The same for a job that changes nothing, which is left out where nobody waits for it any more.
+    async fn ask<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.pool.ask(job).await.ok_or_else(busy)
     }
 
     /// Who sends a request, and whether they may send it at all.
@@ -300,7 +305,7 @@ impl Api {
             Some(_) => {
                 // A token may have to wait for its issuer's keys.
                 let access = access.clone();
-                self.run(move || access.identify(&presented)).await?
+                self.ask(move || access.identify(&presented)).await?
             }
         };
         let now = self.inner.clock.now();
@@ -404,6 +409,11 @@ impl Api {
             body: body.into_bytes(),
         })
     }
+}
+
+fn busy() -> Problem {
+    let text = "the API is busy; ask again in a moment";
+    Problem::new(Code::StoreUnavailable, text)
 }
 
 enum Refused {

@@ -100,10 +100,32 @@ pub struct Dialect {
     /// Said before writes that a power cut may undo whole, and after them. Empty where such writes
     /// are no cheaper than others.
     pub fleeting: [&'static str; 2],
-    /// Said before something is deleted whose bytes must not stay in the store's files, and asked
-    /// afterwards, outside of a transaction; answered with 0 when they are gone. Empty where nobody
-    /// can promise that.
-    pub erasing: [&'static str; 2],
+    /// Asked after something was deleted whose bytes must not stay in the store's files, outside of a
+    /// transaction; answered with 0 when they are gone. Empty where nobody can promise that.
+    pub erasing: &'static str,
+}
+
+/// How often others who read an old state are waited for, and how long each time.
+const ERASE_TRIES: usize = 20;
+const ERASE_PAUSE: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// Whether no byte of what was deleted is left in the store's files. Where others read what was before,
+/// for a second at most: it is asked again until then.
+pub(crate) fn erase<D: Database>(database: &mut D) -> bool {
+    let ask = database.dialect().erasing;
+    if ask.is_empty() {
+        return false;
+    }
+    for round in 0..ERASE_TRIES {
+        if round > 0 {
+            std::thread::sleep(ERASE_PAUSE);
+        }
+        let rows = database.query(ask, &[]).unwrap_or_default();
+        if rows.first().is_some_and(|row| row[0].int() == 0) {
+            return true;
+        }
+    }
+    false
 }
 
 /// A connection to a database. Parameters are `$1`, `$2` ... and first appear in this order.

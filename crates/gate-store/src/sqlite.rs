@@ -82,6 +82,10 @@ impl Sqlite {
             .and_then(|()| write_ahead(&connection))
             .and_then(|mode| {
                 connection.pragma_update(None, "synchronous", "FULL")?;
+                // What is deleted is overwritten, so that whoever is forgotten is so in the file, too
+                // (<https://www.sqlite.org/pragma.html#pragma_secure_delete>); it answers with a row.
+                let on = "PRAGMA secure_delete=ON";
+                connection.query_row(on, [], |_| Ok(()))?;
                 connection.set_prepared_statement_cache_capacity(64);
                 Ok(mode)
             });
@@ -214,9 +218,9 @@ static DIALECT: Dialect = Dialect {
     // Without the wait for the disk, which holds off every other writer of the file for as long as
     // a busy disk takes (<https://www.sqlite.org/pragma.html#pragma_synchronous>).
     fleeting: ["PRAGMA synchronous=NORMAL", "PRAGMA synchronous=FULL"],
-    // Deleted bytes are overwritten with zeros, and the log begins anew, cut to nothing
-    // (<https://www.sqlite.org/pragma.html#pragma_secure_delete>, `#pragma_wal_checkpoint`).
-    erasing: ["PRAGMA secure_delete=ON", "PRAGMA wal_checkpoint(TRUNCATE)"],
+    // Deleted bytes are overwritten with zeros anyway; the log begins anew, cut to nothing
+    // (<https://www.sqlite.org/pragma.html#pragma_wal_checkpoint>).
+    erasing: "PRAGMA wal_checkpoint(TRUNCATE)",
 };
 
 impl Database for Sqlite {

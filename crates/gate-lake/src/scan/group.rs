@@ -1,11 +1,11 @@
 //! Group-bys: rows become groups and sums at once, without being made.
 
-use super::keys::{KeyValue, Keyer, Pairs};
+use super::keys::{KeyValue, Keyer, Pairs, hex};
 use super::rows::{Batch, Scanner};
 use super::sketch::Sketch;
 use super::vector::{Data, Vector};
 use super::{Allowance, Filter, QueryError, Source};
-use crate::schema::Dataset;
+use crate::schema::{Dataset, Kind};
 
 /// What rows are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -122,9 +122,64 @@ enum Gathered {
     Sketches(Vec<Sketch>),
 }
 
+#[derive(Debug)]
 struct Gatherer {
     aggregate: Aggregate,
     gathered: Gathered,
+}
+
+/// Groups that were made of rows.
+#[derive(Debug)]
+pub struct Groups {
+    keyers: Vec<Keyer>,
+    pairs: Vec<Pairs>,
+    gatherers: Vec<Gatherer>,
+    /// Which keys are ids, which people see as digits.
+    ids: Vec<bool>,
+    count: usize,
+    read: u64,
+}
+
+impl Groups {
+    /// How many there are.
+    #[must_use]
+    pub const fn count(&self) -> usize {
+        self.count
+    }
+
+    /// How many rows were looked at.
+    #[must_use]
+    pub const fn rows_read(&self) -> u64 {
+        self.read
+    }
+
+    /// The key of a group; not known any more once groups were thrown together.
+    #[must_use]
+    pub fn key(&self, number: usize) -> Vec<KeyValue> {
+        let mut key = key_of(number as u32, &self.keyers, &self.pairs);
+        for (part, is_id) in key.iter_mut().zip(&self.ids) {
+            if let (KeyValue::Text(bytes), true) = (&*part, is_id) {
+                *part = KeyValue::Text(hex(bytes).into_bytes().into());
+            }
+        }
+        key
+    }
+
+    /// What was made of a group.
+    ///
+    /// # Errors
+    /// When a sum has more than 64 bits.
+    pub fn values(&self, number: usize) -> Result<Vec<Grouped>, QueryError> {
+        self.gatherers.iter().map(|it| it.value(number)).collect()
+    }
+
+    /// Makes one group of all that go `into` the same place, of which there are so many.
+    pub fn throw_together(&mut self, into: &[u32], count: usize) {
+        for gatherer in &mut self.gatherers {
+            gatherer.throw_together(into, count);
+        }
+        self.count = count;
+    }
 }
 
 /// Groups rows of a data set; gives the groups and how many rows were looked at. Without keys there is
@@ -141,6 +196,27 @@ pub fn group(
     aggregates: &[Aggregate],
     allowance: Allowance,
 ) -> Result<(Vec<Group>, u64), QueryError> {
+    let groups = gather(dataset, sources, filters, keys, aggregates, allowance)?;
+    let all = (0..groups.count).map(|number| {
+        let (key, values) = (groups.key(number), groups.values(number)?);
+        Ok(Group { key, values })
+    });
+    let all = all.collect::<Result<_, QueryError>>()?;
+    Ok((all, groups.read))
+}
+
+/// The same, for groups that may be thrown together before anything is made of them.
+///
+/// # Errors
+/// As [`group`].
+pub fn gather(
+    dataset: Dataset,
+    sources: Vec<Source>,
+    filters: Vec<Filter>,
+    keys: &[Key],
+    aggregates: &[Aggregate],
+    allowance: Allowance,
+) -> Result<Groups, QueryError> {
     let wanted: Vec<usize> = keys
         .iter()
         .map(|key| key.column())
@@ -194,15 +270,17 @@ pub fn group(
         }
         allowance.bytes(bytes)?;
     }
-    let groups = (0..count)
-        .map(|number| {
-            let key = key_of(number as u32, &keyers, &pairs);
-            let values = gatherers.iter().map(|it| it.value(number));
-            let values = values.collect::<Result<_, _>>()?;
-            Ok(Group { key, values })
-        })
-        .collect::<Result<_, QueryError>>()?;
-    Ok((groups, scanner.rows_read()))
+    let ids = keys
+        .iter()
+        .map(|key| dataset.columns()[key.column()].kind == Kind::Id);
+    Ok(Groups {
+        ids: ids.collect(),
+        read: scanner.rows_read(),
+        keyers,
+        pairs,
+        gatherers,
+        count,
+    })
 }
 
 /// The parts of the key of a group.
@@ -241,6 +319,41 @@ impl Gatherer {
             Gathered::Sums(sums) => sums.resize(groups, (0, 0)),
             Gathered::Extremes(extremes) => extremes.resize(groups, None),
             Gathered::Sketches(sketches) => sketches.resize_with(groups, Sketch::default),
+        }
+    }
+
+    fn throw_together(&mut self, into: &[u32], count: usize) {
+        let whole = Self::new(&self.aggregate);
+        let parts = std::mem::replace(self, whole);
+        self.widen(count);
+        let most = matches!(self.aggregate.function, Function::Most(_));
+        let place = |number: usize| into[number] as usize;
+        match (&mut self.gathered, parts.gathered) {
+            (Gathered::Counts(all), Gathered::Counts(parts)) => {
+                let parts = parts.into_iter().enumerate();
+                parts.for_each(|(number, part)| all[place(number)] += part);
+            }
+            (Gathered::Sums(all), Gathered::Sums(parts)) => {
+                for (number, (sum, count)) in parts.into_iter().enumerate() {
+                    let whole = &mut all[place(number)];
+                    *whole = (whole.0 + sum, whole.1 + count);
+                }
+            }
+            (Gathered::Extremes(all), Gathered::Extremes(parts)) => {
+                for (number, part) in parts.into_iter().enumerate() {
+                    let whole = &mut all[place(number)];
+                    *whole = match (*whole, part, most) {
+                        (Some(one), Some(other), true) => Some(one.max(other)),
+                        (Some(one), Some(other), false) => Some(one.min(other)),
+                        (one, other, _) => one.or(other),
+                    };
+                }
+            }
+            (Gathered::Sketches(all), Gathered::Sketches(parts)) => {
+                let parts = parts.iter().enumerate();
+                parts.for_each(|(number, part)| all[place(number)].add(part));
+            }
+            _ => {}
         }
     }
 

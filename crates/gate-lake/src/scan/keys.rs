@@ -17,6 +17,13 @@ pub enum KeyValue {
     Text(Box<[u8]>),
 }
 
+/// Bytes as hexadecimal digits in small letters: how people see ids.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| DIGITS[digit as usize] as char).collect()
+}
+
 /// Room that a key takes in the tables beside its text, about.
 const KEY_BYTES: usize = 96;
 const UNKNOWN: u32 = u32::MAX;

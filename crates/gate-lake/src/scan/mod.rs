@@ -21,8 +21,9 @@ mod source;
 mod vector;
 
 pub use filter::{Filter, Test};
-pub use group::{Aggregate, Function, Group, Grouped, Key, group};
+pub use group::{Aggregate, Function, Group, Grouped, Groups, Key, gather, group};
 pub use keys::KeyValue;
+pub(crate) use keys::hex;
 pub use rows::{Batch, Scanner};
 pub use sketch::{SKETCH_ERROR, Sketch};
 pub use source::{Blob, Bound, FileBlob, MemoryBlob, Source};
@@ -118,6 +119,14 @@ impl Allowance {
     #[must_use]
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// The same with so many times as many groups.
+    #[must_use]
+    pub(crate) fn with_groups(&self, times: usize) -> Self {
+        let mut more = self.clone();
+        more.limits.groups = more.limits.groups.saturating_mul(times);
+        more
     }
 
     /// The flag that ends it from another thread.

@@ -37,12 +37,28 @@ impl Sketch {
             .and_then(|place| self.counts.get_mut(place))
         {
             Some(count) => *count += 1,
-            None => self.widen(part),
+            None => self.widen(part, 1),
+        }
+    }
+
+    /// Counts what another has counted.
+    pub fn add(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        if self.count == 0 {
+            (self.least, self.most) = (other.least, other.most);
+        }
+        self.least = self.least.min(other.least);
+        self.most = self.most.max(other.most);
+        self.count += other.count;
+        for (place, count) in other.counts.iter().enumerate().filter(|(_, it)| **it > 0) {
+            self.widen(place + other.offset, *count);
         }
     }
 
     #[cold]
-    fn widen(&mut self, part: usize) {
+    fn widen(&mut self, part: usize, by: u64) {
         if self.counts.is_empty() {
             self.offset = part;
         }
@@ -54,7 +70,7 @@ impl Sketch {
         if part - self.offset >= self.counts.len() {
             self.counts.resize(part - self.offset + 1, 0);
         }
-        self.counts[part - self.offset] += 1;
+        self.counts[part - self.offset] += by;
     }
 
     /// The number below or at which that share of them is, at most [`SKETCH_ERROR`] beside it.
@@ -123,6 +139,27 @@ mod tests {
             );
         }
         assert_eq!(Sketch::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn sketches_that_are_added_are_the_sketch_of_all() {
+        let numbers: Vec<i64> = (0..5_000_i64).map(|i| (i * 7_919) % 100_003).collect();
+        let of = |numbers: &[i64]| {
+            let mut sketch = Sketch::default();
+            numbers.iter().for_each(|number| sketch.record(*number));
+            sketch
+        };
+        let all = of(&numbers);
+        for cut in [0, 1, 700, 5_000] {
+            let (left, right) = numbers.split_at(cut);
+            for (one, other) in [(left, right), (right, left)] {
+                let mut sum = of(one);
+                sum.add(&of(other));
+                for share in [0.0, 0.01, 0.5, 0.99, 1.0] {
+                    assert_eq!(sum.quantile(share), all.quantile(share), "{cut} {share}");
+                }
+            }
+        }
     }
 
     #[test]

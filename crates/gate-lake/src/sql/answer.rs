@@ -38,7 +38,7 @@ impl Value {
             Value::Integer(number) => (*number).into(),
             Value::Real(number) => Number::from_f64(*number).map_or(Json::Null, Json::Number),
             Value::Text(text) => text.clone().into(),
-            Value::Bytes(bytes) => super::table::hex(bytes).into(),
+            Value::Bytes(bytes) => crate::scan::hex(bytes).into(),
         }
     }
 
@@ -50,7 +50,7 @@ impl Value {
             Value::Integer(number) => number.to_string(),
             Value::Real(number) => number.to_string(),
             Value::Text(text) => text.clone(),
-            Value::Bytes(bytes) => super::table::hex(bytes),
+            Value::Bytes(bytes) => crate::scan::hex(bytes),
         }
     }
 }

@@ -8,6 +8,7 @@
 
 mod answer;
 mod condition;
+mod expression;
 mod functions;
 mod lake;
 mod parameters;
@@ -22,8 +23,8 @@ pub use lake::{tables, tables_of};
 pub use parameters::{Parameter, parameters, with_values};
 
 use crate::scan::{
-    Aggregate, Allowance, Cell, Filter, Group, Grouped, Key, KeyValue, Limits, QueryError, Scanner,
-    Source, Test, group,
+    Aggregate, Allowance, Cell, Filter, Group, Grouped, KeyValue, Limits, QueryError, Scanner,
+    Source, Test, gather,
 };
 use crate::schema::{Column, Dataset};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
@@ -203,22 +204,10 @@ fn run(
         return Err(too_long());
     }
     let shared = Shared::new(limits);
-    if native && let Some(shape) = shape::grouping(sql, &tables, now_us) {
-        let table = &tables[shape.table];
-        let (groups, read) = group(
-            table.dataset,
-            table.sources.clone(),
-            shape.filters,
-            &shape.keys,
-            &shape.aggregates,
-            shared.allowance.clone(),
-        )?;
-        shared.rows_read.store(read, Ordering::Relaxed);
-        let connection = open(Vec::new(), &shared, now_us)?;
-        fill(&connection, &shape.keys, &shape.aggregates, &groups)
-            .map_err(|error| wrong(&error, &shared))?;
-        let mut answer = answered(connection, &shape.over, limits, &shared)?;
-        answer.native = true;
+    if native
+        && let Some(shape) = shape::grouping(sql, &tables, now_us)
+        && let Some(answer) = grouped(&tables[shape.table], &shape, limits, &shared, now_us)?
+    {
         return Ok(answer);
     }
     if native && let Some(first) = shape::first(sql, &tables, now_us) {
@@ -226,6 +215,56 @@ fn run(
     }
     let connection = open(tables, &shared, now_us)?;
     answered(connection, sql, limits, &shared)
+}
+
+/// The answer by way of the native scan's groups; none where its keys are expressions over more than
+/// it may hold.
+fn grouped(
+    table: &Table,
+    shape: &shape::Grouping,
+    limits: &SqlLimits,
+    shared: &Arc<Shared>,
+    now_us: i64,
+) -> Result<Option<Answer>, QueryError> {
+    let allowance = match &shape.made {
+        None => shared.allowance.clone(),
+        Some(_) => shared.allowance.with_groups(expression::GROUPS_EACH),
+    };
+    let (sources, filters) = (table.sources.clone(), shape.filters.clone());
+    let (keys, aggregates) = (&shape.keys, &shape.aggregates);
+    let gathered = gather(table.dataset, sources, filters, keys, aggregates, allowance);
+    let mut groups = match gathered {
+        Err(QueryError::Limit {
+            what: "groups" | "bytes of memory",
+            ..
+        }) if shape.made.is_some() => return Ok(None),
+        gathered => gathered?,
+    };
+    let keys = match &shape.made {
+        None => (0..groups.count())
+            .map(|number| groups.key(number))
+            .collect(),
+        Some(_) => {
+            let made = expression::throw_together(&mut groups, shape, table, shared, now_us)?;
+            let Some(made) = made else { return Ok(None) };
+            made
+        }
+    };
+    let numbered = keys.into_iter().enumerate();
+    let all = numbered.map(|(number, key)| {
+        let values = groups.values(number)?;
+        Ok(Group { key, values })
+    });
+    let all: Vec<Group> = all.collect::<Result<_, QueryError>>()?;
+    shared
+        .rows_read
+        .store(groups.rows_read(), Ordering::Relaxed);
+    let connection = open(Vec::new(), shared, now_us)?;
+    let keys = shape.made.as_ref().map_or(shape.keys.len(), Vec::len);
+    fill(&connection, keys, aggregates, &all).map_err(|error| wrong(&error, shared))?;
+    let mut answer = answered(connection, &shape.over, limits, shared)?;
+    answer.native = true;
+    Ok(Some(answer))
 }
 
 /// Leaves the rows out of a table that are not among the first of an order.
@@ -308,11 +347,11 @@ fn open(tables: Vec<Table>, shared: &Arc<Shared>, now_us: i64) -> Result<Connect
 /// Writes groups down as a table.
 fn fill(
     connection: &Connection,
-    keys: &[Key],
+    keys: usize,
     aggregates: &[Aggregate],
     groups: &[Group],
 ) -> rusqlite::Result<()> {
-    let keys = (0..keys.len()).map(|index| format!("{}{index}", shape::KEY));
+    let keys = (0..keys).map(|index| format!("{}{index}", shape::KEY));
     let values = (0..aggregates.len()).map(|index| format!("{}{index}", shape::VALUE));
     let columns: Vec<String> = keys.chain(values).collect();
     let marks = vec!["?"; columns.len()].join(",");

@@ -19,12 +19,47 @@ pub(super) struct Rewriting<'a> {
     pub(super) now_us: i64,
     /// Whether there are keys.
     pub(super) grouped: bool,
-    /// The words of each key, and the key.
-    pub(super) keys: Vec<(Vec<Token>, Key)>,
+    /// The words of each key, and what may stand beside them.
+    pub(super) keys: Vec<(Vec<Token>, Beside)>,
     /// Names that `ORDER BY` and `HAVING` may use.
     pub(super) aliases: Vec<&'a str>,
     /// The aggregates that were found.
     pub(super) aggregates: Vec<Aggregate>,
+}
+
+/// What may stand beside the words of a key, so that they mean the key there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Beside {
+    /// Anything: it is a word, or ends with the bracket that its first word opens.
+    Anything,
+    /// Whatever does not bind its parts otherwise: it is a division.
+    NoOperator,
+    /// What begins and ends an expression.
+    Ends,
+}
+
+impl Beside {
+    /// Of a key of these words.
+    pub(super) fn of(words: &[Token], key: Option<Key>) -> Self {
+        match (key, words) {
+            (Some(Key::Divided(..)), _) => Beside::NoOperator,
+            (Some(_), _) => Beside::Anything,
+            (None, [Token::Word(_), open, ..]) if open.is("(") && closes_last(&words[1..]) => {
+                Beside::Anything
+            }
+            _ => Beside::Ends,
+        }
+    }
+}
+
+/// Whether the bracket that opens first closes with the last word.
+fn closes_last(words: &[Token]) -> bool {
+    let mut depth = 0_i32;
+    let closes = words.iter().position(|word| {
+        depth += i32::from(word.is("(")) - i32::from(word.is(")"));
+        depth == 0
+    });
+    closes == Some(words.len() - 1)
 }
 
 /// Operators that bind what stands after or before them.
@@ -79,16 +114,26 @@ impl Rewriting<'_> {
                     .all(|(word, placed)| *word == placed.token)
         });
         let found = found.max_by_key(|(_, (words, _))| words.len());
-        let Some((index, (words, key))) = found else {
+        let Some((index, (words, beside))) = found else {
             return Some(None);
         };
-        if matches!(key, Key::Divided(..)) {
-            let bound = |token: &Token| BINDING.iter().any(|symbol| token.is(symbol));
-            let before = at.checked_sub(1).map(|before| &tokens[before].token);
-            let after = tokens.get(at + words.len()).map(|after| &after.token);
-            if before.is_some_and(bound) || after.is_some_and(|after| after.is("||")) {
-                return None;
+        let before = at.checked_sub(1).map(|before| &tokens[before].token);
+        let after = tokens.get(at + words.len()).map(|after| &after.token);
+        let any = |token: &Token, all: &[&str]| all.iter().any(|symbol| token.is(symbol));
+        let is_it = match beside {
+            Beside::Anything => true,
+            Beside::NoOperator => {
+                !before.is_some_and(|token| any(token, &BINDING))
+                    && !after.is_some_and(|token| token.is("||"))
             }
+            Beside::Ends => {
+                let order = |token: &Token| token.is_word("asc") || token.is_word("desc");
+                before.is_none_or(|token| any(token, &[",", "("]))
+                    && after.is_none_or(|token| any(token, &[",", ")"]) || order(token))
+            }
+        };
+        if !is_it {
+            return None;
         }
         Some(Some((index, words.len())))
     }
@@ -170,14 +215,44 @@ impl Rewriting<'_> {
 }
 
 /// Functions that make one value of the values of one row.
-const SCALARS: [&str; 24] = [
-    "abs", "at", "bucket", "ceil", "coalesce", "date", "datetime", "day", "floor", "format",
-    "hour", "ifnull", "iif", "iso", "length", "lower", "minute", "now", "nullif", "printf",
-    "round", "since", "substr", "upper",
+pub(super) const SCALARS: [&str; 33] = [
+    "abs",
+    "at",
+    "bucket",
+    "ceil",
+    "coalesce",
+    "date",
+    "datetime",
+    "day",
+    "floor",
+    "format",
+    "hour",
+    "ifnull",
+    "iif",
+    "instr",
+    "iso",
+    "length",
+    "lower",
+    "ltrim",
+    "minute",
+    "now",
+    "nullif",
+    "printf",
+    "replace",
+    "round",
+    "rtrim",
+    "sign",
+    "since",
+    "strftime",
+    "substr",
+    "trim",
+    "typeof",
+    "unixepoch",
+    "upper",
 ];
 
 /// Words of expressions that are no names.
-const KEYWORDS: [&str; 24] = [
+pub(super) const KEYWORDS: [&str; 24] = [
     "and", "or", "not", "null", "is", "in", "between", "case", "when", "then", "else", "end",
     "cast", "as", "asc", "desc", "nulls", "last", "first", "offset", "integer", "real", "double",
     "text",

@@ -8,8 +8,9 @@
 
 use super::Table;
 use super::condition::{conditions, numeric};
+use super::expression::over_keys;
 use super::functions::{SPANS, span_us};
-use super::rewrite::Rewriting;
+use super::rewrite::{Beside, Rewriting};
 use super::token::{Placed, Token, tokens};
 use crate::scan::{Aggregate, Filter, Key};
 use crate::schema::Column;
@@ -27,7 +28,10 @@ pub(super) struct Grouping {
     /// The place of the table among those that there are.
     pub(super) table: usize,
     pub(super) filters: Vec<Filter>,
+    /// What rows are grouped by.
     pub(super) keys: Vec<Key>,
+    /// The keys of the groups as expressions over [`KEY`] of `keys`, where they are not those.
+    pub(super) made: Option<Vec<String>>,
     pub(super) aggregates: Vec<Aggregate>,
     /// The query over the groups, whose columns are [`KEY`] and [`VALUE`] with numbers from zero.
     pub(super) over: String,
@@ -190,7 +194,8 @@ pub(super) fn grouping(sql: &str, tables: &[Table], now_us: i64) -> Option<Group
     if items.iter().any(|item| item.hides(table)) {
         return None;
     }
-    let mut keys = Vec::new();
+    let (mut keys, mut native, mut made) = (Vec::new(), Vec::new(), Vec::new());
+    let mut is_made = false;
     for expression in clauses
         .group
         .iter()
@@ -213,7 +218,21 @@ pub(super) fn grouping(sql: &str, tables: &[Table], now_us: i64) -> Option<Group
             }
             other => other,
         };
-        keys.push((words(expression), key_of(expression, table)?));
+        let key = key_of(expression, table);
+        match key {
+            Some(key) => {
+                made.push(format!("{KEY}{}", native.len()));
+                native.push(key);
+            }
+            None => {
+                let sql = clauses.sql;
+                made.push(over_keys(expression, sql, table, &mut native)?);
+                is_made = true;
+            }
+        }
+        let words = words(expression);
+        let beside = Beside::of(&words, key);
+        keys.push((words, beside));
     }
     let mut rewriting = Rewriting {
         sql: clauses.sql,
@@ -249,11 +268,11 @@ pub(super) fn grouping(sql: &str, tables: &[Table], now_us: i64) -> Option<Group
     }
     // Without either it is a query of rows.
     let grouped = rewriting.grouped || !rewriting.aggregates.is_empty();
-    let keys: Vec<Key> = rewriting.keys.iter().map(|(_, key)| *key).collect();
     grouped.then_some(Grouping {
         table: clauses.table,
         filters,
-        keys,
+        keys: native,
+        made: is_made.then_some(made),
         aggregates: rewriting.aggregates,
         over,
     })
@@ -385,7 +404,7 @@ impl<'a> Item<'a> {
 }
 
 /// The key that an expression is.
-fn key_of(expression: &[Placed], table: &Table) -> Option<Key> {
+pub(super) fn key_of(expression: &[Placed], table: &Table) -> Option<Key> {
     let number = |name: &str| {
         let (place, column) = table.find(name)?;
         numeric(column.kind).then_some(place)

@@ -8,7 +8,7 @@
 
 use super::condition::{self, Compare, Constant};
 use super::{Shared, Table};
-use crate::scan::{Allowance, Batch, Cell, Filter, QueryError, Scanner, Test, Vector};
+use crate::scan::{Allowance, Batch, Cell, Filter, QueryError, Scanner, Test, Vector, hex};
 use crate::schema::{Column, Kind};
 use rusqlite::fallible_iterator::FallibleIterator as _;
 use rusqlite::ffi;
@@ -258,13 +258,6 @@ unsafe impl VTabCursor for LakeCursor<'_> {
             .as_ref()
             .map_or(0, |batch| batch.number(self.row)))
     }
-}
-
-/// Bytes as hexadecimal digits in small letters.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.map(|digit| DIGITS[digit as usize] as char).collect()
 }
 
 fn constant(value: ValueRef<'_>) -> Option<Constant> {

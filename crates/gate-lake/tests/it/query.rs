@@ -3,7 +3,7 @@
 use crate::rate::rows;
 use gate_lake::columns::Batch;
 use gate_lake::file::{Effort, encode};
-use gate_lake::scan::{Filter, QueryError, Source, Test};
+use gate_lake::scan::{Filter, Limits, QueryError, Source, Test};
 use gate_lake::schema::{BodyRow, Dataset, Direction, Field};
 use gate_lake::sql::{Answer, Format, SqlLimits, Table, Value, query, query_by_rows};
 use serde_json::{Value as Json, json};
@@ -106,7 +106,7 @@ fn same(left: &Json, right: &Json) -> bool {
 }
 
 /// Queries that both understand. The first word says who must have grouped: `native` or `rows`.
-const QUERIES: [&str; 26] = [
+const QUERIES: [&str; 29] = [
     "native SELECT team, sum(cost_nano) FROM records GROUP BY team",
     "native SELECT route, count(*) AS calls, count(*) FILTER (WHERE status >= 500) AS errors FROM records GROUP BY route",
     "native SELECT hour(time) AS h, sum(input_tokens) + sum(output_tokens) AS tokens FROM records GROUP BY h",
@@ -122,7 +122,10 @@ const QUERIES: [&str; 26] = [
     "native SELECT revision, attempts, count(*) FROM records WHERE fault = 'upstream_unreachable' GROUP BY revision, attempts",
     "native SELECT team, sum(status >= 500) AS bad FROM records GROUP BY team ORDER BY bad DESC, team LIMIT 5",
     "native SELECT method, sum(attempts) - count(*) AS again FROM records WHERE trace_id IS NOT NULL GROUP BY method",
-    "rows SELECT upper(team), count(*) FROM records GROUP BY upper(team)",
+    "native SELECT upper(team), count(*) FROM records GROUP BY upper(team)",
+    "native SELECT CASE WHEN status >= 500 THEN 'bad' WHEN status >= 400 THEN 'refused' ELSE 'good' END AS how, count(*), avg(duration_us), min(duration_us), max(duration_us) FROM records GROUP BY how ORDER BY how",
+    "native SELECT substr(route, 1, 7) AS part, lower(method), sum(cost_nano), count(model) FROM records WHERE status < 600 GROUP BY part, 2",
+    "native SELECT length(team) AS l, hour(time), count(*) FROM records GROUP BY l, hour(time)",
     "rows SELECT team, count(DISTINCT consumer) FROM records GROUP BY team",
     "rows SELECT count(*) FROM records WHERE status = 503 OR team = 'team-1'",
     "rows SELECT exchange_id, time FROM records ORDER BY time DESC, exchange_id LIMIT 20",
@@ -194,6 +197,64 @@ fn quantiles_are_near_those_of_duckdb_and_equal_sqlites() {
             );
         }
     }
+}
+
+/// Keys that are expressions: who must have grouped, and the query.
+const EXPRESSIONS: [&str; 13] = [
+    "native SELECT status / 100 * 100 AS class, p99(duration_us) FROM records GROUP BY class",
+    "native SELECT strftime('%H:%M', time / 1000000, 'unixepoch') AS m, count(*), quantile(duration_us, 0.9) FROM records GROUP BY m",
+    "native SELECT coalesce(model, team) || '/' || ifnull(fault, '-') AS what, count(*) FROM records GROUP BY what ORDER BY 2 DESC, 1 LIMIT 10",
+    "native SELECT (status >= 500) + 0 AS bad, count(*) FROM records GROUP BY bad HAVING count(*) > 3",
+    "native SELECT team = 'team-1', sum(status) FROM records GROUP BY team = 'team-1'",
+    "native SELECT status = '200' AS ok, count(*) FROM records GROUP BY ok",
+    "native SELECT status = '0200' AS ok, status || '' AS text, count(*) FROM records GROUP BY 1, 2",
+    "native SELECT upper(team) || '!', count(*) FROM records GROUP BY upper(team) ORDER BY count(*), upper(team)",
+    "native SELECT iso(hour(time)) AS at, minute(time) / 60000000 % 60 AS m, sum(attempts) FROM records GROUP BY at, m",
+    "native SELECT nullif(team, 'team-1') AS t, avg(first_byte_us), sum(cost_nano) FILTER (WHERE status = 200) FROM records WHERE model IS NULL GROUP BY t",
+    "rows SELECT duration_us / 1000.0 AS ms, count(*) FROM records WHERE route = 'route-1' GROUP BY ms",
+    "rows SELECT 2 * status + attempts, count(*) FROM records GROUP BY status + attempts",
+    "native SELECT exchange_id, count(*) FROM records WHERE time < 1790000000001000 GROUP BY exchange_id",
+];
+
+#[test]
+fn keys_that_are_expressions_are_those_of_sqlite() {
+    let files = files();
+    let limits = SqlLimits {
+        answer_rows: 100_000,
+        ..SqlLimits::default()
+    };
+    for case in EXPRESSIONS {
+        let (who, sql) = case.split_once(' ').unwrap();
+        let ours = query(sql, table(files), &limits, NOW_US);
+        let rows = query_by_rows(sql, table(files), &limits, NOW_US);
+        let (ours, rows) = match (ours, rows) {
+            (Ok(ours), Ok(rows)) => (ours, rows),
+            // A column beside the key that is not in it.
+            (ours, rows) => {
+                assert_eq!(ours.unwrap_err(), rows.unwrap_err(), "{sql}");
+                continue;
+            }
+        };
+        assert_eq!(ours.native, who == "native", "{sql}");
+        assert_eq!(rows.columns, ours.columns, "{sql}");
+        assert!(!rows.rows.is_empty(), "{sql}");
+        assert_eq!(rows.rows, ours.rows, "{sql}");
+    }
+    // Where more would have to be held than may be, SQLite makes every row.
+    let few = SqlLimits {
+        scan: Limits {
+            groups: 1_000,
+            ..Limits::default()
+        },
+        ..SqlLimits::default()
+    };
+    let sql = "SELECT substr(exchange_id, 32) AS digit, count(*) FROM records GROUP BY digit";
+    let [many, some] = [&limits, &few].map(|limits| {
+        let answer = query(sql, table(files), limits, NOW_US).unwrap();
+        (answer.native, answer.rows)
+    });
+    assert_eq!((many.0, some.0), (true, false));
+    assert_eq!(many.1, some.1);
 }
 
 #[test]

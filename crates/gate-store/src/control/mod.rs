@@ -189,6 +189,13 @@ pub trait ControlStore: Send {
     /// [`ControlError::Store`].
     fn audit_lines(&mut self, before: Option<u64>, limit: usize) -> Answer<Vec<AuditRow>>;
 
+    /// Lines of one action behind the line `after`, the oldest first, 1,000 at most; and up to which
+    /// line the log was looked at, to go on from there.
+    ///
+    /// # Errors
+    /// [`ControlError::Store`].
+    fn audit_of(&mut self, action: &str, after: u64) -> Answer<(u64, Vec<AuditRow>)>;
+
     /// Walks the whole audit log and says whether every line is as it was written, in its place and
     /// chained to the one before it, and whether the newest is the one that was written last.
     ///

@@ -101,6 +101,10 @@ impl<D: Database> ControlStore for SqlControl<D> {
         audit::lines(&mut self.database, before, limit)
     }
 
+    fn audit_of(&mut self, action: &str, after: u64) -> Answer<(u64, Vec<AuditRow>)> {
+        audit::of(&mut self.database, action, after)
+    }
+
     fn verify_audit(&mut self) -> Answer<AuditCheck> {
         audit::walk::verify(&mut self.database)
     }

@@ -288,6 +288,17 @@ pub trait JobStore: Send {
     /// # Errors
     /// [`crate::ControlError`].
     fn prune(&mut self, before_ms: i64, limit: usize) -> Answer<u64>;
+
+    /// Forgets one job that has ended, with all that is kept of it; false where there is none, or it has
+    /// not ended.
+    ///
+    /// # Errors
+    /// [`crate::ControlError`].
+    fn remove(&mut self, id: &str) -> Answer<bool>;
+
+    /// Whether no byte of what was deleted is left in the store's files; waits for a second at most for
+    /// those who still read what was before. Never known of PostgreSQL.
+    fn erase(&mut self) -> bool;
 }
 
 /// The one implementation, over whichever database, on a connection of its own.
@@ -379,5 +390,13 @@ impl<D: Database> JobStore for SqlJobs<D> {
 
     fn prune(&mut self, before_ms: i64, limit: usize) -> Answer<u64> {
         rows::prune(&mut self.database, before_ms, limit)
+    }
+
+    fn remove(&mut self, id: &str) -> Answer<bool> {
+        rows::remove(&mut self.database, id)
+    }
+
+    fn erase(&mut self) -> bool {
+        crate::database::erase(&mut self.database)
     }
 }

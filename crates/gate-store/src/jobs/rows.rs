@@ -308,14 +308,21 @@ pub(super) fn prune<D: Database>(database: &mut D, before_ms: i64, most: usize) 
     )?;
     let mut gone = 0;
     for id in old {
-        gone += transaction(database, |database| {
-            for table in ["job_page", "job_note", "job_result"] {
-                let sql = format!("DELETE FROM {table} WHERE job = $1");
-                database.execute(&sql, &[id.as_str().into()])?;
-            }
-            let sql = "DELETE FROM job WHERE id = $1 AND is_over = 1";
-            Ok::<u64, ControlError>(database.execute(sql, &[id.as_str().into()])?)
-        })?;
+        gone += u64::from(remove(database, &id)?);
     }
     Ok(gone)
+}
+
+pub(super) fn remove<D: Database>(database: &mut D, id: &str) -> Answer<bool> {
+    transaction(database, |database| {
+        let sql = "DELETE FROM job WHERE id = $1 AND is_over = 1";
+        if database.execute(sql, &[id.into()])? == 0 {
+            return Ok(false);
+        }
+        for table in ["job_page", "job_note", "job_result"] {
+            let sql = format!("DELETE FROM {table} WHERE job = $1");
+            database.execute(&sql, &[id.into()])?;
+        }
+        Ok(true)
+    })
 }

@@ -9,7 +9,7 @@ use super::reading::Forgotten;
 use super::tables::{bytes, count_of, end, one, placeholders, wait_for_writers};
 use super::{Event, NewEvent, own};
 use crate::StoreError;
-use crate::database::{Database, Value, transaction};
+use crate::database::{Database, Value, erase, transaction};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use gate_kit::random;
 use std::borrow::Cow;
@@ -180,10 +180,6 @@ pub(super) fn forget<D: Database>(
     consumer: &str,
     now_ms: i64,
 ) -> Result<Forgotten, StoreError> {
-    let [before, after] = database.dialect().erasing;
-    if !before.is_empty() {
-        database.script(before)?;
-    }
     // Most are counted before others have to wait.
     let mut counted = Counted::default();
     let newest = end(database)?;
@@ -193,10 +189,7 @@ pub(super) fn forget<D: Database>(
     });
     let events = forgotten?;
     // What is committed is forgotten; its bytes go with the log's old pages, now or later.
-    let is_erased = !after.is_empty()
-        && database
-            .query(after, &[])
-            .is_ok_and(|rows| rows.first().is_some_and(|row| row[0].int() == 0));
+    let is_erased = erase(database);
     Ok(Forgotten { events, is_erased })
 }
 

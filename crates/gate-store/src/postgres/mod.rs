@@ -214,7 +214,7 @@ static DIALECT: Dialect = Dialect {
     // Writers of other rows do not wait for each other's disk here.
     fleeting: ["", ""],
     // Neither its pages nor its log can be told to.
-    erasing: ["", ""],
+    erasing: "",
 };
 
 impl Database for Postgres {

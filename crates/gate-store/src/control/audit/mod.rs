@@ -6,8 +6,8 @@
 pub(super) mod prune;
 pub(super) mod walk;
 
-use super::Answer;
 use super::row::{Row, before, clean, hexadecimal, limit, number, row, rows};
+use super::{Answer, PAGE_MAX};
 use crate::StoreError;
 use crate::database::Database;
 use crate::journal::own;
@@ -204,4 +204,31 @@ pub(super) fn lines<D: Database>(
         &[before(from), limit(count)],
         AuditRow::read,
     )
+}
+
+pub(super) fn of<D: Database>(
+    database: &mut D,
+    action: &str,
+    after: u64,
+) -> Answer<(u64, Vec<AuditRow>)> {
+    // First, so that a line that is written meanwhile is not passed over.
+    let (newest, _) = head(database)?;
+    if newest <= after {
+        return Ok((newest, Vec::new()));
+    }
+    let sql = format!(
+        "SELECT {COLUMNS} FROM audit WHERE sequence > $1 AND sequence <= $2 AND action = $3
+         ORDER BY sequence LIMIT $4"
+    );
+    let values = [
+        number(after),
+        number(newest),
+        action.into(),
+        limit(PAGE_MAX),
+    ];
+    let found = rows(database, &sql, &values, AuditRow::read)?;
+    Ok(match found.last().filter(|_| found.len() == PAGE_MAX) {
+        Some(last) => (last.sequence, found),
+        None => (newest, found),
+    })
 }

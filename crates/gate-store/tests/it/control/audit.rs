@@ -112,3 +112,20 @@ fn the_log_may_be_walked_while_it_is_written() {
         assert_eq!(reader.verify_audit().unwrap().lines, 900);
     }
 }
+
+#[test]
+fn lines_of_one_action_are_found_behind_a_line() {
+    for place in Place::all() {
+        let mut store = place.control();
+        for round in 0..1_200_u32 {
+            let action = if round % 2 == 0 { "forget" } else { "apply" };
+            store.audit(&line("ada", action), 1_000).unwrap();
+        }
+        let (newest, lines) = store.audit_of("forget", 1).unwrap();
+        assert_eq!((newest, lines.len()), (1_200, 599));
+        assert_eq!((lines[0].sequence, lines[598].sequence), (3, 1_199));
+        assert!(lines.iter().all(|line| line.action == "forget"));
+        assert_eq!(store.audit_of("forget", 1_200).unwrap(), (1_200, vec![]));
+        assert_eq!(store.audit_of("none", 0).unwrap(), (1_200, vec![]));
+    }
+}
