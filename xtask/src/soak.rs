@@ -1,10 +1,11 @@
-//! `cargo xtask soak [--seconds N] [--seed N] [--release] [--without-fuzz] [--journal] [--jobs]`: fuzz
-//! targets and a mixed load of the real gateway, each for N seconds (600 unless told). What the load is
-//! and what must hold is in `bench/src/soak/`; `./test` runs a short sample of it. Instead of both, which
-//! takes minutes: with `--journal`, the journal's writer is killed a thousand times and its power is cut
-//! thousands of times, and with `--release` its rate is measured beside those of PostgreSQL and NATS
-//! (`gate-store/tests/it/journal/`); with `--jobs`, 50,000 items are worked through
-//! over 20 kills and 1,000,000 lines are for their memory (`tidegate/tests/it/jobs/`).
+//! `cargo xtask soak [--seconds N] [--seed N] [--release] [--without-fuzz] [--built] [--journal] [--jobs]`:
+//! fuzz targets and a mixed load of the real gateway, each for N seconds (600 unless told). What the load
+//! is and what must hold is in `bench/src/soak/`; `./test` runs a short sample of it, of the programs that
+//! its tests were built with (`--built`): a build for this alone has other features, and compiles everything
+//! anew. Instead of both, which takes minutes: with `--journal`, the journal's writer is killed a thousand
+//! times and its power is cut thousands of times, and with `--release` its rate is measured beside those of
+//! PostgreSQL and NATS (`gate-store/tests/it/journal/`); with `--jobs`, 50,000 items are worked through over
+//! 20 kills and 1,000,000 lines are for their memory (`tidegate/tests/it/jobs/`).
 
 use crate::bench::{execute, target_folder};
 use std::env;
@@ -17,7 +18,7 @@ const TARGETS: u64 = 10;
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let (mut seconds, mut seed, mut release, mut fuzz) = (600, 1, false, true);
-    let (mut journal, mut jobs) = (false, false);
+    let (mut journal, mut jobs, mut built) = (false, false, false);
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         let mut number = || {
@@ -30,6 +31,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
             "--seed" => seed = number()?,
             "--release" => release = true,
             "--without-fuzz" => fuzz = false,
+            "--built" => built = true,
             "--journal" => journal = true,
             "--jobs" => jobs = true,
             other => return Err(format!("soak does not know {other}")),
@@ -62,9 +64,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
         long.env("TIDEGATE_JOB_SEED", seed.to_string());
         return execute(long.current_dir(root));
     }
-    let mut build = Command::new(&cargo);
-    build.args(["build", "--package", "gate-bench", "--package", "tidegate"]);
-    execute(build.args(profile).current_dir(root))?;
+    if !built {
+        let mut build = Command::new(&cargo);
+        build.args(["build", "--package", "gate-bench", "--package", "tidegate"]);
+        execute(build.args(profile).current_dir(root))?;
+    }
     let programs = target.join(if release { "release" } else { "debug" });
     let mut soak = Command::new(programs.join("gate-soak"));
     soak.arg("--binary").arg(programs.join("tidegate"));
@@ -77,13 +81,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     }
     let mut drive = Command::new(&cargo);
     drive
-        .args([
-            "test",
-            "--manifest-path",
-            "fuzz/Cargo.toml",
-            "--",
-            "--nocapture",
-        ])
+        .args(["test", "--package", "tidegate-fuzz", "--", "--nocapture"])
         .env("CARGO_TARGET_DIR", &target)
         .env("FUZZ_SECONDS", (seconds / TARGETS).max(1).to_string())
         .env("FUZZ_SEED", seed.to_string());

@@ -218,6 +218,8 @@ pub struct AiFacts {
     pub tariff: Option<Arc<dyn Tariff>>,
     /// What the call cost, calls beside it included; none where no price is known.
     pub cost: Option<Money>,
+    /// What the caller tagged the call with, where the store's `tag_header` asks for it.
+    pub tag: Option<Arc<str>>,
     /// Providers whose budget has no room for this call.
     pub barred: Vec<Arc<str>>,
     /// Whether counts of tokens are estimates and not the provider's own.

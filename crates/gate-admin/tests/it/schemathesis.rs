@@ -46,7 +46,7 @@ fn program() -> Option<PathBuf> {
     }
     let quiet = ["--quiet", "--disable-pip-version-check", PACKAGE];
     let installed = Command::new(&python)
-        .args(["-m", "pip", "install"])
+        .args(["-m", "pip", "install", "--no-compile"])
         .args(quiet)
         .output()
         .expect("the environment has a Python");

@@ -38,6 +38,7 @@ fn installed() -> Option<PathBuf> {
         "-m",
         "pip",
         "install",
+        "--no-compile",
         "--quiet",
         "--disable-pip-version-check",
     ];

@@ -19,8 +19,8 @@ pub struct Budget {
     pub limit: BudgetLimit,
     /// For how long, in UTC: weeks begin on Monday, `total` never ends.
     pub per: BudgetPeriod,
-    /// Shares of the limit at which an event is reported, once per period: a line in the log and
-    /// `tidegate_budget_thresholds_total`.
+    /// Shares of the limit at which it is told that so much is spent, once per period: an event
+    /// `tidegate.budget.threshold`, a line in the log and `tidegate_budget_thresholds_total`.
     #[serde(default)]
     pub warn: Vec<Percent>,
 }

@@ -300,8 +300,11 @@ pub enum RetryOn {
     TooMany,
 }
 
-/// Time before a retry: `base`, doubled each time up to `most`, of which a random part is waited;
-/// a Retry-After from the endpoint is honoured up to `most`.
+/// Time before a retry: `base`, doubled each time up to `most`, of which a random part is waited.
+///
+/// A Retry-After from the endpoint is waited instead. An endpoint that asks for more than `most` is not
+/// asked again: another one is where there is one, and else the caller gets the answer, with its
+/// Retry-After.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Backoff {

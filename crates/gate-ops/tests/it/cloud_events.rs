@@ -29,6 +29,7 @@ fn python() -> Option<PathBuf> {
         "-m",
         "pip",
         "install",
+        "--no-compile",
         "--quiet",
         "--disable-pip-version-check",
         PACKAGE,

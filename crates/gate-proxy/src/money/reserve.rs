@@ -111,6 +111,9 @@ impl Treasury {
         let header = self.tag_header.as_deref();
         let tag = header.and_then(|name| exchange.request.head.headers.get_named(name));
         let tag = tag.map(tag_of);
+        if let (Some(tag), Some(ai)) = (&tag, &exchange.ai) {
+            ai.borrow_mut().tag = Some(tag.clone());
+        }
         let view = View {
             consumer: record.consumer.as_ref(),
             key: record.key.as_ref(),

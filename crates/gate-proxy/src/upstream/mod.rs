@@ -3,7 +3,7 @@
 //! [`Upstream::call`] is the whole life of a call: admission, pick, attempt, judgement, retry. It is
 //! used by routes to upstreams and, one attempt at a time, by model targets. `endpoint.rs` keeps
 //! what is known of each address, `pick.rs` chooses, `pool.rs` keeps connections, `budget.rs`
-//! bounds retries, `health.rs` asks endpoints how they are.
+//! bounds retries, `hedged.rs` asks two at once, `health.rs` asks endpoints how they are.
 
 pub mod attempt;
 pub mod budget;
@@ -12,6 +12,7 @@ pub mod connector;
 pub(crate) mod credential;
 pub mod endpoint;
 pub mod health;
+mod hedged;
 pub mod pick;
 pub mod pool;
 pub(crate) mod report;
@@ -27,12 +28,14 @@ use credential::{Credential, Shown};
 use endpoint::Endpoint;
 use gate_flow::{Exchange, Fault};
 use gate_kit::clock::{Clock, Moment};
+use gate_kit::date::parse_http_date;
 use gate_kit::http::{Body, BodyError, BodyStream, Chunk, Frame, HeaderId, RequestHead, Response};
 use gate_kit::random;
 use gate_model::fault::{FaultCode, FaultSource};
 use gate_model::resources::{Balance, HashBy, RetryOn, Upstream as Settings};
 use pick::{Picker, hash_of};
 use smallvec::SmallVec;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
@@ -165,19 +168,13 @@ impl Upstream {
                 .settings
                 .hedge
                 .as_ref()
-                .filter(|_| number == 0 && replay.is_some())
-                .filter(|_| exchange.request.head.method.is_idempotent());
+                .filter(|_| number == 0 && exchange.request.head.method.is_idempotent())
+                .zip(replay.as_ref());
             let mut outcome = match hedged {
-                Some(hedge) => {
+                Some((hedge, replay)) => {
                     let after = hedge.after.duration();
-                    let both = self.hedged(
-                        exchange,
-                        &endpoint,
-                        after,
-                        replay.as_ref(),
-                        &mut tried,
-                        &deadlines,
-                    );
+                    let both =
+                        self.hedged(exchange, &endpoint, after, replay, &mut tried, &deadlines);
                     Box::pin(both).await
                 }
                 None => {
@@ -215,8 +212,10 @@ impl Upstream {
                 tried.clear();
                 continue;
             }
-            let wait = match self.judge(exchange, outcome, &permit, number, repeatable, said) {
-                Judgement::Answer(answered) => return Ok(self.response(answered, permit)),
+            let wait = match self.judge(exchange, outcome, &tried, number, repeatable, said) {
+                Judgement::Answer(answered) => {
+                    return Ok(response(answered, permit, deadlines.total));
+                }
                 Judgement::Fault(fault) => return Err(fault),
                 Judgement::Retry(wait) => wait,
             };
@@ -340,105 +339,11 @@ impl Upstream {
         }
     }
 
-    /// Two attempts side by side: the second starts when the first is slow, the first answer wins
-    /// and dropping the other cancels it.
-    async fn hedged(
-        &self,
-        exchange: &Exchange,
-        first: &Arc<Endpoint>,
-        after: Duration,
-        replay: Option<&Replay>,
-        tried: &mut SmallVec<[u64; 4]>,
-        deadlines: &Deadlines,
-    ) -> Judged {
-        let replay = replay.expect("hedging is only for what can be repeated");
-        let head = &exchange.request.head;
-        let started = self.clock.now();
-        let mut body = Some(replay.body());
-        let struck = self.struck(exchange, first);
-        let mut leading = Box::pin(attempt(
-            self, first, head, &mut body, deadlines, None, struck,
-        ));
-        let lead = || (first.clone(), started);
-        let timer = tokio::time::sleep(after);
-        tokio::select! {
-            biased;
-            result = &mut leading => {
-                let (endpoint, started) = lead();
-                return Judged { endpoint, started, result };
-            }
-            () = timer => {}
-        }
-        let second = self
-            .pick(self.clock.now(), None, tried)
-            .ok()
-            .filter(|e| e.id != first.id && self.may_retry());
-        let Some(second) = second else {
-            let (endpoint, started) = lead();
-            return Judged {
-                endpoint,
-                started,
-                result: leading.await,
-            };
-        };
-        tried.push(second.id);
-        let second_started = self.clock.now();
-        let deadlines = &Deadlines {
-            started: second_started,
-            ..*deadlines
-        };
-        let mut second_body = Some(replay.body());
-        let struck = self.struck(exchange, &second);
-        let mut trailing = Box::pin(attempt(
-            self,
-            &second,
-            head,
-            &mut second_body,
-            deadlines,
-            None,
-            struck,
-        ));
-        let (first_result, second_result) = tokio::select! {
-            biased;
-            result = &mut leading => (Some(result), None),
-            result = &mut trailing => (None, Some(result)),
-        };
-        // A failure does not win while the other may still answer.
-        match (first_result, second_result) {
-            (Some(Err(_)), None) => Judged {
-                result: trailing.await,
-                endpoint: second.clone(),
-                started: second_started,
-            },
-            (Some(result), _) => {
-                let (endpoint, started) = lead();
-                Judged {
-                    endpoint,
-                    started,
-                    result,
-                }
-            }
-            (None, Some(Ok(answered))) => Judged {
-                endpoint: second.clone(),
-                started: second_started,
-                result: Ok(answered),
-            },
-            (None, _) => {
-                let (endpoint, started) = lead();
-                Judged {
-                    endpoint,
-                    started,
-                    result: leading.await,
-                }
-            }
-        }
-    }
-
     fn judge(
         &self,
         exchange: &mut Exchange,
         judged: Judged,
-        _permit: &Permit,
+        tried: &[u64],
         number: u32,
         repeatable: bool,
         said: Option<Box<CloudError>>,
@@ -449,15 +354,7 @@ impl Upstream {
             result,
         } = judged;
         let now = self.clock.now();
-        let row = row(&endpoint, &result, started..now, exchange.record.started);
-        let is_upstreams = |code: FaultCode| code.source() == FaultSource::Upstream;
-        let blamed = matches!(row.status, 502..=504) || row.fault.is_some_and(is_upstreams);
-        self.note(&endpoint, blamed);
-        match blamed {
-            true => endpoint.trouble.failed(now, Wrong::from(&row)),
-            false => endpoint.trouble.worked(now),
-        }
-        exchange.record.attempts.push(row);
+        self.write_down(exchange, &endpoint, &result, started..now);
         let reason = match &result {
             Ok(answered) => match answered.head.status {
                 502..=504 => Some(RetryOn::Unavailable),
@@ -483,16 +380,39 @@ impl Upstream {
         let again = safe
             && repeatable
             && number < self.settings.retry.attempts
-            && reason.is_some_and(|reason| self.settings.retry.on.contains(&reason))
-            && self.may_retry();
-        match result {
-            _ if again => {
+            && reason.is_some_and(|reason| self.settings.retry.on.contains(&reason));
+        let wait = match again {
+            true => {
                 let after = said.and_then(|error| error.after);
-                Judgement::Retry(self.backoff(number, result.as_ref().ok(), after))
+                self.backoff(number, result.as_ref().ok(), after, tried)
             }
-            Ok(answered) => Judgement::Answer(answered),
-            Err(failure) => Judgement::Fault(failure.fault),
+            false => None,
+        };
+        match (wait, result) {
+            (Some(wait), _) if self.may_retry() => Judgement::Retry(wait),
+            (_, Ok(answered)) => Judgement::Answer(answered),
+            (_, Err(failure)) => Judgement::Fault(failure.fault),
         }
+    }
+
+    /// Writes a try that ended into the record, and into what is known of its endpoint.
+    fn write_down(
+        &self,
+        exchange: &mut Exchange,
+        endpoint: &Endpoint,
+        result: &Result<Answered, Failure>,
+        took: Range<Moment>,
+    ) {
+        let ended = took.end;
+        let row = row(endpoint, result, took, exchange.record.started);
+        let is_upstreams = |code: FaultCode| code.source() == FaultSource::Upstream;
+        let blamed = matches!(row.status, 502..=504) || row.fault.is_some_and(is_upstreams);
+        self.note(endpoint, blamed);
+        match blamed {
+            true => endpoint.trouble.failed(ended, Wrong::from(&row)),
+            false => endpoint.trouble.worked(ended),
+        }
+        exchange.record.attempts.push(row);
     }
 
     /// Shows a fresh credential in place of one that was refused, once for each call.
@@ -535,28 +455,30 @@ impl Upstream {
         }
     }
 
-    /// Time before a retry: half to all of the doubled base, or what the endpoint asked for.
+    /// Time before a retry: half to all of the doubled base, or what the endpoint asked for. `None`
+    /// where it asked for more than a retry waits and there is no other endpoint to ask.
     fn backoff(
         &self,
         number: u32,
         answered: Option<&Answered>,
         said: Option<Duration>,
-    ) -> Duration {
+        tried: &[u64],
+    ) -> Option<Duration> {
         let backoff = &self.settings.retry.backoff;
         let most = backoff.most.duration();
         let asked = answered
             .and_then(|answered| answered.head.headers.get_str(HeaderId::RetryAfter))
-            .and_then(|text| text.trim().parse().ok())
-            .map(Duration::from_secs);
+            .and_then(|text| retry_after(text, self.clock.unix().as_secs()));
         if let Some(asked) = said.or(asked) {
-            return asked.min(most);
+            let elsewhere = || self.picker.has_fresh(self.clock.now(), tried);
+            return (asked <= most || elsewhere()).then(|| asked.min(most));
         }
         let full = backoff
             .base
             .duration()
             .saturating_mul(1 << number.min(16))
             .min(most);
-        full.mul_f64(0.5 + 0.5 * random::fraction())
+        Some(full.mul_f64(0.5 + 0.5 * random::fraction()))
     }
 
     fn response(&self, answered: Answered, permit: Permit) -> Response {
@@ -575,6 +497,17 @@ impl Upstream {
         };
         Response { head, body }
     }
+}
+
+/// What a Retry-After field asks for: seconds, or a date (RFC 9110, section 10.2.3). `now` in seconds of
+/// UNIX time.
+fn retry_after(text: &str, now: u64) -> Option<Duration> {
+    let text = text.trim();
+    let seconds = text.parse().ok().or_else(|| {
+        let date = parse_http_date(text.as_bytes(), now)?;
+        Some(date.saturating_sub(now))
+    });
+    seconds.map(Duration::from_secs)
 }
 
 /// A body that can be sent again.

@@ -89,6 +89,13 @@ impl Picker {
         self.members.len() > 1 && (out + 1) as f64 <= (self.members.len() as f64 * share).max(1.0)
     }
 
+    /// Whether an endpoint is left that is usable and none of `tried`.
+    #[must_use]
+    pub fn has_fresh(&self, now: Moment, tried: &[u64]) -> bool {
+        let mut endpoints = self.endpoints();
+        endpoints.any(|endpoint| endpoint.is_usable(now) && !tried.contains(&endpoint.id))
+    }
+
     /// An available endpoint, preferably none of `tried`, and none that an action holds out while there
     /// is another; `hash` is what a ring looks at.
     #[must_use]

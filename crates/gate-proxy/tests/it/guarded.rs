@@ -327,6 +327,47 @@ fn observing_changes_no_byte_in_any_dialect() {
 }
 
 #[test]
+fn a_sample_is_noted_and_nothing_is_changed() {
+    let provider = Provider::start();
+    let guard = |share: &str| {
+        format!(
+            "{{ mode: sample, share: {share}, rules: [{{ find: {{ patterns: [email] }}, action: block }}] }}"
+        )
+    };
+    let found = |gateway: &Gateway| -> usize {
+        let page = gateway.metrics();
+        let of = "rule=\"email\",point=\"request\",action=\"observe\"} ";
+        let counts = page
+            .lines()
+            .filter_map(|line| line.split_once(of)?.1.parse::<usize>().ok());
+        counts.sum()
+    };
+    let calls = 400;
+    let all = guarded(&provider, &guard("100%"));
+    let some = guarded(&provider, &guard("25%"));
+    provider.set(answer(false, "fine", None));
+    let said = Said {
+        text: EMAIL,
+        ..PLAIN
+    };
+    let dialect = Dialect::ChatCompletions;
+    let body = request(dialect, false, &said);
+    for gateway in [&all, &some] {
+        let mut caller = Caller::new(gateway);
+        for _ in 0..calls {
+            let got = caller.post(dialect.path(), &body);
+            assert_eq!(heard(dialect, false, &got).0, "fine");
+        }
+        let sent = String::from_utf8(provider.last().body).unwrap();
+        assert!(sent.contains(EMAIL), "{sent}");
+    }
+    eventually("every call is looked at", || found(&all) == calls);
+    // A quarter of 400 is 100; so few or many happen once in millions of runs.
+    eventually("a share is looked at", || found(&some) > 40);
+    assert!(found(&some) < 160, "{}", found(&some));
+}
+
+#[test]
 fn calls_of_tools_hold_to_their_declaration_in_every_dialect() {
     let provider = Provider::start();
     let guard = "{ rules: [{ find: { schema: {} }, at: [tool_call], action: block }] }";

@@ -5,7 +5,8 @@ use crate::misbehaviour::{chunk, ending, piece, stream_request, streaming};
 use crate::routing::{Rows, document, gateway, reply, request};
 use crate::support::{Upstream, eventually, ok};
 use std::io::{Read, Write};
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 const CHAT: &str = "/v1/chat/completions";
@@ -85,7 +86,13 @@ fn the_record_has_the_cancelled_call_with_estimated_tokens() {
     );
     assert!(leg["input_tokens"].as_u64() > Some(0), "{row}");
     assert_eq!(row["ai"]["provider"], "p1");
-    assert_eq!(row["attempts"].as_array().unwrap().len(), 2);
+    let tries = row["attempts"].as_array().unwrap();
+    assert_eq!(tries.len(), 2);
+    // Whoever served is the last one, wherever the call began.
+    assert_eq!(
+        (&tries[0]["status"], &tries[1]["status"]),
+        (&0.into(), &200.into())
+    );
 }
 
 #[test]
@@ -263,4 +270,45 @@ fn who_matters_more_is_served_first() {
         "ordinary"
     );
     assert_eq!(first.receive().status, 200);
+}
+
+#[test]
+fn a_limit_comes_down_with_overload_and_goes_up_with_what_succeeds() {
+    let is_busy = Arc::new(AtomicBool::new(false));
+    let busy = is_busy.clone();
+    let provider = Upstream::http(move |_, _| {
+        if busy.load(Ordering::SeqCst) {
+            let body = r#"{"error":{"type":"overloaded_error","message":"busy"}}"#;
+            let length = body.len();
+            return format!(
+                "HTTP/1.1 529 Busy\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+        }
+        // Every first token takes as long as any other.
+        std::thread::sleep(Duration::from_millis(200));
+        ok(&String::from_utf8(reply("done", "").pieces.concat()).unwrap())
+    });
+    let gateway = gateway(
+        &[provider.address],
+        "targets: [{ provider: p0, model: a }]\nretry: { attempts: 0 }\n\
+         concurrency: { most: 8, adaptive: true, queue: 0 }",
+    );
+    // How many of four calls at once are served.
+    let served = || {
+        let mut callers: Vec<_> = (0..4).map(|_| Caller::new(&gateway)).collect();
+        callers
+            .iter_mut()
+            .for_each(|caller| caller.send(CHAT, &request("x")));
+        let statuses = callers.iter_mut().map(|caller| caller.receive().status);
+        statuses.filter(|status| *status == 200).count()
+    };
+    assert_eq!(served(), 4);
+    is_busy.store(true, Ordering::SeqCst);
+    assert_ne!(Caller::new(&gateway).post(CHAT, &request("x")).status, 200);
+    is_busy.store(false, Ordering::SeqCst);
+    eventually("it is asked again", || {
+        Caller::new(&gateway).post(CHAT, &request("x")).status == 200
+    });
+    assert!(served() < 4, "the limit has come down");
+    eventually("the limit has gone up again", || served() == 4);
 }

@@ -190,6 +190,30 @@ fn a_model_judges_every_point_of_every_dialect_and_is_paid() {
 }
 
 #[test]
+fn a_guard_on_this_machine_is_asked_only_where_that_is_allowed() {
+    let (guard, provider) = (Elsewhere::guard(), Provider::start());
+    provider.set(answer(false, "fine", None));
+    let text = document("compatible", provider.address, &["m"]);
+    let port = guard.upstream.address.port();
+    let dialect = Dialect::ChatCompletions;
+    let body = request(dialect, false, &PLAIN);
+    let status = |host: &str, allowed: bool| {
+        let policies = format!(
+            "policies: [{{ guard: {{ rules: [{{ find: {{ http: {{ url: 'http://{host}:{port}/', allow_private: {allowed} }} }}, \
+             at: [request], action: block }}] }} }}], target: {{ models:"
+        );
+        let gateway = Gateway::start(&text.replace("target: { models:", &policies));
+        Caller::new(&gateway).post(dialect.path(), &body).status
+    };
+    for host in ["127.0.0.1", "localhost", "0.0.0.0", "[::ffff:127.0.0.1]"] {
+        assert_eq!(status(host, false), 500, "{host}");
+    }
+    assert_eq!(guard.upstream.accepted(), 0);
+    assert_eq!(status("127.0.0.1", true), 200);
+    assert!(!guard.take().is_empty());
+}
+
+#[test]
 fn who_cannot_be_asked_blocks_or_passes_as_it_is_said() {
     let provider = Provider::start();
     let nobody = std::net::TcpListener::bind("127.0.0.1:0")

@@ -179,6 +179,8 @@ fn a_budget_in_dollars_holds_to_the_last_call() {
         "tidegate_budget_thresholds_total 1",
         "tidegate_ai_payer_cost_dollars_total{consumer=\"shop\"} 0.0044",
         "tidegate_ai_payer_cost_dollars_total{team=\"sales\"} 0.0044",
+        "tidegate_ai_payer_cost_dollars_total{key=\"shop/web\"} 0.0044",
+        "tidegate_ai_payer_cost_dollars_total{tag=\"night/1\"} 0.0044",
         "tidegate_store_up 1",
     ] {
         assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
@@ -282,6 +284,46 @@ fn broken_streams_are_charged_as_estimates() {
     // Two words by their bytes, or as many as a fast provider writes in the time that it took.
     assert!((1..=400).contains(&row.output_tokens), "{row:?}");
     assert_eq!(ledger.balance("b").unwrap().settled, row.cost_picodollars);
+}
+
+#[test]
+fn prices_hold_from_their_day_and_for_their_length() {
+    let provider = answering();
+    for (prices, cost) in [
+        // The latest that has begun counts, in whatever order they are written.
+        (
+            "{ from: '2199-01-01', per_million: { input: 9, output: 9 } }, \
+             { from: '2020-01-01', per_million: { input: 3, output: 6 } }, \
+             { per_million: { input: 1, output: 2 } }",
+            3 * COST,
+        ),
+        // The answer says that 1,000 tokens were read.
+        (
+            "{ per_million: { input: 1, output: 2 } }, \
+             { above_input_tokens: 999, per_million: { input: 2, output: 4 } }",
+            2 * COST,
+        ),
+        (
+            "{ per_million: { input: 1, output: 2 } }, \
+             { above_input_tokens: 1000, per_million: { input: 2, output: 4 } }",
+            COST,
+        ),
+        (
+            "{ per_million: { input: 1, output: 2 }, per_request: 0.5 }",
+            COST + 500_000_000_000,
+        ),
+    ] {
+        let yaml = document(provider.address, nowhere(), SQLITE, "");
+        let usual = "one/*: [{ per_million: { input: 1, output: 2 } }]";
+        assert!(yaml.contains(usual));
+        let ledger = Ledger::of(&yaml.replace(usual, &format!("one/*: [{prices}]")));
+        assert_eq!(ledger.post(REQUEST).status, 200);
+        eventually("the call is written", || {
+            !ledger.usage(&[UsageBy::Model]).is_empty()
+        });
+        let row = &ledger.usage(&[UsageBy::Model])[0];
+        assert_eq!(row.cost_picodollars, cost, "{prices}");
+    }
 }
 
 #[test]

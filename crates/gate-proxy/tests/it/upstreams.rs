@@ -1,5 +1,6 @@
 //! Balancing, retries, health, hedging, limits and timeouts, through traffic.
 
+use crate::routing::Rows;
 use crate::support::{Gateway, Upstream, eventually, ok, plain, read_answer, read_request};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -289,4 +290,123 @@ fn a_closed_idle_connection_is_noticed_before_it_is_used() {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_eq!(upstream.accepted(), 5);
+}
+
+#[test]
+fn both_tries_of_a_hedge_are_in_the_record_and_the_one_that_served_is_last() {
+    let slow = Upstream::raw(|mut stream, _| {
+        read_request(&mut stream);
+        // Until the gateway lets go.
+        read_request(&mut stream);
+    });
+    let fast = Upstream::http(|_, _| ok("fast"));
+    let more = "hedge: { after: 50ms }\nbalance: { round_robin: {} }";
+    let (gateway, rows) = Rows::of(&several(&[slow.address, fast.address], more));
+    assert_eq!(gateway.get("/").text(), "fast");
+    let row = rows.only();
+    let tries = row["attempts"].as_array().unwrap();
+    let of = |number: usize| (&tries[number]["endpoint"], &tries[number]["status"]);
+    assert_eq!(tries.len(), 2, "{row}");
+    assert_eq!(of(0), (&slow.address.to_string().into(), &0.into()));
+    assert_eq!(of(1), (&fast.address.to_string().into(), &200.into()));
+}
+
+#[test]
+fn a_hedged_try_that_fails_is_in_the_record_and_counts_against_its_endpoint() {
+    let broken = Upstream::raw(|mut stream, _| {
+        read_request(&mut stream);
+        std::thread::sleep(Duration::from_millis(200));
+    });
+    let late = Upstream::http(|_, _| {
+        std::thread::sleep(Duration::from_millis(600));
+        ok("late")
+    });
+    let more = "hedge: { after: 50ms }\nbalance: { round_robin: {} }\nretry: { attempts: 0 }\n\
+                outlier: { failures: 1, ejection: 1h }";
+    let (gateway, rows) = Rows::of(&several(&[broken.address, late.address], more));
+    assert_eq!(gateway.get("/").text(), "late");
+    let row = rows.only();
+    let tries = row["attempts"].as_array().unwrap();
+    assert_eq!(tries.len(), 2, "{row}");
+    assert_eq!(tries[0]["fault"], "upstream_reset", "{row}");
+    assert_eq!(tries[1]["status"], 200, "{row}");
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/").text(), "late");
+    }
+    assert_eq!(broken.accepted(), 1, "it is ejected");
+}
+
+fn busy(fields: &str) -> String {
+    format!("HTTP/1.1 503 Service Unavailable\r\n{fields}content-length: 0\r\n\r\n")
+}
+
+#[test]
+fn retries_end_where_their_budget_does() {
+    let bad = Upstream::http(|_, _| busy(""));
+    let more =
+        "outlier: { failures: 0 }\nretry: { budget: 0 %, backoff: { base: 1ms, most: 1ms } }";
+    let gateway = Gateway::start(&plain(bad.address, more));
+    for _ in 0..30 {
+        assert_eq!(gateway.get("/").status, 503);
+    }
+    // Ten are always allowed in ten seconds, and this takes less than twenty.
+    let asked = bad.seen.lock().unwrap().len();
+    assert!((40..=50).contains(&asked), "{asked}");
+}
+
+#[test]
+fn an_endpoint_that_asks_for_patience_is_not_asked_sooner() {
+    let more = "outlier: { failures: 0 }\nretry: { backoff: { base: 1ms, most: 5s } }";
+    // Longer than a retry waits: the caller is told, in whichever form the endpoint said it.
+    for asked in ["30", "Fri, 01 Jan 2100 00:00:00 GMT"] {
+        let field = format!("retry-after: {asked}\r\n");
+        let server = Upstream::http(move |_, _| busy(&field));
+        let answer = Gateway::start(&plain(server.address, more)).get("/");
+        assert_eq!(
+            (answer.status, answer.header("retry-after")),
+            (503, Some(asked))
+        );
+        assert_eq!(server.seen.lock().unwrap().len(), 1, "{asked}");
+    }
+    // Another endpoint has not asked for anything.
+    let (server, good) = (
+        Upstream::http(|_, _| busy("retry-after: 30\r\n")),
+        Upstream::http(|_, _| ok("good")),
+    );
+    let most = more.replace("5s", "10ms");
+    let gateway = Gateway::start(&several(&[server.address, good.address], &most));
+    eventually("the busy one is asked first", || {
+        assert_eq!(gateway.get("/").text(), "good");
+        server.accepted() > 0
+    });
+    // A second is waited.
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let server = Upstream::http(move |_, _| match asked.fetch_add(1, Ordering::SeqCst) {
+        0 => busy("retry-after: 1\r\n"),
+        _ => ok("again"),
+    });
+    let gateway = Gateway::start(&plain(server.address, more));
+    let started = Instant::now();
+    assert_eq!(gateway.get("/").text(), "again");
+    assert!(started.elapsed() >= Duration::from_secs(1));
+}
+
+#[test]
+fn connecting_and_the_whole_call_have_limits_of_their_own() {
+    // A server that takes connections and never begins TLS.
+    let mute = Upstream::raw(|mut stream, _| {
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let more = "timeouts: { connect: 100ms, first_byte: 1h }\nretry: { attempts: 0 }\n\
+                tls: { server_name: up.test }";
+    let answer = Gateway::start(&plain(mute.address, more)).get("/");
+    assert!((502..=504).contains(&answer.status), "{answer:?}");
+    // One that says nothing within it, tries included.
+    let silent = Upstream::raw(|mut stream, _| {
+        read_request(&mut stream);
+        read_request(&mut stream);
+    });
+    let more = "timeouts: { total: 300ms, first_byte: 1h }";
+    let answer = Gateway::start(&plain(silent.address, more)).get("/");
+    assert_eq!(answer.status, 504, "{answer:?}");
 }

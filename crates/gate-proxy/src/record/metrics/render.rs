@@ -169,7 +169,9 @@ pub(super) fn sinks(page: &mut Exposition, sinks: &SinkCounts, sum: &Shard) {
         .iter()
         .map(|(_, series)| series.endpoints.folded)
         .sum();
-    let folded = sum.routes.folded + sum.upstreams.folded + sum.models.folded + endpoints;
+    let payers = [&sum.consumers, &sum.teams, &sum.tags];
+    let payers: u64 = payers.iter().map(|payers| payers.folded).sum();
+    let folded = sum.routes.folded + sum.upstreams.folded + sum.models.folded + endpoints + payers;
     let counters: [(&'static str, &str, u64); 8] = [
         (
             "tidegate_log_rows",

@@ -119,38 +119,51 @@ fn payers(page: &mut Exposition, sum: &Shard) {
             "tidegate_ai_payer_cost_dollars",
             Kind::Counter,
             "dollars",
-            "Cost of calls in US dollars by consumer, and by team.",
+            "Cost of calls in US dollars, each by consumer, team, key and tag.",
             |payer| payer.cost.to_string(),
         ),
         (
             "tidegate_ai_payer_calls",
             Kind::Counter,
             "",
-            "Calls to models by consumer, and by team.",
+            "Calls to models, each by consumer, team, key and tag.",
             |payer| payer.calls.to_string(),
         ),
         (
             "tidegate_ai_payer_input_tokens",
             Kind::Counter,
             "",
-            "Input tokens by consumer, and by team.",
+            "Input tokens, each by consumer, team, key and tag.",
             |payer| payer.input.to_string(),
         ),
         (
             "tidegate_ai_payer_output_tokens",
             Kind::Counter,
             "",
-            "Output tokens by consumer, and by team.",
+            "Output tokens, each by consumer, team, key and tag.",
             |payer| payer.output.to_string(),
         ),
     ];
-    let (consumers, teams) = (sum.consumers.sorted(), sum.teams.sorted());
+    let payers = [
+        ("consumer", sum.consumers.sorted()),
+        ("team", sum.teams.sorted()),
+        ("tag", sum.tags.sorted()),
+    ];
+    let keys = sum.keys.sorted();
+    let keys = keys.iter().flat_map(|(consumer, keys)| {
+        keys.iter()
+            .map(move |(key, series)| (format!("{consumer}/{key}"), series))
+    });
+    let keys: Vec<(String, &PayerSeries)> = keys.collect();
     for (name, kind, unit, help, pick) in families {
         page.family(name, kind, unit, help);
-        for (label, rows) in [("consumer", &consumers), ("team", &teams)] {
+        for (label, rows) in &payers {
             for (payer, series) in rows.iter().filter(|(_, series)| series.calls > 0) {
                 page.sample(&[(label, payer)], pick(series));
             }
+        }
+        for (key, series) in &keys {
+            page.sample(&[("key", key)], pick(series));
         }
     }
 }

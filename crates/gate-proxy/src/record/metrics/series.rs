@@ -19,6 +19,8 @@ use std::time::Duration;
 
 /// Most routes, upstreams or models of one worker's table.
 pub(super) const NAMES_MAX: usize = 4096;
+/// Tags have a part of that room: nobody configures them.
+const TAGS_SHARE: usize = 4;
 /// Most endpoints of one upstream.
 pub(super) const ENDPOINTS_MAX: usize = 256;
 
@@ -147,6 +149,10 @@ pub(super) struct Shard {
     pub(super) consumers: Table<PayerSeries>,
     /// By team.
     pub(super) teams: Table<PayerSeries>,
+    /// By key, under its consumer.
+    pub(super) keys: Table<Vec<(Arc<str>, PayerSeries)>>,
+    /// By tag, which callers choose.
+    pub(super) tags: Table<PayerSeries>,
     /// By server of tools, or agent.
     pub(super) servers: Table<ServerSeries>,
 }
@@ -166,6 +172,8 @@ impl Shard {
             models: Table::new(most),
             consumers: Table::new(most),
             teams: Table::new(most),
+            keys: Table::new(most),
+            tags: Table::new(most / TAGS_SHARE),
             servers: Table::new(most),
         }
     }
@@ -255,6 +263,14 @@ impl Shard {
         if let Some(team) = &record.team {
             self.teams.row(team).observe(ai);
         }
+        if let (Some(consumer), Some(key)) = (&record.consumer, &record.key)
+            && let Some(series) = of_key(self.keys.row(consumer), key)
+        {
+            series.observe(ai);
+        }
+        if let Some(tag) = &ai.tag {
+            self.tags.row(tag).observe(ai);
+        }
     }
 
     /// Adds another worker's counts.
@@ -265,6 +281,14 @@ impl Shard {
             .absorb(&other.upstreams, |mine, theirs| mine.absorb(theirs));
         self.consumers.absorb(&other.consumers, PayerSeries::absorb);
         self.teams.absorb(&other.teams, PayerSeries::absorb);
+        self.keys.absorb(&other.keys, |mine, theirs| {
+            for (key, series) in theirs {
+                if let Some(mine) = of_key(mine, key) {
+                    mine.absorb(series);
+                }
+            }
+        });
+        self.tags.absorb(&other.tags, PayerSeries::absorb);
         self.servers.absorb(&other.servers, ServerSeries::absorb);
         self.models.absorb(&other.models, |mine, theirs| {
             for series in theirs {
@@ -279,6 +303,23 @@ impl Shard {
             }
         });
     }
+}
+
+/// The series of a key among those of its consumer; `None` where there are too many.
+fn of_key<'k>(
+    keys: &'k mut Vec<(Arc<str>, PayerSeries)>,
+    key: &Arc<str>,
+) -> Option<&'k mut PayerSeries> {
+    let found = keys.iter().position(|(known, _)| known == key);
+    let at = match found {
+        Some(at) => at,
+        None if keys.len() < KEYS_MAX => {
+            keys.push((key.clone(), PayerSeries::default()));
+            keys.len() - 1
+        }
+        None => return None,
+    };
+    Some(&mut keys[at].1)
 }
 
 /// Most combinations of rule and action that a route counts by themselves.

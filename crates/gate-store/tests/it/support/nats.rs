@@ -34,7 +34,12 @@ fn program(under: &Path) -> Option<std::path::PathBuf> {
     }
     let runs = |command: &mut Command| command.output().is_ok_and(|done| done.status.success());
     let is_there = runs(Command::new("python3").args(["-m", "venv"]).arg(&folder))
-        && runs(Command::new(folder.join("bin/pip")).args(["install", "--quiet", PACKAGE]));
+        && runs(Command::new(folder.join("bin/pip")).args([
+            "install",
+            "--quiet",
+            "--no-compile",
+            PACKAGE,
+        ]));
     if !is_there {
         eprintln!("skipped: NATS cannot be installed here ({PACKAGE})");
     }

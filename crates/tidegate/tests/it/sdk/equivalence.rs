@@ -32,7 +32,8 @@ const DIALECTS: [(&str, &str, &str, &[&str]); 6] = [
     ),
     ("cohere_chat", "cohere", "chat", &["/v2/chat"]),
 ];
-/// Recordings per dialect and way; more only repeat the same shapes.
+/// Recordings per dialect and way unless `TIDEGATE_RECORDINGS` says how many: more mostly repeat the same
+/// shapes, and take minutes.
 const EACH: usize = 8;
 
 struct Recording {
@@ -95,7 +96,9 @@ fn recordings() -> Vec<Recording> {
         let files = entries.into_iter().flatten().flatten();
         let mut files: Vec<_> = files.map(|entry| entry.path()).collect();
         files.sort();
-        let mut left = [EACH; 2];
+        let each = std::env::var("TIDEGATE_RECORDINGS").ok();
+        let each = each.map_or(EACH, |each| each.parse().expect("a number"));
+        let mut left = [each; 2];
         for found in files.iter().filter_map(|path| read(path, row)) {
             let left = &mut left[usize::from(found.is_stream)];
             if *left > 0 {

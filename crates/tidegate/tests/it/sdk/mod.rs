@@ -56,6 +56,7 @@ pub(crate) fn venv(name: &str, wanted: &str) -> Option<PathBuf> {
         "-m",
         "pip",
         "install",
+        "--no-compile",
         "--quiet",
         "--disable-pip-version-check",
     ]);
