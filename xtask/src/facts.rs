@@ -139,6 +139,7 @@ fn metrics() -> String {
         route: Some("route".into()),
         consumer: Some("consumer".into()),
         team: Some("team".into()),
+        key: Some("key".into()),
         target: Some("upstream".into()),
         status: 200,
         fault: Some(FaultCode::UpstreamReset),
@@ -167,6 +168,7 @@ fn metrics() -> String {
         input_tokens: Some(1),
         output_tokens: Some(1),
         first_token: Some(Duration::from_millis(1)),
+        tag: Some("tag".into()),
         ..AiFacts::default()
     }));
     metrics.observe(&record, &Method::Post, Version::Http11);

@@ -213,9 +213,7 @@ impl Upstream {
                 continue;
             }
             let wait = match self.judge(exchange, outcome, &tried, number, repeatable, said) {
-                Judgement::Answer(answered) => {
-                    return Ok(response(answered, permit, deadlines.total));
-                }
+                Judgement::Answer(answered) => return Ok(self.response(answered, permit)),
                 Judgement::Fault(fault) => return Err(fault),
                 Judgement::Retry(wait) => wait,
             };
