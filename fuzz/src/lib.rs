@@ -1,5 +1,5 @@
 //! What is fuzzed: one function per target, which takes any bytes and panics when a property does
-//! not hold. `bin/libfuzzer.rs` hands them to libFuzzer (`cargo xtask fuzz`); `tests/seeds.rs` drives
+//! not hold. `libfuzzer/` hands them to libFuzzer (`cargo xtask fuzz`); `tests/seeds.rs` drives
 //! them with the seeds and a bounded number of mutations in `./test`.
 //!
 //! To add a target: a function here, a line in [`TARGETS`], some small files under `seeds/<target>/`.

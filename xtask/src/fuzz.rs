@@ -56,9 +56,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     let host = host()?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--manifest-path", "fuzz/Cargo.toml"]);
-    build.args(["--profile", "fuzz", "--features", "libfuzzer"]);
-    build.args(["--bin", "libfuzzer", "--target", &host]);
+    build.args(["build", "--manifest-path", "fuzz/libfuzzer/Cargo.toml"]);
+    build.args(["--profile", "fuzz", "--bin", "libfuzzer"]);
+    build.args(["--target", &host]);
     build.env("CARGO_ENCODED_RUSTFLAGS", COUNTERS.join("\x1f"));
     build.env("CARGO_TARGET_DIR", target.join("libfuzzer"));
     execute(build.current_dir(root))?;

@@ -1,10 +1,11 @@
 //! What the standard library lacks and every layer needs: message shapes, pooled buffers, a clock,
 //! randomness, dates, boxed futures, blocks of bytes, histograms of
-//! durations, bounded queues, sharded counters and AWS signatures.
+//! durations, addresses that nobody may be sent to, bounded queues, sharded counters and AWS signatures.
 //!
 //! Nothing here knows the product's words (no routes, policies or records) and nothing here does
 //! I/O. Read [`http`] first: it is the one request and body shape that both HTTP versions end in.
 
+pub mod address;
 pub mod block;
 mod boxed;
 pub mod buffer;

@@ -1,15 +1,15 @@
 //! Connecting to an endpoint: name, address, proxy, TLS, each phase with its own error.
 //!
 //! Addresses of a name are tried as RFC 8305 says: families alternate, and a slow address does not
-//! hold back the next. A refused address (see [`crate::guard`]) is refused after resolution and on
+//! hold back the next. A refused address (see [`gate_kit::address`]) is refused after resolution and on
 //! the very address that would be connected to. Pools and protocols live above.
 
 use crate::dns::{Dns, DnsError};
-use crate::guard;
 use crate::io::Io;
 use crate::proxy_connect;
 pub use crate::proxy_connect::{InvalidProxy, OutboundProxy};
 use crate::tls::ClientTls;
+use gate_kit::address::is_private;
 use socket2::{SockRef, TcpKeepalive};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -271,7 +271,7 @@ fn alternate(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
 }
 
 fn allowed(addresses: &[SocketAddr], options: &ConnectOptions) -> Step<Vec<SocketAddr>> {
-    let refused = |address: &&SocketAddr| options.refuse_private && guard::is_private(address.ip());
+    let refused = |address: &&SocketAddr| options.refuse_private && is_private(address.ip());
     if let Some(private) = addresses.iter().find(refused) {
         // One private address among public ones is rebinding at work, or a mistake: both are told.
         let detail = format!("the address {} is not allowed here", private.ip());

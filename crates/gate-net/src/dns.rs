@@ -11,7 +11,7 @@ use hickory_resolver::config::{LookupIpStrategy, ResolveHosts};
 use hickory_resolver::net::NetError;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -66,7 +66,8 @@ pub struct Dns(Arc<Shared>);
 
 struct Shared {
     clock: Clock,
-    resolver: Result<TokioResolver, String>,
+    /// Made with the first question, unless it was said before who is asked.
+    resolver: OnceLock<Result<TokioResolver, String>>,
     names: Mutex<HashMap<Box<str>, Entry>>,
     questions: Semaphore,
 }
@@ -87,19 +88,24 @@ impl Dns {
     /// with the reason.
     #[must_use]
     pub fn system(clock: Clock) -> Self {
-        let resolver = TokioResolver::builder_tokio().and_then(|mut builder| {
-            let options = builder.options_mut();
-            options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
-            options.use_hosts_file = ResolveHosts::Always;
-            options.cache_size = 0;
-            builder.build()
-        });
-        Self::with(clock, resolver.map_err(|error| error.to_string()))
+        Self(Arc::new(Shared {
+            clock,
+            resolver: OnceLock::new(),
+            names: Mutex::default(),
+            questions: Semaphore::new(QUESTIONS_MAX),
+        }))
     }
 
     /// A resolver that asks only these name servers, over UDP and TCP.
     #[must_use]
     pub fn servers(clock: Clock, servers: &[SocketAddr]) -> Self {
+        let dns = Self::system(clock);
+        dns.ask_only(servers);
+        dns
+    }
+
+    /// From now on only these name servers are asked, unless somebody has been asked before.
+    pub fn ask_only(&self, servers: &[SocketAddr]) {
         use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
         use hickory_resolver::net::runtime::TokioRuntimeProvider;
         let servers = servers.iter().map(|server| {
@@ -117,16 +123,8 @@ impl Dns {
         options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
         options.cache_size = 0;
         options.timeout = Duration::from_secs(1);
-        Self::with(clock, builder.build().map_err(|error| error.to_string()))
-    }
-
-    fn with(clock: Clock, resolver: Result<TokioResolver, String>) -> Self {
-        Self(Arc::new(Shared {
-            clock,
-            resolver,
-            names: Mutex::default(),
-            questions: Semaphore::new(QUESTIONS_MAX),
-        }))
+        let resolver = builder.build().map_err(|error| error.to_string());
+        let _ = self.0.resolver.set(resolver);
     }
 
     /// The addresses of a host: a literal (IPv6 with or without brackets) or a name. Takes at most
@@ -174,7 +172,7 @@ impl Dns {
             name: name.to_owned(),
             detail,
         };
-        let resolver = self.0.resolver.as_ref();
+        let resolver = self.0.resolver.get_or_init(systems).as_ref();
         let resolver = resolver.map_err(|detail| unavailable(detail.clone()))?;
         let answer = tokio::time::timeout(DEADLINE, async {
             let _permit = self.0.questions.acquire().await;
@@ -245,6 +243,18 @@ impl std::fmt::Debug for Dns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Dns")
     }
+}
+
+/// What the system's configuration says.
+fn systems() -> Result<TokioResolver, String> {
+    let resolver = TokioResolver::builder_tokio().and_then(|mut builder| {
+        let options = builder.options_mut();
+        options.ip_strategy = LookupIpStrategy::Ipv6AndIpv4;
+        options.use_hosts_file = ResolveHosts::Always;
+        options.cache_size = 0;
+        builder.build()
+    });
+    resolver.map_err(|error| error.to_string())
 }
 
 fn negative_ttl(error: &NetError) -> Duration {

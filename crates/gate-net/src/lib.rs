@@ -11,7 +11,6 @@ pub mod client_hello;
 pub mod connect;
 pub mod connection;
 pub mod dns;
-pub mod guard;
 pub mod handover;
 pub mod http1;
 pub mod http2;

@@ -220,6 +220,9 @@ impl Process {
         let (mut compiled, books) = compile_first(document, number, &compiler)?;
         name(&mut compiled, revision);
         let gateway = &compiled.snapshot.resources.gateway;
+        if !gateway.name_servers.is_empty() {
+            dns.ask_only(&gateway.name_servers);
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = gateway.workers.map_or(cores, usize::from).clamp(1, 256);
         let prepared = readers

@@ -68,6 +68,8 @@ mod misbehaviour;
 mod models;
 #[path = "it/money.rs"]
 mod money;
+#[path = "it/names.rs"]
+mod names;
 #[path = "it/objectives.rs"]
 mod objectives;
 #[path = "it/operation_routing.rs"]

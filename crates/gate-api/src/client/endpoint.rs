@@ -3,10 +3,13 @@
 use super::ClientError;
 use super::http::{QUIET_TIME, Reply, send_bounded};
 use super::timed::Term;
+#[cfg(doc)]
+use gate_kit::address::is_private;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use std::fmt;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +31,8 @@ pub struct Endpoint {
     pub(super) whole: Option<Duration>,
     /// Behind which nothing is sent or waited for.
     pub(super) term: Option<Term>,
+    /// Whether it may not lead to this machine, its link or a metadata service.
+    pub(super) guarded: bool,
     /// TLS, for `https`.
     pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
 }
@@ -89,6 +94,16 @@ impl Endpoint {
         self
     }
 
+    /// Refuses to connect to this machine, its link and metadata services ([`is_private`]), whatever name
+    /// leads there. An address that is written as `localhost` or a loopback address stands for what it
+    /// says and may be connected to.
+    #[must_use]
+    pub fn guarded(mut self) -> Self {
+        let is_loopback = |address: IpAddr| address.is_loopback();
+        self.guarded = self.host != "localhost" && !self.host.parse().is_ok_and(is_loopback);
+        self
+    }
+
     fn parse(
         url: &str,
         roots: impl FnOnce() -> Result<RootCertStore, ClientError>,
@@ -127,6 +142,7 @@ impl Endpoint {
             quiet: QUIET_TIME,
             whole: None,
             term: None,
+            guarded: false,
             tls,
         })
     }

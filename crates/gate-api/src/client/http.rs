@@ -152,7 +152,11 @@ pub(super) fn open(
 
 fn connect(endpoint: &Endpoint) -> Result<Box<dyn Stream>, Error> {
     let end = endpoint.whole.map(|whole| Instant::now() + whole);
-    let stream = TimedStream::connect(&endpoint.host, endpoint.port, endpoint.quiet, end)?;
+    let (host, port, quiet) = (&endpoint.host, endpoint.port, endpoint.quiet);
+    let stream = match endpoint.guarded {
+        true => TimedStream::connect_guarded(host, port, quiet, end)?,
+        false => TimedStream::connect(host, port, quiet, end)?,
+    };
     let stream = stream.held(endpoint.term.clone());
     let Some((config, name)) = &endpoint.tls else {
         return Ok(Box::new(stream));

@@ -1,8 +1,9 @@
 //! Connections that wait no longer than they may: for a piece, for all of it, and for as long as a term goes
 //! that somebody else puts off.
 
+use gate_kit::address::is_private;
 use std::io::{Error, ErrorKind, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{IpAddr, TcpStream, ToSocketAddrs};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -59,8 +60,36 @@ impl TimedStream {
         quiet: Duration,
         end: Option<Instant>,
     ) -> Result<Self, Error> {
+        Self::connect_where(host, port, quiet, end, |_| true)
+    }
+
+    /// Like [`TimedStream::connect`], with addresses that [`is_private`] finds left out.
+    ///
+    /// # Errors
+    /// What the system says, that there was no time left, or that there is no other address.
+    pub fn connect_guarded(
+        host: &str,
+        port: u16,
+        quiet: Duration,
+        end: Option<Instant>,
+    ) -> Result<Self, Error> {
+        Self::connect_where(host, port, quiet, end, |address| !is_private(address))
+    }
+
+    fn connect_where(
+        host: &str,
+        port: u16,
+        quiet: Duration,
+        end: Option<Instant>,
+        allowed: fn(IpAddr) -> bool,
+    ) -> Result<Self, Error> {
         let mut last = Error::new(ErrorKind::NotFound, "the host has no address");
         for address in (host, port).to_socket_addrs()? {
+            if !allowed(address.ip()) {
+                let text = "the host is this machine, its link or a metadata service";
+                last = Error::new(ErrorKind::PermissionDenied, text);
+                continue;
+            }
             let patience = left(CONNECT_TIME.min(quiet), end)?;
             match TcpStream::connect_timeout(&address, patience) {
                 Ok(stream) => {

@@ -4,6 +4,7 @@ use crate::units::{ByteSize, Percent, Period};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// Settings of the process itself.
@@ -16,6 +17,10 @@ pub struct Gateway {
     pub admin: Option<super::Admin>,
     /// How long exchanges in flight may take to finish after SIGTERM before they are cut.
     pub drain: Period,
+    /// Name servers that the names of endpoints and of what is fetched are asked of, as `ADDRESS:PORT`;
+    /// those of the system (`/etc/resolv.conf`, `/etc/hosts`) when left out. Needs a restart to change.
+    #[schemars(with = "Vec<String>")]
+    pub name_servers: Vec<SocketAddr>,
     /// Proxies whose X-Forwarded-For and Forwarded fields are believed, as CIDR blocks.
     #[schemars(with = "Vec<String>")]
     pub trusted_proxies: Vec<ipnet::IpNet>,
@@ -55,6 +60,7 @@ impl Default for Gateway {
             workers: None,
             admin: None,
             drain: Period::from_seconds(30),
+            name_servers: Vec::new(),
             trusted_proxies: Vec::new(),
             access_log: None,
             tracing: None,

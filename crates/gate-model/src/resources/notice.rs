@@ -42,6 +42,10 @@ pub struct WebhookReceiver {
     /// PEM file of certificate authorities to trust instead of the public ones.
     #[serde(default)]
     pub authorities: Option<PathBuf>,
+    /// Allows an address that leads to this machine, its link or a metadata service by a name that does not
+    /// say so: what is neither `localhost` nor a loopback address.
+    #[serde(default)]
+    pub allow_private: bool,
 }
 
 /// The shape of a webhook's body.
@@ -101,6 +105,10 @@ pub struct SlackReceiver {
     /// PEM file of certificate authorities to trust instead of the public ones.
     #[serde(default)]
     pub authorities: Option<PathBuf>,
+    /// Allows an address that leads to this machine, its link or a metadata service by a name that does not
+    /// say so: what is neither `localhost` nor a loopback address.
+    #[serde(default)]
+    pub allow_private: bool,
 }
 
 /// PagerDuty's Events API v2.
@@ -115,6 +123,10 @@ pub struct PagerdutyReceiver {
     /// PEM file of certificate authorities to trust instead of the public ones.
     #[serde(default)]
     pub authorities: Option<PathBuf>,
+    /// Allows an address that leads to this machine, its link or a metadata service by a name that does not
+    /// say so: what is neither `localhost` nor a loopback address.
+    #[serde(default)]
+    pub allow_private: bool,
 }
 
 /// Receivers that take turns in being on call.

@@ -241,7 +241,8 @@ pub struct Timeouts {
     pub first_byte: Period,
     /// Between two pieces of the answer.
     pub idle: Period,
-    /// For everything, retries included; `0s` means no limit.
+    /// For everything, retries and the whole answer included, but for what an upgrade tunnels; `0s` means
+    /// no limit.
     pub total: Period,
 }
 

@@ -34,6 +34,8 @@ pub struct ClientConnection {
     pub uses: u32,
     /// Sweeps of its keeper that it has been idle for.
     pub idle_sweeps: u32,
+    /// Which answer of the name service its keeper opened it behind.
+    pub generation: u32,
     /// One lazily armed timer for whoever holds the connection, so that most exchanges arm none.
     pub timer: Timer,
     /// Counts it against a limit, for as long as it lives.
@@ -113,6 +115,7 @@ impl ClientConnection {
             io,
             uses: 0,
             idle_sweeps: 0,
+            generation: 0,
             timer: Timer::default(),
             lease: None,
         })

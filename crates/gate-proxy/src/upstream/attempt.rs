@@ -118,7 +118,7 @@ pub(crate) async fn attempt(
         let exchange = http2(upstream, endpoint, head, body, deadlines, in_flight);
         return Box::pin(exchange).await;
     }
-    let pool = Pool::of(endpoint.id, &upstream.settings.pool);
+    let pool = Pool::of(endpoint, upstream);
     let connection = match pool.take() {
         Some(connection) => connection,
         None => Box::pin(connect(upstream, endpoint, &pool, deadlines)).await?,
@@ -204,9 +204,11 @@ async fn connect(
             Ok(lease) => lease,
             Err(connection) => return Ok(connection),
         };
+        let generation = pool.generation();
         let io = upstream.connector.connect(&endpoint.target).await?;
         let mut connection = ClientConnection::new(io);
         connection.lease = Some(lease);
+        connection.generation = generation;
         Ok(connection)
     })
     .await;
@@ -267,7 +269,7 @@ async fn http2(
     deadlines: &Deadlines,
     in_flight: InFlight,
 ) -> Result<Answered, Failure> {
-    let pool = Pool::of(endpoint.id, &upstream.settings.pool);
+    let pool = Pool::of(endpoint, upstream);
     let (client, reused) = match pool.shared() {
         Some(client) => (client, true),
         None => open_http2(upstream, endpoint, &pool, deadlines).await?,
@@ -342,6 +344,7 @@ async fn open_http2(
     }
     let connection = connect(upstream, endpoint, pool, deadlines).await?;
     let (io, lease) = connection.into_parts();
+    pool.http2_peer.set(io.peer());
     let scheme = if upstream.connector.has_tls() {
         Scheme::Https
     } else {

@@ -63,6 +63,17 @@ impl Connector {
         self.options.tls.is_some()
     }
 
+    /// Whom to ask where an endpoint is; `None` where it is not the gateway that goes there by a name.
+    #[must_use]
+    pub fn names(&self, endpoint: &Endpoint) -> Option<(Dns, String, u16)> {
+        match endpoint {
+            Endpoint::Name { host, port } if self.options.proxy.is_none() => {
+                Some((self.dns.clone(), host.clone(), *port))
+            }
+            _ => None,
+        }
+    }
+
     /// Opens a connection. May be dropped midway.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 //! bounds retries, `hedged.rs` asks two at once, `health.rs` asks endpoints how they are.
 
 pub mod attempt;
+mod bounded;
 pub mod budget;
 mod cloud;
 pub mod connector;
@@ -20,6 +21,7 @@ pub mod trouble;
 
 use crate::experiments::Struck;
 use attempt::{Answered, Failure, attempt, row};
+use bounded::Bounded;
 use budget::RetryBudget;
 use bytes::Bytes;
 use cloud::{Advice, CloudError};
@@ -478,23 +480,31 @@ impl Upstream {
             .min(most);
         Some(full.mul_f64(0.5 + 0.5 * random::fraction()))
     }
+}
 
-    fn response(&self, answered: Answered, permit: Permit) -> Response {
-        let Answered {
-            head,
-            body,
-            in_flight,
-            ..
-        } = answered;
-        let body = match body {
-            Body::Stream(inner) => Body::Stream(Box::new(Held {
+/// An answer as it goes to the caller: it counts as in flight until it has ended, and has to by `end`
+/// unless it is a tunnel.
+fn response(answered: Answered, permit: Permit, end: Option<Instant>) -> Response {
+    let Answered {
+        head,
+        body,
+        in_flight,
+        ..
+    } = answered;
+    let body = match body {
+        Body::Stream(inner) => {
+            let inner = match end.filter(|_| head.status != 101) {
+                Some(end) => Box::new(Bounded::new(inner, end)),
+                None => inner,
+            };
+            Body::Stream(Box::new(Held {
                 inner,
                 held: Some((permit, in_flight)),
-            })),
-            at_hand => at_hand,
-        };
-        Response { head, body }
-    }
+            }))
+        }
+        at_hand => at_hand,
+    };
+    Response { head, body }
 }
 
 /// What a Retry-After field asks for: seconds, or a date (RFC 9110, section 10.2.3). `now` in seconds of

@@ -4,13 +4,21 @@
 //! idle connection is looked at once before it is used again (free of system calls when nothing has
 //! happened to it), and a sweep closes those that stayed idle for too long or that the endpoint
 //! closed meanwhile.
+//!
+//! An endpoint that is a name is followed where it goes: the sweep asks for its addresses, which are kept
+//! for their TTL, and when one is gone, connections to it carry what they carry to its end and nothing
+//! more. Else a connection that is always busy would stay where the name was once, for ever.
 
+use super::Upstream;
+use super::endpoint::Endpoint;
 use crate::record::metrics::Gauges;
 use gate_net::connection::client::{Change, ClientConnection, Lease, Places, Recycle};
+use gate_net::dns::Dns;
 use gate_net::http2::Http2Client;
 use rustc_hash::FxHashMap;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +41,31 @@ pub struct Pool {
     idle_sweeps: u32,
     /// A shared HTTP/2 connection, where the endpoint speaks that.
     pub http2: RefCell<Option<Http2Client>>,
+    /// Where that connection leads.
+    pub http2_peer: Cell<Option<SocketAddr>>,
     /// The turn to open that connection: whoever comes meanwhile waits and then shares it.
     pub http2_turn: Semaphore,
+    /// The endpoint's name; none where it is an address.
+    name: Option<Name>,
+}
+
+/// A name and where it leads.
+struct Name {
+    dns: Dns,
+    host: String,
+    port: u16,
+    /// Where it led when it was asked last.
+    addresses: RefCell<Arc<[SocketAddr]>>,
+    /// How often an address was gone.
+    generation: Cell<u32>,
+    /// Whether it is being asked.
+    asking: Cell<bool>,
+}
+
+impl Name {
+    fn leads_to(&self, peer: Option<SocketAddr>) -> bool {
+        peer.is_some_and(|peer| self.addresses.borrow().contains(&peer))
+    }
 }
 
 /// Has the connections of this worker counted from now on.
@@ -60,22 +91,78 @@ fn sweeps(time: Duration) -> u32 {
 impl Pool {
     /// This worker's pool for an endpoint; settings are those of the first use.
     #[must_use]
-    pub fn of(endpoint: u64, settings: &gate_model::resources::Pool) -> Rc<Self> {
+    pub fn of(endpoint: &Endpoint, upstream: &Upstream) -> Rc<Self> {
         POOLS.with_borrow_mut(|pools| {
-            pools
-                .entry(endpoint)
-                .or_insert_with(|| {
-                    Rc::new(Self {
-                        idle: RefCell::default(),
-                        places: places(settings.connections.max(1)),
-                        idle_max: settings.idle as usize,
-                        idle_sweeps: sweeps(settings.idle_time.duration()),
-                        http2: RefCell::default(),
-                        http2_turn: Semaphore::new(1),
-                    })
-                })
+            let pool = pools.entry(endpoint.id);
+            pool.or_insert_with(|| Self::new(endpoint, upstream))
                 .clone()
         })
+    }
+
+    #[cold]
+    fn new(endpoint: &Endpoint, upstream: &Upstream) -> Rc<Self> {
+        let settings = &upstream.settings.pool;
+        let name = upstream.connector.names(&endpoint.target);
+        let name = name.map(|(dns, host, port)| Name {
+            dns,
+            host,
+            port,
+            addresses: RefCell::new(Arc::new([])),
+            generation: Cell::new(0),
+            asking: Cell::new(false),
+        });
+        Rc::new(Self {
+            idle: RefCell::default(),
+            places: places(settings.connections.max(1)),
+            idle_max: settings.idle as usize,
+            idle_sweeps: sweeps(settings.idle_time.duration()),
+            http2: RefCell::default(),
+            http2_peer: Cell::default(),
+            http2_turn: Semaphore::new(1),
+            name,
+        })
+    }
+
+    /// How often an address of the endpoint's name was gone.
+    #[must_use]
+    pub fn generation(&self) -> u32 {
+        self.name.as_ref().map_or(0, |name| name.generation.get())
+    }
+
+    /// Asks where the endpoint's name leads.
+    fn follow(self: &Rc<Self>) {
+        let asked = |name: &Name| name.asking.replace(true);
+        if self.name.as_ref().is_none_or(asked) {
+            return;
+        }
+        let pool = self.clone();
+        tokio::task::spawn_local(async move {
+            let Some(name) = &pool.name else { return };
+            let found = name.dns.resolve(&name.host, name.port).await;
+            name.asking.set(false);
+            // Without an answer, what is connected stays so.
+            if let Ok(found) = found {
+                pool.moved(name, found.addresses);
+            }
+        });
+    }
+
+    /// Lets go of connections to addresses that are gone.
+    fn moved(&self, name: &Name, addresses: Arc<[SocketAddr]>) {
+        let before = name.addresses.replace(addresses);
+        let is_gone = |address: &SocketAddr| !name.leads_to(Some(*address));
+        if !before.is_empty() && !before.iter().any(is_gone) {
+            return;
+        }
+        let generation = name.generation.get().wrapping_add(1);
+        name.generation.set(generation);
+        self.idle.borrow_mut().retain_mut(|connection| {
+            connection.generation = generation;
+            name.leads_to(connection.io().peer())
+        });
+        if !name.leads_to(self.http2_peer.get()) {
+            self.http2.take();
+        }
     }
 
     /// The most recently used idle connection that still works.
@@ -127,6 +214,14 @@ impl Pool {
 impl Recycle for Pool {
     fn recycle(&self, mut connection: Box<ClientConnection>) {
         connection.idle_sweeps = 0;
+        if let Some(name) = &self.name
+            && connection.generation != name.generation.get()
+        {
+            if !name.leads_to(connection.io().peer()) {
+                return;
+            }
+            connection.generation = name.generation.get();
+        }
         let mut idle = self.idle.borrow_mut();
         if idle.len() < self.idle_max {
             idle.push_back(connection);
@@ -143,7 +238,11 @@ pub fn sweep() {
         pools.retain(|_, pool| {
             pool.sweep();
             let empty = pool.idle.borrow().is_empty() && pool.http2.borrow().is_none();
-            !(empty && Rc::strong_count(pool) == 1)
+            let kept = !(empty && Rc::strong_count(pool) == 1);
+            if kept {
+                pool.follow();
+            }
+            kept
         });
     });
 }

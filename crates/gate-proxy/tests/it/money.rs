@@ -7,7 +7,7 @@ use gate_model::resources::Resources;
 use gate_proxy::money::store;
 use gate_store::ledger::{BalanceRow, UsageBy, UsageQuery, UsageRow};
 use serde_json::Value;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -284,6 +284,57 @@ fn broken_streams_are_charged_as_estimates() {
     // Two words by their bytes, or as many as a fast provider writes in the time that it took.
     assert!((1..=400).contains(&row.output_tokens), "{row:?}");
     assert_eq!(ledger.balance("b").unwrap().settled, row.cost_picodollars);
+}
+
+#[test]
+fn a_hedge_that_loses_is_charged_as_an_estimate_beside_the_winner() {
+    let slow = Upstream::raw(|mut stream, _| {
+        let _ = read_request(&mut stream);
+        // Until the gateway lets go.
+        let _ = stream.read(&mut [0; 1]);
+    });
+    let event = |rest: &str| {
+        let head =
+            r#"{"id":"a","object":"chat.completion.chunk","created":1,"model":"x","choices":"#;
+        format!("data: {head}{rest}}}\n\n")
+    };
+    let answer = [
+        event(r#"[{"index":0,"delta":{"content":"y"},"finish_reason":"stop"}]"#),
+        event(r#"[],"usage":{"prompt_tokens":1000,"completion_tokens":50,"total_tokens":1050}"#),
+        "data: [DONE]\n\n".to_owned(),
+    ];
+    let quick = Provider::with(Reply {
+        status: 200,
+        headers: "content-type: text/event-stream\r\n".into(),
+        pieces: vec![answer.concat().into_bytes()],
+    });
+    let budgets = "budgets:\n  b: { of: { consumer: shop }, limit: { usd: 9 }, per: total }\n  \
+                   p: { of: { provider: one }, limit: { usd: 9 }, per: total }\n";
+    let one_by_one = "targets: [{ provider: one, model: first }]\n    \
+                      fallback: [{ provider: two, model: second }]";
+    let yaml = document(slow.address, quick.address, SQLITE, budgets);
+    assert!(yaml.contains(one_by_one));
+    let ledger = Ledger::of(&yaml.replace(
+        one_by_one,
+        "strategy: { priority: {} }\n    hedge: { after: 50ms }\n    \
+         targets: [{ provider: one, model: first }, { provider: two, model: second }]",
+    ));
+    let answer = ledger.post(STREAM);
+    assert_eq!(answer.status, 200, "{answer:?}");
+    eventually("both calls are written", || {
+        ledger.usage(&[UsageBy::Provider]).len() == 2
+    });
+    let rows = ledger.usage(&[UsageBy::Provider]);
+    let of = |name: &str| {
+        let found = rows.iter().find(|row| row.names == [name]);
+        found.unwrap_or_else(|| panic!("{name}: {rows:?}"))
+    };
+    let (lost, won) = (of("one"), of("two"));
+    assert_eq!((won.cost_picodollars, won.estimated), (COST, 0), "{won:?}");
+    assert_eq!(lost.estimated, 1, "{lost:?}");
+    assert!(lost.cost_picodollars > 0, "{lost:?}");
+    ledger.settles("p", lost.cost_picodollars);
+    ledger.settles("b", COST + lost.cost_picodollars);
 }
 
 #[test]

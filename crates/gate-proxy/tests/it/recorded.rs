@@ -138,6 +138,7 @@ const VENDORS: &[(&str, &str, &str, &str, &str)] = &[
         "count_tokens",
         "/v1/messages/count_tokens",
     ),
+    ("anthropic", "anthropic", "/v1", "messages", "/v1/messages"),
     (
         "anthropic",
         "anthropic",
@@ -219,7 +220,7 @@ fn read(path: &Path) -> Option<Recorded> {
             &value["usage"],
             matches!(
                 value["api"].as_str(),
-                Some("chat_completions" | "responses" | "chat")
+                Some("chat_completions" | "responses" | "chat" | "messages")
             ),
         ),
     })
@@ -258,6 +259,10 @@ fn usage(value: &Value, conversation: bool) -> Option<(u64, u64)> {
     ]);
     let input = first(&["prompt_tokens", "input_tokens", "billed_units.input_tokens"]);
     let rest = first(&["total_tokens"]).saturating_sub(output);
+    // Anthropic counts what was read from its cache, or written to it, apart.
+    let cached = ["cache_read_input_tokens", "cache_creation_input_tokens"];
+    let cached = cached.iter().filter_map(|name| value.get(name)?.as_u64());
+    let input = input + cached.sum::<u64>();
     match conversation {
         true => Some((input, output)),
         false => Some((input.max(rest), output)),
@@ -375,7 +380,9 @@ fn play((vendor, kind, base, api, path): (&str, &str, &str, &str, &str)) -> usiz
         // Routers have paths of their own behind the one that callers use.
         if vendor != "azure" || api != "chat_completions" {
             let target = seen.head.split(' ').nth(1).unwrap();
-            let recorded = [&*one.path, &*one.query].join("?");
+            // Anthropic's SDK says `?beta=true` where a header says what it wants.
+            let query = if api == "messages" { "" } else { &*one.query };
+            let recorded = [&*one.path, query].join("?");
             let recorded = recorded.trim_end_matches('?');
             // DeepSeek's interface answers with and without a version before the path.
             let same = match vendor {

@@ -401,7 +401,24 @@ fn connecting_and_the_whole_call_have_limits_of_their_own() {
                 tls: { server_name: up.test }";
     let answer = Gateway::start(&plain(mute.address, more)).get("/");
     assert!((502..=504).contains(&answer.status), "{answer:?}");
-    // One that says nothing within it, tries included.
+    // One that always says something, but never the last of it.
+    let endless = Upstream::raw(|mut stream, _| {
+        read_request(&mut stream);
+        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let mut write = stream.write_all(head);
+        while write.is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+            write = stream.write_all(b"1\r\nx\r\n");
+        }
+    });
+    let more = "timeouts: { total: 400ms, idle: 1h }\nretry: { attempts: 0 }";
+    let gateway = Gateway::start(&plain(endless.address, more));
+    let answer = gateway.get("/");
+    assert!(
+        !answer.complete && answer.text().starts_with('x'),
+        "{answer:?}"
+    );
+    // And one that says nothing within it, tries included.
     let silent = Upstream::raw(|mut stream, _| {
         read_request(&mut stream);
         read_request(&mut stream);

@@ -26,6 +26,8 @@ pub(super) struct Post<'a> {
     pub(super) sign: Option<(&'a str, u64)>,
     /// Whom to trust instead of the public authorities.
     pub(super) authorities: Option<&'a Path>,
+    /// Whether a name may lead to this machine, its link or a metadata service.
+    pub(super) allow_private: bool,
 }
 
 /// Posts a message; it has arrived when this returns well.
@@ -41,6 +43,10 @@ pub(super) fn post(post: &Post<'_>) -> Result<(), String> {
     // The path of an address may be a secret; the error shows host and port only.
     let endpoint = endpoint.map_err(|error| error.to_string())?;
     let endpoint = endpoint.patient(QUIET).within(WHOLE);
+    let endpoint = match post.allow_private {
+        true => endpoint,
+        false => endpoint.guarded(),
+    };
     let signature = post
         .sign
         .map(|(secret, at_s)| signature(secret, at_s, post.body));

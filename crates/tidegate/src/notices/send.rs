@@ -175,6 +175,7 @@ impl Attempt<'_> {
                     authorization: authorization.as_deref(),
                     sign: sign.as_deref().map(|secret| (secret, now_s)),
                     authorities: placed(self.folder, webhook.authorities.as_ref()).as_deref(),
+                    allow_private: webhook.allow_private,
                 })
             }
             Receiver::Slack(slack) => {
@@ -186,6 +187,7 @@ impl Attempt<'_> {
                     authorization: None,
                     sign: None,
                     authorities: placed(self.folder, slack.authorities.as_ref()).as_deref(),
+                    allow_private: slack.allow_private,
                 })
             }
             Receiver::Pagerduty(duty) => {
@@ -199,6 +201,7 @@ impl Attempt<'_> {
                     authorization: None,
                     sign: None,
                     authorities: placed(self.folder, duty.authorities.as_ref()).as_deref(),
+                    allow_private: duty.allow_private,
                 })
             }
             Receiver::Email(email) => {

@@ -5,8 +5,8 @@
 //! the provider is a server of this test.
 
 use crate::examples;
-use crate::support::eventually_within;
 use crate::support::gateway::Running;
+use crate::support::{Answer, curl, eventually_within};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -248,6 +248,160 @@ fn the_two_commands_of_the_set_up_exist() {
     );
     let status = Command::new("bash").arg("-n").arg(&test).status().unwrap();
     assert!(status.success());
+}
+
+/// The first configuration of a guide that stands for itself, in a folder with the program.
+fn configured(guide: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, rest) = guide.split_once("```yaml complete\n").unwrap();
+    let (configuration, _) = rest.split_once("```").unwrap();
+    std::fs::write(folder.path().join("gateway.yaml"), configuration).unwrap();
+    std::fs::create_dir_all(folder.path().join("target/release")).unwrap();
+    symlink(BINARY, folder.path().join("target/release/tidegate")).unwrap();
+    folder
+}
+
+/// What Claude and a server of one's own are called here, in guides.
+fn served(guide: &str, name: &str, claude: &str, own: &str, ports: &[String; 2]) -> String {
+    let text = std::fs::read_to_string(root().join("docs/guides").join(guide)).unwrap();
+    let here = format!("{name}: {{ base_url: \"http://{claude}/v1\", credentials");
+    text.replace("127.0.0.1:8080", &ports[0])
+        .replace("127.0.0.1:4000", &ports[0])
+        .replace("127.0.0.1:9090", &ports[1])
+        .replace("127.0.0.1:8000", own)
+        .replace(&format!("{name}: {{ credentials"), &here)
+}
+
+/// A chat with `assistant`, as the consumer of the guides.
+fn chat(address: &str, more: &[&str]) -> Answer {
+    let url = format!("http://{address}/v1/chat/completions");
+    let body =
+        r#"{"model":"assistant","max_tokens":9,"messages":[{"role":"user","content":"Hi"}]}"#;
+    let fields = [
+        "authorization: Bearer secret",
+        "content-type: application/json",
+    ];
+    let mut arguments = vec![&*url, "-d", body, "-H", fields[0], "-H", fields[1]];
+    arguments.extend(more);
+    curl(&arguments)
+}
+
+#[test]
+fn the_guide_to_budgets_works() {
+    let claude = examples::anthropic("sk-ant-your-key");
+    let ports = free_ports();
+    let guide = served(
+        "budgets-that-hold.md",
+        "anthropic",
+        &claude.address,
+        "127.0.0.1:1",
+        &ports,
+    );
+    // Whatever the day is.
+    let guide = guide.replace("--since 2026-11-01", "--since 2020-01-01");
+    let folder = configured(&guide);
+    let said = |block: &str| {
+        let output = shell(folder.path(), block).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code().unwrap(), text)
+    };
+    let run = "exec tidegate run gateway.yaml";
+    let mut run = shell(folder.path(), run);
+    let process = Running::start(run.env("ANTHROPIC_API_KEY", "sk-ant-your-key"));
+    process.line_with("health and metrics");
+    for _ in 0..3 {
+        chat(&ports[0], &["-H", "x-job: night"]).expect(200);
+    }
+    let blocks = blocks(&guide);
+    let [who, unusual, reconcile, release] = &blocks[..] else {
+        panic!("{blocks:#?}");
+    };
+    let ledger = || -> Vec<serde_json::Value> {
+        let (_, text) = said("tidegate usage gateway.yaml --by day,provider-model --json");
+        let rows = text.lines().map(serde_json::from_str);
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    let patience = std::time::Duration::from_secs(30);
+    eventually_within(patience, "every call is in the ledger", || {
+        ledger().iter().any(|row| row["calls"] == 3)
+    });
+    let (code, text) = said(who);
+    let named = [
+        "shop",
+        "assistant",
+        "night",
+        "shop-monthly",
+        "web-daily",
+        "claude-daily",
+    ];
+    assert!(
+        code == 0 && named.iter().all(|name| text.contains(name)),
+        "{text}"
+    );
+    assert_eq!(said(unusual).0, 0);
+    // A bill that agrees with the ledger, and one that does not.
+    let row = &ledger()[0];
+    let (day, cost) = (
+        row["day"].as_str().unwrap(),
+        row["cost_usd"].as_str().unwrap(),
+    );
+    let bill = |cost: &str| {
+        let text = format!("date,model,amount_usd\n{day},claude-sonnet-4-5,{cost}\n");
+        std::fs::write(folder.path().join("bill.csv"), text).unwrap();
+        said(reconcile)
+    };
+    let (code, text) = bill(cost);
+    assert!(
+        code == 0 && text.contains(cost) && text.contains(day),
+        "{code} {text}"
+    );
+    let (code, text) = bill("7");
+    assert!(code == 1 && text.contains(day), "{code} {text}");
+    let (code, _) = said(release);
+    assert_eq!(code, 0, "a call that is not unsettled is said to be none");
+}
+
+#[test]
+fn the_guide_from_litellm_works() {
+    let claude = examples::anthropic("sk-ant-your-key");
+    // Nothing of OpenAI's can be reached.
+    let own = examples::openai("");
+    let ports = free_ports();
+    let name = "move-from-litellm.md";
+    let guide = served(name, "anthropic", &claude.address, &own.address, &ports);
+    let guide = guide.replace(
+        "openai: { credentials",
+        "openai: { base_url: \"http://127.0.0.1:1/v1\", credentials",
+    );
+    let folder = configured(&guide);
+    let (_, theirs) = guide.split_once("```yaml\n# LiteLLM\n").unwrap();
+    let (theirs, _) = theirs.split_once("```").unwrap();
+    std::fs::write(folder.path().join("config.yaml"), theirs).unwrap();
+    let blocks = blocks(&guide);
+    let [import] = &blocks[..] else {
+        panic!("{blocks:#?}");
+    };
+    let output = shell(folder.path(), import).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    // What the import leaves to people is said, with its line.
+    assert!(matches!(output.status.code(), Some(0 | 3)), "{told}");
+    let imported = std::fs::read_to_string(folder.path().join("imported.yaml")).unwrap();
+    for word in [
+        "assistant",
+        "local",
+        "gpt-5",
+        "claude-sonnet-4-5",
+        "llama-3.3-70b",
+    ] {
+        assert!(imported.contains(word), "{word}: {imported}");
+    }
+    let mut run = shell(folder.path(), "exec tidegate run gateway.yaml");
+    run.env("OPENAI_API_KEY", "sk")
+        .env("ANTHROPIC_API_KEY", "sk-ant-your-key");
+    let process = Running::start(&mut run);
+    process.line_with("listening");
+    let answer = chat(&ports[0], &[]).expect(200).json();
+    assert_eq!(answer["choices"][0]["message"]["content"], "from anthropic");
 }
 
 #[test]

@@ -83,6 +83,10 @@ pub struct WebhookTarget {
     /// PEM file of certificate authorities to trust instead of the public ones.
     #[serde(default)]
     pub authorities: Option<PathBuf>,
+    /// Allows an address that leads to this machine, its link or a metadata service by a name that does not
+    /// say so: what is neither `localhost` nor a loopback address.
+    #[serde(default)]
+    pub allow_private: bool,
 }
 
 /// A route of this gateway. What it answers counts as with a webhook.

@@ -20,6 +20,10 @@ pub(super) fn send(
     let authorization = means.optional(parcel, target.authorization.as_ref())?;
     let secrets = means.optional(parcel, target.secret.as_ref())?;
     let (endpoint, path) = means.endpoint(&target.url, target.authorities.as_ref(), letter)?;
+    let endpoint = match target.allow_private {
+        true => endpoint,
+        false => endpoint.guarded(),
+    };
     let (mut fields, body) = written(&letter.event, target.mode);
     let now_s = now_s();
     fields.extend(signs(parcel, now_s));

@@ -1,12 +1,14 @@
 //! Who gets in: `auth_key`, `auth_jwt`, `access`.
 
-use super::{echoing, with};
+use super::{OTHER, SESAME, echoing, with};
 use crate::support::{Gateway, Reply, Upstream, eventually};
 use aws_lc_rs::hmac;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gate_kit::clock::Clock;
+use gate_model::units::Timestamp;
 use serde_json::{Value, json};
 use std::sync::{Arc, Mutex};
 
@@ -38,6 +40,37 @@ fn auth_key_takes_keys_from_headers_and_query() {
         .curl("/a", &["-H", "x-api-key: open-sesamf"])
         .expect(401);
     assert_eq!(wrong.json()["code"], "credential_invalid");
+}
+
+#[test]
+fn a_key_is_rotated_with_an_overlap_and_the_old_one_ends_by_itself() {
+    let gateway = echoing("[{ auth_key: {} }]");
+    let status = |key: &str| {
+        let field = format!("authorization: Bearer {key}");
+        gateway.curl("/a", &["-H", &field]).status
+    };
+    let bank = format!("  bank: {{ keys: [{{ sha256: {OTHER} }}] }}\n");
+    let keys = |old: &str, new: &str| {
+        gateway.rewrite(|text| {
+            let (before, _) = text.split_once("consumers:\n").unwrap();
+            let (_, after) = text.split_once("upstreams:").unwrap();
+            format!(
+                "{before}consumers:\n  shop: {{ keys: [{{ sha256: {SESAME}, id: old{old} }}{new}] }}\nupstreams:{after}"
+            )
+        });
+    };
+    gateway.rewrite(|text| text.replace(&bank, ""));
+    eventually("the new key is not known yet", || {
+        status("other-key") == 401
+    });
+    let new = format!(", {{ sha256: {OTHER}, id: new }}");
+    keys("", &new);
+    eventually("the new key is known", || status("other-key") == 200);
+    assert_eq!(status("open-sesame"), 200, "both count");
+    let end = Timestamp::from_unix_s(Clock::System.unix().as_secs() + 4);
+    keys(&format!(", expires: '{end}'"), &new);
+    eventually("the old key has ended", || status("open-sesame") == 401);
+    assert_eq!(status("other-key"), 200);
 }
 
 /// An issuer's key.

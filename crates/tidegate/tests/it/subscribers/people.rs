@@ -143,6 +143,34 @@ fn what_fails_now_is_shown_with_its_reason() {
 }
 
 #[test]
+fn a_webhook_is_not_led_to_this_machine_by_another_name() {
+    // What leads here on Linux, and does not say so.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    listener.set_nonblocking(true).unwrap();
+    let hook = |allowed: bool| {
+        json!({
+            "start": "beginning",
+            "target": { "webhook": { "url": format!("https://0.0.0.0:{port}/hook"), "allow_private": allowed } },
+            "retry": { "pause": "30s", "longest": "30s" },
+        })
+    };
+    let (gateway, tap) = start(&json!({ "hook": hook(false) }), &[]);
+    tap.publish("1", "order.placed", json!({}));
+    shows(&gateway, "hook", "it fails", |shown| {
+        shown["subscriber"]["state"] == "failing" && shown["failures"][0]["attempts"] == 1
+    });
+    let text = cli(&gateway, &["subscribers", "show", "hook"]);
+    assert!(text.contains("the host is this machine"), "{text}");
+    assert!(listener.accept().is_err(), "nobody connects");
+    let (_allowed, tap) = start(&json!({ "hook": hook(true) }), &[]);
+    tap.publish("1", "order.placed", json!({}));
+    eventually("it connects where that is allowed", || {
+        listener.accept().is_ok()
+    });
+}
+
+#[test]
 fn a_replay_tells_again_beside_what_is_told_anyway() {
     let receiver = taker();
     let (gateway, tap) = start(&json!({ "hook": webhook(&receiver) }), &[]);

@@ -2,8 +2,8 @@
 //!
 //! JWKS documents, guards and webhooks are fetched from places that configuration or other people
 //! name. Those fetches must not become a way to the gateway's own host or to a cloud's metadata
-//! service. The check runs on the resolved address that is then connected to (see
-//! [`crate::connect`]), so a name that resolves differently the second time gains nothing.
+//! service. The check runs on the resolved address that is then connected to,
+//! so a name that resolves differently the second time gains nothing.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
