@@ -215,7 +215,9 @@ impl Upstream {
                 continue;
             }
             let wait = match self.judge(exchange, outcome, &tried, number, repeatable, said) {
-                Judgement::Answer(answered) => return Ok(self.response(answered, permit)),
+                Judgement::Answer(answered) => {
+                    return Ok(response(answered, permit, deadlines.total));
+                }
                 Judgement::Fault(fault) => return Err(fault),
                 Judgement::Retry(wait) => wait,
             };
