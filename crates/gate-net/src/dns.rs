@@ -322,7 +322,7 @@ mod tests {
     #[test]
     fn the_cache_is_bounded_and_drops_what_runs_out_first() {
         let (clock, _) = Clock::manual();
-        let dns = Dns::with(clock, Err("unused".into()));
+        let dns = Dns::system(clock);
         for n in 0..=NAMES_MAX as u64 {
             let entry = Entry {
                 addresses: Arc::new([]),
