@@ -143,7 +143,7 @@ async fn call_often(
     for round in 0..1_000 {
         let most = 1_000 + (call * 37 + round * 101) % 9_000;
         let held = books
-            .hold(&facts("c"), money(most), &[(&account, most)])
+            .hold(&facts("c"), money(most), &[(account, most)])
             .await;
         let Ok(hold) = held else { return 1 };
         tokio::task::yield_now().await;
