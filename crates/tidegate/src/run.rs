@@ -18,7 +18,9 @@ use crate::runbooks::{self, Runbooks};
 use crate::secrets::Kept;
 use crate::subscribers::Subscribers;
 use crate::watch::{Look, Watched};
-use crate::{batches, certificates, config, journal, resident, sign_outs, stored, subscribers};
+use crate::{
+    batches, certificates, config, forget, journal, resident, sign_outs, stored, subscribers,
+};
 use clap::Args;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -122,6 +124,7 @@ pub(crate) fn serve(
     let desk = batches::open(&process, &folder)?;
     let place = desk.as_ref().map(gate_proxy::batches::Desk::folder_id);
     let jobs = Arc::new(jobs::start(&process, followed, &folder, place)?);
+    let forgetting = forget::start(&process, followed, &folder, jobs.shelf.clone())?;
     let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
     let subscribers = subscribers::start(&process, followed, kept, &folder, jobs.shelf.clone())?;
     let ears = promises::Ears {
@@ -157,6 +160,7 @@ pub(crate) fn serve(
         jobs,
         subscribers,
         batches,
+        forgetting,
     ));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
