@@ -7,6 +7,7 @@
 use crate::admin::{Admin, Desk};
 use crate::delivery::{Delivery, forecasts};
 use crate::events;
+use crate::events::drift::{FileDrift, digest_of};
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
 use crate::incidents::{self, Incidents, Neighbours, Shelf};
@@ -134,12 +135,14 @@ pub(crate) fn serve(
     };
     let keeper = promises::start(&process, name, folder.clone(), ears)?;
     let batches = batches::start(&process, desk, jobs.shelf.as_ref())?;
+    let drift = FileDrift::new(&process, &bytes);
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
         notices,
         delivery,
         file: Arc::new(Mutex::new(document)),
+        drift: Arc::new(drift),
         shelf: Some(incidents.shelf.clone()),
         runbooks: Some(runbooks.clone()),
         jobs: Some(jobs.clone()),
@@ -277,6 +280,8 @@ struct Current {
     delivery: Arc<Delivery>,
     /// The file as it was last applied.
     file: Arc<Mutex<Document>>,
+    /// Whether it is what is in the file.
+    drift: Arc<FileDrift>,
     /// Where its incidents are kept.
     shelf: Option<Arc<Shelf>>,
     /// Its runbooks.
@@ -291,14 +296,20 @@ impl Current {
     /// Applies new contents of the file, or says why not; what runs stays untouched then.
     async fn apply(&self, file: &Path, bytes: Vec<u8>) {
         let (this, file) = (self.clone(), file.to_owned());
+        let wanted = digest_of(&bytes);
         let applying = tokio::task::spawn_blocking(move || this.try_apply(&file, &bytes));
         match applying.await {
-            Ok(Ok(revision)) => tracing::info!(revision, "configuration applied"),
+            Ok(Ok(revision)) => {
+                self.drift.applied(wanted);
+                tracing::info!(revision, "configuration applied");
+            }
             Ok(Err(error)) => {
-                tracing::error!("configuration not applied; the running one stays\n{error}")
+                self.drift.refused(wanted, &error);
+                tracing::error!("configuration not applied; the running one stays\n{error}");
             }
             Err(error) => {
-                tracing::error!(%error, "configuration not applied; the running one stays")
+                self.drift.refused(wanted, &error.to_string());
+                tracing::error!(%error, "configuration not applied; the running one stays");
             }
         }
     }
@@ -433,9 +444,13 @@ async fn look_at(
                 followed.rotated();
             }
         }
+        Look::Same if watched.is_readable() => current.drift.is_back(watched.seen()),
         Look::Same => {}
         Look::Changed(bytes) => current.apply(watched.file(), bytes).await,
-        Look::Unreadable(error) => tracing::error!(%error, "the running configuration stays"),
+        Look::Unreadable(error) => {
+            tracing::error!(%error, "the running configuration stays");
+            current.drift.refused(String::new(), &error);
+        }
     }
     Ok(watched)
 }
