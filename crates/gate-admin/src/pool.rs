@@ -85,6 +85,10 @@ mod tests {
     use std::sync::mpsc::channel;
 
     #[tokio::test]
+    #[expect(
+        clippy::await_holding_lock,
+        reason = "only threads of the pool wait for it, which is what the test is about"
+    )]
     async fn what_nobody_waits_for_any_more_is_not_answered() {
         let pool = Arc::new(Pool::start().unwrap());
         let (hold, begun) = (Arc::new(Mutex::new(())), channel());

@@ -63,7 +63,7 @@ pub use objective::{
     OBJECTIVES_PER_ROUTE_MAX, Place, Restriction, Score,
 };
 pub use policy::{Condition, Policy, Verdict};
-pub use purge::{Purge, PurgeWhat, Purged, Purges, Sweep, tag_hash};
+pub use purge::{Purge, PurgeWhat, Purged, Purges, Sweep, consumer_tag, tag_hash};
 pub use quota::{QuotaCounter, QuotaPlace, QuotaRefusal, QuotaSpec, QuotaStanding, Quotas};
 pub use record::{
     AiFacts, ApiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome,

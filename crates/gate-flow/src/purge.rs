@@ -63,6 +63,13 @@ pub fn tag_hash(tag: &str) -> u64 {
     (hash ^ (hash >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
+/// The tag of what is kept for a consumer alone, or was asked for by it. No tag of a service is one:
+/// those have no control characters.
+#[must_use]
+pub fn consumer_tag(consumer: &str) -> String {
+    format!("consumer\u{1}{consumer}")
+}
+
 impl Purge {
     /// Whether an entry is meant.
     #[must_use]
@@ -107,10 +114,11 @@ impl Purges {
         self.newest.load(Ordering::Acquire)
     }
 
-    /// Adds a cache, for as long as it is there.
+    /// Adds a cache, for as long as it is there; one that is known already is there once.
     pub fn join(&self, sweeper: Weak<dyn Sweep>) {
         let mut rules = self.lock();
-        rules.sweepers.retain(|known| known.strong_count() > 0);
+        let stays = |known: &Weak<dyn Sweep>| known.strong_count() > 0 && !known.ptr_eq(&sweeper);
+        rules.sweepers.retain(stays);
         rules.sweepers.push(sweeper);
     }
 

@@ -101,6 +101,8 @@ struct Pending {
     asked: Asked,
     wishes: Wishes,
     authorized: bool,
+    /// Who asks, as a tag.
+    owner: Option<u64>,
     /// When it left, in milliseconds of UNIX time.
     request_ms: u64,
     /// The newest purge when it left.

@@ -64,7 +64,8 @@ use flight::{Flight, Flights};
 use gate_ai::repeat::can_repeat;
 use gate_ai::{Dialect, Endpoint, ModelPlace, Operation, StreamTap};
 use gate_flow::{
-    CacheCounts, CompileContext, Exchange, Fault, LocalFuture, Policy, PolicyKind, Replay, Verdict,
+    CacheCounts, CompileContext, Exchange, Fault, LocalFuture, Policy, PolicyKind, Purges, Replay,
+    Verdict, consumer_tag, tag_hash,
 };
 use gate_kit::http::{Body, HeaderId, Response};
 use key::Key;
@@ -83,6 +84,8 @@ pub struct ModelCache {
     counts: Arc<CacheCounts>,
     semantic: Option<Arc<Semantic>>,
     flights: Arc<Flights>,
+    /// Held, so that what the store has joined stays.
+    _purges: Arc<Purges>,
 }
 
 /// What is cached, for whom and for how long.
@@ -202,6 +205,10 @@ impl ModelCache {
             counts: self.counts.clone(),
             key: pending.key,
             operation: pending.operation,
+            owner: exchange
+                .caller
+                .as_ref()
+                .map_or(0, |caller| tag_hash(&consumer_tag(&caller.name))),
             ttl: self.rules.ttl,
             most: self.rules.most,
             content_type: content_type.to_owned(),

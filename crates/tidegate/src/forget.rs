@@ -1,40 +1,70 @@
-//! Forgetting a consumer, in one go: the key of its events in the journal is destroyed, and its rows and
-//! bodies in the lake are deleted, for good.
+//! Forgetting a consumer, in one go: the key of its events in the journal is destroyed, its rows and
+//! bodies in the lake are deleted, for good, and so is what gateways keep of it themselves: recent
+//! records, files, batches, jobs with what they answered, kept answers ([`here`]).
 //!
 //! Whoever asks is answered at once and looks again how far it is, because files of the lake are written
-//! anew. One consumer is forgotten at a time; the end of each is a line of the audit log, also where it
-//! failed. What runs here ends with the process: it may be asked for again, as often as one likes. The
-//! command that asks is [`command`].
+//! anew. One consumer is forgotten at a time; the request and the end of each are lines of the audit log,
+//! also where it failed. Other gateways of the store hear of the request there ([`heard`]). What runs here
+//! ends with the process: it may be asked for again, as often as one likes. The command that asks is
+//! [`command`].
 
 mod command;
+mod heard;
+mod here;
 
 pub(crate) use command::{ForgetOptions, forget};
 
 use crate::config::Secrets;
+use crate::follow::{self, Followed};
+use crate::jobs;
 use gate_admin::convert::time;
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{ForgetState, ForgetStep, Forgetting};
 use gate_kit::clock::Clock;
 use gate_model::resources::Store as Settings;
+use gate_proxy::batches::DeskPlace;
 use gate_proxy::money::store::{open_control, open_reading};
 use gate_proxy::process::Process;
+use gate_proxy::record::recent::forget::Wanted;
 use gate_store::control::NewAudit;
 use std::collections::VecDeque;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 /// Most requests that are remembered, those that wait included.
 const KEPT_MAX: usize = 100;
-/// How long what was done before the request is on its way at most: rows gather for a second before they
-/// are written, entries of the ledger for less.
+/// How long what was done is on its way at most: rows gather for a second before they are written, entries
+/// of the ledger for less.
 const GATHERED: Duration = Duration::from_secs(2);
-/// How long the gateway that keeps the lake is waited for, or this one's own work on it.
+/// How long the gateway that keeps the lake is waited for, or this one's own work on it, or other
+/// gateways, or what is under way.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// Between two looks at what is waited for.
+const LOOK: Duration = Duration::from_millis(200);
 
-/// Requests of this process, the newest first.
-#[derive(Debug, Default)]
-struct Orders(Mutex<Asked>);
+/// Where consumers are forgotten, in this order. What is under way comes first, because it leaves traces
+/// in all that follows; files come after other gateways, because only then is what is left nobody
+/// else's, and jobs after the batches that have some.
+const PLACES: [&str; 7] = [
+    "gateways", "files", "jobs", "records", "answers", "journal", "lake",
+];
+/// The place before which it is waited until what was done is where it is kept.
+const SETTLED: &str = "records";
+
+/// Requests of this process, the newest first, and what is known of it.
+#[derive(Default)]
+struct Orders(Mutex<Asked>, OnceLock<Around>);
+
+/// What a process is among others.
+struct Around {
+    /// What it is called.
+    instance: String,
+    /// The environment that it follows.
+    environment: Option<String>,
+    /// Its jobs; none without a store.
+    jobs: Option<Arc<jobs::Shelf>>,
+}
 
 #[derive(Debug, Default)]
 struct Asked {
@@ -48,6 +78,8 @@ struct Order {
     shown: Forgetting,
     actor: String,
     role: String,
+    /// What the consumer did until then is meant, in UNIX milliseconds.
+    until_ms: u64,
 }
 
 impl Orders {
@@ -59,6 +91,34 @@ impl Orders {
 fn of(process: &Process) -> Arc<Orders> {
     process.shared().state.get_or_insert("", Orders::default)
 }
+
+/// Says what a process is among others, and starts the thread that hears what others were asked for; it
+/// ends with the process.
+///
+/// # Errors
+/// When the system has no thread.
+pub(crate) fn start(
+    process: &Arc<Process>,
+    followed: Option<&Arc<Followed>>,
+    folder: &Path,
+    jobs: Option<Arc<jobs::Shelf>>,
+) -> Result<Forgetters, String> {
+    let instance = followed.map_or_else(follow::instance, |followed| followed.instance.clone());
+    let around = Around {
+        instance: instance.clone(),
+        environment: followed.map(|followed| followed.environment.clone()),
+        jobs,
+    };
+    let orders = of(process);
+    if orders.1.set(around).is_err() {
+        return Err("a process is told once what it is".into());
+    }
+    heard::start(process, instance, folder.to_owned())?;
+    Ok(Forgetters(orders))
+}
+
+/// What a process knows of requests, for as long as this is held.
+pub(crate) struct Forgetters(#[expect(dead_code, reason = "held, not read")] Arc<Orders>);
 
 /// Requests of this process and how far they are, the newest first.
 pub(crate) fn all(process: &Process) -> Vec<Forgetting> {
@@ -88,17 +148,9 @@ pub(crate) fn begin(
     if let Some(order) = known.filter(|order| is_open(order)) {
         return Ok(order.shown.clone());
     }
-    let has_store = process
-        .shared()
-        .snapshot
-        .load()
-        .resources
-        .gateway
-        .store
-        .is_some();
-    let has_lake = process.lake().catalog().is_some();
-    if !has_store && !has_lake {
-        let text = "this gateway keeps neither a journal nor a lake";
+    let places = PLACES.map(|place| (place, is_kept(process, &orders, place)));
+    if places.iter().all(|(place, is)| !is || *place == "answers") {
+        let text = "this gateway keeps neither a journal nor a lake nor records";
         return Err(Problem::new(Code::NotSupported, text));
     }
     if asked.all.len() >= KEPT_MAX {
@@ -108,7 +160,8 @@ pub(crate) fn begin(
             None => return Err(Problem::new(Code::RateLimited, "too many consumers wait")),
         }
     }
-    let step = |place: &str, is_there: bool| ForgetStep {
+    let now_ms = now_ms();
+    let step = |(place, is_there): (&str, bool)| ForgetStep {
         place: place.to_owned(),
         state: match is_there {
             true => ForgetState::Waiting,
@@ -119,14 +172,15 @@ pub(crate) fn begin(
     let shown = Forgetting {
         consumer: consumer.to_owned(),
         state: ForgetState::Waiting,
-        begun: time(now_ms()),
+        begun: time(now_ms),
         ended: None,
-        steps: vec![step("journal", has_store), step("lake", has_lake)],
+        steps: places.map(step).into(),
     };
     asked.all.push_front(Order {
         shown: shown.clone(),
         actor: actor.to_owned(),
         role: role.to_owned(),
+        until_ms: u64::try_from(now_ms).unwrap_or(0),
     });
     if !asked.is_running {
         let process = process.clone();
@@ -141,8 +195,23 @@ pub(crate) fn begin(
     Ok(shown)
 }
 
+/// Whether a gateway keeps anything in a place.
+fn is_kept(process: &Process, orders: &Orders, place: &str) -> bool {
+    let gateway = &process.shared().snapshot.load().resources.gateway;
+    let around = orders.1.get();
+    match place {
+        "journal" => gateway.store.is_some(),
+        "lake" => process.lake().catalog().is_some(),
+        "gateways" => around.is_some_and(|around| around.environment.is_some()),
+        "records" => process.shared().readers.records_folder().is_some(),
+        "files" => DeskPlace::of(&process.shared().state).get().is_some(),
+        "jobs" => around.is_some_and(|around| around.jobs.is_some()),
+        _ => true,
+    }
+}
+
 /// Does what waits, the oldest first, and ends.
-fn run(process: &Arc<Process>, folder: &std::path::Path) {
+fn run(process: &Arc<Process>, folder: &Path) {
     let orders = of(process);
     loop {
         let mut asked = orders.lock();
@@ -171,7 +240,7 @@ fn show(orders: &Orders, order: &Order) {
     }
 }
 
-fn work(process: &Process, folder: &std::path::Path, orders: &Orders, order: &mut Order) {
+fn work(process: &Process, folder: &Path, orders: &Orders, order: &mut Order) {
     let settings = process
         .shared()
         .snapshot
@@ -181,18 +250,34 @@ fn work(process: &Process, folder: &std::path::Path, orders: &Orders, order: &mu
         .store
         .clone();
     let consumer = order.shown.consumer.clone();
-    std::thread::sleep(GATHERED);
+    let told = settings
+        .as_ref()
+        .map(|settings| ask_all(settings, folder, orders, order));
     for place in 0..order.shown.steps.len() {
         let step = &mut order.shown.steps[place];
+        if step.place == SETTLED {
+            std::thread::sleep(GATHERED);
+            // From here on what was done meanwhile is meant as well, such as what was cancelled.
+            order.until_ms = u64::try_from(now_ms()).unwrap_or(0);
+        }
         if step.state != ForgetState::Waiting {
             continue;
         }
         step.state = ForgetState::Running;
         let name = step.place.clone();
         show(orders, order);
-        let done = match &*name {
-            "journal" => journal(settings.as_ref(), folder, &consumer),
-            _ => lake(process, &consumer),
+        let until_ms = order.until_ms;
+        let done = match (&*name, orders.1.get()) {
+            ("journal", _) => journal(settings.as_ref(), folder, &consumer),
+            ("lake", _) => lake(process, &consumer),
+            ("gateways", Some(around)) => gateways(settings.as_ref(), folder, around, &told),
+            ("records", _) => here::records(process, &Wanted::from([(consumer.clone(), until_ms)])),
+            ("files", _) => here::files(process, &consumer, until_ms, is_done(order, "gateways")),
+            ("jobs", Some(around)) => match &around.jobs {
+                Some(shelf) => here::jobs(shelf, &consumer, until_ms),
+                None => Ok((0, String::new())),
+            },
+            _ => Ok((here::answers(process, &consumer, until_ms), String::new())),
         };
         let step = &mut order.shown.steps[place];
         (step.state, step.count, step.note) = match done {
@@ -233,7 +318,46 @@ fn work(process: &Process, folder: &std::path::Path, orders: &Orders, order: &mu
 /// How many things were forgotten, and what else is to be said.
 type Done = Result<(u64, String), String>;
 
-fn journal(settings: Option<&Settings>, folder: &std::path::Path, consumer: &str) -> Done {
+fn is_done(order: &Order, place: &str) -> bool {
+    let mut steps = order.shown.steps.iter();
+    steps.any(|step| step.place == place && step.state == ForgetState::Done)
+}
+
+/// Has the other gateways of the store hear of it; the line of the audit log that says so.
+fn ask_all(
+    settings: &Settings,
+    folder: &Path,
+    orders: &Orders,
+    order: &Order,
+) -> Result<u64, String> {
+    let mut control =
+        open_control(settings, &Secrets, folder).map_err(|error| error.to_string())?;
+    let by = orders.1.get().map_or("", |around| &*around.instance);
+    let who = (&*order.actor, &*order.role);
+    let consumer = &order.shown.consumer;
+    heard::ask_all(&mut *control, who, consumer, order.until_ms, by)
+}
+
+/// Waits for the other gateways of the environment.
+fn gateways(
+    settings: Option<&Settings>,
+    folder: &Path,
+    around: &Around,
+    told: &Option<Result<u64, String>>,
+) -> Done {
+    let settings = settings.ok_or("there is no `gateway.store`")?;
+    let line = match told {
+        Some(Ok(line)) => *line,
+        Some(Err(problem)) => return Err(problem.clone()),
+        None => return Err("nobody was told".into()),
+    };
+    let environment = around.environment.as_deref().unwrap_or_default();
+    let mut control =
+        open_control(settings, &Secrets, folder).map_err(|error| error.to_string())?;
+    heard::others(&mut *control, environment, &around.instance, line)
+}
+
+fn journal(settings: Option<&Settings>, folder: &Path, consumer: &str) -> Done {
     let settings = settings.ok_or("there is no `gateway.store`")?;
     let mut journal =
         open_reading(settings, &Secrets, folder).map_err(|error| error.to_string())?;
@@ -256,12 +380,7 @@ fn lake(process: &Process, consumer: &str) -> Done {
     Ok((forgotten.rows, note))
 }
 
-fn audit(
-    settings: &Settings,
-    folder: &std::path::Path,
-    order: &Order,
-    failed: bool,
-) -> Result<(), String> {
+fn audit(settings: &Settings, folder: &Path, order: &Order, failed: bool) -> Result<(), String> {
     let subject = format!("consumers/{}", order.shown.consumer);
     let said = |step: &ForgetStep| match step.state {
         ForgetState::Failed => format!("{}: failed: {}", step.place, step.note),
@@ -273,7 +392,7 @@ fn audit(
     let line = NewAudit {
         actor: &order.actor,
         role: &order.role,
-        action: "forget",
+        action: heard::ASKED,
         subject: &subject,
         outcome: if failed { "failed" } else { "done" },
         detail: &detail,

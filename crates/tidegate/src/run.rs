@@ -7,6 +7,7 @@
 use crate::admin::{Admin, Desk};
 use crate::delivery::{Delivery, forecasts};
 use crate::events;
+use crate::events::drift::{FileDrift, digest_of};
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
 use crate::incidents::{self, Incidents, Neighbours, Shelf};
@@ -18,7 +19,9 @@ use crate::runbooks::{self, Runbooks};
 use crate::secrets::Kept;
 use crate::subscribers::Subscribers;
 use crate::watch::{Look, Watched};
-use crate::{batches, certificates, config, journal, resident, sign_outs, stored, subscribers};
+use crate::{
+    batches, certificates, config, forget, journal, resident, sign_outs, stored, subscribers,
+};
 use clap::Args;
 use gate_kit::clock::Clock;
 use gate_model::document::Document;
@@ -121,6 +124,7 @@ pub(crate) fn serve(
     let followed = environment.as_ref().map(|(followed, _)| followed);
     let desk = batches::open(&process, &folder)?;
     let jobs = Arc::new(jobs::start(&process, followed, &folder, desk.as_ref())?);
+    let forgetting = forget::start(&process, followed, &folder, jobs.shelf.clone())?;
     let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
     let subscribers = subscribers::start(&process, followed, kept, &folder, jobs.shelf.clone())?;
     let ears = promises::Ears {
@@ -130,12 +134,14 @@ pub(crate) fn serve(
     };
     let keeper = promises::start(&process, name, folder.clone(), ears)?;
     let batches = batches::start(&process, desk, jobs.shelf.as_ref())?;
+    let drift = FileDrift::new(&process, &bytes);
     let process = Current {
         process,
         followed: environment.map(|(followed, _)| followed),
         notices,
         delivery,
         file: Arc::new(Mutex::new(document)),
+        drift: Arc::new(drift),
         shelf: Some(incidents.shelf.clone()),
         runbooks: Some(runbooks.clone()),
         jobs: Some(jobs.clone()),
@@ -156,6 +162,7 @@ pub(crate) fn serve(
         jobs,
         subscribers,
         batches,
+        forgetting,
     ));
     if result.is_err() {
         process.process.drain(Duration::ZERO);
@@ -272,6 +279,8 @@ struct Current {
     delivery: Arc<Delivery>,
     /// The file as it was last applied.
     file: Arc<Mutex<Document>>,
+    /// Whether it is what is in the file.
+    drift: Arc<FileDrift>,
     /// Where its incidents are kept.
     shelf: Option<Arc<Shelf>>,
     /// Its runbooks.
@@ -286,14 +295,20 @@ impl Current {
     /// Applies new contents of the file, or says why not; what runs stays untouched then.
     async fn apply(&self, file: &Path, bytes: Vec<u8>) {
         let (this, file) = (self.clone(), file.to_owned());
+        let wanted = digest_of(&bytes);
         let applying = tokio::task::spawn_blocking(move || this.try_apply(&file, &bytes));
         match applying.await {
-            Ok(Ok(revision)) => tracing::info!(revision, "configuration applied"),
+            Ok(Ok(revision)) => {
+                self.drift.applied(wanted);
+                tracing::info!(revision, "configuration applied");
+            }
             Ok(Err(error)) => {
-                tracing::error!("configuration not applied; the running one stays\n{error}")
+                self.drift.refused(wanted, &error);
+                tracing::error!("configuration not applied; the running one stays\n{error}");
             }
             Err(error) => {
-                tracing::error!(%error, "configuration not applied; the running one stays")
+                self.drift.refused(wanted, &error.to_string());
+                tracing::error!(%error, "configuration not applied; the running one stays");
             }
         }
     }
@@ -428,9 +443,13 @@ async fn look_at(
                 followed.rotated();
             }
         }
+        Look::Same if watched.is_readable() => current.drift.is_back(watched.seen()),
         Look::Same => {}
         Look::Changed(bytes) => current.apply(watched.file(), bytes).await,
-        Look::Unreadable(error) => tracing::error!(%error, "the running configuration stays"),
+        Look::Unreadable(error) => {
+            tracing::error!(%error, "the running configuration stays");
+            current.drift.refused(String::new(), &error);
+        }
     }
     Ok(watched)
 }

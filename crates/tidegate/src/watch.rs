@@ -78,6 +78,11 @@ impl Watched {
         Ok(self.seen.clone())
     }
 
+    /// Whether it could be read at the last look.
+    pub(crate) fn is_readable(&self) -> bool {
+        !self.unreadable
+    }
+
     /// What was last seen in it.
     pub(crate) fn seen(&self) -> &[u8] {
         &self.seen

@@ -31,12 +31,16 @@ pub struct Forgetting {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(default)]
 pub struct ForgetStep {
-    /// The place: `journal` (payloads of events, whose key is destroyed) or `lake` (rows and bodies,
-    /// whose files are written anew without them).
+    /// The place: `journal` (payloads of events, whose key is destroyed), `lake` (rows and bodies, whose
+    /// files are written anew without them), `gateways` (the others of the environment, for what each
+    /// keeps itself), `records` (this gateway's recent records and the firewall's matches), `answers`
+    /// (of caches that keep some for a consumer), `files` (callers' files and batches) or `jobs` (with
+    /// their inputs and results).
     pub place: String,
     /// How far it is.
     pub state: ForgetState,
-    /// Events whose payload nobody can read any more, or rows that were deleted.
+    /// Events whose payload nobody can read any more, gateways that did the same, or how many things
+    /// were deleted.
     pub count: u64,
     /// What else is to be said, in a sentence: why it failed, or what remains to be done.
     pub note: String,

@@ -70,6 +70,8 @@ own_types! {
     BreakerOpened = "tidegate.breaker.opened", 1, "A gateway passes over one of a provider's models, because it fails.";
     BreakerClosed = "tidegate.breaker.closed", 1, "A gateway calls one of a provider's models again.";
     JobDone = "tidegate.job.done", 1, "A job has come to its end.";
+    DriftFound = "tidegate.drift.found", 1, "A gateway does not run what its file or its environment says, for ten seconds or more.";
+    DriftMended = "tidegate.drift.mended", 1, "A gateway runs again what its file or its environment says.";
 }
 
 /// A revision came into force.
@@ -274,6 +276,43 @@ pub struct JobDone {
     pub items: u64,
     /// How many of them failed.
     pub failed: u64,
+}
+
+/// A gateway does not run what it should.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DriftFound {
+    /// The gateway.
+    pub gateway: String,
+    /// The environment that it follows; `file` where it follows none.
+    pub environment: String,
+    /// What says what it should run: `file` (its own) or `revision` (its environment's).
+    pub of: String,
+    /// SHA-256 of what it should run, in hexadecimal: of the file's bytes, or of what the revision
+    /// holds. Empty where the file cannot be read.
+    pub wanted: String,
+    /// The same of what it runs instead; empty where nothing was ever in force.
+    pub running: String,
+    /// The number of the revision that it should run; none for files.
+    pub revision: Option<u64>,
+    /// Why it does not run it, for people; 4 KiB at most.
+    pub reason: String,
+    /// Since when (RFC 3339).
+    pub since: String,
+}
+
+/// A gateway runs what it should again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DriftMended {
+    /// The gateway.
+    pub gateway: String,
+    /// The environment that it follows; `file` where it follows none.
+    pub environment: String,
+    /// What says what it should run: `file` (its own) or `revision` (its environment's).
+    pub of: String,
+    /// SHA-256 of what it did not run, in hexadecimal, as it was last told.
+    pub wanted: String,
+    /// Since when it did not (RFC 3339).
+    pub since: String,
 }
 
 fn schema<T: JsonSchema>() -> Value {

@@ -8,7 +8,7 @@ use gate_cache::{
     Asked, BESIDE_MAX, Draft, Forwarded, Received, Search, Slice, Terms, Unstorable, Varied,
     content_range, terms,
 };
-use gate_flow::{Exchange, Services};
+use gate_flow::{Exchange, Services, consumer_tag, tag_hash};
 use gate_kit::date::http_date;
 use gate_kit::http::{
     Body, Frame, Growing, HeaderId, Headers, Method, RequestHead, Response, ResponseHead, frame,
@@ -32,6 +32,12 @@ const NOT_KEPT: [&str; 5] = [
     "proxy-authorization",
 ];
 
+/// Whoever asks, as the tag by which answers are found that are its own.
+pub(super) fn owner_of(exchange: &Exchange) -> Option<u64> {
+    let caller = exchange.caller.as_ref()?;
+    Some(tag_hash(&consumer_tag(&caller.name)))
+}
+
 impl Pending {
     /// What keeping the answer to a POST takes, in place of one to GET.
     pub(super) fn of_post(
@@ -51,6 +57,7 @@ impl Pending {
             asked: Asked::of(&head.headers),
             wishes,
             authorized: wishes.authorization || exchange.caller.is_some(),
+            owner: owner_of(exchange),
             head,
             request_ms: now,
             purges,
@@ -104,7 +111,8 @@ impl Inner {
             .iter()
             .flat_map(|name| name.all(&headers));
         let request = &pending.head;
-        let tags = tags(values);
+        let mut tags = tags(values);
+        tags.extend(pending.owner.filter(|_| self.settings.by_consumer));
         Ok(Draft {
             place: format!(
                 "{}{}",

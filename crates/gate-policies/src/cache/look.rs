@@ -1,5 +1,6 @@
 //! The request's side: what is kept, whether it may be given, and who else is asking.
 
+use super::keep::owner_of;
 use super::store::{Flown, Peek};
 use super::stored::Wishes;
 use super::{Cache, Key, Pending, Unsafe};
@@ -266,6 +267,7 @@ impl Cache {
             path: keys.path_of(exchange, settings),
             asked: Asked::default(),
             authorized: wishes.authorization || exchange.caller.is_some(),
+            owner: owner_of(exchange),
             wishes,
             head,
             request_ms: millis(exchange.services.clock().unix()),

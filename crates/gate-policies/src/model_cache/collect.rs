@@ -25,6 +25,8 @@ pub(super) struct Keeper {
     pub(super) counts: Arc<CacheCounts>,
     pub(super) key: Key,
     pub(super) operation: Operation,
+    /// Who asked, as a tag; 0 where nobody is known.
+    pub(super) owner: u64,
     pub(super) ttl: Duration,
     /// Most bytes of a kept body.
     pub(super) most: usize,
@@ -76,6 +78,7 @@ impl Keeper {
             losses: self.losses,
             stream,
             stored_unix_ms: u64::try_from(now).unwrap_or(u64::MAX),
+            owner: self.owner,
             input_tokens,
             output_tokens,
         };

@@ -7,7 +7,7 @@ use super::semantic::{CHUNK, Semantic, SemanticConfig};
 use super::store::{Health, Shared, Store};
 use super::{ModelCache, Rules};
 use crate::places::HeaderName;
-use gate_flow::{CacheCounts, CompileContext, KeyValueServer, Policy};
+use gate_flow::{CacheCounts, CompileContext, KeyValueServer, Policy, Purges, Sweep};
 use gate_model::resources::{SecretPlace, Target};
 use gate_model::units::{ByteSize, Period};
 use schemars::JsonSchema;
@@ -134,13 +134,17 @@ pub(super) fn compile(
     let counts = context
         .state
         .get_or_insert(&context.identity("model_cache"), CacheCounts::default);
+    let purges = context.state.get_or_insert("", Purges::default);
     let store = match &config.redis {
         Some(redis) => {
             shared(redis, &config, &counts, context).map_err(|message| (Some("redis"), message))?
         }
         None => {
             let make = || Memory::new(config.size.len(), counts.clone());
-            Store::Memory(context.state.get_or_insert(&identity, make))
+            let memory = context.state.get_or_insert(&identity, make);
+            let sweeper: Arc<dyn Sweep> = memory.clone();
+            purges.join(Arc::downgrade(&sweeper));
+            Store::Memory(memory)
         }
     };
     let semantic = config.semantic.as_ref();
@@ -151,6 +155,7 @@ pub(super) fn compile(
         .map_err(|message| (Some("semantic"), message))?;
     Ok(Arc::new(ModelCache {
         semantic: semantic.map(Arc::new),
+        _purges: purges,
         flights: context.state.get_or_insert(&identity, Flights::default),
         rules: Rules {
             ttl: config.ttl.duration(),

@@ -32,6 +32,9 @@ pub(super) struct About {
     pub(super) stream: bool,
     /// When it was complete, in milliseconds of UNIX time.
     pub(super) stored_unix_ms: u64,
+    /// Who asked for it first, as a tag; 0 where nobody is known. Not told to a shared store.
+    #[serde(skip)]
+    pub(super) owner: u64,
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
 }
@@ -106,6 +109,7 @@ mod tests {
     fn a_value_is_read_as_it_was_written_and_nothing_else_is() {
         let entry = Entry {
             about: About {
+                owner: 0,
                 content_type: "application/json".into(),
                 losses: Some("a, b".into()),
                 stream: false,

@@ -3,7 +3,7 @@
 use super::entry::Entry;
 use super::key::Key;
 use gate_cache::{Kept, Shelf, Shelved};
-use gate_flow::CacheCounts;
+use gate_flow::{CacheCounts, Purge, PurgeWhat, Sweep, tag_hash};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -65,6 +65,23 @@ impl Memory {
         self.counts
             .entries
             .fetch_add(kept.entries, Ordering::Relaxed);
+    }
+}
+
+impl Sweep for Memory {
+    /// Takes away what a consumer asked for until the purge was; other purges are of answers by their
+    /// place, which these do not have.
+    fn sweep(&self, purge: &Purge) -> u64 {
+        let PurgeWhat::Tag(tag) = &purge.what else {
+            return 0;
+        };
+        let owner = tag_hash(tag);
+        let kept = self.shelf.retain(|_, entry| {
+            entry.about.owner != owner || entry.about.stored_unix_ms > purge.at_ms
+        });
+        self.moved(&kept);
+        self.counts.purged.add(kept.gone.len() as u64);
+        kept.gone.len() as u64
     }
 }
 

@@ -3,6 +3,7 @@
 use super::super::entry::About;
 use super::*;
 use bytes::Bytes;
+use gate_flow::consumer_tag;
 use gate_kit::random;
 
 const TTL: Duration = Duration::from_secs(60);
@@ -18,6 +19,7 @@ fn key(n: u64) -> Key {
 fn entry(bytes: usize, stored: Duration) -> Arc<Entry> {
     Arc::new(Entry {
         about: About {
+            owner: 7,
             content_type: "application/json".into(),
             losses: None,
             stream: false,
@@ -90,4 +92,36 @@ fn what_is_too_large_is_not_kept_and_what_is_old_makes_room() {
     }
     let old = (0..1_000).filter(|n| memory.get(&key(*n)).is_some());
     assert_eq!(old.count(), 0);
+}
+
+#[test]
+fn what_an_owner_asked_for_is_swept_until_a_moment() {
+    let (memory, counts) = memory(512 * 1024);
+    let now = Duration::from_secs(10);
+    let of = |owner: &str, stored: u64| {
+        let mut one = entry(10, Duration::from_secs(stored));
+        let about = &mut Arc::get_mut(&mut one).expect("it is new").about;
+        about.owner = tag_hash(&consumer_tag(owner));
+        one
+    };
+    for (n, owner, stored) in [(1, "ada", 1), (2, "ada", 5), (3, "bob", 1)] {
+        memory.put(key(n), of(owner, stored), now, TTL);
+    }
+    let purge = |what: PurgeWhat| Purge {
+        what,
+        route: None,
+        soft: false,
+        at_ms: 4_000,
+    };
+    assert_eq!(
+        memory.sweep(&purge(PurgeWhat::All)),
+        0,
+        "it has its own ways"
+    );
+    assert_eq!(memory.sweep(&purge(PurgeWhat::Tag("ada".into()))), 0);
+    let ada = purge(PurgeWhat::Tag(consumer_tag("ada")));
+    assert_eq!(memory.sweep(&ada), 1);
+    assert!(memory.get(&key(1)).is_none());
+    assert!(memory.get(&key(2)).is_some() && memory.get(&key(3)).is_some());
+    assert_eq!(counts.entries.load(Ordering::Relaxed), 2);
 }

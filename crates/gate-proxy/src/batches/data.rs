@@ -20,13 +20,19 @@ pub struct Owner {
 }
 
 impl Owner {
+    /// As a consumer is kept.
+    #[must_use]
+    pub fn id_of(consumer: &str) -> String {
+        format!("consumer/{consumer}")
+    }
+
     /// Who makes this exchange.
     #[must_use]
     pub fn of(exchange: &Exchange) -> Self {
         let route = exchange.record.route.as_deref().unwrap_or_default();
         match exchange.caller.as_deref() {
             Some(caller) => Self {
-                id: format!("consumer/{}", caller.name),
+                id: Self::id_of(&caller.name),
                 consumer: Some(caller.name.to_string()),
                 key: caller.key.as_deref().map(str::to_owned),
             },

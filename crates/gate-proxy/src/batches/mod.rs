@@ -10,7 +10,7 @@ mod shelf;
 
 pub use data::{BatchData, Owner, Place, Relayed};
 pub use incoming::Incoming;
-pub use shelf::{Kept, OpenFiles, Shelf, ShelfError, new_id};
+pub use shelf::{Forgotten, Kept, OpenFiles, Shelf, ShelfError, new_id};
 
 use crate::process::Process;
 use arc_swap::ArcSwapOption;

@@ -4,12 +4,13 @@
 //! disk, before the store hears of it; what a process that ended left in `incoming/` is removed at the
 //! next start. Everything of a batch is in `batches/`, under its id. Names are ids that were made here.
 
-use super::Incoming;
+use super::{BatchData, Incoming};
+use gate_ai::batch::BatchState;
 use gate_kit::clock::Clock;
 use gate_kit::random;
 use gate_model::resources::Files;
 use gate_store::StoreError;
-use gate_store::files::{FileRow, FilesError, FilesStore, Quota};
+use gate_store::files::{BatchRow, FileRow, FilesError, FilesStore, PAGE_MAX, Page, Quota};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,28 @@ impl ShelfError {
 
 /// A result of the shelf.
 pub type Kept<T> = Result<T, ShelfError>;
+
+/// What was forgotten of an owner.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Forgotten {
+    /// Files.
+    pub files: u64,
+    /// Batches.
+    pub batches: u64,
+    /// Batches that still are under way, and are to be cancelled.
+    pub open: u64,
+}
+
+/// The next page of what an owner has, the oldest first.
+fn page_of<'a>(owner: &'a str, after: Option<&'a str>) -> Page<'a> {
+    Page {
+        owner,
+        of: "",
+        after,
+        oldest_first: true,
+        limit: PAGE_MAX,
+    }
+}
 
 /// A new id of this kind: 128 random bits behind `kind`.
 ///
@@ -298,6 +321,85 @@ impl Shelf {
             remove(&self.batch_path(batch, part))?;
         }
         Ok(())
+    }
+
+    /// Forgets what an owner has kept until a moment: its files, and those of its batches that are over.
+    /// Batches that are under way in this folder are cancelled; it is asked again until none is.
+    /// With `all`, also what lies in no folder any more, or in one of another gateway.
+    ///
+    /// # Errors
+    /// What store and disk say; what was forgotten until then stays forgotten.
+    pub fn forget(&mut self, owner: &str, until_ms: i64, all: bool) -> Kept<Forgotten> {
+        let mut forgotten = Forgotten::default();
+        for row in self.batches_until(owner, until_ms)? {
+            let Some(data) = BatchData::of(&row).filter(|data| all || data.folder == self.id)
+            else {
+                continue;
+            };
+            if !row.is_over {
+                forgotten.open += 1;
+                self.cancel(row, data)?;
+                continue;
+            }
+            // What it answered may be younger than the moment that is meant.
+            for file in [&data.output, &data.errors].into_iter().flatten() {
+                forgotten.files += u64::from(self.remove_file(owner, file)?);
+            }
+            self.store(|store| store.remove_batch(owner, &row.id))?;
+            self.remove_parts(&row.id)?;
+            forgotten.batches += 1;
+        }
+        for file in self.files_until(owner, until_ms)? {
+            if (all || self.file_path(&file.id).exists()) && self.remove_file(owner, &file.id)? {
+                forgotten.files += 1;
+            }
+        }
+        Ok(forgotten)
+    }
+
+    fn batches_until(&mut self, owner: &str, until_ms: i64) -> Kept<Vec<BatchRow>> {
+        let mut found: Vec<BatchRow> = Vec::new();
+        loop {
+            let after = found.last().map(|row| row.id.clone());
+            let page = page_of(owner, after.as_deref());
+            let rows = self.store(|store| store.batches(&page))?;
+            let is_last = rows.len() < PAGE_MAX;
+            found.extend(rows);
+            if is_last {
+                found.retain(|row| row.created_ms <= until_ms);
+                return Ok(found);
+            }
+        }
+    }
+
+    fn files_until(&mut self, owner: &str, until_ms: i64) -> Kept<Vec<FileRow>> {
+        let mut found: Vec<FileRow> = Vec::new();
+        loop {
+            let after = found.last().map(|row| row.id.clone());
+            let page = page_of(owner, after.as_deref());
+            let rows = self.store(|store| store.files(&page))?;
+            let is_last = rows.len() < PAGE_MAX;
+            found.extend(rows);
+            if is_last {
+                found.retain(|row| row.created_ms <= until_ms);
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Wants a batch cancelled, where it still can be. Its runner may write it at the same time; it is
+    /// asked for again then.
+    fn cancel(&mut self, mut row: BatchRow, mut data: BatchData) -> Kept<()> {
+        let state = BatchState::named(&row.state);
+        if !state.is_some_and(|state| state.may_become(BatchState::Cancelling)) {
+            return Ok(());
+        }
+        let now = self.now_ms();
+        data.write(&mut row, BatchState::Cancelling, now);
+        match self.store(|store| store.save_batch(&row, &[], now)) {
+            Err(error) if !error.is_stale() => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Forgets files whose time is over, and batches that ended long ago; whether there may be more.

@@ -4,6 +4,7 @@
 //! of them. Exchanges that no rule matched do not come here, and neither do those of mode `count`.
 //! Values are shapes already.
 
+use super::recent::forget::Wanted;
 use super::time;
 use gate_flow::{Record, WafFacts};
 use std::collections::VecDeque;
@@ -82,6 +83,22 @@ impl Firewall {
         }
     }
 
+    /// Forgets what consumers did until a moment, each its own; says how many matches that were.
+    pub(super) fn forget(&self, wanted: &Wanted) -> u64 {
+        let mut kept = self.lock();
+        let before = kept.matches;
+        kept.sightings.retain(|sighting| {
+            let until = sighting
+                .consumer
+                .as_deref()
+                .and_then(|name| wanted.get(name));
+            until.is_none_or(|until| sighting.at.as_millis() > u128::from(*until))
+        });
+        let matches = kept.sightings.iter().map(|one| one.facts.matches.len());
+        kept.matches = matches.sum();
+        (before - kept.matches) as u64
+    }
+
     /// What is kept, the newest first.
     pub(super) fn newest_first(&self) -> Vec<Arc<Sighting>> {
         self.lock().sightings.iter().rev().cloned().collect()
@@ -134,5 +151,26 @@ mod tests {
         assert_eq!(kept[0].at.as_secs(), 199);
         let oldest = kept.last().expect("some are kept");
         assert_eq!(oldest.at.as_secs(), 200 - MATCHES_MAX as u64 / 64);
+    }
+
+    #[test]
+    fn a_consumer_is_forgotten_until_a_moment() {
+        let firewall = Firewall::default();
+        for (at, name) in [
+            (1, Some("ada")),
+            (2, Some("bob")),
+            (3, None),
+            (4, Some("ada")),
+        ] {
+            let mut record = record(at, 2, false);
+            record.consumer = name.map(Arc::from);
+            firewall.add(&record, IpAddr::V4(Ipv4Addr::LOCALHOST));
+        }
+        let wanted = Wanted::from([("ada".to_owned(), 3_999)]);
+        assert_eq!(firewall.forget(&wanted), 2);
+        let left = firewall.newest_first();
+        let left: Vec<u64> = left.iter().map(|one| one.at.as_secs()).collect();
+        assert_eq!(left, [4, 3, 2]);
+        assert_eq!(firewall.forget(&wanted), 0);
     }
 }

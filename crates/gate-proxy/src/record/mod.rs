@@ -244,6 +244,25 @@ impl Readers {
         &self.lake
     }
 
+    /// Deletes what consumers have left in recent records and the firewall's matches, each up to a
+    /// moment in UNIX milliseconds; says how many rows and matches that were, none where no records
+    /// are kept. Blocks for as long as what is kept takes to be read and written.
+    ///
+    /// # Errors
+    /// A sentence on what failed; it can be asked for again.
+    pub fn forget(
+        &self,
+        wanted: &recent::forget::Wanted,
+        patience: Duration,
+    ) -> Result<Option<u64>, String> {
+        let matches = self.firewall.forget(wanted);
+        let rows = self.recent.forget(wanted, patience)?;
+        Ok(match rows {
+            None if matches == 0 => None,
+            rows => Some(rows.unwrap_or(0) + matches),
+        })
+    }
+
     /// The folder of recent records; none where none are kept.
     #[must_use]
     pub fn records_folder(&self) -> Option<PathBuf> {

@@ -1,11 +1,12 @@
 //! The gateway's own events, and what schedules publish: the thread that brings them into the journal.
 //!
-//! Every gateway tells what happens in it alone ([`here`]): addresses that are left out, thresholds of
-//! budgets, what ends soon. What an environment's gateways have in common (revisions, rollouts,
+//! Every gateway tells what happens in it alone ([`here`], [`drift`]): addresses that are left out,
+//! thresholds of budgets, what ends soon, that it does not run what it should. What an environment's gateways have in common (revisions, rollouts,
 //! incidents, alerts, schedules) is told by one, under a lease ([`lead`]), which remembers in the store
 //! how far it came. Keys say what happened and not who saw it, so that a gateway that dies between
 //! telling and remembering leaves nothing twice. A gateway without a store tells nobody.
 
+pub(crate) mod drift;
 mod here;
 mod lead;
 mod looks;
@@ -13,6 +14,8 @@ mod schedules;
 mod state;
 
 use crate::follow::{self, Followed, OpenStore};
+use drift::Drift;
+use gate_kit::clock::Clock;
 use gate_ops::event::cloud::CloudEvent;
 use gate_ops::event::own::{BudgetThreshold, Own};
 use gate_ops::notify::Alert;
@@ -62,6 +65,8 @@ pub(crate) fn start(
     let mut work = Work {
         process: Arc::downgrade(process),
         here: Here::new(&instance, folder),
+        drift: Drift::of(process),
+        instance: instance.clone(),
         lead: Lead::new(environment, &instance, followed.is_some(), open),
         waiting: VecDeque::new(),
         said: String::new(),
@@ -76,6 +81,8 @@ pub(crate) fn start(
 struct Work {
     process: Weak<Process>,
     here: Here,
+    drift: Arc<Drift>,
+    instance: String,
     lead: Lead,
     /// Events of this gateway alone that are not in the journal yet.
     waiting: VecDeque<CloudEvent>,
@@ -102,6 +109,10 @@ impl Work {
             };
             self.lead.hear(first.into_iter().chain(alerts.try_iter()));
             self.waiting.extend(self.here.look(&process));
+            let now_ms = i64::try_from(Clock::System.unix().as_millis()).unwrap_or(i64::MAX);
+            let environment = self.lead.environment();
+            let drift = self.drift.news(&self.instance, environment, now_ms);
+            self.waiting.extend(drift);
             while self.waiting.len() > WAITING_MAX {
                 self.waiting.pop_front();
                 tracing::warn!("an event of this gateway is lost: too many wait for the journal");

@@ -12,6 +12,7 @@ use super::purges::PurgesHeard;
 use super::retention::Sweeper;
 use super::silence::Silence;
 use super::{Content, OpenStore};
+use crate::events::drift::{Difference, Drift, Of};
 use crate::rollouts::Arms;
 use gate_kit::clock::Clock;
 use gate_kit::random;
@@ -217,6 +218,7 @@ impl Work {
         let wanted = match (same, current) {
             (true, Some(content)) => {
                 self.refused = None;
+                Drift::of(&self.process).agrees(Of::Revision);
                 return self.acknowledge(store, &content.revision, row.generation, "");
             }
             _ => fetch(store, row)?,
@@ -235,8 +237,10 @@ impl Work {
     ) -> Result<(), ControlError> {
         let name = content.revision.clone();
         let known = self.refused.as_ref() == Some(&content);
+        let drift = Drift::of(&self.process);
         let reason = match self.followed.apply(&self.process, content.clone()) {
             Ok(()) => {
+                drift.agrees(Of::Revision);
                 tracing::info!(revision = name.number, "revision applied");
                 self.tell_addresses();
                 self.refused = None;
@@ -250,6 +254,15 @@ impl Work {
                         "revision refused; the running one stays\n{error}"
                     );
                 }
+                let running = self.followed.content();
+                let difference = Difference {
+                    wanted: name.digest.clone(),
+                    running: running.map_or_else(String::new, |it| it.revision.digest.clone()),
+                    revision: Some(name.number),
+                    reason: error.clone(),
+                };
+                let now_ms = i64::try_from(self.now_ms()).unwrap_or(i64::MAX);
+                drift.differs(Of::Revision, difference, now_ms);
                 self.refused = Some(content);
                 error
             }

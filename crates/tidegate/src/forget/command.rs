@@ -82,7 +82,11 @@ fn tell(shown: &Forgetting, said: &mut Vec<String>) -> Result<(), String> {
             ("journal", ForgetState::Done) => {
                 format!("journal: payloads of {} events destroyed", step.count)
             }
-            (place, ForgetState::Done) => format!("{place}: {} rows deleted", step.count),
+            ("lake", ForgetState::Done) => format!("lake: {} rows deleted", step.count),
+            ("gateways", ForgetState::Done) => {
+                format!("gateways: {} others have done the same", step.count)
+            }
+            (place, ForgetState::Done) => format!("{place}: {} deleted", step.count),
         };
         let note = match step.state {
             ForgetState::Done if !step.note.is_empty() => format!("; {}", line(&step.note)),

@@ -7,9 +7,10 @@ use gate_ops::job::Progress;
 use gate_store::journal::NewEvent;
 
 /// The end of a job, of which environment, id, name and queue are given. Its source and id are the same
-/// whichever gateway tells of it.
+/// whichever gateway tells of it. The name is the owner's own words, so the event is forgotten with it.
 pub(super) fn done(
     [environment, job, name, queue]: [&str; 4],
+    owner: Option<&str>,
     items: u32,
     progress: &Progress,
 ) -> NewEvent {
@@ -23,7 +24,10 @@ pub(super) fn done(
     };
     let at_ms = i64::try_from(Clock::System.unix().as_millis()).unwrap_or(i64::MAX);
     let source = format!("jobs/{environment}");
-    entry(&own::event(&source, job, job, at_ms, &data), environment)
+    NewEvent {
+        consumer: owner.unwrap_or_default().into(),
+        ..entry(&own::event(&source, job, job, at_ms, &data), environment)
+    }
 }
 
 #[cfg(test)]
@@ -37,7 +41,13 @@ mod tests {
             failed: 2,
             ..Progress::default()
         };
-        let event = done(["our site", "job-1", "parts", "night"], 7, &progress);
+        let event = done(
+            ["our site", "job-1", "parts", "night"],
+            Some("ada"),
+            7,
+            &progress,
+        );
+        assert_eq!(&*event.consumer, "ada");
         let read = read_structured(&event.payload, &Limits::default()).unwrap();
         assert_eq!(read.source, "urn:tidegate:jobs/our%20site");
         assert_eq!((&*read.id, &*read.kind), ("job-1", "tidegate.job.done"));

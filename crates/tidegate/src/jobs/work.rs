@@ -388,6 +388,7 @@ impl Work {
         let queue = inputs.map_or_else(String::new, |inputs| inputs.order.spec.queue.clone());
         let (name, items) = inputs.map(Inputs::called).unwrap_or_default();
         let folder = inputs.map_or_else(String::new, |inputs| inputs.order.folder().to_owned());
+        let owner = inputs.and_then(|inputs| inputs.order.call.consumer.clone());
         let state = change.progress.state;
         self.counts.of(&queue, |count| {
             if state.is_over() {
@@ -407,7 +408,7 @@ impl Work {
         let told = state.is_over().then(|| {
             self.inputs.remove(&change.job);
             let job: [&str; 4] = [&self.shelf.environment, &change.job, &name, &queue];
-            told::done(job, items, &change.progress)
+            told::done(job, owner.as_deref(), items, &change.progress)
         });
         let notes = change.notes.iter();
         let notes = notes.map(|note| {

@@ -7,6 +7,7 @@
 //! after its exchange ended.
 
 mod encode;
+pub mod forget;
 pub(crate) mod keeps;
 pub mod line;
 pub mod search;
@@ -20,6 +21,7 @@ pub(crate) use keeps::with_keeps;
 
 use super::finished_within;
 use encode::Encoder;
+use forget::Wanted;
 use gate_kit::clock::{Clock, Moment};
 use gate_kit::queue::BoundedQueue;
 use gate_model::resources::Records;
@@ -31,6 +33,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -89,9 +92,17 @@ struct Shared {
     /// A new folder, not yet taken up.
     next: Mutex<Option<RecordsTarget>>,
     folder: Mutex<Option<PathBuf>>,
+    /// Those who wait until everything that is queued is in segments that are not written to again.
+    sealing: Mutex<Vec<Sealing>>,
     clock: Clock,
     written: AtomicU64,
     lost: AtomicU64,
+}
+
+/// Who waits for a seal, and how often the queue was emptied since.
+struct Sealing {
+    drains: usize,
+    done: SyncSender<()>,
 }
 
 impl RecordsWriter {
@@ -100,6 +111,7 @@ impl RecordsWriter {
             queue: BoundedQueue::new(ROWS_MAX),
             next: Mutex::default(),
             folder: Mutex::default(),
+            sealing: Mutex::default(),
             clock,
             written: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -135,6 +147,33 @@ impl RecordsWriter {
     /// Where rows go; none when none are kept.
     pub(super) fn folder(&self) -> Option<PathBuf> {
         lock(&self.shared.folder).clone()
+    }
+
+    /// Deletes what consumers have left of rows that ended until now, those included that wait to be
+    /// written; says how many rows that were, none where no rows are kept. Blocks: reads and writes as
+    /// much as is kept, beside the thread that writes new rows.
+    ///
+    /// # Errors
+    /// A sentence, when the disk or the thread fails; it can be asked for again.
+    pub(super) fn forget(
+        &self,
+        wanted: &Wanted,
+        patience: Duration,
+    ) -> Result<Option<u64>, String> {
+        let Some(folder) = self.folder() else {
+            return Ok(None);
+        };
+        let (done, sealed) = sync_channel(1);
+        lock(&self.shared.sealing).push(Sealing { drains: 0, done });
+        if sealed.recv_timeout(patience).is_err() {
+            return Err("rows that wait could not be written".into());
+        }
+        let failed = |error: io::Error| format!("`{}`: {error}", folder.display());
+        let newest = segment::list(&folder).map_err(failed)?.pop();
+        let newest = newest.map_or(0, |(number, _)| number);
+        forget::without(&folder, newest, wanted)
+            .map(Some)
+            .map_err(failed)
     }
 
     /// Rows written, and rows lost to a full queue or a failing disk.
@@ -225,12 +264,34 @@ fn write_rows(shared: &Shared) {
         if !open || pending.is_due(shared.clock.now()) {
             pending.write(target, shared);
         }
+        seal(shared, target, &mut pending, count);
         if !open {
             return;
         }
         if count > 0 && count < BATCH {
             std::thread::sleep(LINGER);
         }
+    }
+}
+
+/// Writes what waits and lets go of the open segment, where somebody asked for that and the queue was
+/// empty since, or was emptied as often as it can have been full.
+fn seal(shared: &Shared, target: &mut RecordsTarget, pending: &mut Pending, count: usize) {
+    let mut sealing = lock(&shared.sealing);
+    for one in sealing.iter_mut() {
+        one.drains += 1;
+    }
+    let is_ready = |one: &mut Sealing| count < BATCH || one.drains > ROWS_MAX / BATCH;
+    let ready: Vec<Sealing> = sealing.extract_if(.., is_ready).collect();
+    drop(sealing);
+    if ready.is_empty() {
+        return;
+    }
+    pending.write(target, shared);
+    target.segments.seal();
+    for one in ready {
+        // It may have given up.
+        let _ = one.done.try_send(());
     }
 }
 

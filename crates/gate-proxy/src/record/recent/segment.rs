@@ -71,12 +71,25 @@ impl Segment {
         Ok(Self { bytes, frames })
     }
 
+    /// Whether all its bytes belong to frames.
+    pub(super) fn is_whole(&self) -> bool {
+        let frames = self.frames.last();
+        frames.map_or(0, |frame| frame.offset + frame.length) == self.bytes.len()
+    }
+
     /// The lines of a frame; none when it is damaged.
     pub(super) fn lines(&self, place: FramePlace) -> Option<String> {
         let frame = &self.bytes[place.offset..place.offset + place.length];
         let lines = zstd::bulk::decompress(frame, FRAME_BYTES_MAX).ok()?;
         String::from_utf8(lines).ok()
     }
+}
+
+/// What makes frames.
+pub(super) fn compressor() -> io::Result<zstd::bulk::Compressor<'static>> {
+    let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
+    compressor.include_checksum(true)?;
+    Ok(compressor)
 }
 
 /// Writes segments of a folder within a limit.
@@ -109,9 +122,7 @@ impl Segments {
             self.open = None;
             self.open = Some((self.create()?, 0));
         }
-        let mut compressor = zstd::bulk::Compressor::new(LEVEL)?;
-        compressor.include_checksum(true)?;
-        let frame = compressor.compress(lines)?;
+        let frame = compressor()?.compress(lines)?;
         let Some((file, bytes)) = &mut self.open else {
             return Ok(());
         };
@@ -126,6 +137,11 @@ impl Segments {
                 Err(error)
             }
         }
+    }
+
+    /// Lets go of the segment that is open, which is not written to again; the next frame begins another.
+    pub(super) fn seal(&mut self) {
+        self.open = None;
     }
 
     fn create(&self) -> io::Result<File> {

@@ -12,17 +12,24 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The events of a type, each held against its schema.
 pub(crate) fn of(events: &[Event], kind: &str) -> Vec<Value> {
-    let own = TYPES.iter().find(|own| own.kind == kind).unwrap();
-    let schema = (own.schema)();
-    let schema = gate_contract::event::compile(schema.as_object().unwrap()).unwrap();
     let events = events.iter().filter(|event| event.kind == kind);
     let read = events.map(|event| {
         let event: Value = serde_json::from_slice(event.payload.as_deref().unwrap()).unwrap();
-        assert!(schema.holds(&event["data"]), "{event}");
-        assert_eq!(event["dataschema"], own.dataschema());
+        conforms(&event, kind);
         event
     });
     read.collect()
+}
+
+/// Holds an event against the schema of its type.
+#[track_caller]
+pub(crate) fn conforms(event: &Value, kind: &str) {
+    let own = TYPES.iter().find(|own| own.kind == kind).unwrap();
+    let schema = (own.schema)();
+    let schema = gate_contract::event::compile(schema.as_object().unwrap()).unwrap();
+    assert!(schema.holds(&event["data"]), "{event}");
+    assert_eq!(event["type"], kind);
+    assert_eq!(event["dataschema"], own.dataschema());
 }
 
 #[test]

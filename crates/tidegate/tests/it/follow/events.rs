@@ -3,6 +3,7 @@
 use super::fleet::{self, Fleet, fixed};
 use crate::events::own::of;
 use crate::support::eventually_within;
+use serde_json::json;
 use std::time::Duration;
 
 /// Longer than a lease of a gateway that was killed.
@@ -54,4 +55,42 @@ fn the_next_gateway_goes_on_and_going_back_is_told() {
         assert_eq!(told[0]["data"]["digest"], first.digest.as_str());
         assert_eq!(applied(), 2);
     }
+}
+
+/// One of two gateways cannot put a revision into force and runs the one before; the other says nothing.
+#[test]
+fn a_gateway_that_refuses_a_revision_tells_of_drift() {
+    let fleet = Fleet::sqlite();
+    let a = fleet.node("a", &[("ONLY_AT_A", "secret-of-a")]);
+    let b = fleet.node("b", &[]);
+    let first = fleet.apply(fixed("one"));
+    fleet::eventually_serves(&b, "one");
+    let mut second = fixed("two");
+    second["providers"] = json!({ "x": { "openai": { "credentials": [{ "env": "ONLY_AT_A" }] } } });
+    let second = fleet.apply(second);
+    fleet::eventually_serves(&a, "two");
+    let told = |kind| of(&fleet.journal(), kind);
+    let found = || told("tidegate.drift.found");
+    eventually_within(PATIENCE, "drift is told", || !found().is_empty());
+    let found = found();
+    assert_eq!(found.len(), 1, "{found:?}");
+    let data = &found[0]["data"];
+    assert_eq!(
+        (&data["of"], &data["environment"], &data["revision"]),
+        (&json!("revision"), &json!("main"), &json!(second.number))
+    );
+    assert_eq!(
+        (&data["wanted"], &data["running"]),
+        (&json!(second.digest), &json!(first.digest))
+    );
+    assert!(
+        data["reason"].as_str().unwrap().contains("ONLY_AT_A"),
+        "{data}"
+    );
+    assert!(told("tidegate.drift.mended").is_empty());
+    fleet.apply(fixed("three"));
+    fleet::eventually_serves(&b, "three");
+    let mended = || told("tidegate.drift.mended");
+    eventually_within(PATIENCE, "its end is told", || !mended().is_empty());
+    assert_eq!(mended()[0]["data"]["gateway"], data["gateway"]);
 }

@@ -16,6 +16,7 @@ mod events;
 mod experiments;
 mod faces;
 mod fleet;
+mod forget;
 mod incidents;
 mod killed;
 mod large;

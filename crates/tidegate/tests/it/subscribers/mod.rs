@@ -1,5 +1,6 @@
 //! Subscribers through the program: real receivers on loopback, a real journal, processes that are killed.
 
+mod drift;
 mod example;
 mod jobs;
 mod killed;
