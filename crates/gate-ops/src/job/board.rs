@@ -2,43 +2,13 @@
 
 use super::one::One;
 use super::pace::{Pace, Pacing, Seen};
+use super::queue::Queue;
 use super::share::Share;
 use super::words::{Bits, Link, Note, Outcome, Progress, Spec, State};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long an item is taken to run before any has, in milliseconds.
 const FIRST_MS: f64 = 1_000.0;
-
-/// How a queue is served.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Queue {
-    /// Queues of higher ones go first.
-    pub priority: i32,
-    /// Items under way at most.
-    pub most: u32,
-    /// What teams are worth beside each other; 1 where a team is not named.
-    pub weights: BTreeMap<String, f64>,
-    /// How it makes room for interactive traffic.
-    pub pacing: Pacing,
-}
-
-impl Default for Queue {
-    /// 64 items under way, all teams alike.
-    fn default() -> Self {
-        Queue {
-            priority: 0,
-            most: 64,
-            weights: BTreeMap::new(),
-            pacing: Pacing::default(),
-        }
-    }
-}
-
-impl Queue {
-    fn weight(&self, team: &str) -> f64 {
-        self.weights.get(team).copied().unwrap_or(1.0)
-    }
-}
 
 /// A job as it is stored, to be taken up.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ mod board;
 mod one;
 pub mod order;
 pub mod pace;
+mod queue;
 pub mod share;
 #[cfg(test)]
 mod simulation;
@@ -22,7 +23,8 @@ pub mod template;
 mod tests;
 mod words;
 
-pub use board::{Board, Change, Loaded, Queue, Start, Wish};
+pub use board::{Board, Change, Loaded, Start, Wish};
+pub use queue::Queue;
 pub use words::{
     After, Bits, ITEMS_MAX, Link, Note, NoteKind, Outcome, PARENTS_MAX, Problem, Progress, Retry,
     Spec, State, TEMPLATED_MAX, WAITING_MAX,

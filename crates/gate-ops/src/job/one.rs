@@ -125,12 +125,9 @@ impl One {
 
     /// An item whose time has come to be tried again.
     fn due(&self, now_ms: u64) -> Option<u32> {
-        let due = |(_, (_, at)): &(&u32, &(u32, u64))| *at <= now_ms;
-        self.progress
-            .waiting
-            .iter()
-            .find(due)
-            .map(|(index, _)| *index)
+        let mut waiting = self.progress.waiting.iter();
+        let due = waiting.find(|(_, (_, at))| *at <= now_ms);
+        due.map(|(index, _)| *index)
     }
 
     /// When the next item's time comes to be tried again.
@@ -389,10 +386,8 @@ impl One {
             self.samples.clear();
             return;
         }
-        let is_new = self
-            .samples
-            .back()
-            .is_none_or(|(at, _)| now_ms.saturating_sub(*at) >= 1_000);
+        let last = self.samples.back();
+        let is_new = last.is_none_or(|(at, _)| now_ms.saturating_sub(*at) >= 1_000);
         if is_new {
             self.samples.push_back((now_ms, ended));
             if self.samples.len() > SAMPLES {

@@ -8,6 +8,9 @@
 //! under way take their places out of the window at once, so that a burst of them stops new items within
 //! one look.
 
+#[cfg(test)]
+mod tests;
+
 /// How a lane is used.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pacing {

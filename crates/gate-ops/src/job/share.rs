@@ -57,7 +57,7 @@ impl Mean {
 impl Share {
     /// Says which teams have something to do, or under way.
     pub fn set_active<'a>(&mut self, active: impl Iterator<Item = &'a str>) {
-        let active: BTreeSet<&str> = active.collect();
+        let mut active: BTreeSet<&str> = active.collect();
         let stays = |(name, team): &(&String, &Team)| team.active && active.contains(name.as_str());
         let lowest = self.teams.iter().filter(stays).map(|(_, team)| team.spent);
         let lowest = lowest.min_by(f64::total_cmp);
@@ -68,21 +68,19 @@ impl Share {
         });
         let lowest = lowest.unwrap_or(0.0);
         for (name, team) in &mut self.teams {
-            let is_active = active.contains(name.as_str());
+            let is_active = active.remove(name.as_str());
             if is_active && !team.active {
                 team.spent = team.spent.max(lowest);
             }
             team.active = is_active;
         }
         for name in active {
-            if !self.teams.contains_key(name) {
-                let team = Team {
-                    spent: lowest,
-                    expected: 0.0,
-                    active: true,
-                };
-                self.teams.insert(name.to_owned(), team);
-            }
+            let team = Team {
+                spent: lowest,
+                expected: 0.0,
+                active: true,
+            };
+            self.teams.insert(name.to_owned(), team);
         }
     }
 

@@ -27,6 +27,8 @@ use tokio::sync::mpsc;
 
 /// Items under way in this process at most, over all queues.
 const ROOM: usize = 1_024;
+/// Bytes of answers that wait to be written down, beyond which nothing starts.
+const HELD: usize = 64 << 20;
 /// Items that start with one write, so that what a kill repeats stays small.
 const STARTS: usize = 256;
 /// How often it is looked what is to be done.
@@ -243,8 +245,7 @@ impl Work {
         let mut results = self.settle(now);
         let is_draining = self.process.shared().is_draining();
         if starts && !is_draining {
-            let room = ROOM.saturating_sub(self.under_way + self.finished.len());
-            self.starts = self.board.next(room.min(STARTS), now);
+            self.starts = self.board.next(self.room(), now);
         }
         for change in self.board.take_changes() {
             let results = results.remove(&change.job).unwrap_or_default();
@@ -261,6 +262,17 @@ impl Work {
         self.write()?;
         self.dispatch();
         Ok(())
+    }
+
+    /// How many items may start now.
+    fn room(&self) -> usize {
+        let bodies = self.finished.iter().map(|(_, ended)| &ended.result.body);
+        match bodies.map(|body| body.len()).sum::<usize>() > HELD {
+            true => 0,
+            false => ROOM
+                .saturating_sub(self.under_way + self.finished.len())
+                .min(STARTS),
+        }
     }
 
     /// Whether there is nothing to do, and nobody has asked for anything since it was looked last: then no

@@ -8,6 +8,9 @@ use crate::support::{Gateway, eventually_within};
 use gate_store::postgres::Postgres;
 use gate_store::sqlite::Sqlite;
 use serde_json::json;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 const ITEMS: u32 = 600;
 
@@ -21,7 +24,16 @@ fn another_gateway_goes_on_where_the_one_that_ran_a_job_was_killed() {
     let folder = tempfile::tempdir().unwrap();
     for (engine, server) in stores(folder.path()) {
         let calls = Calls::default();
-        let provider = provider(&calls);
+        // Two thirds are answered before the kill at most, so that it comes midway.
+        let is_killed = Arc::new(AtomicBool::new(false));
+        let goes_on = is_killed.clone();
+        let provider = provider(&calls, move |different| {
+            let until = Instant::now() + LONG;
+            let is_held = || different as u32 > ITEMS / 3 * 2 && !goes_on.load(Ordering::Relaxed);
+            while is_held() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        });
         let configuration = configuration(&provider.address);
         let store = format!(", store: {{ engine: {engine} }}");
         let mut desks = [(); 2].map(|()| Desk {
@@ -43,6 +55,7 @@ fn another_gateway_goes_on_where_the_one_that_ran_a_job_was_killed() {
         let killed = &mut desks[leader].node.process;
         killed.child.kill().unwrap();
         killed.ended();
+        is_killed.store(true, Ordering::Relaxed);
         let called = calls.lock().unwrap().len() as u32;
         assert!(called < ITEMS, "it ended midway");
         let heir = &desks[1 - leader];

@@ -23,12 +23,19 @@ fn number(name: &str, otherwise: u32) -> u32 {
 /// How often the provider was called, by what it was asked.
 pub(super) type Calls = Arc<Mutex<BTreeMap<String, u32>>>;
 
-pub(super) fn provider(calls: &Calls) -> Upstream {
+/// A provider that counts what it is asked. `before` is told how many different calls there were, before
+/// one is answered.
+pub(super) fn provider(calls: &Calls, before: impl Fn(usize) + Send + Sync + 'static) -> Upstream {
     let calls = calls.clone();
     Upstream::start(move |seen| {
         let body: Value = serde_json::from_slice(&seen.body).unwrap();
         let asked = body["messages"][0]["content"].as_str().unwrap().to_owned();
-        *calls.lock().unwrap().entry(asked).or_default() += 1;
+        let different = {
+            let mut calls = calls.lock().unwrap();
+            *calls.entry(asked).or_default() += 1;
+            calls.len()
+        };
+        before(different);
         let body = json!({
             "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
             "choices": [{
@@ -63,7 +70,7 @@ fn each_item_is_in_the_ledger_once() {
     );
     random::seed(number("TIDEGATE_JOB_SEED", 1).into());
     let calls = Calls::default();
-    let provider = provider(&calls);
+    let provider = provider(&calls, |_| {});
     let mut desk = Desk::start(&configuration(&provider.address));
     let jobs: Vec<String> = (0..items.div_ceil(10_000))
         .map(|part| {

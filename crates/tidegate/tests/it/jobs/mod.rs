@@ -289,20 +289,21 @@ fn a_job_is_paused_resumed_and_cancelled() {
 
 #[test]
 fn a_gateway_that_ends_in_order_hands_its_jobs_on() {
+    const ITEMS: usize = 2_000;
     let upstream = Upstream::start(|_| Reply::text("done").after(Duration::from_millis(20)));
     let mut desk = Desk::start(&over(&upstream.address));
-    let id = desk.submit(&json!({ "path": "/x/{{index}}", "count": 300 }));
+    let id = desk.submit(&json!({ "path": "/x/{{index}}", "count": ITEMS }));
     eventually("some were called", || upstream.seen().len() > 40);
     let folder = desk.node.folder.clone();
     desk.node.process.signal(rustix::process::Signal::TERM);
     assert!(desk.node.process.ended().success());
-    assert!(upstream.seen().len() < 300, "it ended midway");
+    assert!(upstream.seen().len() < ITEMS, "it ended midway");
     desk.node = Gateway::run_in(folder, &[], &SECRETS);
     let shown = desk.until(&id, "succeeded");
     let repeats = shown["job"]["repeats"].as_u64().unwrap();
     let calls = upstream.seen().len() as u64;
     assert!(
-        (300..=300 + repeats).contains(&calls),
+        (ITEMS as u64..=ITEMS as u64 + repeats).contains(&calls),
         "{calls} calls, {repeats} repeats"
     );
     // The journal has the job's end as an event, once.

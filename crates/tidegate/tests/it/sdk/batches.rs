@@ -194,8 +194,9 @@ fn a_batch_outlives_gateways_that_are_killed() {
     let different: BTreeSet<&[u8]> = seen.iter().map(|seen| &*seen.body).collect();
     assert_eq!(different.len(), count);
     println!(
-        "{count} requests, {kills} kills: {} calls of the provider",
-        seen.len()
+        "{count} requests, {kills} kills: {} calls of the provider, {} KiB at most",
+        seen.len(),
+        peak(&gateway)
     );
     let file = gateway.file().display().to_string();
     eventually("each request is in the ledger once", || {
