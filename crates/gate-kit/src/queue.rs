@@ -147,7 +147,7 @@ mod tests {
                 batch
             });
             (0..5).for_each(|n| queue.push(n));
-            while queue.len() > 0 {
+            while !queue.is_empty() {
                 std::thread::yield_now();
             }
             queue.push(5);

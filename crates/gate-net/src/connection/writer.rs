@@ -117,11 +117,15 @@ impl MessageWriter {
         cx: &mut Context<'_>,
         io: &Io,
     ) -> Poll<Result<Option<Waiting>, WriteError>> {
+        let owes_turn = !self.yielded && OPEN.get() > 1;
+        if owes_turn && self.queued > 0 {
+            return self.yield_turn(cx);
+        }
         // Once the body has nothing more, it wakes the task and need not be asked again.
         let mut asked = false;
         loop {
             if !asked {
-                match self.pull(cx) {
+                match self.pull(cx, owes_turn) {
                     Ok(pending) => asked = pending,
                     Err(error) => {
                         self.pulling = false;
@@ -145,10 +149,8 @@ impl MessageWriter {
                     (Poll::Ready(()), false) => Poll::Ready(Ok(None)),
                 };
             }
-            if self.owes_turn() {
-                self.yielded = true;
-                cx.waker().wake_by_ref();
-                return Poll::Ready(Ok(Some(Waiting::Turn)));
+            if owes_turn {
+                return self.yield_turn(cx);
             }
             match self.write(cx, io) {
                 Poll::Ready(Ok(())) => {}
@@ -158,16 +160,18 @@ impl MessageWriter {
         }
     }
 
-    /// Whether others have their turn before anything is written.
-    fn owes_turn(&self) -> bool {
-        !self.yielded && OPEN.get() > 1
+    /// Lets the other tasks have their turn before anything is written.
+    fn yield_turn(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Waiting>, WriteError>> {
+        self.yielded = true;
+        cx.waker().wake_by_ref();
+        Poll::Ready(Ok(Some(Waiting::Turn)))
     }
 
     /// Queues frames that are ready, up to the bound; just one where others have their turn first,
     /// for the body is asked again behind it. True when the body has no more for now.
-    fn pull(&mut self, cx: &mut Context<'_>) -> Result<bool, BodyError> {
+    fn pull(&mut self, cx: &mut Context<'_>, owes_turn: bool) -> Result<bool, BodyError> {
         while self.pulling && self.queued < LARGE && self.segments.len() - self.next + 3 <= SLICES {
-            if self.queued > 0 && self.owes_turn() {
+            if owes_turn && self.queued > 0 {
                 break;
             }
             match self.body.poll_frame(cx) {
