@@ -380,9 +380,7 @@ fn play((vendor, kind, base, api, path): (&str, &str, &str, &str, &str)) -> usiz
         // Routers have paths of their own behind the one that callers use.
         if vendor != "azure" || api != "chat_completions" {
             let target = seen.head.split(' ').nth(1).unwrap();
-            // Anthropic's SDK says `?beta=true` where a header says what it wants.
-            let query = if api == "messages" { "" } else { &*one.query };
-            let recorded = [&*one.path, query].join("?");
+            let recorded = [&*one.path, &*one.query].join("?");
             let recorded = recorded.trim_end_matches('?');
             // DeepSeek's interface answers with and without a version before the path.
             let same = match vendor {

@@ -46,7 +46,7 @@ pub(super) struct Call<'a> {
     pub(super) model: &'a Arc<Model>,
     /// When everything must be over.
     pub(super) deadline: Option<Instant>,
-    /// The caller's query, in the dialect whose query says what form a stream has.
+    /// The caller's query, in the dialects in which it says something of the answer.
     pub(super) query: Option<String>,
 }
 
@@ -61,11 +61,14 @@ impl Call<'_> {
     /// The path of a provider that speaks the caller's dialect, in the form the caller asks for.
     pub(super) fn target<'t>(&self, road: &'t Road) -> Cow<'t, str> {
         let path = road.target(self.facts.stream);
-        let google = Dialect::GenerateContent;
-        let is_own = road.sent == Operation::Conversation(google) && self.dialect == google;
-        match is_own {
-            true => target_in_form(path, self.query.as_deref()).into(),
-            false => path.into(),
+        if road.sent != Operation::Conversation(self.dialect) {
+            return path.into();
+        }
+        match (self.dialect, self.query.as_deref()) {
+            (Dialect::GenerateContent, query) => target_in_form(path, query).into(),
+            // Anthropic's SDK asks for what is new by `?beta=true`.
+            (_, Some(query)) if !path.contains('?') => format!("{path}?{query}").into(),
+            _ => path.into(),
         }
     }
 
@@ -157,7 +160,9 @@ pub(super) async fn converse(
         model: &model,
         deadline: (!total.is_zero()).then(|| clock.deadline(exchange.moment, total).into()),
         query: match dialect {
-            Dialect::GenerateContent => exchange.request.head.query().map(str::to_owned),
+            Dialect::GenerateContent | Dialect::Messages => {
+                exchange.request.head.query().map(str::to_owned)
+            }
             _ => None,
         },
     };
