@@ -40,7 +40,7 @@ use stored::Stored;
 use watch::Watch;
 
 /// How long the end of a process waits for the last counts to be written.
-const LAST: Duration = Duration::from_secs(3);
+const LAST: Duration = Duration::from_secs(8);
 /// Most words that are told within a second.
 const WORDS_MAX: usize = 1_000;
 

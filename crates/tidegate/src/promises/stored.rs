@@ -12,7 +12,11 @@ use gate_kit::clock::Clock;
 use gate_ops::slo::Rings;
 use gate_store::control::{ControlError, ControlStore, PAGE_MAX, PAST, PlacesRow, PromiseRow};
 use std::collections::BTreeSet;
+use std::time::Duration;
 
+/// How often what was counted last is tried to be written again, and the pause before.
+const LAST_TRIES: u32 = 4;
+const LAST_PAUSE: Duration = Duration::from_millis(200);
 /// How long the right to speak lasts without being renewed, in milliseconds.
 const LEASE_MS: i64 = 3_000;
 /// Most readings that are written within a second.
@@ -77,7 +81,16 @@ impl Stored {
     /// Writes what is due and reads what is new. Whether this gateway speaks for all: alone, as long
     /// as the store does not answer.
     pub(super) fn exchange(&mut self, promises: &Promises, now_s: u64, is_over: bool) -> bool {
-        match self.try_exchange(promises, now_s, is_over) {
+        let mut tried = self.try_exchange(promises, now_s, is_over);
+        // Nobody writes later what was counted last: a store that is busy for a moment is asked again.
+        for _ in 0..if is_over { LAST_TRIES } else { 0 } {
+            if tried.is_ok() {
+                break;
+            }
+            std::thread::sleep(LAST_PAUSE);
+            tried = self.try_exchange(promises, now_s, is_over);
+        }
+        match tried {
             Ok(speaks) => {
                 (self.said, self.heard_ms) = (false, now_ms());
                 speaks

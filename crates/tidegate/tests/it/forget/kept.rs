@@ -47,7 +47,7 @@ fn answer(seen: &Seen) -> Reply {
     });
     Reply::text(reply.to_string())
         .header("content-type", "application/json")
-        .after(Duration::from_millis(if slow { 300 } else { 0 }))
+        .after(Duration::from_secs(if slow { 5 } else { 0 }))
 }
 
 /// One consumer, whose word comes to every place.

@@ -5,6 +5,7 @@ import json
 import sys
 import traceback
 
+import anyio
 import httpx2
 import mcp_types as types
 from mcp import Client, MCPError
@@ -127,7 +128,11 @@ async def main():
             await tools(mode)
         await allowed()
     else:
-        await single(job["steps"])
+        try:
+            await single(job["steps"])
+        except* anyio.ClosedResourceError:
+            # Every step is over: the client met an answer that came while it closed.
+            pass
 
 
 try:
