@@ -39,13 +39,7 @@ impl Pool {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
-        let (done, result) = oneshot::channel();
-        let job = Box::new(move || {
-            // Whoever asked may have gone; the job was done all the same.
-            let _ = done.send(job());
-        });
-        self.jobs.try_send(job).ok()?;
-        result.await.ok()
+        self.submit(job, true).await
     }
 
     /// Runs a job that changes nothing, unless whoever asked has gone by the time that it would begin:
@@ -54,10 +48,18 @@ impl Pool {
         &self,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
+        self.submit(job, false).await
+    }
+
+    async fn submit<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+        is_change: bool,
+    ) -> Option<T> {
         let (done, result) = oneshot::channel();
         let job = Box::new(move || {
-            if !done.is_closed() {
-                // Whoever asked may go meanwhile.
+            if is_change || !done.is_closed() {
+                // Whoever asked may go meanwhile; a change is made all the same.
                 let _ = done.send(job());
             }
         });

@@ -271,24 +271,33 @@ impl Worker {
             None => TraceContext::default(),
         };
         let (mut counted, mut request_bytes) = (None, 0);
-        match &request.body {
-            Body::Stream(_) => {
+        request.body = match request.body {
+            Body::Stream(inner) => {
                 let count = Rc::new(Cell::new(0));
                 counted = Some(count.clone());
-                if let Body::Stream(inner) = std::mem::take(&mut request.body) {
-                    request.body = Body::Stream(Box::new(Counted { inner, count }));
-                }
+                Body::Stream(Box::new(Counted { inner, count }))
             }
-            at_hand => request_bytes = at_hand.length().unwrap_or(0),
-        }
+            at_hand => {
+                request_bytes = at_hand.length().unwrap_or(0);
+                at_hand
+            }
+        };
         let kept = snapshot.keeps.as_ref();
         let kept = kept.and_then(|keeps| KeptRequest::capture(keeps, &request, client, address));
-        let revision = snapshot.revision;
-        // Written where it stays: with the record, which is filled there, it is a kilobyte.
+        // Written where it stays, the record included: together they are a kilobyte.
         let place = Box::new_uninit();
         let open = Open {
             exchange: Exchange {
-                record: Record::default(),
+                record: Record {
+                    revision: snapshot.revision,
+                    started,
+                    started_unix: self.unix(started),
+                    listener: Some(client.listener.clone()),
+                    trace,
+                    request_bytes,
+                    experiments: self.shared.experiments.offer(),
+                    ..Record::default()
+                },
                 snapshot,
                 request,
                 client: client.clone(),
@@ -314,16 +323,7 @@ impl Worker {
             worker: Some(self.clone()),
             counted,
         };
-        let mut open = Box::write(place, open);
-        let record = &mut open.exchange.record;
-        record.revision = revision;
-        record.started = started;
-        record.started_unix = self.unix(started);
-        record.listener = Some(client.listener.clone());
-        record.trace = trace;
-        record.request_bytes = request_bytes;
-        record.experiments = self.shared.experiments.offer();
-        open
+        Box::write(place, open)
     }
 }
 

@@ -7,7 +7,7 @@
 use crate::admin::{Admin, Desk};
 use crate::delivery::{Delivery, forecasts};
 use crate::events;
-use crate::events::drift::{FileDrift, digest_of};
+use crate::events::drift::FileDrift;
 use crate::follow::{self, Followed, Follower, OpenStore};
 use crate::host::Gateway;
 use crate::incidents::{self, Incidents, Neighbours, Shelf};
@@ -295,7 +295,7 @@ impl Current {
     /// Applies new contents of the file, or says why not; what runs stays untouched then.
     async fn apply(&self, file: &Path, bytes: Vec<u8>) {
         let (this, file) = (self.clone(), file.to_owned());
-        let wanted = digest_of(&bytes);
+        let wanted = gate_api::document::hex_sha256(&bytes);
         let applying = tokio::task::spawn_blocking(move || this.try_apply(&file, &bytes));
         match applying.await {
             Ok(Ok(revision)) => {

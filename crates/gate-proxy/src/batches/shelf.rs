@@ -358,30 +358,40 @@ impl Shelf {
     }
 
     fn batches_until(&mut self, owner: &str, until_ms: i64) -> Kept<Vec<BatchRow>> {
-        let mut found: Vec<BatchRow> = Vec::new();
-        loop {
-            let after = found.last().map(|row| row.id.clone());
-            let page = page_of(owner, after.as_deref());
-            let rows = self.store(|store| store.batches(&page))?;
-            let is_last = rows.len() < PAGE_MAX;
-            found.extend(rows);
-            if is_last {
-                found.retain(|row| row.created_ms <= until_ms);
-                return Ok(found);
-            }
-        }
+        let mut all = self.pages(
+            owner,
+            |row: &BatchRow| &row.id,
+            |store, page| store.batches(page),
+        )?;
+        all.retain(|row| row.created_ms <= until_ms);
+        Ok(all)
     }
 
     fn files_until(&mut self, owner: &str, until_ms: i64) -> Kept<Vec<FileRow>> {
-        let mut found: Vec<FileRow> = Vec::new();
+        let mut all = self.pages(
+            owner,
+            |row: &FileRow| &row.id,
+            |store, page| store.files(page),
+        )?;
+        all.retain(|row| row.created_ms <= until_ms);
+        Ok(all)
+    }
+
+    /// All rows of an owner, read page by page.
+    fn pages<T>(
+        &mut self,
+        owner: &str,
+        id: fn(&T) -> &String,
+        read: fn(&mut dyn FilesStore, &Page<'_>) -> Result<Vec<T>, FilesError>,
+    ) -> Kept<Vec<T>> {
+        let mut found: Vec<T> = Vec::new();
         loop {
-            let after = found.last().map(|row| row.id.clone());
+            let after = found.last().map(|row| id(row).clone());
             let page = page_of(owner, after.as_deref());
-            let rows = self.store(|store| store.files(&page))?;
+            let rows = self.store(|store| read(store, &page))?;
             let is_last = rows.len() < PAGE_MAX;
             found.extend(rows);
             if is_last {
-                found.retain(|row| row.created_ms <= until_ms);
                 return Ok(found);
             }
         }

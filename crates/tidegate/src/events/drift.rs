@@ -5,13 +5,12 @@
 //! for [`AFTER_MS`] is told, and so is the end of it. A gateway that cannot ask the store does not know
 //! what it should run: that is no drift.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use gate_api::document::hex_sha256;
 use gate_kit::clock::Clock;
 use gate_ops::event::cloud::CloudEvent;
 use gate_ops::event::own::{DriftFound, DriftMended, event, time};
 use gate_proxy::process::Process;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How long something differs before it is drift, in milliseconds: what is pushed and pushed again right
@@ -153,7 +152,7 @@ impl FileDrift {
     pub(crate) fn new(process: &Process, bytes: &[u8]) -> Self {
         Self {
             drift: Drift::of(process),
-            running: Mutex::new(digest_of(bytes)),
+            running: Mutex::new(hex_sha256(bytes)),
         }
     }
 
@@ -181,7 +180,7 @@ impl FileDrift {
         if now.is_none_or(|now| !now.wanted.is_empty()) {
             return;
         }
-        let digest = digest_of(bytes);
+        let digest = hex_sha256(bytes);
         let is_running = *self.lock() == digest;
         match is_running {
             true => self.drift.agrees(Of::File),
@@ -196,16 +195,6 @@ impl FileDrift {
 
 fn cut(reason: &str) -> &str {
     &reason[..reason.floor_char_boundary(REASON_MAX)]
-}
-
-/// SHA-256 in hexadecimal.
-pub(crate) fn digest_of(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    for byte in digest(&SHA256, bytes).as_ref() {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 #[cfg(test)]

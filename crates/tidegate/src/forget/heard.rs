@@ -4,9 +4,8 @@
 //! One that was down reads the lines when it starts, however old they are: what is meant ends with the
 //! moment of the request, so that doing it twice takes nothing that came later.
 
-use super::{Done, GATHERED, LOOK, PATIENCE, here};
+use super::{Done, GATHERED, LOOK, PATIENCE, here, now_ms};
 use crate::follow::{self, OpenStore};
-use gate_kit::clock::Clock;
 use gate_proxy::batches::DeskPlace;
 use gate_proxy::process::Process;
 use gate_proxy::record::recent::forget::Wanted;
@@ -45,10 +44,6 @@ struct Part {
     line: u64,
     /// What was deleted, or why not.
     said: String,
-}
-
-fn now_ms() -> i64 {
-    i64::try_from(Clock::System.unix().as_millis()).unwrap_or(i64::MAX)
 }
 
 fn subject(consumer: &str) -> String {
