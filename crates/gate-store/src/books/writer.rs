@@ -22,7 +22,7 @@ use std::time::Duration;
 /// Reservations that are taken up under one lock.
 const COPIED: usize = 64;
 /// How long entries gather when nobody waits for a slice.
-const LINGER: Duration = Duration::from_millis(10);
+const LINGER: Duration = Duration::from_millis(25);
 /// How often a process with leases looks at what others want.
 const TICK: Duration = Duration::from_millis(200);
 /// How often it says that it lives otherwise, and looks for dead ones.

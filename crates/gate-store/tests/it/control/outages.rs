@@ -151,8 +151,8 @@ fn a_transaction_ends_with_its_connection() {
     }
 }
 
-/// The ledger of a busy gateway writes again and again, 10 ms apart; whoever changes something gets
-/// its turn, also where it is less.
+/// The ledger of a busy gateway writes again and again, some milliseconds apart; whoever changes
+/// something gets its turn, also where it is less.
 #[test]
 fn a_change_gets_its_turn_beside_a_ledger_that_hardly_rests() {
     for place in Place::all() {
