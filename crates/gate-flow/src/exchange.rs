@@ -6,6 +6,7 @@ use crate::{
 };
 use gate_kit::clock::Moment;
 use gate_kit::http::{Headers, Request, ResponseHead, Scheme};
+use gate_model::units::Money;
 use std::any::Any;
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
@@ -86,6 +87,19 @@ pub trait Extension {
     /// Providers whose budget has no room for more; `None` when the caller's own has none, so that
     /// nobody is to be asked any more. May be dropped midway.
     fn extend<'a>(&'a self, spent: &'a [Arc<str>]) -> Extended<'a>;
+
+    /// Sets aside what is short of one more answer, where all before it come to `used`. False when a
+    /// budget has no room. May be dropped midway.
+    fn cover(self: Rc<Self>, used: Spent) -> Pin<Box<dyn Future<Output = bool>>>;
+}
+
+/// What a call has come to so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Spent {
+    /// In money; none where no price is known.
+    pub cost: Option<Money>,
+    /// Tokens read and written.
+    pub tokens: i64,
 }
 
 /// The outcome of [`Extension::extend`].

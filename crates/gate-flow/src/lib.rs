@@ -47,7 +47,7 @@ pub use contract::{
 pub use events::{Places, PublishError, PublishedEvent};
 pub use exchange::{
     Client, Exchange, Extended, Extension, InterimSink, Memory, Overrides, Parameters, Reservation,
-    TlsFacts,
+    Spent, TlsFacts,
 };
 pub use experiment::{
     Experiment, ExperimentCounts, ExperimentPlace, ExperimentRun, ExperimentState, InScope, Strike,

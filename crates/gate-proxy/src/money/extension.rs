@@ -1,9 +1,12 @@
 //! Reserving for one try more, where those before it may be billed although nothing came of them.
 
 use super::reserve::Owners;
-use gate_flow::{Extended, Extension};
+use gate_flow::{Extended, Extension, Spent};
+use gate_model::units::Money;
 use gate_store::Refusal;
-use gate_store::books::More;
+use gate_store::books::{More, Unit};
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Adds to what a call has set aside.
@@ -32,6 +35,17 @@ impl Extension for Extending {
                         .filter(|one| !barred.contains(one))?,
                 );
             }
+        })
+    }
+
+    fn cover(self: Rc<Self>, used: Spent) -> Pin<Box<dyn Future<Output = bool>>> {
+        Box::pin(async move {
+            let used = |_, unit| match unit {
+                Unit::Money => used.cost.map_or(0, Money::picodollars),
+                Unit::Tokens => used.tokens,
+                Unit::Requests => 0,
+            };
+            self.more.cover(used).await.is_ok()
         })
     }
 }

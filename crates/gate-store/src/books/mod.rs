@@ -36,7 +36,6 @@ use hold::Call;
 use queue::Queue;
 use smallvec::SmallVec;
 use std::collections::{HashMap, VecDeque};
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -459,37 +458,6 @@ impl Books {
 }
 
 impl Shared {
-    /// Tries until there is an outcome; while a slice is too small, waits for the writer.
-    async fn patiently<T>(&self, attempt: impl Fn(bool) -> Result<T, Short>) -> Result<T, Refusal> {
-        let mut until = None;
-        // What a call is short of is asked for once; again when the writer has taken that up.
-        let mut asks = true;
-        loop {
-            let account = match attempt(asks) {
-                Ok(outcome) => return Ok(outcome),
-                Err(Short::Refused(refusal)) => return Err(refusal),
-                Err(Short::Wait(account)) => account,
-            };
-            let until = *until.get_or_insert_with(|| tokio::time::Instant::now() + PATIENCE);
-            let mut changed = pin!(account.changed());
-            changed.as_mut().enable();
-            // What came between the two looks is not missed.
-            match attempt(false) {
-                Ok(outcome) => return Ok(outcome),
-                Err(Short::Refused(refusal)) => return Err(refusal),
-                Err(Short::Wait(_)) => {}
-            }
-            self.ask();
-            // In steps, so that a commit that hangs is noticed.
-            let step = until.min(tokio::time::Instant::now() + SLOW);
-            let woken = tokio::time::timeout_at(step, changed).await.is_ok();
-            asks = woken;
-            if !woken && tokio::time::Instant::now() >= until {
-                return Err(account.exhausted(self.unix_s()));
-            }
-        }
-    }
-
     /// Notes a threshold that was crossed; of too many, the oldest are forgotten.
     fn note_crossed(&self, granted: &Granted, threshold: i64) {
         let mut crossed = self.crossed.lock().unwrap_or_else(PoisonError::into_inner);
