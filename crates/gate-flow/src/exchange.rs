@@ -6,9 +6,11 @@ use crate::{
 };
 use gate_kit::clock::Moment;
 use gate_kit::http::{Headers, Request, ResponseHead, Scheme};
+use gate_model::units::Money;
 use std::any::Any;
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,7 +74,36 @@ pub trait Reservation {
     /// Ends it with what the record says was consumed, and writes the cost into the record. Called
     /// exactly once, whatever became of the exchange.
     fn settle(self: Box<Self>, record: &mut Record);
+
+    /// What sets more aside for it; none where nothing was set aside.
+    fn extension(&mut self) -> Option<Rc<dyn Extension>> {
+        None
+    }
 }
+
+/// Sets more aside for a call to a model, of which another provider is asked than was foreseen.
+pub trait Extension {
+    /// Sets as much aside for one more try, after those of `spent`, which their providers may bill.
+    /// Providers whose budget has no room for more; `None` when the caller's own has none, so that
+    /// nobody is to be asked any more. May be dropped midway.
+    fn extend<'a>(&'a self, spent: &'a [Arc<str>]) -> Extended<'a>;
+
+    /// Sets aside what is short of one more answer, where all before it come to `used`. False when a
+    /// budget has no room. May be dropped midway.
+    fn cover(self: Rc<Self>, used: Spent) -> Pin<Box<dyn Future<Output = bool>>>;
+}
+
+/// What a call has come to so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Spent {
+    /// In money; none where no price is known.
+    pub cost: Option<Money>,
+    /// Tokens read and written.
+    pub tokens: i64,
+}
+
+/// The outcome of [`Extension::extend`].
+pub type Extended<'a> = Pin<Box<dyn Future<Output = Option<Vec<Arc<str>>>> + 'a>>;
 
 /// What is known about the connection of a caller.
 #[derive(Debug, Clone)]

@@ -46,7 +46,8 @@ pub use contract::{
 };
 pub use events::{Places, PublishError, PublishedEvent};
 pub use exchange::{
-    Client, Exchange, InterimSink, Memory, Overrides, Parameters, Reservation, TlsFacts,
+    Client, Exchange, Extended, Extension, InterimSink, Memory, Overrides, Parameters, Reservation,
+    Spent, TlsFacts,
 };
 pub use experiment::{
     Experiment, ExperimentCounts, ExperimentPlace, ExperimentRun, ExperimentState, InScope, Strike,

@@ -297,6 +297,9 @@ pub struct Leg {
     pub output_tokens: u64,
     /// Whether the counts are estimates and not the provider's own.
     pub estimated: bool,
+    /// While it runs: since when, from the exchange's start. What it has written is known by its time
+    /// alone when the exchange ends before it.
+    pub running_since: Option<Duration>,
 }
 
 /// Why a call is not the one that answered.
@@ -306,6 +309,10 @@ pub enum LegEnd {
     HedgeLost,
     /// Its stream broke off and was continued elsewhere.
     Broken,
+    /// It was given up, with this fault, after the provider had it, who may bill it.
+    GivenUp(FaultCode),
+    /// The caller left while it was to continue a stream.
+    ClientClosed,
 }
 
 impl LegEnd {
@@ -315,6 +322,8 @@ impl LegEnd {
         match self {
             LegEnd::HedgeLost => "hedge_lost",
             LegEnd::Broken => "broken",
+            LegEnd::GivenUp(code) => code.as_str(),
+            LegEnd::ClientClosed => Outcome::ClientClosed.as_str(),
         }
     }
 }

@@ -62,6 +62,8 @@ mod invoke;
 mod judged;
 #[path = "it/lake.rs"]
 mod lake;
+#[path = "it/malformed.rs"]
+mod malformed;
 #[path = "it/misbehaviour.rs"]
 mod misbehaviour;
 #[path = "it/models.rs"]

@@ -5,6 +5,7 @@
 
 use super::watch::usage_of_event;
 use crate::Usage;
+use crate::json::write::Writer;
 use memchr::memmem;
 
 /// Longest message that is read, in bytes.
@@ -27,6 +28,8 @@ pub struct Frames {
     message: Vec<u8>,
     /// The message being read is text that is kept.
     text: bool,
+    /// More pieces of a message are to come.
+    is_open: bool,
     usage: Option<Usage>,
     responses: u64,
 }
@@ -49,6 +52,12 @@ impl Frames {
     #[must_use]
     pub const fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// Whether a message has ended and the next one has not begun, so that one may be put in.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        self.left.is_none() && self.head.is_empty() && !self.is_open
     }
 
     /// Takes one byte of the head; the frame begins once all of it is there.
@@ -74,6 +83,9 @@ impl Frames {
             _ => self.text = false,
         }
         self.keeps = self.text && !control;
+        if !control {
+            self.is_open = !frame.last;
+        }
         self.last = frame.last;
         self.mask = frame.mask.map(|key| (key, 0));
         self.left = Some(frame.length);
@@ -147,6 +159,43 @@ impl Frames {
         }
         self.usage = Some(sum);
     }
+}
+
+/// The end of a session by its server: an error as OpenAI Realtime tells it, and the reason to close
+/// (RFC 6455 section 7.4.1: 1008, a policy).
+#[must_use]
+pub fn last_frames(code: &str, message: &str) -> Vec<u8> {
+    let mut event = Vec::new();
+    let mut w = Writer::new(&mut event);
+    w.open()
+        .member("type", "error")
+        .member("event_id", "event_last");
+    w.key("error")
+        .open()
+        .member("type", "server_error")
+        .member("code", code);
+    w.member("message", message)
+        .key("param")
+        .null()
+        .key("event_id")
+        .null();
+    w.close().close();
+    let reason = [&1008_u16.to_be_bytes(), code.as_bytes()].concat();
+    let mut out = Vec::with_capacity(event.len() + reason.len() + 6);
+    for (first, payload) in [(0x81, event), (0x88, reason)] {
+        out.push(first);
+        // Neither is as long as that the third form of a length would be needed.
+        match u8::try_from(payload.len()) {
+            Ok(short @ 0..=125) => out.push(short),
+            _ => {
+                out.push(126);
+                let length = u16::try_from(payload.len()).unwrap_or(u16::MAX);
+                out.extend_from_slice(&length.to_be_bytes());
+            }
+        }
+        out.extend_from_slice(&payload);
+    }
+    out
 }
 
 /// A frame's head.
@@ -254,6 +303,27 @@ mod tests {
     }
 
     #[test]
+    fn a_message_is_put_in_only_where_none_is_begun() {
+        let bytes = session();
+        let mut frames = Frames::default();
+        let mut places = vec![];
+        for (at, byte) in bytes.iter().enumerate() {
+            if frames.is_between() {
+                places.push(at);
+            }
+            frames.push(&[*byte]);
+        }
+        // Before each of the messages, and not in front of the second piece of one or its ping.
+        assert_eq!(places.len(), 6, "{places:?}");
+        let last = last_frames("budget_exceeded", "Nothing is left.");
+        let mut frames = Frames::default();
+        frames.push(&last[..2]);
+        assert!(!frames.is_between());
+        frames.push(&last[2..]);
+        assert!(frames.is_between());
+    }
+
+    #[test]
     fn compressed_and_endless_messages_pass_unread() {
         let mut frames = Frames::default();
         assert!(!frames.push(&frame(0xc1, None, DONE.as_bytes())));
@@ -276,6 +346,7 @@ mod tests {
             two.push(a);
             two.push(b);
             prop_assert_eq!(one.usage(), two.usage());
+            prop_assert_eq!(one.is_between(), two.is_between());
             prop_assert!(one.head.len() <= 14);
         }
     }

@@ -17,7 +17,7 @@ pub mod rerank;
 mod watch;
 
 pub use form::{Form, FormError, boundary};
-pub use frames::Frames;
+pub use frames::{Frames, last_frames};
 pub use watch::Watch;
 
 use crate::json::object::{Raw, is_null};

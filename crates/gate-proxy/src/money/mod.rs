@@ -5,13 +5,15 @@
 //! provider is asked ([`reserve`]), and settles from its record when the exchange has ended,
 //! whatever became of it. Without a store and without limits of keys, all of this is one branch.
 //!
-//! What serves calls owes four things: `Model::treasury.reserve` once per call, before the first
+//! What serves calls owes six things: `Model::treasury.reserve` once per call, before the first
 //! try; no try at providers that `AiFacts::barred` names; `AiFacts::tariff` set with the provider
-//! that is tried; and counts in `AiFacts` as the provider gives them.
+//! that is tried; counts in `AiFacts` as the provider gives them; a leg in its detours for each try
+//! that came to nothing and may be billed; and [`extension`] before each try after one of those.
 
 pub(crate) mod batch;
 pub(crate) mod compile;
 pub(crate) mod count;
+mod extension;
 mod facts;
 pub mod limits;
 pub mod metrics;
@@ -20,6 +22,8 @@ pub(crate) mod reserve;
 mod settle;
 pub mod store;
 pub mod tariff;
+
+pub(crate) use settle::by_time;
 
 use gate_ai::tokenizer::{Encoding, Tokenizer};
 use gate_kit::clock::Clock;

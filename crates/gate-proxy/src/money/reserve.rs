@@ -81,6 +81,10 @@ impl Treasury {
             facts,
             limits,
             input,
+            copies: asked.copies,
+            max_tokens: asked.max_tokens,
+            answers: asked.reach.map_or(1, |reach| reach.answers),
+            extending: None,
         };
         exchange.reservation = Some(Box::new(reserved));
         Ok(())

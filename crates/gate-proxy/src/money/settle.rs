@@ -6,6 +6,7 @@
 //! time it ran, because the provider may have written all that time.
 
 use super::Treasury;
+use super::extension::Extending;
 use super::facts::{View, shared};
 use super::limits::KeyMeter;
 use super::reserve::{Asked, Owners};
@@ -13,14 +14,14 @@ use super::tariff::usage_of;
 use bytes::Bytes;
 use gate_ai::Dialect;
 use gate_ai::tokens::estimate_input;
-use gate_flow::{AiFacts, Attempt, Outcome, Record, Reservation, Tariff};
+use gate_flow::{AiFacts, Extension, LegEnd, Outcome, Record, Reservation, Tariff};
 use gate_kit::clock::Clock;
-use gate_model::fault::FaultCode;
 use gate_model::resources::ServiceTier;
 use gate_model::units::Money;
 use gate_store::Hold;
 use gate_store::books::{Leg, Settlement, Share};
 use gate_store::ledger::{Facts, Tokens};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,13 @@ pub(super) struct Reserved {
     pub(super) limits: Option<Arc<KeyMeter>>,
     /// Input tokens, estimated; taken from the key's limit.
     pub(super) input: Input,
+    /// For how many calls was reserved at once.
+    pub(super) copies: i64,
+    /// Most tokens of an answer, when the caller bounds them, and how many answers it asks for.
+    pub(super) max_tokens: Option<u64>,
+    pub(super) answers: u64,
+    /// What adds to it, once somebody has asked.
+    pub(super) extending: Option<Rc<Extending>>,
 }
 
 /// Longest request that is kept so that its tokens are estimated only when somebody asks.
@@ -97,17 +105,33 @@ impl Reservation for Reserved {
         };
         let consumed = this.complete(&mut ai, record);
         ai.cost = ai.tariff.as_ref().and_then(|tariff| tariff.cost(&ai));
-        let legs = this.legs(&ai, record);
+        let legs = this.legs(&mut ai, record);
         let own = tokens_of(&ai);
         let more: i64 = legs.iter().map(|(_, leg)| leg.tokens.total()).sum();
         this.end_limits(u64::try_from(own.total().saturating_add(more)).unwrap_or(0));
         if let Some(hold) = this.hold.take() {
             match consumed || !legs.is_empty() {
-                true => this.write(hold, &mut ai, record, &legs),
+                true => {
+                    if !consumed {
+                        // Whatever it comes to is that of the legs.
+                        ai.cost = Some(Money::ZERO);
+                    }
+                    this.write(hold, &mut ai, record, &legs);
+                }
                 false => hold.cancel(),
             }
         }
         record.ai = Some(ai);
+    }
+
+    fn extension(&mut self) -> Option<Rc<dyn Extension>> {
+        if self.extending.is_none() {
+            let more = self.hold.as_ref()?.more(self.copies)?;
+            let owners = self.owners.clone();
+            self.extending = Some(Rc::new(Extending { more, owners }));
+        }
+        let extending = self.extending.clone()?;
+        Some(extending)
     }
 }
 
@@ -133,14 +157,19 @@ impl Reserved {
         let answered = record
             .attempts
             .last()
-            .is_some_and(|last| (200..400).contains(&last.status));
+            .is_some_and(|last| (200..400).contains(&last.status) && last.fault.is_none());
+        let by_time = |time| by_time(time).min(self.most_output(&ai.provider, &ai.provider_model));
         let output = match (answered, record.outcome) {
             // Not all that came of it was passed on, so that its bytes are the least there was.
             (true, _) if record.fault.is_some() => written.max(by_time(record.duration)),
             (true, _) => written,
             // Nobody waited for the answer; the provider may have gone on.
             (false, Outcome::ClientClosed | Outcome::Cut) if ai.provider.is_some() => {
-                by_time(record.duration)
+                let ended = record
+                    .attempts
+                    .last()
+                    .map(|last| last.started + last.duration);
+                by_time(record.duration.saturating_sub(ended.unwrap_or_default()))
             }
             _ => return false,
         };
@@ -158,35 +187,42 @@ impl Reserved {
         self.treasury.input_of(*dialect, body, ai)
     }
 
-    /// Tries that were given up after they had been sent, and that a provider may bill.
-    fn legs(&self, ai: &AiFacts, record: &Record) -> Vec<Leg> {
-        let given_up = |attempt: &&Attempt| {
-            let codes = [FaultCode::UpstreamTimeout, FaultCode::UpstreamReset];
-            attempt.status == 0 && attempt.fault.is_some_and(|code| codes.contains(&code))
+    /// The most that a provider's model writes for the call, so that an estimate stays below what was
+    /// reserved.
+    fn most_output(&self, provider: &Option<Arc<str>>, model: &Option<Arc<str>>) -> u64 {
+        let (Some(provider), Some(model)) = (provider, model) else {
+            return u64::MAX;
         };
-        let leg = |attempt: &Attempt| {
-            let tokens = Tokens {
-                input: signed(self.input.tokens()),
-                output: signed(by_time(attempt.duration)),
-                ..Tokens::default()
-            };
-            let facts = Facts {
-                provider_model: attempt.endpoint.clone(),
-                ..(*self.facts).clone()
-            };
-            let settlement = Settlement {
-                outcome: attempt.fault.map_or("", |code| code.as_str()),
-                tokens,
-                estimated: true,
-                cost: self.dearest(&tokens, ai.service_tier),
-            };
-            (Arc::new(facts), settlement)
+        let tariff = self.treasury.tariff(provider, model);
+        let most = tariff.map(|tariff| tariff.tokens(None, self.max_tokens).1);
+        most.or(self.max_tokens)
+            .map_or(u64::MAX, |most| most.saturating_mul(self.answers))
+    }
+
+    /// Calls beside the one that answered, which their providers may bill. How much they read is
+    /// estimated here, where it is known best.
+    fn legs(&self, ai: &mut AiFacts, record: &Record) -> Vec<Leg> {
+        let tier = ai.service_tier;
+        let Some(detours) = &mut ai.detours else {
+            return Vec::new();
         };
-        let mut legs: Vec<Leg> = record.attempts.iter().filter(given_up).map(leg).collect();
-        let detours = ai.detours.as_ref();
-        let noted = detours.map_or(&[][..], |detours| &detours.legs);
-        legs.extend(noted.iter().map(|leg| self.noted(leg, ai.service_tier)));
-        legs
+        let complete = |leg: &mut gate_flow::Leg| {
+            if let Some(since) = leg.running_since.take() {
+                leg.output_tokens = by_time(record.duration.saturating_sub(since));
+            }
+            if leg.end != LegEnd::Broken {
+                leg.input_tokens = self.input.tokens();
+                let (provider, model) =
+                    (Some(leg.provider.clone()), Some(leg.provider_model.clone()));
+                leg.output_tokens = leg.output_tokens.min(self.most_output(&provider, &model));
+            }
+        };
+        detours.legs.iter_mut().for_each(complete);
+        detours
+            .legs
+            .iter()
+            .map(|leg| self.noted(leg, tier))
+            .collect()
     }
 
     /// A call beside the one that answered: the loser of a race, a stream that was continued.
@@ -210,22 +246,6 @@ impl Reserved {
             cost: tariff.and_then(|tariff| tariff.cost(&counts)),
         };
         (Arc::new(facts), settlement)
-    }
-
-    /// What these tokens cost at the dearest of the model's providers: a try's record does not say
-    /// which one it was.
-    fn dearest(&self, tokens: &Tokens, service_tier: ServiceTier) -> Option<Money> {
-        let facts = AiFacts {
-            service_tier,
-            input_tokens: u64::try_from(tokens.input).ok(),
-            output_tokens: u64::try_from(tokens.output).ok(),
-            ..AiFacts::default()
-        };
-        let billed = self.treasury.models.get(&self.facts.model)?;
-        let costs = billed
-            .iter()
-            .filter_map(|one| one.tariff.as_ref()?.cost(&facts));
-        costs.max()
     }
 
     fn write(&self, hold: Hold, ai: &mut AiFacts, record: &Record, legs: &[Leg]) {
@@ -281,7 +301,7 @@ impl Reserved {
 }
 
 /// Output tokens that a provider may have written in this time.
-fn by_time(time: Duration) -> u64 {
+pub(crate) fn by_time(time: Duration) -> u64 {
     u64::try_from(time.as_millis())
         .unwrap_or(u64::MAX)
         .saturating_mul(TOKENS_PER_SECOND)

@@ -1,5 +1,8 @@
 //! What calls cost and whether they may: budgets, keys, prices and the ledger, through traffic.
 
+#[path = "money/given_up.rs"]
+mod given_up;
+
 use crate::cassettes::{Caller, Provider, Reply};
 use crate::support::{Answer, Gateway, Upstream, eventually, read_request};
 use gate_model::document::Document;

@@ -2,6 +2,7 @@
 //! late, translated embeddings and rerank, what a provider keeps, and sessions over WebSocket.
 
 use crate::cassettes::{Caller, Provider, Reply, document};
+use crate::money::{Ledger, SQLITE};
 use crate::support::{Gateway, Upstream, eventually, read_answer};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -274,10 +275,11 @@ const DONE: &str = r#"{"type":"response.done","response":{"id":"r","usage":{"tot
 
 /// A Realtime server: two finished responses for each message, then whatever comes.
 #[allow(clippy::result_large_err, reason = "the library's signature")]
-fn realtime() -> Upstream {
-    Upstream::raw(|stream, _| {
+fn realtime(model: &'static str) -> Upstream {
+    Upstream::raw(move |stream, _| {
         let check = |request: &Request, mut response: Response| {
-            assert_eq!(request.uri(), "/v1/realtime?model=provider-model&intent=x");
+            let asked = format!("/v1/realtime?model={model}&intent=x");
+            assert_eq!(request.uri().to_string(), asked);
             let headers = request.headers();
             assert_eq!(headers["authorization"], "Bearer secret-of-KEY");
             assert_eq!(headers["sec-websocket-protocol"], "realtime");
@@ -292,18 +294,19 @@ fn realtime() -> Upstream {
         while let Ok(message) = socket.read() {
             if message.is_text() {
                 for _ in 0..2 {
-                    socket.send(Message::text(DONE)).unwrap();
+                    // Whoever is cut off says no more.
+                    if socket.send(Message::text(DONE)).is_err() {
+                        return;
+                    }
                 }
             }
         }
     })
 }
 
-#[test]
-fn a_realtime_session_passes_and_its_usage_is_counted() {
-    let upstream = realtime();
-    let gateway = Gateway::start(&document("openai", upstream.address, &["voice"]));
-    let request = http::Request::builder()
+/// The handshake of a session.
+fn session() -> http::Request<()> {
+    http::Request::builder()
         .uri("ws://a/v1/realtime?model=voice&intent=x")
         .header("host", "a")
         .header("connection", "Upgrade")
@@ -316,8 +319,14 @@ fn a_realtime_session_passes_and_its_usage_is_counted() {
             "realtime, openai-insecure-api-key.callers",
         )
         .body(())
-        .unwrap();
-    let (mut socket, response) = tungstenite::client(request, gateway.connect()).unwrap();
+        .unwrap()
+}
+
+#[test]
+fn a_realtime_session_passes_and_its_usage_is_counted() {
+    let upstream = realtime("provider-model");
+    let gateway = Gateway::start(&document("openai", upstream.address, &["voice"]));
+    let (mut socket, response) = tungstenite::client(session(), gateway.connect()).unwrap();
     assert_eq!(response.status(), 101);
     for _ in 0..3 {
         socket
@@ -340,4 +349,49 @@ fn a_realtime_session_passes_and_its_usage_is_counted() {
     }
     assert_eq!(gateway.get("/v1/realtime?model=voice").status, 400);
     assert_eq!(gateway.get("/v1/realtime").status, 400);
+}
+
+#[test]
+fn a_realtime_session_ends_when_its_budget_has_no_room_for_another_response() {
+    let upstream = realtime("gpt-realtime");
+    // The catalogue's most for one response, and room for what two have used beside it.
+    let limit = 32_000 + 4_096 + 2 * 9;
+    let store = format!("gateway: {{ workers: 1, store: {{ {SQLITE} }} }}");
+    let yaml = document("openai", upstream.address, &["voice"])
+        .replace("model: provider-model", "model: gpt-realtime")
+        .replace("gateway: { workers: 1 }", &store);
+    let ledger = Ledger::of(&format!(
+        "{yaml}budgets: {{ b: {{ of: {{ provider: p }}, limit: {{ tokens: {limit} }}, per: total }} }}\n"
+    ));
+    let stream = ledger.gateway.connect();
+    let (mut socket, _) = tungstenite::client(session(), stream).unwrap();
+    let mut responses = 0;
+    let ask = || Message::text(r#"{"type":"response.create"}"#);
+    socket.send(ask()).unwrap();
+    let last = loop {
+        match socket.read().unwrap() {
+            text if text == Message::text(DONE) => responses += 1,
+            other => break other,
+        }
+        if responses % 2 == 0 {
+            // It may be over by now.
+            let _ = socket.send(ask());
+        }
+    };
+    let error: Value = serde_json::from_str(last.to_text().unwrap()).unwrap();
+    assert_eq!(error["type"], "error", "{error}");
+    assert_eq!(error["error"]["code"], "budget_exceeded", "{error}");
+    let Message::Close(Some(end)) = socket.read().unwrap() else {
+        panic!("it is not closed");
+    };
+    assert_eq!(
+        (u16::from(end.code), &*end.reason),
+        (1008, "budget_exceeded")
+    );
+    assert!(responses > 2, "{responses}");
+    drop(socket);
+    ledger.settles("b", 9 * responses);
+    eventually("the record says why", || {
+        ledger.gateway.metrics().contains("budget_exceeded")
+    });
 }

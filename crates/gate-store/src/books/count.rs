@@ -62,7 +62,9 @@ impl Books {
     /// # Errors
     /// [`Refusal`]; nothing is set aside then.
     pub async fn count(&self, quotas: &[Arc<Account>]) -> Result<Counted, Refusal> {
-        self.patiently(|asks| self.set_aside(quotas, asks)).await
+        self.shared
+            .patiently(|asks| self.set_aside(quotas, asks))
+            .await
     }
 
     /// The same without waiting; `None` when the store has to be asked.

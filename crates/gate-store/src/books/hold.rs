@@ -1,7 +1,7 @@
 //! An open reservation, which ends in exactly one settlement, whatever becomes of the call.
 
 use super::account::{Account, Unit};
-use super::{Reserved, Shared, Taken};
+use super::{More, Reserved, Shared, Taken};
 use crate::ledger::{Charge, ExchangeId, Facts, HoldRow, Tokens};
 use gate_kit::clock::Moment;
 use gate_model::units::Money;
@@ -122,6 +122,26 @@ impl Hold {
             shared,
             call: State::Bare(Box::new(call)),
         }
+    }
+
+    /// What adds to it the `copies`th part of each of its parts; none where it has no parts.
+    #[must_use]
+    pub fn more(&self, copies: i64) -> Option<More> {
+        let State::Open(place) = self.call else {
+            return None;
+        };
+        let queue = self.shared.queue();
+        let (number, call) = queue.open.get(place)?;
+        let part = |(account, _, amount): &Taken| (account.clone(), amount / copies.max(1));
+        let parts: Vec<_> = call.parts.iter().map(part).collect();
+        let number = *number;
+        drop(queue);
+        (!parts.is_empty()).then(|| More {
+            shared: self.shared.clone(),
+            place,
+            number,
+            parts,
+        })
     }
 
     /// Its call, which nobody else sees from now on.

@@ -14,6 +14,7 @@
 mod account;
 mod count;
 mod hold;
+mod more;
 mod period;
 mod queue;
 mod usage;
@@ -22,6 +23,7 @@ mod writer;
 pub use account::{Account, AccountState, BudgetSpec, Standing, Unit};
 pub use count::{Counted, quota_name};
 pub use hold::{Hold, Leg, Settlement, Share};
+pub use more::More;
 pub use period::{period_end, period_start};
 pub use usage::{SPAN_DAYS, Usage};
 
@@ -34,7 +36,6 @@ use hold::Call;
 use queue::Queue;
 use smallvec::SmallVec;
 use std::collections::{HashMap, VecDeque};
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -269,7 +270,8 @@ impl Books {
         cost: Option<Money>,
         parts: &[Part<'_>],
     ) -> Result<Hold, Refusal> {
-        self.patiently(|asks| self.try_hold(id, facts, cost, parts, asks))
+        self.shared
+            .patiently(|asks| self.try_hold(id, facts, cost, parts, asks))
             .await
     }
 
@@ -286,37 +288,6 @@ impl Books {
             Ok(hold) => Some(Ok(hold)),
             Err(Short::Refused(refusal)) => Some(Err(refusal)),
             Err(Short::Wait(_)) => None,
-        }
-    }
-
-    /// Tries until there is an outcome; while a slice is too small, waits for the writer.
-    async fn patiently<T>(&self, attempt: impl Fn(bool) -> Result<T, Short>) -> Result<T, Refusal> {
-        let mut until = None;
-        // What a call is short of is asked for once; again when the writer has taken that up.
-        let mut asks = true;
-        loop {
-            let account = match attempt(asks) {
-                Ok(outcome) => return Ok(outcome),
-                Err(Short::Refused(refusal)) => return Err(refusal),
-                Err(Short::Wait(account)) => account,
-            };
-            let until = *until.get_or_insert_with(|| tokio::time::Instant::now() + PATIENCE);
-            let mut changed = pin!(account.changed());
-            changed.as_mut().enable();
-            // What came between the two looks is not missed.
-            match attempt(false) {
-                Ok(outcome) => return Ok(outcome),
-                Err(Short::Refused(refusal)) => return Err(refusal),
-                Err(Short::Wait(_)) => {}
-            }
-            self.shared.ask();
-            // In steps, so that a commit that hangs is noticed.
-            let step = until.min(tokio::time::Instant::now() + SLOW);
-            let woken = tokio::time::timeout_at(step, changed).await.is_ok();
-            asks = woken;
-            if !woken && tokio::time::Instant::now() >= until {
-                return Err(account.exhausted(self.shared.unix_s()));
-            }
         }
     }
 

@@ -120,7 +120,7 @@ fn native_whole(
 
 /// A stream that another target continues when it breaks.
 fn resumable(
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     call: &Call<'_>,
     target: &ProviderTarget,
     tap: Tap,

@@ -7,9 +7,12 @@ use super::refusal::Refused;
 use super::request::Outgoing;
 use super::room::Room;
 use super::{ProviderTarget, learn};
-use gate_flow::{Exchange, Fault};
+use crate::money::by_time;
+use gate_flow::{Exchange, Fault, Leg, LegEnd};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, Response, ResponseHead};
+use gate_model::fault::FaultCode;
+use std::time::Duration;
 
 /// What became of one try.
 pub(super) enum Tried {
@@ -28,6 +31,8 @@ pub(super) enum Bad {
         passes: bool,
         /// Whether a connection had been kept idle for too long and nothing else is wrong.
         stale: bool,
+        /// Whether the provider may bill it: it had the request, and did not refuse it.
+        billed: bool,
     },
     /// This target cannot be sent the request, of which another may take all; nothing was sent.
     Unfit(Fault),
@@ -36,12 +41,35 @@ pub(super) enum Bad {
 }
 
 impl Bad {
-    /// A failure that another target may not share.
+    /// A failure that another target may not share, and that costs nothing.
     pub(super) fn failed(fault: Fault, passes: bool) -> Self {
         Self::Failed {
             fault,
             passes,
             stale: false,
+            billed: false,
+        }
+    }
+
+    /// The same of an answer that had begun.
+    pub(super) fn broken(fault: Fault, passes: bool) -> Self {
+        Self::Failed {
+            fault,
+            passes,
+            stale: false,
+            billed: true,
+        }
+    }
+
+    /// What it was given up with, where the provider may bill it.
+    pub(super) fn billed(&self) -> Option<FaultCode> {
+        match self {
+            Self::Failed {
+                fault,
+                billed: true,
+                ..
+            } => Some(fault.code),
+            _ => None,
         }
     }
 }
@@ -89,12 +117,41 @@ pub(super) fn conclude(
     if learn::from(call, target, index, &result, now) {
         detour(exchange, |detours| detours.benched += 1);
     }
-    match result {
-        Err(bad) => Tried::Bad(bad),
+    let bad = match result {
+        Err(bad) => bad,
         Ok(got) => match answer(exchange, call, target, got) {
-            Ok(response) => Tried::Answer(response),
-            Err(fault) => Tried::Bad(Bad::failed(fault, false)),
+            Ok(response) => return Tried::Answer(response),
+            Err(fault) => {
+                if let Some(row) = exchange.record.attempts.last_mut() {
+                    row.fault = Some(fault.code);
+                }
+                Bad::broken(fault, false)
+            }
         },
+    };
+    if let (Some(code), Some(row)) = (bad.billed(), exchange.record.attempts.last()) {
+        let leg = given_up(call, target, code, row.duration);
+        detour(exchange, |detours| detours.legs.push(leg));
+    }
+    Tried::Bad(bad)
+}
+
+/// What a try comes to that was given up after `time`, with this fault: the provider may have written
+/// all the while.
+pub(super) fn given_up(
+    call: &Call<'_>,
+    target: &ProviderTarget,
+    code: FaultCode,
+    time: Duration,
+) -> Leg {
+    Leg {
+        provider: target.provider.name.clone(),
+        provider_model: target.model.clone(),
+        end: LegEnd::GivenUp(code),
+        input_tokens: call.tokens(),
+        output_tokens: by_time(time),
+        estimated: true,
+        running_since: None,
     }
 }
 

@@ -192,6 +192,13 @@ struct Progress {
     wait: Option<Duration>,
     /// The longest context that was too short.
     too_short: Option<u64>,
+    /// Providers of tries that came to nothing and may be billed, for which nothing more has been set
+    /// aside yet.
+    spent: Vec<Arc<str>>,
+    /// Whether more has been set aside, so that budgets of providers may have run out meanwhile.
+    extended: bool,
+    /// Whether there was no room for more.
+    refused: bool,
 }
 
 /// Tries the model's targets until one answers.
@@ -207,6 +214,9 @@ pub(super) async fn answer(exchange: &mut Exchange, call: &Call<'_>) -> Result<R
         let Some(wait) = before_next_round(call, &progress, rounds) else {
             break;
         };
+        if !progress.spent.is_empty() && !Box::pin(progress.extend(exchange)).await {
+            break;
+        }
         let in_flight = call.model.targets[0].provider.upstream.in_flight();
         let extra = call.model.extra.take(in_flight, call.model.extra_share);
         if extra.is_none() {
@@ -240,6 +250,13 @@ async fn round<'m>(
         left = others;
         let is_too_short = |than| target.facts.context.is_some_and(|context| context <= than);
         if progress.too_short.is_some_and(is_too_short) {
+            detour(exchange, |detours| detours.passed_over += 1);
+            continue;
+        }
+        if !progress.spent.is_empty() && !Box::pin(progress.extend(exchange)).await {
+            return Ok(None);
+        }
+        if progress.extended && is_barred(exchange, target) {
             detour(exchange, |detours| detours.passed_over += 1);
             continue;
         }
@@ -351,12 +368,33 @@ async fn through_credentials(
 }
 
 impl Progress {
+    /// Sets more aside for another try; false where nobody is to be asked any more.
+    async fn extend(&mut self, exchange: &mut Exchange) -> bool {
+        let spent = std::mem::take(&mut self.spent);
+        let reservation = exchange.reservation.as_mut();
+        let Some(extension) = reservation.and_then(|one| one.extension()) else {
+            return true;
+        };
+        self.extended = true;
+        let barred = extension.extend(&spent).await;
+        exchange.moment = exchange.services.clock().now();
+        let has_room = barred.is_some();
+        if let (Some(barred), Some(ai)) = (barred, &exchange.ai) {
+            ai.borrow_mut().barred.extend(barred);
+        }
+        self.refused |= !has_room;
+        has_room
+    }
+
     /// Notes what a failure means for the rest of the call.
     fn note(&mut self, tried: &Tried, target: &ProviderTarget, call: &Call<'_>) {
         let refused = match tried {
             Tried::Answer(_) | Tried::Bad(Bad::Unfit(_) | Bad::Final(_)) => return,
-            Tried::Bad(Bad::Failed { passes, .. }) => {
+            Tried::Bad(bad @ Bad::Failed { passes, .. }) => {
                 self.passes |= passes;
+                if bad.billed().is_some() {
+                    self.spent.push(target.provider.name.clone());
+                }
                 return;
             }
             Tried::Bad(Bad::Refused(refused)) => refused,
@@ -396,7 +434,7 @@ impl Progress {
 
 /// Time before another round; none when there is no point in one.
 fn before_next_round(call: &Call<'_>, progress: &Progress, rounds: u32) -> Option<Duration> {
-    if rounds >= call.model.retries || !progress.passes {
+    if rounds >= call.model.retries || !progress.passes || progress.refused {
         return None;
     }
     let backoff = &call.model.backoff;

@@ -28,6 +28,9 @@ use tokio::time::Instant;
 /// Most bytes of a whole answer that is read for its usage or translated.
 const ANSWER_MAX: usize = 64 * 1024 * 1024;
 
+/// Within this time a connection that was closed while it was idle shows that it was.
+const STALE: Duration = Duration::from_secs(1);
+
 /// What a try needs to know of the exchange that it belongs to.
 #[derive(Clone, Copy)]
 pub(super) struct Origin<'a> {
@@ -168,10 +171,10 @@ async fn send(
     )
     .await;
     let now = clock.now();
-    let row = row(&endpoint, &result, started..now, origin.started);
+    let mut row = row(&endpoint, &result, started..now, origin.started);
     upstream.note(&endpoint, is_blamed(&row));
     let result = match result {
-        Err(failure) => Err(failed(failure)),
+        Err(failure) => Err(failed(failure, row.duration)),
         Ok(answered) => {
             let received = Received {
                 outgoing,
@@ -200,6 +203,16 @@ async fn send(
             }
         }
     };
+    if let Err(Bad::Failed {
+        fault,
+        billed: true,
+        ..
+    }) = &result
+    {
+        // An answer that began and came to nothing.
+        row.fault = Some(fault.code);
+        row.duration = clock.now().since(started);
+    }
     Fetched {
         attempt: Some(row),
         stale: None,
@@ -221,16 +234,30 @@ fn struck(origin: Origin<'_>, call: &Call<'_>, target: &ProviderTarget) -> Optio
     )
 }
 
-fn failed(failure: Failure) -> Bad {
+fn failed(failure: Failure, took: Duration) -> Bad {
     if failure.fault.code.source() == FaultSource::Client {
         return Bad::Final(failure.fault);
     }
     let reset = failure.reason == Some(RetryOn::Reset);
     Bad::Failed {
         passes: reset || failure.reason == Some(RetryOn::Connect),
-        stale: reset && failure.reused,
+        stale: is_stale(&failure, took),
+        billed: is_billed(&failure, took),
         fault: failure.fault,
     }
+}
+
+/// Whether a connection had been kept idle for too long: whoever had the request for longer than a
+/// moment may have worked on it.
+fn is_stale(failure: &Failure, took: Duration) -> bool {
+    failure.reason == Some(RetryOn::Reset) && failure.reused && took < STALE
+}
+
+/// Whether the provider may bill a try without an answer: it may have had the request.
+pub(super) fn is_billed(failure: &Failure, took: Duration) -> bool {
+    let unsent = failure.reason == Some(RetryOn::Connect);
+    let source = failure.fault.code.source();
+    !unsent && source == FaultSource::Upstream && !is_stale(failure, took)
 }
 
 fn deadlines(origin: Origin<'_>, call: &Call<'_>, started: Moment) -> Deadlines {
@@ -384,7 +411,7 @@ impl Received {
                 let refused = Refused::in_stream(target, error, after);
                 Err(Bad::Refused(Box::new(refused)))
             }
-            Begun::Broken(error) => Err(Bad::failed(Fault::from_response_body(&error), true)),
+            Begun::Broken(error) => Err(Bad::broken(Fault::from_response_body(&error), true)),
         }
     }
 }
@@ -407,7 +434,7 @@ async fn whole(call: &Call<'_>, mut body: Body) -> Result<Body, Bad> {
         Ok(chunk) => Ok(Body::from(chunk)),
         Err(error) => {
             let passes = error.kind == BodyErrorKind::Disconnected;
-            Err(Bad::failed(Fault::from_response_body(&error), passes))
+            Err(Bad::broken(Fault::from_response_body(&error), passes))
         }
     }
 }

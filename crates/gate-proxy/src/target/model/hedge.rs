@@ -89,8 +89,16 @@ pub(super) async fn race<'m>(
             both: false,
         };
     };
-    detour(shared, |detours| detours.hedges += 1);
     let joined = shared.services.clock().now();
+    let since = joined.since(shared.record.started);
+    let beside = Leg {
+        running_since: Some(since),
+        ..lost(call, second.target)
+    };
+    detour(shared, |detours| {
+        detours.hedges += 1;
+        detours.legs.push(beside);
+    });
     let origin = Origin {
         moment: Some(joined),
         ..Origin::of(shared)
@@ -103,6 +111,10 @@ pub(super) async fn race<'m>(
         &second.room,
     ));
     let (one, other) = both(leading, trailing).await;
+    // Told by how it ended from here on.
+    detour(shared, |detours| {
+        detours.legs.retain(|leg| leg.running_since.is_none())
+    });
     let first_won = one.as_ref().is_some_and(|fetched| fetched.result.is_ok());
     let (one, other) = ((first, one, begun), (second, other, joined));
     let (winner, loser) = match first_won {
@@ -188,11 +200,20 @@ fn abandon(exchange: &mut Exchange, call: &Call<'_>, target: &ProviderTarget) {
     let mut ai = ai.borrow_mut();
     let written = ai.output_tokens.filter(|_| !call.facts.stream);
     ai.detours().legs.push(Leg {
+        output_tokens: written.unwrap_or(0),
+        ..lost(call, target)
+    });
+}
+
+/// A call that is not the one that answers, before anything is known of what it has written.
+fn lost(call: &Call<'_>, target: &ProviderTarget) -> Leg {
+    Leg {
         provider: target.provider.name.clone(),
         provider_model: target.model.clone(),
         end: LegEnd::HedgeLost,
         input_tokens: call.tokens(),
-        output_tokens: written.unwrap_or(0),
+        output_tokens: 0,
         estimated: true,
-    });
+        running_since: None,
+    }
 }

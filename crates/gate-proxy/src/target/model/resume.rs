@@ -7,7 +7,7 @@
 //! `gate_ai::prefill`) ends with an error event, like any stream.
 
 use super::answer::pieces;
-use super::attempt::Got;
+use super::attempt::{Bad, Got, given_up};
 use super::call::Call;
 use super::candidates::{candidates, lane};
 use super::fetch::{Origin, fetch};
@@ -17,9 +17,12 @@ use super::{Model, ProviderTarget, learn, room};
 use bytes::Bytes;
 use gate_ai::inspect::UsageWish;
 use gate_ai::{Dialect, Operation, RequestFacts, StreamTap, StreamTranslator, inspect, prefill};
-use gate_flow::{AiFacts, Exchange, InScope, Leg, LegEnd, Overrides, Seam, Services, TraceContext};
+use gate_flow::{
+    AiFacts, Exchange, Extension, InScope, Leg, LegEnd, Overrides, Seam, Services, TraceContext,
+};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, Headers};
+use gate_model::fault::FaultCode;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -51,6 +54,10 @@ struct Kept {
     deadline: Option<Instant>,
     /// Positions of the targets that may go on.
     targets: VecDeque<usize>,
+    /// What sets more aside for providers beyond those that were foreseen.
+    extension: Option<Rc<dyn Extension>>,
+    /// How many more providers may be paid out of what is set aside.
+    foreseen: u32,
 }
 
 /// A target that goes on.
@@ -78,6 +85,8 @@ pub(super) struct ResumeStream {
     broken: Option<BodyError>,
     /// Length of the text when the present stream began.
     text_before: usize,
+    /// The same when it broke.
+    broken_at: usize,
     next: VecDeque<Chunk>,
     end: Option<Result<(), BodyError>>,
 }
@@ -85,7 +94,7 @@ pub(super) struct ResumeStream {
 impl ResumeStream {
     /// A stream of `target` for this call's caller.
     pub(super) fn new(
-        exchange: &Exchange,
+        exchange: &mut Exchange,
         call: &Call<'_>,
         target: &ProviderTarget,
         tap: Tap,
@@ -111,6 +120,7 @@ impl ResumeStream {
             watch: Watch::new(&exchange.overrides, call),
             broken: None,
             text_before: 0,
+            broken_at: 0,
             next: VecDeque::new(),
             end: None,
         }
@@ -180,8 +190,7 @@ impl ResumeStream {
         let text = self.translator.partial().map(str::to_owned);
         match (text, self.kept.take()) {
             (Some(text), Some(kept)) if !kept.targets.is_empty() => {
-                kept.note_leg(text.len().saturating_sub(self.text_before));
-                self.text_before = text.len();
+                self.broken_at = text.len();
                 self.source = Source::Opening(Box::pin(kept.open(text)));
             }
             _ => self.give_up(),
@@ -197,6 +206,8 @@ impl ResumeStream {
         let spoken = target.spoken(Operation::Conversation(kept.dialect));
         self.translator.continue_with(spoken);
         self.watch = Watch::of(&kept.overrides, &kept.model, kept.deadline);
+        kept.note_leg(self.broken_at.saturating_sub(self.text_before));
+        self.text_before = self.broken_at;
         kept.note_seam(target, self.text_before);
         self.source = Source::Stream(body);
         self.kept = Some(kept);
@@ -216,7 +227,15 @@ impl ResumeStream {
 }
 
 impl Kept {
-    fn of(exchange: &Exchange, call: &Call<'_>, answered: &ProviderTarget) -> Self {
+    fn of(exchange: &mut Exchange, call: &Call<'_>, answered: &ProviderTarget) -> Self {
+        let reservation = exchange.reservation.as_mut();
+        let extension = reservation.and_then(|one| one.extension());
+        let raced = exchange.ai.as_ref().is_some_and(|ai| {
+            let ai = ai.borrow();
+            ai.detours
+                .as_ref()
+                .is_some_and(|detours| detours.hedges > 0)
+        });
         // Whoever is awake, the one that answered last: what broke it may be gone.
         let awake = candidates(exchange, call).unwrap_or_default();
         let position = |target: &ProviderTarget| {
@@ -243,6 +262,8 @@ impl Kept {
             model: call.model.clone(),
             deadline: call.deadline,
             targets: targets.collect(),
+            extension,
+            foreseen: u32::from(!raced),
         }
     }
 
@@ -273,6 +294,10 @@ impl Kept {
             let Some(index) = lane(now, &call, target, &[]) else {
                 continue;
             };
+            let provider = &target.provider.name;
+            if self.is_barred(provider) || (self.foreseen == 0 && !self.extend(provider).await) {
+                continue;
+            }
             let Some(room) = room::take(&call, target) else {
                 continue;
             };
@@ -287,10 +312,21 @@ impl Kept {
                 overrides: &self.overrides,
                 experiments: self.experiments.as_deref(),
             };
+            self.note(Leg {
+                end: LegEnd::ClientClosed,
+                running_since: Some(now.since(self.started)),
+                ..given_up(&call, target, FaultCode::UpstreamReset, Duration::ZERO)
+            });
             let fetched = fetch(origin, &call, target, index, &room).await;
+            self.ran();
             self.attempts += 1;
             let now = self.services.clock().now();
             learn::from(&call, target, index, &fetched.result, now);
+            let billed = fetched.result.as_ref().err().and_then(Bad::billed);
+            if let (Some(code), Some(row)) = (billed, &fetched.attempt) {
+                self.foreseen = self.foreseen.saturating_sub(1);
+                self.note(given_up(&call, target, code, row.duration));
+            }
             if let Some(facts) = &self.facts_of_exchange {
                 let rows = fetched.stale.map(|row| *row).into_iter();
                 let rows = rows.chain(fetched.attempt);
@@ -299,6 +335,7 @@ impl Kept {
             if let Ok(got) = fetched.result
                 && got.is_stream
             {
+                self.foreseen = self.foreseen.saturating_sub(1);
                 return Opened {
                     stream: Some((position, got.body)),
                     kept: self,
@@ -306,6 +343,43 @@ impl Kept {
             }
         }
         self.nobody()
+    }
+
+    /// Whether the budget of a provider has no room.
+    fn is_barred(&self, provider: &Arc<str>) -> bool {
+        let facts = self.facts_of_exchange.as_ref();
+        facts.is_some_and(|facts| facts.borrow().barred.contains(provider))
+    }
+
+    /// Sets more aside for a call to a provider; false where there is no room.
+    async fn extend(&mut self, provider: &Arc<str>) -> bool {
+        let Some(extension) = &self.extension else {
+            return true;
+        };
+        let barred = extension.extend(std::slice::from_ref(provider)).await;
+        let has_room = barred
+            .as_ref()
+            .is_some_and(|barred| !barred.contains(provider));
+        self.foreseen += u32::from(has_room);
+        has_room
+    }
+
+    /// Records a call beside the one that answers.
+    fn note(&self, leg: Leg) {
+        if let Some(facts) = &self.facts_of_exchange {
+            facts.borrow_mut().detours().legs.push(leg);
+        }
+    }
+
+    /// Forgets the call that ran, which has ended in another way.
+    fn ran(&self) {
+        if let Some(facts) = &self.facts_of_exchange {
+            let mut facts = facts.borrow_mut();
+            facts
+                .detours()
+                .legs
+                .retain(|leg| leg.running_since.is_none());
+        }
     }
 
     fn nobody(self) -> Opened {
@@ -326,16 +400,19 @@ impl Kept {
         let Some(facts) = &self.facts_of_exchange else {
             return;
         };
-        let mut facts = facts.borrow_mut();
-        let leg = Leg {
-            provider: facts.provider.clone().unwrap_or_default(),
-            provider_model: facts.provider_model.clone().unwrap_or_default(),
+        let (provider, provider_model) = {
+            let facts = facts.borrow();
+            (facts.provider.clone(), facts.provider_model.clone())
+        };
+        self.note(Leg {
+            provider: provider.unwrap_or_default(),
+            provider_model: provider_model.unwrap_or_default(),
             end: LegEnd::Broken,
             input_tokens: (self.facts.messages_span.len() / TOKEN_BYTES) as u64,
             output_tokens: text_bytes.div_ceil(TOKEN_BYTES) as u64,
             estimated: true,
-        };
-        facts.detours().legs.push(leg);
+            running_since: None,
+        });
     }
 
     /// Records where another target went on; from now on it is the one that answers.

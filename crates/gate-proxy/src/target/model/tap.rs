@@ -8,7 +8,7 @@ use super::answer::pieces;
 use super::state::TargetState;
 use super::watch::Watch;
 use gate_ai::{ErrorClass, Loss, StreamTap, Usage};
-use gate_flow::{AiFacts, Exchange};
+use gate_flow::{AiFacts, Exchange, Spent};
 use gate_kit::clock::{Clock, Moment};
 use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame};
 use gate_model::fault::FaultCode;
@@ -109,6 +109,29 @@ impl Tap {
                 state.first_token.observe(time, now);
                 state.limiter.succeeded(Some(time.as_secs_f64()), now);
             }
+        }
+    }
+
+    /// What the answer has come to so far.
+    pub(super) fn used(&self) -> Spent {
+        let Some(facts) = &self.facts else {
+            return Spent::default();
+        };
+        let facts = facts.borrow();
+        let tokens = facts
+            .input_tokens
+            .unwrap_or(0)
+            .saturating_add(facts.output_tokens.unwrap_or(0));
+        Spent {
+            cost: facts.tariff.as_ref().and_then(|tariff| tariff.cost(&facts)),
+            tokens: i64::try_from(tokens).unwrap_or(i64::MAX),
+        }
+    }
+
+    /// Notes that the answer was ended by the gateway itself.
+    pub(super) fn refused(&self, code: FaultCode) {
+        if let Some(facts) = &self.facts {
+            facts.borrow_mut().detours().fault = Some(code);
         }
     }
 

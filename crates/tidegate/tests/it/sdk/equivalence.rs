@@ -50,15 +50,7 @@ fn read(
     (dialect, _, _, ends): (&'static str, &str, &str, &[&str]),
 ) -> Option<Recording> {
     let kept: Value = serde_json::from_str(&std::fs::read_to_string(path).ok()?).ok()?;
-    let special = [
-        "server_tools",
-        "audio",
-        "n_choices",
-        "documents",
-        "citations",
-        "error",
-        "context_management",
-    ];
+    let special = ["server_tools", "audio", "error"];
     let features = kept["features"].as_array()?;
     let response = &kept["response"];
     let asked = kept["request"]["path"].as_str()?;

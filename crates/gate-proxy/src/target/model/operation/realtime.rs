@@ -1,5 +1,6 @@
 //! Sessions over WebSocket (OpenAI Realtime): frames pass both ways as they are, and the usage of
-//! each finished response is read beside them.
+//! each finished response is read beside them. Where budgets count, each response is set aside for
+//! before the next one; when there is no room, the session ends behind the message on its way.
 //!
 //! Compression is not agreed on, because compressed frames cannot be read. What a browser hides a
 //! key in, a subprotocol, stays here.
@@ -10,10 +11,12 @@ use super::answer::refused;
 use super::send::{SESSION_IDLE, Wire, send};
 use super::{Known, first, model, note_target, open_facts, reserve};
 use gate_ai::Operation;
-use gate_ai::operation::Frames;
-use gate_flow::{Exchange, Fault};
-use gate_kit::http::{Body, BodyError, BodyStream, Frame, Response};
+use gate_ai::operation::{Frames, last_frames};
+use gate_flow::{Exchange, Extension, Fault};
+use gate_kit::http::{Body, BodyError, BodyStream, Chunk, Frame, Response};
 use gate_model::fault::FaultCode;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 /// Subprotocols.
@@ -65,10 +68,15 @@ pub(super) async fn serve(
     }
     let mut head = sent.head;
     keep_for_caller(&mut head.headers);
+    let reservation = exchange.reservation.as_mut();
+    let extension = reservation.and_then(|one| one.extension());
     let session = Session {
         inner: sent.body,
         frames: Frames::default(),
         tap: Tap::new(exchange),
+        extension,
+        covering: None,
+        end: End::Open,
     };
     Ok(Response {
         head,
@@ -103,15 +111,62 @@ struct Session {
     inner: Body,
     frames: Frames,
     tap: Tap,
+    /// What sets aside what the next response may come to: a session has any number of them.
+    extension: Option<Rc<dyn Extension>>,
+    covering: Option<Pin<Box<dyn Future<Output = bool>>>>,
+    end: End,
+}
+
+/// Whether a session is to end.
+enum End {
+    Open,
+    /// Behind the message that is on its way.
+    Due,
+    Over,
+}
+
+impl Session {
+    /// Notes what the responses so far come to, and sees to what the next one may.
+    fn count(&mut self) {
+        self.tap.note(self.frames.usage(), None);
+        if let Some(extension) = &self.extension {
+            self.covering = Some(extension.clone().cover(self.tap.used()));
+        }
+    }
+
+    /// What the caller is told where nothing is left for another response.
+    fn last_words(&mut self) -> Chunk {
+        self.end = End::Over;
+        self.inner = Body::Empty;
+        self.covering = None;
+        self.tap.refused(FaultCode::BudgetExceeded);
+        let message = "Less is left than another response may cost.";
+        Chunk::from(last_frames(FaultCode::BudgetExceeded.as_str(), message))
+    }
 }
 
 impl BodyStream for Session {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame, BodyError>>> {
+        if let Some(covering) = &mut self.covering
+            && let Poll::Ready(has_room) = covering.as_mut().poll(cx)
+        {
+            self.covering = None;
+            if !has_room {
+                self.end = End::Due;
+            }
+        }
+        match self.end {
+            End::Due if self.frames.is_between() => {
+                return Poll::Ready(Some(Ok(Frame::Data(self.last_words()))));
+            }
+            End::Over => return Poll::Ready(None),
+            End::Due | End::Open => {}
+        }
         let frame = ready!(self.inner.poll_frame(cx));
         if let Some(Ok(Frame::Data(chunk))) = &frame
             && self.frames.push(chunk)
         {
-            self.tap.note(self.frames.usage(), None);
+            self.count();
         }
         Poll::Ready(frame)
     }

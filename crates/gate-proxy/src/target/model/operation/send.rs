@@ -1,14 +1,16 @@
 //! Sends one request of an operation to one provider.
 
 use super::super::Provider;
+use super::super::fetch::is_billed;
 use super::super::request::forward;
 use super::super::sign::sign_body;
 use super::secret;
 use crate::experiments::Struck;
+use crate::money::by_time;
 use crate::upstream::attempt::{Answered, attempt, is_blamed, row};
 use crate::upstream::{Deadlines, Held};
 use gate_ai::Dialect;
-use gate_flow::{Exchange, Fault};
+use gate_flow::{Exchange, Fault, Leg, LegEnd};
 use gate_kit::http::{Body, HeaderId, Headers, Method, RequestHead, ResponseHead, Version};
 use gate_model::fault::FaultCode;
 use std::time::Duration;
@@ -73,6 +75,22 @@ pub(super) async fn send(
     let now = exchange.services.clock().now();
     let row = row(&endpoint, &result, started..now, exchange.record.started);
     upstream.note(&endpoint, is_blamed(&row));
+    if let Err(failure) = &result
+        && is_billed(failure, row.duration)
+        && let Some(ai) = &exchange.ai
+    {
+        let mut ai = ai.borrow_mut();
+        let provider_model = ai.provider_model.clone().unwrap_or_default();
+        ai.detours().legs.push(Leg {
+            provider: provider.name.clone(),
+            provider_model,
+            end: LegEnd::GivenUp(failure.fault.code),
+            input_tokens: 0,
+            output_tokens: by_time(row.duration),
+            estimated: true,
+            running_since: None,
+        });
+    }
     exchange.record.attempts.push(row);
     let Answered {
         head,
