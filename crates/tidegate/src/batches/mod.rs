@@ -17,7 +17,8 @@ mod theirs;
 use crate::config::Secrets;
 use crate::jobs;
 use gate_ai::batch::{Api, BatchState};
-use gate_proxy::batches::{BatchData, Desk, Kept, Shelf, ShelfError};
+use gate_kit::clock::Clock;
+use gate_proxy::batches::{BatchData, Desk, Kept, Shelf, ShelfError, untouched};
 use gate_proxy::money::store::open_files;
 use gate_proxy::process::Process;
 use gate_proxy::record::metrics::BatchCounts;
@@ -40,6 +41,9 @@ const BATCHES_MAX: usize = 256;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often files and batches are looked at whose time is over.
 const SWEEP: Duration = Duration::from_secs(30);
+/// How often the folder is looked through for what is nobody's any more, and how many names at once.
+const LEFT: Duration = Duration::from_secs(6 * 3_600);
+const LEFT_EACH: usize = 64;
 /// The pause after something that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -182,7 +186,7 @@ impl Runner {
         }
         let (ended, mut ends) = mpsc::channel::<String>(BATCHES_MAX);
         let mut under_way = HashSet::new();
-        let mut swept = Instant::now();
+        let (mut swept, mut looked) = (Instant::now(), None::<Instant>);
         loop {
             let open = self.desk.ask(own_batches);
             let open = match open.await {
@@ -212,6 +216,10 @@ impl Runner {
             if swept.elapsed() >= SWEEP {
                 swept = Instant::now();
                 self.sweep().await;
+            }
+            if looked.is_none_or(|at| at.elapsed() >= LEFT) {
+                looked = Some(Instant::now());
+                self.remove_left().await;
             }
             tokio::select! {
                 Some(id) = ends.recv() => {
@@ -247,6 +255,33 @@ impl Runner {
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "old files are not removed");
                     return;
+                }
+            }
+        }
+    }
+
+    /// Removes what lies in the folder and is nobody's any more.
+    async fn remove_left(&self) {
+        let now = std::time::UNIX_EPOCH + Clock::System.unix();
+        for part in ["files", "batches"] {
+            let names = match untouched(&self.desk.folder().join(part), now) {
+                Ok(names) => names,
+                Err(error) => {
+                    tracing::warn!(part, %error, "what nobody has of files is not looked for");
+                    continue;
+                }
+            };
+            // In pieces, because callers wait for the desk as well.
+            for some in names.chunks(LEFT_EACH) {
+                let some = some.to_vec();
+                match self.desk.ask(move |shelf| shelf.remove_left(&some)).await {
+                    Ok(Ok(0)) => {}
+                    Ok(Ok(count)) => tracing::info!(part, count, "removed what nobody has"),
+                    Ok(Err(error)) => {
+                        tracing::warn!(part, %error, "what nobody has of files is not removed");
+                        return;
+                    }
+                    Err(_) => return,
                 }
             }
         }
@@ -290,8 +325,9 @@ fn kind(row: &BatchRow, data: Option<&BatchData>) -> (&'static str, &'static str
 
 /// Batches of this folder that are not over. Those of another one are its gateway's.
 fn own_batches(shelf: &mut Shelf) -> Kept<Vec<BatchRow>> {
-    let mut open = shelf.store(|store| store.open_batches(BATCHES_MAX))?;
-    open.retain(|row| BatchData::of(row).is_none_or(|data| data.folder == shelf.folder_id()));
+    let folder = shelf.folder_id().to_owned();
+    let mut open = shelf.store(|store| store.open_batches(&folder, BATCHES_MAX))?;
+    open.retain(|row| BatchData::of(row).is_none_or(|data| data.folder == folder));
     Ok(open)
 }
 

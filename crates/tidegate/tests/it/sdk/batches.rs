@@ -83,7 +83,7 @@ fn sdks_keep_files_and_run_batches_unmodified() {
         "url": gateway.url(""), "key": "open-sesame", "other": "other-sesame",
     });
     let checks = said(python, "tests/it/sdk/batches.py", &job);
-    assert_eq!(checks.len(), 16, "{checks:?}");
+    assert_eq!(checks.len(), 17, "{checks:?}");
     // Every request was an exchange of the caller's own, and what was answered is in the ledger once.
     let file = gateway.file().display().to_string();
     let refused = |seen: &Seen| String::from_utf8_lossy(&seen.body).contains("refuse");
@@ -653,6 +653,73 @@ fn lines(gateway: &Gateway, file: &Value) -> Vec<Value> {
         .collect()
 }
 
+/// An owner keeps so much and no more, and what nobody has any more does not stay in the folder.
+#[test]
+fn what_is_kept_has_a_bound_and_leaves_nothing() {
+    let (upstream, _slow) = provider();
+    let kept = KEPT.replace("file_size: 80MiB", "owner_files: 2, owner_batches: 1");
+    let text = configuration(&upstream.address);
+    let mut gateway = Gateway::with(&text, &kept, &[]);
+    let file = gateway.path().join("prompts.jsonl");
+    prompts(&file, 30);
+    let slow = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, slow.replace("\"fast\"", "\"slow\"")).unwrap();
+    let ids = [(); 2].map(|()| upload(&gateway, &file));
+    let form = format!("file=@{}", file.display());
+    let more = ["-H", KEY, "-F", "purpose=batch", "-F", &form];
+    let refused = gateway.curl("/v1/files", &more).expect(429).json();
+    let told = refused["error"]["message"].as_str().unwrap();
+    assert!(told.contains("as many files"), "{told}");
+    let running = create(&gateway, &ids[0]);
+    let body = json!({
+        "input_file_id": ids[0], "endpoint": "/v1/chat/completions", "completion_window": "24h",
+    });
+    let body = body.to_string();
+    let another = ["-H", KEY, "-d", &body];
+    gateway.curl("/v1/batches", &another).expect(429);
+    let folder = gateway.folder.clone();
+    gateway.process.child.kill().unwrap();
+    gateway.process.ended();
+    // All of it was there for two days, and somebody was killed before a row was written.
+    let in_folder = |name: &str| folder.path().join("kept").join(name);
+    let bits = "0123456789abcdef0123456789abcdef";
+    let left = [
+        format!("files/file-tg_{bits}"),
+        format!("files/file-tg_{bits}o"),
+        format!("batches/batch_tg_{bits}.requests"),
+        format!("batches/msgbatch_tg_{bits}.output"),
+    ];
+    let moved = running.replace("batch_", "file-") + "o";
+    let stay = [
+        format!("files/{}", ids[0]),
+        format!("files/{}", ids[1]),
+        // Results that were moved, of a batch that is about to write them down.
+        format!("files/{moved}"),
+        format!("batches/{running}.requests"),
+    ];
+    let then = std::time::SystemTime::now() - Duration::from_secs(2 * 86_400);
+    for name in left.iter().chain(&stay) {
+        let options = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(in_folder(name));
+        options.unwrap().set_modified(then).unwrap();
+    }
+    let young = in_folder(&format!("files/file-tg_{}", bits.replace('0', "f")));
+    std::fs::write(&young, "x").unwrap();
+    gateway = Gateway::run_in(folder.clone(), &[], &[]);
+    eventually("what nobody has is gone", || {
+        left.iter().all(|name| !in_folder(name).exists())
+    });
+    for name in &stay {
+        assert!(in_folder(name).exists(), "{name}");
+    }
+    assert!(young.exists(), "its row may be on its way");
+    eventually_within(Duration::from_secs(60), "the batch ends", || {
+        batch(&gateway, &running)["status"] == "completed"
+    });
+}
+
 /// Gateways that share a store need not share a folder: each runs what was handed in to it.
 #[test]
 fn each_gateway_runs_the_batches_of_its_folder() {
@@ -674,6 +741,19 @@ fn each_gateway_runs_the_batches_of_its_folder() {
         assert_eq!(lines(gateway, &done["output_file_id"]).len(), 40, "{done}");
     }
     assert_eq!(upstream.seen().len(), 120, "nothing was run twice");
+    // What lies with the other gateway is said to, wherever its bytes are wanted.
+    let (other, done) = (&all[1], batch(&all[0], &ids[0].1));
+    let output = done["output_file_id"].as_str().unwrap();
+    let body = json!({
+        "input_file_id": output, "endpoint": "/v1/chat/completions", "completion_window": "24h",
+    });
+    let content = other.curl(&format!("/v1/files/{output}/content"), &["-H", KEY]);
+    let created = other.curl("/v1/batches", &["-H", KEY, "-d", &body.to_string()]);
+    for answer in [content, created] {
+        let told = answer.expect(404).json();
+        let told = told["error"]["message"].as_str().unwrap();
+        assert!(told.contains("another gateway"), "{told}");
+    }
     let listed = jobs(&all[1], &["list"]);
     assert_eq!(listed.as_array().unwrap().len(), 3, "{listed}");
 }
