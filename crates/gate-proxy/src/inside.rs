@@ -12,7 +12,7 @@ use bytes::Bytes;
 use gate_flow::{Client, Inside};
 use gate_kit::http::{
     Body, Chunk, Frame, HeaderId, Headers, Method, Request, RequestHead, Response, ResponseHead,
-    Scheme, SendEnd, Sent, Version, frame,
+    Scheme, SendEnd, Sent, Version, authority, frame,
 };
 use std::future::Future;
 use std::net::SocketAddr;
@@ -132,6 +132,7 @@ impl InsideAnswer {
 pub(crate) struct Asked {
     request: InsideRequest,
     method: Method,
+    headers: Headers,
     answer: oneshot::Sender<InsideAnswer>,
 }
 
@@ -153,6 +154,15 @@ impl Process {
         if method == Method::Connect || !request.target.starts_with('/') {
             return malformed("its target");
         }
+        if authority(request.authority.as_bytes(), false).is_none() {
+            return malformed("its host");
+        }
+        let mut headers = Headers::new();
+        for (name, value) in &request.headers {
+            if headers.try_append(name.as_bytes(), value).is_err() {
+                return malformed(&format!("its field `{}`", name.escape_debug()));
+            }
+        }
         let speaks = |state: &Arc<ListenerState>| state.options.load().speaks == Speaks::Http;
         let Some(state) = self.listener(&request.listener).filter(speaks) else {
             return Err(InsideError::Listener(request.listener));
@@ -161,6 +171,7 @@ impl Process {
         let mut asked = Box::new(Asked {
             request,
             method,
+            headers,
             answer: sender,
         });
         for worker in self.least_busy() {
@@ -185,6 +196,7 @@ pub(crate) fn serve(worker: &Rc<Worker>, state: &Arc<ListenerState>, asked: Aske
     let Asked {
         request,
         method,
+        mut headers,
         answer,
     } = asked;
     let here = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -201,12 +213,6 @@ pub(crate) fn serve(worker: &Rc<Worker>, state: &Arc<ListenerState>, asked: Aske
         tls: None,
         inside: Some(Box::new(request.inside)),
     });
-    let mut headers = Headers::new();
-    for (name, value) in &request.headers {
-        if let Err(error) = headers.try_append(name.as_bytes(), value) {
-            tracing::debug!(name, %error, "a field of a request of our own is left out");
-        }
-    }
     if let Some(id) = &request.request_id {
         headers.append_known(HeaderId::XRequestId, id.as_bytes());
     }
