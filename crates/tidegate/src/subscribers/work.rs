@@ -254,7 +254,9 @@ impl Work {
                         break;
                     }
                     let number = roll.ready.number;
-                    if !(loaded.wanted(led.time, &mut led.wants)).contains(&number) {
+                    if roll.is_too_early(at_ms)
+                        || !(loaded.wanted(led.time, &mut led.wants)).contains(&number)
+                    {
                         roll.course.pass(place);
                         roll.note(Change::Passed);
                         continue;
