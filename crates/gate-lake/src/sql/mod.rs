@@ -476,7 +476,6 @@ fn wrong(error: &rusqlite::Error, shared: &Shared) -> QueryError {
     };
     QueryError::Invalid(match text.as_str() {
         "not authorized" => "a query can only read: `SELECT`, without pragmas".into(),
-        // What SQLite makes of blanks and comments is no statement, which is all that it says.
         "bad parameter or other API misuse" => "there is no query in it".into(),
         _ => text,
     })

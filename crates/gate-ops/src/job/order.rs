@@ -1,8 +1,8 @@
 //! A job as it is submitted: what runs in which order, and what each item calls.
 
+use super::fits::request;
 use super::template::{Known, Places, check, fill, fill_path};
 use super::words::{Problem, Spec};
-use gate_kit::http::{Headers, Method, authority};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -12,16 +12,6 @@ use std::collections::BTreeMap;
 pub const ANSWER_MAX: usize = 8 << 20;
 /// Longest line of a file of items.
 pub const LINE_MAX: usize = 32 << 20;
-
-/// Fields that say how a request is sent, and to whom.
-const CONNECTIONS: [&str; 6] = [
-    "connection",
-    "content-length",
-    "host",
-    "te",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// A job as it is submitted and kept.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,7 +156,7 @@ impl Order {
         else {
             return Ok(());
         };
-        self.request(method, headers)?;
+        request(method, &self.call.authority, headers)?;
         if !items.is_empty() && items.len() != self.spec.count as usize {
             let (has, wants) = (items.len(), self.spec.count);
             return Err(Problem(format!("it has {has} items and says {wants}")));
@@ -183,35 +173,6 @@ impl Order {
         let all = texts.chain([body.clone()]);
         let checked = |one: Value| check(&one, known);
         all.into_iter().try_for_each(checked).map_err(Problem)
-    }
-
-    /// Whether what is the same in every item can stand in a request.
-    fn request(&self, method: &str, fields: &BTreeMap<String, String>) -> Result<(), Problem> {
-        let no = |problem: String| Err(Problem(problem));
-        let known = Method::from_bytes(method.to_ascii_uppercase().as_bytes());
-        if !method.is_empty() && known.is_none_or(|method| method == Method::Connect) {
-            return no(format!(
-                "`{}` is no method of a request",
-                method.escape_debug()
-            ));
-        }
-        let host = &self.call.authority;
-        if !host.is_empty() && authority(host.as_bytes(), false).is_none() {
-            return no(format!("`{}` is no host", host.escape_debug()));
-        }
-        let mut headers = Headers::new();
-        for (name, value) in fields {
-            if headers
-                .try_append(name.as_bytes(), value.as_bytes())
-                .is_err()
-            {
-                return no(format!("`{}` is no header field", name.escape_debug()));
-            }
-            if CONNECTIONS.iter().any(|one| name.eq_ignore_ascii_case(one)) {
-                return no(format!("the gateway sets the field `{name}` itself"));
-            }
-        }
-        Ok(())
     }
 
     /// The folder without which it cannot be run, by the folder's id; empty where there is none.
@@ -339,54 +300,6 @@ mod tests {
         after.spec.sequential = true;
         assert_eq!(after.check(&[]), Ok(()));
         assert!(after.wants_parent());
-    }
-
-    #[test]
-    fn what_can_stand_in_no_request_is_refused() {
-        let wrong = |change: &dyn Fn(&mut Order)| {
-            let mut one = order(Value::Null, Vec::new());
-            change(&mut one);
-            one.check(&[]).map_err(|Problem(text)| text)
-        };
-        let field = |name: &str, value: &str| {
-            wrong(&|one| {
-                if let Input::Template { headers, .. } = &mut one.input {
-                    headers.insert(name.to_owned(), value.to_owned());
-                }
-            })
-        };
-        let method = |name: &str| {
-            wrong(&|one| {
-                if let Input::Template { method, .. } = &mut one.input {
-                    name.clone_into(method);
-                }
-            })
-        };
-        let host = |name: &str| wrong(&|one| name.clone_into(&mut one.call.authority));
-        for fine in [
-            field("x-a", "{{index}} of \u{e4}"),
-            method("put"),
-            host("a.example:80"),
-        ] {
-            assert_eq!(fine, Ok(()));
-        }
-        for (said, what) in [
-            (field("a b", "c"), "`a b` is no header field"),
-            (field("a", "b\r\nc: d"), "`a` is no header field"),
-            (
-                field("Content-Length", "5"),
-                "sets the field `Content-Length`",
-            ),
-            (method("FOO BAR"), "no method"),
-            (method("connect"), "no method"),
-            (host("a b"), "`a b` is no host"),
-            (host("a\r\nb: c"), "is no host"),
-        ] {
-            assert!(
-                said.as_ref().is_err_and(|text| text.contains(what)),
-                "{said:?}"
-            );
-        }
     }
 
     #[test]

@@ -299,7 +299,7 @@ impl Shelf {
     /// # Errors
     /// What the disk says.
     pub fn remove_work(&self, batch: &str) -> Kept<()> {
-        for part in ["requests", "results", "theirs", "rest"] {
+        for part in ["requests", "results", "theirs", "rest", "sent"] {
             remove(&self.batch_path(batch, part))?;
         }
         Ok(())

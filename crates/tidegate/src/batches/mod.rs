@@ -8,6 +8,7 @@
 
 mod check;
 mod finish;
+mod left;
 mod ours;
 mod provider;
 mod relay;
@@ -17,8 +18,7 @@ mod theirs;
 use crate::config::Secrets;
 use crate::jobs;
 use gate_ai::batch::{Api, BatchState};
-use gate_kit::clock::Clock;
-use gate_proxy::batches::{BatchData, Desk, Kept, Shelf, ShelfError, untouched};
+use gate_proxy::batches::{BatchData, Desk, Kept, Shelf, ShelfError};
 use gate_proxy::money::store::open_files;
 use gate_proxy::process::Process;
 use gate_proxy::record::metrics::BatchCounts;
@@ -41,9 +41,6 @@ const BATCHES_MAX: usize = 256;
 const LOOK: Duration = Duration::from_secs(1);
 /// How often files and batches are looked at whose time is over.
 const SWEEP: Duration = Duration::from_secs(30);
-/// How often the folder is looked through for what is nobody's any more, and how many names at once.
-const LEFT: Duration = Duration::from_secs(6 * 3_600);
-const LEFT_EACH: usize = 64;
 /// The pause after something that failed.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -217,7 +214,7 @@ impl Runner {
                 swept = Instant::now();
                 self.sweep().await;
             }
-            if looked.is_none_or(|at| at.elapsed() >= LEFT) {
+            if looked.is_none_or(|at| at.elapsed() >= left::EVERY) {
                 looked = Some(Instant::now());
                 self.remove_left().await;
             }
@@ -255,33 +252,6 @@ impl Runner {
                 Ok(Err(error)) => {
                     tracing::warn!(%error, "old files are not removed");
                     return;
-                }
-            }
-        }
-    }
-
-    /// Removes what lies in the folder and is nobody's any more.
-    async fn remove_left(&self) {
-        let now = std::time::UNIX_EPOCH + Clock::System.unix();
-        for part in ["files", "batches"] {
-            let names = match untouched(&self.desk.folder().join(part), now) {
-                Ok(names) => names,
-                Err(error) => {
-                    tracing::warn!(part, %error, "what nobody has of files is not looked for");
-                    continue;
-                }
-            };
-            // In pieces, because callers wait for the desk as well.
-            for some in names.chunks(LEFT_EACH) {
-                let some = some.to_vec();
-                match self.desk.ask(move |shelf| shelf.remove_left(&some)).await {
-                    Ok(Ok(0)) => {}
-                    Ok(Ok(count)) => tracing::info!(part, count, "removed what nobody has"),
-                    Ok(Err(error)) => {
-                        tracing::warn!(part, %error, "what nobody has of files is not removed");
-                        return;
-                    }
-                    Err(_) => return,
                 }
             }
         }

@@ -11,14 +11,14 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_tidegate");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tidegate");
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// The shell blocks of a Markdown file.
-fn blocks(text: &str) -> Vec<String> {
+pub(crate) fn blocks(text: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<String> = None;
     for line in text.lines() {
@@ -68,7 +68,7 @@ fn workplace([openai, anthropic]: [&str; 2], [public, admin]: &[String; 2]) -> t
     folder
 }
 
-fn shell(folder: &Path, block: &str) -> Command {
+pub(crate) fn shell(folder: &Path, block: &str) -> Command {
     let mut shell = Command::new("bash");
     let path = std::env::var("PATH").unwrap_or_default();
     let own = folder.join("bin").display().to_string();
@@ -81,7 +81,7 @@ fn shell(folder: &Path, block: &str) -> Command {
     shell
 }
 
-fn free_ports() -> [String; 2] {
+pub(crate) fn free_ports() -> [String; 2] {
     [(); 2].map(|()| {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         free.local_addr().unwrap().to_string()
@@ -402,40 +402,6 @@ fn the_guide_from_litellm_works() {
     process.line_with("listening");
     let answer = chat(&ports[0], &[]).expect(200).json();
     assert_eq!(answer["choices"][0]["message"]["content"], "from anthropic");
-}
-
-#[test]
-fn the_guide_to_events_works() {
-    let ports = free_ports();
-    let guide = root().join("docs/guides/react-to-events.md");
-    let guide = std::fs::read_to_string(guide).unwrap();
-    let guide = guide.replace("127.0.0.1:8080", &ports[0]);
-    let folder = tempfile::tempdir().unwrap();
-    let fenced = |kind: &str| {
-        let (_, rest) = guide.split_once(&format!("```{kind}\n")).unwrap();
-        rest.split_once("```").unwrap().0.to_owned()
-    };
-    let file = folder.path().join("gate.yaml");
-    std::fs::write(&file, fenced("yaml complete")).unwrap();
-    let process = Running::start(Command::new(BINARY).arg("run").arg(&file));
-    process.line_with("listening");
-    let said = |block: &str| {
-        let output = shell(folder.path(), block).output().unwrap();
-        assert!(output.status.success(), "{block}: {output:?}");
-        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
-    };
-    let blocks = blocks(&guide);
-    let [publish] = &blocks[..] else {
-        panic!("{blocks:#?}");
-    };
-    let wanted: serde_json::Value = serde_json::from_str(&fenced("json")).unwrap();
-    // Again: it is there already.
-    for _ in 0..2 {
-        assert_eq!(said(publish), wanted);
-    }
-    let broken = said(&publish.replace("\"parts\":3", "\"parts\":0"));
-    assert_eq!(broken["code"], "event_invalid");
-    assert_eq!(broken["errors"][0]["pointer"], "/parts");
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod batches;
 mod create;
 mod files;
 mod page;
-mod read;
+pub(crate) mod read;
 mod wish;
 
 use crate::batches::{Desk, DeskPlace, FILE, Owner, ShelfError};
