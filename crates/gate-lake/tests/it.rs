@@ -10,3 +10,5 @@ mod rate;
 mod readers;
 #[path = "it/speed.rs"]
 mod speed;
+#[path = "it/versions.rs"]
+mod versions;

@@ -4,18 +4,23 @@
 //! if it had come over a listener. Whoever asks is on a thread of its own and gets the answer's head
 //! and then its pieces, at its own pace; giving either up cancels the exchange.
 
+use crate::batches::{Desk, DeskPlace};
 use crate::listener::{ListenerState, Speaks};
 use crate::process::Process;
 use crate::streams::{self, Responder};
+use crate::target::batch::read;
 use crate::worker::{Command, Worker};
 use bytes::Bytes;
 use gate_flow::{Client, Inside};
 use gate_kit::http::{
     Body, Chunk, Frame, HeaderId, Headers, Method, Request, RequestHead, Response, ResponseHead,
-    Scheme, SendEnd, Sent, Version, frame,
+    Scheme, SendEnd, Sent, Version, authority, frame,
 };
+use std::fs::File;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -37,8 +42,10 @@ pub struct InsideRequest {
     pub target: String,
     /// Its fields; neither Host nor Content-Length.
     pub headers: Vec<(String, Vec<u8>)>,
-    /// Its body.
+    /// Its body, unless it is a file.
     pub body: Bytes,
+    /// The file that is its body: read piece by piece while it is sent, by who keeps callers' files.
+    pub file: Option<PathBuf>,
     /// For whom, and how urgently.
     pub inside: Inside,
     /// What it is known by in its record, in logs and to its target (`X-Request-Id`).
@@ -132,6 +139,8 @@ impl InsideAnswer {
 pub(crate) struct Asked {
     request: InsideRequest,
     method: Method,
+    headers: Headers,
+    file: Option<(Arc<Desk>, File, u64)>,
     answer: oneshot::Sender<InsideAnswer>,
 }
 
@@ -153,6 +162,22 @@ impl Process {
         if method == Method::Connect || !request.target.starts_with('/') {
             return malformed("its target");
         }
+        if authority(request.authority.as_bytes(), false).is_none() {
+            return malformed("its host");
+        }
+        let mut headers = Headers::new();
+        for (name, value) in &request.headers {
+            if headers.try_append(name.as_bytes(), value).is_err() {
+                return malformed(&format!("its field `{}`", name.escape_debug()));
+            }
+        }
+        let file = match &request.file {
+            None => None,
+            Some(path) => match self.opened(path) {
+                Ok(file) => Some(file),
+                Err(error) => return malformed(&format!("its file: {error}")),
+            },
+        };
         let speaks = |state: &Arc<ListenerState>| state.options.load().speaks == Speaks::Http;
         let Some(state) = self.listener(&request.listener).filter(speaks) else {
             return Err(InsideError::Listener(request.listener));
@@ -161,6 +186,8 @@ impl Process {
         let mut asked = Box::new(Asked {
             request,
             method,
+            headers,
+            file,
             answer: sender,
         });
         for worker in self.least_busy() {
@@ -180,11 +207,24 @@ impl Process {
     }
 }
 
+impl Process {
+    /// A file, who reads it, and how long it is.
+    fn opened(&self, path: &Path) -> io::Result<(Arc<Desk>, File, u64)> {
+        let desk = DeskPlace::of(&self.shared().state).get();
+        let desk = desk.ok_or_else(|| io::Error::other("nobody keeps files here"))?;
+        let file = File::open(path)?;
+        let bytes = file.metadata()?.len();
+        Ok((desk, file, bytes))
+    }
+}
+
 /// Serves one, in a task of its own.
 pub(crate) fn serve(worker: &Rc<Worker>, state: &Arc<ListenerState>, asked: Asked) {
     let Asked {
         request,
         method,
+        mut headers,
+        file,
         answer,
     } = asked;
     let here = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -201,12 +241,6 @@ pub(crate) fn serve(worker: &Rc<Worker>, state: &Arc<ListenerState>, asked: Aske
         tls: None,
         inside: Some(Box::new(request.inside)),
     });
-    let mut headers = Headers::new();
-    for (name, value) in &request.headers {
-        if let Err(error) = headers.try_append(name.as_bytes(), value) {
-            tracing::debug!(name, %error, "a field of a request of our own is left out");
-        }
-    }
     if let Some(id) = &request.request_id {
         headers.append_known(HeaderId::XRequestId, id.as_bytes());
     }
@@ -218,7 +252,10 @@ pub(crate) fn serve(worker: &Rc<Worker>, state: &Arc<ListenerState>, asked: Aske
         headers,
         upgrade: None,
     };
-    let body = Body::from(Chunk::from(request.body));
+    let body = match file {
+        Some((desk, file, bytes)) => read::body(desk, file, bytes),
+        None => Body::from(Chunk::from(request.body)),
+    };
     let incoming = (Ok(Request { head, body }), Answering(Some(answer)));
     streams::spawn(
         worker,

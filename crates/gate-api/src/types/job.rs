@@ -2,7 +2,8 @@
 
 use gate_model::units::Period;
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -37,7 +38,8 @@ pub struct JobInput {
     pub body: Value,
     /// How many items there are, up to 10,000; as many as `items` when left out.
     pub count: Option<u32>,
-    /// What `{{item}}` stands for, by the item's number.
+    /// What `{{item}}` stands for, by the item's number. An empty list is refused: it is no job.
+    #[serde(deserialize_with = "some", skip_serializing_if = "Vec::is_empty")]
     pub items: Vec<Value>,
     /// Jobs that have to go first, at most 20.
     pub after: Vec<JobAfter>,
@@ -87,6 +89,15 @@ impl Default for JobInput {
             failures: 0,
             within: Period::from_seconds(7 * 86_400),
         }
+    }
+}
+
+/// A list with something in it: who has nothing to do does not mean one request without an item.
+fn some<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Value>, D::Error> {
+    let items = Vec::deserialize(from)?;
+    match items.is_empty() {
+        true => Err(D::Error::custom("`items` is empty; leave it out for one")),
+        false => Ok(items),
     }
 }
 

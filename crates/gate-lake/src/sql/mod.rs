@@ -476,6 +476,7 @@ fn wrong(error: &rusqlite::Error, shared: &Shared) -> QueryError {
     };
     QueryError::Invalid(match text.as_str() {
         "not authorized" => "a query can only read: `SELECT`, without pragmas".into(),
+        "bad parameter or other API misuse" => "there is no query in it".into(),
         _ => text,
     })
 }

@@ -11,6 +11,7 @@
 //! single items of other jobs it has a byte for each, and such jobs have 10,000 at most.
 
 mod board;
+mod fits;
 mod one;
 pub mod order;
 pub mod pace;

@@ -1,5 +1,6 @@
 //! A job as it is submitted: what runs in which order, and what each item calls.
 
+use super::fits::request;
 use super::template::{Known, Places, check, fill, fill_path};
 use super::words::{Problem, Spec};
 use serde::{Deserialize, Serialize};
@@ -145,16 +146,17 @@ impl Order {
         let templated = matches!(self.input, Input::Template { .. });
         self.spec.check(templated, parents)?;
         let Input::Template {
+            method,
             path,
             headers,
             body,
             items,
             event,
-            ..
         } = &self.input
         else {
             return Ok(());
         };
+        request(method, &self.call.authority, headers)?;
         if !items.is_empty() && items.len() != self.spec.count as usize {
             let (has, wants) = (items.len(), self.spec.count);
             return Err(Problem(format!("it has {has} items and says {wants}")));

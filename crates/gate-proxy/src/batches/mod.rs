@@ -6,10 +6,12 @@
 
 mod data;
 mod incoming;
+mod left;
 mod shelf;
 
 pub use data::{BatchData, Owner, Place, Relayed};
 pub use incoming::Incoming;
+pub use left::untouched;
 pub use shelf::{Forgotten, Kept, OpenFiles, Shelf, ShelfError, new_id};
 
 use crate::process::Process;

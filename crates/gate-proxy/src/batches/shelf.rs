@@ -34,12 +34,6 @@ pub enum ShelfError {
 }
 
 impl ShelfError {
-    /// Whether the owner would have more than it may.
-    #[must_use]
-    pub const fn is_quota(&self) -> bool {
-        matches!(self, Self::Files(FilesError::Quota))
-    }
-
     /// Whether another wrote it since it was read.
     #[must_use]
     pub const fn is_stale(&self) -> bool {
@@ -305,7 +299,7 @@ impl Shelf {
     /// # Errors
     /// What the disk says.
     pub fn remove_work(&self, batch: &str) -> Kept<()> {
-        for part in ["requests", "results", "theirs", "rest"] {
+        for part in ["requests", "results", "theirs", "rest", "sent"] {
             remove(&self.batch_path(batch, part))?;
         }
         Ok(())
@@ -459,7 +453,7 @@ impl Shelf {
 }
 
 /// Removes a file that may not be there.
-fn remove(path: &Path) -> Kept<()> {
+pub(super) fn remove(path: &Path) -> Kept<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
         _ => Ok(()),

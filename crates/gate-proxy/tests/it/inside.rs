@@ -49,6 +49,7 @@ fn locked(consumer: Option<&str>, key: Option<&str>) -> InsideRequest {
             ..Inside::default()
         },
         request_id: Some("job-1/7".into()),
+        ..InsideRequest::default()
     }
 }
 

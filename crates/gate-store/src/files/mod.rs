@@ -124,10 +124,10 @@ pub trait FilesStore: Send {
     /// [`FilesError::Store`].
     fn file(&mut self, owner: &str, id: &str) -> Answer<Option<FileRow>>;
 
-    /// A page of an owner's files. Where `after` is not known, it is empty.
+    /// A page of an owner's files.
     ///
     /// # Errors
-    /// [`FilesError::Store`].
+    /// [`FilesError::Absent`] where the owner has nothing of the id `after`; [`FilesError::Store`].
     fn files(&mut self, page: &Page<'_>) -> Answer<Vec<FileRow>>;
 
     /// How many files an owner has, and their bytes.
@@ -154,6 +154,12 @@ pub trait FilesStore: Send {
     /// [`FilesError::Store`].
     fn has_file(&mut self, id: &str) -> Answer<bool>;
 
+    /// Whether any owner has a batch of this id.
+    ///
+    /// # Errors
+    /// [`FilesError::Store`].
+    fn has_batch(&mut self, id: &str) -> Answer<bool>;
+
     /// Writes a batch down, with version 1.
     ///
     /// # Errors
@@ -166,17 +172,18 @@ pub trait FilesStore: Send {
     /// [`FilesError::Store`].
     fn batch(&mut self, owner: &str, id: &str) -> Answer<Option<BatchRow>>;
 
-    /// A page of an owner's batches. Where `after` is not known, it is empty.
+    /// A page of an owner's batches.
     ///
     /// # Errors
-    /// [`FilesError::Store`].
+    /// [`FilesError::Absent`] where the owner has nothing of the id `after`; [`FilesError::Store`].
     fn batches(&mut self, page: &Page<'_>) -> Answer<Vec<BatchRow>>;
 
-    /// Batches of all owners that are not over, the oldest first.
+    /// Batches of all owners that are not over and whose data name this folder, the oldest first. Who
+    /// asks looks at the data: they may name it elsewhere.
     ///
     /// # Errors
     /// [`FilesError::Store`].
-    fn open_batches(&mut self, limit: usize) -> Answer<Vec<BatchRow>>;
+    fn open_batches(&mut self, folder: &str, limit: usize) -> Answer<Vec<BatchRow>>;
 
     /// Batches of all owners, the newest first; with `open`, only those that are not over.
     ///

@@ -119,9 +119,8 @@ impl<D: Database> SqlFiles<D> {
         if let Some(after) = page.after {
             let sql = format!("SELECT number FROM {table} WHERE id = $1 AND owner = $2");
             let rows = self.0.query(&sql, &[clean(after), clean(page.owner)])?;
-            let Some(row) = rows.first() else {
-                return Ok(Vec::new());
-            };
+            // An empty page would say that nothing is left.
+            let row = rows.first().ok_or(FilesError::Absent)?;
             from = number(row, 0);
         }
         let sql = format!(
@@ -185,6 +184,11 @@ impl<D: Database> FilesStore for SqlFiles<D> {
         Ok(!self.0.query(sql, &[clean(id)])?.is_empty())
     }
 
+    fn has_batch(&mut self, id: &str) -> Answer<bool> {
+        let sql = "SELECT number FROM kept_batch WHERE id = $1";
+        Ok(!self.0.query(sql, &[clean(id)])?.is_empty())
+    }
+
     fn add_batch(&mut self, row: &BatchRow, quota: &Quota) -> Answer<()> {
         if row.data.len() > DATA_MAX {
             return Err(FilesError::TooLarge);
@@ -226,10 +230,14 @@ impl<D: Database> FilesStore for SqlFiles<D> {
         Ok(rows.iter().map(|row| batch_of(row)).collect())
     }
 
-    fn open_batches(&mut self, most: usize) -> Answer<Vec<BatchRow>> {
-        let sql =
-            format!("SELECT {BATCH} FROM kept_batch WHERE is_over = 0 ORDER BY number LIMIT $1");
-        let rows = self.0.query(&sql, &[limit(most)])?;
+    fn open_batches(&mut self, folder: &str, most: usize) -> Answer<Vec<BatchRow>> {
+        // Those of other folders must not take up the places of this one's.
+        let named = format!("%\"folder\":\"{folder}\"%");
+        let sql = format!(
+            "SELECT {BATCH} FROM kept_batch WHERE is_over = 0 AND data LIKE $1
+             ORDER BY number LIMIT $2"
+        );
+        let rows = self.0.query(&sql, &[clean(&named), limit(most)])?;
         Ok(rows.iter().map(|row| batch_of(row)).collect())
     }
 

@@ -32,7 +32,7 @@ fn batch(id: &str, owner: &str) -> BatchRow {
         api: "openai".into(),
         state: "validating".into(),
         is_over: false,
-        data: "{}".into(),
+        data: r#"{"folder":"here"}"#.into(),
         version: 0,
         created_ms: 5,
         changed_ms: 5,
@@ -93,7 +93,10 @@ fn files_are_their_owners_alone() {
             ["d", "c", "b"]
         );
         assert_eq!(ids(store.files(&page("one", Some("b"), 3)).unwrap()), ["a"]);
-        assert!(store.files(&page("one", Some("x"), 3)).unwrap().is_empty());
+        for id in ["x", "gone"] {
+            let none = store.files(&page("one", Some(id), 3));
+            assert!(matches!(none, Err(FilesError::Absent)), "{none:?}");
+        }
         let oldest = Page {
             oldest_first: true,
             ..page("one", Some("a"), 2)
@@ -128,8 +131,10 @@ fn a_batch_is_written_by_whoever_read_it_last() {
         let again = store.save_batch(&row, &output, 9);
         assert!(matches!(again, Err(FilesError::Stale)), "{again:?}");
         assert!(store.has_file("out").unwrap());
-        let open = store.open_batches(9).unwrap();
+        let open = store.open_batches("here", 9).unwrap();
         assert_eq!(open.iter().map(|row| &*row.id).collect::<Vec<_>>(), ["b2"]);
+        assert!(store.open_batches("there", 9).unwrap().is_empty());
+        assert!(store.has_batch("b1").unwrap() && !store.has_batch("b9").unwrap());
         assert!(store.old_batches(9, 9).unwrap().is_empty());
         assert_eq!(store.old_batches(10, 9).unwrap()[0].id, "b1");
         let ids: Vec<_> = store.batches(&page("one", None, 9)).unwrap();

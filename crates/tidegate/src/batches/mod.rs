@@ -8,6 +8,7 @@
 
 mod check;
 mod finish;
+mod left;
 mod ours;
 mod provider;
 mod relay;
@@ -182,7 +183,7 @@ impl Runner {
         }
         let (ended, mut ends) = mpsc::channel::<String>(BATCHES_MAX);
         let mut under_way = HashSet::new();
-        let mut swept = Instant::now();
+        let (mut swept, mut looked) = (Instant::now(), None::<Instant>);
         loop {
             let open = self.desk.ask(own_batches);
             let open = match open.await {
@@ -212,6 +213,10 @@ impl Runner {
             if swept.elapsed() >= SWEEP {
                 swept = Instant::now();
                 self.sweep().await;
+            }
+            if looked.is_none_or(|at| at.elapsed() >= left::EVERY) {
+                looked = Some(Instant::now());
+                self.remove_left().await;
             }
             tokio::select! {
                 Some(id) = ends.recv() => {
@@ -290,8 +295,9 @@ fn kind(row: &BatchRow, data: Option<&BatchData>) -> (&'static str, &'static str
 
 /// Batches of this folder that are not over. Those of another one are its gateway's.
 fn own_batches(shelf: &mut Shelf) -> Kept<Vec<BatchRow>> {
-    let mut open = shelf.store(|store| store.open_batches(BATCHES_MAX))?;
-    open.retain(|row| BatchData::of(row).is_none_or(|data| data.folder == shelf.folder_id()));
+    let folder = shelf.folder_id().to_owned();
+    let mut open = shelf.store(|store| store.open_batches(&folder, BATCHES_MAX))?;
+    open.retain(|row| BatchData::of(row).is_none_or(|data| data.folder == folder));
     Ok(open)
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use gate_flow::Inside;
 use gate_proxy::inside::{InsideAnswer, InsideError, InsideRequest};
 use serde_json::Value;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -15,6 +16,15 @@ const ANSWER_MAX: usize = 4 * 1024 * 1024;
 const CALL: Duration = Duration::from_secs(300);
 /// Tries of what has to succeed for the provider to run the batch.
 const TRIES: u32 = 4;
+
+/// What a call sends.
+#[derive(Clone)]
+pub(super) enum Sent {
+    Nothing,
+    Json(Value),
+    /// A file of this type, which is not held in memory.
+    File(String, PathBuf),
+}
 
 /// Why the provider does not run it.
 pub(super) enum Stop {
@@ -35,16 +45,10 @@ pub(super) fn given_up<T>(why: impl Into<String>) -> Result<T, Stop> {
 
 impl Batch<'_> {
     /// Asks until there is an answer of success.
-    pub(super) async fn insist(
-        &self,
-        method: &str,
-        path: &str,
-        kind: Option<&str>,
-        body: Bytes,
-    ) -> Result<Value, Stop> {
+    pub(super) async fn insist(&self, method: &str, path: &str, sent: Sent) -> Result<Value, Stop> {
         let mut pause = Duration::from_secs(1);
         for _ in 0..TRIES {
-            if let Some(answer) = self.json(method, path, kind, body.clone()).await? {
+            if let Some(answer) = self.json(method, path, sent.clone()).await? {
                 return Ok(answer);
             }
             sleep(pause).await;
@@ -58,12 +62,11 @@ impl Batch<'_> {
         &self,
         method: &str,
         path: &str,
-        kind: Option<&str>,
-        body: Bytes,
+        sent: Sent,
     ) -> Result<Option<Value>, Stop> {
         let provider = self.relayed().provider;
         let asked = async {
-            let mut answer = self.call(method, path, kind, body, Some(&provider)).await?;
+            let mut answer = self.call(method, path, sent, Some(&provider)).await?;
             let body = answer.collect(ANSWER_MAX).await;
             Ok::<_, Stop>((answer.status, body))
         };
@@ -85,8 +88,7 @@ impl Batch<'_> {
         &self,
         method: &str,
         path: &str,
-        kind: Option<&str>,
-        body: Bytes,
+        sent: Sent,
         provider: Option<&str>,
     ) -> Result<InsideAnswer, Stop> {
         let (place, owner) = (&self.data.place, &self.data.owner);
@@ -95,7 +97,18 @@ impl Batch<'_> {
         let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
         let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
         headers.extend(place.fields.iter().map(|(name, value)| field(name, value)));
-        headers.extend(kind.map(|kind| field("content-type", kind)));
+        let (mut body, mut file) = (Bytes::new(), None);
+        match sent {
+            Sent::Nothing => {}
+            Sent::Json(value) => {
+                headers.push(field("content-type", "application/json"));
+                body = Bytes::from(value.to_string());
+            }
+            Sent::File(kind, path) => {
+                headers.push(field("content-type", &kind));
+                file = Some(path);
+            }
+        }
         if !provider.is_empty() {
             headers.push(field("x-tidegate-provider", provider));
         }
@@ -106,6 +119,7 @@ impl Batch<'_> {
             target: path.to_owned(),
             headers,
             body,
+            file,
             inside: Inside {
                 consumer: owner.consumer.as_deref().map(Arc::from),
                 key: owner.key.as_deref().map(Arc::from),

@@ -16,19 +16,22 @@ mod openai;
 
 pub(super) use anthropic::with_id;
 
-use super::provider::{Stop, given_up};
+use super::provider::{Sent, Stop, given_up};
 use super::theirs::{Coming, Head};
 use super::{Batch, Halt};
-use bytes::Bytes;
-use gate_ai::batch::{Api, BatchState, LINE_MAX, Line, Lines};
+use gate_ai::batch::{ANTHROPIC_BYTES_MAX, Api, BatchState, LINE_MAX, Line, Lines};
 use gate_proxy::batches::{Relayed, batch_provider};
 use serde_json::Value;
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Largest file that is handed on, in bytes; it is sent in one piece.
-const FILE_MAX: u64 = 64 * 1024 * 1024;
+/// Largest file that OpenAI takes for a batch, in bytes
+/// (<https://platform.openai.com/docs/guides/batch>).
+const FILE_MAX: u64 = 200_000_000;
 /// Shortest and longest time between two looks; it is a twentieth of the time that has passed.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 /// How long a provider may take to cancel.
@@ -113,16 +116,47 @@ impl Batch<'_> {
             let path = shelf.batch_path(&id, "requests");
             Ok(std::fs::metadata(path)?.len())
         });
-        if bytes.await? > FILE_MAX || model.contains(|c: char| !c.is_ascii_graphic() || c == '%') {
+        if bytes.await? > self.sent_max()
+            || model.contains(|c: char| !c.is_ascii_graphic() || c == '%')
+        {
             return Ok(None);
         }
         let path = format!("/v1/models/{model}");
-        let known = self.call("GET", &path, None, Bytes::new(), None).await?;
+        let known = self.call("GET", &path, Sent::Nothing, None).await?;
         Ok((known.status == 200).then(|| Relayed {
             provider,
             model: name,
             ..Relayed::default()
         }))
+    }
+
+    /// Most bytes that its provider takes.
+    const fn sent_max(&self) -> u64 {
+        match self.api {
+            Api::OpenAi => FILE_MAX,
+            Api::Anthropic => ANTHROPIC_BYTES_MAX,
+        }
+    }
+
+    /// Begins the file that is handed to the provider; it goes with the batch's work.
+    async fn sending(&self) -> Result<(PathBuf, BufWriter<File>), Halt> {
+        let id = self.row.id.clone();
+        let path = self
+            .ask(move |shelf| Ok(shelf.batch_path(&id, "sent")))
+            .await?;
+        let file = BufWriter::new(File::create(&path)?);
+        Ok((path, file))
+    }
+
+    /// The file once all of it is written; it may have become too large with the provider's words.
+    fn sent(&self, kind: String, (path, file): (PathBuf, BufWriter<File>)) -> Result<Sent, Stop> {
+        let file = file
+            .into_inner()
+            .map_err(|error| Halt::from(error.into_error()))?;
+        match file.metadata().map_err(Halt::from)?.len() > self.sent_max() {
+            true => given_up("it is larger than the provider takes"),
+            false => Ok(Sent::File(kind, path)),
+        }
     }
 
     async fn at_provider(&mut self) -> Result<(), Stop> {
@@ -151,7 +185,7 @@ impl Batch<'_> {
         let began = Instant::now();
         let mut cancelled: Option<Instant> = None;
         loop {
-            let seen = self.json("GET", &path, None, Bytes::new()).await?;
+            let seen = self.json("GET", &path, Sent::Nothing).await?;
             if let Some(seen) = seen {
                 let look = match self.api {
                     Api::OpenAi => openai::look(&seen),
@@ -168,7 +202,7 @@ impl Batch<'_> {
             let stops = self.state() == BatchState::Cancelling || now >= self.data.times.expires;
             match cancelled {
                 None if stops => {
-                    self.json("POST", &format!("{path}/cancel"), None, Bytes::new())
+                    self.json("POST", &format!("{path}/cancel"), Sent::Nothing)
                         .await?;
                     cancelled = Some(Instant::now());
                 }
@@ -193,7 +227,7 @@ impl Batch<'_> {
             }
         };
         for path in paths {
-            let mut answer = self.call("GET", &path, None, Bytes::new(), None).await?;
+            let mut answer = self.call("GET", &path, Sent::Nothing, None).await?;
             if answer.status != 200 {
                 return given_up(format!("its results are answered with {}", answer.status));
             }

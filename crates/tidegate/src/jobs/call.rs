@@ -185,6 +185,7 @@ fn request(order: &Order, asked: Asked, charged_as: &Arc<str>, kept: Kept) -> In
         target: asked.path,
         headers,
         body: asked.body.into(),
+        file: None,
         inside: Inside {
             consumer: order.call.consumer.as_deref().map(Into::into),
             key: order.call.key.as_deref().map(Into::into),

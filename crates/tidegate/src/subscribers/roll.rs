@@ -51,6 +51,7 @@ pub(super) struct Roll {
     pub(super) has_ended: bool,
     pub(super) counts: Counts,
     pub(super) delivered_ms: Option<u64>,
+    pub(super) begins_ms: Option<i64>,
     pub(super) change: Change,
 }
 
@@ -65,6 +66,7 @@ impl Roll {
             has_ended: false,
             counts: Counts::default(),
             delivered_ms: None,
+            begins_ms: None,
             change: Change::Settled,
         }
     }
@@ -103,6 +105,11 @@ impl Roll {
         }
     }
 
+    /// Whether an event came before it begins.
+    pub(super) fn is_too_early(&self, at_ms: i64) -> bool {
+        self.begins_ms.is_some_and(|begins| at_ms < begins)
+    }
+
     pub(super) fn note(&mut self, change: Change) {
         self.change = self.change.max(change);
     }
@@ -112,6 +119,7 @@ impl Roll {
             kept: self.course.kept(),
             counts: self.counts,
             delivered_ms: self.delivered_ms,
+            begins_ms: self.begins_ms,
         }
     }
 }

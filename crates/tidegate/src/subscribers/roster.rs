@@ -130,6 +130,10 @@ impl Work {
                 };
                 let mut data = CourseData::default();
                 data.kept.place = place;
+                // Behind the newest event there may be more before a time that is still to come.
+                if let (None, SubscriberStart::Time(time)) = (replay, ready.subscriber.start) {
+                    data.begins_ms = Some(end_ms(time));
+                }
                 data
             }
         };
@@ -152,6 +156,7 @@ impl Work {
         let mut roll = Roll::new(id.clone(), ready, course);
         roll.counts = data.counts;
         roll.delivered_ms = data.delivered_ms;
+        roll.begins_ms = data.begins_ms;
         if is_known {
             roll.change = Change::None;
         }

@@ -68,6 +68,10 @@ pub(super) struct CourseData {
     /// The newest event that it delivered, and when.
     #[serde(default)]
     pub delivered_ms: Option<u64>,
+    /// What came to the journal before this is passed over: where it began was a time that was still to
+    /// come.
+    #[serde(default)]
+    pub begins_ms: Option<i64>,
 }
 
 pub(super) fn now_ms() -> u64 {

@@ -253,8 +253,8 @@ impl Work {
                         roll.has_ended = true;
                         break;
                     }
-                    let number = roll.ready.number;
-                    if !(loaded.wanted(led.time, &mut led.wants)).contains(&number) {
+                    let wants = loaded.wanted(led.time, &mut led.wants);
+                    if roll.is_too_early(at_ms) || !wants.contains(&roll.ready.number) {
                         roll.course.pass(place);
                         roll.note(Change::Passed);
                         continue;

@@ -11,14 +11,14 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_tidegate");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_tidegate");
 
-fn root() -> PathBuf {
+pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 /// The shell blocks of a Markdown file.
-fn blocks(text: &str) -> Vec<String> {
+pub(crate) fn blocks(text: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<String> = None;
     for line in text.lines() {
@@ -68,7 +68,7 @@ fn workplace([openai, anthropic]: [&str; 2], [public, admin]: &[String; 2]) -> t
     folder
 }
 
-fn shell(folder: &Path, block: &str) -> Command {
+pub(crate) fn shell(folder: &Path, block: &str) -> Command {
     let mut shell = Command::new("bash");
     let path = std::env::var("PATH").unwrap_or_default();
     let own = folder.join("bin").display().to_string();
@@ -81,7 +81,7 @@ fn shell(folder: &Path, block: &str) -> Command {
     shell
 }
 
-fn free_ports() -> [String; 2] {
+pub(crate) fn free_ports() -> [String; 2] {
     [(); 2].map(|()| {
         let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         free.local_addr().unwrap().to_string()

@@ -132,6 +132,7 @@ fn target(target: &SubscriberTarget, wrong: &mut impl FnMut(&str, &str)) {
                 wrong("target.route.path", "it is a path, which begins with `/`");
             }
             method(&route.method, "target.route.method", wrong);
+            host(route.host.as_deref(), "target.route.host", wrong);
         }
         SubscriberTarget::Job(target) => job(target, wrong),
         SubscriberTarget::Email(email) => {
@@ -212,9 +213,17 @@ fn method(method: &str, place: &str, wrong: &mut impl FnMut(&str, &str)) {
     }
 }
 
+fn host(host: Option<&str>, place: &str, wrong: &mut impl FnMut(&str, &str)) {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    if host.is_some_and(|host| host.is_empty() || !host.bytes().all(fits)) {
+        wrong(place, "it is a host such as `api.example.com`");
+    }
+}
+
 /// What is wrong with a job, but for its templates.
 fn job(job: &JobTarget, wrong: &mut impl FnMut(&str, &str)) {
     method(&job.method, "target.job.method", wrong);
+    host(job.host.as_deref(), "target.job.host", wrong);
     let fields = [
         ("target.job.items", job.items.as_ref()),
         (

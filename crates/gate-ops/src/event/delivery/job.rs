@@ -8,7 +8,6 @@ use gate_model::document::{Node, Path, canonical_json};
 use gate_model::resources::JobTarget;
 use gate_model::units::Period;
 use serde_json::Value;
-use std::collections::BTreeMap;
 
 /// The id of the job that has to go first, if there is one.
 ///
@@ -172,7 +171,8 @@ pub(super) fn job_problems(target: &JobTarget) -> Vec<(Path, String)> {
         after: None,
         ..target.clone()
     };
-    (plain.headers, plain.body) = (BTreeMap::new(), None);
+    plain.headers.retain(|_, value| !value.contains("{{"));
+    plain.body = None;
     plain.path = target
         .path
         .split("{{")

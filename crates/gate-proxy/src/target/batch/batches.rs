@@ -148,7 +148,11 @@ async fn results(ask: &Ask<'_>, id: &str) -> Result<Response, Fault> {
         let bytes = file.metadata()?.len();
         Ok(Some(Some((file, bytes))))
     });
-    Ok(match opened.await?.map_err(|error| broken(&error))? {
+    let opened = match opened.await? {
+        Ok(opened) => opened,
+        Err(error) => return ask.unkept(&error),
+    };
+    Ok(match opened {
         Some(Some((file, bytes))) => {
             let mut response = Response::empty(200);
             let headers = &mut response.head.headers;

@@ -76,7 +76,7 @@ pub(super) async fn over_file(
         Ok(None) => Ok(Some(
             ask.absent(value["input_file_id"].as_str().unwrap_or_default()),
         )),
-        Err(error) => ask.unkept(&error),
+        Err(error) => ask.unkept(&error).map(Some),
     }
 }
 
@@ -319,8 +319,6 @@ pub(super) async fn inline(exchange: &mut Exchange, ask: &Ask<'_>) -> Result<Res
             ask.desk.note_change();
             Ok(ask.json(batch))
         }
-        Err(error) => ask.unkept(&error).map(|refused| {
-            refused.unwrap_or_else(|| ask.refuse(500, &ShelfError::to_string(&error)))
-        }),
+        Err(error) => ask.unkept(&error),
     }
 }

@@ -56,7 +56,10 @@ async fn content(ask: &Ask<'_>, id: &str) -> Result<Response, Fault> {
     };
     let id = row.id.clone();
     let opened = ask.desk.ask(move |shelf| shelf.open_file(&id));
-    let file = opened.await?.map_err(|error| broken(&error))?;
+    let file = match opened.await? {
+        Ok(file) => file,
+        Err(error) => return ask.unkept(&error),
+    };
     let mut response = Response::empty(200);
     let headers = &mut response.head.headers;
     headers.append_known(HeaderId::ContentType, b"application/octet-stream");
@@ -175,7 +178,7 @@ async fn upload(exchange: &mut Exchange, ask: &Ask<'_>) -> Result<Option<Respons
     });
     match kept.await? {
         Ok(row) => Ok(Some(ask.json(page::file_of(&row)))),
-        Err(error) => ask.unkept(&error),
+        Err(error) => ask.unkept(&error).map(Some),
     }
 }
 

@@ -10,7 +10,7 @@ mod batches;
 mod create;
 mod files;
 mod page;
-mod read;
+pub(crate) mod read;
 mod wish;
 
 use crate::batches::{Desk, DeskPlace, FILE, Owner, ShelfError};
@@ -139,17 +139,25 @@ impl Ask<'_> {
     }
 
     /// What the shelf said, where it is no fault of the gateway's; the rest is one.
-    fn unkept(&self, error: &ShelfError) -> Result<Option<Response>, Fault> {
-        if error.is_quota() {
-            let message = "You keep as many files or batches here as you may. Delete some first.";
-            return Ok(Some(self.refuse(429, message)));
-        }
-        match error {
-            ShelfError::Files(FilesError::TooLarge) => {
-                Ok(Some(self.refuse(400, "The metadata is too large.")))
-            }
-            error => Err(broken(error)),
-        }
+    fn unkept(&self, error: &ShelfError) -> Result<Response, Fault> {
+        let (status, message) = match error {
+            ShelfError::Files(FilesError::Quota) => (
+                429,
+                "You keep as many files or batches here as you may. Delete some first.",
+            ),
+            ShelfError::Files(FilesError::TooLarge) => (400, "The metadata is too large."),
+            ShelfError::Files(FilesError::Absent) => (
+                400,
+                "There is nothing here with the id that the page begins behind.",
+            ),
+            ShelfError::Disk(error) if error.kind() == std::io::ErrorKind::NotFound => (
+                404,
+                "Its bytes are not in this gateway's folder: another gateway took them in, or they \
+                 were lost.",
+            ),
+            error => return Err(broken(error)),
+        };
+        Ok(self.refuse(status, message))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Pages of files and batches.
 
-use super::{Ask, broken};
+use super::Ask;
 use crate::batches::BatchData;
 use gate_ai::batch::Api;
 use gate_ai::batch::shape::{self, FileShape};
@@ -31,7 +31,13 @@ impl Wanted {
                 "after" | "after_id" => wanted.after = Some(value.into_owned()),
                 "before_id" => wanted.before = Some(value.into_owned()),
                 "purpose" => wanted.purpose = value.into_owned(),
-                "order" => wanted.oldest_first = value == "asc",
+                "order" => {
+                    wanted.oldest_first = match &*value {
+                        "asc" => true,
+                        "desc" => false,
+                        _ => return Err("order: asc or desc"),
+                    }
+                }
                 "limit" => {
                     let limit = value.parse().ok().filter(|limit| *limit > 0);
                     wanted.limit = Some(limit.ok_or("limit: a whole number from 1 on")?);
@@ -73,7 +79,10 @@ pub(super) async fn files(exchange: &Exchange, ask: &Ask<'_>) -> Result<Response
         };
         shelf.store(|store| store.files(&page))
     });
-    let rows = listed.await?.map_err(|error| broken(&error))?;
+    let rows = match listed.await? {
+        Ok(rows) => rows,
+        Err(error) => return ask.unkept(&error),
+    };
     let items: Vec<Value> = rows.iter().take(limit).map(file_of).collect();
     Ok(ask.json(shape::page(Api::OpenAi, &items, rows.len() > limit)))
 }
@@ -97,7 +106,10 @@ pub(super) async fn batches(exchange: &Exchange, ask: &Ask<'_>) -> Result<Respon
         };
         shelf.store(|store| store.batches(&page))
     });
-    let rows = listed.await?.map_err(|error| broken(&error))?;
+    let rows = match listed.await? {
+        Ok(rows) => rows,
+        Err(error) => return ask.unkept(&error),
+    };
     let shown = rows.iter().take(limit);
     let mut items: Vec<Value> = shown
         .filter_map(|row| Some(BatchData::of(row)?.shape(row)))

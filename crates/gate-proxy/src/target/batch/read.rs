@@ -22,7 +22,7 @@ struct Reading {
 }
 
 /// A body of the first `bytes` of a file.
-pub(super) fn body(desk: Arc<Desk>, file: File, bytes: u64) -> Body {
+pub(crate) fn body(desk: Arc<Desk>, file: File, bytes: u64) -> Body {
     if bytes == 0 {
         return Body::Empty;
     }

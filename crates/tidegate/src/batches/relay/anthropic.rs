@@ -4,17 +4,17 @@
 //! A request is known to the provider by an id of ours, which says of which batch it is and where in it;
 //! in what its owner reads, it has the owner's.
 
-use super::super::Batch;
-use super::super::provider::{Stop, given_up};
+use super::super::provider::{Sent, Stop, given_up};
 use super::super::theirs::Head;
+use super::super::{Batch, Halt};
 use super::Look;
-use bytes::Bytes;
 use gate_ai::batch::result::consumed;
 use gate_ai::batch::shape::Consumed;
 use gate_ai::batch::{MESSAGES, anthropic_line, compact};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
+use std::io::Write;
 
 /// Where message batches are.
 pub(super) const BATCHES: &str = "/v1/messages/batches";
@@ -113,9 +113,7 @@ impl Batch<'_> {
             relayed.asked.get_or_insert(now);
         }
         self.save(None).await?;
-        let made = self
-            .insist("POST", BATCHES, Some("application/json"), body)
-            .await?;
+        let made = self.insist("POST", BATCHES, body).await?;
         match made["id"].as_str() {
             Some(id) => Ok(id.to_owned()),
             None => given_up("its answer to the batch has no id"),
@@ -125,7 +123,7 @@ impl Batch<'_> {
     /// The first batch there of as many requests that was made since.
     async fn made_since(&self, asked: i64, count: u64) -> Result<Option<String>, Stop> {
         let path = format!("{BATCHES}?limit=100");
-        let listed = self.insist("GET", &path, None, Bytes::new()).await?;
+        let listed = self.insist("GET", &path, Sent::Nothing).await?;
         let fits = |one: &&Value| {
             let counts = one["request_counts"].as_object();
             let all = counts.into_iter().flatten();
@@ -142,26 +140,26 @@ impl Batch<'_> {
 
     /// The body that asks for the batch, each request with the provider's model and an id of ours; and
     /// how many there are. Those that ask for a stream are not the provider's.
-    async fn requests(&self) -> Result<(Bytes, u64), Stop> {
+    async fn requests(&self) -> Result<(Sent, u64), Stop> {
         let model = self.relayed().model;
-        let mut body = b"{\"requests\":[".to_vec();
+        let (path, mut body) = self.sending().await?;
+        body.write_all(b"{\"requests\":[").map_err(Halt::from)?;
         let (mut source, mut count) = (self.source().await?, 0);
         while let Some((index, line)) = source.next()? {
             let read = anthropic_line(&line).ok().filter(|one| !one.streams);
             let params = read.and_then(|one| serde_json::from_str::<Value>(one.params).ok());
             let Some(mut params) = params else { continue };
             params["model"] = json!(model);
-            if count > 0 {
-                body.push(b',');
-            }
+            let comma = if count > 0 { "," } else { "" };
             let id = id_of(&self.row.id, index);
             let request = json!({ "custom_id": id, "params": params });
-            body.extend_from_slice(request.to_string().as_bytes());
+            write!(body, "{comma}{request}").map_err(Halt::from)?;
             count += 1;
             tokio::task::consume_budget().await;
         }
-        body.extend_from_slice(b"]}");
-        Ok((body.into(), count))
+        body.write_all(b"]}").map_err(Halt::from)?;
+        let sent = self.sent("application/json".to_owned(), (path, body))?;
+        Ok((sent, count))
     }
 }
 

@@ -1,17 +1,17 @@
 //! OpenAI's batch API: a file of requests, a batch over it, files of results
 //! (<https://platform.openai.com/docs/api-reference/batch>).
 
-use super::super::provider::{Stop, given_up};
+use super::super::provider::{Sent, Stop, given_up};
 use super::super::theirs::Head;
 use super::super::{Batch, Halt};
 use super::Look;
-use bytes::Bytes;
 use gate_ai::batch::result::consumed;
 use gate_ai::batch::shape::Consumed;
 use gate_ai::batch::{BatchState, compact, openai_line};
 use gate_kit::random;
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use std::io::Write;
 
 /// The member of a provider's batch that holds our id.
 const NOTE: &str = "tidegate_batch";
@@ -65,8 +65,8 @@ impl Batch<'_> {
     /// Makes the provider's batch, or finds the one that was made before a kill; its id.
     pub(super) async fn begin_openai(&mut self) -> Result<String, Stop> {
         if self.relayed().file.is_none() {
-            let (kind, body) = self.form().await?;
-            let made = self.insist("POST", "/v1/files", Some(&kind), body).await?;
+            let form = self.form().await?;
+            let made = self.insist("POST", "/v1/files", form).await?;
             let Some(file) = made["id"].as_str() else {
                 return given_up("its answer to the file has no id");
             };
@@ -84,7 +84,7 @@ impl Batch<'_> {
     /// The provider's batch that was made for this one before a kill.
     async fn found(&self) -> Result<Option<String>, Stop> {
         let listed = self
-            .insist("GET", "/v1/batches?limit=100", None, Bytes::new())
+            .insist("GET", "/v1/batches?limit=100", Sent::Nothing)
             .await?;
         let all = listed["data"].as_array().into_iter().flatten();
         let mut own = all.filter(|one| one["metadata"][NOTE] == *self.row.id);
@@ -99,10 +99,7 @@ impl Batch<'_> {
             "input_file_id": self.relayed().file, "endpoint": self.data.endpoint,
             "completion_window": "24h", "metadata": { NOTE: self.row.id },
         });
-        let body = Bytes::from(wish.to_string());
-        let made = self
-            .insist("POST", "/v1/batches", Some("application/json"), body)
-            .await?;
+        let made = self.insist("POST", "/v1/batches", Sent::Json(wish)).await?;
         match made["id"].as_str() {
             Some(id) => Ok(id.to_owned()),
             None => given_up("its answer to the batch has no id"),
@@ -122,15 +119,16 @@ impl Batch<'_> {
     }
 
     /// The form with the file for the provider: each line names the provider's model.
-    async fn form(&self) -> Result<(String, Bytes), Stop> {
+    async fn form(&self) -> Result<Sent, Stop> {
         let boundary = format!("tidegate{:016x}", random::bits());
-        let mut form = format!(
+        let head = format!(
             "--{boundary}\r\ncontent-disposition: form-data; name=\"purpose\"\r\n\r\nbatch\r\n\
              --{boundary}\r\ncontent-disposition: form-data; name=\"file\"; \
              filename=\"{}.jsonl\"\r\ncontent-type: application/jsonl\r\n\r\n",
             self.row.id
-        )
-        .into_bytes();
+        );
+        let (path, mut form) = self.sending().await?;
+        form.write_all(head.as_bytes()).map_err(Halt::from)?;
         let model = self.relayed().model;
         let mut source = self.source().await?;
         while let Some((_, line)) = source.next()? {
@@ -139,12 +137,11 @@ impl Batch<'_> {
                 Err(error) => return given_up(error.to_string()),
             };
             value["body"]["model"] = json!(model);
-            form.extend_from_slice(value.to_string().as_bytes());
-            form.push(b'\n');
+            writeln!(form, "{value}").map_err(Halt::from)?;
             tokio::task::consume_budget().await;
         }
-        form.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
+        write!(form, "\r\n--{boundary}--\r\n").map_err(Halt::from)?;
         let kind = format!("multipart/form-data; boundary={boundary}");
-        Ok((kind, form.into()))
+        self.sent(kind, (path, form))
     }
 }

@@ -34,6 +34,7 @@ pub(super) fn send(
         target: target.path.clone(),
         headers: headers.collect(),
         body: Bytes::from(body),
+        file: None,
         inside: Inside {
             consumer: target.consumer.as_deref().map(Into::into),
             background: true,

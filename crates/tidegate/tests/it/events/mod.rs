@@ -1,6 +1,7 @@
 //! Events that callers publish: by curl in every mode, by the SDK of CloudEvents, against schemas,
 //! over a gateway that is killed and a store that goes away.
 
+mod guide;
 pub(crate) mod own;
 mod schedules;
 

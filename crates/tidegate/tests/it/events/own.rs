@@ -6,6 +6,8 @@ use crate::support::{Gateway, Reply, Upstream, eventually_within};
 use gate_ops::event::own::TYPES;
 use gate_store::journal::Event;
 use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -30,6 +32,49 @@ pub(crate) fn conforms(event: &Value, kind: &str) {
     assert!(schema.holds(&event["data"]), "{event}");
     assert_eq!(event["type"], kind);
     assert_eq!(event["dataschema"], own.dataschema());
+}
+
+#[test]
+fn a_model_that_fails_and_is_well_again_is_told() {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let known = is_well.clone();
+    let provider = Upstream::start(move |_| match known.load(Ordering::Relaxed) {
+        true => {
+            let message = json!({"role": "assistant", "content": "Hi."});
+            let choices = json!([{"index": 0, "finish_reason": "stop", "message": message}]);
+            let body = json!({"id": "c", "object": "chat.completion", "created": 1,
+                "model": "m-1", "choices": choices});
+            Reply::text(body.to_string()).header("content-type", "application/json")
+        }
+        false => Reply::text("{}").status(500),
+    });
+    let configuration = format!(
+        r#"
+providers: {{ shaky: {{ compatible: {{ base_url: "http://{}/v1" }} }} }}
+models: {{ assistant: {{ targets: [{{ provider: shaky, model: m-1 }}] }} }}
+routes: {{ ai: {{ match: {{ path: "/v1/{{*rest}}" }}, target: {{ models: [assistant] }} }} }}
+"#,
+        provider.address
+    );
+    let gateway = Gateway::with(&configuration, STORE, &[]);
+    let asked = r#"{"model":"assistant","messages":[{"role":"user","content":"Hi"}]}"#;
+    let told = |kind: &str| {
+        let mut told = Vec::new();
+        eventually_within(PATIENCE, kind, || {
+            gateway.curl("/v1/chat/completions", &["-d", asked]);
+            told = of(&read(&gateway), kind);
+            !told.is_empty()
+        });
+        told[0]["data"].clone()
+    };
+    let opened = told("tidegate.breaker.opened");
+    assert_eq!(
+        (&opened["provider"], &opened["model"]),
+        (&json!("shaky"), &json!("m-1"))
+    );
+    is_well.store(true, Ordering::Relaxed);
+    let closed = told("tidegate.breaker.closed");
+    assert_eq!(closed["model"], "m-1");
 }
 
 #[test]

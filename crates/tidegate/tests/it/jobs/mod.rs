@@ -1,6 +1,7 @@
 //! Jobs through the program: real gateways, real upstreams, a real store, and kills.
 
 mod failover;
+mod items;
 mod killed;
 mod memory;
 mod shares;
@@ -324,6 +325,17 @@ fn what_cannot_be_run_is_refused_at_once() {
         (json!({ "path": "/x", "count": 10_001 }), "1 to 10000 items"),
         (json!({ "path": "/{{item}}" }), "`item` is nothing"),
         (json!({ "path": "x" }), "begins with `/`"),
+        (json!({ "path": "/x", "items": [] }), "`items` is empty"),
+        (json!({ "path": "/x", "method": "A B" }), "no method"),
+        (json!({ "path": "/x", "host": "a b" }), "no host"),
+        (
+            json!({ "path": "/x", "headers": { "a b": "c" } }),
+            "no header field",
+        ),
+        (
+            json!({ "path": "/x", "headers": { "content-length": "5" } }),
+            "sets the field",
+        ),
         (json!({ "path": "/x", "queue": "none" }), "no queue `none`"),
         (
             json!({ "path": "/x", "consumer": "none" }),

@@ -74,8 +74,12 @@ def files():
     equal(listed[:4], [one.id for one in reversed([file, *more])])
     first = OPENAI.files.list(limit=1, order="asc").data[0].id
     equal(first, listed[-1])
+    equal(OPENAI.files.wait_for_processing(file.id).status, "processed")
     assert OPENAI.files.delete(file.id).deleted
     refused(openai.NotFoundError, lambda: OPENAI.files.retrieve(file.id))
+    # A page behind what is gone would be empty, as the last page is.
+    refused(openai.BadRequestError, lambda: OPENAI.files.list(after=file.id))
+    refused(openai.BadRequestError, lambda: OPENAI.files.list(order="sideways"))
 
 
 def files_refused():
@@ -86,7 +90,8 @@ def files_refused():
 
 def completed():
     lines = [line("one"), line("two", "please refuse"), line("three", "Ho"), line("s", stream=True)]
-    batch = begin(lines, metadata={"of": "a test"})
+    lives = {"anchor": "created_at", "seconds": 7200}
+    batch = begin(lines, metadata={"of": "a test"}, output_expires_after=lives)
     assert batch.status in ("validating", "in_progress"), batch
     done = ended(batch, "completed", "failed")
     counts = done.request_counts
@@ -100,7 +105,9 @@ def completed():
     equal((said, good[1]["response"]["status_code"]), ("You said Ho.", 200))
     equal([one["custom_id"] for one in bad], ["two", "s"])
     equal({one["response"]["status_code"] for one in bad}, {400})
-    equal(OPENAI.files.retrieve(done.output_file_id).purpose, "batch_output")
+    for of in (done.output_file_id, done.error_file_id):
+        file = OPENAI.files.retrieve(of)
+        equal((file.purpose, file.expires_at - file.created_at), ("batch_output", 7200))
     # The file may go: what was made of it stays.
     OPENAI.files.delete(done.input_file_id)
     equal(OPENAI.batches.retrieve(batch.id).status, "completed")
@@ -150,7 +157,10 @@ def wrong_batches():
     refused(openai.BadRequestError, make(endpoint="/v1/files"))
     refused(openai.BadRequestError, make(completion_window="8d"))
     refused(openai.BadRequestError, make(metadata={"a": "b" * 513}))
+    short = {"anchor": "created_at", "seconds": 60}
+    refused(openai.BadRequestError, make(output_expires_after=short))
     refused(openai.NotFoundError, lambda: OPENAI.batches.retrieve("batch_tg_0"))
+    refused(openai.BadRequestError, lambda: OPENAI.batches.list(after="batch_tg_0"))
 
 
 def unknown_model():
@@ -232,6 +242,18 @@ def messages():
     refused(anthropic.NotFoundError, lambda: batches.retrieve(batch.id))
 
 
+def messages_of_the_beta():
+    """The same calls where the SDK keeps its betas."""
+    batches = CLAUDE.beta.messages.batches
+    batch = batches.create(requests=[message("one")])
+    until(lambda: batches.retrieve(batch.id), lambda b: b.processing_status == "ended")
+    (one,) = batches.results(batch.id)
+    equal(one.result.message.content[0].text, "You said Hi.")
+    assert batch.id in [one.id for one in batches.list(limit=5)]
+    equal(batches.cancel(batch.id).processing_status, "ended")
+    equal(batches.delete(batch.id).type, "message_batch_deleted")
+
+
 def messages_cancelled():
     batches = CLAUDE.messages.batches
     batch = batches.create(requests=[message(f"n{i}", model="slow") for i in range(200)])
@@ -275,6 +297,7 @@ for run in [
     lists,
     owners,
     messages,
+    messages_of_the_beta,
     messages_cancelled,
     messages_refused,
     messages_listed,

@@ -10,20 +10,20 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// SHA-256 of `other-sesame`.
 const OTHER: &str = "1478c025d117eae0bb15c93dbb42f1257b40562ea9470765608ec2a343f4bc34";
-const KEY: &str = "authorization: Bearer open-sesame";
+pub(super) const KEY: &str = "authorization: Bearer open-sesame";
 
 /// Settings beside the admin address.
-const KEPT: &str = ", store: { engine: { sqlite: { path: ledger.db } } }, \
+pub(super) const KEPT: &str = ", store: { engine: { sqlite: { path: ledger.db } } }, \
                     files: { folder: kept, file_size: 80MiB }";
 
 /// A gateway over a provider that has no batch API, for two consumers.
-fn configuration(provider: &str) -> String {
+pub(super) fn configuration(provider: &str) -> String {
     format!(
         "consumers:\n  tester: {{ keys: [{{ sha256: {SESAME} }}] }}\n  \
          other: {{ keys: [{{ sha256: {OTHER} }}] }}\n\
@@ -36,7 +36,7 @@ fn configuration(provider: &str) -> String {
 }
 
 /// Answers as vendors of OpenAI's dialects do: what was asked comes back, errors where it says so.
-fn answer(seen: &Seen, slow: &AtomicBool) -> Reply {
+pub(super) fn answer(seen: &Seen, slow: &AtomicBool) -> Reply {
     let body: Value = serde_json::from_slice(&seen.body).unwrap_or_default();
     let json =
         |value: Value| Reply::text(value.to_string()).header("content-type", "application/json");
@@ -83,7 +83,7 @@ fn sdks_keep_files_and_run_batches_unmodified() {
         "url": gateway.url(""), "key": "open-sesame", "other": "other-sesame",
     });
     let checks = said(python, "tests/it/sdk/batches.py", &job);
-    assert_eq!(checks.len(), 16, "{checks:?}");
+    assert_eq!(checks.len(), 17, "{checks:?}");
     // Every request was an exchange of the caller's own, and what was answered is in the ledger once.
     let file = gateway.file().display().to_string();
     let refused = |seen: &Seen| String::from_utf8_lossy(&seen.body).contains("refuse");
@@ -105,7 +105,7 @@ fn calls(file: &str) -> u64 {
 }
 
 /// Uploads a file for a batch; its id.
-fn upload(gateway: &Gateway, file: &Path) -> String {
+pub(super) fn upload(gateway: &Gateway, file: &Path) -> String {
     let form = format!("file=@{}", file.display());
     let arguments = ["-H", KEY, "-F", "purpose=batch", "-F", &form];
     let answer = gateway.curl("/v1/files", &arguments).expect(200).json();
@@ -113,7 +113,7 @@ fn upload(gateway: &Gateway, file: &Path) -> String {
 }
 
 /// Hands a batch over a file in; its id.
-fn create(gateway: &Gateway, file: &str) -> String {
+pub(super) fn create(gateway: &Gateway, file: &str) -> String {
     let body = json!({
         "input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h",
     });
@@ -124,13 +124,13 @@ fn create(gateway: &Gateway, file: &str) -> String {
     answer["id"].as_str().unwrap().to_owned()
 }
 
-fn batch(gateway: &Gateway, id: &str) -> Value {
+pub(super) fn batch(gateway: &Gateway, id: &str) -> Value {
     let path = format!("/v1/batches/{id}");
     gateway.curl(&path, &["-H", KEY]).expect(200).json()
 }
 
 /// A file of so many requests.
-fn prompts(path: &Path, count: usize) {
+pub(super) fn prompts(path: &Path, count: usize) {
     let mut text = String::new();
     for number in 0..count {
         let line = json!({
@@ -205,7 +205,7 @@ fn a_batch_outlives_gateways_that_are_killed() {
 }
 
 /// Most memory that a process has had, in KiB.
-fn peak(gateway: &Gateway) -> u64 {
+pub(super) fn peak(gateway: &Gateway) -> u64 {
     let path = format!("/proc/{}/status", gateway.process.child.id());
     let status = std::fs::read_to_string(path).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:"));
@@ -263,303 +263,6 @@ fn without_a_store_it_is_refused() {
         said.contains("store_missing") && said.contains("missing_queue"),
         "{said}"
     );
-}
-
-/// A provider with a batch API: it runs every request but the last, and takes a look to finish.
-fn with_batches(seen: &Seen, looks: &AtomicUsize) -> Reply {
-    let json =
-        |value: Value| Reply::text(value.to_string()).header("content-type", "application/json");
-    let batch = |status: &str, more: Value| {
-        let mut batch = json!({
-            "id": "batch_theirs", "object": "batch", "status": status, "model": "gpt-4o-mini",
-            "endpoint": "/v1/chat/completions", "request_counts": {"total": 3, "completed": 2, "failed": 0},
-        });
-        batch
-            .as_object_mut()
-            .unwrap()
-            .extend(more.as_object().unwrap().clone());
-        json(batch)
-    };
-    match (&*seen.method, &*seen.target) {
-        ("POST", "/v1/files") => json(json!({"id": "file-theirs", "object": "file"})),
-        ("GET", "/v1/batches?limit=100") => json(json!({"object": "list", "data": []})),
-        ("POST", "/v1/batches") => batch("validating", json!({})),
-        ("GET", "/v1/batches/batch_theirs") => match looks.fetch_add(1, Ordering::Relaxed) {
-            0 => batch("in_progress", json!({})),
-            _ => batch(
-                "expired",
-                json!({
-                    "output_file_id": "file-out", "error_file_id": "file-bad",
-                    "usage": {"input_tokens": 1_000_000, "output_tokens": 0, "total_tokens": 1_000_000},
-                }),
-            ),
-        },
-        ("GET", "/v1/files/file-out/content") => {
-            let line = |number: usize| {
-                json!({
-                    "id": format!("theirs-{number}"), "custom_id": format!("n-{number}"), "error": null,
-                    "response": {"status_code": 200, "request_id": "r", "body": {
-                        "id": "c", "model": "gpt-4o-mini", "choices": [],
-                        "usage": {"prompt_tokens": 500_000, "completion_tokens": 0},
-                    }},
-                })
-            };
-            Reply::text(format!("{}\n{}\n", line(1), line(0)))
-        }
-        ("GET", "/v1/files/file-bad/content") => {
-            let error = json!({"code": "batch_expired", "message": "late"});
-            let line = json!({"id": "x", "custom_id": "n-2", "response": null, "error": error});
-            Reply::text(format!("{line}\n"))
-        }
-        _ => answer(seen, &AtomicBool::new(false)),
-    }
-}
-
-/// A batch goes to the provider's own API at its price for batches; what that leaves is run here.
-#[test]
-fn a_provider_runs_a_batch_and_the_rest_is_run_here() {
-    let looks = AtomicUsize::new(0);
-    let upstream = Upstream::start(move |seen| with_batches(seen, &looks));
-    let text = configuration(&upstream.address)
-        .replace("compatible:", "openai:")
-        .replace("fast-1", "gpt-4o-mini");
-    let kept = KEPT.replace("folder: kept,", "folder: kept, relay: true,");
-    let gateway = Gateway::with(&text, &kept, &[]);
-    let file = gateway.path().join("prompts.jsonl");
-    prompts(&file, 3);
-    let id = create(&gateway, &upload(&gateway, &file));
-    eventually("the batch is completed", || {
-        batch(&gateway, &id)["status"] == "completed"
-    });
-    let done = batch(&gateway, &id);
-    assert_eq!(
-        done["request_counts"],
-        json!({"total": 3, "completed": 3, "failed": 0})
-    );
-    assert_eq!(done["usage"]["input_tokens"], 1_000_002, "{done}");
-    assert!(done["error_file_id"].is_null(), "{done}");
-    let path = format!(
-        "/v1/files/{}/content",
-        done["output_file_id"].as_str().unwrap()
-    );
-    let text = gateway.curl(&path, &["-H", KEY]).expect(200).body;
-    let lines: Vec<Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let ids: Vec<&str> = lines
-        .iter()
-        .filter_map(|line| line["custom_id"].as_str())
-        .collect();
-    assert_eq!(ids, ["n-0", "n-1", "n-2"]);
-    assert_eq!(lines[0]["id"], "theirs-0");
-    let seen = upstream.seen();
-    let of = |target: &str| {
-        seen.iter()
-            .filter(|seen| seen.target == target)
-            .collect::<Vec<_>>()
-    };
-    let form = String::from_utf8_lossy(&of("/v1/files")[0].body).into_owned();
-    assert_eq!(
-        form.matches("\"model\":\"gpt-4o-mini\"").count(),
-        3,
-        "{form}"
-    );
-    let made: Vec<_> = of("/v1/batches")
-        .into_iter()
-        .filter(|seen| seen.method == "POST")
-        .collect();
-    assert_eq!((made.len(), of("/v1/chat/completions").len()), (1, 1));
-    let wish: Value = serde_json::from_slice(&made[0].body).unwrap();
-    assert_eq!(
-        (&wish["input_file_id"], &wish["metadata"]["tidegate_batch"]),
-        (&json!("file-theirs"), &json!(id))
-    );
-    // A million input tokens at half of 0.15 USD, and the one request that was run here.
-    eventually("it is charged at the price for batches", || {
-        cost(&gateway).contains("0.0750")
-    });
-}
-
-/// What consumers have spent, in USD.
-fn cost(gateway: &Gateway) -> String {
-    let file = gateway.file().display().to_string();
-    let output = tidegate(&["usage", &file, "--by", "consumer", "--json"]);
-    let text = String::from_utf8(output.stdout).unwrap();
-    let rows = text
-        .lines()
-        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    rows.map(|row| row["cost_usd"].to_string())
-        .collect::<String>()
-}
-
-/// What a provider with Anthropic's API for batches was handed, as it stands there.
-#[derive(Default)]
-struct Theirs {
-    requests: Vec<Value>,
-    looks: usize,
-}
-
-/// Anthropic's API as its cassettes have it: a batch of which the first request is answered, the second
-/// refused and the third left over for lack of time. Single messages are answered, too.
-fn anthropic(seen: &Seen, theirs: &Mutex<Theirs>) -> Reply {
-    let json =
-        |value: Value| Reply::text(value.to_string()).header("content-type", "application/json");
-    let batch = |theirs: &Theirs, status: &str| {
-        let all = theirs.requests.len();
-        let over = status == "ended";
-        let counts = match over {
-            true => [0, 1, 1, all.saturating_sub(2)],
-            false => [all, 0, 0, 0],
-        };
-        let results = "https://api.anthropic.com/v1/messages/batches/msgbatch_theirs/results";
-        json(json!({
-            "id": "msgbatch_theirs", "type": "message_batch", "processing_status": status,
-            "request_counts": {
-                "processing": counts[0], "succeeded": counts[1], "errored": counts[2],
-                "canceled": 0, "expired": counts[3],
-            },
-            "ended_at": over.then_some("2026-08-19T14:45:51.493319+00:00"),
-            "created_at": "2026-08-19T14:44:51.493319+00:00",
-            "expires_at": "2026-08-20T14:44:51.493319+00:00", "archived_at": null,
-            "cancel_initiated_at": null, "results_url": over.then_some(results),
-        }))
-    };
-    let message = |text: &str, input: u64| {
-        json!({
-            "model": "claude-haiku-4-5-20251001", "id": "msg_1", "type": "message",
-            "role": "assistant", "content": [{"type": "text", "text": text}],
-            "stop_reason": "end_turn", "stop_sequence": null,
-            "usage": {
-                "input_tokens": input, "cache_creation_input_tokens": 0,
-                "cache_read_input_tokens": 0, "output_tokens": 0, "service_tier": "batch",
-            },
-        })
-    };
-    let mut theirs = theirs.lock().unwrap();
-    match (&*seen.method, &*seen.target) {
-        ("POST", "/v1/messages/batches") => {
-            let asked: Value = serde_json::from_slice(&seen.body).unwrap();
-            theirs.requests = asked["requests"].as_array().unwrap().clone();
-            batch(&theirs, "in_progress")
-        }
-        ("GET", "/v1/messages/batches/msgbatch_theirs") => {
-            theirs.looks += 1;
-            let status = if theirs.looks > 1 {
-                "ended"
-            } else {
-                "in_progress"
-            };
-            batch(&theirs, status)
-        }
-        ("GET", "/v1/messages/batches/msgbatch_theirs/results") => {
-            let id = |at: usize| theirs.requests[at]["custom_id"].clone();
-            let error = json!({"type": "invalid_request_error", "message": "no"});
-            let lines = [
-                json!({"custom_id": id(2), "result": {"type": "expired"}}),
-                json!({"custom_id": id(1), "result": {
-                    "type": "errored", "error": {"type": "error", "error": error},
-                }}),
-                json!({"custom_id": id(0), "result": {
-                    "type": "succeeded", "message": message("Theirs.", 1_000_000),
-                }}),
-            ];
-            Reply::text(lines.map(|line| format!("{line}\n")).concat())
-        }
-        ("POST", "/v1/messages") => json(message("Ours.", 2)),
-        _ => Reply::text("{}").status(404),
-    }
-}
-
-/// A message batch goes to the provider that has Anthropic's API, at its price for batches, under ids of
-/// the gateway's; what that leaves is run here, and its owner reads one answer to each request of its own.
-#[test]
-fn a_provider_runs_a_message_batch_and_the_rest_is_run_here() {
-    let theirs = Arc::new(Mutex::new(Theirs::default()));
-    let known = theirs.clone();
-    let upstream = Upstream::start(move |seen| anthropic(seen, &known));
-    let text = configuration(&upstream.address)
-        .replace("compatible:", "anthropic:")
-        .replace("fast-1", "claude-haiku-4-5");
-    let kept = KEPT.replace("folder: kept,", "folder: kept, relay: true,");
-    let gateway = Gateway::with(&text, &kept, &[]);
-    let requests: Vec<Value> = ["mine-a", "mine-b", "mine-c", "mine-d"]
-        .into_iter()
-        .map(|id| {
-            let asked = json!([{"role": "user", "content": id}]);
-            let stream = id == "mine-d";
-            let params =
-                json!({"model": "fast", "max_tokens": 9, "messages": asked, "stream": stream});
-            json!({"custom_id": id, "params": params})
-        })
-        .collect();
-    let body = json!({ "requests": requests }).to_string();
-    let fields = [
-        "-H",
-        KEY,
-        "-H",
-        "content-type: application/json",
-        "-H",
-        "anthropic-version: 2023-06-01",
-    ];
-    let made = [&fields[..], &["-d", &body]].concat();
-    let made = gateway
-        .curl("/v1/messages/batches", &made)
-        .expect(200)
-        .json();
-    let path = format!("/v1/messages/batches/{}", made["id"].as_str().unwrap());
-    let mut done = Value::Null;
-    eventually("the batch has ended", || {
-        done = gateway.curl(&path, &fields).expect(200).json();
-        done["processing_status"] == "ended"
-    });
-    let counts =
-        json!({"processing": 0, "succeeded": 2, "errored": 2, "canceled": 0, "expired": 0});
-    assert_eq!(done["request_counts"], counts, "{done}");
-    let results = gateway
-        .curl(&format!("{path}/results"), &fields)
-        .expect(200)
-        .body;
-    let results: Vec<Value> = results
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    let told: Vec<(&str, &str, &str)> = results
-        .iter()
-        .map(|line| {
-            let text = &line["result"]["message"]["content"][0]["text"];
-            (
-                line["custom_id"].as_str().unwrap(),
-                line["result"]["type"].as_str().unwrap(),
-                text.as_str().unwrap_or_default(),
-            )
-        })
-        .collect();
-    let wanted = [
-        ("mine-a", "succeeded", "Theirs."),
-        ("mine-b", "errored", ""),
-        ("mine-c", "succeeded", "Ours."),
-        ("mine-d", "errored", ""),
-    ];
-    assert_eq!(told, wanted);
-    let handed = theirs.lock().unwrap().requests.clone();
-    assert_eq!(handed.len(), 3, "one that asks for a stream is not theirs");
-    for request in &handed {
-        assert_eq!(request["params"]["model"], "claude-haiku-4-5");
-        let id = request["custom_id"].as_str().unwrap();
-        assert!(!id.starts_with("mine") && id.len() <= 64, "{id}");
-    }
-    let seen = upstream.seen();
-    let of = |target: &str| {
-        seen.iter()
-            .filter(|seen| seen.method == "POST" && seen.target == target)
-            .count()
-    };
-    assert_eq!((of("/v1/messages/batches"), of("/v1/messages")), (1, 1));
-    // A million input tokens at half of a dollar, and the one request that was run here.
-    eventually("it is charged at the price for batches", || {
-        cost(&gateway).contains("0.500")
-    });
 }
 
 /// What `tidegate jobs` prints of a gateway, as JSON.
@@ -653,6 +356,74 @@ fn lines(gateway: &Gateway, file: &Value) -> Vec<Value> {
         .collect()
 }
 
+/// An owner keeps so much and no more, and what nobody has any more does not stay in the folder.
+#[test]
+fn what_is_kept_has_a_bound_and_leaves_nothing() {
+    let (upstream, _slow) = provider();
+    let kept = KEPT.replace("file_size: 80MiB", "owner_files: 2, owner_batches: 1");
+    let text = configuration(&upstream.address);
+    let mut gateway = Gateway::with(&text, &kept, &[]);
+    let file = gateway.path().join("prompts.jsonl");
+    prompts(&file, 30);
+    let slow = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, slow.replace("\"fast\"", "\"slow\"")).unwrap();
+    let ids = [(); 2].map(|()| upload(&gateway, &file));
+    let form = format!("file=@{}", file.display());
+    let more = ["-H", KEY, "-F", "purpose=batch", "-F", &form];
+    let refused = gateway.curl("/v1/files", &more).expect(429).json();
+    let told = refused["error"]["message"].as_str().unwrap();
+    assert!(told.contains("as many files"), "{told}");
+    let running = create(&gateway, &ids[0]);
+    let body = json!({
+        "input_file_id": ids[0], "endpoint": "/v1/chat/completions", "completion_window": "24h",
+    });
+    let body = body.to_string();
+    let another = ["-H", KEY, "-d", &body];
+    gateway.curl("/v1/batches", &another).expect(429);
+    let folder = gateway.folder.clone();
+    gateway.process.child.kill().unwrap();
+    gateway.process.ended();
+    // All of it was there for two days, and somebody was killed before a row was written.
+    let in_folder = |name: &str| folder.path().join("kept").join(name);
+    let bits = "0123456789abcdef0123456789abcdef";
+    let left = [
+        format!("files/file-tg_{bits}"),
+        format!("files/file-tg_{bits}o"),
+        format!("batches/batch_tg_{bits}.requests"),
+        format!("batches/msgbatch_tg_{bits}.output"),
+    ];
+    let moved = running.replace("batch_", "file-") + "o";
+    let stay = [
+        format!("files/{}", ids[0]),
+        format!("files/{}", ids[1]),
+        // Results that were moved, of a batch that is about to write them down.
+        format!("files/{moved}"),
+        format!("batches/{running}.requests"),
+    ];
+    let age = Duration::from_secs(2 * 86_400);
+    let then = std::time::UNIX_EPOCH + gate_kit::clock::Clock::System.unix() - age;
+    for name in left.iter().chain(&stay) {
+        let options = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(in_folder(name));
+        options.unwrap().set_modified(then).unwrap();
+    }
+    let young = in_folder(&format!("files/file-tg_{}", bits.replace('0', "f")));
+    std::fs::write(&young, "x").unwrap();
+    gateway = Gateway::run_in(folder.clone(), &[], &[]);
+    eventually("what nobody has is gone", || {
+        left.iter().all(|name| !in_folder(name).exists())
+    });
+    for name in &stay {
+        assert!(in_folder(name).exists(), "{name}");
+    }
+    assert!(young.exists(), "its row may be on its way");
+    eventually_within(Duration::from_secs(60), "the batch ends", || {
+        batch(&gateway, &running)["status"] == "completed"
+    });
+}
+
 /// Gateways that share a store need not share a folder: each runs what was handed in to it.
 #[test]
 fn each_gateway_runs_the_batches_of_its_folder() {
@@ -674,6 +445,19 @@ fn each_gateway_runs_the_batches_of_its_folder() {
         assert_eq!(lines(gateway, &done["output_file_id"]).len(), 40, "{done}");
     }
     assert_eq!(upstream.seen().len(), 120, "nothing was run twice");
+    // What lies with the other gateway is said to, wherever its bytes are wanted.
+    let (other, done) = (&all[1], batch(&all[0], &ids[0].1));
+    let output = done["output_file_id"].as_str().unwrap();
+    let body = json!({
+        "input_file_id": output, "endpoint": "/v1/chat/completions", "completion_window": "24h",
+    });
+    let content = other.curl(&format!("/v1/files/{output}/content"), &["-H", KEY]);
+    let created = other.curl("/v1/batches", &["-H", KEY, "-d", &body.to_string()]);
+    for answer in [content, created] {
+        let told = answer.expect(404).json();
+        let told = told["error"]["message"].as_str().unwrap();
+        assert!(told.contains("another gateway"), "{told}");
+    }
     let listed = jobs(&all[1], &["list"]);
     assert_eq!(listed.as_array().unwrap().len(), 3, "{listed}");
 }

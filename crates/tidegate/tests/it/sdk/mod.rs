@@ -12,6 +12,7 @@ mod equivalence;
 mod gemini;
 mod http3;
 mod llama;
+mod relayed;
 mod tools;
 mod vendors;
 mod vercel;

@@ -171,6 +171,21 @@ fn what_fails_is_tried_again_and_what_is_refused_is_given_up() {
 }
 
 #[test]
+fn what_is_too_old_is_given_up_before_its_attempts_are() {
+    let never = Upstream::start(|_| Reply::text("broken").status(500));
+    let mut hook = webhook(&never);
+    hook["retry"] = json!({ "attempts": 1_000, "pause": "100ms", "longest": "400ms", "age": "1s" });
+    let (gateway, tap) = start(&json!({ "never": hook }), &[]);
+    tap.publish("1", "order.placed", json!({}));
+    eventually("it is a dead letter", || {
+        let name = "tidegate_subscriber_events_total{subscriber=\"never\",outcome=\"dead\"} 1";
+        gateway.metrics().contains(name)
+    });
+    let attempts = never.seen().len();
+    assert!((2..=20).contains(&attempts), "{attempts} attempts");
+}
+
+#[test]
 fn events_of_one_key_come_one_after_the_other() {
     // Each key's first event fails twice; others of the key must wait, other keys must not.
     let tries: Arc<Mutex<BTreeMap<String, usize>>> = Arc::default();
@@ -283,6 +298,7 @@ subscribers:
 #[test]
 fn a_subscriber_that_is_new_begins_where_it_says() {
     let (now, later, beginning) = (taker(), taker(), taker());
+    let (since, never) = (taker(), taker());
     let mut first = webhook(&now);
     first["start"] = json!("now");
     let (gateway, tap) = start(&json!({ "now": first }), &[]);
@@ -296,10 +312,19 @@ fn a_subscriber_that_is_new_begins_where_it_says() {
     let mut at = webhook(&later);
     at["start"] = json!({ "place": place });
     at["end"] = json!({ "place": end });
-    let subscribers = json!({ "now": first, "later": at, "beginning": webhook(&beginning) });
+    let from = |receiver: &Upstream, time: &str| {
+        let mut hook = webhook(receiver);
+        hook["start"] = json!({ "time": time });
+        hook
+    };
+    let subscribers = json!({
+        "now": first, "later": at, "beginning": webhook(&beginning),
+        "since": from(&since, "2020-01-01T00:00:00Z"), "never": from(&never, "2100-01-01"),
+    });
     gateway.rewrite(|_| super::support::configuration(&json!({}), &subscribers));
     arrived(&beginning, 2);
     arrived(&later, 1);
+    arrived(&since, 2);
     tap.publish("3", "a", json!({}));
     arrived(&now, 3);
     arrived(&beginning, 3);
@@ -307,6 +332,8 @@ fn a_subscriber_that_is_new_begins_where_it_says() {
         ids(&now.seen()),
         [("1".into(), 1), ("2".into(), 1), ("3".into(), 1)].into()
     );
+    arrived(&since, 3);
+    assert!(ids(&never.seen()).is_empty(), "nothing came so late");
     // It has come to its end.
     assert_eq!(ids(&later.seen()), [("2".into(), 1)].into());
 }
