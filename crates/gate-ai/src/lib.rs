@@ -48,8 +48,8 @@ pub use endpoint::{Endpoint, ModelPlace, NoEndpoint, Operation};
 pub use error::DialectError;
 pub use event_stream::{EventFrame, EventStreamFramer};
 pub use failure::{
-    Blame, ErrorClass, ProviderError, error_body, error_event, error_header, provider_error,
-    with_error_kind,
+    Blame, ErrorClass, ProviderError, answer_error, error_body, error_event, error_header,
+    may_be_error, provider_error, with_error_kind,
 };
 pub use inspect::{RequestFacts, inspect, inspect_with_reach};
 pub use listing::{ListedModel, ListingShape, model_body, models_body};

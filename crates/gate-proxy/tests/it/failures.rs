@@ -216,3 +216,50 @@ fn retries_stop_when_they_are_told_to() {
         gateway.metrics().contains("tidegate_ai_retries_total")
     });
 }
+
+#[test]
+fn an_error_that_comes_whole_with_200_is_an_error() {
+    let slow = r#"{"error":{"code":429,"message":"Rate limited upstream"}}"#;
+    let broken = Provider::with(refusal(200, "", slow));
+    let good = Provider::with(reply("good", ""));
+    let two = gateway(
+        &[broken.address, good.address],
+        "targets: [{ provider: p0, model: a }]\nfallback: [{ provider: p1, model: b }]",
+    );
+    let answer = Caller::new(&two).post(CHAT, &request("x"));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert!(answer.text().contains("good"), "{answer:?}");
+    // Told in the caller's words where they are others, and as it came where they are the same.
+    let one = gateway(
+        &[broken.address],
+        "targets: [{ provider: p0, model: a }]\nretry: { attempts: 0 }",
+    );
+    let mut caller = Caller::new(&one);
+    let answer = caller.post(
+        "/v1/messages",
+        &request("x").replacen('{', "{\"max_tokens\":9,", 1),
+    );
+    let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer.status, 429, "{answer:?}");
+    assert_eq!(said["error"]["type"], "rate_limit_error", "{said}");
+    assert_eq!(said["error"]["message"], "Rate limited upstream", "{said}");
+    let answer = caller.post(CHAT, &request("x"));
+    assert_eq!((answer.status, &*answer.text()), (200, slow));
+}
+
+#[test]
+fn a_refusal_without_words_gets_some() {
+    let wordless = Provider::with(refusal(500, "", "<html>oops</html>"));
+    let gateway = gateway(
+        &[wordless.address],
+        "targets: [{ provider: p0, model: a }]\nretry: { attempts: 0 }",
+    );
+    let request = request("x").replacen('{', "{\"max_tokens\":9,", 1);
+    let answer = Caller::new(&gateway).post("/v1/messages", &request);
+    let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(answer.status, 500);
+    assert_eq!(
+        said["error"]["message"], "The provider answered with status 500.",
+        "{said}"
+    );
+}

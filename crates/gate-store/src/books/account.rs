@@ -342,8 +342,9 @@ impl Account {
             let idle = leave || period.start != current || !lately;
             let slice = slice(spec.limit).max(period.most);
             let free = match (idle, period.wanted) {
-                (true, _) => 0,
-                (false, true) => period.demand,
+                (true, _) if leave => 0,
+                // A call that began in a period that has ended may need more of it.
+                (true, _) | (false, true) => period.demand,
                 (false, false) => slice.saturating_add(period.demand),
             };
             let quiet = period.leased == 0 && period.demand == 0 && used == 0;

@@ -134,13 +134,14 @@ impl Hold {
         let (number, call) = queue.open.get(place)?;
         let part = |(account, _, amount): &Taken| (account.clone(), amount / copies.max(1));
         let parts: Vec<_> = call.parts.iter().map(part).collect();
-        let number = *number;
+        let (number, at_ms) = (*number, call.at_ms);
         drop(queue);
         (!parts.is_empty()).then(|| More {
             shared: self.shared.clone(),
             place,
             number,
             parts,
+            at_ms,
         })
     }
 

@@ -508,7 +508,17 @@ impl Shared {
         asks: bool,
     ) -> Result<(Reserved, i64, bool), Short> {
         let now = self.clock.now();
-        let unix_ms = self.unix_ms(now);
+        self.reserve_at(parts, asks, now, self.unix_ms(now))
+    }
+
+    /// The same in the periods that a time lies in, in UNIX milliseconds.
+    fn reserve_at<'a>(
+        &self,
+        parts: impl Iterator<Item = (&'a Arc<Account>, i64)>,
+        asks: bool,
+        now: Moment,
+        unix_ms: i64,
+    ) -> Result<(Reserved, i64, bool), Short> {
         let unix_s = unix_ms.div_euclid(1000);
         let free = self.free(now);
         let (mut taken, mut is_low) = (Reserved::new(), false);

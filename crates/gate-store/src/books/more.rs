@@ -13,7 +13,10 @@ pub struct More {
     pub(super) shared: Arc<Shared>,
     pub(super) place: usize,
     pub(super) number: u64,
+    /// Each with what one call takes of it.
     pub(super) parts: Vec<(Arc<Account>, i64)>,
+    /// When it was reserved for, in UNIX milliseconds: what is added belongs to the same periods.
+    pub(super) at_ms: i64,
 }
 
 impl More {
@@ -60,7 +63,11 @@ impl More {
         if parts().next().is_none() {
             return Ok(());
         }
-        let reserve = |asks| shared.reserve(parts(), asks).map(|(taken, ..)| taken);
+        let reserve = |asks| {
+            let now = shared.clock.now();
+            let reserved = shared.reserve_at(parts(), asks, now, self.at_ms);
+            reserved.map(|(taken, ..)| taken)
+        };
         let taken: Reserved = shared.patiently(reserve).await?;
         let added = {
             let mut queue = shared.queue();
@@ -123,7 +130,7 @@ impl Shared {
     }
 }
 
-/// Adds what was taken; false when a period has ended since the parts were reserved.
+/// Adds what was taken; false when a budget's periods are others since the parts were reserved.
 fn add(parts: &mut Reserved, taken: &Reserved) -> bool {
     let place = |(account, period, _): &(Arc<Account>, i64, i64)| {
         let mut all = parts.iter();

@@ -1,6 +1,7 @@
 //! What a process does with its slices: alone, beside others, and without its store.
 
 mod bars;
+mod more;
 
 use crate::support::{Place, facts, settlement, spec};
 use gate_kit::clock::Clock;

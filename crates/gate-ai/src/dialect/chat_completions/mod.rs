@@ -16,6 +16,7 @@ use super::{Codec, StreamDecoder, StreamEncoder};
 use crate::conversation::{Request, Response};
 use crate::failure::{ErrorClass, ProviderError};
 use crate::json::object::Object;
+use crate::json::object::unsigned;
 use crate::json::scan::Scanner;
 use crate::json::write::Writer;
 use crate::usage::{read_counts, value_of_member};
@@ -173,7 +174,9 @@ pub(super) fn read_error_object(object: &Object<'_>) -> ProviderError {
     let owned = |key| error.text(key).map(std::borrow::Cow::into_owned);
     ProviderError {
         kind: owned("type"),
-        code: owned("code"),
+        // Some vendors write the status there.
+        code: owned("code")
+            .or_else(|| Some(unsigned(error.get("code")?, "code").ok()?.to_string())),
         message: owned("message")
             .or_else(|| owned("detail"))
             .or_else(|| object.text("error").map(std::borrow::Cow::into_owned)),

@@ -15,7 +15,8 @@ use super::{Model, ProviderTarget};
 use crate::experiments::Struck;
 use crate::upstream::attempt::{Answered, Failure, attempt, is_blamed, row};
 use crate::upstream::{Deadlines, Held};
-use gate_ai::Operation;
+use bytes::Bytes;
+use gate_ai::{Operation, answer_error, may_be_error};
 use gate_flow::{Attempt, Exchange, Fault, InScope, Overrides, Services, TraceContext};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyErrorKind, Chunk, HeaderId, Headers, ResponseHead};
@@ -212,6 +213,8 @@ async fn send(
         // An answer that began and came to nothing.
         row.fault = Some(fault.code);
         row.duration = clock.now().since(started);
+    } else if matches!(result, Err(Bad::Refused(_))) && row.status < 400 {
+        row.fault = Some(FaultCode::UpstreamRejected);
     }
     Fetched {
         attempt: Some(row),
@@ -296,7 +299,10 @@ impl Received {
         body: &Body,
     ) -> bool {
         let is_whole = match body {
-            Body::Full(chunk) => chunk.len() <= ANSWER_MAX,
+            // What another dialect calls an answer is looked at; what passes is the caller's.
+            Body::Full(chunk) => {
+                chunk.len() <= ANSWER_MAX && (call.is_native(target) || !may_be_error(chunk))
+            }
             _ => false,
         };
         is_whole
@@ -354,6 +360,15 @@ impl Received {
             (true, true) => Box::pin(self.peek(origin, call, target, &head, body)).await?,
             (false, _) => whole(call, body).await?,
         };
+        let matters = !is_stream && (!call.model.only_one || !call.is_native(target));
+        if let (Body::Full(answer), true) = (&body, matters)
+            && let Some(error) = answer_error(target.spoken(call.operation), answer)
+        {
+            let after = headroom::retry_after(&head.headers, self.unix(origin));
+            let answer = Bytes::copy_from_slice(answer);
+            let refused = Refused::in_answer(call, target, (head, answer), error, after);
+            return Err(Bad::Refused(Box::new(refused)));
+        }
         Ok(self.got(head, body, is_stream))
     }
 

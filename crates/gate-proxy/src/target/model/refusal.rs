@@ -29,6 +29,8 @@ pub(super) struct Refused {
     pub(super) retry_after: Option<Duration>,
     error: ProviderError,
     headers: Headers,
+    /// The status that the provider's own words came with.
+    shown: u16,
     /// The provider's own words, where they are for the caller as they are: in its dialect, and
     /// not inside a stream.
     body: Option<Bytes>,
@@ -57,6 +59,7 @@ impl Refused {
         Ok(Self {
             class: classify(head.status, &error),
             status: head.status,
+            shown: head.status,
             retry_after: retry_after(&head.headers, unix),
             error,
             headers: head.headers,
@@ -78,8 +81,25 @@ impl Refused {
             retry_after,
             error,
             headers: Headers::new(),
+            shown: 200,
             body: None,
             provider: target.provider.clone(),
+        }
+    }
+
+    /// A refusal that came whole as an answer of status 200. What passes as it is keeps that status.
+    pub(super) fn in_answer(
+        call: &Call<'_>,
+        target: &ProviderTarget,
+        (head, body): (ResponseHead, Bytes),
+        error: ProviderError,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        Self {
+            headers: head.headers,
+            shown: head.status,
+            body: Some(body).filter(|_| call.is_native(target)),
+            ..Self::in_stream(target, error, retry_after)
         }
     }
 
@@ -113,7 +133,7 @@ impl Refused {
                 keep_for_caller(&mut headers);
                 Response {
                     head: ResponseHead {
-                        status: self.status,
+                        status: self.shown,
                         headers,
                     },
                     body: Chunk::Shared(bytes).into(),
@@ -122,6 +142,8 @@ impl Refused {
             None => {
                 let code = self.error.code.as_deref().or(self.error.kind.as_deref());
                 let code = code.unwrap_or(self.class.as_str());
+                let said = format!("The provider answered with status {}.", self.status);
+                let words = if words.is_empty() { &said } else { words };
                 let body = error_body(call.dialect, self.status, code, words);
                 let mut response = Response::full(self.status, call.dialect.content_type(), body);
                 if let Some((name, value)) = error_header(call.dialect, self.status) {

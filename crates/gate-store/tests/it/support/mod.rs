@@ -169,13 +169,18 @@ impl Place {
 
     /// Books as one process keeps them.
     pub(crate) fn books(&self, name: &str, options: BooksOptions) -> Arc<Books> {
+        self.books_at(name, options, Clock::System)
+    }
+
+    /// The same by another clock.
+    pub(crate) fn books_at(&self, name: &str, options: BooksOptions, clock: Clock) -> Arc<Books> {
         let again = match self {
             Self::Sqlite(folder) => Self::borrowed(folder.path()),
             Self::Postgres(address) => Again::Postgres(address.clone()),
         };
         let name = name.to_owned();
         let connect = Box::new(move || again.open(instance(&name)));
-        Books::open(connect, options, Clock::System).unwrap()
+        Books::open(connect, options, clock).unwrap()
     }
 
     fn borrowed(path: &Path) -> Again {
