@@ -65,7 +65,7 @@ pub struct Relayed {
     pub provider: String,
     /// The provider's name for the model.
     pub model: String,
-    /// Whether its API is Anthropic's and the batch's is OpenAI's.
+    /// Whether its API is Anthropic's and the batch's is OpenAI's, or the other way round.
     pub translated: bool,
     /// The file that was uploaded.
     pub file: Option<String>,

@@ -110,13 +110,13 @@ impl Batch<'_> {
         };
         let process = &self.runner.process;
         let own = batch_provider(process, self.api, &model).map(|found| (found, false));
-        let other = || {
-            let found = batch_provider(process, Api::Anthropic, &model);
+        let translated = || {
+            let found = batch_provider(process, other(self.api), &model);
             found
                 .filter(|_| self.told_in().is_some())
                 .map(|found| (found, true))
         };
-        let Some((found, translated)) = own.or_else(other) else {
+        let Some((found, translated)) = own.or_else(translated) else {
             return Ok(None);
         };
         let id = self.row.id.clone();
@@ -142,7 +142,7 @@ impl Batch<'_> {
     /// Whose API its provider has.
     fn their_api(&self) -> Api {
         match self.relayed().translated {
-            true => Api::Anthropic,
+            true => other(self.api),
             false => self.api,
         }
     }
@@ -269,7 +269,13 @@ impl Batch<'_> {
     fn result(&self, line: Line<'_>, ids: &HashMap<String, u32>) -> Option<(Head, Vec<u8>)> {
         let Line::Whole(line) = line else { return None };
         match self.their_api() {
-            Api::OpenAi => openai::result(line, ids, &self.data.endpoint),
+            Api::OpenAi => {
+                let found = openai::result(line, ids, self.their_endpoint())?;
+                match self.relayed().translated {
+                    true => self.retold_message(found),
+                    false => Some(found),
+                }
+            }
             Api::Anthropic => {
                 let found = anthropic::result(line, &self.row.id, self.data.counts.total)?;
                 match self.relayed().translated {
@@ -288,6 +294,14 @@ impl Batch<'_> {
                 sleep(Duration::from_millis(5)).await;
             }
         }
+    }
+}
+
+/// The API that is not this one.
+const fn other(api: Api) -> Api {
+    match api {
+        Api::OpenAi => Api::Anthropic,
+        Api::Anthropic => Api::OpenAi,
     }
 }
 

@@ -36,7 +36,7 @@ fn bits(batch: &str) -> &str {
 }
 
 /// What the provider knows a request by.
-fn id_of(batch: &str, index: u32) -> String {
+pub(super) fn id_of(batch: &str, index: u32) -> String {
     format!("{}-{index}", bits(batch))
 }
 

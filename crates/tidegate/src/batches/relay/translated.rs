@@ -1,5 +1,5 @@
-//! A batch of OpenAI's API at a provider that has Anthropic's: requests and answers are translated, as
-//! those of single calls are.
+//! A batch of OpenAI's API at a provider that has Anthropic's, and the other way round: requests and
+//! answers are translated, as those of single calls are.
 //!
 //! What would lose something on the way is not handed over but run here, where the model says what
 //! becomes of losses.
@@ -8,12 +8,16 @@ use super::super::Batch;
 use super::super::theirs::Head;
 use gate_ai::batch::result::{Ended, consumed, write};
 use gate_ai::batch::shape::Consumed;
-use gate_ai::batch::{Api, openai_line};
+use gate_ai::batch::{Api, MESSAGES, anthropic_line, openai_line};
 use gate_ai::{Dialect, TranslateOptions, error_body, translate_request, translate_response};
 use gate_kit::clock::Clock;
 use gate_proxy::batches::batch_provider;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
+
+/// Where requests go at a provider that has OpenAI's API.
+const CHAT: &str = "/v1/chat/completions";
 
 /// How a request ended there.
 #[derive(Deserialize)]
@@ -51,20 +55,54 @@ fn status_of(kind: &str) -> u16 {
     }
 }
 
+/// A line of OpenAI's results.
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    response: Response<'a>,
+}
+
+#[derive(Deserialize)]
+struct Response<'a> {
+    status_code: u16,
+    #[serde(borrow)]
+    body: &'a RawValue,
+}
+
+/// An answer in another dialect, for an owner who knows the model as `model`; none where it cannot be
+/// read.
+fn told(from: Dialect, to: Dialect, answer: &RawValue, model: &str) -> Option<Vec<u8>> {
+    let with = TranslateOptions {
+        now_unix_s: Clock::System.unix().as_secs(),
+        ..TranslateOptions::default()
+    };
+    let made = translate_response(from, to, answer.get().as_bytes(), model, &with);
+    made.ok().map(|made| made.body)
+}
+
 impl Batch<'_> {
     /// The dialect that its requests are in, where they can be translated.
     pub(super) fn told_in(&self) -> Option<Dialect> {
         match (self.api, &*self.data.endpoint) {
             (Api::OpenAi, "/v1/chat/completions") => Some(Dialect::ChatCompletions),
             (Api::OpenAi, "/v1/responses") => Some(Dialect::Responses),
+            (Api::Anthropic, _) => Some(Dialect::Messages),
             _ => None,
+        }
+    }
+
+    /// Where its requests go at the provider.
+    pub(super) fn their_endpoint(&self) -> &str {
+        match self.relayed().translated {
+            true => CHAT,
+            false => &self.data.endpoint,
         }
     }
 
     /// How its provider is translated for; none where another one is behind the model by now.
     pub(super) fn options(&self) -> Option<TranslateOptions> {
         let model = self.data.model.as_deref()?;
-        let found = batch_provider(&self.runner.process, Api::Anthropic, model)?;
+        let found = batch_provider(&self.runner.process, self.their_api(), model)?;
         (found.provider == self.relayed().provider).then_some(found.options)
     }
 
@@ -75,9 +113,14 @@ impl Batch<'_> {
         model: &str,
         with: &TranslateOptions,
     ) -> Option<String> {
-        let one = openai_line(line, &self.data.endpoint).ok()?;
-        let body = one.body.as_bytes();
-        let made = translate_request(self.told_in()?, Dialect::Messages, body, model, with).ok()?;
+        let (body, to) = match self.api {
+            Api::OpenAi => (
+                openai_line(line, &self.data.endpoint).ok()?.body,
+                Dialect::Messages,
+            ),
+            Api::Anthropic => (anthropic_line(line).ok()?.params, Dialect::ChatCompletions),
+        };
+        let made = translate_request(self.told_in()?, to, body.as_bytes(), model, with).ok()?;
         match made.stream || !made.losses.is_empty() {
             true => None,
             false => String::from_utf8(made.body).ok(),
@@ -88,16 +131,10 @@ impl Batch<'_> {
     pub(super) fn retold(&self, (head, result): (Head, Vec<u8>)) -> Option<(Head, Vec<u8>)> {
         let read: Outcome<'_> = serde_json::from_slice(&result).ok()?;
         let (dialect, model) = (self.told_in()?, self.data.model.as_deref()?);
-        let message = read.message.filter(|_| head.well).and_then(|message| {
-            let with = TranslateOptions {
-                now_unix_s: Clock::System.unix().as_secs(),
-                ..TranslateOptions::default()
-            };
-            let message = message.get().as_bytes();
-            translate_response(Dialect::Messages, dialect, message, model, &with).ok()
-        });
+        let message = read.message.filter(|_| head.well);
+        let message = message.and_then(|message| told(Dialect::Messages, dialect, message, model));
         let (status, used, body) = match (message, read.error) {
-            (Some(made), _) => (200, consumed(&self.data.endpoint, &made.body), made.body),
+            (Some(made), _) => (200, consumed(&self.data.endpoint, &made), made),
             (None, Some(Failure { error })) => {
                 let status = status_of(error.r#type);
                 let body = error_body(dialect, status, error.r#type, &error.message);
@@ -115,6 +152,44 @@ impl Batch<'_> {
             ..head
         };
         Some((head, [format!("{status} ").as_bytes(), &body].concat()))
+    }
+
+    /// A line of OpenAI's, as the result that the owner of a message batch has.
+    pub(super) fn retold_message(&self, (head, line): (Head, Vec<u8>)) -> Option<(Head, Vec<u8>)> {
+        let read: Line<'_> = serde_json::from_slice(&line).ok()?;
+        let (body, status) = (read.response.body, read.response.status_code);
+        let model = self.data.model.as_deref()?;
+        let message = match head.well {
+            true => told(Dialect::ChatCompletions, Dialect::Messages, body, model),
+            false => None,
+        };
+        if let Some(message) = message {
+            let head = Head {
+                consumed: consumed(MESSAGES, &message),
+                ..head
+            };
+            let parts: [&[u8]; 3] = [b"{\"type\":\"succeeded\",\"message\":", &message, b"}"];
+            return Some((head, parts.concat()));
+        }
+        let (status, text) = match head.well {
+            true => (502, "The provider's answer cannot be read.".to_owned()),
+            false => {
+                let error: Value = serde_json::from_str(body.get()).unwrap_or_default();
+                let text = error["error"]["message"].as_str();
+                (
+                    status,
+                    text.unwrap_or("The provider refused it.").to_owned(),
+                )
+            }
+        };
+        let error = error_body(Dialect::Messages, status, "invalid_request_error", &text);
+        let head = Head {
+            well: false,
+            consumed: Consumed::default(),
+            ..head
+        };
+        let parts: [&[u8]; 3] = [b"{\"type\":\"errored\",\"error\":", &error, b"}"];
+        Some((head, parts.concat()))
     }
 
     /// The line that its owner reads, of such an answer and the request that it is of.
