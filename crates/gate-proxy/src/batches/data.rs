@@ -65,6 +65,8 @@ pub struct Relayed {
     pub provider: String,
     /// The provider's name for the model.
     pub model: String,
+    /// Whether its API is Anthropic's and the batch's is OpenAI's, or the other way round.
+    pub translated: bool,
     /// The file that was uploaded.
     pub file: Option<String>,
     /// When the provider was first asked to make the batch, in UNIX milliseconds.

@@ -16,6 +16,7 @@ pub use shelf::{Forgotten, Kept, OpenFiles, Shelf, ShelfError, new_id};
 
 use crate::process::Process;
 use arc_swap::ArcSwapOption;
+use gate_ai::TranslateOptions;
 use gate_ai::batch::Api;
 use gate_flow::Fault;
 use gate_model::fault::FaultCode;
@@ -94,10 +95,20 @@ pub fn open(process: &Process, base: &Path, open: OpenFiles) -> Result<Option<De
     Ok(Some(desk))
 }
 
-/// The provider whose own batch API could run requests to a model, and its name for the model: that of
-/// the only target, where it has the API.
+/// A provider whose own batch API could run a batch's requests.
+pub struct BatchProvider {
+    /// Its name.
+    pub provider: String,
+    /// Its name for the model.
+    pub model: String,
+    /// How requests are translated for it.
+    pub options: TranslateOptions,
+}
+
+/// The provider whose own batch API could run requests to a model: that of the only target, where it has
+/// the API.
 #[must_use]
-pub fn batch_provider(process: &Process, api: Api, model: &str) -> Option<(String, String)> {
+pub fn batch_provider(process: &Process, api: Api, model: &str) -> Option<BatchProvider> {
     process.shared().models.load().batch_provider(api, model)
 }
 

@@ -200,7 +200,7 @@ impl Batch<'_> {
     }
 
     /// What a request is known by in the results.
-    fn request_id(&self, index: u32) -> String {
+    pub(super) fn request_id(&self, index: u32) -> String {
         let (_, bits) = self.row.id.rsplit_once('_').unwrap_or_default();
         format!("batch_req_{bits}{index:08x}")
     }

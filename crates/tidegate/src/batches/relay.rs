@@ -13,6 +13,7 @@
 
 mod anthropic;
 mod openai;
+mod translated;
 
 pub(super) use anthropic::with_id;
 
@@ -108,7 +109,14 @@ impl Batch<'_> {
             return Ok(None);
         };
         let process = &self.runner.process;
-        let Some((provider, name)) = batch_provider(process, self.api, &model) else {
+        let own = batch_provider(process, self.api, &model).map(|found| (found, false));
+        let translated = || {
+            let found = batch_provider(process, other(self.api), &model);
+            found
+                .filter(|_| self.told_in().is_some())
+                .map(|found| (found, true))
+        };
+        let Some((found, translated)) = own.or_else(translated) else {
             return Ok(None);
         };
         let id = self.row.id.clone();
@@ -124,15 +132,24 @@ impl Batch<'_> {
         let path = format!("/v1/models/{model}");
         let known = self.call("GET", &path, Sent::Nothing, None).await?;
         Ok((known.status == 200).then(|| Relayed {
-            provider,
-            model: name,
+            provider: found.provider,
+            model: found.model,
+            translated,
             ..Relayed::default()
         }))
     }
 
+    /// Whose API its provider has.
+    fn their_api(&self) -> Api {
+        match self.relayed().translated {
+            true => other(self.api),
+            false => self.api,
+        }
+    }
+
     /// Most bytes that its provider takes.
-    const fn sent_max(&self) -> u64 {
-        match self.api {
+    fn sent_max(&self) -> u64 {
+        match self.their_api() {
             Api::OpenAi => FILE_MAX,
             Api::Anthropic => ANTHROPIC_BYTES_MAX,
         }
@@ -161,7 +178,7 @@ impl Batch<'_> {
 
     async fn at_provider(&mut self) -> Result<(), Stop> {
         if self.relayed().batch.is_none() {
-            let batch = match self.api {
+            let batch = match self.their_api() {
                 Api::OpenAi => self.begin_openai().await?,
                 Api::Anthropic => self.begin_anthropic().await?,
             };
@@ -177,7 +194,7 @@ impl Batch<'_> {
     /// Looks at the provider's batch until it is over. It is cancelled where ours is, or has no time
     /// left.
     async fn wait(&mut self) -> Result<Value, Stop> {
-        let batches = match self.api {
+        let batches = match self.their_api() {
             Api::OpenAi => "/v1/batches",
             Api::Anthropic => anthropic::BATCHES,
         };
@@ -187,7 +204,7 @@ impl Batch<'_> {
         loop {
             let seen = self.json("GET", &path, Sent::Nothing).await?;
             if let Some(seen) = seen {
-                let look = match self.api {
+                let look = match self.their_api() {
                     Api::OpenAi => openai::look(&seen),
                     Api::Anthropic => anthropic::look(&seen),
                 };
@@ -218,7 +235,7 @@ impl Batch<'_> {
     /// Puts the provider's results down as ours. Those of requests that it did not run are none.
     async fn fetch(&mut self, over: &Value) -> Result<(), Stop> {
         let mut coming = self.coming().await?;
-        let (paths, ids) = match self.api {
+        let (paths, ids) = match self.their_api() {
             Api::OpenAi => (openai::results(over), self.ids().await?),
             Api::Anthropic => {
                 let batch = self.relayed().batch.unwrap_or_default();
@@ -251,9 +268,21 @@ impl Batch<'_> {
     /// A line of the provider's results; none where that request was not run.
     fn result(&self, line: Line<'_>, ids: &HashMap<String, u32>) -> Option<(Head, Vec<u8>)> {
         let Line::Whole(line) = line else { return None };
-        match self.api {
-            Api::OpenAi => openai::result(line, ids, &self.data.endpoint),
-            Api::Anthropic => anthropic::result(line, &self.row.id, self.data.counts.total),
+        match self.their_api() {
+            Api::OpenAi => {
+                let found = openai::result(line, ids, self.their_endpoint())?;
+                match self.relayed().translated {
+                    true => self.retold_message(found),
+                    false => Some(found),
+                }
+            }
+            Api::Anthropic => {
+                let found = anthropic::result(line, &self.row.id, self.data.counts.total)?;
+                match self.relayed().translated {
+                    true => self.retold(found),
+                    false => Some(found),
+                }
+            }
         }
     }
 
@@ -265,6 +294,14 @@ impl Batch<'_> {
                 sleep(Duration::from_millis(5)).await;
             }
         }
+    }
+}
+
+/// The API that is not this one.
+const fn other(api: Api) -> Api {
+    match api {
+        Api::OpenAi => Api::Anthropic,
+        Api::Anthropic => Api::OpenAi,
     }
 }
 

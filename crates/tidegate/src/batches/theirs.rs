@@ -102,6 +102,7 @@ impl Batch<'_> {
         let (mut counts, mut left) = (Counts::default(), 0);
         let mut all = coming.all.iter().peekable();
         let mut source = self.source().await?;
+        let translated = self.relayed().translated;
         while let Some((index, line)) = source.next()? {
             let Some((head, at, length)) = all.next_if(|(head, ..)| head.index == index) else {
                 rest.write_all(&line)?;
@@ -113,6 +114,8 @@ impl Batch<'_> {
             coming.file.read_exact_at(&mut answer, *at)?;
             if self.api == Api::Anthropic {
                 answer = with_id(&line, &answer);
+            } else if translated {
+                answer = self.line_of(index, &line, &answer);
             }
             theirs.write_all(head.write().as_bytes())?;
             theirs.write_all(&answer)?;

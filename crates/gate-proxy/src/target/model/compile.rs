@@ -6,6 +6,7 @@ use super::road::{Road, roads};
 use super::room::Concurrency;
 use super::state::{Bounds, ExtraCalls, Lane, TargetState};
 use super::strategy::{self, Candidate};
+use crate::batches::BatchProvider;
 use crate::compile::Work;
 use crate::money::Treasury;
 use crate::upstream::pick::hash_of;
@@ -131,7 +132,7 @@ impl Models {
 
     /// The provider whose own batch API could run requests to this model, and its name for the model:
     /// that of the only target, where it has the API.
-    pub(crate) fn batch_provider(&self, api: Api, model: &str) -> Option<(String, String)> {
+    pub(crate) fn batch_provider(&self, api: Api, model: &str) -> Option<BatchProvider> {
         let model = self.models.get(model)?;
         let drawn = model.drawn();
         let [target] = &drawn[..] else { return None };
@@ -144,7 +145,11 @@ impl Models {
             Api::Anthropic => serves(Operation::Batches(BatchDialect::Anthropic)),
         };
         let fits = target.when.is_none() && has;
-        fits.then(|| (target.provider.name.to_string(), target.model.to_string()))
+        fits.then(|| BatchProvider {
+            provider: target.provider.name.to_string(),
+            model: target.model.to_string(),
+            options: target.provider.options.clone(),
+        })
     }
 
     /// Every provider, by name.

@@ -10,7 +10,7 @@ use super::super::{Batch, Halt};
 use super::Look;
 use gate_ai::batch::result::consumed;
 use gate_ai::batch::shape::Consumed;
-use gate_ai::batch::{MESSAGES, anthropic_line, compact};
+use gate_ai::batch::{Api, MESSAGES, anthropic_line, compact};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ fn bits(batch: &str) -> &str {
 }
 
 /// What the provider knows a request by.
-fn id_of(batch: &str, index: u32) -> String {
+pub(super) fn id_of(batch: &str, index: u32) -> String {
     format!("{}-{index}", bits(batch))
 }
 
@@ -96,6 +96,14 @@ pub(in super::super) fn with_id(request: &[u8], result: &[u8]) -> Vec<u8> {
     line.into_bytes()
 }
 
+/// What a line of a message batch asks of the provider's model.
+fn native(line: &[u8], model: &str) -> Option<String> {
+    let one = anthropic_line(line).ok().filter(|one| !one.streams)?;
+    let mut params: Value = serde_json::from_str(one.params).ok()?;
+    params["model"] = json!(model);
+    Some(params.to_string())
+}
+
 impl Batch<'_> {
     /// Makes the provider's batch, or finds the one that was made before a kill; its id.
     pub(super) async fn begin_anthropic(&mut self) -> Result<String, Stop> {
@@ -139,21 +147,29 @@ impl Batch<'_> {
     }
 
     /// The body that asks for the batch, each request with the provider's model and an id of ours; and
-    /// how many there are. Those that ask for a stream are not the provider's.
+    /// how many there are. Those that ask for a stream are not the provider's, nor are those of OpenAI's
+    /// API that would lose something on the way.
     async fn requests(&self) -> Result<(Sent, u64), Stop> {
         let model = self.relayed().model;
+        let options = self.options();
         let (path, mut body) = self.sending().await?;
         body.write_all(b"{\"requests\":[").map_err(Halt::from)?;
         let (mut source, mut count) = (self.source().await?, 0);
         while let Some((index, line)) = source.next()? {
-            let read = anthropic_line(&line).ok().filter(|one| !one.streams);
-            let params = read.and_then(|one| serde_json::from_str::<Value>(one.params).ok());
-            let Some(mut params) = params else { continue };
-            params["model"] = json!(model);
+            let params = match self.api {
+                Api::Anthropic => native(&line, &model),
+                Api::OpenAi => options
+                    .as_ref()
+                    .and_then(|with| self.params(&line, &model, with)),
+            };
+            let Some(params) = params else { continue };
             let comma = if count > 0 { "," } else { "" };
             let id = id_of(&self.row.id, index);
-            let request = json!({ "custom_id": id, "params": params });
-            write!(body, "{comma}{request}").map_err(Halt::from)?;
+            write!(
+                body,
+                "{comma}{{\"custom_id\":\"{id}\",\"params\":{params}}}"
+            )
+            .map_err(Halt::from)?;
             count += 1;
             tokio::task::consume_budget().await;
         }

@@ -5,9 +5,11 @@ use super::super::provider::{Sent, Stop, given_up};
 use super::super::theirs::Head;
 use super::super::{Batch, Halt};
 use super::Look;
+use super::anthropic::id_of;
+use gate_ai::TranslateOptions;
 use gate_ai::batch::result::consumed;
 use gate_ai::batch::shape::Consumed;
-use gate_ai::batch::{BatchState, compact, openai_line};
+use gate_ai::batch::{Api, BatchState, compact, openai_line};
 use gate_kit::random;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -61,6 +63,16 @@ pub(super) fn result(
     Some((head, own))
 }
 
+/// A line with the provider's model.
+fn native(line: &[u8], model: &str) -> Result<String, Stop> {
+    let mut value: Value = match serde_json::from_slice(line) {
+        Ok(value) => value,
+        Err(error) => return given_up(error.to_string()),
+    };
+    value["body"]["model"] = json!(model);
+    Ok(value.to_string())
+}
+
 impl Batch<'_> {
     /// Makes the provider's batch, or finds the one that was made before a kill; its id.
     pub(super) async fn begin_openai(&mut self) -> Result<String, Stop> {
@@ -96,7 +108,7 @@ impl Batch<'_> {
 
     async fn made(&self) -> Result<String, Stop> {
         let wish = json!({
-            "input_file_id": self.relayed().file, "endpoint": self.data.endpoint,
+            "input_file_id": self.relayed().file, "endpoint": self.their_endpoint(),
             "completion_window": "24h", "metadata": { NOTE: self.row.id },
         });
         let made = self.insist("POST", "/v1/batches", Sent::Json(wish)).await?;
@@ -110,12 +122,30 @@ impl Batch<'_> {
     pub(super) async fn ids(&self) -> Result<HashMap<String, u32>, Halt> {
         let mut source = self.source().await?;
         let mut ids = HashMap::new();
+        let translated = self.relayed().translated;
         while let Some((index, line)) = source.next()? {
-            if let Ok(one) = openai_line(&line, &self.data.endpoint) {
+            if translated {
+                ids.insert(id_of(&self.row.id, index), index);
+            } else if let Ok(one) = openai_line(&line, &self.data.endpoint) {
                 ids.insert(one.custom_id.into_owned(), index);
             }
         }
         Ok(ids)
+    }
+
+    /// A request of a message batch as a line; none where it would lose something.
+    fn line(
+        &self,
+        index: u32,
+        line: &[u8],
+        model: &str,
+        with: Option<&TranslateOptions>,
+    ) -> Option<String> {
+        let body = self.params(line, model, with?)?;
+        let (id, url) = (id_of(&self.row.id, index), self.their_endpoint());
+        Some(format!(
+            "{{\"custom_id\":\"{id}\",\"method\":\"POST\",\"url\":\"{url}\",\"body\":{body}}}"
+        ))
     }
 
     /// The form with the file for the provider: each line names the provider's model.
@@ -131,14 +161,19 @@ impl Batch<'_> {
         form.write_all(head.as_bytes()).map_err(Halt::from)?;
         let model = self.relayed().model;
         let mut source = self.source().await?;
-        while let Some((_, line)) = source.next()? {
-            let mut value: Value = match serde_json::from_slice(&line) {
-                Ok(value) => value,
-                Err(error) => return given_up(error.to_string()),
+        let (options, mut count) = (self.options(), 0_u64);
+        while let Some((index, line)) = source.next()? {
+            let line = match self.api {
+                Api::OpenAi => Some(native(&line, &model)?),
+                Api::Anthropic => self.line(index, &line, &model, options.as_ref()),
             };
-            value["body"]["model"] = json!(model);
-            writeln!(form, "{value}").map_err(Halt::from)?;
+            let Some(line) = line else { continue };
+            writeln!(form, "{line}").map_err(Halt::from)?;
+            count += 1;
             tokio::task::consume_budget().await;
+        }
+        if count == 0 {
+            return given_up("none of its requests can be told to it without a loss");
         }
         write!(form, "\r\n--{boundary}--\r\n").map_err(Halt::from)?;
         let kind = format!("multipart/form-data; boundary={boundary}");

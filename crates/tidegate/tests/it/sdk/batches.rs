@@ -344,7 +344,7 @@ fn a_batch_is_a_job() {
 }
 
 /// The lines of a file that the gateway keeps; none where there is no file.
-fn lines(gateway: &Gateway, file: &Value) -> Vec<Value> {
+pub(super) fn lines(gateway: &Gateway, file: &Value) -> Vec<Value> {
     let Some(file) = file.as_str() else {
         return Vec::new();
     };

@@ -13,6 +13,7 @@ mod gemini;
 mod http3;
 mod llama;
 mod relayed;
+mod retold;
 mod tools;
 mod vendors;
 mod vercel;
