@@ -4,6 +4,7 @@
 //! Its own flags are `--install`, `--binary PATH` and `--without-gateway`; all flags but
 //! `--install` reach gate-bench, whose `--help` explains them.
 
+use crate::release;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -56,13 +57,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
         packages.push("tidegate");
     }
     for package in packages {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
-        execute(
-            build
-                .args(["build", "--release", "--package", package])
-                .current_dir(root),
-        )?;
+        release::build(package)?;
     }
     let mut bench = Command::new(target.join("release/gate-bench"));
     bench

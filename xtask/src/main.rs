@@ -19,6 +19,7 @@ mod fuzz;
 mod generate;
 mod order;
 mod prices;
+mod release;
 mod repository;
 mod soak;
 mod tidy;
@@ -62,6 +63,11 @@ const COMMANDS: &[Command] = &[
         "prices",
         "derives the price catalogue from a list of model prices; LIST.json",
         prices::run,
+    ),
+    (
+        "release",
+        "builds what is shipped; --profile writes the profile it is compiled by anew",
+        release::run,
     ),
     (
         "soak",

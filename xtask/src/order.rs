@@ -6,9 +6,9 @@
 //! the file. Needs valgrind, and takes two links of the release.
 
 use crate::bench::{execute, target_folder};
+use crate::release;
 use crate::repository::root;
 use std::collections::HashMap;
-use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -27,9 +27,7 @@ pub(crate) fn run(_: &[String]) -> Result<(), String> {
     let _ = fs::remove_dir_all(&scratch);
     fs::create_dir_all(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
     for package in ["tidegate", "gate-bench"] {
-        let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        build.args(["build", "--release", "--package", package]);
-        execute(build.env("TIDEGATE_KEEP_SYMBOLS", "1").current_dir(root()))?;
+        release::build_with_symbols(package)?;
     }
 
     let traced = scratch.join("traced");

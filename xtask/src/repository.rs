@@ -1,6 +1,5 @@
 //! The repository as a folder of text files: where it is, what is in it.
 
-#[cfg(not(test))]
 use std::env;
 use std::fs;
 use std::path::Path;
@@ -24,9 +23,7 @@ pub(crate) fn root() -> &'static Path {
         .expect("xtask lies in the workspace")
 }
 
-/// The cargo that runs this command, else the one of the path. Tests are linked with what they
-/// would otherwise have built.
-#[cfg(not(test))]
+/// The cargo that runs this command, else the one of the path, in the top folder.
 pub(crate) fn cargo() -> std::process::Command {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(cargo);
