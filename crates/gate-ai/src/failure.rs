@@ -4,11 +4,7 @@
 //! answer a full context with 400, an empty purse with 429 and an overload with anything. Which
 //! class leads to a retry or to another target is decided here once.
 
-use crate::{Dialect, stream_error};
-use memchr::memmem;
-
-/// Longest answer that is taken for an error, in bytes.
-const ERROR_MAX: usize = 1024 * 1024;
+use crate::Dialect;
 
 /// What kind of failure a provider reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -131,29 +127,6 @@ pub struct ProviderError {
 #[must_use]
 pub fn provider_error(dialect: Dialect, body: &[u8]) -> ProviderError {
     dialect.codec().read_error(body)
-}
-
-/// Whether a whole answer may be an error; mostly one byte tells.
-#[inline]
-#[must_use]
-pub fn may_be_error(answer: &[u8]) -> bool {
-    match answer {
-        [b'{', b'"', first, ..] if !matches!(first, b'e' | b't') => false,
-        answer => stream_error::object_may_be(answer),
-    }
-}
-
-/// The error that a whole answer of status 200 is, as some vendors send them: an object that begins
-/// with it, and has nothing of an answer.
-#[must_use]
-pub fn answer_error(dialect: Dialect, answer: &[u8]) -> Option<ProviderError> {
-    let has = |member: &[u8]| memmem::find(answer, member).is_some();
-    let is_long = answer.len() > ERROR_MAX;
-    if is_long || !may_be_error(answer) || has(b"\"usage\"") || has(b"\"choices\"") {
-        return None;
-    }
-    let error = provider_error(dialect, answer);
-    (error != ProviderError::default()).then_some(error)
 }
 
 /// The body of an error answer in a caller's dialect. `code` is the gateway's own code.
@@ -310,30 +283,6 @@ fn class_of_status(status: u16) -> ErrorClass {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_error_of_status_200_is_told_from_an_answer() {
-        let told = |answer: &str| answer_error(Dialect::ChatCompletions, answer.as_bytes());
-        let error = told(r#" { "error" : {"code": 429, "message": "slow down"} }"#).unwrap();
-        assert_eq!(error.message.as_deref(), Some("slow down"));
-        assert_eq!(classify(200, &error), ErrorClass::RateLimited);
-        let error = told(r#"{"error":{"code":502,"message":"Provider returned error"}}"#);
-        assert_eq!(classify(200, &error.unwrap()), ErrorClass::Server);
-        let anthropic = r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#;
-        let error = answer_error(Dialect::Messages, anthropic.as_bytes()).unwrap();
-        assert_eq!(classify(200, &error), ErrorClass::Overloaded);
-        for answer in [
-            r#"{"error":null,"id":"a"}"#,
-            r#"{"error":{"message":"x"},"choices":[]}"#,
-            r#"{"type":"message","content":[]}"#,
-            r#"{"id":"a","error":{"message":"x"}}"#,
-            "{\"",
-            "",
-            "[]",
-        ] {
-            assert_eq!(told(answer), None, "{answer}");
-        }
-    }
 
     #[test]
     fn words_beat_phrases_beat_the_status() {

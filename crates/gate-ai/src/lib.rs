@@ -48,8 +48,8 @@ pub use endpoint::{Endpoint, ModelPlace, NoEndpoint, Operation};
 pub use error::DialectError;
 pub use event_stream::{EventFrame, EventStreamFramer};
 pub use failure::{
-    Blame, ErrorClass, ProviderError, answer_error, error_body, error_event, error_header,
-    may_be_error, provider_error, with_error_kind,
+    Blame, ErrorClass, ProviderError, error_body, error_event, error_header, provider_error,
+    with_error_kind,
 };
 pub use inspect::{RequestFacts, inspect, inspect_with_reach};
 pub use listing::{ListedModel, ListingShape, model_body, models_body};
@@ -59,9 +59,11 @@ pub use prepare::{Prepared, Segment, prepare_native, versioned_body};
 pub use probe::{Beginning, StreamProbe};
 pub use resume::prefill;
 pub use sse::{SseEvent, SseFramer};
+pub use stream_error::{answer_error, may_be_error};
 pub use tap::{StreamTap, Tapped};
 pub use translate::{
     StreamTranslator, TranslateOptions, TranslatedRequest, TranslatedResponse, read_request,
     read_response, read_stream, translate_request, translate_response,
+    translate_response_as_stream,
 };
 pub use usage::{ResponseFacts, Usage, response_facts, response_model, usage_of};

@@ -1,4 +1,4 @@
-//! Errors that a provider reports inside a stream which it began with 200.
+//! Errors that a provider reports with status 200: inside of a stream, or as a whole answer.
 //!
 //! A glance at an event's first bytes finds those that may be errors; what such an event says is
 //! asked of the dialect's own reader, the one that translations use, so that a stream that passes
@@ -8,8 +8,11 @@ use crate::conversation::StreamEvent;
 use crate::dialect::cohere_chat;
 use crate::failure::{ProviderError, provider_error};
 use crate::{Dialect, Losses};
-use memchr::memmem::Finder;
+use memchr::memmem::{self, Finder};
 use std::sync::LazyLock;
+
+/// Longest answer that is taken for an error, in bytes.
+const ERROR_MAX: usize = 1024 * 1024;
 
 /// A member that chunks of a vendor which hides errors among them have.
 static HIDDEN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"error\""));
@@ -108,6 +111,29 @@ pub(crate) fn object_may_be(json: &[u8]) -> bool {
     })
 }
 
+/// Whether a whole answer may be an error; mostly one byte tells.
+#[inline]
+#[must_use]
+pub fn may_be_error(answer: &[u8]) -> bool {
+    match answer {
+        [b'{', b'"', first, ..] if !matches!(first, b'e' | b't') => false,
+        answer => object_may_be(answer),
+    }
+}
+
+/// The error that a whole answer of status 200 is, as some vendors send them: an object that begins
+/// with it, and has nothing of an answer.
+#[must_use]
+pub fn answer_error(dialect: Dialect, answer: &[u8]) -> Option<ProviderError> {
+    let has = |member: &[u8]| memmem::find(answer, member).is_some();
+    let is_long = answer.len() > ERROR_MAX;
+    if is_long || !may_be_error(answer) || has(b"\"usage\"") || has(b"\"choices\"") {
+        return None;
+    }
+    let error = provider_error(dialect, answer);
+    (error != ProviderError::default()).then_some(error)
+}
+
 /// Whether a chunk has an error among its other members; a search through all of it.
 pub(crate) fn may_hide_one(event: &[u8]) -> bool {
     HIDDEN.find(event).is_some()
@@ -118,6 +144,30 @@ mod tests {
     use super::*;
     use crate::failure::{ErrorClass, classify};
     use crate::{StreamTap, StreamTranslator, TranslateOptions};
+
+    #[test]
+    fn an_error_of_status_200_is_told_from_an_answer() {
+        let told = |answer: &str| answer_error(Dialect::ChatCompletions, answer.as_bytes());
+        let error = told(r#" { "error" : {"code": 429, "message": "slow down"} }"#).unwrap();
+        assert_eq!(error.message.as_deref(), Some("slow down"));
+        assert_eq!(classify(200, &error), ErrorClass::RateLimited);
+        let error = told(r#"{"error":{"code":502,"message":"Provider returned error"}}"#);
+        assert_eq!(classify(200, &error.unwrap()), ErrorClass::Server);
+        let anthropic = r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#;
+        let error = answer_error(Dialect::Messages, anthropic.as_bytes()).unwrap();
+        assert_eq!(classify(200, &error), ErrorClass::Overloaded);
+        for answer in [
+            r#"{"error":null,"id":"a"}"#,
+            r#"{"error":{"message":"x"},"choices":[]}"#,
+            r#"{"type":"message","content":[]}"#,
+            r#"{"id":"a","error":{"message":"x"}}"#,
+            "{\"",
+            "",
+            "[]",
+        ] {
+            assert_eq!(told(answer), None, "{answer}");
+        }
+    }
 
     /// Errors as vendors send them, and events that only look like errors.
     const EVENTS: &[(Dialect, &str, Option<ErrorClass>)] = &[

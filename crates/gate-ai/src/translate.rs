@@ -4,7 +4,10 @@
 //! depend on how the bytes were cut. A stream that breaks ends with an error event in the caller's
 //! dialect, never silently.
 
+mod whole;
 mod writer;
+
+pub use whole::translate_response_as_stream;
 
 use crate::conversation::{Request, Response, StreamEvent};
 use crate::dialect::StreamDecoder;

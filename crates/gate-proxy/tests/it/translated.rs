@@ -396,3 +396,27 @@ fn what_a_stream_loses_is_in_the_record() {
             .any(|line| line.ends_with(" 2"))
     });
 }
+
+#[test]
+fn a_stream_that_a_provider_does_not_stream_is_one_for_its_caller() {
+    let provider = Provider::with(Reply {
+        status: 200,
+        headers: "content-type: application/json\r\n".into(),
+        pieces: vec![anthropic_answer().to_string().into_bytes()],
+    });
+    let gateway = Gateway::start(&document("anthropic", provider.address, &["m"]));
+    let mut request = chat_request();
+    request["model"] = "m".into();
+    request["stream"] = true.into();
+    let answer = Caller::new(&gateway).post(CHAT, &request.to_string());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/event-stream; charset=utf-8")
+    );
+    let text = answer.text();
+    assert!(
+        text.starts_with("data: {") && text.ends_with("data: [DONE]\n\n"),
+        "{text}"
+    );
+}

@@ -9,6 +9,7 @@ use super::translated::TranslateStream;
 use super::watch::Watch;
 use gate_ai::{
     Loss, StreamTap, StreamTranslator, Tapped, response_facts, service_tier, translate_response,
+    translate_response_as_stream,
 };
 use gate_flow::{Exchange, Fault};
 use gate_kit::http::{Body, Chunk, HeaderId, Headers, Response};
@@ -211,7 +212,13 @@ fn translated_whole(
         Body::Full(whole) => whole,
         _ => &empty,
     };
-    let translated = translate_response(
+    // A provider that streams none still has an answer, of which a caller who reads a stream would see
+    // nothing.
+    let translate = match call.facts.stream {
+        true => translate_response_as_stream,
+        false => translate_response,
+    };
+    let translated = translate(
         target.spoken(call.operation),
         call.dialect,
         whole,
@@ -222,11 +229,14 @@ fn translated_whole(
     tap.note(translated.usage, Some(&translated.provider_model));
     let mut losses = got.outgoing.losses;
     losses.extend(translated.losses);
-    got.head.headers = Headers::new();
-    got.head.headers.append_known(
-        HeaderId::ContentType,
-        call.dialect.content_type().as_bytes(),
-    );
+    got.head.headers = match call.facts.stream {
+        true => stream_headers(call),
+        false => Headers::new(),
+    };
+    if !call.facts.stream {
+        let kind = call.dialect.content_type().as_bytes();
+        got.head.headers.append_known(HeaderId::ContentType, kind);
+    }
     let response = Response {
         head: got.head,
         body: Body::from(Chunk::from(translated.body)),
