@@ -175,10 +175,15 @@ fn a_batch_outlives_gateways_that_are_killed() {
         }
         gateway = Gateway::run_in(Arc::new(folder), &[], &[]);
     }
+    let mut done = Value::Null;
     eventually_within(patience, "the batch is completed", || {
-        batch(&gateway, &id)["status"] == "completed"
+        let now = batch(&gateway, &id);
+        if now["request_counts"] != done["request_counts"] {
+            println!("{} {}", now["status"], now["request_counts"]);
+        }
+        done = now;
+        done["status"] == "completed"
     });
-    let done = batch(&gateway, &id);
     assert_eq!(done["request_counts"]["completed"], count, "{done}");
     assert_eq!(done["usage"]["total_tokens"], 3 * count, "{done}");
     let output = done["output_file_id"].as_str().unwrap();
