@@ -8,6 +8,45 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+/// A gateway that relays batches of the model `fast`, which is this one of a provider of this kind.
+pub(super) fn relaying(upstream: &Upstream, kind: &str, model: &str) -> Gateway {
+    let text = configuration(&upstream.address)
+        .replace("compatible:", &format!("{kind}:"))
+        .replace("fast-1", model);
+    let kept = KEPT.replace("folder: kept,", "folder: kept, relay: true,");
+    Gateway::with(&text, &kept, &[])
+}
+
+/// Makes a message batch and waits until it has ended: how it is shown then, and its results.
+pub(super) fn message_batch(gateway: &Gateway, requests: &[Value]) -> (Value, Vec<Value>) {
+    let fields = [
+        "-H",
+        KEY,
+        "-H",
+        "content-type: application/json",
+        "-H",
+        "anthropic-version: 2023-06-01",
+    ];
+    let body = json!({ "requests": requests }).to_string();
+    let made = [&fields[..], &["-d", &body]].concat();
+    let made = gateway
+        .curl("/v1/messages/batches", &made)
+        .expect(200)
+        .json();
+    let path = format!("/v1/messages/batches/{}", made["id"].as_str().unwrap());
+    let mut done = Value::Null;
+    eventually("the batch has ended", || {
+        done = gateway.curl(&path, &fields).expect(200).json();
+        done["processing_status"] == "ended"
+    });
+    let results = gateway.curl(&format!("{path}/results"), &fields);
+    let results = results.expect(200).body;
+    let results = results
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    (done, results.collect())
+}
+
 /// A provider with a batch API: it runs every request but the last, and takes a look to finish.
 fn with_batches(seen: &Seen, looks: &AtomicUsize) -> Reply {
     let json =
@@ -63,11 +102,7 @@ fn with_batches(seen: &Seen, looks: &AtomicUsize) -> Reply {
 fn a_provider_runs_a_batch_and_the_rest_is_run_here() {
     let looks = AtomicUsize::new(0);
     let upstream = Upstream::start(move |seen| with_batches(seen, &looks));
-    let text = configuration(&upstream.address)
-        .replace("compatible:", "openai:")
-        .replace("fast-1", "gpt-4o-mini");
-    let kept = KEPT.replace("folder: kept,", "folder: kept, relay: true,");
-    let gateway = Gateway::with(&text, &kept, &[]);
+    let gateway = relaying(&upstream, "openai", "gpt-4o-mini");
     let file = gateway.path().join("prompts.jsonl");
     prompts(&file, 3);
     let id = create(&gateway, &upload(&gateway, &file));
@@ -153,11 +188,7 @@ fn a_batch_passes_to_its_provider_without_being_held() {
             _ => Reply::text("{}").status(404),
         }
     });
-    let text = configuration(&upstream.address)
-        .replace("compatible:", "openai:")
-        .replace("fast-1", "gpt-4o-mini");
-    let kept = KEPT.replace("folder: kept,", "folder: kept, relay: true,");
-    let gateway = Gateway::with(&text, &kept, &[]);
+    let gateway = relaying(&upstream, "openai", "gpt-4o-mini");
     let file = gateway.path().join("prompts.jsonl");
     let content = "x".repeat(1 << 20);
     let lines = (0..LINES).map(|number| {
@@ -285,11 +316,7 @@ fn a_provider_runs_a_message_batch_and_the_rest_is_run_here() {
     let theirs = Arc::new(Mutex::new(Theirs::default()));
     let known = theirs.clone();
     let upstream = Upstream::start(move |seen| anthropic(seen, &known));
-    let text = configuration(&upstream.address)
-        .replace("compatible:", "anthropic:")
-        .replace("fast-1", "claude-haiku-4-5");
-    let kept = KEPT.replace("folder: kept,", "folder: kept, relay: true,");
-    let gateway = Gateway::with(&text, &kept, &[]);
+    let gateway = relaying(&upstream, "anthropic", "claude-haiku-4-5");
     let requests: Vec<Value> = ["mine-a", "mine-b", "mine-c", "mine-d"]
         .into_iter()
         .map(|id| {
@@ -300,37 +327,10 @@ fn a_provider_runs_a_message_batch_and_the_rest_is_run_here() {
             json!({"custom_id": id, "params": params})
         })
         .collect();
-    let body = json!({ "requests": requests }).to_string();
-    let fields = [
-        "-H",
-        KEY,
-        "-H",
-        "content-type: application/json",
-        "-H",
-        "anthropic-version: 2023-06-01",
-    ];
-    let made = [&fields[..], &["-d", &body]].concat();
-    let made = gateway
-        .curl("/v1/messages/batches", &made)
-        .expect(200)
-        .json();
-    let path = format!("/v1/messages/batches/{}", made["id"].as_str().unwrap());
-    let mut done = Value::Null;
-    eventually("the batch has ended", || {
-        done = gateway.curl(&path, &fields).expect(200).json();
-        done["processing_status"] == "ended"
-    });
+    let (done, results) = message_batch(&gateway, &requests);
     let counts =
         json!({"processing": 0, "succeeded": 2, "errored": 2, "canceled": 0, "expired": 0});
     assert_eq!(done["request_counts"], counts, "{done}");
-    let results = gateway
-        .curl(&format!("{path}/results"), &fields)
-        .expect(200)
-        .body;
-    let results: Vec<Value> = results
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
     let told: Vec<(&str, &str, &str)> = results
         .iter()
         .map(|line| {

@@ -1,10 +1,8 @@
 //! Batches that a provider runs whose API is not theirs: translated there and back, and at its price.
 
-use super::batches::{
-    KEPT, KEY, answer, batch, configuration, create, lines as lines_of, prompts, upload,
-};
-use super::relayed::{Theirs, anthropic, cost};
-use crate::support::{Gateway, Reply, Seen, Upstream, eventually};
+use super::batches::{answer, batch, create, lines as lines_of, prompts, upload};
+use super::relayed::{Theirs, anthropic, cost, message_batch, relaying};
+use crate::support::{Reply, Seen, Upstream, eventually};
 use serde_json::{Value, json};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -16,11 +14,7 @@ fn a_batch_of_openais_api_is_run_by_anthropics() {
     let theirs = Arc::new(Mutex::new(Theirs::default()));
     let known = theirs.clone();
     let upstream = Upstream::start(move |seen| anthropic(seen, &known));
-    let text = configuration(&upstream.address)
-        .replace("compatible:", "anthropic:")
-        .replace("fast-1", "claude-haiku-4-5");
-    let kept = KEPT.replace("folder: kept,", "folder: kept, relay: true,");
-    let gateway = Gateway::with(&text, &kept, &[]);
+    let gateway = relaying(&upstream, "anthropic", "claude-haiku-4-5");
     let file = gateway.path().join("prompts.jsonl");
     prompts(&file, 4);
     let text = std::fs::read_to_string(&file).unwrap();
@@ -117,11 +111,7 @@ fn a_message_batch_is_run_by_openais_api() {
     let handed: Arc<Mutex<Vec<Value>>> = Arc::default();
     let known = handed.clone();
     let upstream = Upstream::start(move |seen| openai(seen, &known));
-    let text = configuration(&upstream.address)
-        .replace("compatible:", "openai:")
-        .replace("fast-1", "gpt-4o-mini");
-    let kept = KEPT.replace("folder: kept,", "folder: kept, relay: true,");
-    let gateway = Gateway::with(&text, &kept, &[]);
+    let gateway = relaying(&upstream, "openai", "gpt-4o-mini");
     let requests: Vec<Value> = ["a", "b", "c"]
         .into_iter()
         .map(|id| {
@@ -129,27 +119,9 @@ fn a_message_batch_is_run_by_openais_api() {
             json!({"custom_id": id, "params": {"model": "fast", "max_tokens": 9, "messages": asked}})
         })
         .collect();
-    let body = json!({ "requests": requests }).to_string();
-    let fields = ["-H", KEY, "-H", "anthropic-version: 2023-06-01"];
-    let made = [&fields[..], &["-d", &body]].concat();
-    let made = gateway
-        .curl("/v1/messages/batches", &made)
-        .expect(200)
-        .json();
-    let path = format!("/v1/messages/batches/{}", made["id"].as_str().unwrap());
-    let mut done = Value::Null;
-    eventually("the batch has ended", || {
-        done = gateway.curl(&path, &fields).expect(200).json();
-        done["processing_status"] == "ended"
-    });
-    let results = gateway
-        .curl(&format!("{path}/results"), &fields)
-        .expect(200);
-    let results = results
-        .body
-        .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let (_, results) = message_batch(&gateway, &requests);
     let told: Vec<(String, String, String)> = results
+        .iter()
         .map(|line| {
             let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
             let result = &line["result"];
