@@ -32,6 +32,8 @@ pub enum Operation {
     ImageGenerations,
     /// Images from images and a prompt; a multipart form.
     ImageEdits,
+    /// Images like an image; a multipart form.
+    ImageVariations,
     /// Audio from text.
     Speech,
     /// Text from audio; a multipart form.
@@ -117,7 +119,7 @@ impl Operation {
             Self::Completions => "text_completion",
             Self::Embeddings(_) => "embeddings",
             Self::Rerank(_) => "rerank",
-            Self::ImageGenerations | Self::ImageEdits => "image_generation",
+            Self::ImageGenerations | Self::ImageEdits | Self::ImageVariations => "image_generation",
             Self::Speech => "speech",
             Self::Transcriptions => "transcription",
             Self::Translations => "translation",
@@ -183,6 +185,7 @@ const OTHERS: &[Operation] = &[
     Operation::Rerank(RerankDialect::Voyage),
     Operation::ImageGenerations,
     Operation::ImageEdits,
+    Operation::ImageVariations,
     Operation::Speech,
     Operation::Transcriptions,
     Operation::Translations,

@@ -37,6 +37,7 @@ const FIXED: &[(&str, Operation, Named)] = {
         ("/v2/rerank", O::Rerank(RerankDialect::Cohere), Body),
         ("/v1/images/generations", O::ImageGenerations, Body),
         ("/v1/images/edits", O::ImageEdits, Form),
+        ("/v1/images/variations", O::ImageVariations, Form),
         ("/v1/audio/speech", O::Speech, Body),
         ("/v1/audio/transcriptions", O::Transcriptions, Form),
         ("/v2/audio/transcriptions", O::Transcriptions, Form),

@@ -56,7 +56,7 @@ pub fn uploaded(operation: Operation, bytes: Option<u64>) -> Option<(Pieces, Pie
             Some((heard(BYTES_PER_SECOND_MIN), heard(BYTES_PER_SECOND)))
         }
         // The form says how many; ten are the most that OpenAI makes.
-        Operation::ImageEdits => Some((drawn(10), drawn(1))),
+        Operation::ImageEdits | Operation::ImageVariations => Some((drawn(10), drawn(1))),
         _ => None,
     }
 }

@@ -52,6 +52,7 @@ pub const KIND: ProviderKind = ProviderKind {
         Served::at(Operation::Rerank(RerankDialect::Cohere), "/rerank"),
         Served::at(Operation::ImageGenerations, "/images/generations"),
         Served::at(Operation::ImageEdits, "/images/edits"),
+        Served::at(Operation::ImageVariations, "/images/variations"),
         Served::at(Operation::Speech, "/audio/speech"),
         Served::at(Operation::Transcriptions, "/audio/transcriptions"),
         Served::at(Operation::Translations, "/audio/translations"),

@@ -37,6 +37,7 @@ pub const KIND: ProviderKind = ProviderKind {
         ),
         Served::at(Operation::ImageGenerations, "/images/generations"),
         Served::at(Operation::ImageEdits, "/images/edits"),
+        Served::at(Operation::ImageVariations, "/images/variations"),
         Served::at(Operation::Speech, "/audio/speech"),
         Served::at(Operation::Transcriptions, "/audio/transcriptions"),
         Served::at(Operation::Translations, "/audio/translations"),

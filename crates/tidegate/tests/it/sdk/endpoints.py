@@ -130,6 +130,12 @@ def openai_sdk():
             .b64_json,
             "AQ==",
         ),
+        "images varied": lambda: equal(
+            sdk.images.create_variation(model="gpt", image=("a.png", b"x", "image/png"), n=2)
+            .data[1]
+            .b64_json,
+            "Aw==",
+        ),
         "speech": lambda: equal(
             sdk.audio.speech.create(model="gpt", voice="alloy", input="Hi").read(), b"RIFFsound"
         ),
