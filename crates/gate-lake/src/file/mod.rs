@@ -7,9 +7,11 @@
 
 mod decode;
 mod encode;
+mod hybrid;
 mod table;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use decode::{Reader, decode};
 pub use encode::{Effort, encode};
@@ -19,6 +21,8 @@ use parquet::errors::ParquetError;
 
 /// Rows that are compressed together and can be skipped together.
 pub const GROUP_ROWS: usize = 128 * 1024;
+/// Rows of a page.
+const PAGE_ROWS: usize = 16 * 1024;
 
 /// Why a file cannot be written or read.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@
 //! Whatever the query, memory is bounded: by one page and one batch per column, one column chunk of the
 //! file, and [`Limits`] on groups and on what they take.
 
-mod bits;
+pub(crate) mod bits;
 mod cursor;
 mod decode;
 mod filter;
