@@ -155,12 +155,15 @@ fn properties(dataset: Dataset, level: ZstdLevel, rows: usize) -> Arc<WriterProp
             }
             (Kind::Flag, _) => builder,
         };
-        if matches!(column.name, "trace_id" | "request_id") {
+        if column.kind == Kind::Id || column.name == "request_id" {
             builder = builder
                 .set_column_bloom_filter_enabled(path(), true)
                 .set_column_bloom_filter_fpp(path(), 0.01)
-                .set_column_bloom_filter_max_ndv(path(), rows as u64)
-                .set_column_statistics_enabled(path(), EnabledStatistics::Chunk);
+                .set_column_bloom_filter_max_ndv(path(), rows as u64);
+        }
+        // In no order: what lies between the least and the greatest says nothing.
+        if matches!(column.name, "trace_id" | "request_id") {
+            builder = builder.set_column_statistics_enabled(path(), EnabledStatistics::Chunk);
         }
         if column.kind == Kind::Content {
             builder = builder

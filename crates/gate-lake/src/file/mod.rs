@@ -1,8 +1,7 @@
 //! Parquet files: columns to bytes ([`encode`]) and back ([`decode`]).
 //!
 //! Numbers are written as differences, words by dictionaries, pages compressed with zstd; every
-//! page has its smallest and largest value in the index, and ids that are not ordered by time have
-//! a bloom filter. Rows are in the order of time. Nothing of the format is ours: any reader of
+//! page has its smallest and largest value in the index, and ids have a bloom filter. Rows are in the order of time. Nothing of the format is ours: any reader of
 //! Parquet reads the files.
 
 mod decode;
