@@ -64,13 +64,11 @@ fn settled() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("lookups-settled-2");
     if !folder.join("done").exists() {
         let _ = std::fs::remove_dir_all(&folder);
-        let from = fresh();
-        for object in ["records/fresh"] {
-            std::fs::create_dir_all(folder.join(object)).unwrap();
-            for file in std::fs::read_dir(from.join(object)).unwrap() {
-                let file = file.unwrap();
-                std::fs::copy(file.path(), folder.join(object).join(file.file_name())).unwrap();
-            }
+        let (from, to) = (fresh().join("records/fresh"), folder.join("records/fresh"));
+        std::fs::create_dir_all(&to).unwrap();
+        for file in std::fs::read_dir(from).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
         }
         let mut keeper = Keeper::new(catalog(&folder), Rules::default());
         let mut unix = Duration::from_micros((BEGIN_US + 2 * DAY_US) as u64);
