@@ -2,6 +2,8 @@
 
 #[path = "it/kill.rs"]
 mod kill;
+#[path = "it/lookups.rs"]
+mod lookups;
 #[path = "it/query.rs"]
 mod query;
 #[path = "it/rate.rs"]

@@ -24,6 +24,7 @@ pub use lock::{Lock, LockState};
 pub use version::{DayList, Removed, Version};
 
 use crate::objects::Objects;
+use crate::scan::Known;
 use crate::schema::Dataset;
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,8 @@ use version::{DAYS, VERSIONS, version_path};
 
 /// Lists of days that are remembered; they never change.
 const REMEMBERED_MAX: usize = 1024;
+/// Files of which something is remembered: of each some 300 bytes. The oldest go first.
+const KNOWN_MAX: usize = 16 * 1024;
 /// How often a reader looks again while files vanish under it.
 const LOOKS_MAX: usize = 8;
 /// Versions that are kept behind the newest one.
@@ -43,6 +46,7 @@ const VERSIONS_KEPT: u64 = 8;
 pub struct Catalog {
     objects: Arc<dyn Objects>,
     remembered: Mutex<BTreeMap<String, Arc<Vec<Arc<FileEntry>>>>>,
+    known: Mutex<BTreeMap<String, Arc<Known>>>,
 }
 
 /// What a data set holds at one moment.
@@ -61,7 +65,20 @@ impl Catalog {
         Self {
             objects,
             remembered: Mutex::default(),
+            known: Mutex::default(),
         }
+    }
+
+    /// What queries remember of a file, by its path.
+    pub(crate) fn known(&self, path: &str) -> Arc<Known> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(path) {
+            return known.clone();
+        }
+        while known.len() >= KNOWN_MAX {
+            known.pop_first();
+        }
+        known.entry(path.into()).or_default().clone()
     }
 
     /// Where the lake lies.

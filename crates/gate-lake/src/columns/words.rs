@@ -86,3 +86,33 @@ impl Words {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gate_kit::random::{self, below};
+
+    #[test]
+    fn every_row_has_its_word_and_every_word_one_code() {
+        random::seed(21);
+        let mut words = Words::default();
+        let mut rows = Vec::new();
+        for _ in 0..50_000 {
+            let word = match below(5) {
+                0 => None,
+                1 => Some("x".repeat(below(6))),
+                2 => Some(format!("name-{}", below(2_000))),
+                3 => Some(format!("{}-of-many", below(2_000))),
+                _ => Some(format!("team-{}", below(5))),
+            };
+            words.push(word.as_ref().map(String::as_bytes));
+            rows.push(word);
+        }
+        for (row, word) in rows.iter().enumerate() {
+            assert_eq!(words.get(row), word.as_deref());
+        }
+        let mut known: Vec<&[u8]> = words.known().iter().map(ByteArray::data).collect();
+        known.sort_unstable();
+        assert!(known.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+}

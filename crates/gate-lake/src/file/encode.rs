@@ -1,7 +1,8 @@
 //! From columns to a file.
 
-use super::{FileError, GROUP_ROWS};
-use crate::columns::{Batch, NO_ID, NO_NUMBER, NO_WORD, TIME, Values};
+use super::words::{self, chunk};
+use super::{FileError, GROUP_ROWS, PAGE_ROWS};
+use crate::columns::{Batch, NO_ID, NO_NUMBER, NO_WORD, TIME, Values, Words};
 use crate::schema::{Column, Dataset, Kind, VERSION, VERSION_KEY};
 use parquet::basic::{
     Compression, Encoding, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel,
@@ -12,8 +13,9 @@ use parquet::data_type::{
 use parquet::file::metadata::{KeyValue, SortingColumn};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
-use parquet::schema::types::{ColumnPath, Type, TypePtr};
+use parquet::schema::types::{ColumnPath, SchemaDescriptor, Type, TypePtr};
 use std::sync::Arc;
+use zstd::bulk::Compressor;
 
 /// How hard to compress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,28 +26,60 @@ pub enum Effort {
     Small,
 }
 
+impl Effort {
+    fn level(self) -> ZstdLevel {
+        let level = match self {
+            Effort::Quick => 1,
+            Effort::Small => 3,
+        };
+        ZstdLevel::try_new(level).expect("levels 1 and 3 are zstd's own")
+    }
+}
+
 /// The rows of a batch as a Parquet file. They are put in the order of time first.
 ///
 /// # Errors
 /// The encoder's own; none is known for batches that passed the door.
 pub fn encode(batch: Batch, effort: Effort) -> Result<Vec<u8>, FileError> {
+    encode_with(batch, effort, words::takes)
+}
+
+/// The same, saying which words are written by their codes.
+pub(super) fn encode_with(
+    batch: Batch,
+    effort: Effort,
+    by_codes: fn(&Words) -> bool,
+) -> Result<Vec<u8>, FileError> {
     let batch = batch.sorted();
     let dataset = batch.dataset();
-    let properties = properties(dataset, effort, batch.len().min(GROUP_ROWS));
-    let mut writer = SerializedFileWriter::new(Vec::new(), schema(dataset)?, properties)?;
+    let schema = schema(dataset)?;
+    let described = SchemaDescriptor::new(schema.clone());
+    let level = effort.level();
+    let mut zstd = Compressor::new(level.compression_level()).map_err(words::failed)?;
+    let properties = properties(dataset, level, batch.len().min(GROUP_ROWS));
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties)?;
     let mut start = 0;
     while start < batch.len() {
-        let end = (start + GROUP_ROWS).min(batch.len());
+        let rows = start..(start + GROUP_ROWS).min(batch.len());
+        start = rows.end;
         let mut group = writer.next_row_group()?;
         for (index, column) in dataset.columns().iter().enumerate() {
-            let Some(mut to) = group.next_column()? else {
-                break;
-            };
-            write(&mut to, column, batch.column(index), start..end)?;
-            to.close()?;
+            match batch.column(index) {
+                Values::Words(words) if by_codes(words) => {
+                    let place = described.column(index);
+                    let (bytes, written) = chunk(&place, words, rows.clone(), level, &mut zstd)?;
+                    group.append_column(&bytes, written)?;
+                }
+                values => {
+                    let Some(mut to) = group.next_column()? else {
+                        break;
+                    };
+                    write(&mut to, column, values, rows.clone())?;
+                    to.close()?;
+                }
+            }
         }
         group.close()?;
-        start = end;
     }
     Ok(writer.into_inner()?)
 }
@@ -85,12 +119,7 @@ pub(crate) fn schema(dataset: Dataset) -> Result<TypePtr, FileError> {
     Ok(Arc::new(root))
 }
 
-fn properties(dataset: Dataset, effort: Effort, rows: usize) -> Arc<WriterProperties> {
-    let level = match effort {
-        Effort::Quick => 1,
-        Effort::Small => 3,
-    };
-    let level = ZstdLevel::try_new(level).expect("levels 1 and 3 are zstd's own");
+fn properties(dataset: Dataset, level: ZstdLevel, rows: usize) -> Arc<WriterProperties> {
     let version = KeyValue::new(VERSION_KEY.into(), VERSION.to_string());
     let mut builder = WriterProperties::builder()
         .set_compression(Compression::ZSTD(level))
@@ -103,7 +132,7 @@ fn properties(dataset: Dataset, effort: Effort, rows: usize) -> Arc<WriterProper
         }]))
         .set_max_row_group_row_count(None)
         .set_statistics_enabled(EnabledStatistics::Page)
-        .set_data_page_row_count_limit(16 * 1024)
+        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_dictionary_enabled(false);
     for column in dataset.columns() {
         let path = || ColumnPath::from(column.name);
@@ -126,12 +155,15 @@ fn properties(dataset: Dataset, effort: Effort, rows: usize) -> Arc<WriterProper
             }
             (Kind::Flag, _) => builder,
         };
-        if matches!(column.name, "trace_id" | "request_id") {
+        if column.kind == Kind::Id || column.name == "request_id" {
             builder = builder
                 .set_column_bloom_filter_enabled(path(), true)
                 .set_column_bloom_filter_fpp(path(), 0.01)
-                .set_column_bloom_filter_max_ndv(path(), rows as u64)
-                .set_column_statistics_enabled(path(), EnabledStatistics::Chunk);
+                .set_column_bloom_filter_max_ndv(path(), rows as u64);
+        }
+        // In no order: what lies between the least and the greatest says nothing.
+        if matches!(column.name, "trace_id" | "request_id") {
+            builder = builder.set_column_statistics_enabled(path(), EnabledStatistics::Chunk);
         }
         if column.kind == Kind::Content {
             builder = builder

@@ -1,15 +1,16 @@
 //! Parquet files: columns to bytes ([`encode`]) and back ([`decode`]).
 //!
 //! Numbers are written as differences, words by dictionaries, pages compressed with zstd; every
-//! page has its smallest and largest value in the index, and ids that are not ordered by time have
-//! a bloom filter. Rows are in the order of time. Nothing of the format is ours: any reader of
+//! page has its smallest and largest value in the index, and ids have a bloom filter. Rows are in the order of time. Nothing of the format is ours: any reader of
 //! Parquet reads the files.
 
 mod decode;
 mod encode;
+mod hybrid;
 mod table;
 #[cfg(test)]
 mod tests;
+mod words;
 
 pub use decode::{Reader, decode};
 pub use encode::{Effort, encode};
@@ -19,6 +20,8 @@ use parquet::errors::ParquetError;
 
 /// Rows that are compressed together and can be skipped together.
 pub const GROUP_ROWS: usize = 128 * 1024;
+/// Rows of a page.
+const PAGE_ROWS: usize = 16 * 1024;
 
 /// Why a file cannot be written or read.
 #[derive(Debug, thiserror::Error)]

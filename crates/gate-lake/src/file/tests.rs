@@ -1,9 +1,11 @@
 //! What is written is read again.
 
+use super::encode::encode_with;
 use super::*;
 use crate::columns::Batch;
 use crate::schema::{BodyRow, Dataset, Field, Row};
 use bytes::Bytes;
+use gate_kit::random::{self, below};
 
 #[test]
 fn rows_come_back_sorted_and_whole() {
@@ -91,4 +93,79 @@ fn damage_and_other_files_are_refused() {
     ));
     let wrong = decode(Bytes::from(bytes), Dataset::Records);
     assert!(matches!(wrong, Err(FileError::Foreign(_))), "{wrong:?}");
+}
+
+/// Rows of words in many shapes: some that grow from page to page, some that shrink, some that are missing
+/// for a page and longer, and one of another length than the others.
+fn worded(rows: usize, long: Option<&str>) -> Batch {
+    let mut batch = Batch::new(Dataset::Records);
+    for n in 0..rows {
+        let page = n / PAGE_ROWS;
+        let [key, model, tag, team] = [
+            format!("key-{}", 9 - page),
+            format!("model-{}", below(5)),
+            format!("tag-{}", below(40_000)),
+            format!("team-{}", page * 100 + below(20)),
+        ];
+        let row = Row {
+            time_us: n as i64 + 1,
+            exchange_id: (n as u128 + 1).to_be_bytes(),
+            trace_id: Some((u128::from(random::bits()) + 1).to_be_bytes()),
+            node: "gateway-0",
+            environment: Some(""),
+            route: long.filter(|_| n % 50 == 0),
+            key: Some(&key),
+            model: (page % 2 == 0 && below(3) == 0).then_some(&model),
+            tag: (below(10) > 0).then_some(&tag),
+            team: Some(&team),
+            method: if n % 40 < 20 { "GET" } else { "POST" },
+            fault: (n == 5).then_some("upstream_unreachable"),
+            ..Row::default()
+        };
+        batch.push(&row);
+    }
+    batch
+}
+
+#[test]
+fn words_are_written_by_codes_as_the_library_writes_them() {
+    random::seed(17);
+    for rows in [
+        1,
+        7,
+        8,
+        9,
+        1000,
+        PAGE_ROWS - 1,
+        PAGE_ROWS,
+        PAGE_ROWS + 1,
+        3 * PAGE_ROWS + 77,
+        GROUP_ROWS + 17,
+    ] {
+        let batch = worded(rows, None);
+        let is_word =
+            |values: &Values| matches!(values, Values::Words(words) if words::takes(words));
+        let columns = 0..Dataset::Records.columns().len();
+        assert_eq!(columns.filter(|at| is_word(batch.column(*at))).count(), 14);
+        for effort in [Effort::Quick, Effort::Small] {
+            let ours = encode_with(batch.clone(), effort, words::takes).unwrap();
+            let theirs = encode_with(batch.clone(), effort, |_| false).unwrap();
+            assert!(ours == theirs, "{rows} rows, {effort:?}");
+        }
+    }
+}
+
+#[test]
+fn long_words_are_left_to_the_library() {
+    random::seed(18);
+    let long = "a".repeat(words::WORD_BYTES_MAX + 1);
+    let batch = worded(1000, Some(&long));
+    let Values::Words(routes) = batch.column(Field::Route.index()) else {
+        panic!("routes are words");
+    };
+    assert!(!words::takes(routes));
+    let bytes = encode(batch, Effort::Small).unwrap();
+    let read = decode(Bytes::from(bytes), Dataset::Records).unwrap();
+    assert_eq!(read.word(Field::Route.index(), 50), Some(&*long));
+    assert_eq!(read.word(Field::Route.index(), 51), None);
 }

@@ -7,9 +7,9 @@
 use super::{Object, Objects};
 use bytes::Bytes;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Range;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -115,13 +115,16 @@ impl Objects for Directory {
         let mut file = File::open(self.path(path)?)?;
         let mut bytes = Vec::new();
         match range {
-            None => file.read_to_end(&mut bytes)?,
-            Some(range) => {
-                file.seek(SeekFrom::Start(range.start))?;
-                let most = range.end.saturating_sub(range.start);
-                file.take(most).read_to_end(&mut bytes)?
+            None => {
+                file.read_to_end(&mut bytes)?;
             }
-        };
+            Some(range) => {
+                let there = file.metadata()?.len().min(range.end);
+                let length = there.saturating_sub(range.start);
+                bytes.resize(length as usize, 0);
+                file.read_exact_at(&mut bytes, range.start)?;
+            }
+        }
         Ok(bytes.into())
     }
 
@@ -190,6 +193,9 @@ mod tests {
         objects.put("a/b/two", b"yy").expect("replaced");
         assert_eq!(objects.get("a/one", None).expect("there"), "0123456789");
         assert_eq!(objects.get("a/one", Some(7..99)).expect("there"), "789");
+        assert_eq!(objects.get("a/one", Some(2..5)).expect("there"), "234");
+        assert_eq!(objects.get("a/one", Some(10..12)).expect("there"), "");
+        assert_eq!(objects.get("a/one", Some(20..99)).expect("there"), "");
         let listed = objects.list("a/").expect("complete");
         let listed: Vec<_> = listed.iter().map(|one| (&*one.path, one.bytes)).collect();
         assert_eq!(listed, [("a/b/two", 2), ("a/one", 10)]);

@@ -186,15 +186,26 @@ fn append(page: &Vector, at: usize, rows: usize, into: &mut Vector) {
                 return;
             }
             let own = into.dictionary.len();
-            for &code in codes {
+            let mut rest = codes;
+            while let Some((&code, behind)) = rest.split_first() {
                 if code == NONE || (code as usize) < own {
                     into.codes.push(code);
-                } else if into.local.push(page.text(code)) {
-                    into.codes.push((own + into.local.len() - 1) as u32);
-                } else {
-                    // A batch of texts of 4 GiB: bodies are at most 4 MiB and batches shorter.
-                    into.codes.push(NONE);
+                    rest = behind;
+                    continue;
                 }
+                // What is no dictionary's lies in the order of rows: many are taken at once.
+                let follow = rest
+                    .iter()
+                    .zip(code..)
+                    .take_while(|(code, next)| **code == *next);
+                let count = follow.count();
+                let (first, to) = (code as usize - own, own + into.local.len());
+                match into.local.extend(&page.local, first..first + count) {
+                    true => into.codes.extend((to..to + count).map(|code| code as u32)),
+                    // A batch of texts of 4 GiB: bodies are at most 4 MiB and batches shorter.
+                    false => into.codes.resize(into.codes.len() + count, NONE),
+                }
+                rest = &rest[count..];
             }
         }
         _ => unreachable!("a page and its column are of one kind"),

@@ -273,9 +273,16 @@ fn plain_texts(
     into: &mut Arena,
 ) -> Result<(), Damaged> {
     let mut bytes = Bytes(bytes);
+    if physical == Type::FIXED_LEN_BYTE_ARRAY && length > 0 {
+        let all = bytes.take(count.saturating_mul(length))?;
+        return match into.extend_fixed(all, length) {
+            true => Ok(()),
+            false => Err(TOO_MUCH_TEXT),
+        };
+    }
     for _ in 0..count {
         let length = match physical {
-            Type::FIXED_LEN_BYTE_ARRAY => length,
+            Type::FIXED_LEN_BYTE_ARRAY => 0,
             _ => bytes.u32()? as usize,
         };
         push(into, bytes.take(length)?)?;

@@ -151,6 +151,13 @@ impl Test {
         if *self == Test::Missing {
             return rows.retain(|row| texts.codes[*row as usize] == NONE);
         }
+        // Ids are looked for one by one, and comparing is cheaper than hashing.
+        if let Test::Texts(these) = self
+            && let (1, Some(only), 0) = (these.len(), these.iter().next(), texts.dictionary.len())
+        {
+            let holds = |code| code != NONE && texts.local.get(code as usize) == only.as_slice();
+            return rows.retain(|row| holds(texts.codes[*row as usize]));
+        }
         // Codes of the dictionary come again and again: each is judged once.
         let mut judged: Vec<Option<bool>> = vec![None; texts.dictionary.len()];
         rows.retain(|row| match texts.codes[*row as usize] {

@@ -8,12 +8,13 @@
 //! Whatever the query, memory is bounded: by one page and one batch per column, one column chunk of the
 //! file, and [`Limits`] on groups and on what they take.
 
-mod bits;
+pub(crate) mod bits;
 mod cursor;
 mod decode;
 mod filter;
 mod group;
 pub(crate) mod keys;
+mod known;
 mod prune;
 mod rows;
 mod sketch;
@@ -24,6 +25,7 @@ pub use filter::{Filter, Test};
 pub use group::{Aggregate, Function, Group, Grouped, Groups, Key, gather, group};
 pub use keys::KeyValue;
 pub(crate) use keys::hex;
+pub use known::Known;
 pub use rows::{Batch, Scanner};
 pub use sketch::{SKETCH_ERROR, Sketch};
 pub use source::{Blob, Bound, FileBlob, MemoryBlob, Source};

@@ -11,7 +11,7 @@ use std::ops::Range;
 use twox_hash::XxHash64;
 
 /// Most values of one condition that are looked up in a bloom filter.
-const BLOOM_VALUES_MAX: usize = 64;
+pub(super) const BLOOM_VALUES_MAX: usize = 64;
 
 /// Whether the partition that a file is of may fulfil a condition on a column of that name.
 pub(crate) fn partition_may(source: &Source, column: &str, test: &Test) -> bool {
@@ -87,9 +87,11 @@ fn bloom_may(source: &Source, chunk: &ColumnChunkMetaData, test: &Test) -> bool 
     if chunk.bloom_filter_offset().is_none() || values.len() > BLOOM_VALUES_MAX {
         return true;
     }
-    if let Some(blocks) = Blocks::of(source, chunk) {
+    if let Some(place) = Place::of(source, chunk) {
         // A block that cannot be read lets its value through.
-        return values.iter().any(|value| blocks.may(value).unwrap_or(true));
+        let reader = source.reader();
+        let may = |value: &Vec<u8>| place.may(&reader, value).unwrap_or(true);
+        return values.iter().any(may);
     }
     match Sbbf::read_from_column_chunk(chunk, &source.reader()) {
         Ok(Some(filter)) => values.iter().any(|value| filter.check(value.as_slice())),
@@ -102,17 +104,17 @@ const BLOCK_BYTES: u64 = 32;
 /// Most bytes of the header before a filter's blocks.
 const BLOOM_HEADER_MAX: u64 = 64;
 
-/// A bloom filter in its file: of a megabyte, one block is read for each value
+/// Where a bloom filter is in its file: of a megabyte, one block is read for each value
 /// (<https://parquet.apache.org/docs/file-format/bloomfilter/>).
-struct Blocks {
-    reader: Reader,
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
     at: u64,
-    count: u64,
+    blocks: u64,
 }
 
-impl Blocks {
+impl Place {
     /// The filter of a chunk; none where its place or its header is not as our writer has it.
-    fn of(source: &Source, chunk: &ColumnChunkMetaData) -> Option<Self> {
+    pub(super) fn of(source: &Source, chunk: &ColumnChunkMetaData) -> Option<Self> {
         let start = u64::try_from(chunk.bloom_filter_offset()?).ok()?;
         let length = u64::try_from(chunk.bloom_filter_length()?).ok()?;
         let reader = source.reader();
@@ -123,18 +125,17 @@ impl Blocks {
             .filter(|header| *header <= BLOOM_HEADER_MAX)?;
         let whole = bytes > 0 && bytes.is_multiple_of(BLOCK_BYTES);
         whole.then_some(Self {
-            reader,
             at: start + header,
-            count: bytes / BLOCK_BYTES,
+            blocks: bytes / BLOCK_BYTES,
         })
     }
 
-    /// Whether the filter lets a value through.
-    fn may(&self, value: &[u8]) -> Option<bool> {
+    /// Whether the filter lets a value through; none where it cannot be read.
+    pub(super) fn may(self, reader: &Reader, value: &[u8]) -> Option<bool> {
         let hash = XxHash64::oneshot(0, value);
-        let block = ((hash >> 32) * self.count) >> 32;
+        let block = ((hash >> 32) * self.blocks) >> 32;
         let at = self.at + block * BLOCK_BYTES;
-        let block = self.reader.get_bytes(at, BLOCK_BYTES as usize).ok()?;
+        let block = reader.get_bytes(at, BLOCK_BYTES as usize).ok()?;
         // A filter of this block alone: whatever is looked up is looked up in it.
         Some(Sbbf::new(&block).check(value))
     }
@@ -289,13 +290,14 @@ mod tests {
         let chunk = footer.row_group(0).column(Field::TraceId.index());
         let whole = Sbbf::read_from_column_chunk(chunk, &source.reader());
         let whole = whole.unwrap().unwrap();
-        let blocks = Blocks::of(&source, chunk).expect("our writer's header");
-        assert_eq!(blocks.count, whole.num_blocks() as u64);
+        let place = Place::of(&source, chunk).expect("our writer's header");
+        assert_eq!(place.blocks, whole.num_blocks() as u64);
+        let reader = source.reader();
         for id in &ids {
-            assert_eq!(blocks.may(id), Some(true), "{id:?}");
+            assert_eq!(place.may(&reader, id), Some(true), "{id:?}");
         }
         let let_through = others.iter().filter(|id| {
-            let may = blocks.may(&id[..]).unwrap();
+            let may = place.may(&reader, &id[..]).unwrap();
             assert_eq!(may, whole.check(&id[..]), "{id:?}");
             may
         });

@@ -2,6 +2,7 @@
 
 use super::cursor::Cursor;
 use super::filter::Filter;
+use super::known;
 use super::prune;
 use super::source::Source;
 use super::vector::Vector;
@@ -47,13 +48,37 @@ struct OpenGroup {
     ranges: VecDeque<Range<usize>>,
     /// Rows up to here were read or are to be skipped by every cursor.
     at: usize,
-    cursors: Vec<(usize, Cursor)>,
+    /// Columns with conditions.
+    tested: Vec<(usize, Cursor)>,
+    others: Vec<Other>,
+    source: Source,
+    footer: Arc<ParquetMetaData>,
+    number: usize,
+    /// How many rows there are in `ranges`.
+    rows: usize,
     /// The number of its first row.
     first_row: i64,
     /// Conditions that not all its rows are known to fulfil.
     filters: Vec<Filter>,
     /// Columns that are not read, with a number that has the key of all their numbers.
     constants: Vec<(usize, i64)>,
+}
+
+/// A column without conditions, which is begun where the first row is found that fulfils those of others.
+struct Other {
+    column: usize,
+    /// Its place in the file.
+    place: usize,
+    cursor: Option<Cursor>,
+}
+
+impl OpenGroup {
+    fn skip(&mut self, rows: usize) {
+        let others = self.others.iter_mut();
+        let others = others.filter_map(|other| other.cursor.as_mut());
+        let tested = self.tested.iter_mut().map(|(_, cursor)| cursor);
+        tested.chain(others).for_each(|cursor| cursor.skip(rows));
+    }
 }
 
 /// Rows with the columns that were asked for.
@@ -155,13 +180,12 @@ impl Scanner {
                 }
                 continue;
             };
-            let Some(range) = group.ranges.front_mut() else {
+            let Some(range) = group.ranges.front().cloned() else {
                 open.group = None;
                 continue;
             };
             if group.at < range.start {
-                let skip = range.start - group.at;
-                group.cursors.iter_mut().for_each(|(_, it)| it.skip(skip));
+                group.skip(range.start - group.at);
                 group.at = range.start;
             }
             let rows = BATCH.min(range.end - group.at);
@@ -182,17 +206,22 @@ impl Scanner {
         let columns = self.dataset.columns();
         let name = |filter: &Filter| columns.get(filter.column).map_or("", |column| column.name);
         let may = |filter: &Filter| prune::partition_may(&source, name(filter), &filter.test);
-        if !self.filters.iter().all(may) {
+        if !self.filters.iter().all(may) || !known::may(&source, &self.filters) {
             return Ok(None);
         }
         let footer = source.footer()?;
-        let places = columns
+        let places: Vec<Option<usize>> = columns
             .iter()
             .map(|column| {
                 let found = footer.file_metadata().schema_descr().columns();
                 found.iter().position(|found| found.name() == column.name)
             })
             .collect();
+        if known::learn(&source, &footer, &places, &self.filters)
+            && !known::may(&source, &self.filters)
+        {
+            return Ok(None);
+        }
         Ok(Some(OpenFile {
             source,
             footer,
@@ -211,6 +240,7 @@ impl Scanner {
         while open.next_group < open.footer.num_row_groups() {
             let number = open.next_group;
             open.next_group += 1;
+            let mut footer = open.footer.clone();
             let group = open.footer.row_group(number);
             let first_row = open.next_row;
             open.next_row += group.num_rows();
@@ -230,12 +260,14 @@ impl Scanner {
             if !may {
                 continue;
             }
-            let ranges = prune::pages_may(&open.footer, number, &placed);
+            if !self.filters.is_empty() {
+                footer = open.source.indexed()?;
+            }
+            let ranges = prune::pages_may(&footer, number, &placed);
             if ranges.is_empty() {
                 continue;
             }
             let rows = ranges.iter().map(Range::len).sum();
-            let mut cursors = Vec::new();
             let span = |column: usize| {
                 let place = open.places.get(column).copied().flatten()?;
                 prune::span(group.column(place))
@@ -257,16 +289,31 @@ impl Scanner {
             columns.sort_unstable();
             columns.dedup();
             columns.retain(|column| !constants.iter().any(|(place, _)| place == column));
+            let (mut tested, mut others) = (Vec::new(), Vec::new());
             for column in columns {
-                if let Some(place) = open.places.get(column).copied().flatten() {
-                    let cursor = Cursor::new(&open.source, &open.footer, number, place, rows)?;
-                    cursors.push((column, cursor));
+                let Some(place) = open.places.get(column).copied().flatten() else {
+                    continue;
+                };
+                if is_tested(column) {
+                    let cursor = Cursor::new(&open.source, &footer, number, place, rows)?;
+                    tested.push((column, cursor));
+                } else {
+                    others.push(Other {
+                        column,
+                        place,
+                        cursor: None,
+                    });
                 }
             }
             open.group = Some(OpenGroup {
                 ranges: ranges.into(),
                 at: 0,
-                cursors,
+                tested,
+                others,
+                source: open.source.clone(),
+                footer,
+                number,
+                rows,
                 first_row,
                 filters,
                 constants,
@@ -283,42 +330,48 @@ fn read(group: &mut OpenGroup, rows: usize, width: usize) -> Result<Option<Batch
     let mut columns: Vec<Option<Vector>> = Vec::new();
     columns.resize_with(width, || None);
     let mut kept: Vec<u32> = (0..rows as u32).collect();
-    for (column, cursor) in &mut group.cursors {
-        let mut tests = filters.iter().filter(|filter| filter.column == *column);
-        let Some(first) = tests.next() else {
-            continue;
-        };
+    for (column, cursor) in &mut group.tested {
         if kept.is_empty() {
             cursor.skip(rows);
             continue;
         }
         let mut vector = cursor.vector();
         cursor.read(rows, &mut vector)?;
-        first.test.sieve(&vector, &mut kept);
+        let tests = filters.iter().filter(|filter| filter.column == *column);
         tests.for_each(|filter| filter.test.sieve(&vector, &mut kept));
         columns[*column] = Some(vector);
     }
+    let others = group.others.iter_mut();
     let (Some(first), Some(last)) = (kept.first().copied(), kept.last().copied()) else {
-        for (column, cursor) in &mut group.cursors {
-            if columns[*column].is_none() && !filters.iter().any(|it| it.column == *column) {
-                cursor.skip(rows);
-            }
-        }
+        let begun = others.filter_map(|other| other.cursor.as_mut());
+        begun.for_each(|cursor| cursor.skip(rows));
         return Ok(None);
     };
     let all = kept.len() == rows;
+    if !all {
+        let tested = columns.iter_mut().flatten();
+        tested.for_each(|vector| vector.select(&kept));
+    }
     let (first, last) = (first as usize, last as usize);
     let inner: Vec<u32> = match all {
         true => Vec::new(),
         false => kept.iter().map(|row| row - first as u32).collect(),
     };
-    for (column, cursor) in &mut group.cursors {
-        if let Some(vector) = &mut columns[*column] {
-            if !all {
-                vector.select(&kept);
+    // These rows were counted as done before.
+    let start = group.at - rows;
+    for other in others {
+        let cursor = match &mut other.cursor {
+            Some(cursor) => cursor,
+            none => {
+                // About as many as in this piece.
+                let wanted = group.rows * kept.len() / rows;
+                let (source, footer) = (&group.source, &group.footer);
+                let cursor = Cursor::new(source, footer, group.number, other.place, wanted)?;
+                let cursor = none.insert(cursor);
+                cursor.skip(start);
+                cursor
             }
-            continue;
-        }
+        };
         let mut vector = cursor.vector();
         cursor.skip(first);
         cursor.read(last + 1 - first, &mut vector)?;
@@ -326,14 +379,13 @@ fn read(group: &mut OpenGroup, rows: usize, width: usize) -> Result<Option<Batch
         if !all {
             vector.select(&inner);
         }
-        columns[*column] = Some(vector);
+        columns[other.column] = Some(vector);
     }
     Ok(Some(Batch {
         rows: kept.len(),
         columns,
         constants: group.constants.clone(),
-        // The rows were counted as done before.
-        first_row: group.first_row + (group.at - rows) as i64,
+        first_row: group.first_row + start as i64,
         kept: if all { Vec::new() } else { kept },
     }))
 }

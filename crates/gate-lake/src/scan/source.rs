@@ -1,6 +1,7 @@
 //! Files of the lake as the scan sees them: bytes at places, with what is known of them beforehand.
 
 use super::QueryError;
+use super::known::Known;
 use crate::file::FileError;
 use crate::schema::{VERSION, VERSION_KEY};
 use bytes::{Buf, Bytes};
@@ -15,6 +16,8 @@ use std::sync::{Arc, OnceLock};
 
 /// How much is read ahead when a page's header is looked for.
 const HEADER_BYTES: usize = 8 * 1024;
+/// How much of a file's end is read for its footer: most footers of one row group.
+const TAIL_BYTES: u64 = 24 * 1024;
 /// Longest single read: longer than any column chunk that the lake writes.
 const READ_BYTES_MAX: usize = 1 << 30;
 
@@ -89,15 +92,17 @@ pub enum Bound {
     Text(Option<Arc<str>>),
 }
 
-/// A file to read. Clones share the footer once it is read.
+/// A file to read. Clones share the footer once it is read, and what is remembered of it.
 #[derive(Debug, Clone)]
 pub struct Source {
     /// Its name, for messages.
     pub name: Arc<str>,
     /// What is known of columns beforehand, by the columns' names.
     pub bounds: Vec<(&'static str, Bound)>,
+    pub(super) known: Arc<Known>,
     blob: Arc<dyn Blob>,
     footer: Arc<OnceLock<Arc<ParquetMetaData>>>,
+    indexed: Arc<OnceLock<Arc<ParquetMetaData>>>,
 }
 
 impl Source {
@@ -107,9 +112,18 @@ impl Source {
         Self {
             name: name.into(),
             bounds,
+            known: Arc::default(),
             blob,
             footer: Arc::default(),
+            indexed: Arc::default(),
         }
+    }
+
+    /// The same with what other queries remember of the file, and with what they are to.
+    #[must_use]
+    pub(crate) fn knowing(mut self, known: Arc<Known>) -> Self {
+        self.known = known;
+        self
     }
 
     /// A file of this machine.
@@ -122,14 +136,15 @@ impl Source {
         Ok(Self::new(&name, Arc::new(blob), Vec::new()))
     }
 
-    /// Its footer with the indexes of pages, read once.
+    /// Its footer without the indexes of pages, read once.
     pub(crate) fn footer(&self) -> Result<Arc<ParquetMetaData>, QueryError> {
         if let Some(footer) = self.footer.get() {
             return Ok(footer.clone());
         }
-        let read = ParquetMetaDataReader::new()
-            .with_page_index_policy(PageIndexPolicy::Optional)
-            .parse_and_finish(&self.reader());
+        let tail = TAIL_BYTES.min(self.blob.length());
+        let reader = self.reader().ahead(self.blob.length() - tail, tail);
+        let reader = reader.map_err(|error| QueryError::file(&self.name, error))?;
+        let read = ParquetMetaDataReader::new().parse_and_finish(&reader);
         let read = read.map_err(|error| QueryError::file(&self.name, error))?;
         let told = read.file_metadata().key_value_metadata();
         let version = told.and_then(|told| told.iter().find(|told| told.key == VERSION_KEY));
@@ -139,6 +154,20 @@ impl Source {
         }
         let read = Arc::new(read);
         Ok(self.footer.get_or_init(|| read).clone())
+    }
+
+    /// Its footer with the indexes of pages, read once: for those who do not read all pages.
+    pub(crate) fn indexed(&self) -> Result<Arc<ParquetMetaData>, QueryError> {
+        if let Some(indexed) = self.indexed.get() {
+            return Ok(indexed.clone());
+        }
+        let footer = ParquetMetaData::clone(&*self.footer()?);
+        let mut reader = ParquetMetaDataReader::new_with_metadata(footer)
+            .with_page_index_policy(PageIndexPolicy::Optional);
+        let read = reader.read_page_indexes(&self.reader());
+        let read = read.and_then(|()| reader.finish());
+        let read = Arc::new(read.map_err(|error| QueryError::file(&self.name, error))?);
+        Ok(self.indexed.get_or_init(|| read).clone())
     }
 
     pub(crate) fn reader(&self) -> Reader {

@@ -1,5 +1,6 @@
 //! Columns in memory: numbers, and texts as codes of a dictionary.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The code of a missing text.
@@ -27,12 +28,42 @@ impl Arena {
         true
     }
 
+    /// Adds texts of one length that lie one behind the other; false when there is no room for them.
+    pub(crate) fn extend_fixed(&mut self, texts: &[u8], length: usize) -> bool {
+        let first = self.bytes.len();
+        if u32::try_from(first + texts.len()).is_err() || length == 0 {
+            return false;
+        }
+        self.bytes.extend_from_slice(texts);
+        let count = texts.len() / length;
+        let ends = (1..=count).map(|place| (first + place * length) as u32);
+        self.ends.extend(ends);
+        true
+    }
+
+    /// Adds texts of another; false when there is no room for them.
+    pub(crate) fn extend(&mut self, from: &Arena, texts: Range<usize>) -> bool {
+        let (start, end) = (from.begin(texts.start), from.begin(texts.end));
+        let first = self.bytes.len();
+        if u32::try_from(first + end - start).is_err() {
+            return false;
+        }
+        self.bytes.extend_from_slice(&from.bytes[start..end]);
+        let ends = from.ends[texts].iter();
+        // Neither is beyond what was just found to fit.
+        self.ends
+            .extend(ends.map(|end| (first + (*end as usize - start)) as u32));
+        true
+    }
+
+    fn begin(&self, index: usize) -> usize {
+        index
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before] as usize)
+    }
+
     pub(crate) fn get(&self, index: usize) -> &[u8] {
-        let begin = match index {
-            0 => 0,
-            index => self.ends[index - 1] as usize,
-        };
-        &self.bytes[begin..self.ends[index] as usize]
+        &self.bytes[self.begin(index)..self.ends[index] as usize]
     }
 }
 

@@ -34,25 +34,25 @@ pub fn tables_of(
             let listing = catalog.look(dataset, i64::MIN..i64::MAX);
             let listing = listing.map_err(|error| QueryError::file("the lake", error))?;
             let files = listing.files.iter();
-            sources.extend(files.map(|file| source(catalog.objects(), file)));
+            sources.extend(files.map(|file| source(catalog, file)));
         }
         tables.push(Table::whole(dataset, sources));
     }
     Ok(tables)
 }
 
-fn source(objects: &Arc<dyn Objects>, file: &FileEntry) -> Source {
+fn source(catalog: &Catalog, file: &FileEntry) -> Source {
     let mut bounds = vec![("time", Bound::Numbers(file.start_us, file.end_us))];
     if let Some(team) = &file.team {
         let team = (!team.is_empty()).then(|| team.as_str().into());
         bounds.push(("team", Bound::Text(team)));
     }
     let blob = ObjectBlob {
-        objects: objects.clone(),
+        objects: catalog.objects().clone(),
         path: file.path.clone(),
         bytes: file.bytes,
     };
-    Source::new(&file.path, Arc::new(blob), bounds)
+    Source::new(&file.path, Arc::new(blob), bounds).knowing(catalog.known(&file.path))
 }
 
 /// An object of the lake's place.

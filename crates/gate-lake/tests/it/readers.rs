@@ -136,8 +136,8 @@ print(*duckdb.sql(f\"SELECT count(*) FROM parquet_metadata('{{sys.argv[1]}}') WH
         &hex[20..],
     ]
     .join("-");
-    // Two groups of rows with a filter on each of two ids.
-    assert_eq!(told, format!("{}\n{time} True {uuid} True\n4", sums.text()));
+    // Two groups of rows with a filter on each of three ids.
+    assert_eq!(told, format!("{}\n{time} True {uuid} True\n6", sums.text()));
     let script = "import sys, pyarrow.parquet as pq, pyarrow.compute as pc
 t = pq.read_table(sys.argv[1])
 f = pq.ParquetFile(sys.argv[1])

@@ -83,18 +83,25 @@ fn events() -> Vec<String> {
     (0..4000).map(event).collect()
 }
 
-/// The best of several rounds, as other programs take time now and then.
+/// CPU time of this thread so far.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanos = stat.split(' ').next().and_then(|text| text.parse().ok());
+    Duration::from_nanos(nanos.unwrap_or(0))
+}
+
+/// Events a second of CPU: the best of several rounds, as what other programs leave in the caches differs.
 fn rate(rules: &RuleSet, events: &[String], memory: &mut Memory) -> (f64, usize) {
     let mut matched = Matched::default();
     let (mut best, mut found) = (Duration::MAX, 0);
-    for _ in 0..12 {
+    for _ in 0..24 {
         found = 0;
-        let began = Instant::now();
+        let began = cpu();
         for event in events {
             rules.find(event.as_bytes(), memory, &mut matched).unwrap();
             found += matched.rules.len();
         }
-        best = best.min(began.elapsed());
+        best = best.min(cpu() - began);
     }
     (events.len() as f64 / best.as_secs_f64(), found)
 }
@@ -115,7 +122,7 @@ fn events_a_second() {
         if [10, 100, 1000, 10_000].contains(&(number + 1)) {
             let (rate, found) = rate(&rules, &events, &mut memory);
             println!(
-                "{:>6} rules: {rate:>10.0} events/s, {found} matches",
+                "{:>6} rules: {rate:>10.0} events/s of CPU, {found} matches",
                 number + 1
             );
         }
@@ -185,7 +192,7 @@ fn events_a_second_of_one_form() {
                     .unwrap();
             }
             let (rate, found) = rate(&rules, &events, &mut Memory::default());
-            println!("{name:>12}, {count:>6} rules: {rate:>10.0} events/s, {found} matches");
+            println!("{name:>12}, {count:>6} rules: {rate:>10.0} events/s of CPU, {found} matches");
         }
     }
 }
