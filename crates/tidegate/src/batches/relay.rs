@@ -144,7 +144,7 @@ impl Batch<'_> {
                 self.or_here(at, seen)?;
             }
             let relayed = self.relayed();
-            let sum = |of: fn(&Part) -> u64| relayed.parts.iter().map(of).sum();
+            let sum = |of: fn(&Part) -> u64| -> u64 { relayed.parts.iter().map(of).sum() };
             let counts = &mut self.data.counts;
             (counts.succeeded, counts.failed) =
                 (sum(|part| part.succeeded), sum(|part| part.failed));
@@ -183,8 +183,8 @@ impl Batch<'_> {
         let their = self.their(&part)?;
         let batch = part.batch.clone().unwrap_or_default();
         let path = format!("{}/{batch}", their.account.api.batches);
-        let seen = self.json(&their.call(&part, "GET", &path), Sent::Nothing);
-        let Some(seen) = seen.await? else {
+        let call = their.call(&part, "GET", &path);
+        let Some(seen) = self.json(&call, Sent::Nothing).await? else {
             return Ok(());
         };
         let look = their.vendor.look(&their.account.api, &batch, &seen);
@@ -274,7 +274,9 @@ impl Batch<'_> {
             let mut lines = Lines::new(LINE_MAX);
             let mut kept = Ok(());
             let mut keep = |line: Line<'_>| {
-                if let (Line::Whole(line), Ok(())) = (line, &kept) {
+                if let Line::Whole(line) = line
+                    && kept.is_ok()
+                {
                     kept = self.came(at, their.vendor, line, coming);
                 }
             };
