@@ -163,10 +163,15 @@ pub fn translate_response(
     caller_model: &str,
     options: &TranslateOptions,
 ) -> Result<TranslatedResponse, DialectError> {
-    read_response(provider_dialect, caller_dialect, body, |response, losses| {
-        let codec = caller_dialect.codec();
-        codec.encode_response(&response, caller_model, options, losses)
-    })
+    read_response(
+        provider_dialect,
+        caller_dialect,
+        body,
+        |response, losses| {
+            let codec = caller_dialect.codec();
+            codec.encode_response(&response, caller_model, options, losses)
+        },
+    )
 }
 
 /// Reads a provider's whole answer and has it written for a caller.

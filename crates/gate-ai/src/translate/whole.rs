@@ -15,14 +15,19 @@ pub fn translate_response_as_stream(
     caller_model: &str,
     options: &TranslateOptions,
 ) -> Result<TranslatedResponse, DialectError> {
-    read_response(provider_dialect, caller_dialect, body, |response, losses| {
-        let mut encoder = caller_dialect.codec().stream_encoder(caller_model, options);
-        let mut out = Vec::with_capacity(2 * body.len());
-        for step in steps(response) {
-            encoder.event(&step, losses, &mut out);
-        }
-        Ok(out)
-    })
+    read_response(
+        provider_dialect,
+        caller_dialect,
+        body,
+        |response, losses| {
+            let mut encoder = caller_dialect.codec().stream_encoder(caller_model, options);
+            let mut out = Vec::with_capacity(2 * body.len());
+            for step in steps(response) {
+                encoder.event(&step, losses, &mut out);
+            }
+            Ok(out)
+        },
+    )
 }
 
 /// The steps of a turn that was not streamed.

@@ -60,7 +60,9 @@ impl Gemini {
                 .header("x-goog-upload-url", &address)
                 .header("x-goog-upload-status", "active");
         }
-        let id = query.split('&').find_map(|pair| pair.strip_prefix("upload_id="));
+        let id = query
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("upload_id="));
         let id: usize = id.unwrap().parse().unwrap();
         let (length, bytes) = &mut self.files[id];
         let offset = seen.header("x-goog-upload-offset").unwrap();
@@ -78,7 +80,10 @@ impl Gemini {
         let body: Value = serde_json::from_slice(&seen.body).unwrap();
         let batch = &body["batch"];
         let input = &batch["inputConfig"];
-        let file = input["fileName"].as_str().or(input["file_name"].as_str()).unwrap();
+        let file = input["fileName"]
+            .as_str()
+            .or(input["file_name"].as_str())
+            .unwrap();
         let file = file.strip_prefix("files/in-").unwrap().parse().unwrap();
         assert!(self.looks[file] > 0, "the file is not active yet");
         assert!(!model.is_empty());
@@ -140,7 +145,11 @@ impl Gemini {
             }
         };
         let lines = json_lines(&self.files[made.file].1);
-        lines.iter().rev().map(|one| format!("{}\n", line(one))).collect()
+        lines
+            .iter()
+            .rev()
+            .map(|one| format!("{}\n", line(one)))
+            .collect()
     }
 }
 
@@ -219,7 +228,10 @@ fn gemini_runs_a_batch_of_openais_api() {
     let counts = json!({"total": 4, "completed": 3, "failed": 1});
     assert_eq!(done["request_counts"], counts, "{done}");
     let good = texts(&gateway, &done["output_file_id"]);
-    assert_eq!(good, pairs(&[("a", "Theirs."), ("c", "Ours."), ("d", "Ours.")]));
+    assert_eq!(
+        good,
+        pairs(&[("a", "Theirs."), ("c", "Ours."), ("d", "Ours.")])
+    );
     let bad = lines(&gateway, &done["error_file_id"]);
     assert_eq!((bad.len(), &bad[0]["custom_id"]), (1, &json!("b")));
     assert_eq!(bad[0]["response"]["status_code"], 400);
@@ -227,7 +239,10 @@ fn gemini_runs_a_batch_of_openais_api() {
     let gemini = gemini.lock().unwrap();
     let handed = gemini.requests();
     assert_eq!(handed.len(), 3, "one with a bias of tokens is not theirs");
-    assert_eq!(handed[0]["request"]["contents"][0]["parts"][0]["text"], "Hi");
+    assert_eq!(
+        handed[0]["request"]["contents"][0]["parts"][0]["text"],
+        "Hi"
+    );
     assert_eq!((gemini.made().len(), &*gemini.made()[0].name), (1, &*id));
     assert_eq!(asked(&upstream, "POST", ":generateContent"), 2);
     // A million input tokens at half of 0.30 USD, and two requests that were run here.
@@ -257,7 +272,10 @@ fn gemini_runs_a_message_batch() {
     let bad = &results[1]["result"];
     assert_eq!(bad["error"]["error"]["message"], "no", "{bad}");
     let handed = gemini.lock().unwrap().requests();
-    assert_eq!(handed[0]["request"]["generationConfig"]["maxOutputTokens"], 9);
+    assert_eq!(
+        handed[0]["request"]["generationConfig"]["maxOutputTokens"],
+        9
+    );
 }
 
 /// Embeddings go to the vendor's method for them, one text a request; requests of several texts are run here.
@@ -267,7 +285,9 @@ fn gemini_runs_embeddings() {
     let gateway = relaying(&upstream, "gemini", "/v1beta", "gemini-embedding-001");
     let line = |id: &str, more: &Value| {
         let mut body = json!({"model": "fast", "input": "Hi"});
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
         json!({"custom_id": id, "method": "POST", "url": "/v1/embeddings", "body": body})
     };
     let requests = [
@@ -299,7 +319,9 @@ fn a_cancelled_batch_is_cancelled_at_gemini() {
         "/v1/chat/completions",
         &[chat("a", "fast", "hold", &json!({}))],
     );
-    eventually("the provider has it", || asked(&upstream, "GET", "/batches/b0") > 0);
+    eventually("the provider has it", || {
+        asked(&upstream, "GET", "/batches/b0") > 0
+    });
     let path = format!("/v1/batches/{id}/cancel");
     let cancel = ["-H", super::super::batches::KEY, "-X", "POST"];
     gateway.curl(&path, &cancel).expect(200);

@@ -59,7 +59,9 @@ impl Mistral {
                 return String::new();
             }
             let body = match errors {
-                true => json!({"object": "error", "message": "no", "type": "invalid_request_error"}),
+                true => {
+                    json!({"object": "error", "message": "no", "type": "invalid_request_error"})
+                }
                 false => said("Theirs.", 1_000_000),
             };
             let status = if errors { 422 } else { 200 };
@@ -158,24 +160,34 @@ fn mistral_runs_batches_of_both_apis() {
     let good = texts(&gateway, &done["output_file_id"]);
     assert_eq!(good, pairs(&[("a", "Theirs."), ("c", "Ours.")]));
     let bad = lines(&gateway, &done["error_file_id"]);
-    assert_eq!((bad.len(), &bad[0]["response"]["status_code"]), (1, &json!(422)));
+    assert_eq!(
+        (bad.len(), &bad[0]["response"]["status_code"]),
+        (1, &json!(422))
+    );
     {
         let mistral = mistral.lock().unwrap();
         let wish = mistral.wish();
         assert_eq!(
             (&wish["model"], &wish["endpoint"]),
-            (&json!("mistral-small-latest"), &json!("/v1/chat/completions"))
+            (
+                &json!("mistral-small-latest"),
+                &json!("/v1/chat/completions")
+            )
         );
         assert_eq!(wish["metadata"]["tidegate_batch"], *id);
         let handed = mistral.requests();
-        assert_eq!((handed.len(), &handed[0]["body"]["model"]), (3, &json!("mistral-small-latest")));
+        assert_eq!(
+            (handed.len(), &handed[0]["body"]["model"]),
+            (3, &json!("mistral-small-latest"))
+        );
     }
     // The catalogue has no price for batches of this model: a million tokens at its 0.15 USD.
     eventually("it is charged once", || {
         super::super::relayed::cost(&gateway).contains("0.1500")
     });
     let asked = json!([{"role": "user", "content": "Hi"}]);
-    let one = json!({"custom_id": "m", "params": {"model": "fast", "max_tokens": 9, "messages": asked}});
+    let one =
+        json!({"custom_id": "m", "params": {"model": "fast", "max_tokens": 9, "messages": asked}});
     let (_, results) = message_batch(&gateway, &[one]);
     let text = &results[0]["result"]["message"]["content"][0]["text"];
     assert_eq!(text, "Theirs.", "{results:?}");
@@ -187,7 +199,9 @@ fn a_cancelled_batch_is_cancelled_at_mistral() {
     let gateway = relaying(&upstream, "mistral", "/v1", "mistral-small-latest");
     let requests = [chat("a", "fast", "hold", &json!({}))];
     let id = hand_in(&gateway, "/v1/chat/completions", &requests);
-    eventually("the provider has it", || asked(&upstream, "GET", "/jobs/job-0") > 0);
+    eventually("the provider has it", || {
+        asked(&upstream, "GET", "/jobs/job-0") > 0
+    });
     let path = format!("/v1/batches/{id}/cancel");
     let cancel = ["-H", super::super::batches::KEY, "-X", "POST"];
     gateway.curl(&path, &cancel).expect(200);

@@ -41,7 +41,9 @@ fn json(value: &Value) -> Reply {
 fn json_lines(body: &[u8]) -> Vec<Value> {
     let text = String::from_utf8_lossy(body).into_owned();
     let lines = text.lines();
-    lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+    lines
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect()
 }
 
 /// A gateway that relays batches of the model `fast`, which is this one of a provider of this kind.
@@ -74,7 +76,14 @@ fn hand_in(gateway: &Gateway, endpoint: &str, lines: &[Value]) -> String {
     let file = super::batches::upload(gateway, &file);
     let body = json!({"input_file_id": file, "endpoint": endpoint, "completion_window": "24h"});
     let kind = "content-type: application/json";
-    let arguments = ["-H", super::batches::KEY, "-H", kind, "-d", &body.to_string()];
+    let arguments = [
+        "-H",
+        super::batches::KEY,
+        "-H",
+        kind,
+        "-d",
+        &body.to_string(),
+    ];
     let answer = gateway.curl("/v1/batches", &arguments).expect(200).json();
     answer["id"].as_str().unwrap().to_owned()
 }

@@ -75,13 +75,21 @@ fn answer(ways: Ways, state: &mut State, seen: &Seen) -> Reply {
     };
     if path == ways.upload && seen.method == "POST" {
         state.form.clone_from(&seen.body);
-        let status = if ways.is_pending { "pending" } else { "processed" };
+        let status = if ways.is_pending {
+            "pending"
+        } else {
+            "processed"
+        };
         return json(&json!({"id": "file-in", "object": "file", "status": status}));
     }
     match (&*seen.method, path.strip_prefix(ways.root).unwrap_or(path)) {
         ("GET", "/files/file-in") => {
             state.looks += 1;
-            let status = if state.looks > 1 { "processed" } else { "pending" };
+            let status = if state.looks > 1 {
+                "processed"
+            } else {
+                "pending"
+            };
             json(&json!({"id": "file-in", "object": "file", "status": status}))
         }
         ("POST", "/batches") => {
@@ -106,7 +114,10 @@ fn answer(ways: Ways, state: &mut State, seen: &Seen) -> Reply {
                     "usage": {"prompt_tokens": 1_000_000, "completion_tokens": 0},
                 });
                 let response = json!({"status_code": 200, "request_id": "theirs", "body": body});
-                format!("{}\n", json!({"custom_id": one["custom_id"], "response": response, "error": null}))
+                format!(
+                    "{}\n",
+                    json!({"custom_id": one["custom_id"], "response": response, "error": null})
+                )
             };
             Reply::text(json_lines(&state.form).iter().map(line).collect::<String>())
         }
@@ -129,7 +140,10 @@ fn runs(ways: Ways, model: &str, charged: &str) {
     let state = state.lock().unwrap();
     assert_eq!(state.wish["endpoint"], ways.endpoint, "{}", state.wish);
     let form = String::from_utf8_lossy(&state.form).into_owned();
-    assert!(form.contains(&format!("\r\n\r\n{}\r\n", ways.purpose)), "{form}");
+    assert!(
+        form.contains(&format!("\r\n\r\n{}\r\n", ways.purpose)),
+        "{form}"
+    );
     assert_eq!(form.contains("name=\"file_name\""), ways.is_together);
     let handed = json_lines(&state.form);
     assert_eq!(handed[0]["body"]["model"], model);

@@ -47,7 +47,12 @@ fn a_batch_of_several_models_is_split() {
     let counts = json!({"total": 5, "completed": 4, "failed": 1});
     assert_eq!(done["request_counts"], counts, "{done}");
     let good = texts(&gateway, &done["output_file_id"]);
-    let wanted = [("a", "Theirs."), ("b", "Theirs."), ("c", "You said Hi."), ("e", "Ours.")];
+    let wanted = [
+        ("a", "Theirs."),
+        ("b", "Theirs."),
+        ("c", "You said Hi."),
+        ("e", "Ours."),
+    ];
     assert_eq!(good, pairs(&wanted));
     assert_eq!(asked(&gemini, "POST", ":batchGenerateContent"), 1);
     assert_eq!(asked(&mistral, "POST", "/batch/jobs"), 1);
@@ -76,7 +81,11 @@ fn the_first_target_with_a_batch_api_runs_a_batch() {
     assert_eq!(asked(&mistral, "POST", "/batch/jobs"), 1);
     // Neither a fallback nor a target with a condition takes a whole batch.
     for (model, said) in [("slow", "You said Hi."), ("local", "Ours.")] {
-        let id = hand_in(&gateway, "/v1/chat/completions", &[chat("a", model, "Hi", &none)]);
+        let id = hand_in(
+            &gateway,
+            "/v1/chat/completions",
+            &[chat("a", model, "Hi", &none)],
+        );
         let done = ended(&gateway, &id, "completed");
         let good = texts(&gateway, &done["output_file_id"]);
         assert_eq!(good, pairs(&[("a", said)]), "{model}");
