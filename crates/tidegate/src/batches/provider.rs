@@ -60,6 +60,10 @@ pub(super) fn given_up<T>(why: impl Into<String>) -> Result<T, Stop> {
     Err(Stop::GivenUp(why.into()))
 }
 
+fn field(name: &str, value: &str) -> (String, Vec<u8>) {
+    (name.to_owned(), value.as_bytes().to_vec())
+}
+
 impl Batch<'_> {
     /// Asks until there is an answer of success.
     pub(super) async fn insist(&self, call: &Call<'_>, sent: &Sent) -> Result<Value, Stop> {
@@ -106,11 +110,8 @@ impl Batch<'_> {
             Api::Anthropic => format!("{MESSAGES}/batches"),
         };
         let mut request = self.request(call.method, &path, sent);
-        let field = |(name, value): (&str, &str)| (name.to_owned(), value.as_bytes().to_vec());
-        request
-            .headers
-            .push(field((PROVIDER_HEADER, call.provider)));
-        let fields = call.fields.iter().map(|(name, value)| field((name, value)));
+        request.headers.push(field(PROVIDER_HEADER, call.provider));
+        let fields = call.fields.iter().map(|(name, value)| field(name, value));
         request.headers.extend(fields);
         request.inside.at_provider = Some(Arc::new(ProviderCall {
             provider: call.provider.to_owned(),
@@ -132,7 +133,6 @@ impl Batch<'_> {
 
     fn request(&self, method: &str, path: &str, sent: Sent) -> InsideRequest {
         let (place, owner) = (&self.data.place, &self.data.owner);
-        let field = |name: &str, value: &str| (name.to_owned(), value.as_bytes().to_vec());
         let fields = place.fields.iter().map(|(name, value)| field(name, value));
         let mut headers: Vec<(String, Vec<u8>)> = fields.collect();
         let (mut body, mut file) = (Bytes::new(), None);

@@ -84,7 +84,7 @@ impl Batch<'_> {
     /// Google's resumable upload: it is begun, and the bytes go to the address that the answer names
     /// (<https://ai.google.dev/gemini-api/docs/files>).
     async fn resumable(&self, part: &Part, their: &Their, handed: &Handed) -> Result<Value, Stop> {
-        let base = &their.account.base;
+        let base = their.account.base.as_str();
         let (before, version) = base.rsplit_once('/').unwrap_or((base, ""));
         let files = their.account.api.files;
         let mut pause = Duration::from_secs(1);
