@@ -12,7 +12,8 @@ from google import genai
 from google.genai import types
 from mistralai.client import Mistral
 
-GOOGLE = genai.Client(api_key="k", http_options=types.HttpOptions(base_url=JOB["gemini"]))
+OPTIONS = types.HttpOptions(base_url=JOB["gemini"], api_version="v1beta")
+GOOGLE = genai.Client(api_key="k", http_options=OPTIONS)
 MISTRAL = Mistral(api_key="k", server_url=JOB["mistral"], timeout_ms=30_000)
 
 
