@@ -163,7 +163,7 @@ pub fn translate_response(
     caller_model: &str,
     options: &TranslateOptions,
 ) -> Result<TranslatedResponse, DialectError> {
-    read_response(
+    written_response(
         provider_dialect,
         caller_dialect,
         body,
@@ -175,7 +175,7 @@ pub fn translate_response(
 }
 
 /// Reads a provider's whole answer and has it written for a caller.
-fn read_response<'a>(
+fn written_response<'a>(
     provider_dialect: Dialect,
     caller_dialect: Dialect,
     body: &'a [u8],

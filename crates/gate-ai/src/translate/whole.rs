@@ -1,6 +1,6 @@
 //! A whole answer as a stream, for callers who asked for one where a provider streams none.
 
-use super::{TranslateOptions, TranslatedResponse, read_response};
+use super::{TranslateOptions, TranslatedResponse, written_response};
 use crate::conversation::{Block, Content, Response, StreamEvent, Text};
 use crate::{Dialect, DialectError};
 
@@ -15,7 +15,7 @@ pub fn translate_response_as_stream(
     caller_model: &str,
     options: &TranslateOptions,
 ) -> Result<TranslatedResponse, DialectError> {
-    read_response(
+    written_response(
         provider_dialect,
         caller_dialect,
         body,
