@@ -98,7 +98,21 @@ fn provider(kind: &ProviderKind) -> Value {
         "reasoning": kind.quirks.reasoning,
         "telemetry": kind.telemetry_name,
         "serves": rows.collect::<Vec<_>>(),
+        "batches": batches(kind),
     })
+}
+
+/// What its own batch API runs, with `files: { relay: true }`.
+fn batches(kind: &ProviderKind) -> String {
+    let Some(api) = kind.batches else {
+        return "run by the gateway, request by request".to_owned();
+    };
+    let runs = api.runs.iter().map(|(runs, _)| match runs.format() {
+        Some(format) => format!("{} (`{format}`)", runs.as_str()),
+        None => runs.as_str().to_owned(),
+    });
+    let runs = runs.collect::<Vec<_>>().join(", ");
+    format!("relayed to its batch API with `files: {{ relay: true }}`: {runs}")
 }
 
 /// The table of losses, in its order.

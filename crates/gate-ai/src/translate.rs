@@ -163,18 +163,33 @@ pub fn translate_response(
     caller_model: &str,
     options: &TranslateOptions,
 ) -> Result<TranslatedResponse, DialectError> {
-    let mut losses = Losses::new(provider_dialect, caller_dialect);
-    let response = provider_dialect
-        .codec()
-        .decode_response(body, &mut losses)?;
-    let body =
-        caller_dialect
-            .codec()
-            .encode_response(&response, caller_model, options, &mut losses)?;
-    Ok(TranslatedResponse {
+    written_response(
+        provider_dialect,
+        caller_dialect,
         body,
-        usage: response.usage,
-        provider_model: response.model.into_owned(),
+        |response, losses| {
+            let codec = caller_dialect.codec();
+            codec.encode_response(&response, caller_model, options, losses)
+        },
+    )
+}
+
+/// Reads a provider's whole answer and has it written for a caller.
+fn written_response<'a>(
+    provider_dialect: Dialect,
+    caller_dialect: Dialect,
+    body: &'a [u8],
+    write: impl FnOnce(Response<'a>, &mut Losses) -> Result<Vec<u8>, DialectError>,
+) -> Result<TranslatedResponse, DialectError> {
+    let mut losses = Losses::new(provider_dialect, caller_dialect);
+    let codec = provider_dialect.codec();
+    let response = codec.decode_response(body, &mut losses)?;
+    let usage = response.usage;
+    let provider_model = response.model.clone().into_owned();
+    Ok(TranslatedResponse {
+        body: write(response, &mut losses)?,
+        usage,
+        provider_model,
         losses: losses.into_vec(),
     })
 }

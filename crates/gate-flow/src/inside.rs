@@ -24,8 +24,31 @@ pub struct Inside {
     /// The id that what it costs is charged under, where it may be made again after a crash: charged
     /// once, however often it is made and by whichever process.
     pub charged_as: Option<Arc<str>>,
+    /// The call of a provider's own API that it is, where no path of callers leads to that.
+    pub at_provider: Option<Arc<ProviderCall>>,
     /// Dropped once its record is closed and what it cost is on its way to the ledger.
     pub kept: Kept,
+}
+
+/// A call of a provider's own API.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProviderCall {
+    /// The provider.
+    pub provider: String,
+    /// Path and query there.
+    pub target: String,
+    /// The provider's batch whose results are asked for: what they consumed is settled once they were
+    /// read to their end.
+    pub results: Option<BatchResultsOf>,
+}
+
+/// Results of a provider's batch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BatchResultsOf {
+    /// The provider's id of the batch.
+    pub batch: String,
+    /// The provider's name of the model that answered.
+    pub model: String,
 }
 
 /// Something of whoever asked that is kept as long as the exchange is.

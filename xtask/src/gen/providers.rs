@@ -131,6 +131,7 @@ pub(super) fn differences(facts: &Value) -> String {
             text(&facts["stream_usage"]),
         ),
         ("Thinking in Chat Completions", reasoning),
+        ("Batches", text(&facts["batches"])),
         (
             "Name in telemetry",
             format!("`{}`", text(&facts["telemetry"])),

@@ -4,7 +4,7 @@
 //! a form (`/v1/files`), [`Requests`] takes the requests out of the body of a message batch, [`Lines`]
 //! cuts a file into lines, and [`openai_line`] and [`anthropic_line`] say what a line asks for, or
 //! what is wrong with it. [`shape`] writes files and batches as the clients read them, [`result`] the
-//! lines of their results. Nothing here knows files, stores, models or time; `gate-proxy/target/batch`
+//! lines of their results; [`vendor`] says how vendors' own batch APIs are spoken. Nothing here knows files, stores, models or time; `gate-proxy/target/batch`
 //! answers callers with it, and `tidegate/batches` runs what they ask for.
 
 mod line;
@@ -14,6 +14,7 @@ pub mod result;
 pub mod shape;
 mod state;
 mod upload;
+pub mod vendor;
 
 pub use line::{AnthropicLine, LineError, OpenAiLine, anthropic_line, is_custom_id, openai_line};
 pub use lines::{Line, Lines};

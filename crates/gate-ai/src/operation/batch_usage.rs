@@ -1,11 +1,12 @@
 //! What a batch consumed, as far as the vendor's API shows it.
 //!
 //! OpenAI's batch names its usage once it is over
-//! (<https://platform.openai.com/docs/api-reference/batch/object>). Anthropic's results are lines of
-//! answers, each with its own (<https://docs.claude.com/en/api/retrieving-message-batch-results>):
-//! they are read as they pass, a line at a time. Mistral's jobs show no usage.
+//! (<https://platform.openai.com/docs/api-reference/batch/object>). Results of all vendors are lines of
+//! answers, each with its own: they are read as they pass, a line at a time.
 
+use crate::batch::vendor::vendor;
 use crate::json::scan::Scanner;
+use crate::provider::BatchFormat;
 use crate::usage::value_of_member;
 use crate::{Dialect, Usage, response_facts};
 
@@ -48,9 +49,12 @@ fn text(document: &[u8], name: &[u8]) -> Option<String> {
     Some(value.value(document).ok()?.into_owned())
 }
 
-/// Reads Anthropic's results as they pass.
-#[derive(Debug, Default)]
+/// Reads results as they pass.
+#[derive(Debug)]
 pub struct BatchResults {
+    format: BatchFormat,
+    /// The model of all of them, where it is known; otherwise each answer names its own.
+    model: Option<String>,
     line: Vec<u8>,
     /// The line being read is too long to keep.
     skips: bool,
@@ -59,6 +63,19 @@ pub struct BatchResults {
 }
 
 impl BatchResults {
+    /// Results in this format, of this model where it is known.
+    #[must_use]
+    pub const fn new(format: BatchFormat, model: Option<String>) -> Self {
+        Self {
+            format,
+            model,
+            line: Vec::new(),
+            skips: false,
+            shares: Vec::new(),
+            unread: 0,
+        }
+    }
+
     /// Reads the next bytes.
     pub fn push(&mut self, mut bytes: &[u8]) {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
@@ -88,7 +105,8 @@ impl BatchResults {
     fn end_line(&mut self) {
         if std::mem::take(&mut self.skips) {
             self.unread += 1;
-        } else if let Some((model, usage)) = answer(&self.line) {
+        } else if let Some((named, usage)) = answer(self.format, &self.line) {
+            let model = self.model.clone().unwrap_or(named);
             self.add(&model, &usage);
         }
         self.line.clear();
@@ -109,12 +127,34 @@ impl BatchResults {
 }
 
 /// Model and usage of the answer in a line of results, where it has one.
-fn answer(line: &[u8]) -> Option<(String, Usage)> {
-    let result = &line[value_of_member(line, b"result")?..];
-    let message = &result[value_of_member(result, b"message")?..];
-    let facts = response_facts(Dialect::Messages, message, "");
+fn answer(format: BatchFormat, line: &[u8]) -> Option<(String, Usage)> {
+    let answer = vendor(format).answer(line)?;
+    let body = &*answer.body;
+    let dialect = match format {
+        BatchFormat::Anthropic => Dialect::Messages,
+        BatchFormat::Gemini => Dialect::GenerateContent,
+        _ if text(body, b"object").as_deref() == Some("response") => Dialect::Responses,
+        _ => Dialect::ChatCompletions,
+    };
+    let facts = response_facts(dialect, body, "");
+    let usage = facts.usage.or_else(|| embedded(body))?;
     let model = facts.model.map(std::borrow::Cow::into_owned);
-    Some((model.unwrap_or_default(), facts.usage?))
+    Some((model.unwrap_or_default(), usage))
+}
+
+/// What Gemini counts for an embedding in a batch, which is the text alone
+/// (<https://ai.google.dev/api/batch-api>).
+fn embedded(body: &[u8]) -> Option<Usage> {
+    value_of_member(body, b"embedding")?;
+    let at = value_of_member(body, b"tokenCount")?;
+    let digits = body[at..].iter().skip_while(|byte| **byte == b'"');
+    let digits = digits.take_while(|byte| byte.is_ascii_digit());
+    let text: Vec<u8> = digits.copied().take(18).collect();
+    let input_tokens = std::str::from_utf8(&text).ok()?.parse().ok()?;
+    Some(Usage {
+        input_tokens,
+        ..Usage::default()
+    })
 }
 
 #[cfg(test)]
@@ -138,7 +178,7 @@ mod tests {
         ]
         .join("\n");
         for piece in [1, 7, 64, text.len()] {
-            let mut results = BatchResults::default();
+            let mut results = BatchResults::new(BatchFormat::Anthropic, None);
             text.as_bytes()
                 .chunks(piece)
                 .for_each(|piece| results.push(piece));
@@ -155,8 +195,43 @@ mod tests {
     }
 
     #[test]
+    fn answers_of_every_format_are_counted() {
+        let read = |format, model: Option<&str>, line: &str| {
+            let mut results = BatchResults::new(format, model.map(str::to_owned));
+            results.push(line.as_bytes());
+            let (shares, _) = results.finish();
+            let one = |share: &BatchShare| {
+                let usage = &share.usage;
+                (share.model.clone(), usage.input_tokens, usage.output_tokens)
+            };
+            shares.iter().map(one).next()
+        };
+        let chat = r#"{"custom_id":"a","response":{"status_code":200,"body":{"model":"m","usage":{"prompt_tokens":4,"completion_tokens":2}}}}"#;
+        let response = r#"{"custom_id":"a","response":{"status_code":200,"body":{"object":"response","model":"m","usage":{"input_tokens":4,"output_tokens":2}}}}"#;
+        let found = Some(("m".to_owned(), 4, 2));
+        for format in [
+            BatchFormat::OpenAi,
+            BatchFormat::Together,
+            BatchFormat::Mistral,
+        ] {
+            assert_eq!(read(format, None, chat), found);
+            assert_eq!(read(format, None, response), found);
+        }
+        let gemini = r#"{"key":"a","response":{"candidates":[],"modelVersion":"g","usageMetadata":{"promptTokenCount":4,"candidatesTokenCount":2}}}"#;
+        assert_eq!(
+            read(BatchFormat::Gemini, None, gemini),
+            Some(("g".to_owned(), 4, 2))
+        );
+        let vector = r#"{"key":"a","response":{"embedding":{"values":[1]},"tokenCount":"7"}}"#;
+        let found = Some(("known".to_owned(), 7, 0));
+        assert_eq!(read(BatchFormat::Gemini, Some("known"), vector), found);
+        let failed = r#"{"custom_id":"a","response":{"status_code":500,"body":{"usage":{"prompt_tokens":4}}}}"#;
+        assert_eq!(read(BatchFormat::OpenAi, None, failed), None);
+    }
+
+    #[test]
     fn what_cannot_be_read_is_counted_and_models_are_bounded() {
-        let mut results = BatchResults::default();
+        let mut results = BatchResults::new(BatchFormat::Anthropic, None);
         results.push(&vec![b'x'; LINE_MAX + 1]);
         results.push(b"\nnonsense\n{}\n\n");
         for model in 0..100 {

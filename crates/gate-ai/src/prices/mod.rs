@@ -10,6 +10,7 @@ mod names;
 pub mod rates;
 
 pub use gate_model::resources::ServiceTier;
+pub(crate) use names::unix_of_date;
 pub use rates::{Highest, PriceUnit, Prices, Rates};
 
 use flate2::read::GzDecoder;

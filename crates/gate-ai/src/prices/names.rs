@@ -66,7 +66,7 @@ fn without_date(model: &str) -> Option<&str> {
 
 /// The beginning of a day `2026-11-21` in UTC, as seconds of UNIX time.
 #[must_use]
-pub(super) fn unix_of_date(text: &str) -> Option<u64> {
+pub(crate) fn unix_of_date(text: &str) -> Option<u64> {
     let mut parts = text.splitn(3, '-').map(|part| part.parse::<u64>().ok());
     let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
     if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {

@@ -9,7 +9,9 @@
 //! the only one in use is set. Vendor's description: <https://docs.claude.com/en/api/overview>.
 
 use crate::endpoint::BatchDialect;
-use crate::provider::{CredentialPlace, ProviderConfig, ProviderKind, Quirks, Served, StreamUsage};
+use crate::provider::{
+    BatchApi, CredentialPlace, ProviderConfig, ProviderKind, Quirks, Served, StreamUsage,
+};
 use crate::{Dialect, Operation};
 
 /// What sets Anthropic apart.
@@ -30,6 +32,7 @@ pub const KIND: ProviderKind = ProviderKind {
             "/messages/batches",
         ),
     ],
+    batches: Some(BatchApi::ANTHROPIC),
     credential: CredentialPlace::Header(std::borrow::Cow::Borrowed("x-api-key")),
     required_headers: &[("anthropic-version", "2023-06-01")],
     forwarded_headers: &["anthropic-version", "anthropic-beta"],

@@ -14,7 +14,7 @@
 
 use crate::endpoint::{BatchDialect, EmbeddingDialect};
 use crate::provider::{
-    CredentialPlace, ProviderConfig, ProviderKind, Quirks, SecretRef, Served, Settings,
+    BatchApi, CredentialPlace, ProviderConfig, ProviderKind, Quirks, SecretRef, Served, Settings,
 };
 use crate::{Dialect, Operation};
 use schemars::JsonSchema;
@@ -94,6 +94,7 @@ pub const KIND: ProviderKind = ProviderKind {
         Served::at(Operation::StoredResponses, "/openai/v1/responses"),
         Served::at(Operation::Realtime, "/openai/v1/realtime?model={model}"),
     ],
+    batches: Some(BatchApi::AZURE),
     credential: CredentialPlace::Header(std::borrow::Cow::Borrowed("api-key")),
     required_headers: &[],
     forwarded_headers: &[],

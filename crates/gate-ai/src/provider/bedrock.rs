@@ -56,6 +56,7 @@ pub const KIND: ProviderKind = ProviderKind {
         )
         .model_in_path(),
     ],
+    batches: None,
     credential: CredentialPlace::SigV4("bedrock"),
     required_headers: &[],
     forwarded_headers: &[],

@@ -34,6 +34,7 @@ pub const KIND: ProviderKind = ProviderKind {
         Served::at(Operation::Rerank(RerankDialect::Cohere), "/v2/rerank"),
         Served::at(Operation::Transcriptions, "/v2/audio/transcriptions"),
     ],
+    batches: None,
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &[],

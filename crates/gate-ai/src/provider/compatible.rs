@@ -16,8 +16,8 @@
 
 use crate::endpoint::{BatchDialect, EmbeddingDialect, RerankDialect};
 use crate::provider::{
-    CredentialPlace, MaxTokens, ProviderConfig, ProviderKind, Quirks, SecretRef, Served, Settings,
-    StreamUsage,
+    BatchApi, CredentialPlace, MaxTokens, ProviderConfig, ProviderKind, Quirks, SecretRef, Served,
+    Settings, StreamUsage,
 };
 use crate::{Dialect, Operation};
 use schemars::JsonSchema;
@@ -61,6 +61,7 @@ pub const KIND: ProviderKind = ProviderKind {
         Served::at(Operation::Batches(BatchDialect::OpenAi), "/batches"),
         Served::at(Operation::Realtime, "/realtime?model={model}"),
     ],
+    batches: Some(BatchApi::OPENAI),
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &["anthropic-version", "anthropic-beta", "openai-beta"],

@@ -121,6 +121,13 @@ pub(super) fn fill<'v>(
     Ok(out)
 }
 
+/// A name as a segment of a path.
+pub(crate) fn escaped(name: &str) -> String {
+    let mut out = String::with_capacity(name.len());
+    encode(name, &mut out);
+    out
+}
+
 fn encode(value: &str, out: &mut String) {
     use std::fmt::Write;
     for byte in value.bytes() {

@@ -42,6 +42,7 @@ pub const KIND: ProviderKind = ProviderKind {
             "/embeddings",
         ),
     ],
+    batches: None,
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &[],

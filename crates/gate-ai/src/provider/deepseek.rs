@@ -31,6 +31,7 @@ pub const KIND: ProviderKind = ProviderKind {
         Served::at(Operation::Conversation(Dialect::Responses), "/responses"),
         Served::at(Operation::Completions, "/beta/completions"),
     ],
+    batches: None,
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &[],

@@ -34,6 +34,7 @@ pub const KIND: ProviderKind = ProviderKind {
         ),
         Served::at(Operation::Rerank(RerankDialect::Cohere), "/rerank"),
     ],
+    batches: None,
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &[],

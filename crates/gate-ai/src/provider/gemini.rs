@@ -10,7 +10,9 @@
 //! Vendor's description: <https://ai.google.dev/api>.
 
 use crate::endpoint::EmbeddingDialect;
-use crate::provider::{CredentialPlace, ProviderConfig, ProviderKind, Quirks, Served, StreamUsage};
+use crate::provider::{
+    BatchApi, CredentialPlace, ProviderConfig, ProviderKind, Quirks, Served, StreamUsage,
+};
 use crate::{Dialect, Operation};
 use std::borrow::Cow;
 
@@ -47,6 +49,7 @@ pub const KIND: ProviderKind = ProviderKind {
             "/openai/embeddings",
         ),
     ],
+    batches: Some(BatchApi::GEMINI),
     credential: CredentialPlace::Header(Cow::Borrowed("x-goog-api-key")),
     required_headers: &[],
     forwarded_headers: &["x-goog-api-client"],

@@ -10,7 +10,9 @@
 //! Vendor's description: <https://console.groq.com/docs/api-reference>.
 
 use crate::endpoint::BatchDialect;
-use crate::provider::{CredentialPlace, MaxTokens, ProviderConfig, ProviderKind, Quirks, Served};
+use crate::provider::{
+    BatchApi, CredentialPlace, MaxTokens, ProviderConfig, ProviderKind, Quirks, Served,
+};
 use crate::{Dialect, Operation};
 
 /// What sets it apart.
@@ -31,6 +33,7 @@ pub const KIND: ProviderKind = ProviderKind {
         Served::at(Operation::Files, "/files"),
         Served::at(Operation::Batches(BatchDialect::OpenAi), "/batches"),
     ],
+    batches: Some(BatchApi::GROQ),
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &[],

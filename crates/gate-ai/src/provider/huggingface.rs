@@ -26,6 +26,7 @@ pub const KIND: ProviderKind = ProviderKind {
         ),
         Served::at(Operation::Conversation(Dialect::Responses), "/responses"),
     ],
+    batches: None,
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &[],

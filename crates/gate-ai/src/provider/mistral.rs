@@ -12,7 +12,9 @@
 //! Vendor's description: <https://docs.mistral.ai/api/>.
 
 use crate::endpoint::{BatchDialect, EmbeddingDialect};
-use crate::provider::{CredentialPlace, ProviderConfig, ProviderKind, Quirks, Served, StreamUsage};
+use crate::provider::{
+    BatchApi, CredentialPlace, ProviderConfig, ProviderKind, Quirks, Served, StreamUsage,
+};
 use crate::{Dialect, Operation};
 
 /// What sets it apart.
@@ -36,6 +38,7 @@ pub const KIND: ProviderKind = ProviderKind {
         Served::at(Operation::Files, "/files"),
         Served::at(Operation::Batches(BatchDialect::Mistral), "/batch/jobs"),
     ],
+    batches: Some(BatchApi::MISTRAL),
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &[],

@@ -5,10 +5,13 @@
 //! `KIND` and `Config`; `cargo xtask gen` lists the folder into [`registry`].
 
 mod aws;
+mod batch_api;
 mod config;
 mod credential;
 pub mod registry;
 
+pub use batch_api::{BatchApi, BatchFormat};
+pub(crate) use config::escaped;
 pub use config::{ProviderConfig, ReadConfig, SecretRef, Settings};
 pub use credential::{CredentialPlace, UnusableCredential};
 pub use registry::*;
@@ -29,6 +32,8 @@ pub struct ProviderKind {
     pub base_url: &'static str,
     /// What it serves. Of several rows for one operation the first that applies counts.
     pub serves: &'static [Served],
+    /// Its own API for batches of requests, where they may be relayed to it.
+    pub batches: Option<BatchApi>,
     /// How a credential is shown.
     pub credential: CredentialPlace,
     /// Header fields it requires, set where the caller did not.
@@ -230,6 +235,19 @@ impl ProviderKind {
             return Err(missing("base_url".into()));
         }
         config::fill(self.base_url, |name| config.settings.get(name)).map_err(missing)
+    }
+
+    /// The path of the service, without a slash at its end: what stands before the paths of its own
+    /// API for batches.
+    ///
+    /// # Errors
+    /// [`MissingSetting`] when it cannot be made from this configuration.
+    pub fn base_path(&self, config: &ProviderConfig) -> Result<String, MissingSetting> {
+        let base = self.base(config)?;
+        let host = base.split_once("://").map_or(&*base, |(_, host)| host);
+        let path = host.split_once('/').map_or("", |(_, path)| path);
+        let slash = if path.is_empty() { "" } else { "/" };
+        Ok(format!("{slash}{path}"))
     }
 
     /// The address of an operation for one model.

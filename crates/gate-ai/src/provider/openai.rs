@@ -11,7 +11,9 @@
 //! <https://platform.openai.com/docs/api-reference>.
 
 use crate::endpoint::{BatchDialect, EmbeddingDialect};
-use crate::provider::{CredentialPlace, MaxTokens, ProviderConfig, ProviderKind, Quirks, Served};
+use crate::provider::{
+    BatchApi, CredentialPlace, MaxTokens, ProviderConfig, ProviderKind, Quirks, Served,
+};
 use crate::{Dialect, Operation};
 
 /// What sets OpenAI apart.
@@ -47,6 +49,7 @@ pub const KIND: ProviderKind = ProviderKind {
         Served::at(Operation::StoredResponses, "/responses"),
         Served::at(Operation::Realtime, "/realtime?model={model}"),
     ],
+    batches: Some(BatchApi::OPENAI),
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &["openai-beta", "idempotency-key"],

@@ -37,6 +37,7 @@ pub const KIND: ProviderKind = ProviderKind {
         Served::at(Operation::Speech, "/audio/speech"),
         Served::at(Operation::Transcriptions, "/audio/transcriptions"),
     ],
+    batches: None,
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &["http-referer", "x-title"],

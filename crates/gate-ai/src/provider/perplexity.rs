@@ -30,6 +30,7 @@ pub const KIND: ProviderKind = ProviderKind {
             "/v1/embeddings",
         ),
     ],
+    batches: None,
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &[],

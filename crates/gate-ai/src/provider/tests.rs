@@ -64,6 +64,47 @@ fn the_callers_credentials_never_reach_the_provider() {
 }
 
 #[test]
+fn a_batch_api_is_where_callers_find_it_and_runs_what_the_kind_serves() {
+    let files = registry::PROVIDERS
+        .iter()
+        .filter_map(|kind| Some((kind, kind.batches?)));
+    for (kind, api) in files {
+        let name = kind.name;
+        for row in kind.serves {
+            match row.operation {
+                Operation::Batches(_) => assert_eq!(row.path, api.batches, "{name}"),
+                Operation::Files if !api.files.is_empty() => {
+                    assert_eq!(row.path, api.files, "{name}");
+                }
+                _ => {}
+            }
+        }
+        assert!(
+            api.running(Operation::Conversation(kind.dialect)).is_some(),
+            "{name}"
+        );
+        for (runs, _) in api.runs {
+            let served = kind.serves.iter().any(|row| row.operation == *runs);
+            assert!(served, "{name}: {runs:?}");
+        }
+        assert!(api.bytes_max > 0 && api.requests_max > 0, "{name}");
+    }
+}
+
+#[test]
+fn the_path_of_a_service_is_what_stands_behind_its_host() {
+    let of = |name: &str, json: Value| {
+        let kind = registry::find(name).unwrap();
+        kind.base_path(&config(kind, json).unwrap()).unwrap()
+    };
+    let empty = || serde_json::json!({});
+    assert_eq!(of("gemini", empty()), "/v1beta");
+    assert_eq!(of("azure", serde_json::json!({ "resource": "r" })), "");
+    let own = serde_json::json!({ "base_url": "http://127.0.0.1:1/a/v1/" });
+    assert_eq!(of("mistral", own), "/a/v1");
+}
+
+#[test]
 fn every_kind_is_complete_and_its_example_makes_every_address() {
     for kind in registry::PROVIDERS {
         let name = kind.name;

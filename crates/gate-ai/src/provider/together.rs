@@ -10,7 +10,7 @@
 //! Vendor's description: <https://docs.together.ai/reference>.
 
 use crate::endpoint::{BatchDialect, EmbeddingDialect, RerankDialect};
-use crate::provider::{CredentialPlace, ProviderConfig, ProviderKind, Quirks, Served};
+use crate::provider::{BatchApi, CredentialPlace, ProviderConfig, ProviderKind, Quirks, Served};
 use crate::{Dialect, Operation};
 
 /// What sets it apart.
@@ -36,6 +36,7 @@ pub const KIND: ProviderKind = ProviderKind {
         Served::at(Operation::Translations, "/audio/translations"),
         Served::at(Operation::Batches(BatchDialect::OpenAi), "/batches"),
     ],
+    batches: Some(BatchApi::TOGETHER),
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &[],

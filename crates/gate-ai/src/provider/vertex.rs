@@ -82,6 +82,7 @@ pub const KIND: ProviderKind = ProviderKind {
         .model_in_path()
         .only(GOOGLE),
     ],
+    batches: None,
     credential: CredentialPlace::ServiceAccount("https://www.googleapis.com/auth/cloud-platform"),
     required_headers: &[],
     forwarded_headers: &["x-goog-api-client", "anthropic-beta"],

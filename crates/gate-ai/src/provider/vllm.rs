@@ -36,6 +36,7 @@ pub const KIND: ProviderKind = ProviderKind {
         Served::at(Operation::Transcriptions, "/audio/transcriptions"),
         Served::at(Operation::Translations, "/audio/translations"),
     ],
+    batches: None,
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &[],

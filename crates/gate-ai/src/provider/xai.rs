@@ -34,6 +34,7 @@ pub const KIND: ProviderKind = ProviderKind {
         Served::at(Operation::Batches(BatchDialect::OpenAi), "/batches"),
         Served::at(Operation::Realtime, "/realtime?model={model}"),
     ],
+    batches: None,
     credential: CredentialPlace::Bearer,
     required_headers: &[],
     forwarded_headers: &[],

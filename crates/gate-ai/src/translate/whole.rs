@@ -1,8 +1,8 @@
 //! A whole answer as a stream, for callers who asked for one where a provider streams none.
 
-use super::{TranslateOptions, TranslatedResponse};
+use super::{TranslateOptions, TranslatedResponse, written_response};
 use crate::conversation::{Block, Content, Response, StreamEvent, Text};
-use crate::{Dialect, DialectError, Losses};
+use crate::{Dialect, DialectError};
 
 /// Translates a provider's whole answer into the stream that the caller asked for.
 ///
@@ -15,22 +15,19 @@ pub fn translate_response_as_stream(
     caller_model: &str,
     options: &TranslateOptions,
 ) -> Result<TranslatedResponse, DialectError> {
-    let mut losses = Losses::new(provider_dialect, caller_dialect);
-    let codec = provider_dialect.codec();
-    let response = codec.decode_response(body, &mut losses)?;
-    let mut encoder = caller_dialect.codec().stream_encoder(caller_model, options);
-    let mut out = Vec::with_capacity(2 * body.len());
-    let provider_model = response.model.clone().into_owned();
-    let usage = response.usage;
-    for step in steps(response) {
-        encoder.event(&step, &mut losses, &mut out);
-    }
-    Ok(TranslatedResponse {
-        body: out,
-        usage,
-        provider_model,
-        losses: losses.into_vec(),
-    })
+    written_response(
+        provider_dialect,
+        caller_dialect,
+        body,
+        |response, losses| {
+            let mut encoder = caller_dialect.codec().stream_encoder(caller_model, options);
+            let mut out = Vec::with_capacity(2 * body.len());
+            for step in steps(response) {
+                encoder.event(&step, losses, &mut out);
+            }
+            Ok(out)
+        },
+    )
 }
 
 /// The steps of a turn that was not streamed.

@@ -36,8 +36,8 @@ pub struct Files {
     /// what they leave to others. A batch is a job of its owner's team there.
     #[serde(default = "queue")]
     pub queue: String,
-    /// Whether a batch goes to the provider's own batch API where its model has one target and that
-    /// provider has such an API: it is cheaper and takes longer.
+    /// Whether a batch goes to the providers' own batch APIs, where targets of its models have one: it is
+    /// cheaper and takes longer. What no provider runs is run here.
     #[serde(default)]
     pub relay: bool,
 }

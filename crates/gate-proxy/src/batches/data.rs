@@ -2,6 +2,7 @@
 
 use gate_ai::batch::shape::{BatchShape, Consumed, Counts, Times, Wrong};
 use gate_ai::batch::{Api, BatchState};
+use gate_ai::provider::BatchFormat;
 use gate_flow::Exchange;
 use gate_store::files::BatchRow;
 use serde::{Deserialize, Serialize};
@@ -57,28 +58,63 @@ pub struct Place {
     pub fields: Vec<(String, String)>,
 }
 
-/// A batch at a provider.
+/// A batch at providers.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Relayed {
+    /// What of it is where: a part for each of its models that a provider runs.
+    pub parts: Vec<Part>,
+    /// How requests ended that providers ran, once all parts are over.
+    pub counts: Counts,
+    /// Requests that they did not run.
+    pub left: u64,
+    /// Whether nothing more is expected of providers: the rest is run here.
+    pub is_over: bool,
+}
+
+impl Relayed {
+    /// The providers' names, each once.
+    #[must_use]
+    pub fn providers(&self) -> String {
+        let mut names: Vec<&str> = self.parts.iter().map(|part| &*part.provider).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.join(", ")
+    }
+}
+
+/// The requests of a batch to one model, at a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// The model, as the batch's owner knows it.
+    pub name: String,
     /// The provider.
     pub provider: String,
     /// The provider's name for the model.
     pub model: String,
-    /// Whether its API is Anthropic's and the batch's is OpenAI's, or the other way round.
-    pub translated: bool,
-    /// The file that was uploaded.
+    /// The format of its batch API.
+    pub format: BatchFormat,
+    /// The provider's id of the file that was uploaded.
+    #[serde(default)]
     pub file: Option<String>,
     /// When the provider was first asked to make the batch, in UNIX milliseconds.
+    #[serde(default)]
     pub asked: Option<i64>,
     /// The batch there.
+    #[serde(default)]
     pub batch: Option<String>,
-    /// How requests ended that the provider ran, once it is over.
-    pub counts: Counts,
-    /// Requests that it did not run.
-    pub left: u64,
-    /// Whether nothing more is expected of the provider: the rest is run here.
+    /// Requests that were answered with success, as far as is known.
+    #[serde(default)]
+    pub succeeded: u64,
+    /// Requests that failed, as far as is known.
+    #[serde(default)]
+    pub failed: u64,
+    /// Whether nothing more is expected of the provider.
+    #[serde(default)]
     pub is_over: bool,
+    /// Where its results are then: paths at the provider.
+    #[serde(default)]
+    pub results: Vec<String>,
 }
 
 /// What is kept of a batch beside its state.
@@ -115,7 +151,7 @@ pub struct BatchData {
     pub consumed: Consumed,
     /// When it came to its states.
     pub times: Times,
-    /// Where a provider runs it.
+    /// Where providers run it.
     #[serde(default)]
     pub relayed: Option<Relayed>,
     /// The folder that its requests are in.

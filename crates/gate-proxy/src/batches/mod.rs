@@ -9,15 +9,15 @@ mod incoming;
 mod left;
 mod shelf;
 
-pub use data::{BatchData, Owner, Place, Relayed};
+pub use data::{BatchData, Owner, Part, Place, Relayed};
 pub use incoming::Incoming;
 pub use left::untouched;
 pub use shelf::{Forgotten, Kept, OpenFiles, Shelf, ShelfError, new_id};
 
 use crate::process::Process;
 use arc_swap::ArcSwapOption;
-use gate_ai::TranslateOptions;
-use gate_ai::batch::Api;
+use gate_ai::provider::{BatchApi, BatchFormat};
+use gate_ai::{Operation, TranslateOptions};
 use gate_flow::Fault;
 use gate_model::fault::FaultCode;
 use gate_model::resources::Files;
@@ -95,21 +95,41 @@ pub fn open(process: &Process, base: &Path, open: OpenFiles) -> Result<Option<De
     Ok(Some(desk))
 }
 
-/// A provider whose own batch API could run a batch's requests.
-pub struct BatchProvider {
-    /// Its name.
+/// A provider's model whose provider has a batch API of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchTarget {
+    /// The provider.
     pub provider: String,
     /// Its name for the model.
     pub model: String,
-    /// How requests are translated for it.
+    /// The format of its batch API.
+    pub format: BatchFormat,
+}
+
+/// What it takes to speak a provider's batch API.
+#[derive(Debug, Clone)]
+pub struct BatchAccount {
+    /// The API.
+    pub api: BatchApi,
+    /// The path before those of the API, without a slash at its end.
+    pub base: String,
+    /// How requests are translated for the provider.
     pub options: TranslateOptions,
 }
 
-/// The provider whose own batch API could run requests to a model: that of the only target, where it has
-/// the API.
+/// Who runs a batch's requests for this operation to a model: the first of its targets that has a batch
+/// API which does, in the order that the model's strategy gives.
 #[must_use]
-pub fn batch_provider(process: &Process, api: Api, model: &str) -> Option<BatchProvider> {
-    process.shared().models.load().batch_provider(api, model)
+pub fn batch_target(process: &Process, operation: Operation, model: &str) -> Option<BatchTarget> {
+    let shared = process.shared();
+    let now = shared.clock.now();
+    shared.models.load().batch_target(operation, model, now)
+}
+
+/// How the batch API of this provider is spoken; none where it has none.
+#[must_use]
+pub fn batch_account(process: &Process, provider: &str) -> Option<BatchAccount> {
+    process.shared().models.load().batch_account(provider)
 }
 
 impl Desk {

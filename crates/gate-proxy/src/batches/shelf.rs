@@ -325,7 +325,8 @@ impl Shelf {
     /// What store and disk say; what was forgotten until then stays forgotten.
     pub fn forget(&mut self, owner: &str, until_ms: i64, all: bool) -> Kept<Forgotten> {
         let mut forgotten = Forgotten::default();
-        for row in self.batches_until(owner, until_ms)? {
+        let known = |row: &BatchRow| (row.id.clone(), row.created_ms);
+        for row in self.until(owner, until_ms, known, |store, page| store.batches(page))? {
             let Some(data) = BatchData::of(&row).filter(|data| all || data.folder == self.id)
             else {
                 continue;
@@ -343,7 +344,8 @@ impl Shelf {
             self.remove_parts(&row.id)?;
             forgotten.batches += 1;
         }
-        for file in self.files_until(owner, until_ms)? {
+        let known = |row: &FileRow| (row.id.clone(), row.created_ms);
+        for file in self.until(owner, until_ms, known, |store, page| store.files(page))? {
             if (all || self.file_path(&file.id).exists()) && self.remove_file(owner, &file.id)? {
                 forgotten.files += 1;
             }
@@ -351,41 +353,24 @@ impl Shelf {
         Ok(forgotten)
     }
 
-    fn batches_until(&mut self, owner: &str, until_ms: i64) -> Kept<Vec<BatchRow>> {
-        let mut all = self.pages(
-            owner,
-            |row: &BatchRow| &row.id,
-            |store, page| store.batches(page),
-        )?;
-        all.retain(|row| row.created_ms <= until_ms);
-        Ok(all)
-    }
-
-    fn files_until(&mut self, owner: &str, until_ms: i64) -> Kept<Vec<FileRow>> {
-        let mut all = self.pages(
-            owner,
-            |row: &FileRow| &row.id,
-            |store, page| store.files(page),
-        )?;
-        all.retain(|row| row.created_ms <= until_ms);
-        Ok(all)
-    }
-
-    /// All rows of an owner, read page by page.
-    fn pages<T>(
+    /// All rows of an owner that were made until a moment, read page by page. `known` tells a row's id
+    /// and when it was made.
+    fn until<T>(
         &mut self,
         owner: &str,
-        id: fn(&T) -> &String,
+        until_ms: i64,
+        known: fn(&T) -> (String, i64),
         read: fn(&mut dyn FilesStore, &Page<'_>) -> Result<Vec<T>, FilesError>,
     ) -> Kept<Vec<T>> {
         let mut found: Vec<T> = Vec::new();
         loop {
-            let after = found.last().map(|row| id(row).clone());
+            let after = found.last().map(|row| known(row).0);
             let page = page_of(owner, after.as_deref());
             let rows = self.store(|store| read(store, &page))?;
             let is_last = rows.len() < PAGE_MAX;
             found.extend(rows);
             if is_last {
+                found.retain(|row| known(row).1 <= until_ms);
                 return Ok(found);
             }
         }

@@ -1,230 +1,173 @@
-//! A batch is handed to the provider's own batch API, which is cheaper, and its results are fetched.
+//! A batch is handed to providers' own batch APIs, which are cheaper, and their results are fetched.
 //!
-//! Everything goes through the gateway itself, as the batch's owner and by way of the header that names
-//! the provider: the requests with the provider's name of the model, the batch, looks at it, its
-//! results. What it cost is settled, at prices for batches and once, by the exchange that sees the
-//! provider's batch end (OpenAI's) or reads its results to their end (Anthropic's). What the provider
-//! did not run is run here.
+//! Everything goes through the gateway itself, as the batch's owner: the requests with the provider's
+//! name of the model (`handed`), the batch (`begin`), looks at it, its results. Requests to different
+//! models are parts of their own (`parts`), each at one provider. What a part cost is settled, at prices
+//! for batches and once, by the exchange that reads its results to their end. What the providers did not
+//! run is run here, and so is what one would refuse.
 //!
-//! A batch is found again whose making a kill has cut off: OpenAI's carries our id in its metadata.
-//! Anthropic's carries none, but its requests have ids of ours, which its results show: one of as many
-//! requests that was made since is waited for, and where its results are somebody else's, ours are run
-//! here.
+//! A provider's batch is found again whose making a kill has cut off: by its file, by a note of ours, or by
+//! how many requests it has.
 
-mod anthropic;
-mod openai;
-mod translated;
+mod begin;
+mod handed;
+mod parts;
+mod told;
 
-pub(super) use anthropic::with_id;
-
-use super::provider::{Sent, Stop, given_up};
-use super::theirs::{Coming, Head};
+use super::provider::{Call, Sent, Stop, given_up};
+use super::theirs::{Came, Coming};
 use super::{Batch, Halt};
-use gate_ai::batch::{ANTHROPIC_BYTES_MAX, Api, BatchState, LINE_MAX, Line, Lines};
-use gate_proxy::batches::{Relayed, batch_provider};
-use serde_json::Value;
-use std::collections::HashMap;
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::PathBuf;
+use gate_ai::Operation;
+use gate_ai::batch::vendor::{Vendor, request_index, vendor};
+use gate_ai::batch::{BatchState, LINE_MAX, Line, Lines};
+use gate_flow::BatchResultsOf;
+use gate_proxy::batches::{BatchAccount, Part, Relayed, batch_account};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// Largest file that OpenAI takes for a batch, in bytes
-/// (<https://platform.openai.com/docs/guides/batch>).
-const FILE_MAX: u64 = 200_000_000;
 /// Shortest and longest time between two looks; it is a twentieth of the time that has passed.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 /// How long a provider may take to cancel.
 const CANCEL: Duration = Duration::from_secs(600);
+/// Tries to read a part's results, and the pause before the second.
+const FETCHES: u32 = 4;
+const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a look at a provider's batch has shown.
-struct Look {
-    is_over: bool,
-    succeeded: u64,
-    failed: u64,
+/// How the provider of a part is spoken to.
+pub(super) struct Their {
+    account: BatchAccount,
+    vendor: &'static dyn Vendor,
+    /// What requests ask for as they are handed over.
+    pub(super) sent: Operation,
+    /// The provider's name for that.
+    endpoint: &'static str,
 }
 
 impl Batch<'_> {
-    /// Has the provider run what it can, where it may; what is left is run here.
+    /// Has providers run what they can, where they may; what is left is run here.
     pub(super) async fn relay(&mut self) -> Result<(), Halt> {
         if self.data.relayed.is_none() {
             let fits = self.state() == BatchState::InProgress && !self.is_ours()?;
             if !fits || !self.runner.desk.settings().relay {
                 return Ok(());
             }
-            self.data.relayed = match self.relayable().await {
-                Ok(relayed) => relayed,
-                Err(Stop::Halt(halt)) => return Err(halt),
-                Err(Stop::GivenUp(_)) => None,
-            };
-            if self.data.relayed.is_none() {
+            let parts = self.parts().await?;
+            if parts.is_empty() {
                 return Ok(());
             }
+            self.data.relayed = Some(Relayed {
+                parts,
+                ..Relayed::default()
+            });
         }
         if self.relayed().is_over {
             return Ok(());
         }
-        match self.at_provider().await {
-            Ok(()) => {}
-            Err(Stop::Halt(halt)) => return Err(halt),
-            Err(Stop::GivenUp(why)) => {
-                let (batch, provider) = (&self.row.id, self.relayed().provider);
-                tracing::warn!(
-                    batch,
-                    provider,
-                    why,
-                    "the provider does not run a batch; it is run here"
-                );
-            }
+        for at in 0..self.relayed().parts.len() {
+            let begun = self.begin(at).await;
+            self.or_here(at, begun)?;
         }
-        // Where it has answered nothing, all of it is left.
-        if self.relayed().counts == Default::default() && self.relayed().left == 0 {
-            let coming = self.coming().await?;
-            self.arranged(coming).await?;
-        }
+        self.wait().await?;
+        let coming = self.fetch().await?;
+        let (counts, left) = self.arrange(coming).await?;
+        self.paid().await;
+        (self.data.counts.succeeded, self.data.counts.failed) = (counts.succeeded, counts.failed);
         if let Some(relayed) = &mut self.data.relayed {
-            relayed.is_over = true;
+            (relayed.counts, relayed.left, relayed.is_over) = (counts, left, true);
         }
         self.save(None).await
-    }
-
-    /// Puts what the provider answered in order.
-    async fn arranged(&mut self, coming: Coming) -> Result<(), Halt> {
-        let (counts, left) = self.arrange(coming).await?;
-        if let Some(relayed) = &mut self.data.relayed {
-            (relayed.counts, relayed.left) = (counts, left);
-        }
-        Ok(())
     }
 
     pub(super) fn relayed(&self) -> Relayed {
         self.data.relayed.clone().unwrap_or_default()
     }
 
-    /// Which provider could run it: that of its one model, where the owner may use that and it has no
-    /// other target.
-    async fn relayable(&self) -> Result<Option<Relayed>, Stop> {
-        let Some(model) = self.data.model.clone() else {
-            return Ok(None);
-        };
-        let process = &self.runner.process;
-        let own = batch_provider(process, self.api, &model).map(|found| (found, false));
-        let translated = || {
-            let found = batch_provider(process, other(self.api), &model);
-            found
-                .filter(|_| self.told_in().is_some())
-                .map(|found| (found, true))
-        };
-        let Some((found, translated)) = own.or_else(translated) else {
-            return Ok(None);
-        };
-        let id = self.row.id.clone();
-        let bytes = self.ask(move |shelf| {
-            let path = shelf.batch_path(&id, "requests");
-            Ok(std::fs::metadata(path)?.len())
+    /// A part as it is known now.
+    fn part(&self, at: usize) -> Option<&Part> {
+        self.data.relayed.as_ref()?.parts.get(at)
+    }
+
+    fn part_mut(&mut self, at: usize) -> Option<&mut Part> {
+        self.data.relayed.as_mut()?.parts.get_mut(at)
+    }
+
+    /// How a part's provider is spoken to.
+    pub(super) fn their(&self, part: &Part) -> Result<Their, Stop> {
+        let account = batch_account(&self.runner.process, &part.provider);
+        let account = account.filter(|account| account.api.format == part.format);
+        let found = account.zip(self.operation()).and_then(|(account, asked)| {
+            let (sent, endpoint) = account.api.running(asked)?;
+            Some(Their {
+                vendor: vendor(account.api.format),
+                account,
+                sent,
+                endpoint,
+            })
         });
-        if bytes.await? > self.sent_max()
-            || model.contains(|c: char| !c.is_ascii_graphic() || c == '%')
-        {
-            return Ok(None);
-        }
-        let path = format!("/v1/models/{model}");
-        let known = self.call("GET", &path, Sent::Nothing, None).await?;
-        Ok((known.status == 200).then(|| Relayed {
-            provider: found.provider,
-            model: found.model,
-            translated,
-            ..Relayed::default()
-        }))
-    }
-
-    /// Whose API its provider has.
-    fn their_api(&self) -> Api {
-        match self.relayed().translated {
-            true => other(self.api),
-            false => self.api,
+        match found {
+            Some(their) => Ok(their),
+            None => given_up("the provider has no such batch API any more"),
         }
     }
 
-    /// Most bytes that its provider takes.
-    fn sent_max(&self) -> u64 {
-        match self.their_api() {
-            Api::OpenAi => FILE_MAX,
-            Api::Anthropic => ANTHROPIC_BYTES_MAX,
-        }
-    }
-
-    /// Begins the file that is handed to the provider; it goes with the batch's work.
-    async fn sending(&self) -> Result<(PathBuf, BufWriter<File>), Halt> {
-        let id = self.row.id.clone();
-        let path = self
-            .ask(move |shelf| Ok(shelf.batch_path(&id, "sent")))
-            .await?;
-        let file = BufWriter::new(File::create(&path)?);
-        Ok((path, file))
-    }
-
-    /// The file once all of it is written; it may have become too large with the provider's words.
-    fn sent(&self, kind: String, (path, file): (PathBuf, BufWriter<File>)) -> Result<Sent, Stop> {
-        let file = file
-            .into_inner()
-            .map_err(|error| Halt::from(error.into_error()))?;
-        match file.metadata().map_err(Halt::from)?.len() > self.sent_max() {
-            true => given_up("it is larger than the provider takes"),
-            false => Ok(Sent::File(kind, path)),
-        }
-    }
-
-    async fn at_provider(&mut self) -> Result<(), Stop> {
-        if self.relayed().batch.is_none() {
-            let batch = match self.their_api() {
-                Api::OpenAi => self.begin_openai().await?,
-                Api::Anthropic => self.begin_anthropic().await?,
-            };
-            if let Some(relayed) = &mut self.data.relayed {
-                relayed.batch = Some(batch);
-            }
-            self.save(None).await?;
-        }
-        let over = self.wait().await?;
-        self.fetch(&over).await
-    }
-
-    /// Looks at the provider's batch until it is over. It is cancelled where ours is, or has no time
-    /// left.
-    async fn wait(&mut self) -> Result<Value, Stop> {
-        let batches = match self.their_api() {
-            Api::OpenAi => "/v1/batches",
-            Api::Anthropic => anthropic::BATCHES,
+    /// A part that its provider does not run is run here.
+    fn or_here(&mut self, at: usize, outcome: Result<(), Stop>) -> Result<(), Halt> {
+        let why = match outcome {
+            Ok(()) => return Ok(()),
+            Err(Stop::Halt(halt)) => return Err(halt),
+            Err(Stop::GivenUp(why)) => why,
         };
-        let path = format!("{batches}/{}", self.relayed().batch.unwrap_or_default());
+        let batch = self.row.id.clone();
+        if let Some(part) = self.part_mut(at) {
+            (part.is_over, part.results) = (true, Vec::new());
+            let (provider, model) = (&part.provider, &part.name);
+            tracing::warn!(
+                batch,
+                provider,
+                model,
+                why,
+                "the provider does not run a batch; it is run here"
+            );
+        }
+        Ok(())
+    }
+
+    /// Looks at the providers' batches until all are over. They are cancelled where ours is, or has no
+    /// time left.
+    async fn wait(&mut self) -> Result<(), Halt> {
         let began = Instant::now();
         let mut cancelled: Option<Instant> = None;
         loop {
-            let seen = self.json("GET", &path, Sent::Nothing).await?;
-            if let Some(seen) = seen {
-                let look = match self.their_api() {
-                    Api::OpenAi => openai::look(&seen),
-                    Api::Anthropic => anthropic::look(&seen),
-                };
-                if look.is_over {
-                    return Ok(seen);
-                }
-                let counts = &mut self.data.counts;
-                (counts.succeeded, counts.failed) = (look.succeeded, look.failed);
+            let all = self.relayed().parts.len();
+            for at in 0..all {
+                let seen = self.see(at).await;
+                self.or_here(at, seen)?;
             }
+            let relayed = self.relayed();
+            let sum = |of: fn(&Part) -> u64| -> u64 { relayed.parts.iter().map(of).sum() };
+            let counts = &mut self.data.counts;
+            (counts.succeeded, counts.failed) =
+                (sum(|part| part.succeeded), sum(|part| part.failed));
             self.save(None).await?;
+            if relayed.parts.iter().all(|part| part.is_over) {
+                return Ok(());
+            }
             let now = self.now_ms().await?;
             let stops = self.state() == BatchState::Cancelling || now >= self.data.times.expires;
             match cancelled {
                 None if stops => {
-                    self.json("POST", &format!("{path}/cancel"), Sent::Nothing)
-                        .await?;
+                    for at in 0..all {
+                        self.cancel(at).await?;
+                    }
                     cancelled = Some(Instant::now());
                 }
                 Some(at) if at.elapsed() > CANCEL => {
-                    return given_up("it does not end after it was cancelled");
+                    for at in 0..all {
+                        if self.part(at).is_some_and(|part| !part.is_over) {
+                            let why = given_up("it does not end after it was cancelled");
+                            self.or_here(at, why)?;
+                        }
+                    }
                 }
                 _ => {}
             }
@@ -232,58 +175,143 @@ impl Batch<'_> {
         }
     }
 
-    /// Puts the provider's results down as ours. Those of requests that it did not run are none.
-    async fn fetch(&mut self, over: &Value) -> Result<(), Stop> {
-        let mut coming = self.coming().await?;
-        let (paths, ids) = match self.their_api() {
-            Api::OpenAi => (openai::results(over), self.ids().await?),
-            Api::Anthropic => {
-                let batch = self.relayed().batch.unwrap_or_default();
-                let path = format!("{}/{batch}/results", anthropic::BATCHES);
-                (vec![path], HashMap::new())
-            }
+    /// Looks at a part once.
+    async fn see(&mut self, at: usize) -> Result<(), Stop> {
+        let Some(part) = self.part(at).filter(|part| !part.is_over).cloned() else {
+            return Ok(());
         };
-        for path in paths {
-            let mut answer = self.call("GET", &path, Sent::Nothing, None).await?;
+        let their = self.their(&part)?;
+        let batch = part.batch.clone().unwrap_or_default();
+        let path = format!("{}/{batch}", their.account.api.batches);
+        let call = their.call(&part, "GET", &path);
+        let Some(seen) = self.json(&call, Sent::Nothing).await? else {
+            return Ok(());
+        };
+        let look = their.vendor.look(&their.account.api, &batch, &seen);
+        if let Some(part) = self.part_mut(at) {
+            (part.succeeded, part.failed) = (look.succeeded, look.failed);
+            if look.is_over {
+                (part.is_over, part.results) = (true, look.results);
+            }
+        }
+        Ok(())
+    }
+
+    /// Has a part's provider cancel it. Where that refuses, looks at it show what becomes of it.
+    async fn cancel(&mut self, at: usize) -> Result<(), Halt> {
+        let Some(part) = self.part(at).filter(|part| !part.is_over).cloned() else {
+            return Ok(());
+        };
+        let Ok(their) = self.their(&part) else {
+            return Ok(());
+        };
+        let batch = part.batch.clone().unwrap_or_default();
+        let path = their.vendor.cancel(&their.account.api, &batch);
+        match self
+            .json(&their.call(&part, "POST", &path), Sent::Nothing)
+            .await
+        {
+            Ok(_) => Ok(()),
+            Err(Stop::Halt(halt)) => Err(halt),
+            Err(Stop::GivenUp(why)) => {
+                tracing::info!(
+                    batch = self.row.id,
+                    why,
+                    "a provider does not cancel a batch"
+                );
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts the providers' results down. Those of requests that they did not run are none.
+    async fn fetch(&mut self) -> Result<Coming, Halt> {
+        let mut coming = self.coming().await?;
+        for at in 0..self.relayed().parts.len() {
+            let Some(part) = self.part(at).cloned() else {
+                continue;
+            };
+            let mark = coming.mark();
+            let (mut tries, mut pause) = (0, PAUSE);
+            loop {
+                let read = self.read(at, &part, &mut coming).await;
+                tries += 1;
+                match read {
+                    Err(Stop::GivenUp(_)) if tries < FETCHES => {
+                        coming.back_to(mark)?;
+                        sleep(pause).await;
+                        pause *= 2;
+                    }
+                    Err(Stop::GivenUp(_)) => {
+                        // What was read in part is not settled and not used.
+                        coming.back_to(mark)?;
+                        self.or_here(at, read)?;
+                        break;
+                    }
+                    read => {
+                        self.or_here(at, read)?;
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(coming)
+    }
+
+    /// Reads a part's results to their end.
+    async fn read(&self, at: usize, part: &Part, coming: &mut Coming) -> Result<(), Stop> {
+        for path in &part.results {
+            let their = self.their(part)?;
+            let mut call = their.call(part, "GET", path);
+            call.results = Some(BatchResultsOf {
+                batch: part.batch.clone().unwrap_or_default(),
+                model: part.model.clone(),
+            });
+            let mut answer = self.call(&call, Sent::Nothing).await?;
             if answer.status != 200 {
                 return given_up(format!("its results are answered with {}", answer.status));
             }
             let mut lines = Lines::new(LINE_MAX);
-            let mut all = Vec::new();
+            let mut kept = Ok(());
+            let mut keep = |line: Line<'_>| {
+                if let Line::Whole(line) = line
+                    && kept.is_ok()
+                {
+                    kept = self.came(at, their.vendor, line, coming);
+                }
+            };
             while let Some(piece) = answer.piece().await {
                 let piece = piece.or_else(|error| given_up(error.to_string()))?;
-                lines.push(&piece, |_, line| all.extend(self.result(line, &ids)));
-                put(&mut coming, &mut all)?;
+                lines.push(&piece, |_, line| keep(line));
             }
-            lines.finish(|_, line| all.extend(self.result(line, &ids)));
-            put(&mut coming, &mut all)?;
+            lines.finish(|_, line| keep(line));
+            kept?;
         }
-        self.arranged(coming).await?;
-        self.paid().await;
-        self.data.counts.succeeded = self.relayed().counts.succeeded;
-        self.data.counts.failed = self.relayed().counts.failed;
         Ok(())
     }
 
-    /// A line of the provider's results; none where that request was not run.
-    fn result(&self, line: Line<'_>, ids: &HashMap<String, u32>) -> Option<(Head, Vec<u8>)> {
-        let Line::Whole(line) = line else { return None };
-        match self.their_api() {
-            Api::OpenAi => {
-                let found = openai::result(line, ids, self.their_endpoint())?;
-                match self.relayed().translated {
-                    true => self.retold_message(found),
-                    false => Some(found),
-                }
-            }
-            Api::Anthropic => {
-                let found = anthropic::result(line, &self.row.id, self.data.counts.total)?;
-                match self.relayed().translated {
-                    true => self.retold(found),
-                    false => Some(found),
-                }
-            }
-        }
+    /// Puts down what a line of results says, where it is of this batch.
+    fn came(
+        &self,
+        at: usize,
+        vendor: &dyn Vendor,
+        line: &[u8],
+        coming: &mut Coming,
+    ) -> Result<(), Halt> {
+        let Some(answer) = vendor.answer(line) else {
+            return Ok(());
+        };
+        let index = request_index(&self.row.id, &answer.id);
+        let Some(index) = index.filter(|index| u64::from(*index) < self.data.counts.total) else {
+            return Ok(());
+        };
+        let came = Came {
+            index,
+            part: at,
+            status: answer.status,
+        };
+        coming.push(came, &answer.request, &answer.body)?;
+        Ok(())
     }
 
     /// Waits until the ledger has written what the batch cost.
@@ -297,17 +325,15 @@ impl Batch<'_> {
     }
 }
 
-/// The API that is not this one.
-const fn other(api: Api) -> Api {
-    match api {
-        Api::OpenAi => Api::Anthropic,
-        Api::Anthropic => Api::OpenAi,
+impl Their {
+    /// A call of the provider's at this path, which is below its base address.
+    fn call<'a>(&self, part: &'a Part, method: &'static str, path: &str) -> Call<'a> {
+        Call {
+            method,
+            provider: &part.provider,
+            target: format!("{}{path}", self.account.base),
+            fields: Vec::new(),
+            results: None,
+        }
     }
-}
-
-fn put(coming: &mut Coming, all: &mut Vec<(Head, Vec<u8>)>) -> Result<(), Halt> {
-    for (head, line) in all.drain(..) {
-        coming.push(head, &line)?;
-    }
-    Ok(())
 }

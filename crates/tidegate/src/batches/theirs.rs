@@ -1,17 +1,15 @@
-//! What a provider answered to the requests of a batch, kept in their order.
+//! What providers answered to the requests of a batch, kept in their order.
 //!
-//! Lines come in whatever order the provider has them. They are put down as they come, and then once
-//! more in the order of requests, each behind a head that says which request it is of; requests without
-//! an answer go into a file of their own, which is run here.
+//! Answers come in whatever order a provider has them. They are put down as they come, and then once
+//! more in the order of requests and in their owner's words (`relay/told`), each behind a head that says
+//! which request it is of; requests without an answer go into a file of their own, which is run here.
 
-use super::relay::with_id;
 use super::source::Source;
 use super::{Batch, Halt};
-use gate_ai::batch::Api;
 use gate_ai::batch::shape::{Consumed, Counts};
 use gate_proxy::batches::Kept;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -58,19 +56,56 @@ impl Head {
     }
 }
 
-/// Answers on their way in. In memory it has 64 bytes for each.
+/// What is known of an answer as it comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Came {
+    pub(super) index: u32,
+    /// The part of the batch that it is of.
+    pub(super) part: usize,
+    pub(super) status: u16,
+}
+
+/// Where an answer lies: behind the provider's id of the call.
+struct Lies {
+    at: u64,
+    call: usize,
+    body: usize,
+}
+
+/// Answers on their way in. In memory it has 48 bytes for each.
 pub(super) struct Coming {
-    file: File,
+    file: BufWriter<File>,
     end: u64,
-    all: Vec<(Head, u64, usize)>,
+    all: Vec<(Came, Lies)>,
 }
 
 impl Coming {
-    /// Puts an answer down, which is one line.
-    pub(super) fn push(&mut self, head: Head, line: &[u8]) -> Kept<()> {
-        self.file.write_all(line)?;
-        self.all.push((head, self.end, line.len()));
-        self.end += line.len() as u64;
+    /// Puts an answer down.
+    pub(super) fn push(&mut self, came: Came, call: &str, body: &[u8]) -> Kept<()> {
+        self.file.write_all(call.as_bytes())?;
+        self.file.write_all(body)?;
+        let lies = Lies {
+            at: self.end,
+            call: call.len(),
+            body: body.len(),
+        };
+        self.end += (call.len() + body.len()) as u64;
+        self.all.push((came, lies));
+        Ok(())
+    }
+
+    /// How far it has come.
+    pub(super) fn mark(&self) -> (usize, u64) {
+        (self.all.len(), self.end)
+    }
+
+    /// Forgets what came after a mark.
+    pub(super) fn back_to(&mut self, (count, end): (usize, u64)) -> Kept<()> {
+        self.all.truncate(count);
+        self.file.flush()?;
+        self.file.get_ref().set_len(end)?;
+        self.file.seek(SeekFrom::Start(end))?;
+        self.end = end;
         Ok(())
     }
 }
@@ -86,7 +121,7 @@ impl Batch<'_> {
         let mut options = File::options();
         let options = options.read(true).write(true).create(true).truncate(true);
         Ok(Coming {
-            file: options.open(path)?,
+            file: BufWriter::new(options.open(path)?),
             end: 0,
             all: Vec::new(),
         })
@@ -95,28 +130,30 @@ impl Batch<'_> {
     /// Puts all that came into the order of requests, and the rest of them into a file of its own. How
     /// requests ended, and how many are left.
     pub(super) async fn arrange(&self, mut coming: Coming) -> Result<(Counts, u64), Halt> {
-        coming.all.sort_by_key(|(head, ..)| head.index);
-        coming.all.dedup_by_key(|(head, ..)| head.index);
+        coming.all.sort_by_key(|(came, _)| came.index);
+        coming.all.dedup_by_key(|(came, _)| came.index);
+        coming.file.flush()?;
+        let came = coming.file.get_ref();
+        let parts = self.relayed().parts;
+        let their: Vec<_> = parts.iter().map(|part| self.their(part).ok()).collect();
         let mut theirs = BufWriter::new(File::create(self.path("theirs").await?)?);
         let mut rest = BufWriter::new(File::create(self.path("rest").await?)?);
         let (mut counts, mut left) = (Counts::default(), 0);
         let mut all = coming.all.iter().peekable();
         let mut source = self.source().await?;
-        let translated = self.relayed().translated;
         while let Some((index, line)) = source.next()? {
-            let Some((head, at, length)) = all.next_if(|(head, ..)| head.index == index) else {
+            let Some((known, lies)) = all.next_if(|(came, _)| came.index == index) else {
                 rest.write_all(&line)?;
                 rest.write_all(b"\n")?;
                 left += 1;
                 continue;
             };
-            let mut answer = vec![0; *length];
-            coming.file.read_exact_at(&mut answer, *at)?;
-            if self.api == Api::Anthropic {
-                answer = with_id(&line, &answer);
-            } else if translated {
-                answer = self.line_of(index, &line, &answer);
-            }
+            let mut call = vec![0; lies.call + lies.body];
+            came.read_exact_at(&mut call, lies.at)?;
+            let body = call.split_off(lies.call);
+            let call = String::from_utf8_lossy(&call);
+            let their = their.get(known.part).and_then(Option::as_ref);
+            let (head, answer) = self.told(&line, known, &call, body, their);
             theirs.write_all(head.write().as_bytes())?;
             theirs.write_all(&answer)?;
             theirs.write_all(b"\n")?;

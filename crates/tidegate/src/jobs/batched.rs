@@ -12,7 +12,7 @@ use gate_ai::batch::BatchState;
 use gate_api::problem::{Code, Problem};
 use gate_api::types as api;
 use gate_ops::job::{Progress, State};
-use gate_proxy::batches::{BatchData, DeskPlace};
+use gate_proxy::batches::{BatchData, DeskPlace, Relayed};
 use gate_store::files::BatchRow;
 use gate_store::jobs::JobRow;
 
@@ -117,7 +117,7 @@ impl Book {
             endpoint: data.endpoint.clone(),
             consumer: data.owner.consumer.clone().unwrap_or_default(),
             model: data.model.clone(),
-            provider: provider.map(|relayed| relayed.provider.clone()),
+            provider: provider.map(Relayed::providers),
             is_job: job.is_some(),
             state: row.state.clone(),
             is_over: row.is_over,

@@ -191,6 +191,7 @@ fn request(order: &Order, asked: Asked, charged_as: &Arc<str>, kept: Kept) -> In
             key: order.call.key.as_deref().map(Into::into),
             background: true,
             charged_as: Some(charged_as.clone()),
+            at_provider: None,
             kept,
         },
         request_id: Some(charged_as.to_string()),

@@ -6,13 +6,11 @@ use super::road::{Road, roads};
 use super::room::Concurrency;
 use super::state::{Bounds, ExtraCalls, Lane, TargetState};
 use super::strategy::{self, Candidate};
-use crate::batches::BatchProvider;
+use crate::batches::{BatchAccount, BatchTarget};
 use crate::compile::Work;
 use crate::money::Treasury;
 use crate::upstream::pick::hash_of;
 use gate_ai::Operation;
-use gate_ai::batch::Api;
-use gate_ai::endpoint::BatchDialect;
 use gate_flow::{Condition, Tariff};
 use gate_kit::clock::Moment;
 use gate_model::document::Path;
@@ -97,6 +95,28 @@ impl Model {
 }
 
 impl Model {
+    /// The targets that share the calls, in the order that the strategy gives for a call of no size.
+    fn shared_order(&self) -> Vec<&ProviderTarget> {
+        let known = |(index, target): (usize, &ProviderTarget)| Candidate {
+            index,
+            weight: target.weight,
+            identity: target.identity,
+            latency: target.state.latency(false).mean(),
+            cost: target.facts.cost(1_000, Some(1_000)),
+            busy: target.state.in_flight(),
+        };
+        let shared = self.targets[..self.shared].iter().enumerate();
+        let shared = shared.filter(|(_, target)| target.weight > 0);
+        let mut known: Vec<Candidate> = shared.map(known).collect();
+        let strategy = match &self.strategy {
+            // Requests of a batch have no beginning in common.
+            Strategy::PromptPrefix { .. } => &Strategy::Weighted {},
+            strategy => strategy,
+        };
+        let order = strategy::order(strategy, &mut known, 0);
+        order.iter().map(|index| &self.targets[*index]).collect()
+    }
+
     /// All targets that take part, for what a provider keeps: one drawn by weight, the other
     /// weighted ones, the fallbacks.
     pub(super) fn drawn(&self) -> Vec<&ProviderTarget> {
@@ -130,25 +150,43 @@ impl Models {
         self.models.get(name)
     }
 
-    /// The provider whose own batch API could run requests to this model, and its name for the model:
-    /// that of the only target, where it has the API.
-    pub(crate) fn batch_provider(&self, api: Api, model: &str) -> Option<BatchProvider> {
+    /// Who runs a batch's requests for this operation to a model: the first of its targets that has a
+    /// batch API which does, in the order that the model's strategy gives. Fallbacks are for what fails;
+    /// and where a target has a condition, each request has to decide where it goes.
+    pub(crate) fn batch_target(
+        &self,
+        operation: Operation,
+        model: &str,
+        now: Moment,
+    ) -> Option<BatchTarget> {
         let model = self.models.get(model)?;
-        let drawn = model.drawn();
-        let [target] = &drawn[..] else { return None };
-        let serves = |operation| target.road(operation).is_some();
-        let has = match api {
-            // Requests come in a file there.
-            Api::OpenAi => {
-                serves(Operation::Files) && serves(Operation::Batches(BatchDialect::OpenAi))
-            }
-            Api::Anthropic => serves(Operation::Batches(BatchDialect::Anthropic)),
-        };
-        let fits = target.when.is_none() && has;
-        fits.then(|| BatchProvider {
-            provider: target.provider.name.to_string(),
-            model: target.model.to_string(),
-            options: target.provider.options.clone(),
+        let order = model.shared_order();
+        if order.iter().any(|target| target.when.is_some()) {
+            return None;
+        }
+        order.into_iter().find_map(|target| {
+            let provider = &target.provider;
+            let api = provider.kind.batches?;
+            let (sent, _) = api.running(operation)?;
+            provider
+                .kind
+                .serves(sent, &target.model, &provider.config)?;
+            let found = BatchTarget {
+                provider: provider.name.to_string(),
+                model: target.model.to_string(),
+                format: api.format,
+            };
+            (target.state.held_until() <= now).then_some(found)
+        })
+    }
+
+    /// How the batch API of a provider is spoken.
+    pub(crate) fn batch_account(&self, provider: &str) -> Option<BatchAccount> {
+        let provider = self.providers.get(provider)?;
+        Some(BatchAccount {
+            api: provider.kind.batches?,
+            base: provider.kind.base_path(&provider.config).ok()?,
+            options: provider.options.clone(),
         })
     }
 

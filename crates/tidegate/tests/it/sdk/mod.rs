@@ -5,6 +5,7 @@
 //! be reached, a line says what was skipped.
 
 mod agents;
+mod batch_apis;
 mod batches;
 mod bedrock;
 mod endpoints;

@@ -47,8 +47,16 @@ pub(super) fn message_batch(gateway: &Gateway, requests: &[Value]) -> (Value, Ve
     (done, results.collect())
 }
 
+/// How the ids of the requests in a form begin: the number of a request follows.
+fn prefix_of(form: &[u8]) -> String {
+    let head = String::from_utf8_lossy(&form[..form.len().min(4096)]).into_owned();
+    let (_, id) = head.split_once("\"custom_id\":\"").unwrap();
+    let (id, _) = id.split_once("-0\"").unwrap();
+    id.to_owned()
+}
+
 /// A provider with a batch API: it runs every request but the last, and takes a look to finish.
-fn with_batches(seen: &Seen, looks: &AtomicUsize) -> Reply {
+fn with_batches(seen: &Seen, looks: &AtomicUsize, prefix: &Mutex<String>) -> Reply {
     let json =
         |value: Value| Reply::text(value.to_string()).header("content-type", "application/json");
     let batch = |status: &str, more: Value| {
@@ -63,8 +71,10 @@ fn with_batches(seen: &Seen, looks: &AtomicUsize) -> Reply {
         json(batch)
     };
     match (&*seen.method, &*seen.target) {
-        ("POST", "/v1/files") => json(json!({"id": "file-theirs", "object": "file"})),
-        ("GET", "/v1/batches?limit=100") => json(json!({"object": "list", "data": []})),
+        ("POST", "/v1/files") => {
+            *prefix.lock().unwrap() = prefix_of(&seen.body);
+            json(json!({"id": "file-theirs", "object": "file"}))
+        }
         ("POST", "/v1/batches") => batch("validating", json!({})),
         ("GET", "/v1/batches/batch_theirs") => match looks.fetch_add(1, Ordering::Relaxed) {
             0 => batch("in_progress", json!({})),
@@ -77,10 +87,11 @@ fn with_batches(seen: &Seen, looks: &AtomicUsize) -> Reply {
             ),
         },
         ("GET", "/v1/files/file-out/content") => {
+            let prefix = prefix.lock().unwrap();
             let line = |number: usize| {
                 json!({
-                    "id": format!("theirs-{number}"), "custom_id": format!("n-{number}"), "error": null,
-                    "response": {"status_code": 200, "request_id": "r", "body": {
+                    "id": "l", "custom_id": format!("{prefix}-{number}"), "error": null,
+                    "response": {"status_code": 200, "request_id": format!("theirs-{number}"), "body": {
                         "id": "c", "model": "gpt-4o-mini", "choices": [],
                         "usage": {"prompt_tokens": 500_000, "completion_tokens": 0},
                     }},
@@ -90,7 +101,8 @@ fn with_batches(seen: &Seen, looks: &AtomicUsize) -> Reply {
         }
         ("GET", "/v1/files/file-bad/content") => {
             let error = json!({"code": "batch_expired", "message": "late"});
-            let line = json!({"id": "x", "custom_id": "n-2", "response": null, "error": error});
+            let id = format!("{}-2", prefix.lock().unwrap());
+            let line = json!({"id": "x", "custom_id": id, "response": null, "error": error});
             Reply::text(format!("{line}\n"))
         }
         _ => answer(seen, &AtomicBool::new(false)),
@@ -100,8 +112,8 @@ fn with_batches(seen: &Seen, looks: &AtomicUsize) -> Reply {
 /// A batch goes to the provider's own API at its price for batches; what that leaves is run here.
 #[test]
 fn a_provider_runs_a_batch_and_the_rest_is_run_here() {
-    let looks = AtomicUsize::new(0);
-    let upstream = Upstream::start(move |seen| with_batches(seen, &looks));
+    let (looks, prefix) = (AtomicUsize::new(0), Mutex::default());
+    let upstream = Upstream::start(move |seen| with_batches(seen, &looks, &prefix));
     let gateway = relaying(&upstream, "openai", "gpt-4o-mini");
     let file = gateway.path().join("prompts.jsonl");
     prompts(&file, 3);
@@ -130,7 +142,7 @@ fn a_provider_runs_a_batch_and_the_rest_is_run_here() {
         .filter_map(|line| line["custom_id"].as_str())
         .collect();
     assert_eq!(ids, ["n-0", "n-1", "n-2"]);
-    assert_eq!(lines[0]["id"], "theirs-0");
+    assert_eq!(lines[0]["response"]["request_id"], "theirs-0");
     let seen = upstream.seen();
     let of = |target: &str| {
         seen.iter()
@@ -163,18 +175,22 @@ fn a_provider_runs_a_batch_and_the_rest_is_run_here() {
 #[test]
 fn a_batch_passes_to_its_provider_without_being_held() {
     const LINES: usize = 64;
-    let upstream = Upstream::start(|seen| {
+    let prefix = Mutex::<String>::default();
+    let upstream = Upstream::start(move |seen| {
         let json = |value: Value| {
             Reply::text(value.to_string()).header("content-type", "application/json")
         };
         let line = |number: usize| {
             let body = json!({"id": "c", "model": "gpt-4o-mini", "choices": []});
             let response = json!({"status_code": 200, "request_id": "r", "body": body});
-            json!({"id": "r", "custom_id": format!("n-{number}"), "error": null, "response": response})
+            let id = format!("{}-{number}", prefix.lock().unwrap());
+            json!({"id": "r", "custom_id": id, "error": null, "response": response})
         };
         match (&*seen.method, &*seen.target) {
-            ("POST", "/v1/files") => json(json!({"id": "file-theirs", "object": "file"})),
-            ("GET", "/v1/batches?limit=100") => json(json!({"object": "list", "data": []})),
+            ("POST", "/v1/files") => {
+                *prefix.lock().unwrap() = prefix_of(&seen.body);
+                json(json!({"id": "file-theirs", "object": "file"}))
+            }
             (_, target) if target.starts_with("/v1/batches") => json(json!({
                 "id": "batch_theirs", "object": "batch", "status": "completed",
                 "endpoint": "/v1/chat/completions", "output_file_id": "file-out",

@@ -11,25 +11,39 @@ use super::super::answer::keep_for_caller;
 use super::super::listing::expected;
 use super::super::{Model, ProviderTarget, Road, may_use};
 use super::answer::refused;
-use super::send::{Wire, send};
+use super::send::{Sent, Wire, send};
 use super::{Asked, Known, note_target, open_facts, targets};
 use crate::money::batch::Seen;
 use gate_ai::endpoint::BatchDialect;
 use gate_ai::operation::batch_usage::{BatchResults, finished};
 use gate_ai::operation::batches::with_own_results;
+use gate_ai::provider::BatchFormat;
 use gate_ai::{ListingShape, Operation};
-use gate_flow::{Exchange, Fault};
+use gate_flow::{Exchange, Fault, ProviderCall};
 use gate_kit::http::{Body, BodyError, BodyStream, Frame, HeaderId, Response};
 use gate_model::fault::FaultCode;
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// Longest answer about batches, in bytes: a thousand of them, the most on one page, are less.
 const BATCHES_MAX: usize = 4 * 1024 * 1024;
 /// Names the provider to ask.
 const PROVIDER_HEADER: &str = "x-tidegate-provider";
+/// How long a provider may take to its first byte when the gateway calls it for a batch: what is sent
+/// may be long, and who asks has deadlines of its own.
+const FIRST_BYTE: Duration = Duration::from_secs(3_600);
+/// Fields of the gateway's own calls that go on: those of Gemini's resumable uploads
+/// (<https://ai.google.dev/gemini-api/docs/files>).
+const UPLOAD_FIELDS: &[&str] = &[
+    "x-goog-upload-protocol",
+    "x-goog-upload-command",
+    "x-goog-upload-offset",
+    "x-goog-upload-header-content-length",
+    "x-goog-upload-header-content-type",
+];
 
 /// Serves one call.
 pub(super) async fn serve(
@@ -37,6 +51,10 @@ pub(super) async fn serve(
     exchange: &mut Exchange,
     asked: &Asked,
 ) -> Result<Response, Fault> {
+    let inside = exchange.client.inside.as_ref();
+    if let Some(call) = inside.and_then(|inside| inside.at_provider.clone()) {
+        return at_provider(models, exchange, asked, &call).await;
+    }
     let limited = exchange
         .caller
         .as_ref()
@@ -55,20 +73,10 @@ pub(super) async fn serve(
     let (target, road) = serving(&model, asked.operation, wish).ok_or(FaultCode::RouteNotFound)?;
     open_facts(exchange, asked.operation, &model.name, false);
     note_target(exchange, target, false);
-    let head = &exchange.request.head;
-    let address = address(road.target(false), &asked.rest, head.query());
-    let kind = head.headers.get(HeaderId::ContentType).map(<[u8]>::to_vec);
-    let wire = Wire {
-        method: head.method.clone(),
-        target: &address,
-        content_type: kind.as_deref(),
-        fields: &["range"],
-        upgrade: None,
-        first_byte: model.first_byte,
-        idle: model.idle,
-    };
-    let mut body = Some(std::mem::take(&mut exchange.request.body));
-    let sent = send(exchange, &target.provider, &wire, &mut body).await?;
+    let query = exchange.request.head.query();
+    let address = address(road.target(false), &asked.rest, query);
+    let waits = (model.first_byte, model.idle);
+    let sent = forwarded(exchange, target, &address, &["range"], waits).await?;
     if sent.head.status < 400 {
         let mut head = sent.head;
         keep_for_caller(&mut head.headers);
@@ -77,6 +85,65 @@ pub(super) async fn serve(
         return Ok(Response { head, body });
     }
     refused(target, asked.operation, sent).await
+}
+
+/// Makes a call of the gateway's own, whose owner may use a model at the provider.
+async fn at_provider(
+    models: &Known,
+    exchange: &mut Exchange,
+    asked: &Asked,
+    call: &ProviderCall,
+) -> Result<Response, Fault> {
+    let mut allowed = models.iter().filter(|(name, _)| may_use(exchange, name));
+    let found = allowed.find_map(|(_, model)| {
+        let mut all = model.targets.iter();
+        let at = all.position(|target| *target.provider.name == *call.provider)?;
+        Some((model.clone(), at))
+    });
+    let (model, at) = found.ok_or(FaultCode::RouteNotFound)?;
+    let target = &model.targets[at];
+    open_facts(exchange, asked.operation, &model.name, false);
+    note_target(exchange, target, false);
+    let waits = (FIRST_BYTE, model.idle);
+    let sent = forwarded(exchange, target, &call.target, UPLOAD_FIELDS, waits).await?;
+    if sent.head.status >= 400 {
+        return refused(target, asked.operation, sent).await;
+    }
+    let mut head = sent.head;
+    keep_for_caller(&mut head.headers);
+    let body = match (&call.results, target.provider.kind.batches) {
+        (Some(of), Some(api)) => {
+            let seen = model.treasury.watch_batch(exchange, &target.provider.name);
+            seen.borrow_mut().id.clone_from(&of.batch);
+            let results = BatchResults::new(api.format, Some(of.model.clone()));
+            watched(sent.body, results, seen)
+        }
+        _ => sent.body,
+    };
+    Ok(Response { head, body })
+}
+
+/// Sends the exchange's request to this address of the provider's.
+async fn forwarded(
+    exchange: &mut Exchange,
+    target: &ProviderTarget,
+    address: &str,
+    fields: &[&str],
+    (first_byte, idle): (Duration, Duration),
+) -> Result<Sent, Fault> {
+    let head = &exchange.request.head;
+    let kind = head.headers.get(HeaderId::ContentType).map(<[u8]>::to_vec);
+    let wire = Wire {
+        method: head.method.clone(),
+        target: address,
+        content_type: kind.as_deref(),
+        fields,
+        upgrade: None,
+        first_byte,
+        idle,
+    };
+    let mut body = Some(std::mem::take(&mut exchange.request.body));
+    send(exchange, &target.provider, &wire, &mut body).await
 }
 
 /// An answer on its way, as it is unless it is about batches: those are read for what was consumed,
@@ -98,12 +165,8 @@ async fn batch(
         (BatchDialect::Anthropic, Some(batch)) => {
             let seen = watch(exchange);
             seen.borrow_mut().id = batch.trim_start_matches('/').to_owned();
-            let results = BatchResults::default();
-            Ok(Body::Stream(Box::new(Results {
-                inner: body,
-                results,
-                seen,
-            })))
+            let results = BatchResults::new(BatchFormat::Anthropic, None);
+            Ok(watched(body, results, seen))
         }
         (BatchDialect::Anthropic | BatchDialect::OpenAi, _) => {
             let read = body.collect(BATCHES_MAX).await;
@@ -124,6 +187,15 @@ async fn batch(
         }
         (BatchDialect::Mistral, _) => Ok(body),
     }
+}
+
+/// Results that pass, read for what was consumed.
+fn watched(inner: Body, results: BatchResults, seen: Rc<RefCell<Seen>>) -> Body {
+    Body::Stream(Box::new(Results {
+        inner,
+        results,
+        seen,
+    }))
 }
 
 /// Results of a batch that pass unchanged and are read for what was consumed.
