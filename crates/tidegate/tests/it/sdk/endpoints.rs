@@ -31,7 +31,7 @@ fn official_sdks_work_unmodified_at_every_endpoint() {
     let names = MODELS.map(|(name, _)| name);
     let job = json!({ "url": gateway.url(""), "key": "open-sesame", "models": names });
     let checks = run_script(python, "tests/it/sdk/endpoints.py", &job);
-    assert_eq!(checks, 23 + 9 + 8 + 12 + 9);
+    assert_eq!(checks, 24 + 9 + 8 + 12 + 9);
     // Callers' credentials stay here.
     for seen in upstream.seen() {
         assert!(!format!("{:?}", seen.headers).contains("open-sesame"));

@@ -54,7 +54,7 @@ impl Mistral {
     /// The lines of the file of results, or of that of errors.
     fn results(&self, at: usize, errors: bool) -> String {
         let line = |one: &Value| {
-            let text = one["body"].to_string();
+            let text = one["body"]["messages"].to_string();
             if text.contains("late") || text.contains("refuse") != errors {
                 return String::new();
             }

@@ -156,15 +156,19 @@ fn runs(ways: Ways, model: &str, charged: &str) {
 /// A deployment's file is waited for, states have a capital, and the batch names the endpoint in Azure's way.
 #[test]
 fn azure_runs_a_batch() {
-    runs(AZURE, "gpt-4o-mini", "0.0750");
+    runs(AZURE, "gpt-4o-mini", "\"0.075\"");
 }
 
 #[test]
 fn groq_runs_a_batch() {
-    runs(GROQ, "llama-3.1-8b-instant", "0.0");
+    runs(GROQ, "openai/gpt-oss-20b", "\"0.075\"");
 }
 
 #[test]
 fn together_runs_a_batch() {
-    runs(TOGETHER, "meta-llama/Llama-3.3-70B-Instruct-Turbo", "1.04");
+    runs(
+        TOGETHER,
+        "meta-llama/Llama-3.3-70B-Instruct-Turbo",
+        "\"1.04\"",
+    );
 }
