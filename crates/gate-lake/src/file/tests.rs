@@ -115,7 +115,7 @@ fn worded(rows: usize, long: Option<&str>) -> Batch {
             environment: Some(""),
             route: long.filter(|_| n % 50 == 0),
             key: Some(&key),
-            model: (page % 2 == 0 && below(3) == 0).then_some(&model),
+            model: (page.is_multiple_of(2) && below(3) == 0).then_some(&model),
             tag: (below(10) > 0).then_some(&tag),
             team: Some(&team),
             method: if n % 40 < 20 { "GET" } else { "POST" },

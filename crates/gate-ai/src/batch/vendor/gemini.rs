@@ -109,7 +109,7 @@ impl Vendor for Gemini {
             }
             (None, None) => return None,
         };
-        is_final(status).then(|| Answer {
+        is_final(status).then_some(Answer {
             id: line.key,
             status,
             request: Cow::Borrowed(""),
