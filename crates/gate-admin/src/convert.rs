@@ -1,6 +1,7 @@
 //! Rows of the store as the shapes of the API.
 
 use gate_api::types as api;
+use gate_kit::order::Gather;
 use gate_store::control as row;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -51,7 +52,7 @@ pub fn revision(row: row::RevisionRow) -> api::Revision {
                 Value::String(text) => (name, text),
                 other => (name, other.to_string()),
             })
-            .collect(),
+            .into_map(),
         _ => BTreeMap::new(),
     };
     api::Revision {

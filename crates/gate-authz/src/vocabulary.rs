@@ -1,5 +1,6 @@
 //! What policies may speak of, as the Cedar schema that they are checked against.
 
+use gate_kit::order::Gather;
 use gate_model::resources::{CedarType, PolicySet, Resources};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -72,8 +73,8 @@ impl Vocabulary {
             (name.clone(), known)
         });
         Self {
-            consumers: consumers.collect(),
-            routes: resources.routes.keys().cloned().collect(),
+            consumers: consumers.into_map(),
+            routes: resources.routes.keys().cloned().into_set(),
             groups_claim: set.groups_claim.clone(),
             roles_claim: set.roles_claim.clone(),
             claims: set.claims.clone(),
@@ -93,7 +94,7 @@ impl Vocabulary {
         let methods = METHODS
             .iter()
             .map(|(name, groups)| (*name, groups.to_vec()));
-        let mut all: BTreeMap<&str, Vec<&str>> = methods.collect();
+        let mut all: BTreeMap<&str, Vec<&str>> = methods.into_map();
         all.insert(CALL, Vec::new());
         for (name, groups) in &self.actions {
             let groups = groups.iter().map(String::as_str).collect();
@@ -105,7 +106,7 @@ impl Vocabulary {
     /// Groups of actions.
     pub(crate) fn action_groups(&self) -> BTreeSet<&str> {
         let own = self.actions.values().flatten().map(String::as_str);
-        own.chain(["read", "write"]).collect()
+        own.chain(["read", "write"]).into_set()
     }
 
     /// The schema in Cedar's JSON form.

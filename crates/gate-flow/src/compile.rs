@@ -2,6 +2,7 @@
 
 use crate::{Policy, Quotas, Snapshot};
 use gate_kit::clock::Clock;
+use gate_kit::order::Order;
 use gate_model::document::{Document, Node, Path, from_node};
 use gate_model::finding::Finding;
 use gate_model::resources::{ApiDocument, Resources, SecretPlace, SecretStore};
@@ -253,7 +254,7 @@ impl SharedState {
         let mut all: Vec<_> = of_type
             .filter_map(|((_, name), slot)| Some((name.clone(), slot.clone().downcast().ok()?)))
             .collect();
-        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        all.order_by(|(one, _), (other, _)| one.cmp(other));
         all
     }
 

@@ -7,6 +7,7 @@
 
 use crate::{Caller, Client};
 use gate_kit::http::{Method, Request, Scheme};
+use gate_kit::order::Gather;
 use gate_kit::random;
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
@@ -47,7 +48,7 @@ impl Reads {
     /// These headers, in any case.
     #[must_use]
     pub fn of_headers<'a>(names: impl IntoIterator<Item = &'a str>) -> Self {
-        let headers = names.into_iter().map(str::to_ascii_lowercase).collect();
+        let headers = names.into_iter().map(str::to_ascii_lowercase).into_set();
         Self {
             headers,
             ..Self::default()

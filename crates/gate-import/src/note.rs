@@ -1,5 +1,6 @@
 //! What an import could not carry over, each with its line and its reason.
 
+use gate_kit::order::Order;
 use serde::Serialize;
 use std::collections::HashSet;
 
@@ -84,7 +85,7 @@ impl Notes {
 
     /// Files are numbered on behind one another while they are read: says which line is which.
     pub(crate) fn place(&mut self, place: impl Fn(u32) -> (Option<String>, u32)) {
-        self.kept.sort_by_key(|note| note.line);
+        self.kept.order_by_key(|note| note.line);
         for note in &mut self.kept {
             (note.file, note.line) = place(note.line);
         }
@@ -93,7 +94,7 @@ impl Notes {
     /// All of them, in the order of the files and their lines.
     pub(crate) fn finish(mut self) -> Vec<Note> {
         // Stable, so that files stay in the order in which they were included.
-        self.kept.sort_by_key(|note| {
+        self.kept.order_by_key(|note| {
             (
                 note.file.is_some(),
                 note.file.is_none().then_some(note.line),

@@ -1,6 +1,7 @@
 //! What the standard library lacks and every layer needs: message shapes, pooled buffers, a clock,
 //! randomness, dates, boxed futures, blocks of bytes, histograms of
-//! durations, addresses that nobody may be sent to, bounded queues, sharded counters and AWS signatures.
+//! durations, addresses that nobody may be sent to, bounded queues, sorting, sharded counters and AWS
+//! signatures.
 //!
 //! Nothing here knows the product's words (no routes, policies or records) and nothing here does
 //! I/O. Read [`http`] first: it is the one request and body shape that both HTTP versions end in.
@@ -15,6 +16,7 @@ pub mod date;
 pub mod durations;
 pub mod http;
 mod memory_file;
+pub mod order;
 pub mod queue;
 pub mod random;
 pub mod sigv4;

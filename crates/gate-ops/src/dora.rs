@@ -11,6 +11,7 @@ pub mod incidents;
 pub mod own;
 pub mod reported;
 
+use gate_kit::order::{Gather, Order};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -124,7 +125,7 @@ pub fn report(
         let metrics = group.into_iter();
         metrics
             .map(|(name, own)| (name.to_owned(), metrics_of(&own, &failed, days)))
-            .collect()
+            .into_map()
     };
     Report {
         services: of(by_service),
@@ -151,7 +152,7 @@ fn metrics_of(
     let unique: BTreeSet<(&str, &str)> = own
         .iter()
         .map(|one| (one.service.as_str(), one.revision.as_str()))
-        .collect();
+        .into_set();
     let all: Vec<&Failure> = unique
         .iter()
         .filter_map(|key| failed.get(key))
@@ -176,7 +177,7 @@ fn metrics_of(
 /// The median with the interval between order statistics that holds it in 95 of 100 samples; that
 /// needs six values.
 fn median(mut values: Vec<f64>) -> Figure {
-    values.sort_by(f64::total_cmp);
+    values.order_by(f64::total_cmp);
     let count = values.len();
     let middle = match count {
         0 => None,

@@ -9,6 +9,7 @@
 
 pub mod left;
 
+use gate_kit::order::Order;
 use serde::{Deserialize, Serialize};
 
 /// Whole seasons that are needed before anything is foreseen: two to forecast from, and others to
@@ -84,7 +85,7 @@ pub fn forecast(values: &[f64], season: usize, horizon: usize) -> Result<Vec<Ste
                 Some((actual - model.at(ahead)) / model.scale()?)
             })
             .collect();
-        errors.sort_by(f64::total_cmp);
+        errors.order_by(f64::total_cmp);
         let expected = now.at(ahead);
         let bound = |share| expected + quantile(&errors, share) * now.scale().unwrap_or(0.0);
         Step {
@@ -143,7 +144,7 @@ impl Model {
                 .filter(|(level, _)| **level > 0.0)
                 .map(|(level, values)| values[place] / level)
                 .collect();
-            shares.sort_by(f64::total_cmp);
+            shares.order_by(f64::total_cmp);
             // The median: one bad Monday is not what Mondays are like.
             match shares.len() {
                 0 => 1.0,
@@ -194,7 +195,7 @@ fn slope(levels: &[f64]) -> f64 {
     if slopes.len() < 3 {
         return 0.0;
     }
-    slopes.sort_by(f64::total_cmp);
+    slopes.order_by(f64::total_cmp);
     slopes[slopes.len() / 2]
 }
 
@@ -340,7 +341,7 @@ mod tests {
             .map(|file| file.unwrap().path())
             .filter(|file| file.extension().is_some_and(|end| end == "csv"))
             .collect();
-        files.sort();
+        files.order();
         let (mut within, mut all) = (0, 0);
         for file in &files {
             let text = std::fs::read_to_string(file).unwrap();

@@ -6,6 +6,7 @@
 
 use crate::lint::{self, Complaint, Level, Subject};
 use gate_api::types::{Finding, Severity};
+use gate_kit::order::Gather;
 use gate_model::document::{Node, NodeKind};
 use gate_model::resources::AUTHENTICATING;
 use gate_model::units::Rate;
@@ -76,7 +77,7 @@ fn routes(before: &Value, after: &Value, findings: &mut Vec<Finding>) {
         };
         let (old, new) = (policies(was), policies(route));
         let kinds = |steps: &[(&str, &Value)]| -> BTreeSet<String> {
-            steps.iter().map(|(kind, _)| (*kind).to_owned()).collect()
+            steps.iter().map(|(kind, _)| (*kind).to_owned()).into_set()
         };
         let path = format!("routes.{name}.policies");
         for kind in kinds(&old).difference(&kinds(&new)) {
@@ -158,11 +159,11 @@ fn consumers(before: &Value, after: &Value, findings: &mut Vec<Finding>) {
         let list = consumer.get("keys").and_then(Value::as_array);
         let keys = list.into_iter().flatten();
         keys.filter_map(|key| Some(key.get("sha256")?.as_str()?.to_owned()))
-            .collect()
+            .into_set()
     };
     let all: BTreeSet<String> = each(after, "consumers")
         .flat_map(|(_, is)| keys(is))
-        .collect();
+        .into_set();
     for (name, was) in each(before, "consumers") {
         let gone = keys(was).difference(&all).count();
         if gone > 0 {
@@ -232,7 +233,7 @@ fn doubts(before: &Value, after: &Value, now: u64, findings: &mut Vec<Finding>) 
     let known: BTreeSet<(&str, String)> = complaints(before)
         .into_iter()
         .map(|complaint| (complaint.code, complaint.path.to_string()))
-        .collect();
+        .into_set();
     for complaint in complaints(after) {
         let is_new = !known.contains(&(complaint.code, complaint.path.to_string()));
         // Keys end whether anything changes or not.

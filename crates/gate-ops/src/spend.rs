@@ -9,6 +9,7 @@
 //! in the same order give the same suspicions, in every gateway.
 
 use crate::baseline::{Baseline, Reading};
+use gate_kit::order::Order;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -280,14 +281,14 @@ pub fn parts(of: &Suspicion, now: &[Cell], before: &[Cell]) -> Vec<Part> {
     };
     let mut parts: Vec<Part> = COLUMNS.iter().enumerate().filter_map(column).collect();
     // What is new explains more than what was always there; the order of columns decides else.
-    parts.sort_by_key(|part| !part.is_new);
+    parts.order_by_key(|part| !part.is_new);
     parts
 }
 
 /// Suspicions without those that a narrower one explains.
 #[must_use]
 pub fn narrowed(mut all: Vec<(Suspicion, Vec<Part>)>) -> Vec<(Suspicion, Vec<Part>)> {
-    all.sort_by(|(one, _), (other, _)| {
+    all.order_by(|(one, _), (other, _)| {
         let excess = other.excess().total_cmp(&one.excess());
         one.of.cmp(&other.of).then(excess)
     });

@@ -16,6 +16,7 @@ use crate::rates::{
     self, Decision, RateLimitFields, Row, Standing, Table, WINDOWS_MAX, Window, compile_window,
 };
 use gate_flow::{CompileContext, Exchange, Fault, Policy, PolicyKind, Reads, Replay, Verdict};
+use gate_kit::order::Order;
 use gate_model::fault::FaultCode;
 use gate_model::units::Rate;
 use schemars::JsonSchema;
@@ -104,7 +105,7 @@ impl PolicyKind for Limit {
                 "a burst of 0 would refuse every request".into(),
             ));
         }
-        rates.sort_by_key(|rate| rate.per());
+        rates.order_by_key(|rate| rate.per());
         let windows = rates.iter().enumerate().map(|(index, rate)| {
             let burst = config.burst.filter(|_| index == 0).unwrap_or(rate.count());
             compile_window(*rate, burst)

@@ -9,6 +9,7 @@ use crate::record::metrics::{Exposition, Kind};
 use gate_flow::{
     Cells, Counting, Countings, Judge, OBJECTIVES_PER_ROUTE_MAX, Restriction, Route, Score,
 };
+use gate_kit::order::Gather;
 use gate_model::document::{Node, NodeKind, Path};
 use gate_model::finding::Finding;
 use gate_model::resources::{Indicator, Objective, Resources};
@@ -76,25 +77,25 @@ fn references(work: &mut Work<'_>, objective: &Objective, path: &Path) {
         "route",
         "route",
         &objective.route,
-        resources.routes.keys().collect(),
+        resources.routes.keys().into_set(),
     );
     look(
         "model",
         "model",
         &objective.model,
-        resources.models.keys().collect(),
+        resources.models.keys().into_set(),
     );
     look(
         "provider",
         "provider",
         &objective.provider,
-        resources.providers.keys().collect(),
+        resources.providers.keys().into_set(),
     );
     look(
         "consumer",
         "consumer",
         &objective.consumer,
-        resources.consumers.keys().collect(),
+        resources.consumers.keys().into_set(),
     );
     let own = resources
         .consumers
@@ -104,7 +105,7 @@ fn references(work: &mut Work<'_>, objective: &Objective, path: &Path) {
         "team",
         "team",
         &objective.team,
-        resources.teams.keys().chain(own).collect(),
+        resources.teams.keys().chain(own).into_set(),
     );
 }
 

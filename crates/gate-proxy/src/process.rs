@@ -33,6 +33,7 @@ use crate::worker::{self, Command};
 use arc_swap::ArcSwap;
 use gate_flow::{SecretSource, SharedState, Snapshot};
 use gate_kit::clock::Clock;
+use gate_kit::order::Order;
 use gate_model::document::Document;
 use gate_model::finding::Finding;
 use gate_model::resources::Gateway;
@@ -473,7 +474,7 @@ impl Process {
     /// What workers are told by, those with the fewest connections first.
     pub(crate) fn least_busy(&self) -> impl Iterator<Item = &mpsc::Sender<Command>> {
         let mut order: Vec<usize> = (0..self.commands.len()).collect();
-        order.sort_by_key(|worker| self.shared.connections_of(*worker));
+        order.order_by_key(|worker| self.shared.connections_of(*worker));
         order.into_iter().map(|worker| &self.commands[worker])
     }
 

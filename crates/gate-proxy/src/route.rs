@@ -14,6 +14,7 @@
 
 use gate_flow::{Assume, Found, Parameters, Router};
 use gate_kit::http::{Method, RequestHead};
+use gate_kit::order::Order;
 use gate_model::document::Path;
 use gate_model::finding::Finding;
 use gate_model::resources::{Match, ValueMatch};
@@ -94,7 +95,7 @@ impl Routes {
         }
         compiled
             .wildcard
-            .sort_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
+            .order_by_key(|(suffix, _)| std::cmp::Reverse(suffix.len()));
         let hosts = compiled.exact.values_mut();
         let hosts = hosts.chain(compiled.wildcard.iter_mut().map(|(_, host)| host));
         for host in hosts.chain([&mut compiled.any]) {
@@ -390,7 +391,7 @@ fn pairs(query: &str) -> Vec<(String, String)> {
 impl HostRoutes {
     fn finish(&mut self, findings: &mut Vec<Finding>) {
         self.tree.finish(findings);
-        self.patterns.sort_by(|(a, x), (b, y)| {
+        self.patterns.order_by(|(a, x), (b, y)| {
             a.as_str()
                 .cmp(b.as_str())
                 .then(y.weight().cmp(&x.weight()))
@@ -401,14 +402,14 @@ impl HostRoutes {
                 conflict(&pair[0].1, &pair[1].1, findings);
             }
         }
-        self.patterns.sort_by(|(_, a), (_, b)| a.name.cmp(&b.name));
+        self.patterns.order_by(|(_, a), (_, b)| a.name.cmp(&b.name));
         rank(&mut self.anywhere, findings);
     }
 }
 
 /// Puts the more demanding candidates first and reports those that could tie.
 fn rank(candidates: &mut [Candidate], findings: &mut Vec<Finding>) {
-    candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.weight()));
+    candidates.order_by_key(|candidate| std::cmp::Reverse(candidate.weight()));
     for (index, first) in candidates.iter().enumerate() {
         for second in &candidates[index + 1..] {
             conflict(first, second, findings);

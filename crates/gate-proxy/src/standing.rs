@@ -7,6 +7,7 @@ use crate::process::Process;
 use crate::target::model::health;
 use crate::upstream::report::{self, Now};
 use gate_api::types::ProviderHealth;
+use gate_kit::order::Order;
 
 /// Something that this process does not call for now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,7 +89,7 @@ impl Process {
         }
         let upstreams = shared.upstreams.load();
         let mut names: Vec<_> = upstreams.iter().collect();
-        names.sort_by_key(|(name, _)| *name);
+        names.order_by_key(|(name, _)| *name);
         all.extend(names.into_iter().map(|(name, upstream)| ProviderHealth {
             rates: live.upstreams.get(&**name).cloned().unwrap_or_default(),
             ..report::upstream(name, upstream, now)

@@ -13,6 +13,7 @@ use arc_swap::ArcSwapOption;
 use gate_flow::{
     Arm, Copies, Evidence, OTHER_SLICE, Observed, SLICES_MAX, SignalPlan, Source, Trial, TrialPlace,
 };
+use gate_kit::order::Order;
 use gate_model::document::{Document, Path};
 use gate_model::finding::Finding;
 use gate_model::resources::{ANSWERS, COMPARED, Resources, Rollout as Strategy};
@@ -367,7 +368,7 @@ pub fn slice_names(routes: Option<&[String]>) -> Vec<String> {
 /// Slices by name, and the slice of each route; what comes behind the last place is one slice.
 fn slices(routes: &[String]) -> (Vec<Arc<str>>, HashMap<Arc<str>, usize>) {
     let mut sorted: Vec<&String> = routes.iter().collect();
-    sorted.sort();
+    sorted.order();
     let own = match sorted.len() <= SLICES_MAX {
         true => sorted.len(),
         false => SLICES_MAX - 1,

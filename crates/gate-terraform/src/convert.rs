@@ -10,6 +10,7 @@ pub mod same;
 use crate::schema::{Attribute, Kind, Object, Origin, Shape};
 use crate::value::Value;
 use aws_lc_rs::digest;
+use gate_kit::order::Gather;
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 
@@ -96,7 +97,7 @@ fn shape_in(shape: &Shape, json: &Json) -> Value {
             Value::Map(
                 fields
                     .map(|(key, json)| (key.clone(), shape_in(inner, json)))
-                    .collect(),
+                    .into_map(),
             )
         }
         // No document that was accepted has this; null shows as a difference.
@@ -117,7 +118,7 @@ fn object_in(object: &Object, json: &Json) -> BTreeMap<String, Value> {
         };
         (name.clone(), value)
     };
-    object.attributes.iter().map(of).collect()
+    object.attributes.iter().map(of).into_map()
 }
 
 /// A configuration as it is kept: hashes made, write-only values gone. `planned` holds what an
@@ -153,7 +154,7 @@ fn kept_shape(shape: &Shape, value: &Value) -> Value {
         (Shape::Map(inner), Value::Map(entries)) => {
             let entries = entries.iter();
             let kept = entries.map(|(key, value)| (key.clone(), kept_shape(inner, value)));
-            Value::Map(kept.collect())
+            Value::Map(kept.into_map())
         }
         (_, value) => value.clone(),
     }

@@ -10,6 +10,7 @@ use crate::stored;
 use gate_acme::{AcmeError, Folder, Keeper, Pace, Shelf, Wanted};
 use gate_flow::resolve_secret;
 use gate_kit::clock::Clock;
+use gate_kit::order::Gather;
 use gate_kit::random;
 use gate_model::resources::{AcmeChallenge, Resources};
 use gate_proxy::compile;
@@ -123,7 +124,7 @@ fn wanted(resources: &Resources, kept: &Kept, folder: &Path) -> Result<Option<Wa
         .filter_map(|listener| listener.tls.as_ref());
     let names: BTreeSet<String> = listeners
         .flat_map(|tls| tls.names.iter().cloned())
-        .collect();
+        .into_set();
     if names.is_empty() {
         return Ok(None);
     }
@@ -192,7 +193,7 @@ impl Shelf for Stored {
     fn list(&mut self) -> Result<BTreeMap<String, u64>, AcmeError> {
         let rows = self.ask(|store| store.secrets(PREFIX, PAGE_MAX))?;
         let own = rows.into_iter().filter(|row| row.name.starts_with(PREFIX));
-        Ok(own.map(|row| (row.name, row.version)).collect())
+        Ok(own.map(|row| (row.name, row.version)).into_map())
     }
 
     fn get(&mut self, place: &str) -> Result<Option<Vec<u8>>, AcmeError> {

@@ -8,6 +8,7 @@ use crate::config;
 use crate::output;
 use clap::{Args, ValueEnum};
 use gate_kit::clock::Clock;
+use gate_kit::order::Order;
 use gate_model::document::Document;
 use gate_ops::lint::{Complaint, Level, RULES, Subject, lint as find, parse_terraform, sarif};
 use std::path::{Path, PathBuf};
@@ -105,7 +106,7 @@ fn files(given: &[PathBuf]) -> Result<Vec<PathBuf>, String> {
                 inside.push(file);
             }
         }
-        inside.sort();
+        inside.order();
         files.append(&mut inside);
     }
     Ok(files)

@@ -11,6 +11,7 @@
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{PlaygroundInput, PlaygroundReply};
 use gate_api::{Client, Endpoint};
+use gate_kit::order::Gather;
 use gate_model::resources::{Listener, ListenerProtocol, ProxyProtocol};
 use gate_proxy::process::Process;
 use std::collections::BTreeMap;
@@ -58,7 +59,7 @@ pub(crate) fn ask(process: &Process, input: &PlaygroundInput) -> Result<Playgrou
     reply.body.truncate(SHOWN_BYTES_MAX);
     Ok(PlaygroundReply {
         status: reply.status,
-        headers: reply.headers.into_iter().collect(),
+        headers: reply.headers.into_iter().into_map(),
         body: String::from_utf8_lossy(&reply.body).into_owned(),
         cut,
         duration_ms,

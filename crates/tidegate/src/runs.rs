@@ -6,6 +6,7 @@
 //! alerts and incidents in `gate_ops::incident`.
 
 use gate_flow::ExperimentState;
+use gate_kit::order::Gather;
 use gate_model::resources::{ExperimentScope, Model, Resources, Target};
 use gate_ops::attribution::Conjunction;
 use gate_ops::incident::Run;
@@ -155,9 +156,9 @@ fn run(resources: &Resources, revision: u64, report: &ExperimentReport, began: D
             revision.to_string()
         },
         inject: report.kind.to_owned(),
-        scope: fields.collect(),
+        scope: fields.into_map(),
         places: places(resources, &report.scope),
-        routes: routes(resources, &report.scope).into_keys().collect(),
+        routes: routes(resources, &report.scope).into_keys().into_set(),
         began_ms: ms(began),
         ends_ms: report.counts.ends.map_or(u64::MAX, ms),
         ..Run::default()

@@ -12,6 +12,7 @@ use crate::output;
 use crate::table::Table;
 use gate_api::types::{SpendSuspicion, one_line};
 use gate_kit::clock::Clock;
+use gate_kit::order::Order;
 use gate_model::resources::{Resources, Store as Settings};
 use gate_model::units::{Money, Timestamp};
 use gate_proxy::money;
@@ -80,7 +81,7 @@ fn show(file: &Path, options: &UsageOptions) -> Result<ExitCode, String> {
         };
         let mut rows = store.usage(&query).map_err(|error| error.to_string())?;
         if options.sort == UsageSort::Cost {
-            rows.sort_by_key(|row| std::cmp::Reverse(row.cost_picodollars));
+            rows.order_by_key(|row| std::cmp::Reverse(row.cost_picodollars));
         }
         calls(options, &rows)
     };

@@ -4,6 +4,7 @@
 
 use crate::output;
 use clap::{Args, Subcommand};
+use gate_kit::order::Order;
 use gate_waf::{Files, Least, Loader, Observed, RECOMMENDED, Suggestion, Tuner};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read};
@@ -246,6 +247,6 @@ pub(crate) fn entry(one: &Suggestion) -> String {
 
 fn found_by_route(found: &[Suggestion]) -> Vec<&Suggestion> {
     let mut rows: Vec<&Suggestion> = found.iter().collect();
-    rows.sort_by(|one, other| one.route.cmp(&other.route));
+    rows.order_by(|one, other| one.route.cmp(&other.route));
     rows
 }

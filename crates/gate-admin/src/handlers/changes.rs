@@ -16,6 +16,7 @@ use crate::reply::{Answer, Reply, refused};
 use gate_api::document::{Document, Managed, diff, merge};
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{Applied, Canary, DocumentInput, Finding, Plan, Verdict};
+use gate_kit::order::Gather;
 use gate_model::units::Period;
 use gate_store::control::{
     Cause, Change, ControlError, Edit, EnvironmentRow, NewRevision, NewRollout, Set, Target,
@@ -48,7 +49,7 @@ pub(super) fn content(inner: &Inner, row: &EnvironmentRow) -> Result<Arc<Managed
         let managers = document
             .resources()
             .map(|(kind, name, _)| (format!("{kind}/{name}"), "file:running".to_owned()))
-            .collect();
+            .into_map();
         return Ok(Arc::new(Managed { document, managers }));
     }
     match row.revision {

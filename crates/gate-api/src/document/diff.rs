@@ -2,6 +2,7 @@
 
 use super::{Document, redact};
 use crate::types::{Action, Change, FieldChange};
+use gate_kit::order::{Gather, Order};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -12,7 +13,7 @@ const FIELDS_MAX: usize = 200;
 #[must_use]
 pub fn diff(before: &Document, after: &Document) -> Vec<Change> {
     let both = before.resources().chain(after.resources());
-    let names: BTreeSet<(&str, &str)> = both.map(|(kind, name, _)| (kind, name)).collect();
+    let names: BTreeSet<(&str, &str)> = both.map(|(kind, name, _)| (kind, name)).into_set();
     let changes = names.into_iter().filter_map(|(kind, name)| {
         let (action, fields) = match (before.get(kind, name), after.get(kind, name)) {
             (None, None) => return None,
@@ -47,7 +48,7 @@ pub fn add(changes: &mut Vec<Change>, more: Vec<Change>) {
             None => changes.push(change),
         }
     }
-    changes.sort_by(|one, other| (&one.kind, &one.name).cmp(&(&other.kind, &other.name)));
+    changes.order_by(|one, other| (&one.kind, &one.name).cmp(&(&other.kind, &other.name)));
 }
 
 fn compare(path: &str, name: &str, before: &Value, after: &Value, fields: &mut Vec<FieldChange>) {
@@ -56,7 +57,7 @@ fn compare(path: &str, name: &str, before: &Value, after: &Value, fields: &mut V
     }
     match (before, after) {
         (Value::Object(old), Value::Object(new)) => {
-            let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+            let names: BTreeSet<&String> = old.keys().chain(new.keys()).into_set();
             for name in names {
                 let path = join(path, name);
                 step(&path, name, old.get(name), new.get(name), fields);

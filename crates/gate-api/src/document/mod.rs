@@ -14,6 +14,7 @@ pub use redact::{HIDDEN, redact};
 pub use strict::value as strict_value;
 
 use aws_lc_rs::digest::{SHA256, digest as sha256};
+use gate_kit::order::Order;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -128,7 +129,7 @@ fn canonical(value: &Value, out: &mut String) {
         }
         Value::Object(fields) => {
             let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_by_key(|(name, _)| *name);
+            fields.order_by_key(|(name, _)| *name);
             out.push('{');
             for (position, (name, value)) in fields.into_iter().enumerate() {
                 comma(position, out);

@@ -1,5 +1,6 @@
 //! Reading JSON that names nothing twice (RFC 8259 section 4 leaves such objects undefined).
 
+use gate_kit::order::Gather;
 use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
@@ -16,7 +17,7 @@ pub(super) fn document<'de, D: Deserializer<'de>>(
     let kinds = kinds.0.into_iter();
     Ok(kinds
         .map(|(kind, resources)| (kind, resources.0.into_iter().map(plain).collect()))
-        .collect())
+        .into_map())
 }
 
 /// Reads any value whose objects name nothing twice.

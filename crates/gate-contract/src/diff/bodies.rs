@@ -4,6 +4,7 @@ use super::levels::Stand;
 use super::schema::Scope;
 use super::spec::{text, truth};
 use super::{Compare, Severity};
+use gate_kit::order::Gather;
 use gate_model::document::Node;
 use std::collections::BTreeSet;
 
@@ -180,7 +181,7 @@ impl<'a> Compare<'a> {
     ) {
         let parameters = |media: &str| -> BTreeSet<String> {
             let rest = media.split(';').skip(1);
-            rest.map(|part| part.trim().to_ascii_lowercase()).collect()
+            rest.map(|part| part.trim().to_ascii_lowercase()).into_set()
         };
         let (fewer, more) = (parameters(is), parameters(was));
         let sent = self.sent(stand);

@@ -1,6 +1,7 @@
 //! A change, and where it stands in both documents.
 
 use super::semantic::{Proposal, Verdict, propose};
+use gate_kit::order::Order;
 use gate_model::document::{Node, NodeKind};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -126,7 +127,7 @@ impl Diff {
             });
         }
         self.changes.extend(super::semantic::of_versions(self));
-        self.changes.sort_by(|one, other| {
+        self.changes.order_by(|one, other| {
             let key =
                 |change: &Change| (std::cmp::Reverse(change.severity), change.operation.clone());
             let by_place = |change: &Change| (change.rule.clone(), change.message.clone());

@@ -5,6 +5,7 @@ use super::change::Operation;
 use super::lifecycle::{Thing, removal, stability};
 use super::spec::{texts, truth};
 use super::{Compare, Severity};
+use gate_kit::order::Gather;
 use gate_model::document::Node;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -153,7 +154,7 @@ impl<'a> Compare<'a> {
             }
         }
         let tags =
-            |node: &'a Node| -> BTreeSet<&str> { texts(node.get("tags")).into_iter().collect() };
+            |node: &'a Node| -> BTreeSet<&str> { texts(node.get("tags")).into_iter().into_set() };
         let (was, is) = (tags(old), tags(new));
         for tag in was.difference(&is) {
             let message = format!("the tag `{tag}` was removed");
@@ -262,7 +263,7 @@ impl<'a> Compare<'a> {
             .map_or(&[][..], Node::entries)
             .iter()
             .map(|(key, _)| &*key.text)
-            .collect();
+            .into_set();
         for (key, node) in was.entries() {
             if !is.contains(&*key.text) {
                 let message = format!("the shared schema `{}` was removed", key.text);

@@ -7,6 +7,7 @@
 use super::bodies::field;
 use super::spec::{items, texts};
 use super::{Compare, Severity};
+use gate_kit::order::Gather;
 use gate_model::document::Node;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,11 +23,11 @@ fn alternatives(list: Option<&Node>) -> Vec<Alternative<'_>> {
 }
 
 fn alternative(node: &Node) -> Alternative<'_> {
-    let scopes = |list| texts(Some(list)).into_iter().collect();
+    let scopes = |list| texts(Some(list)).into_iter().into_set();
     node.entries()
         .iter()
         .map(|(key, list)| (&*key.text, scopes(list)))
-        .collect()
+        .into_map()
 }
 
 /// Whether who has what `held` asks has what `asked` asks.

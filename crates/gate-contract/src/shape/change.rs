@@ -2,6 +2,7 @@
 
 use super::pointer::{self, Pointer, each, get, parse, put, split, take};
 use super::tree::Json;
+use gate_kit::order::Gather;
 use gate_model::document::canonical_json;
 use gate_model::resources::{CastTo, FieldChange, FieldMove, FieldValue, FieldValues};
 use std::collections::BTreeMap;
@@ -150,7 +151,7 @@ impl Change {
                 let turned: BTreeMap<String, String> = map
                     .iter()
                     .map(|(from, to)| (to.clone(), from.clone()))
-                    .collect();
+                    .into_map();
                 if turned.len() != map.len() {
                     return Err("two values become the same, which cannot be undone".into());
                 }

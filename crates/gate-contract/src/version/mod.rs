@@ -15,6 +15,7 @@ pub use asked::{ASKED_BYTES_MAX, Asked};
 pub use choose::{Choice, Rule};
 pub use life::Window;
 
+use gate_kit::order::Order;
 use gate_model::resources::{ApiVersion, ApiVersions, Stage, Unnamed};
 use semver::Version as Number;
 use std::collections::HashMap;
@@ -83,7 +84,7 @@ impl Versions {
             };
             list.push(Version::compile(name, version).map_err(below)?);
         }
-        list.sort_by(|one, other| other.number.cmp(&one.number));
+        list.order_by(|one, other| other.number.cmp(&one.number));
         let mut compiled = Self {
             list,
             unnamed: Rule::Newest,

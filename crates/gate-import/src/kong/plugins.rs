@@ -9,6 +9,7 @@ use super::{File, jwt, reference};
 use crate::draft::Draft;
 use crate::note::Outcome;
 use crate::read::{Said, items, text};
+use gate_kit::order::Order;
 use gate_model::document::Node;
 use serde_json::{Map, Value, json};
 
@@ -90,7 +91,7 @@ pub(super) fn of(
             _ => {}
         }
     }
-    found.sort_by_key(|(name, _)| {
+    found.order_by_key(|(name, _)| {
         ORDER
             .iter()
             .position(|known| known == name)

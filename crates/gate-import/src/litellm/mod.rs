@@ -11,6 +11,7 @@ use crate::ImportError;
 use crate::draft::{Draft, NOT_A_KEY, is_key};
 use crate::note::Outcome;
 use crate::read::{self, Said, items, sha256, text};
+use gate_kit::order::Order;
 use gate_model::document::Node;
 use serde_json::{Map, Value, json};
 
@@ -113,7 +114,7 @@ impl Models {
         timeouts(params, known);
         if let Some(targets) = known["targets"].as_array_mut() {
             targets.push(target);
-            targets.sort_by_key(|target| target["order"].as_u64().unwrap_or(0));
+            targets.order_by_key(|target| target["order"].as_u64().unwrap_or(0));
         }
     }
 }

@@ -4,6 +4,7 @@ use super::scope::Scope;
 use super::value::{period, size, size_text, time_ms};
 use crate::draft::Draft;
 use crate::note::Outcome;
+use gate_kit::order::Gather;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -227,7 +228,7 @@ impl Listener {
 pub(super) fn any6(listens: &[&str]) -> BTreeSet<String> {
     let ports = listens.iter().filter_map(|text| text.strip_prefix("[::]"));
     let port = |rest: &str| rest.strip_prefix(':').unwrap_or("80").to_owned();
-    ports.map(port).collect()
+    ports.map(port).into_set()
 }
 
 /// The address of `listen` as a listener has it.

@@ -28,6 +28,7 @@ use self::upstreams::Groups;
 use crate::draft::Draft;
 use crate::note::Outcome;
 use crate::{ImportError, Include};
+use gate_kit::order::{Gather, Order};
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
@@ -106,7 +107,7 @@ fn servers(draft: &mut Draft, http: &[Directive]) -> Result<(), ImportError> {
         .iter()
         .filter(|d| d.name == "upstream")
         .map(|d| (d.word(0), d))
-        .collect();
+        .into_map();
     let outer = Scope::of(http);
     trusted(draft, &outer);
     let inner = servers.iter().flat_map(|server| server.inside());
@@ -255,7 +256,7 @@ fn locations<'a>(draft: &mut Draft, server: &Scope<'a>) -> Vec<Location<'a>> {
             open.push((inner, depth + 1));
         }
     }
-    found.sort_by_key(|location| (location.rank(), location.line));
+    found.order_by_key(|location| (location.rank(), location.line));
     found
 }
 

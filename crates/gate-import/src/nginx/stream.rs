@@ -12,6 +12,7 @@ use super::value::{period, time_ms};
 use crate::ImportError;
 use crate::draft::Draft;
 use crate::note::Outcome;
+use gate_kit::order::Gather;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -68,8 +69,8 @@ pub(super) fn servers(draft: &mut Draft, stream: &[Directive]) -> Result<(), Imp
     tell(draft, stream);
     let of = |name: &'static str| stream.iter().filter(move |d| d.name == name);
     let streams = Streams {
-        groups: of("upstream").map(|d| (d.word(0), d)).collect(),
-        maps: of("map").map(|d| (d.word(1), d)).collect(),
+        groups: of("upstream").map(|d| (d.word(0), d)).into_map(),
+        maps: of("map").map(|d| (d.word(1), d)).into_map(),
     };
     let listens: Vec<&str> = of("server")
         .flat_map(|server| server.inside())

@@ -26,6 +26,7 @@ pub use version::{DayList, Removed, Version};
 use crate::objects::Objects;
 use crate::scan::Known;
 use crate::schema::Dataset;
+use gate_kit::order::{Gather, Order};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -114,8 +115,8 @@ impl Catalog {
                 files.extend(list.iter().filter(|file| file.overlaps(times)).cloned());
             }
         }
-        files.sort_by(|a, b| (a.start_us, &a.path).cmp(&(b.start_us, &b.path)));
-        let removed: BTreeSet<&str> = version.removed.iter().map(|one| &*one.path).collect();
+        files.order_by(|a, b| (a.start_us, &a.path).cmp(&(b.start_us, &b.path)));
+        let removed: BTreeSet<&str> = version.removed.iter().map(|one| &*one.path).into_set();
         let is_new = |file: &FileEntry| !removed.contains(&*file.path) && file.overlaps(times);
         files.extend(fresh.into_iter().filter(is_new).map(Arc::new));
         Ok(Listing {
@@ -218,7 +219,7 @@ impl Catalog {
             }
             let added = change.add.iter();
             files.extend(added.filter(|file| file.is_of(dataset, day)).cloned());
-            files.sort_by(|a, b| (a.start_us, &a.path).cmp(&(b.start_us, &b.path)));
+            files.order_by(|a, b| (a.start_us, &a.path).cmp(&(b.start_us, &b.path)));
             next.days
                 .retain(|list| !(list.dataset == dataset.name() && list.day == day));
             if files.is_empty() {
@@ -229,7 +230,7 @@ impl Catalog {
             next.days.push(DayList::new(dataset, day, path, &files));
         }
         next.days
-            .sort_by(|a, b| (&a.dataset, a.day).cmp(&(&b.dataset, b.day)));
+            .order_by(|a, b| (&a.dataset, a.day).cmp(&(&b.dataset, b.day)));
         let path = version_path(next.number);
         if !self.objects.put_new(&path, &json(&next)?)? {
             return Ok(None);
@@ -299,6 +300,6 @@ impl Change {
     /// Days whose list changes.
     fn days(&self) -> BTreeSet<(Dataset, i64)> {
         let files = self.add.iter().chain(&self.removed_files);
-        files.filter_map(|file| file.place()).collect()
+        files.filter_map(|file| file.place()).into_set()
     }
 }

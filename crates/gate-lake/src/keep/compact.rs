@@ -5,6 +5,7 @@ use crate::catalog::{Change, FileEntry, Version, hour_of, settled_path};
 use crate::columns::Batch;
 use crate::file::{Effort, decode, encode};
 use crate::schema::Dataset;
+use gate_kit::order::{Gather, Order};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
@@ -23,11 +24,11 @@ impl Keeper {
         change: &mut Change,
         done: &mut Done,
     ) -> io::Result<()> {
-        let removed: BTreeSet<&str> = base.removed.iter().map(|one| &*one.path).collect();
+        let removed: BTreeSet<&str> = base.removed.iter().map(|one| &*one.path).into_set();
         let mut fresh = self.catalog.fresh(dataset)?;
         fresh.retain(|file| !removed.contains(&*file.path));
         // Names begin with the time at which they were made.
-        fresh.sort_by(|a, b| a.path.cmp(&b.path));
+        fresh.order_by(|a, b| a.path.cmp(&b.path));
         let Some(oldest) = fresh.first() else {
             return Ok(());
         };
@@ -73,7 +74,7 @@ impl Keeper {
         let Some((_, mut files)) = due else {
             return Ok(());
         };
-        files.sort_by(|a, b| (a.start_us, &a.path).cmp(&(b.start_us, &b.path)));
+        files.order_by(|a, b| (a.start_us, &a.path).cmp(&(b.start_us, &b.path)));
         let entries: Vec<FileEntry> = files.iter().map(|file| FileEntry::clone(file)).collect();
         let mut taken = 0;
         let batch = self.gather(dataset, &entries, |_| taken += 1)?;

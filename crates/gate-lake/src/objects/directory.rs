@@ -6,6 +6,7 @@
 
 use super::{Object, Objects};
 use bytes::Bytes;
+use gate_kit::order::Order;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::ops::Range;
@@ -161,7 +162,7 @@ impl Objects for Directory {
                 }
             }
         }
-        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found.order_by(|a, b| a.path.cmp(&b.path));
         Ok(found)
     }
 

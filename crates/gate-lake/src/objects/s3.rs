@@ -9,6 +9,7 @@ use super::{Object, Objects};
 use bytes::Bytes;
 use gate_kit::clock::Clock;
 use gate_kit::http::{Headers, Method, RequestHead, Version};
+use gate_kit::order::Order;
 use gate_kit::sigv4::{Credentials, Scope, body_hash, sign};
 use std::io::{self, ErrorKind};
 use std::ops::Range;
@@ -318,7 +319,7 @@ impl Objects for S3 {
             }
             token = next;
         }
-        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found.order_by(|a, b| a.path.cmp(&b.path));
         Ok(found)
     }
 

@@ -3,6 +3,7 @@
 //! Values are written into the text as SQL's constants rather than bound, so that the native scan sees
 //! them as it sees any other constant. What is quoted and what is a comment is left as it is.
 
+use gate_kit::order::Gather;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a parameter stands for.
@@ -30,7 +31,7 @@ impl Parameter {
 #[must_use]
 pub fn parameters(sql: &str) -> BTreeSet<&str> {
     let parts = parts(sql).into_iter();
-    parts.filter_map(|(_, name)| name).collect()
+    parts.filter_map(|(_, name)| name).into_set()
 }
 
 /// The query with values for its parameters.

@@ -2,6 +2,7 @@
 
 use super::{Answer, Attribution, Cells, Conjunction, Settings};
 use crate::slo::Count;
+use gate_kit::order::{Gather, Order};
 use std::collections::HashMap;
 
 /// Most values in a conjunction.
@@ -92,7 +93,7 @@ pub fn attribute(cells: &Cells, settings: &Settings) -> Attribution {
     let answer = |candidate: &Candidate| {
         let mut causes: Vec<Conjunction> =
             candidate.keys.iter().map(|key| view.named(key)).collect();
-        causes.sort();
+        causes.order();
         let over = candidate.weight.count.bad as f64 - candidate.weight.expected;
         Answer {
             causes,
@@ -151,7 +152,7 @@ impl<'a> View<'a> {
         let (mut values, mut places) = (Vec::new(), Vec::new());
         for own in &cells.values {
             let mut order: Vec<u32> = (0..own.len() as u32).collect();
-            order.sort_by_key(|number| &own[*number as usize]);
+            order.order_by_key(|number| &own[*number as usize]);
             let mut place = vec![0; own.len()];
             (0..)
                 .zip(&order)
@@ -176,7 +177,7 @@ impl<'a> View<'a> {
             (cell.now.total > 0).then_some((key, weight))
         };
         let mut leaves: Vec<_> = cells.cells.iter().filter_map(leaf).collect();
-        leaves.sort_by(|(a, _), (b, _)| a.cmp(b));
+        leaves.order_by(|(a, _), (b, _)| a.cmp(b));
         Self {
             dimensions: &cells.dimensions,
             values,
@@ -232,7 +233,7 @@ impl<'a> View<'a> {
             let value = self.values[index][*place as usize];
             (self.dimensions[index].clone(), value.to_owned())
         };
-        indices(*set).zip(values).map(name).collect()
+        indices(*set).zip(values).map(name).into_map()
     }
 }
 
@@ -249,7 +250,7 @@ fn sets(
         .filter(|(_, weight)| weight.score() > CHANCE)
         .map(|(values, weight)| ((set, *values), *weight))
         .collect();
-    failing.sort_by(|(a, one), (b, other)| {
+    failing.order_by(|(a, one), (b, other)| {
         other.ratio().total_cmp(&one.ratio()).then_with(|| a.cmp(b))
     });
     failing.truncate(CAUSES_MAX);
@@ -303,7 +304,7 @@ fn indices(set: u16) -> impl Iterator<Item = usize> {
 /// The best first; of equals the wider, then by name.
 fn sort(candidates: &mut [Candidate]) {
     let size = |one: &Candidate| (one.keys.len(), one.keys[0].0.count_ones());
-    candidates.sort_by(|a, b| {
+    candidates.order_by(|a, b| {
         let scores = b.score.total_cmp(&a.score);
         scores
             .then_with(|| size(a).cmp(&size(b)))

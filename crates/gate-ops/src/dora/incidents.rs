@@ -5,6 +5,7 @@
 //! the revision does not explain it.
 
 use crate::incident::{Incident, Opening, Standing};
+use gate_kit::order::Gather;
 
 /// How long after a revision began to serve attribution may make it the cause, in milliseconds.
 /// Attribution compares the last minutes with the hour before; what has served for longer is part of what
@@ -52,7 +53,7 @@ pub fn attributed(environment: &str, incident: &Incident) -> Vec<Attributed> {
         .filter(|one| one.standing == Standing::Supported && one.cell.len() == 1)
         .filter_map(|one| one.cell[0].get("revision"));
     let named: std::collections::BTreeSet<&String> =
-        incident.revisions.iter().chain(supported).collect();
+        incident.revisions.iter().chain(supported).into_set();
     named
         .into_iter()
         .filter_map(|name| {

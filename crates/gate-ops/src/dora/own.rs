@@ -3,6 +3,7 @@
 
 use super::incidents::{Attributed, CAUSED_MS, ONSET_MS};
 use super::{Deployment, Failure};
+use gate_kit::order::Gather;
 use std::collections::BTreeMap;
 
 /// The service of an environment's revisions.
@@ -70,12 +71,12 @@ pub fn deployments(
         let key = (one.environment.as_str(), one.revision);
         attributed.entry(key).or_default().push(one);
     }
-    let tried: BTreeMap<u64, &Trial> = trials.iter().map(|one| (one.candidate, one)).collect();
+    let tried: BTreeMap<u64, &Trial> = trials.iter().map(|one| (one.candidate, one)).into_map();
     let taken_back: BTreeMap<u64, u64> = revisions
         .iter()
         .filter(|one| one.cause == Cause::TakeBack)
         .filter_map(|one| Some((one.parent?, one.at_ms)))
-        .collect();
+        .into_map();
     let (mut deployments, mut failures) = (Vec::new(), Vec::new());
     for revision in revisions.iter().filter(|one| one.cause == Cause::Change) {
         let trial = tried.get(&revision.number);

@@ -9,6 +9,7 @@
 //! is.
 
 use super::{ERRORS_MIN, Step, TAIL, TooLittle, quantile};
+use gate_kit::order::Order;
 
 /// Most values ahead that are foreseen.
 pub const AHEAD_MAX: usize = 60;
@@ -79,7 +80,7 @@ fn gradient(values: &[f64]) -> f64 {
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
     let mut values: Vec<f64> = values.collect();
-    values.sort_by(f64::total_cmp);
+    values.order_by(f64::total_cmp);
     values
 }
 

@@ -7,6 +7,7 @@
 
 use super::{Hypothesis, Incident, Life, Query, Standing, What};
 use crate::attribution::{Attribution, Conjunction};
+use gate_kit::order::Gather;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -95,7 +96,7 @@ impl Desk {
     pub fn of(incidents: impl IntoIterator<Item = Incident>, opened: u64) -> Self {
         let incidents = incidents.into_iter();
         Self {
-            incidents: incidents.map(|one| (one.id.clone(), one)).collect(),
+            incidents: incidents.map(|one| (one.id.clone(), one)).into_map(),
             opened,
         }
     }

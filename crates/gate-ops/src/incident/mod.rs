@@ -36,6 +36,7 @@ pub use status::{StatusIncident, StatusPage, StatusUpdate, status, status_page};
 
 use crate::attribution::Conjunction;
 use crate::slo::Count;
+use gate_kit::order::Gather;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -329,7 +330,7 @@ impl Incident {
             .series
             .iter()
             .map(|one| (one.at_ms, one.count))
-            .collect();
+            .into_map();
         all.extend(moments.iter().map(|one| (one.at_ms, one.count)));
         let passed = all.len().saturating_sub(SERIES_MAX);
         let kept = all.into_iter().skip(passed);

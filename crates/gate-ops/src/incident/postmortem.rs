@@ -5,6 +5,7 @@
 use super::lint::{Objection, lint};
 use super::{Incident, Standing, What};
 use gate_kit::date;
+use gate_kit::order::Order;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::time::Duration;
@@ -179,7 +180,7 @@ fn impact(out: &mut String, incident: &Incident) {
 fn timeline(out: &mut String, incident: &Incident) {
     out.push_str("## Timeline\n\n| Fact | Time | What |\n|---|---|---|\n");
     let mut facts: Vec<_> = incident.facts.iter().collect();
-    facts.sort_by_key(|fact| (fact.at_ms, fact.id));
+    facts.order_by_key(|fact| (fact.at_ms, fact.id));
     for fact in facts {
         let what = one_line(&words(&fact.what)).replace('|', "\\|");
         let _ = writeln!(

@@ -2,6 +2,7 @@
 
 use super::Incident;
 use crate::attribution::Conjunction;
+use gate_kit::order::Order;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -71,7 +72,7 @@ pub fn similar(incident: &Incident, past: &[Past], most: usize) -> Vec<Similar> 
             })
         })
         .collect();
-    found.sort_by(|a, b| b.share.total_cmp(&a.share));
+    found.order_by(|a, b| b.share.total_cmp(&a.share));
     found.truncate(most);
     found
 }

@@ -6,6 +6,7 @@
 
 use super::{Incident, Life};
 use gate_kit::date;
+use gate_kit::order::Order;
 use serde::Serialize;
 use std::fmt::Write;
 use std::time::Duration;
@@ -73,7 +74,7 @@ pub fn status_page(title: &str, incidents: &[&Incident], now_ms: u64) -> StatusP
         is_real && !incident.updates.is_empty() && (incident.life.is_open() || is_recent)
     };
     let mut shown: Vec<&&Incident> = incidents.iter().filter(is_shown).collect();
-    shown.sort_by_key(|incident| {
+    shown.order_by_key(|incident| {
         (
             !incident.life.is_open(),
             std::cmp::Reverse(incident.opened_ms),

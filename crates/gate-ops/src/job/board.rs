@@ -5,6 +5,7 @@ use super::pace::{Pace, Pacing, Seen};
 use super::queue::Queue;
 use super::share::Share;
 use super::words::{Bits, Link, Note, Outcome, Progress, Spec, State};
+use gate_kit::order::{Gather, Order};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// How long an item is taken to run before any has, in milliseconds.
@@ -143,7 +144,7 @@ impl Board {
         self.jobs
             .values()
             .map(|one| one.spec.lane.clone())
-            .collect()
+            .into_set()
     }
 
     /// Takes in what is seen of lanes, which says how much may be under way in each.
@@ -205,7 +206,7 @@ impl Board {
             let priority = self.queues.get(name).map_or(0, |queue| queue.priority);
             order.push((-priority, name.to_owned()));
         }
-        order.sort();
+        order.order();
         for (_, name) in order {
             self.serve(&name, room, now_ms, &mut lanes, &mut starts);
         }
@@ -241,7 +242,7 @@ impl Board {
         let share = self.shares.entry(name.to_owned()).or_default();
         share.set_active(active.into_iter());
         ready.values_mut().for_each(|jobs| {
-            jobs.sort();
+            jobs.order();
             jobs.reverse();
         });
         while free > 0 && starts.len() < room {

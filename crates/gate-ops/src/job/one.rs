@@ -2,6 +2,7 @@
 
 use super::share::{Charge, Mean};
 use super::words::{Bits, Link, Note, NoteKind, Outcome, Progress, Spec, State, WAITING_MAX};
+use gate_kit::order::Gather;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How far back the speed of a job is looked at: samples, one a second.
@@ -70,7 +71,7 @@ impl One {
             ..Gates::default()
         });
         let mut one = One {
-            blocked: blocked.map(|(at, _)| at).collect(),
+            blocked: blocked.map(|(at, _)| at).into_set(),
             running: BTreeMap::new(),
             calling: 0,
             mean: Mean::default(),

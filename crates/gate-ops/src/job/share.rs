@@ -7,6 +7,7 @@
 //! had nothing to do, which is at the lowest of those that had. Nobody saves up for later, and nobody pays
 //! for what others were wrongly expected to take.
 
+use gate_kit::order::Gather;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Smallest weight: what is less counts as this.
@@ -57,7 +58,7 @@ impl Mean {
 impl Share {
     /// Says which teams have something to do, or under way.
     pub fn set_active<'a>(&mut self, active: impl Iterator<Item = &'a str>) {
-        let mut active: BTreeSet<&str> = active.collect();
+        let mut active: BTreeSet<&str> = active.into_set();
         let stays = |(name, team): &(&String, &Team)| team.active && active.contains(name.as_str());
         let lowest = self.teams.iter().filter(stays).map(|(_, team)| team.spent);
         let lowest = lowest.min_by(f64::total_cmp);

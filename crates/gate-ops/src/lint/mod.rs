@@ -16,6 +16,7 @@ pub use sarif::sarif;
 pub use subject::{KINDS, Subject};
 pub use terraform::parse_terraform;
 
+use gate_kit::order::Order;
 use gate_model::document::{Node, Path};
 use serde::Serialize;
 use std::sync::Arc;
@@ -137,7 +138,7 @@ pub fn lint(subjects: &[Subject], now: u64) -> Vec<Complaint> {
         };
         (rule.check)(&view, &mut found);
     }
-    complaints.sort_by(|one, other| {
+    complaints.order_by(|one, other| {
         let place =
             |complaint: &Complaint| (complaint.file.clone(), complaint.line, complaint.column);
         place(one)

@@ -1,5 +1,6 @@
 //! Who is told, and who is told when nobody answers.
 
+use gate_kit::order::Order;
 use gate_model::units::TimeZone;
 use serde::{Deserialize, Serialize};
 
@@ -89,7 +90,7 @@ impl Escalation {
             .filter_map(|rotation| rotation.on_call(now_ms));
         let mut receivers: Vec<String> = on_call.map(str::to_owned).collect();
         receivers.extend(step.receivers.iter().cloned());
-        receivers.sort();
+        receivers.order();
         receivers.dedup();
         receivers
     }

@@ -1,6 +1,7 @@
 //! Groups of alerts, and what keeps alerts out of messages.
 
 use super::{ALERTS_MAX, Alert, Labels, Policy};
+use gate_kit::order::{Gather, Order};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -164,7 +165,7 @@ impl Group {
             false => was_said(key),
         });
         let mut alerts: Vec<Alert> = shown.map(|(_, alert)| alert.clone()).collect();
-        alerts.sort_by_key(|alert| !alert.is_on);
+        alerts.order_by_key(|alert| !alert.is_on);
         (alerts, self.left_out)
     }
 
@@ -238,5 +239,5 @@ fn said(alerts: &[Alert]) -> BTreeMap<String, bool> {
     alerts
         .iter()
         .map(|alert| (thread(&alert.labels), alert.is_on))
-        .collect()
+        .into_map()
 }

@@ -21,6 +21,7 @@ pub use group::{Inhibition, Matcher, Silence};
 pub use render::{Receiver, render};
 pub use view::GroupView;
 
+use gate_kit::order::Gather;
 use group::{Group, is_silent};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -150,7 +151,7 @@ impl Notifier {
             .iter()
             .filter(|(key, _)| self.policy.group_by.contains(key))
             .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
+            .into_map();
         let thread = group::thread(&group);
         if !self.groups.contains_key(&thread) {
             if !alert.is_on {

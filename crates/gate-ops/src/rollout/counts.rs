@@ -2,6 +2,7 @@
 
 use super::label::Stratum;
 use gate_flow::{Histogram, Observed, Tally};
+use gate_kit::order::Gather;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -125,7 +126,7 @@ impl Marks {
         let before = steps
             .iter()
             .map(|(step, arms)| (*step, before(arms)))
-            .collect();
+            .into_map();
         Some(Marks {
             instance: unit.instance.clone(),
             slice: unit.slice.clone(),

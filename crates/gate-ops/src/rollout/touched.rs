@@ -5,6 +5,7 @@
 //! resource counts. That touches too many rather than too few. Changes of who may call, who pays
 //! and what is listened on touch every route.
 
+use gate_kit::order::Gather;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +39,7 @@ pub fn touched(control: &Value, candidate: &Value) -> Option<Vec<String>> {
     let empty = Map::new();
     let kinds = |value: &'_ Value| value.as_object().cloned().unwrap_or_default();
     let (control, candidate) = (kinds(control), kinds(candidate));
-    let all: BTreeSet<&String> = control.keys().chain(candidate.keys()).collect();
+    let all: BTreeSet<&String> = control.keys().chain(candidate.keys()).into_set();
     let mut changed = BTreeSet::new();
     for kind in all {
         let of = |side: &'_ Map<String, Value>| side.get(kind).cloned().unwrap_or(Value::Null);
@@ -53,7 +54,7 @@ pub fn touched(control: &Value, candidate: &Value) -> Option<Vec<String>> {
             one.as_object().unwrap_or(&empty).clone(),
             other.as_object().unwrap_or(&empty).clone(),
         );
-        let names: BTreeSet<String> = one.keys().chain(other.keys()).cloned().collect();
+        let names: BTreeSet<String> = one.keys().chain(other.keys()).cloned().into_set();
         let differ = names
             .into_iter()
             .filter(|name| one.get(name) != other.get(name));

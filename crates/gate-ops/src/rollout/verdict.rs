@@ -6,6 +6,7 @@
 
 use super::counts::{Beyond, Marks, Report, Steps, Unit, Units, strata, units};
 use super::label::{LABELS, SIZES, Stratum, below, less_than, sum_of_logs, worse};
+use gate_kit::order::Order;
 use gate_model::resources::{ANSWERS, COMPARED, Rollout as Strategy, Signal};
 use serde::{Deserialize, Serialize};
 
@@ -83,7 +84,7 @@ impl Scales<'_> {
         }
         // What has not been seen speaks neither way.
         terms.push(f64::max(rest, 1e-300).ln());
-        lines.sort_by(|one, other| other.log_evidence.total_cmp(&one.log_evidence));
+        lines.order_by(|one, other| other.log_evidence.total_cmp(&one.log_evidence));
         Assessment {
             against: sum_of_logs(terms.into_iter()),
             open: self.open(&units, marks),

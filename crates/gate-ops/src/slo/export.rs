@@ -3,6 +3,7 @@
 
 use super::burn::{PRESENT_S, USUAL_S};
 use super::{Objective, Severity};
+use gate_kit::order::Gather;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -119,7 +120,9 @@ pub fn sloth(service: &str, objectives: &[Objective], metrics: &Metrics) -> Stri
 /// All windows that the rules read, each once.
 fn windows(objective: &Objective) -> BTreeSet<u64> {
     let pairs = objective.policy.pairs.iter();
-    let mut windows: BTreeSet<u64> = pairs.flat_map(|pair| [pair.long_s, pair.short_s]).collect();
+    let mut windows: BTreeSet<u64> = pairs
+        .flat_map(|pair| [pair.long_s, pair.short_s])
+        .into_set();
     if objective.policy.expected_min > 0.0 {
         windows.extend([PRESENT_S, USUAL_S]);
     }

@@ -35,6 +35,7 @@ pub use transport::Malformed;
 pub use window::{Calendar, Counts, Span, Sum, Unfit, WINDOWS_MAX, fit, zone_of};
 
 use burn::{PRESENT_S, USUAL_S};
+use gate_kit::order::Order;
 use serde::{Deserialize, Serialize};
 
 /// A promise.
@@ -353,7 +354,7 @@ impl Monitor {
             Some((seconds, ratio / self.allowed))
         };
         let mut burns: Vec<_> = windows.filter_map(burn).collect();
-        burns.sort_by_key(|(seconds, _)| *seconds);
+        burns.order_by_key(|(seconds, _)| *seconds);
         burns.dedup_by_key(|(seconds, _)| *seconds);
         burns
     }

@@ -7,6 +7,7 @@ use super::{Cache, Inner, Settings};
 use crate::places::HeaderName;
 use gate_cache::{Heads, Rules};
 use gate_flow::{CacheCounts, CompileContext, Policy, Purges, Sweep};
+use gate_kit::order::Order;
 use gate_kit::random;
 use gate_model::units::{ByteSize, Percent, Period};
 use schemars::JsonSchema;
@@ -215,7 +216,7 @@ fn lifetimes(
             .ok_or_else(|| format!("`{statuses}` is neither a status nor a class such as `5xx`"))?;
         rules.push((rule, seconds(*period)));
     }
-    rules.sort_by_key(|(range, _)| range.end() - range.start());
+    rules.order_by_key(|(range, _)| range.end() - range.start());
     Ok(rules)
 }
 

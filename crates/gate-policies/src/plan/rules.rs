@@ -4,6 +4,7 @@ use super::DOMAIN;
 use crate::rates::{Row, Table, Window, compile_window, window_s};
 use gate_flow::{QuotaSpec, QuotaStanding};
 use gate_kit::clock::Moment;
+use gate_kit::order::Order;
 use gate_model::resources;
 use gate_model::units::{Rate, TimeZone};
 use std::sync::Arc;
@@ -102,7 +103,7 @@ impl Rules {
     /// The quotas of these limits for a consumer, as the store knows them.
     pub(super) fn quotas(&self, mask: Mask, consumer: &str) -> Vec<QuotaSpec> {
         let mut quotas: Vec<&Quota> = self.quotas_of(mask).collect();
-        quotas.sort_by_key(|quota| std::cmp::Reverse(quota.period));
+        quotas.order_by_key(|quota| std::cmp::Reverse(quota.period));
         let spec = |quota: &Quota| QuotaSpec {
             name: format!("{}/{}/{consumer}", self.plan, quota.name).into(),
             limit: quota.limit,
@@ -115,7 +116,7 @@ impl Rules {
     /// The name of the quota at a position of [`Self::quotas`].
     pub(super) fn quota_name(&self, mask: Mask, index: usize) -> &str {
         let mut quotas: Vec<&Quota> = self.quotas_of(mask).collect();
-        quotas.sort_by_key(|quota| std::cmp::Reverse(quota.period));
+        quotas.order_by_key(|quota| std::cmp::Reverse(quota.period));
         quotas.get(index).map_or("", |quota| &quota.name)
     }
 
@@ -193,7 +194,7 @@ impl Rules {
         });
         let mut rows: Vec<Told<'_>> = rates.collect();
         let mut quotas: Vec<&Quota> = self.quotas_of(mask).collect();
-        quotas.sort_by_key(|quota| std::cmp::Reverse(quota.period));
+        quotas.order_by_key(|quota| std::cmp::Reverse(quota.period));
         rows.extend(
             quotas
                 .into_iter()

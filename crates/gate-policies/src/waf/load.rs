@@ -3,6 +3,7 @@
 
 use super::WafConfig;
 use gate_flow::CompileContext;
+use gate_kit::order::Order;
 use gate_waf::{Files, Loader, Problem, RECOMMENDED, RuleSet};
 use rustc_hash::FxHasher;
 use std::collections::HashMap;
@@ -109,7 +110,7 @@ fn beside(file: &Path) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
             found.push((path, meta.len(), meta.modified().ok()));
         }
     }
-    found.sort();
+    found.order();
     found
 }
 
@@ -151,7 +152,7 @@ fn expand(pattern: &Path) -> Result<Vec<PathBuf>, String> {
         file.file_name()
             .is_some_and(|file| matches(&name, &file.to_string_lossy()))
     });
-    files.sort();
+    files.order();
     match files.len() {
         0 => Err(format!("no file is meant by {}", pattern.display())),
         1..=FILES_MAX => Ok(files),

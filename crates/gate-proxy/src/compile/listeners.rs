@@ -4,6 +4,7 @@ use super::{Work, managed};
 use crate::listener::{ListenerOptions, parse_address};
 use crate::process::Upstreams;
 use crate::tcp::TcpRoute;
+use gate_kit::order::Order;
 use gate_model::document::Path;
 use gate_model::finding::Finding;
 use gate_model::resources::{self, ListenerProtocol};
@@ -108,7 +109,7 @@ impl Work<'_> {
             let message = "no route forwards what this TCP listener accepts";
             self.report(Finding::error("inert_listener", path.clone(), message));
         }
-        found.sort_by_key(TcpRoute::precedence);
+        found.order_by_key(TcpRoute::precedence);
         found
     }
 }

@@ -6,6 +6,7 @@ use super::Process;
 use crate::listener::{ListenerOptions, ListenerState, Quic};
 use crate::quic;
 use crate::worker::Command;
+use gate_kit::order::Order;
 use gate_model::document::Path as ConfigPath;
 use gate_net::handover::Inheritance;
 use gate_net::listen::{ListenAddress, Sockets};
@@ -164,7 +165,7 @@ impl Process {
                 (name.clone(), text)
             })
             .collect();
-        addresses.sort();
+        addresses.order();
         addresses
     }
 

@@ -8,6 +8,7 @@ use crate::money::limits::KeyMeter;
 use crate::record::recent::line::Line;
 use gate_flow::{Caller, Snapshot};
 use gate_kit::clock::Moment;
+use gate_kit::order::Gather;
 use gate_model::resources::{Consumer, Key, KeyLimits, Resources};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -58,7 +59,7 @@ impl CallerChanges {
         let mut by_name = HashMap::new();
         let any = changes.any("consumers") || changes.any("teams");
         let names = before.consumers.keys().chain(after.consumers.keys());
-        let names: BTreeSet<&String> = names.filter(|_| any).collect();
+        let names: BTreeSet<&String> = names.filter(|_| any).into_set();
         for name in names {
             let keys = compare(changes, before, after, (name, now_unix_s));
             if !keys.is_empty() {
@@ -114,7 +115,7 @@ fn compare(
         one.and_then(|one| one.keys.iter().find(|own| own.name() == key).cloned())
     };
     let keys = [was, is].into_iter().flatten().flat_map(|one| &one.keys);
-    let keys: BTreeSet<String> = keys.map(Key::name).collect();
+    let keys: BTreeSet<String> = keys.map(Key::name).into_set();
     let mut found = Vec::new();
     for key in keys {
         let (was, is) = (find(was, &key), find(is, &key));

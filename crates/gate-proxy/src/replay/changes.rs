@@ -3,6 +3,7 @@
 //! What the other files of this folder replay, they ask for by name; every other field that differs
 //! is a reason to say `unknown`, so that a field which is new tomorrow is never `unchanged`.
 
+use gate_kit::order::Gather;
 use gate_model::resources::Resources;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -153,7 +154,7 @@ fn each(
     mut visit: impl FnMut(&str, Option<&Value>, Option<&Value>),
 ) {
     let names = before.into_iter().chain(after).flat_map(Map::keys);
-    let names: BTreeSet<&String> = names.collect();
+    let names: BTreeSet<&String> = names.into_set();
     for name in names {
         let of =
             |side: Option<&'_ Map<String, Value>>| side.and_then(|side| side.get(name)).cloned();

@@ -9,6 +9,7 @@ use super::prompts::Prompts;
 use super::side::Side;
 use crate::record::recent::line::Basis;
 use gate_flow::{Found, Replay};
+use gate_kit::order::Gather;
 use gate_model::resources::AUTHENTICATING;
 use gate_model::resources::Target;
 use serde::Serialize;
@@ -337,7 +338,7 @@ pub(super) fn text<T: Serialize>(value: &T) -> String {
                 let sorted: BTreeMap<_, _> = map
                     .into_iter()
                     .map(|(key, value)| (key, sort(value)))
-                    .collect();
+                    .into_map();
                 serde_json::Value::Object(sorted.into_iter().collect())
             }
             serde_json::Value::Array(items) => items.into_iter().map(sort).collect(),

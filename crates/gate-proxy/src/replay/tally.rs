@@ -2,6 +2,7 @@
 
 use crate::record::recent::search::moment;
 use gate_api::types::{Effect, EffectChange, Example, Unknown, What};
+use gate_kit::order::Order;
 use std::collections::BTreeMap;
 
 /// Most examples of one respect.
@@ -124,7 +125,7 @@ impl Tally {
         });
         let changed = changed.collect();
         let mut reads: Vec<(String, u64)> = self.reads.into_iter().collect();
-        reads.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        reads.order_by_key(|(_, count)| std::cmp::Reverse(*count));
         Effect {
             records: self.records,
             from: self.first_us.map(moment),

@@ -10,6 +10,7 @@ use crate::record::recent::line::{AiLine, Basis, Line};
 use gate_api::types::What;
 use gate_flow::{Exchange, Parameters};
 use gate_kit::http::RequestHead;
+use gate_kit::order::Gather;
 use gate_model::resources::{
     Balance, BudgetOf, Model, ModelTarget, Resources, Strategy, Target, Upstream,
 };
@@ -299,7 +300,7 @@ impl Replay {
         let targets: Vec<_> = targets.collect();
         let changes = &self.changes;
         let mut doubts = changes.beyond("models", name, &["strategy", "targets", "fallback"]);
-        let providers: BTreeSet<&String> = targets.iter().map(|target| &target.provider).collect();
+        let providers: BTreeSet<&String> = targets.iter().map(|target| &target.provider).into_set();
         for provider in &providers {
             doubts.extend(changes.beyond("providers", provider, &[]));
         }
@@ -354,7 +355,7 @@ fn places_of(model: &Model) -> BTreeSet<(&str, &str)> {
     let targets = model.targets.iter();
     targets
         .map(|target| (&*target.provider, &*target.model))
-        .collect()
+        .into_set()
 }
 
 /// Targets without what their shares come from.
@@ -366,7 +367,7 @@ fn rest_of(model: &Model) -> BTreeSet<String> {
             ..target.clone()
         })
     };
-    model.targets.iter().map(rest).collect()
+    model.targets.iter().map(rest).into_set()
 }
 
 /// Whether a budget may be what this call is paid from.

@@ -7,6 +7,7 @@
 
 use super::{Side, refused};
 use gate_flow::{Ask, SecretSource};
+use gate_kit::order::Gather;
 use gate_model::finding::Finding;
 use gate_model::resources::{Api, ApiDocument, Resources};
 use std::collections::BTreeMap;
@@ -64,7 +65,7 @@ impl<'a> KeptFiles<'a> {
     pub fn new(files: &'a Files, folder: &Path, otherwise: &'a dyn SecretSource) -> Self {
         let placed = |(name, text): (&String, &'a String)| (folder.join(name), text.as_str());
         Self {
-            files: files.iter().map(placed).collect(),
+            files: files.iter().map(placed).into_map(),
             otherwise,
         }
     }

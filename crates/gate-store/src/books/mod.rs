@@ -31,6 +31,7 @@ use crate::StoreError;
 use crate::ledger::{CallerRow, ExchangeId, Facts, Granted, Store};
 use account::Free;
 use gate_kit::clock::{Clock, Moment};
+use gate_kit::order::Order;
 use gate_model::units::Money;
 use hold::Call;
 use queue::Queue;
@@ -432,7 +433,7 @@ impl Books {
         let mut states: Vec<_> = states
             .filter(|state| state.unit != Unit::Requests)
             .collect();
-        states.sort_by(|a, b| a.name.cmp(&b.name));
+        states.order_by(|a, b| a.name.cmp(&b.name));
         states
     }
 

@@ -4,6 +4,7 @@ use super::row::{Row, before, clean, limit, number, optional, row, rows};
 use super::{Answer, ControlError, Lease, Target, audit, fleet, revision};
 use crate::StoreError;
 use crate::database::{Database, transaction};
+use gate_kit::order::Order;
 use serde::Serialize;
 
 /// Most bytes of a rollout's data, of evidence's data, and of a name.
@@ -230,7 +231,7 @@ pub(super) fn page<D: Database>(
 /// report that comes after a later one of the same instance changes nothing.
 pub(super) fn report<D: Database>(database: &mut D, new: &[EvidenceRow]) -> Answer<()> {
     let mut sorted: Vec<&EvidenceRow> = new.iter().collect();
-    sorted.sort_by_key(|row| {
+    sorted.order_by_key(|row| {
         (
             &row.rollout,
             row.step,

@@ -11,6 +11,7 @@ use super::{Event, NewEvent, own};
 use crate::StoreError;
 use crate::database::{Database, Value, erase, transaction};
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use gate_kit::order::Gather;
 use gate_kit::random;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -166,7 +167,7 @@ impl Key {
 
 /// Each consumer once, without nobody.
 fn named<'a>(consumers: impl Iterator<Item = &'a str>) -> BTreeSet<&'a str> {
-    consumers.filter(|consumer| !consumer.is_empty()).collect()
+    consumers.filter(|consumer| !consumer.is_empty()).into_set()
 }
 
 fn secret<const N: usize>() -> Result<[u8; N], StoreError> {

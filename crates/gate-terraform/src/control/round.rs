@@ -9,6 +9,7 @@ use gate_api::client::Seen;
 use gate_api::problem::Code;
 use gate_api::types::{Document, DocumentInput, Finding, Mode, RolloutState, Severity};
 use gate_api::{ClientError, Problem};
+use gate_kit::order::Gather;
 use gate_model::document::{Path, Segment};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -140,7 +141,10 @@ impl Round<'_> {
             Err(error) if is_absent(&error) => (Seen::Any, true),
             Err(error) => return Err(error),
         };
-        let kinds: BTreeSet<&str> = group.iter().map(|&at| &*self.edits[at].kind.name).collect();
+        let kinds: BTreeSet<&str> = group
+            .iter()
+            .map(|&at| &*self.edits[at].kind.name)
+            .into_set();
         let mut found = BTreeMap::new();
         for kind in kinds {
             let of_kind = match self.control.resources(self.environment, kind) {

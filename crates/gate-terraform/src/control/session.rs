@@ -7,6 +7,7 @@ use super::{Control, is_absent};
 use gate_api::ClientError;
 use gate_api::client::Seen;
 use gate_api::types::{Canary, EnvironmentInput, Finding, Resource};
+use gate_kit::order::Gather;
 use gate_model::units::Period;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -122,7 +123,7 @@ impl Session {
         let named = resources
             .into_iter()
             .map(|resource| (resource.name.clone(), resource));
-        let (_, of_kind) = listed.insert((read, named.collect()));
+        let (_, of_kind) = listed.insert((read, named.into_map()));
         Ok(of_kind.get(name).cloned())
     }
 

@@ -5,6 +5,7 @@
 
 use crate::schema::{Attribute, Kind, Object, Quantity, Shape, Text};
 use crate::value::Value;
+use gate_kit::order::Gather;
 use gate_model::units::{ByteSize, Money, Percent, Period, Rate, Sha256Text, Timestamp};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -80,7 +81,7 @@ fn merge_shape(shape: &Shape, prior: &Value, next: &Value, take: Take) -> Value 
             let merged = after
                 .iter()
                 .map(|(key, next)| (key.clone(), merge_shape(inner, prior.get(key), next, take)));
-            Value::Map(merged.collect())
+            Value::Map(merged.into_map())
         }
         (_, _, next) => next.clone(),
     }
@@ -137,7 +138,7 @@ fn normal_given(shape: &Shape, value: &Value) -> Option<Value> {
             let entries = entries.iter();
             let normal =
                 entries.map(|(key, v)| (key.clone(), normal_given(inner, v).unwrap_or_default()));
-            Value::Map(normal.collect())
+            Value::Map(normal.into_map())
         }
         (_, value) => value.clone(),
     })
@@ -148,7 +149,7 @@ fn normal_object(object: &Object, value: &Value) -> Value {
         let name = &attribute.name;
         (name.clone(), normal_in(object, attribute, value.get(name)))
     };
-    Value::Map(object.attributes.iter().map(of).collect())
+    Value::Map(object.attributes.iter().map(of).into_map())
 }
 
 /// As [`normal`], within an object: what was not chosen has no defaults.

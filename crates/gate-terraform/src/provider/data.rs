@@ -8,8 +8,9 @@ use crate::schema::{Catalogue, ENVIRONMENT, NAME};
 use crate::value::Value;
 use gate_api::ClientError;
 use gate_api::types::{Environment, RevisionDocument};
+use gate_kit::order::Gather;
 use serde_json::json;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 const RESOURCE: &str = "tidegate_resource";
 const RESOURCES: &str = "tidegate_resources";
@@ -175,7 +176,7 @@ fn of(found: &Environment, state: &mut Value) {
     state.set("generation", Value::Number(found.generation.into()));
     state.set("revision", number(found.revision));
     state.set("stable", number(found.stable));
-    state.set("variables", Value::Map(variables.collect()));
+    state.set("variables", Value::Map(variables.into_map()));
     state.set("promotes_to", text(found.promotes_to.as_ref()));
     state.set(
         "locked_by",
@@ -256,6 +257,6 @@ fn resources(session: &Session, state: &mut Value) -> Result<(), Diagnostic> {
     let found = found
         .into_iter()
         .map(|r| (r.name, Value::Text(r.resource.to_string())));
-    state.set("json", Value::Map(found.collect::<BTreeMap<_, _>>()));
+    state.set("json", Value::Map(found.into_map()));
     Ok(())
 }

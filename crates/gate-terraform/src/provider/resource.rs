@@ -7,6 +7,7 @@ use crate::schema::{ENVIRONMENT, Kind, NAME, Shape};
 use crate::value::Value;
 use gate_api::ClientError;
 use gate_api::types::{Finding, Severity};
+use gate_kit::order::Gather;
 use gate_model::document::Path;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -245,7 +246,7 @@ fn resolved(planned: &Value, today: &Value) -> Value {
         (Value::Map(entries), today) => {
             let entries = entries.iter();
             let resolved = entries.map(|(key, v)| (key.clone(), resolved(v, today.get(key))));
-            Value::Map(resolved.collect())
+            Value::Map(resolved.into_map())
         }
         (planned, _) => planned.clone(),
     }
@@ -381,12 +382,12 @@ fn from_state(shape: &Shape, json: &Json) -> Value {
         (Shape::Map(inner), Json::Object(fields)) => {
             let fields = fields.iter();
             let entries = fields.map(|(key, json)| (key.clone(), from_state(inner, json)));
-            Value::Map(entries.collect())
+            Value::Map(entries.into_map())
         }
         (Shape::Object(object), Json::Object(_)) => {
             let attributes = object.attributes.iter();
             let fields = attributes.map(|a| (a.name.clone(), from_state(&a.shape, &json[&a.name])));
-            Value::Map(fields.collect())
+            Value::Map(fields.into_map())
         }
         _ => Value::Null,
     }

@@ -8,6 +8,7 @@ use clap::Args;
 use gate_api::types::{VersionCaller, VersionState};
 use gate_contract::version::Versions;
 use gate_kit::clock::Clock;
+use gate_kit::order::Order;
 use gate_model::resources::{Resources, Stage};
 use gate_model::units::Timestamp;
 use gate_store::ledger::CallerRow;
@@ -85,7 +86,7 @@ pub(crate) fn states(resources: &Resources, rows: &[CallerRow], now_s: u64) -> V
         }
     }
     let mut rows: Vec<&CallerRow> = rows.iter().collect();
-    rows.sort_by(|one, other| {
+    rows.order_by(|one, other| {
         let key = (&one.api, &one.version, &one.consumer);
         key.cmp(&(&other.api, &other.version, &other.consumer))
     });
@@ -105,10 +106,10 @@ pub(crate) fn states(resources: &Resources, rows: &[CallerRow], now_s: u64) -> V
     for state in &mut states {
         state
             .callers
-            .sort_by_key(|caller| (Reverse(caller.calls), caller.consumer.clone()));
+            .order_by_key(|caller| (Reverse(caller.calls), caller.consumer.clone()));
     }
     // Stable, so that versions keep their order within an API.
-    states.sort_by(|one, other| one.api.cmp(&other.api));
+    states.order_by(|one, other| one.api.cmp(&other.api));
     states
 }
 

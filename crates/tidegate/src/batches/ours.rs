@@ -6,6 +6,7 @@
 use super::{Batch, Halt};
 use crate::jobs::{Refused, lane_of, now_ms, progress, state};
 use gate_ai::batch::BatchState;
+use gate_kit::order::Gather;
 use gate_ops::job::order::{Call, Input, Order};
 use gate_ops::job::{Retry, Spec, State};
 use gate_proxy::batches::Shelf;
@@ -117,7 +118,7 @@ impl Batch<'_> {
                 file,
                 folder: desk.folder_id().to_owned(),
                 url: self.data.endpoint.clone(),
-                headers: place.fields.iter().cloned().collect(),
+                headers: place.fields.iter().cloned().into_map(),
             },
         }
     }

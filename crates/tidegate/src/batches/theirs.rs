@@ -7,6 +7,7 @@
 use super::source::Source;
 use super::{Batch, Halt};
 use gate_ai::batch::shape::{Consumed, Counts};
+use gate_kit::order::Order;
 use gate_proxy::batches::Kept;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
@@ -130,7 +131,7 @@ impl Batch<'_> {
     /// Puts all that came into the order of requests, and the rest of them into a file of its own. How
     /// requests ended, and how many are left.
     pub(super) async fn arrange(&self, mut coming: Coming) -> Result<(Counts, u64), Halt> {
-        coming.all.sort_by_key(|(came, _)| came.index);
+        coming.all.order_by_key(|(came, _)| came.index);
         coming.all.dedup_by_key(|(came, _)| came.index);
         coming.file.flush()?;
         let came = coming.file.get_ref();

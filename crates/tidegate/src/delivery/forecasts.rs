@@ -13,6 +13,7 @@ use crate::usage::day;
 use gate_acme::validity;
 use gate_api::types::{Forecast, ForecastDay};
 use gate_kit::clock::Clock;
+use gate_kit::order::Gather;
 use gate_model::resources::{Resources, StoreEngine};
 use gate_ops::forecast::{forecast, passes};
 use gate_ops::notify::Alert;
@@ -156,7 +157,7 @@ fn certificates(
         .filter_map(|it| it.tls.as_ref());
     let files: BTreeSet<PathBuf> = listeners
         .flat_map(|tls| tls.certificates.iter().map(|pair| pair.chain.clone()))
-        .collect();
+        .into_set();
     for file in files {
         // A file that cannot be read is told of where it is used.
         let leaf = CertificateDer::pem_file_iter(folder.join(&file))
@@ -297,7 +298,7 @@ pub(super) fn warnings(
             .get(&key)
             .map_or(now_s * 1000, |was: &Alert| was.since_ms);
         let alert = Alert {
-            labels: labels.map(own).into_iter().collect(),
+            labels: labels.map(own).into_iter().into_map(),
             text,
             since_ms,
             is_on: true,

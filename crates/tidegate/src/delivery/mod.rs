@@ -18,6 +18,7 @@ use gate_admin::convert::time;
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{DeploymentReported, DoraFigure, DoraMetrics, DoraReport};
 use gate_kit::clock::Clock;
+use gate_kit::order::{Gather, Order};
 use gate_model::resources::Resources;
 use gate_ops::dora::incidents::{Attributed, attributed};
 use gate_ops::dora::own::{self, Revision, Trial};
@@ -80,11 +81,11 @@ impl Delivery {
         if let Some(teams) = teams {
             deployments.retain(|one| teams.contains(&one.team));
         }
-        deployments.sort_by_key(|one| one.at_ms);
+        deployments.order_by_key(|one| one.at_ms);
         let report = dora::report(&deployments, &failures, from_ms, until_ms);
         let shown = |metrics: std::collections::BTreeMap<String, dora::Metrics>| {
             let metrics = metrics.into_iter();
-            metrics.map(|(name, own)| (name, shown(&own))).collect()
+            metrics.map(|(name, own)| (name, shown(&own))).into_map()
         };
         Ok(DoraReport {
             from: time(signed(from_ms)),

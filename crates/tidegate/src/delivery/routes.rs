@@ -8,6 +8,7 @@
 use super::usual::last;
 use crate::follow;
 use gate_api::types::Forecast;
+use gate_kit::order::Gather;
 use gate_ops::slo::Count;
 use gate_proxy::process::Process;
 use gate_store::control::{ControlError, ControlStore, TRAFFIC_HOURS_KEPT, TrafficHour};
@@ -160,7 +161,7 @@ pub(super) fn disk(process: &Process, folder: &Path, now_s: u64) -> Vec<f64> {
     let known = hours
         .iter()
         .filter_map(|one| Some((one.hour, read(&one.data).disk?)));
-    filled(&known.collect(), hour)
+    filled(&known.into_map(), hour)
 }
 
 /// Values of every hour before this one, from the first that is known.
@@ -211,7 +212,7 @@ pub(super) fn all(process: &Process, folder: &Path, now_s: u64) -> Vec<Forecast>
                 Ok(hours) => hours
                     .iter()
                     .map(|one| (one.hour, read(&one.data).routes))
-                    .collect(),
+                    .into_map(),
                 Err(error) => {
                     tracing::debug!(%error, "what is usual on routes is not known");
                     return Vec::new();
@@ -220,7 +221,7 @@ pub(super) fn all(process: &Process, folder: &Path, now_s: u64) -> Vec<Forecast>
         }
     };
     let resources = process.shared().snapshot.load().resources.clone();
-    let known: BTreeSet<&str> = resources.routes.keys().map(String::as_str).collect();
+    let known: BTreeSet<&str> = resources.routes.keys().map(String::as_str).into_set();
     let found = usual(&hours, ended, &known);
     counted.found = Some((ended, found.clone()));
     found

@@ -9,6 +9,7 @@
 use crate::config::Secrets;
 use gate_api::types::{SpendPart, SpendSuspicion};
 use gate_kit::clock::{Clock, Moment};
+use gate_kit::order::{Gather, Order};
 use gate_model::resources::Resources;
 use gate_model::units::Timestamp;
 use gate_ops::notify::Alert;
@@ -153,7 +154,7 @@ fn warnings(
         ];
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let alert = Alert {
-            labels: labels.map(own).into_iter().collect(),
+            labels: labels.map(own).into_iter().into_map(),
             text: one.text.clone(),
             since_ms: one.since_ms,
             is_on: true,
@@ -220,7 +221,7 @@ impl Learner {
         }
         let mut found = narrowed(open);
         let mut past = narrowed(past);
-        past.sort_by_key(|(one, _)| std::cmp::Reverse(one.since));
+        past.order_by_key(|(one, _)| std::cmp::Reverse(one.since));
         found.extend(past);
         Ok(found.into_iter().map(shown).collect())
     }
@@ -343,7 +344,7 @@ fn rows(hour: u64, sums: &Sums) -> Vec<SpendRow> {
     for of in Of::EACH {
         let own = sums.iter().filter(|((kind, _), _)| *kind == of);
         let mut own: Vec<(&str, f64)> = own.map(|((_, name), usd)| (&**name, *usd)).collect();
-        own.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        own.order_by(|(_, one), (_, other)| other.total_cmp(one));
         own.truncate(NAMES_MAX);
         rows.extend(own.into_iter().map(|(name, usd)| SpendRow {
             hour: signed(hour),

@@ -3,6 +3,7 @@
 
 use crate::usage::day;
 use gate_api::types::{BudgetState, Forecast, ForecastDay};
+use gate_kit::order::Gather;
 use gate_model::resources::{BudgetLimit, BudgetOf, BudgetPeriod, Resources};
 use gate_ops::forecast::{Step, TooLittle, adds_up_to, forecast};
 use gate_store::ledger::{self, UsageBy};
@@ -134,7 +135,7 @@ fn series(
         (begin..today).map(used).collect()
     };
     let filled = found.into_iter().map(|(name, days)| (name, filled(days)));
-    Ok(filled.collect())
+    Ok(filled.into_map())
 }
 
 fn foreseen(values: &[f64], ahead: usize) -> Result<Vec<Step>, TooLittle> {

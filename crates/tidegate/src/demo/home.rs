@@ -8,6 +8,7 @@ use crate::follow;
 use crate::keys::NewKey;
 use gate_api::types::Document;
 use gate_kit::clock::Clock;
+use gate_kit::order::Gather;
 use gate_kit::random;
 use gate_model::document::Document as Located;
 use gate_model::resources::Resources;
@@ -131,7 +132,7 @@ fn managers(document: &Document) -> BTreeMap<String, &'static str> {
     let resources = document.resources();
     resources
         .map(|(kind, name, _)| (format!("{kind}/{name}"), MANAGER))
-        .collect()
+        .into_map()
 }
 
 /// The files of a demo with what is known at its start.

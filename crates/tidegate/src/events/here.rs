@@ -3,6 +3,7 @@
 
 use crate::delivery::forecasts;
 use gate_kit::clock::Clock;
+use gate_kit::order::Gather;
 use gate_ops::event::cloud::CloudEvent;
 use gate_ops::event::own::{
     BreakerClosed, BreakerOpened, BudgetThreshold, CertificateExpiring, EndpointEjected,
@@ -65,7 +66,7 @@ impl Here {
         let now: BTreeMap<_, _> = now
             .into_iter()
             .map(|one| ((one.is_model, one.of, one.what), one.last_error))
-            .collect();
+            .into_map();
         let mut events = Vec::new();
         let source = format!("gateway:{}", self.instance);
         for (place, last_error) in now

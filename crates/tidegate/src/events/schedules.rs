@@ -1,6 +1,7 @@
 //! What schedules publish: plans of the revision in force, asked what is due.
 
 use super::state::{Seen, State};
+use gate_kit::order::Gather;
 use gate_model::resources::{Resources, Schedule, ScheduleTarget};
 use gate_ops::event::cloud::{CloudEvent, Data};
 use gate_ops::event::own::{encoded, time};
@@ -34,7 +35,7 @@ impl Plans {
             .iter()
             // What is wrong was refused when the revision was compiled.
             .filter_map(|(name, schedule)| Some((name.clone(), Plan::of(schedule).ok()?)))
-            .collect();
+            .into_map();
         let text = serde_json::to_vec(&resources.schedules).unwrap_or_default();
         let mut hasher = DefaultHasher::new();
         hasher.write(&text);

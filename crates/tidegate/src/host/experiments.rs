@@ -3,6 +3,7 @@
 use gate_admin::convert::time;
 use gate_api::types::{Experiment, ExperimentState, ExperimentStop};
 use gate_flow::ExperimentState as State;
+use gate_kit::order::Gather;
 use gate_proxy::experiments::ExperimentReport;
 use gate_proxy::process::Process;
 use serde_json::Value;
@@ -27,7 +28,7 @@ fn shown(report: ExperimentReport) -> Experiment {
         inject: report.kind.to_owned(),
         scope: scope
             .filter_map(|(field, value)| Some((field.clone(), text(value)?)))
-            .collect(),
+            .into_map(),
         state: match counts.state {
             State::Awaited => ExperimentState::Awaited,
             State::Running => ExperimentState::Running,

@@ -12,6 +12,7 @@ use gate_admin::UsageQuery;
 use gate_api::problem::{Code, Problem};
 use gate_api::types::{BudgetState, UsageRow, VersionState};
 use gate_kit::clock::Clock;
+use gate_kit::order::Order;
 use gate_model::resources::{BudgetLimit, BudgetOf, Resources};
 use gate_model::units::{Money, Timestamp};
 use gate_proxy::money::store;
@@ -73,7 +74,7 @@ pub(super) fn usage(
     });
     let mut rows = rows.map_err(|error| unavailable(&error))?;
     if query.by.is_some() {
-        rows.sort_by_key(|row| std::cmp::Reverse(row.cost_picodollars));
+        rows.order_by_key(|row| std::cmp::Reverse(row.cost_picodollars));
     }
     let seen = |row: &UsageRow| match (&query.teams, &row.team) {
         (None, _) => true,

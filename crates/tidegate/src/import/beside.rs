@@ -4,6 +4,7 @@
 //! out of the folder, also by links, are refused, and what is read is bounded.
 
 use gate_import::FILE_BYTES_MAX;
+use gate_kit::order::Order;
 use std::path::{Component, Path, PathBuf};
 
 /// The most files that one pattern may name, and the most entries of a folder that are looked at.
@@ -108,7 +109,7 @@ fn matching(real: &Path, folder: &Path, pattern: &str) -> Result<Vec<PathBuf>, S
     let mut names: Vec<String> = names
         .filter(|name| shown(name) && is_like(name.as_bytes(), pattern.as_bytes()))
         .collect();
-    names.sort();
+    names.order();
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
 }
 

@@ -15,6 +15,7 @@ use gate_admin::{IncidentBook, IncidentChange, refused};
 use gate_api::problem::{Code, Problem};
 use gate_api::types as api;
 use gate_kit::date;
+use gate_kit::order::{Gather, Order};
 use gate_model::units::Money;
 use gate_ops::incident::{
     self as ops, ActionState, Hypothesis, Incident, Life, Narrative, Past, Refused, Role, Standing,
@@ -478,7 +479,7 @@ fn summary(incident: &Incident) -> api::IncidentSummary {
 
 fn detail(incident: &Incident) -> api::IncidentDetail {
     let mut facts: Vec<_> = incident.facts.iter().collect();
-    facts.sort_by_key(|fact| (fact.at_ms, fact.id));
+    facts.order_by_key(|fact| (fact.at_ms, fact.id));
     let hypotheses = (1..).zip(&incident.hypotheses);
     api::IncidentDetail {
         incident: summary(incident),
@@ -498,7 +499,7 @@ fn detail(incident: &Incident) -> api::IncidentDetail {
             .roles
             .iter()
             .map(|(role, who)| (role_word(*role).to_owned(), who.clone()))
-            .collect(),
+            .into_map(),
         updates: incident
             .updates
             .iter()

@@ -14,6 +14,7 @@ use gate_api::types::{
     self as api, Dependency, Diagnosis, DiagnosisAnswer, DiagnosisDimension, DiagnosisFinding,
     DiagnosisState as State, DiagnosisValue, ProviderHealth, ProviderState,
 };
+use gate_kit::order::{Gather, Order};
 use gate_model::resources::Resources;
 use gate_ops::attribution::Attribution;
 use gate_ops::incident::onset;
@@ -91,7 +92,7 @@ pub(super) fn diagnose(
     of_names(&mut findings, process, &snapshot.resources);
     of_certificates(&mut findings, process, place_of_files, now_ms);
     of_saturation(&mut findings, process);
-    findings.sort_by_key(|finding| finding.state);
+    findings.order_by_key(|finding| finding.state);
     let dependencies = dependencies(&snapshot.resources, &providers);
     let answer = in_short(
         folder.is_some(),
@@ -153,7 +154,7 @@ fn in_short(
         .iter()
         .filter(|one| one.is_down && one.from.starts_with("routes/"))
         .map(|one| one.from.as_str())
-        .collect();
+        .into_set();
     if !hit.is_empty() {
         let hit: Vec<&str> = hit.into_iter().collect();
         text += &format!("; depending on what is down: {}", hit.join(", "));
@@ -180,7 +181,7 @@ fn dimensions(all: &[Event], from_ms: u64) -> Vec<DiagnosisDimension> {
             }
         }
         let mut values: Vec<DiagnosisValue> = values.into_values().collect();
-        values.sort_by_key(|one| std::cmp::Reverse((one.bad, one.total)));
+        values.order_by_key(|one| std::cmp::Reverse((one.bad, one.total)));
         let more = values.len().saturating_sub(VALUES_MAX) as u64;
         values.truncate(VALUES_MAX);
         DiagnosisDimension {
@@ -285,7 +286,7 @@ fn of_statements(findings: &mut Vec<DiagnosisFinding>, slow: &[Slow], now_ms: u6
         (*times, *most, *last) = (*times + 1, (*most).max(one.took), (*last).max(one.ended));
     }
     let mut texts: Vec<_> = texts.into_iter().collect();
-    texts.sort_by_key(|(_, (_, most, _))| std::cmp::Reverse(*most));
+    texts.order_by_key(|(_, (_, most, _))| std::cmp::Reverse(*most));
     for (sql, (times, most, last)) in texts.into_iter().take(STATEMENTS_MAX) {
         let last_ms = u64::try_from(last.as_millis()).unwrap_or(now_ms);
         let text = format!(
@@ -381,7 +382,7 @@ fn of_headroom(one: &ProviderHealth) -> Vec<DiagnosisFinding> {
 /// Whether names of upstreams resolve, and how long that takes.
 fn of_names(findings: &mut Vec<DiagnosisFinding>, process: &Process, resources: &Resources) {
     let endpoints = resources.upstreams.values().flat_map(|one| &one.endpoints);
-    let hosts: BTreeSet<(&str, u16)> = endpoints.filter_map(|one| host(one)).collect();
+    let hosts: BTreeSet<(&str, u16)> = endpoints.filter_map(|one| host(one)).into_set();
     let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

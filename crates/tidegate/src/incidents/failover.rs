@@ -2,6 +2,7 @@
 //! incident says so when it is known where it fails; moving traffic there is for people and runbooks.
 
 use gate_api::types::{AddressHealth, ProviderHealth, ProviderState};
+use gate_kit::order::{Gather, Order};
 use gate_model::resources::{Resources, Target};
 use gate_ops::attribution::Conjunction;
 use gate_ops::incident::{Incident, Opening, Query, What};
@@ -67,7 +68,7 @@ fn candidates(
         .flat_map(|(_, model)| model.targets.iter().chain(&model.fallback))
         .map(|target| target.provider.as_str())
         .filter(|name| *name != provider)
-        .collect();
+        .into_set();
     let others = others
         .into_iter()
         .map(|name| provider_in_words(name, health));
@@ -153,7 +154,7 @@ fn said(place: &str, others: Vec<(ProviderState, String)>) -> String {
 
 /// What can be used comes first.
 fn listed(mut all: Vec<(ProviderState, String)>) -> String {
-    all.sort_by_key(|(state, _)| match state {
+    all.order_by_key(|(state, _)| match state {
         ProviderState::Healthy => 0,
         ProviderState::Unknown => 1,
         ProviderState::Degraded => 2,

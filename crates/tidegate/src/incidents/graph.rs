@@ -1,6 +1,7 @@
 //! Who depends on whom, and what of that is down.
 
 use gate_api::types::{Dependency, ProviderHealth, ProviderState};
+use gate_kit::order::Gather;
 use gate_model::resources::{Resources, Target};
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ pub(super) fn dependencies(resources: &Resources, health: &[ProviderHealth]) -> 
         .iter()
         .filter(|one| one.state == ProviderState::Down)
         .map(|one| format!("{}s/{}", one.kind, one.name))
-        .collect();
+        .into_set();
     let mut all = Vec::new();
     let mut models_down = BTreeSet::new();
     for (name, model) in &resources.models {
@@ -19,7 +20,7 @@ pub(super) fn dependencies(resources: &Resources, health: &[ProviderHealth]) -> 
             .iter()
             .chain(&model.fallback)
             .map(|target| format!("providers/{}", target.provider))
-            .collect();
+            .into_set();
         if !used.is_empty() && used.iter().all(|one| down.contains(one)) {
             models_down.insert(format!("models/{name}"));
         }

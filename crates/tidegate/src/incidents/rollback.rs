@@ -7,6 +7,7 @@
 use crate::rollouts;
 use gate_api::document::{Document, diff};
 use gate_api::types as api;
+use gate_kit::order::Gather;
 use gate_ops::attribution::{Attribution, Cells, Settings, attribute};
 use gate_ops::incident::{Impact, Opening, Query, Signal, Subject, What};
 use gate_ops::slo::Count;
@@ -104,7 +105,7 @@ fn one(store: &mut dyn ControlStore, row: &RolloutRow) -> Result<Option<TakenBac
     facts.push((ended_ms, action, of_rollout()));
     facts.push((ended_ms, What::Impact(impact(&shown)), of_rollout()));
     let hit = of_one_signal(&shown).filter(|line| line.candidate.bad > 0);
-    let routes: BTreeSet<&str> = hit.map(|line| line.slice.as_str()).collect();
+    let routes: BTreeSet<&str> = hit.map(|line| line.slice.as_str()).into_set();
     let route = strongest.map(|line| line.slice.clone());
     let signal = Signal {
         opening: Opening::Rollback,

@@ -5,6 +5,7 @@ use super::{SHORT_MS, Work, id, signed, tell};
 use crate::incidents::answer;
 use crate::incidents::seen::BEFORE_MS;
 use crate::runs::News;
+use gate_kit::order::Gather;
 use gate_model::resources::KeptIncidents;
 use gate_ops::incident::{Incident, Life, Moment, Query, What};
 use gate_ops::notify::Alert;
@@ -139,7 +140,7 @@ pub(super) fn alert(incident: &Incident, environment: &str) -> Alert {
         labels: labels
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
+            .into_map(),
         text: format!("{}{severity}: {}", incident.id, answer::headline(incident)),
         since_ms: incident.opened_ms,
         is_on: is_noticed && matches!(incident.life, Life::Detected | Life::Triaged),

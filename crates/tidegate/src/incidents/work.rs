@@ -9,6 +9,7 @@ use super::seen::{self, Seen, seen};
 use super::{Neighbours, Shelf, board, failover};
 use crate::runs::Runs;
 use gate_kit::clock::Clock;
+use gate_kit::order::Gather;
 use gate_ops::incident::{Desk, Effect, Incident, Life, Query, Signal, Subject, What};
 use gate_proxy::process::Process;
 use gate_store::control::{ControlError, DeskSave, IncidentQuery, IncidentSave, Lease, PAGE_MAX};
@@ -309,7 +310,7 @@ impl Work {
             .desk
             .incidents()
             .map(|one| (one.id.as_str(), one))
-            .collect();
+            .into_map();
         next.memory.opened = next.desk.opened();
         let on_desk = next.desk.incidents().map(|one| (one, true));
         let all = on_desk.chain(next.left.iter().map(|one| (one, false)));
@@ -511,7 +512,7 @@ impl Work {
             };
             self.look_ms.insert(incident.id.clone(), now_ms + pause_ms);
         }
-        let on_desk: BTreeSet<String> = ids(&self.known.desk).into_iter().collect();
+        let on_desk: BTreeSet<String> = ids(&self.known.desk).into_iter().into_set();
         self.look_ms.retain(|id, _| on_desk.contains(id));
         let spent = self.neighbours.burning.clone();
         let providers = self.process.providers();

@@ -13,6 +13,7 @@ use super::inputs::Inputs;
 use super::seen::Eyes;
 use super::shelf::{Shelf, now_ms, signed};
 use super::told;
+use gate_kit::order::Gather;
 use gate_ops::job::{Board, Change, NoteKind, Outcome, Start};
 use gate_proxy::process::Process;
 use gate_proxy::record::metrics::JobCounts;
@@ -339,7 +340,7 @@ impl Work {
                 let own = self.board.in_flight(Some(&lane));
                 (lane, u32::try_from(own).unwrap_or(u32::MAX))
             })
-            .collect();
+            .into_map();
         let seen = self.eyes.look(&self.process, &ours);
         self.board
             .look(|lane| seen.get(lane).copied().unwrap_or_default(), now);
@@ -395,7 +396,7 @@ impl Work {
 
     /// Prepares a change to be written, and counts it.
     fn note(&mut self, change: &Change, results: Vec<ItemResult>) {
-        let ended: BTreeSet<u32> = change.ended.iter().map(|(index, _)| *index).collect();
+        let ended: BTreeSet<u32> = change.ended.iter().map(|(index, _)| *index).into_set();
         let inputs = self.inputs.get(&change.job);
         let queue = inputs.map_or_else(String::new, |inputs| inputs.order.spec.queue.clone());
         let (name, items) = inputs.map(Inputs::called).unwrap_or_default();

@@ -5,6 +5,7 @@
 use super::people::{ENVIRONMENT, policy};
 use gate_admin::NoticeOrder;
 use gate_api::types::LabelMatch;
+use gate_kit::order::Gather;
 use gate_model::resources::{Notification, Resources};
 use gate_ops::notify::{
     Alert, Delivery, Escalation, Labels, Matcher, Notifier, Outcome, Policy, Silence,
@@ -164,7 +165,7 @@ impl State {
         ];
         let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         let alert = Alert {
-            labels: labels.map(own).into_iter().collect(),
+            labels: labels.map(own).into_iter().into_map(),
             text: format!("{by} tries this receiver; nothing is wrong"),
             since_ms: now_ms,
             is_on: true,

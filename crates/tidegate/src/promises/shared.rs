@@ -6,6 +6,7 @@
 
 use super::places::{FINE, Slot, Slots, Sums, add};
 use gate_flow::{DIMENSIONS, Place};
+use gate_kit::order::Order;
 use gate_ops::slo::Count;
 use gate_store::control::PLACES_BYTES_MAX;
 use serde::{Deserialize, Serialize};
@@ -122,7 +123,7 @@ pub(super) fn told(sums: &Sums, fine: u64) -> Option<Vec<u8>> {
         .iter()
         .map(|(name, places)| (late(places), name, places));
     let mut failing: Vec<Failing<'_>> = failing.filter(|one| one.0 > 0).collect();
-    failing.sort_by_key(|(bad, name, _)| (std::cmp::Reverse(*bad), (*name).clone()));
+    failing.order_by_key(|(bad, name, _)| (std::cmp::Reverse(*bad), (*name).clone()));
     if failing.is_empty() {
         return None;
     }
@@ -146,7 +147,7 @@ fn at_most(failing: &[Failing<'_>], fine: u64, most: usize) -> Told {
     let (mut objectives, mut room) = (BTreeMap::new(), most);
     for (_, name, places) in failing.iter().take(OBJECTIVES_MAX) {
         let mut all: Vec<(&Place, &Slots)> = places.iter().collect();
-        all.sort_by_key(|(_, slots)| {
+        all.order_by_key(|(_, slots)| {
             let (total, bad) = slots.late();
             std::cmp::Reverse((bad, total))
         });

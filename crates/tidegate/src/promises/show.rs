@@ -3,9 +3,9 @@
 use super::Promises;
 use super::watch::{Kind, Watched};
 use gate_api::types::{AlertState, BudgetForecast, BurnState, ObjectiveState, PlaceState};
+use gate_kit::order::{Gather, Order};
 use gate_ops::slo::{Calendar, Count, Definition, Promise, Span};
 use gate_proxy::objectives::Standing;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Places that are shown of an attribution.
@@ -108,10 +108,7 @@ fn state(name: &Arc<str>, one: &Watched) -> ObjectiveState {
         service: definition.service.clone(),
         description: definition.description.clone(),
         runbook: (!definition.runbook.is_empty()).then(|| definition.runbook.clone()),
-        scope: scope
-            .into_iter()
-            .filter_map(named)
-            .collect::<BTreeMap<_, _>>(),
+        scope: scope.into_iter().filter_map(named).into_map(),
         indicator: definition.good.as_str().to_owned(),
         target: definition.objective.target,
         window: window(definition),
@@ -153,7 +150,7 @@ fn forecast(left: Option<f64>, paces: [Option<f64>; 2], span_s: u64) -> Option<B
     }
     let lasts = |burn: f64| (left * span_s as f64 / burn) as u64;
     let mut paces: Vec<f64> = paces.into_iter().flatten().collect();
-    paces.sort_by(f64::total_cmp);
+    paces.order_by(f64::total_cmp);
     let (slowest, fastest) = (*paces.first()?, *paces.last()?);
     (fastest > 1.0).then(|| BudgetForecast {
         soonest_s: lasts(fastest),

@@ -7,6 +7,7 @@ mod words;
 use super::places::{Places, Since};
 use crate::incidents::Burn;
 use gate_flow::{CellCounts, Score, SharedState};
+use gate_kit::order::{Gather, Order};
 use gate_model::resources::Resources;
 use gate_ops::attribution::Attribution;
 use gate_ops::incident::Signal;
@@ -219,7 +220,7 @@ impl Watch {
     pub(super) fn subjects(&self) -> BTreeSet<Subject> {
         let all = self.objectives.values();
         all.filter_map(|one| super::durations::subject(&one.definition))
-            .collect()
+            .into_set()
     }
 
     /// What is to be told by whoever speaks for all gateways.
@@ -270,7 +271,7 @@ impl Watch {
             .iter()
             .filter(|(_, one)| is_due(one))
             .collect();
-        due.sort_by_key(|(_, one)| (!one.urgent, one.written_s));
+        due.order_by_key(|(_, one)| (!one.urgent, one.written_s));
         due.truncate(most);
         let reading = |(name, one): (&Arc<str>, &Watched)| {
             Some(Unwritten {

@@ -12,6 +12,7 @@ use crate::{config, output};
 use clap::{Args, ValueEnum};
 use gate_api::types::{QueryInput, SavedQueryInput};
 use gate_kit::clock::Clock;
+use gate_kit::order::Gather;
 use gate_lake::catalog::Catalog;
 use gate_lake::objects::Directory;
 use gate_lake::scan::Limits;
@@ -126,7 +127,7 @@ impl LakeOptions {
                 let query = query.ok_or_else(|| {
                     format!("there is no saved query `{name}`; name its configuration by --config")
                 })?;
-                let given = set.iter().cloned().collect();
+                let given = set.iter().cloned().into_map();
                 let limits = SqlLimits {
                     scan: Limits {
                         time: query.time_max.duration(),
@@ -160,7 +161,7 @@ impl LakeOptions {
             }),
             Question::Saved(name, set) => {
                 let input = SavedQueryInput {
-                    parameters: set.iter().cloned().collect(),
+                    parameters: set.iter().cloned().into_map(),
                     rows_max: None,
                 };
                 client.run_query(name, &input)

@@ -3,6 +3,7 @@
 use super::{FormatOption, LakeOptions};
 use crate::output;
 use clap::Args;
+use gate_kit::order::Gather;
 use gate_lake::sql::{Answer, Value, iso};
 use std::collections::BTreeSet;
 use std::process::ExitCode;
@@ -72,7 +73,7 @@ fn follow(options: &RecordsOptions) -> Result<ExitCode, String> {
     let mut shown: BTreeSet<String> = BTreeSet::new();
     loop {
         let mut answer = options.place.ask(&sql)?;
-        let ids: BTreeSet<String> = answer.rows.iter().map(|row| row[1].text()).collect();
+        let ids: BTreeSet<String> = answer.rows.iter().map(|row| row[1].text()).into_set();
         answer.rows.retain(|row| !shown.contains(&row[1].text()));
         answer.rows.reverse();
         for row in readable(answer, options.format).rows {

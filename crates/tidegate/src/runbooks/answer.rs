@@ -14,6 +14,7 @@ use gate_admin::convert::time;
 use gate_admin::{Asker, RunChange, RunbookBook, refused};
 use gate_api::problem::{Code, Problem};
 use gate_api::types as api;
+use gate_kit::order::Gather;
 use gate_kit::random;
 use gate_model::resources::{ACTION_S_MAX, GatewayAction, Runbook, RunbookTrigger, StepWork};
 use gate_ops::runbook::{Act, Cause, Desk, Refusal, Run, State};
@@ -296,7 +297,7 @@ fn trigger(trigger: &RunbookTrigger) -> String {
             ]
             .into_iter()
             .filter_map(|(name, value)| Some((name, value?)))
-            .collect();
+            .into_map();
             let fields: Vec<String> = fields
                 .iter()
                 .map(|(name, value)| format!(" {name}={value}"))

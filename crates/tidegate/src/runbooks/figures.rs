@@ -1,6 +1,7 @@
 //! What checks look at: traffic of this gateway by the second, and where objectives stand.
 
 use crate::promises::Promises;
+use gate_kit::order::Gather;
 use gate_model::resources::Check;
 use gate_ops::runbook::{Figures, ObjectiveFigures};
 use gate_proxy::process::Process;
@@ -66,7 +67,7 @@ pub(super) fn figures(process: &Process, check: &Check, seconds: &Range<u64>) ->
         p99_ms: count.p99_ms,
         endpoints,
         available,
-        objectives: objectives.collect(),
+        objectives: objectives.into_map(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::incidents::Shelf;
 use gate_kit::clock::Clock;
+use gate_kit::order::Gather;
 use gate_ops::runbook::{Desk, Run};
 use gate_store::control::{ControlError, Lease, NewAudit, RunRow, RunSave, RunbooksSave};
 use std::collections::BTreeMap;
@@ -127,7 +128,7 @@ impl Stored {
             .runs
             .iter()
             .map(|run| (run.id.as_str(), run))
-            .collect();
+            .into_map();
         let changed: Vec<(&Run, String)> = desk
             .runs
             .iter()

@@ -1,6 +1,7 @@
 //! What people and the audit log are told of runs and actions.
 
 use super::stored::Told;
+use gate_kit::order::Gather;
 use gate_model::resources::StepWork;
 use gate_ops::notify::Alert;
 use gate_ops::runbook::{Act, Run, State};
@@ -34,7 +35,7 @@ pub(super) fn alert(run: &Run, environment: &str) -> Option<Alert> {
         labels: labels
             .into_iter()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
+            .into_map(),
         text: format!("run {} of {} awaits {what}", run.id, run.runbook),
         since_ms: run.since_ms,
         is_on: true,

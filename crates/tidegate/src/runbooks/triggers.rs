@@ -3,6 +3,7 @@
 use super::stored::Stored;
 use crate::incidents::{self, Shelf};
 use crate::promises::Promises;
+use gate_kit::order::Gather;
 use gate_model::resources::{Resources, Runbook, RunbookEvent, RunbookTrigger};
 use gate_ops::incident::{Incident, Life, Opening};
 use gate_ops::runbook::Cause;
@@ -158,7 +159,7 @@ pub(super) fn by_events(
         .iter()
         .filter(|(name, _)| name.as_str() == LOOKED || on.contains_key(*name))
         .map(|(name, at)| (name.clone(), at.clone()))
-        .collect();
+        .into_map();
     let is_first = next.insert(LOOKED.to_owned(), String::new()).is_none();
     let mut wanted = Vec::new();
     for (name, (event, of, which)) in on {

@@ -8,6 +8,7 @@ use super::told::{alert, begun, undone};
 use super::triggers::{self, Wanted};
 use super::{Neighbours, acts};
 use crate::incidents;
+use gate_kit::order::Gather;
 use gate_ops::notify::Alert;
 use gate_ops::runbook::{Desk, Run};
 use gate_proxy::process::Process;
@@ -323,7 +324,7 @@ impl Work {
             .runs
             .iter()
             .filter_map(|run| Some((run.id.clone(), alert(run, self.stored.environment())?)))
-            .collect();
+            .into_map();
         for (id, alert) in &awaited {
             if is_due || self.told.get(id) != Some(alert) {
                 let _ = self.neighbours.alerts.try_send(alert.clone());

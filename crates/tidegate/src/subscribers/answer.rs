@@ -12,6 +12,7 @@ use gate_admin::convert::time;
 use gate_admin::{Asker, SubscriberBook, refused};
 use gate_api::problem::{Code, Problem};
 use gate_api::types as api;
+use gate_kit::order::Gather;
 use gate_model::resources::Subscriber;
 use gate_model::units::Timestamp;
 use gate_proxy::process::Process;
@@ -115,8 +116,8 @@ impl Book {
         };
         Ok(Seen {
             desk,
-            courses: rows.into_iter().filter_map(read).collect(),
-            dead: counts.map(|one| (one.subscriber, one.count)).collect(),
+            courses: rows.into_iter().filter_map(read).into_map(),
+            dead: counts.map(|one| (one.subscriber, one.count)).into_map(),
             end: self.ask(|source| source.end())?,
         })
     }

@@ -4,6 +4,7 @@ use super::options::ReconcileOptions;
 use super::{day, lines, ms, now_s, open};
 use crate::output;
 use crate::table::Table;
+use gate_kit::order::Order;
 use gate_model::units::{Money, Timestamp};
 use gate_store::ledger::{UsageBy, UsageQuery};
 use serde_json::json;
@@ -68,7 +69,7 @@ type Sums = BTreeMap<(String, String), Money>;
 
 fn compare(ledger: &Sums, billed: &Sums, options: &ReconcileOptions) -> (String, bool) {
     let mut keys: Vec<_> = ledger.keys().chain(billed.keys()).collect();
-    keys.sort();
+    keys.order();
     keys.dedup();
     let mut table = Table::new(&["day", "model"]);
     table.head(&["ledger (USD)", "bill (USD)", "difference"]);

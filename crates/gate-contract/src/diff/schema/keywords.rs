@@ -4,6 +4,7 @@ use super::super::Compare;
 use super::super::levels::Effect;
 use super::super::spec::{items, text, texts};
 use super::{Pair, Scope};
+use gate_kit::order::Gather;
 use gate_model::document::{Node, NodeKind};
 use std::collections::BTreeSet;
 
@@ -145,10 +146,10 @@ impl<'a> Compare<'a> {
             .iter()
             .chain(entries(new))
             .map(|(key, _)| &*key.text)
-            .collect();
+            .into_set();
         let set = |node: Option<&'a Node>, name: &str| -> Option<BTreeSet<&'a str>> {
             let list = node?.get(name)?;
-            Some(texts(Some(list)).into_iter().collect())
+            Some(texts(Some(list)).into_iter().into_set())
         };
         for name in names {
             let (suffix, effect) = match (set(old, name), set(new, name)) {

@@ -4,6 +4,7 @@ use super::super::Compare;
 use super::super::levels::Effect;
 use super::super::spec::{items, text};
 use super::{Pair, Scope};
+use gate_kit::order::Gather;
 use gate_model::document::{Node, canonical_json};
 use std::collections::BTreeSet;
 
@@ -220,7 +221,7 @@ impl<'a> Compare<'a> {
 }
 
 fn all(node: &Node) -> BTreeSet<String> {
-    items(node).iter().map(canonical_json).collect()
+    items(node).iter().map(canonical_json).into_set()
 }
 
 fn value(node: &Node) -> String {

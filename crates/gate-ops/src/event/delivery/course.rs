@@ -1,6 +1,7 @@
 //! One subscriber's way along the journal.
 
 use super::window::Window;
+use gate_kit::order::Gather;
 use gate_kit::random;
 use gate_model::resources::Subscriber;
 use serde::{Deserialize, Serialize};
@@ -193,7 +194,7 @@ impl Course {
     pub fn resume(settings: Settings, kept: &Kept, items: Vec<Item>) -> (Self, Vec<KeptItem>) {
         let mut course = Course::begin(settings, kept.place);
         let mut items: BTreeMap<u64, Item> =
-            items.into_iter().map(|item| (item.place, item)).collect();
+            items.into_iter().map(|item| (item.place, item)).into_map();
         let mut lost = Vec::new();
         for one in &kept.open {
             match items.remove(&one.place) {

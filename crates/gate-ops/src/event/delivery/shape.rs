@@ -5,6 +5,7 @@ use super::wants::cel_value;
 use crate::event::cloud::{CloudEvent, Data};
 use crate::rules::compile;
 use cel::{Context, Program};
+use gate_kit::order::Order;
 use gate_model::document::{Path, Segment, canonical_json};
 use gate_model::resources::SubscriberTransform;
 use serde_json::Value;
@@ -121,7 +122,7 @@ fn json_value(value: &cel::Value, depth: usize) -> Result<Value, String> {
             });
             let mut fields: Vec<(String, Value)> = fields.collect::<Result<_, _>>()?;
             // The order of a map's fields is not CEL's to say; the same event has the same data.
-            fields.sort_by(|one, other| one.0.cmp(&other.0));
+            fields.order_by(|one, other| one.0.cmp(&other.0));
             fields.into_iter().collect()
         }
         _ => return Err("the transformation makes something of it that is no JSON".into()),

@@ -5,6 +5,7 @@ use super::filter::Filter;
 use super::hash::{bounds, hashes, mix};
 use super::parse::Condition;
 use super::rules::{Branch, ByField, Compiled, Group, Home, RuleSet, Waiting};
+use gate_kit::order::Order;
 use rustc_hash::FxHashMap;
 
 /// Most fields by which a group is told.
@@ -115,7 +116,7 @@ impl RuleSet {
             .iter()
             .filter_map(|condition| Some((condition.field, hashes(condition)?)))
             .collect();
-        equal.sort_by_key(|(field, hashes)| (hashes.len(), *field));
+        equal.order_by_key(|(field, hashes)| (hashes.len(), *field));
         if !equal.is_empty() {
             let mut combinations = 1;
             let mut of: Vec<(u32, Vec<u64>)> = Vec::new();
@@ -169,7 +170,7 @@ impl RuleSet {
                 of.pop();
             }
         }
-        of.sort_by_key(|(field, _)| *field);
+        of.order_by_key(|(field, _)| *field);
         let fields: Vec<u32> = of.iter().map(|(field, _)| *field).collect();
         let group = match self.by_fields.get(&fields) {
             Some(group) => *group,

@@ -6,6 +6,7 @@
 use super::matcher::{Fold, Matcher, Network, Range, Wildcard, address};
 use super::node::{Node, read};
 use super::number::comparable;
+use gate_kit::order::Order;
 
 /// Most bytes of a pattern's text.
 pub const PATTERN_BYTES_MAX: usize = 64 << 10;
@@ -114,7 +115,7 @@ impl Pattern {
         let mut branches = reader.object(&fields, vec![Vec::new()], false)?;
         for branch in &mut branches {
             // The reference's order, which `exists: false` among arrays depends on.
-            branch.sort_by(|a, b| a.field.encode_utf16().cmp(b.field.encode_utf16()));
+            branch.order_by(|a, b| a.field.encode_utf16().cmp(b.field.encode_utf16()));
         }
         Ok(Pattern {
             branches,

@@ -2,6 +2,7 @@
 //! registered for the events. Asked when a change is planned; matching knows no schema.
 
 use super::parse::Pattern;
+use gate_kit::order::Order;
 use serde_json::Value;
 
 /// A field of a pattern that no event of a schema has.
@@ -48,7 +49,7 @@ impl Pattern {
             };
             let names: Vec<&str> = condition.field.split('.').collect();
             if !search.has(schema, &names, 0) {
-                search.instead.sort();
+                search.instead.order();
                 search.instead.dedup();
                 unknown.push(UnknownField {
                     field: condition.field.clone(),

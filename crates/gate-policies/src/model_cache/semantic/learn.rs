@@ -13,6 +13,8 @@
 //! the maximum lies at infinity and has no spread. The lower bound is the paper's: the best of
 //! (1 - e) q(e), where q(e) is the value that the probability exceeds with confidence 1 - e.
 
+use gate_kit::order::Order;
+
 /// Thresholds of the grid: similarities, the last ones beyond what any question can have.
 const THRESHOLDS: usize = 24;
 const LEAST: f32 = 0.30;
@@ -115,7 +117,7 @@ impl Learned {
                 (1.0 / (1.0 + (-z).exp()), f64::from(*known).exp())
             })
             .collect();
-        all.sort_by(|(one, _), (other, _)| one.total_cmp(other));
+        all.order_by(|(one, _), (other, _)| one.total_cmp(other));
         let sum: f64 = all.iter().map(|(_, weight)| weight).sum();
         let (mut below, mut best) = (0.0, 0.0_f64);
         for (right, weight) in all {

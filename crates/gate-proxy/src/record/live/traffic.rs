@@ -6,6 +6,7 @@
 use super::spread::Spread;
 use super::window::{failed, micros};
 use gate_flow::Record;
+use gate_kit::order::Order;
 use rustc_hash::FxHashMap;
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -143,7 +144,7 @@ impl Traffic {
             .into_iter()
             .map(|(name, (n, bad))| (name, n, bad))
             .collect();
-        all.sort();
+        all.order();
         all
     }
 

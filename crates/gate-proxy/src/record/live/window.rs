@@ -7,6 +7,7 @@
 use super::spread::Spread;
 use gate_api::types::{Live, LivePoint, Rates};
 use gate_flow::Record;
+use gate_kit::order::Gather;
 use gate_model::fault::FaultSource;
 use gate_model::units::{Money, Timestamp};
 use rustc_hash::FxHashMap;
@@ -121,7 +122,7 @@ impl Names {
             minutes.iter().for_each(|(_, group)| sum.absorb(group));
             (name.to_string(), sum.rates(seconds))
         });
-        sums.collect()
+        sums.into_map()
     }
 }
 

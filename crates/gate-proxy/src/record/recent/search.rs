@@ -7,6 +7,7 @@ use super::line::{ContractLine, Line, Text};
 use super::segment::{self, Segment};
 use crate::record::time;
 use gate_api::types::{Attempt, Moment, Page, RecordDetail, RecordSummary};
+use gate_kit::order::Order;
 use gate_model::units::Money;
 use serde_json::{Map, Value, json};
 use std::io;
@@ -259,7 +260,7 @@ fn timeline(line: &Line<'_>) -> Vec<Moment> {
     }
     let outcome = line.outcome.as_deref().unwrap_or("complete");
     add(line.duration_us, "end", outcome.to_owned());
-    moments.sort_by(|one, other| one.at_ms.total_cmp(&other.at_ms));
+    moments.order_by(|one, other| one.at_ms.total_cmp(&other.at_ms));
     moments
 }
 

@@ -5,6 +5,7 @@ use super::session::Sessions;
 use super::{Origins, ToMcp, Use};
 use crate::compile::Work;
 use gate_ai::rpc::names;
+use gate_kit::order::Order;
 use gate_model::document::{NodeKind, Path};
 use gate_model::finding::Finding;
 use gate_model::resources::{McpUse, Route};
@@ -57,7 +58,7 @@ pub(crate) fn to_mcp(
         }
     }
     // A name without a prefix could be any; those with one are looked for first, the longer first.
-    uses.sort_by_key(|used| std::cmp::Reverse(used.prefix.len()));
+    uses.order_by_key(|used| std::cmp::Reverse(used.prefix.len()));
     let state = work.compiler.state;
     Some(ToMcp {
         uses,

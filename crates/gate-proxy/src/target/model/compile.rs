@@ -13,6 +13,7 @@ use crate::upstream::pick::hash_of;
 use gate_ai::Operation;
 use gate_flow::{Condition, Tariff};
 use gate_kit::clock::Moment;
+use gate_kit::order::Order;
 use gate_model::document::Path;
 use gate_model::finding::Finding;
 use gate_model::resources::{
@@ -206,7 +207,7 @@ impl Models {
             let own = own.filter(|target| Arc::ptr_eq(&target.provider, provider));
             found.extend(own.map(|target| (&**model, target)));
         }
-        found.sort_by(|(a, x), (b, y)| (&x.model, &a.name).cmp(&(&y.model, &b.name)));
+        found.order_by(|(a, x), (b, y)| (&x.model, &a.name).cmp(&(&y.model, &b.name)));
         found
     }
 

@@ -3,6 +3,7 @@
 use super::super::inputs::Inputs;
 use super::super::shelf::{progress, state};
 use super::Work;
+use gate_kit::order::{Gather, Order};
 use gate_model::resources::Resources;
 use gate_ops::job::pace::Pacing;
 use gate_ops::job::{Bits, Link, Loaded, Queue, State, Wish};
@@ -26,7 +27,7 @@ impl Work {
         let mut rows = self.shelf.open_jobs()?;
         rows.retain(|row| self.leads_in(&row.folder));
         // Parents before those who depend on them.
-        rows.sort_by_key(|row| row.number);
+        rows.order_by_key(|row| row.number);
         for row in &rows {
             if self.board.job(&row.id).is_none() {
                 self.load(row, now)?;
@@ -115,7 +116,7 @@ fn queues(resources: &Resources) -> BTreeMap<String, Queue> {
             .weights
             .iter()
             .map(|(team, weight)| (team.clone(), f64::from(*weight)))
-            .collect(),
+            .into_map(),
         pacing: Pacing {
             first: f64::from(queue.pacing.first),
             most: f64::from(queue.concurrency),
@@ -126,5 +127,5 @@ fn queues(resources: &Resources) -> BTreeMap<String, Queue> {
         .queues
         .iter()
         .map(|(name, one)| (name.clone(), queue(one)))
-        .collect()
+        .into_map()
 }
