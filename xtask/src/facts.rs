@@ -111,7 +111,10 @@ fn batches(kind: &ProviderKind) -> String {
         Some(format) => format!("{} (`{format}`)", runs.as_str()),
         None => runs.as_str().to_owned(),
     });
-    let runs = runs.collect::<Vec<_>>().join(", ");
+    // Operations with several paths are told once.
+    let mut runs: Vec<String> = runs.collect();
+    runs.dedup();
+    let runs = runs.join(", ");
     format!("relayed to its batch API with `files: {{ relay: true }}`: {runs}")
 }
 
