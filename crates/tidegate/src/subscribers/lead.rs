@@ -23,26 +23,49 @@ impl Work {
         if self.led.as_ref().is_some_and(|led| led.renew_ms > now) {
             return Ok(true);
         }
-        let until = Instant::now() + TERM;
-        let name = format!("subscribers/{}", self.shelf.environment);
-        let holder = self.holder.clone();
-        let lease = self
-            .shelf
-            .ask(|store| store.take_lease(&name, &holder, signed(now), LEASE_MS))?;
-        if !lease.is_held_by(&holder, signed(now)) {
+        let (lease, until) = self.take_lease(now)?;
+        if !lease.is_held_by(&self.holder, signed(now)) {
             self.led = None;
             return Ok(false);
         }
         match &mut self.led {
             // Nobody led meanwhile: the token is the same.
-            Some(led) if led.lease.token == lease.token => {
-                led.lease = lease;
-                led.term.extend(until);
-                led.renew_ms = now + RENEW_MS;
-            }
+            Some(led) if led.lease.token == lease.token => led.renewed(lease, until, now),
             _ => self.led = Some(self.take_over(lease, until, resources)?),
         }
         Ok(true)
+    }
+
+    /// Renews the lease meanwhile, where reading what is needed to lead takes longer than it lasts: gateways
+    /// would take it from each other for ever, and nobody would be told anything.
+    ///
+    /// # Errors
+    /// When another gateway leads by now, or the store failed.
+    pub(super) fn keep_lease(&self, led: &mut Led) -> Result<(), ControlError> {
+        let now = now_ms();
+        if led.renew_ms > now {
+            return Ok(());
+        }
+        let (lease, until) = self.take_lease(now)?;
+        if !lease.is_held_by(&self.holder, signed(now)) || lease.token != led.lease.token {
+            return Err(ControlError::NotLeader(self.lease_name()));
+        }
+        led.renewed(lease, until, now);
+        Ok(())
+    }
+
+    fn lease_name(&self) -> String {
+        format!("subscribers/{}", self.shelf.environment)
+    }
+
+    /// The lease as it is once this gateway asked for it, and until when attempts may go on if it is its own.
+    fn take_lease(&self, now: u64) -> Result<(Lease, Instant), ControlError> {
+        let until = Instant::now() + TERM;
+        let (name, holder) = (self.lease_name(), self.holder.clone());
+        let lease = self
+            .shelf
+            .ask(|store| store.take_lease(&name, &holder, signed(now), LEASE_MS))?;
+        Ok((lease, until))
     }
 
     /// Begins to lead where whoever led before had kept it.
@@ -87,5 +110,14 @@ impl Work {
             "this gateway tells subscribers"
         );
         Ok(led)
+    }
+}
+
+impl Led {
+    /// Its lease lasts on.
+    fn renewed(&mut self, lease: Lease, until: Instant, now: u64) {
+        self.lease = lease;
+        self.term.extend(until);
+        self.renew_ms = now + RENEW_MS;
     }
 }

@@ -185,6 +185,7 @@ impl Work {
             let events = self.reader.behind(place, PAGE)?;
             let Some(last) = events.last() else { break };
             let last = last.event.place;
+            self.keep_lease(led)?;
             for loaded in &events {
                 if loaded.event.place <= course.place()
                     && (loaded.wanted(led.time, &mut led.wants)).contains(&ready.number)

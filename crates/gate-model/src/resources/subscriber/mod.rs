@@ -83,7 +83,8 @@ pub enum SubscriberFilter {
     /// `{ type: [order.placed], data: { total: [{ numeric: [">", 100] }] } }`.
     Pattern(Node),
     /// A CEL expression over `event`, the same: `event.type == "order.placed" && event.data.total > 100`.
-    /// An event for which it has no value is not wanted.
+    /// An event for which it has no value is not wanted. Macros such as `exists` cannot be nested, and an
+    /// event with a list of more than 10,000 entries is wanted without being looked into.
     Cel(String),
 }
 
@@ -95,7 +96,8 @@ pub enum SubscriberTransform {
     /// is nothing else becomes that value with its type; what the event does not have is an empty text,
     /// or null. `{{` and `}}` are braces.
     Template(Node),
-    /// A CEL expression over `event`.
+    /// A CEL expression over `event`. Macros such as `map` cannot be nested, and an event with a list of
+    /// more than 10,000 entries cannot be told.
     Cel(String),
 }
 

@@ -1,7 +1,7 @@
 //! What a target is given of an event.
 
 use super::template::Form;
-use super::wants::cel_value;
+use super::wants::cel_event;
 use crate::event::cloud::{CloudEvent, Data};
 use crate::rules::compile;
 use cel::{Context, Program};
@@ -75,8 +75,11 @@ impl Shape {
             Shape::Same => return Ok(()),
             Shape::Form(FormShape(form)) => form.fill(json),
             Shape::Cel(program) => {
+                let event = cel_event(json).ok_or(
+                    "it has a list of more than 10,000 entries, over which no expression is evaluated",
+                )?;
                 let mut context = Context::default();
-                context.add_variable_from_value("event", cel_value(json));
+                context.add_variable_from_value("event", event);
                 let made = program
                     .execute(&context)
                     .map_err(|error| format!("the transformation has no value for it: {error}"))?;
