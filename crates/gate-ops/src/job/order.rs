@@ -203,6 +203,40 @@ impl Order {
         names(path) || headers.values().any(|text| names(text)) || names(&body.to_string())
     }
 
+    /// The path that an item of a template calls, and the model that its body names. `None` where that is
+    /// known only once a parent has answered, and for a job of lines.
+    #[must_use]
+    pub fn called(&self, index: u32) -> Option<(String, Option<String>)> {
+        let Input::Template {
+            path,
+            body,
+            items,
+            event,
+            ..
+        } = &self.input
+        else {
+            return None;
+        };
+        let places = Places {
+            job: &self.spec.id,
+            index,
+            item: items.get(index as usize),
+            parent: None,
+            event: Some(event).filter(|event| !event.is_null()),
+        };
+        let text = |value: &Value| match fill(value, &places) {
+            Ok(Value::String(text)) => Some(text),
+            _ => None,
+        };
+        let model = body.get("model").map(text);
+        let path = text(&Value::String(path.clone()))?;
+        // A model that is named and not known yet is not that of the path.
+        match model {
+            Some(model) => Some((path, Some(model?))),
+            None => Some((path, None)),
+        }
+    }
+
     /// What an item of a template asks; `None` for a job of lines.
     ///
     /// # Errors
@@ -289,6 +323,20 @@ mod tests {
             (&br#"{"text":"two"}"#[..], false)
         );
         assert!(!order.wants_parent());
+    }
+
+    #[test]
+    fn what_an_item_calls_is_known_before_it_runs() {
+        let models = vec![json!({ "model": "small" }), json!({ "model": "large" })];
+        let of = |body| order(body, models.clone());
+        let known = of(json!({ "model": "{{item.model}}", "input": "{{parent}}" }));
+        assert_eq!(
+            known.called(1),
+            Some(("/parts/1".into(), Some("large".into())))
+        );
+        let unnamed = of(json!({ "input": "x" }));
+        assert_eq!(unnamed.called(0), Some(("/parts/0".into(), None)));
+        assert_eq!(of(json!({ "model": "{{parent.model}}" })).called(0), None);
     }
 
     #[test]

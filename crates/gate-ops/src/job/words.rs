@@ -91,7 +91,7 @@ pub struct Spec {
     /// Items that may fail without the job having failed.
     #[serde(default)]
     pub failures: u32,
-    /// Where it competes with interactive traffic: a model, or a route. What has the same is paced
+    /// Where it competes with interactive traffic: models, or everything. What has the same is paced
     /// together.
     #[serde(default)]
     pub lane: String,

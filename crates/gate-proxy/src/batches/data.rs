@@ -136,6 +136,9 @@ pub struct BatchData {
     pub output_expires_s: Option<u64>,
     /// The one model that its requests name.
     pub model: Option<String>,
+    /// Where they name several: these, the first sixteen by name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
     /// The file of its results.
     pub output: Option<String>,
     /// The file of its errors.

@@ -1,11 +1,12 @@
 //! A batch's file is read for what is wrong with it before anything is run.
 
 use super::{Batch, Halt, kind};
+use crate::jobs::MODELS_MAX;
 use gate_ai::batch::shape::Wrong;
 use gate_ai::batch::{
     BatchState, LINE_MAX, Line, LineError, Lines, OPENAI_REQUESTS_MAX, openai_line,
 };
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::Read;
 
@@ -21,6 +22,8 @@ struct Found {
     ids: HashSet<String>,
     /// The model, while all lines name the same one.
     model: Option<Option<String>>,
+    /// Those that lines name, as many as a lane looks at.
+    models: BTreeSet<String>,
     wrong: Vec<Wrong>,
 }
 
@@ -46,6 +49,12 @@ impl Found {
         };
         let request = openai_line(line, endpoint)?;
         let model = request.model.map(std::borrow::Cow::into_owned);
+        if let Some(model) = &model
+            && self.models.len() < MODELS_MAX
+            && !self.models.contains(model)
+        {
+            self.models.insert(model.clone());
+        }
         match &self.model {
             None => self.model = Some(model),
             Some(one) if *one != model => self.model = Some(None),
@@ -107,6 +116,10 @@ impl Batch<'_> {
         found.end();
         self.data.counts.total = found.count;
         self.data.model = found.model.flatten();
+        self.data.models = match self.data.model {
+            Some(_) => Vec::new(),
+            None => found.models.into_iter().collect(),
+        };
         let is_wrong = !found.wrong.is_empty();
         self.data.wrong = found.wrong;
         if is_wrong {

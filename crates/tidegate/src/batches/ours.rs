@@ -78,6 +78,7 @@ impl Batch<'_> {
 
     fn order(&self, file: String) -> Order {
         let (place, owner) = (&self.data.place, &self.data.owner);
+        let models = self.data.model.iter().chain(&self.data.models);
         let snapshot = self.runner.process.shared().snapshot.load();
         let consumers = &snapshot.resources.consumers;
         let consumer = owner.consumer.as_ref().and_then(|name| consumers.get(name));
@@ -103,7 +104,7 @@ impl Batch<'_> {
                 most: 0,
                 // A batch is complete however its requests ended.
                 failures: u32::MAX,
-                lane: lane_of(self.data.model.as_deref()),
+                lane: lane_of(models.map(String::as_str)),
                 submitted_ms: now_ms(),
                 until_ms: Some(u64::try_from(self.data.times.expires).unwrap_or(0)),
             },

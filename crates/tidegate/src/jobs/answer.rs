@@ -5,7 +5,7 @@
     reason = "a problem is made once, for an answer; nothing here is hot"
 )]
 
-use super::seen::MODEL;
+use super::lane::lane;
 use super::shelf::{Refused, Shelf, now_ms, progress, signed};
 use crate::incidents;
 use gate_admin::convert::time;
@@ -262,7 +262,7 @@ fn order(input: &api::JobInput, resources: &Resources) -> Result<Order, Problem>
         timeout_ms: milliseconds(input.timeout),
         most: input.concurrency,
         failures: input.failures,
-        lane: lane(&input.body),
+        lane: String::new(),
         submitted_ms: now_ms(),
         until_ms: Some(now_ms().saturating_add(within)),
     };
@@ -281,22 +281,13 @@ fn order(input: &api::JobInput, resources: &Resources) -> Result<Order, Problem>
         items: input.items.clone(),
         event: Value::Null,
     };
-    Ok(Order { spec, call, input })
+    let mut order = Order { spec, call, input };
+    order.spec.lane = lane(&order);
+    Ok(order)
 }
 
 fn milliseconds(period: gate_model::units::Period) -> u64 {
     u64::try_from(period.duration().as_millis()).unwrap_or(u64::MAX)
-}
-
-/// What items compete for: the model that their body names, or everything.
-pub(crate) fn lane(body: &Value) -> String {
-    let model = body.get("model").and_then(Value::as_str);
-    lane_of(model.filter(|model| !model.contains("{{")))
-}
-
-/// The lane of a model, or of everything.
-pub(crate) fn lane_of(model: Option<&str>) -> String {
-    model.map_or_else(String::new, |model| format!("{MODEL}{model}"))
 }
 
 /// The listener by its name, or the only one that there is.

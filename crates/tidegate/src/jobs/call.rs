@@ -1,5 +1,6 @@
 //! One try of an item: an exchange of the gateway's own, and what its answer means.
 
+use super::room::Held;
 use gate_flow::{Inside, Kept};
 use gate_kit::clock::Clock;
 use gate_ops::job::order::{ANSWER_MAX, Asked, Order};
@@ -31,11 +32,13 @@ pub(super) struct Ended {
     pub(super) took_ms: u64,
     pub(super) outcome: Outcome,
     pub(super) result: ItemResult,
+    /// The bytes of its request and its answer, until the answer is taken to be written down.
+    pub(super) held: Held,
 }
 
 impl Ended {
     /// An item that there was nothing to ask for.
-    pub(super) fn unasked(start: Start, reason: &str) -> Self {
+    pub(super) fn unasked(start: Start, reason: &str, held: Held) -> Self {
         let reason = format!("input: {reason}");
         Self {
             took_ms: 0,
@@ -47,6 +50,7 @@ impl Ended {
             },
             index: start.index,
             job: start.job,
+            held,
         }
     }
 }
@@ -58,6 +62,7 @@ pub(super) async fn call(
     order: Arc<Order>,
     (index, attempt): (u32, u32),
     asked: Asked,
+    mut held: Held,
 ) -> Ended {
     let (kept, closed) = oneshot::channel::<()>();
     let id = &order.spec.id;
@@ -98,6 +103,7 @@ pub(super) async fn call(
         Ok(Ok((_given_up, Err(_)))) => failed("lost", true),
         Ok(Ok((answer, Ok(body)))) => {
             result.status = answer.status;
+            held.grow(body.len());
             result.body = body;
             outcome_of(&answer)
         }
@@ -116,6 +122,7 @@ pub(super) async fn call(
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
         outcome,
         result,
+        held,
     }
 }
 

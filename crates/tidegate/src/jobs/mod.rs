@@ -3,19 +3,22 @@
 //! One gateway leads the jobs of an environment, under a lease of its own: it takes up what was
 //! submitted, says which items start, has each called as an exchange of this gateway's
 //! ([`call`]), and writes in groups what became of them ([`work`]). [`inputs`] is what items ask,
-//! [`seen`] what is seen of interactive traffic beside them, [`answer`] and [`batched`] what the admin API
+//! [`lane`] what they compete for, [`seen`] what is seen of interactive traffic beside them, [`answer`] and [`batched`] what the admin API
 //! asks.
 
 mod answer;
 mod batched;
 mod call;
 mod inputs;
+mod lane;
+mod room;
 mod seen;
 mod shelf;
 mod told;
 mod work;
 
-pub(crate) use answer::{Book, lane, lane_of};
+pub(crate) use answer::Book;
+pub(crate) use lane::{MODELS_MAX, lane, lane_of};
 pub(crate) use shelf::{OpenJobs, Refused, Shelf, now_ms, progress, state};
 
 use crate::config::Secrets;

@@ -1,13 +1,12 @@
 //! What is seen of interactive traffic: how much is under way beside our items, what waits, and what
 //! providers have left.
 
+use super::lane::models;
 use gate_api::types::TargetHealth;
 use gate_ops::job::pace::Seen;
 use gate_proxy::process::Process;
 use std::collections::BTreeMap;
 
-/// The lane of what is called at a model begins with this; other lanes compete with everything.
-pub(super) const MODEL: &str = "model:";
 /// Most targets whose limits are remembered.
 const TARGETS_MAX: usize = 10_000;
 
@@ -38,7 +37,7 @@ impl Eyes {
             return BTreeMap::new();
         }
         let all: u32 = ours.values().fold(0, |sum, own| sum.saturating_add(*own));
-        let targets: Vec<TargetHealth> = match ours.keys().any(|lane| lane.starts_with(MODEL)) {
+        let targets: Vec<TargetHealth> = match ours.keys().any(|lane| models(lane).is_some()) {
             true => process
                 .headroom()
                 .into_iter()
@@ -48,8 +47,8 @@ impl Eyes {
         };
         let mut seen = BTreeMap::new();
         for (lane, own) in ours {
-            let mut one = match lane.strip_prefix(MODEL) {
-                Some(model) => self.of_model(model, *own, &targets),
+            let mut one = match models(lane) {
+                Some(models) => self.of_models(&models, *own, &targets),
                 None => Seen {
                     interactive: narrow(process.in_flight()).saturating_sub(all),
                     ..Seen::default()
@@ -61,9 +60,10 @@ impl Eyes {
         seen
     }
 
-    fn of_model(&mut self, model: &str, own: u32, targets: &[TargetHealth]) -> Seen {
+    fn of_models(&mut self, models: &[&str], own: u32, targets: &[TargetHealth]) -> Seen {
         let mut seen = Seen::default();
-        let used_by = |target: &&TargetHealth| target.used_by.iter().any(|name| name == model);
+        let is_used = |name: &String| models.contains(&name.as_str());
+        let used_by = |target: &&TargetHealth| target.used_by.iter().any(is_used);
         let targets: Vec<&TargetHealth> = targets.iter().filter(used_by).collect();
         let in_flight = targets.iter().map(|target| narrow(target.in_flight.into()));
         let in_flight = in_flight.fold(0_u32, u32::saturating_add);

@@ -10,6 +10,7 @@ mod take_up;
 
 use super::call::{self, Ended};
 use super::inputs::Inputs;
+use super::room::{ROOM, Room};
 use super::seen::Eyes;
 use super::shelf::{Shelf, now_ms, signed};
 use super::told;
@@ -26,12 +27,6 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
-/// Items under way in this process at most, over all queues.
-const ROOM: usize = 1_024;
-/// Bytes of answers that wait to be written down, beyond which nothing starts.
-const HELD: usize = 64 << 20;
-/// Items that start with one write, so that what a kill repeats stays small.
-const STARTS: usize = 256;
 /// How often it is looked what is to be done.
 const LOOK_MS: u64 = 250;
 /// How long is waited for what is to be written next.
@@ -78,6 +73,7 @@ pub(super) struct Work {
     /// What starts once that is written.
     starts: Vec<Start>,
     under_way: usize,
+    room: Room,
     sender: mpsc::Sender<Ended>,
     receiver: mpsc::Receiver<Ended>,
 }
@@ -109,6 +105,7 @@ impl Work {
             pending: BTreeMap::new(),
             starts: Vec::new(),
             under_way: 0,
+            room: Room::default(),
             sender,
             receiver,
         }
@@ -171,6 +168,7 @@ impl Work {
                 .books
                 .as_ref()
                 .map_or(0, |books| books.mark());
+            self.room.learn(&ended.held);
             // Another may have its place while this one is written down.
             self.board.answered(&ended.job, ended.index, ended.took_ms);
             self.finished.push_back((mark, ended));
@@ -246,7 +244,8 @@ impl Work {
         let mut results = self.settle(now);
         let is_draining = self.process.shared().is_draining();
         if starts && !is_draining {
-            self.starts = self.board.next(self.room(), now);
+            let open = self.under_way + self.finished.len();
+            self.starts = self.board.next(self.room.starts(open), now);
         }
         for change in self.board.take_changes() {
             let results = results.remove(&change.job).unwrap_or_default();
@@ -263,17 +262,6 @@ impl Work {
         self.write()?;
         self.dispatch();
         Ok(())
-    }
-
-    /// How many items may start now.
-    fn room(&self) -> usize {
-        let bodies = self.finished.iter().map(|(_, ended)| &ended.result.body);
-        match bodies.map(|body| body.len()).sum::<usize>() > HELD {
-            true => 0,
-            false => ROOM
-                .saturating_sub(self.under_way + self.finished.len())
-                .min(STARTS),
-        }
     }
 
     /// Whether there is nothing to do, and nobody has asked for anything since it was looked last: then no
@@ -489,10 +477,12 @@ impl Work {
             let place = (start.index, start.attempt);
             let (process, sender) = (self.process.clone(), self.sender.clone());
             let asked = inputs.asked(start.index, &self.shelf);
+            let bytes = asked.as_ref().map_or(0, |asked| asked.body.len());
+            let held = self.room.hold(bytes);
             tokio::spawn(async move {
                 let ended = match asked {
-                    Ok(asked) => call::call(process, order, place, asked).await,
-                    Err(reason) => Ended::unasked(start, &reason),
+                    Ok(asked) => call::call(process, order, place, asked, held).await,
+                    Err(reason) => Ended::unasked(start, &reason, held),
                 };
                 // Whoever listened has ended; the item is called again by who comes next.
                 let _ = sender.send(ended).await;

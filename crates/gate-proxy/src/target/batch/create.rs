@@ -95,6 +95,7 @@ fn empty(created: i64, expires: i64) -> BatchData {
         metadata: None,
         output_expires_s: None,
         model: None,
+        models: Vec::new(),
         output: None,
         errors: None,
         wrong: Vec::new(),

@@ -8,7 +8,6 @@ use crate::subscribers::stored::now_ms;
 use gate_model::resources::JobTarget;
 use gate_ops::event::cloud::write_structured;
 use gate_ops::event::delivery::{job_order, job_parent};
-use gate_ops::job::order::Input;
 use gate_store::control::ControlError;
 use serde_json::Value;
 
@@ -40,9 +39,7 @@ pub(super) fn send(means: &Means, letter: &Letter<'_>, target: &JobTarget) -> Re
         now_ms(),
     );
     let (mut order, name) = made.map_err(Failure::Never)?;
-    if let Input::Template { body, .. } = &order.input {
-        order.spec.lane = lane(body);
-    }
+    order.spec.lane = lane(&order);
     let submitted = shelf.submit(order, &parcel.key, &name);
     let (job, is_new) = submitted.map_err(|refused| match refused {
         Refused::Problem(problem) => Failure::Never(problem),
