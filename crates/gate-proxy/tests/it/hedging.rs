@@ -3,7 +3,7 @@
 use crate::cassettes::Caller;
 use crate::misbehaviour::{chunk, ending, piece, stream_request, streaming};
 use crate::routing::{Rows, document, gateway, reply, request};
-use crate::support::{Upstream, eventually, ok};
+use crate::support::{Gateway, Upstream, eventually, ok};
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -215,6 +215,41 @@ fn a_full_target_queues_and_then_sheds_with_retry_after() {
     eventually("it is counted", || {
         counter(&gateway.metrics(), "tidegate_ai_sheds_total") == 1
     });
+}
+
+#[test]
+fn the_time_for_everything_bounds_the_wait_for_a_place() {
+    let (release, held) = mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let slow = Upstream::http(move |_, _| {
+        let _ = held.lock().unwrap().recv_timeout(Duration::from_secs(30));
+        ok(&String::from_utf8(reply("slow", "").pieces.concat()).unwrap())
+    });
+    let model = "targets: [{ provider: p0, model: a }]\n\
+                 concurrency: { most: 1, adaptive: false, queue: 9, wait: 8s }";
+    let routes = "routes: { hasty: { match: { host: hasty.test }, policies: [{ timeout: { total: 300ms } }], target: { models: [m] } },";
+    let yaml = document(&[slow.address], "[{ env: KEY }]", model);
+    let gateway = Gateway::start(&yaml.replace("routes: {", routes));
+    let mut patient = Caller::new(&gateway);
+    patient.send(CHAT, &request("1"));
+    eventually("the first is there", || slow.accepted() == 1);
+    let body = request("2");
+    let started = Instant::now();
+    let hasty = gateway.send(&format!(
+        "POST {CHAT} HTTP/1.1\r\nhost: hasty.test\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    assert_eq!(
+        (hasty.status, hasty.header("retry-after")),
+        (429, Some("1"))
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "as long as any may wait"
+    );
+    release.send(()).unwrap();
+    assert_eq!(patient.receive().status, 200);
 }
 
 #[test]

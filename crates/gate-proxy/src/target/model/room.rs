@@ -7,6 +7,7 @@ use gate_flow::{Condition, Exchange, Fault};
 use gate_model::fault::FaultCode;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The limits of a model, compiled.
 pub(super) struct Concurrency {
@@ -40,7 +41,7 @@ pub(super) fn take(call: &Call<'_>, target: &ProviderTarget) -> Option<Room> {
     Some(Room::with(permit))
 }
 
-/// Waits for a place at a target that is full.
+/// Waits for a place at a target that is full, no longer than there is time for the whole call.
 ///
 /// # Errors
 /// [`FaultCode::ModelBusy`] when the queue is full or the wait was too long.
@@ -59,7 +60,9 @@ pub(super) async fn wait(
         Place::Full => return Err(shed(exchange, call, "its queue is full")),
     };
     let began = exchange.services.clock().now();
-    let received = tokio::time::timeout(concurrency.wait, receiver).await;
+    let until = Instant::now() + concurrency.wait;
+    let until = call.deadline.map_or(until, |deadline| deadline.min(until));
+    let received = tokio::time::timeout_at(until, receiver).await;
     let waited = exchange.services.clock().now().since(began);
     detour(exchange, |detours| {
         detours.queued = Some(detours.queued.unwrap_or_default() + waited);
