@@ -269,6 +269,9 @@ pub struct Detours {
     pub legs: Vec<Leg>,
     /// Tries to continue a broken stream; they come after those of the record.
     pub later_attempts: Vec<Attempt>,
+    /// Whether the call waits between two tries (for room, for a provider to recover, for budgets):
+    /// nothing is in flight that anybody would bill.
+    pub between_tries: bool,
     /// Time spent waiting for a target to have room.
     pub queued: Option<Duration>,
     /// Whether the call was refused because every target was full.

@@ -163,8 +163,10 @@ impl Reserved {
             // Not all that came of it was passed on, so that its bytes are the least there was.
             (true, _) if record.fault.is_some() => written.max(by_time(record.duration)),
             (true, _) => written,
-            // Nobody waited for the answer; the provider may have gone on.
-            (false, Outcome::ClientClosed | Outcome::Cut) if ai.provider.is_some() => {
+            // Nobody waited for the answer; the provider may have gone on, if it had been asked.
+            (false, Outcome::ClientClosed | Outcome::Cut)
+                if ai.provider.is_some() && !is_between_tries(ai) =>
+            {
                 let ended = record
                     .attempts
                     .last()
@@ -298,6 +300,12 @@ impl Reserved {
             limits.settle(self.input.tokens(), used, self.clock.now());
         }
     }
+}
+
+/// Whether a call ended while it waited for its next try.
+fn is_between_tries(ai: &AiFacts) -> bool {
+    let detours = ai.detours.as_ref();
+    detours.is_some_and(|detours| detours.between_tries)
 }
 
 /// Output tokens that a provider may have written in this time.

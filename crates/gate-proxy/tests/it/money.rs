@@ -2,6 +2,8 @@
 
 #[path = "money/given_up.rs"]
 mod given_up;
+#[path = "money/left.rs"]
+mod left;
 
 use crate::cassettes::{Caller, Provider, Reply};
 use crate::support::{Answer, Gateway, Upstream, eventually, read_request};

@@ -1,7 +1,7 @@
 //! A place at a target for a call, where a model limits how many a target takes at a time.
 
 use super::ProviderTarget;
-use super::call::{Call, detour};
+use super::call::{Call, between_tries, detour};
 use super::state::{Bounds, Permit, Place, Priority};
 use gate_flow::{Condition, Exchange, Fault};
 use gate_model::fault::FaultCode;
@@ -62,7 +62,9 @@ pub(super) async fn wait(
     let began = exchange.services.clock().now();
     let until = Instant::now() + concurrency.wait;
     let until = call.deadline.map_or(until, |deadline| deadline.min(until));
+    between_tries(exchange, true);
     let received = tokio::time::timeout_at(until, receiver).await;
+    between_tries(exchange, false);
     let waited = exchange.services.clock().now().since(began);
     detour(exchange, |detours| {
         detours.queued = Some(detours.queued.unwrap_or_default() + waited);
