@@ -144,6 +144,8 @@ impl Reserved {
             ("chat" | "text_completion", false) => record.response_bytes / ANSWER_BYTES,
             _ => 0,
         };
+        // What came before a seam is that of whoever wrote it.
+        let written = written.saturating_sub(before_seam(ai));
         let whole = record.outcome == Outcome::Complete;
         if usage_of(ai).is_some() {
             if !whole {
@@ -230,9 +232,15 @@ impl Reserved {
     /// A call beside the one that answered: the loser of a race, a stream that was continued.
     fn noted(&self, leg: &gate_flow::Leg, service_tier: ServiceTier) -> Leg {
         let counts = AiFacts {
-            service_tier,
+            service_tier: leg.parts.service_tier.unwrap_or(service_tier),
             input_tokens: Some(leg.input_tokens),
             output_tokens: Some(leg.output_tokens),
+            cached_tokens: Some(leg.parts.cached_tokens),
+            cache_written_tokens: Some(leg.parts.cache_written_tokens),
+            cache_written_hour_tokens: leg.parts.cache_written_hour_tokens,
+            reasoning_tokens: Some(leg.parts.reasoning_tokens),
+            audio_input_tokens: leg.parts.audio_input_tokens,
+            audio_output_tokens: leg.parts.audio_output_tokens,
             ..AiFacts::default()
         };
         let tariff = self.treasury.tariff(&leg.provider, &leg.provider_model);
@@ -306,6 +314,12 @@ impl Reserved {
 fn is_between_tries(ai: &AiFacts) -> bool {
     let detours = ai.detours.as_ref();
     detours.is_some_and(|detours| detours.between_tries)
+}
+
+/// Tokens of the text that others had written when the one that answers went on, by its bytes.
+fn before_seam(ai: &AiFacts) -> u64 {
+    let seam = ai.detours.as_ref().and_then(|detours| detours.seams.last());
+    seam.map_or(0, |seam| seam.text_bytes.div_ceil(ANSWER_BYTES))
 }
 
 /// Output tokens that a provider may have written in this time.

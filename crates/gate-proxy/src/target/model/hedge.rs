@@ -9,7 +9,7 @@ use super::call::{Call, detour};
 use super::fetch::{Fetched, Origin, fetch};
 use super::room::Room;
 use super::{Model, ProviderTarget};
-use gate_flow::{Attempt, Exchange, Leg, LegEnd};
+use gate_flow::{Attempt, Exchange, Leg, LegEnd, LegParts};
 use gate_kit::clock::Moment;
 use gate_model::resources::HedgeAfter;
 use std::pin::Pin;
@@ -213,6 +213,7 @@ fn lost(call: &Call<'_>, target: &ProviderTarget) -> Leg {
         end: LegEnd::HedgeLost,
         input_tokens: call.tokens(),
         output_tokens: 0,
+        parts: LegParts::default(),
         estimated: true,
         running_since: None,
     }

@@ -1,10 +1,12 @@
-//! Callers who leave before their answer is whole: what they are charged.
+//! Callers who leave before their answer is whole, and streams that went on elsewhere: who is
+//! charged for what.
 
-use super::{CHAT, Caller, Ledger, REQUEST, SQLITE, document};
+use super::{CHAT, COST, Caller, Ledger, REQUEST, SQLITE, STREAM, document};
 use crate::cassettes::Provider;
-use crate::support::eventually;
+use crate::support::{Upstream, eventually, read_request};
 use gate_store::ledger::UsageBy;
-use std::net::SocketAddr;
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 const BUDGETS: &str = "budgets: { b: { of: { consumer: shop }, limit: { usd: 9 }, per: total } }\n";
@@ -15,6 +17,27 @@ fn ledger(one: SocketAddr, two: SocketAddr, model: &str) -> Ledger {
     let yaml = document(one, two, SQLITE, BUDGETS);
     assert!(yaml.contains(TARGETS));
     Ledger::of(&yaml.replace(TARGETS, model))
+}
+
+/// A provider that answers each call with the head of a stream and does what `script` says.
+fn streaming(script: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> Upstream {
+    Upstream::raw(move |mut stream, _| {
+        let (head, _) = read_request(&mut stream);
+        let answer =
+            "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-length: 100000\r\n\r\n";
+        if !head.is_empty() && stream.write_all(answer.as_bytes()).is_ok() {
+            script(&mut stream);
+        }
+    })
+}
+
+fn event(rest: &str) -> String {
+    let head = r#"{"id":"a","object":"chat.completion.chunk","created":1,"model":"x","choices":"#;
+    format!("data: {head}{rest}}}\n\n")
+}
+
+fn word() -> String {
+    event(r#"[{"index":0,"delta":{"content":"word "},"finish_reason":null}]"#)
 }
 
 fn written(ledger: &Ledger) {
@@ -44,4 +67,46 @@ fn leaving_between_two_tries_costs_nothing() {
     assert!(rows.is_empty(), "{rows:?}");
     assert_eq!(ledger.balance("b").map_or(0, |row| row.settled), 0);
     assert_eq!((one.calls(), two.calls()), (1, 1));
+}
+
+#[test]
+fn a_stream_that_went_on_elsewhere_leaves_its_usage_with_whom_it_is_of() {
+    let used =
+        event(r#"[],"usage":{"prompt_tokens":1000,"completion_tokens":50,"total_tokens":1050}"#);
+    let first = format!("{}{used}", word());
+    let one = streaming(move |stream| {
+        let _ = stream.write_all(first.as_bytes());
+    });
+    let stop = event(r#"[{"index":0,"delta":{},"finish_reason":"stop"}]"#);
+    let two = Provider::with(crate::cassettes::Reply {
+        status: 200,
+        headers: "content-type: text/event-stream\r\n".into(),
+        pieces: vec![format!("{}{stop}data: [DONE]\n\n", word()).into()],
+    });
+    let ledger = ledger(
+        one.address,
+        two.address,
+        "strategy: { priority: {} }\n    resume: true\n    \
+         targets: [{ provider: one, model: first }, { provider: two, model: second }]",
+    );
+    let answer = ledger.caller().post(CHAT, STREAM);
+    assert!(answer.complete, "{answer:?}");
+    eventually("both are written", || {
+        ledger.usage(&[UsageBy::Provider]).len() == 2
+    });
+    let rows = ledger.usage(&[UsageBy::Provider]);
+    let of = |name: &str| rows.iter().find(|row| row.names == [name]).unwrap();
+    let (broken, went_on) = (of("one"), of("two"));
+    assert_eq!(
+        (
+            broken.input_tokens,
+            broken.output_tokens,
+            broken.cost_picodollars
+        ),
+        (1_000, 50, COST),
+        "{broken:?}"
+    );
+    assert_eq!(went_on.estimated, 1, "{went_on:?}");
+    assert!(went_on.input_tokens < 1_000, "{went_on:?}");
+    assert!((1..50).contains(&went_on.output_tokens), "{went_on:?}");
 }

@@ -10,7 +10,7 @@ use crate::money::by_time;
 use crate::upstream::attempt::{Answered, attempt, is_blamed, row};
 use crate::upstream::{Deadlines, Held, bounded};
 use gate_ai::Dialect;
-use gate_flow::{Exchange, Fault, Leg, LegEnd};
+use gate_flow::{Exchange, Fault, Leg, LegEnd, LegParts};
 use gate_kit::http::{Body, HeaderId, Headers, Method, RequestHead, ResponseHead, Version};
 use gate_model::fault::FaultCode;
 use std::time::Duration;
@@ -88,6 +88,7 @@ pub(super) async fn send(
             end: LegEnd::GivenUp(failure.fault.code),
             input_tokens: 0,
             output_tokens: by_time(row.duration),
+            parts: LegParts::default(),
             estimated: true,
             running_since: None,
         });
