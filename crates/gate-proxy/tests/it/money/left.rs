@@ -4,8 +4,8 @@
 use super::{CHAT, COST, Caller, Ledger, REQUEST, SQLITE, STREAM, document};
 use crate::cassettes::Provider;
 use crate::support::{Upstream, eventually, read_request};
-use gate_store::ledger::UsageBy;
-use std::io::Write;
+use gate_store::ledger::{UsageBy, UsageRow};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -49,6 +49,14 @@ fn written(ledger: &Ledger) {
     });
 }
 
+/// The only row of the ledger, once it is there.
+fn only(ledger: &Ledger) -> UsageRow {
+    eventually("the call is written", || {
+        ledger.usage(&[UsageBy::Provider]).len() == 1
+    });
+    ledger.usage(&[UsageBy::Provider]).remove(0)
+}
+
 #[test]
 fn leaving_between_two_tries_costs_nothing() {
     let busy = || Provider::refusing(503, "", "{}");
@@ -67,6 +75,50 @@ fn leaving_between_two_tries_costs_nothing() {
     assert!(rows.is_empty(), "{rows:?}");
     assert_eq!(ledger.balance("b").map_or(0, |row| row.settled), 0);
     assert_eq!((one.calls(), two.calls()), (1, 1));
+}
+
+#[test]
+fn leaving_a_stream_in_silence_is_charged_by_its_time() {
+    let one = streaming(|stream| {
+        let _ = stream.write_all(b": thinking\n\n");
+        let _ = stream.read(&mut [0; 1]);
+    });
+    let ledger = ledger(
+        one.address,
+        super::nowhere(),
+        "targets: [{ provider: one, model: first }]",
+    );
+    let mut caller: Caller = ledger.caller();
+    caller.send(CHAT, STREAM);
+    caller.first_byte();
+    std::thread::sleep(Duration::from_millis(300));
+    drop(caller);
+    let row = only(&ledger);
+    // At 200 tokens a second, and no more than the caller allows.
+    assert!((60..=100).contains(&row.output_tokens), "{row:?}");
+    assert_eq!(row.estimated, 1);
+}
+
+#[test]
+fn leaving_a_stream_in_its_text_is_charged_by_its_text() {
+    let one = streaming(|stream| {
+        let _ = stream.write_all(word().as_bytes());
+        let _ = stream.read(&mut [0; 1]);
+    });
+    let ledger = ledger(
+        one.address,
+        super::nowhere(),
+        "targets: [{ provider: one, model: first }]",
+    );
+    let request = STREAM.replace("\"max_tokens\":100", "\"max_tokens\":9999");
+    let mut caller: Caller = ledger.caller();
+    caller.send(CHAT, &request);
+    caller.first_byte();
+    std::thread::sleep(Duration::from_millis(2_500));
+    drop(caller);
+    let row = only(&ledger);
+    // The time after the first token, which would be 500 and more, is told by what came in it.
+    assert!((1..400).contains(&row.output_tokens), "{row:?}");
 }
 
 #[test]
