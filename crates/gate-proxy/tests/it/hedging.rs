@@ -80,10 +80,9 @@ fn the_record_has_the_cancelled_call_with_estimated_tokens() {
         (&leg["provider"], &leg["end"]),
         (&"p0".into(), &"hedge_lost".into())
     );
-    assert_eq!(
-        (&leg["estimated"], &leg["output_tokens"]),
-        (&true.into(), &0.into())
-    );
+    assert_eq!(leg["estimated"], true);
+    // What it may have written unseen, in the 50 ms and more until it was cancelled.
+    assert!(leg["output_tokens"].as_u64() >= Some(10), "{row}");
     assert!(leg["input_tokens"].as_u64() > Some(0), "{row}");
     assert_eq!(row["ai"]["provider"], "p1");
     let tries = row["attempts"].as_array().unwrap();
