@@ -225,11 +225,30 @@ const PHRASES: &[(&str, ErrorClass)] = &[
         "reduce the length of the messages",
         ErrorClass::ContextLength,
     ),
-    ("credit balance is too low", ErrorClass::QuotaExhausted),
-    ("exceeded your current quota", ErrorClass::QuotaExhausted),
-    ("insufficient balance", ErrorClass::QuotaExhausted),
     ("content management policy", ErrorClass::ContentFilter),
-    ("api key", ErrorClass::BadCredential),
+];
+
+/// Phrases that put a credential out for everybody, and the statuses that say the same. Messages of
+/// other statuses quote what the caller wrote, which must not decide over others: there a phrase
+/// counts where the message begins with it, or with one word before it ("Your credit balance is too
+/// low", which Anthropic says with 400; "Incorrect API key", which xAI does).
+const ACCOUNT_PHRASES: &[(&str, &[u16], ErrorClass)] = &[
+    (
+        "credit balance is too low",
+        &[401, 402, 403, 429],
+        ErrorClass::QuotaExhausted,
+    ),
+    (
+        "exceeded your current quota",
+        &[401, 402, 403, 429],
+        ErrorClass::QuotaExhausted,
+    ),
+    (
+        "insufficient balance",
+        &[401, 402, 403, 429],
+        ErrorClass::QuotaExhausted,
+    ),
+    ("api key", &[401, 403], ErrorClass::BadCredential),
 ];
 
 /// The class of an error answer or of an error inside a stream (status 200).
@@ -240,11 +259,13 @@ pub fn classify(status: u16, error: &ProviderError) -> ErrorClass {
         let hit = WORDS.iter().find(|(word, _)| text.contains(word));
         hit.map(|(_, class)| *class)
     };
+    let status = told_status(error).unwrap_or(status);
     let phrase = |text: &Option<String>| {
         let text: String = text.as_deref()?.chars().take(2_000).collect();
         let text = text.to_ascii_lowercase();
         let hit = PHRASES.iter().find(|(phrase, _)| text.contains(phrase));
         hit.map(|(_, class)| *class)
+            .or_else(|| of_account(status, &text))
     };
     let bad_request = |kind: &String| kind.eq_ignore_ascii_case("validationException");
     word(&error.code)
@@ -257,7 +278,20 @@ pub fn classify(status: u16, error: &ProviderError) -> ErrorClass {
                 .filter(|kind| bad_request(kind))
                 .map(|_| ErrorClass::BadRequest)
         })
-        .unwrap_or_else(|| class_of_status(told_status(error).unwrap_or(status)))
+        .unwrap_or_else(|| class_of_status(status))
+}
+
+/// What a message, in lower case, says of the credential or the account behind it.
+fn of_account(status: u16, text: &str) -> Option<ErrorClass> {
+    let counts = |(phrase, statuses, _): &&(&str, &[u16], ErrorClass)| {
+        let Some(at) = text.find(phrase) else {
+            return false;
+        };
+        let is_one_word = |lead: &str| lead.bytes().all(|byte| byte.is_ascii_alphabetic());
+        statuses.contains(&status) || is_one_word(text[..at].trim())
+    };
+    let hit = ACCOUNT_PHRASES.iter().find(counts);
+    hit.map(|(.., class)| *class)
 }
 
 /// The status that an error names as its code, where it has no other.
@@ -334,6 +368,61 @@ mod tests {
         ] {
             assert_eq!(class(status, body), expected, "{status} {body}");
         }
+    }
+
+    #[test]
+    fn words_of_the_caller_in_a_message_are_no_sign_of_a_bad_credential_or_an_empty_purse() {
+        let class = |status, message: &str| {
+            let error = ProviderError {
+                kind: Some("invalid_request_error".to_owned()),
+                code: None,
+                message: Some(message.to_owned()),
+            };
+            classify(status, &error)
+        };
+        for words in [
+            "my api key",
+            "credit balance is too low",
+            "Insufficient Balance",
+            "you exceeded your current quota",
+        ] {
+            let quoted = format!("Invalid value: '{words}'. Supported values are: 'user'.");
+            for status in [400, 404, 422] {
+                let class = class(status, &quoted);
+                assert_eq!(class.blame(status), Blame::Request, "{status} {quoted}");
+            }
+            assert_eq!(class(500, &quoted), ErrorClass::Server, "{quoted}");
+        }
+        for (status, message, expected) in [
+            (
+                401,
+                "Incorrect API key provided.",
+                ErrorClass::BadCredential,
+            ),
+            (403, "This API key may not.", ErrorClass::BadCredential),
+            (402, "Insufficient Balance", ErrorClass::QuotaExhausted),
+            (403, "Insufficient balance", ErrorClass::QuotaExhausted),
+            (
+                429,
+                "You exceeded your current quota, please check your plan.",
+                ErrorClass::QuotaExhausted,
+            ),
+            // Anthropic's, of status 400, which the account's words begin.
+            (
+                400,
+                "Your credit balance is too low to access the Anthropic API.",
+                ErrorClass::QuotaExhausted,
+            ),
+        ] {
+            assert_eq!(class(status, message), expected, "{status} {message}");
+        }
+        // An error inside a stream has the status that it names.
+        let named = ProviderError {
+            kind: None,
+            code: Some("401".to_owned()),
+            message: Some("Please give a valid API key.".to_owned()),
+        };
+        assert_eq!(classify(500, &named), ErrorClass::BadCredential);
     }
 
     #[test]

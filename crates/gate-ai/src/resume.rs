@@ -196,6 +196,7 @@ fn index_of<'s>(step: &'s mut StreamEvent<'_>) -> Option<&'s mut u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::prices::ServiceTier;
     use crate::{ErrorClass, StreamTranslator, TranslateOptions, inspect};
 
     fn filled(dialect: Dialect, body: &str, text: &str) -> Option<String> {
@@ -271,6 +272,19 @@ mod tests {
             .map(|rest| rest.split('"').next().unwrap())
             .collect();
         assert_eq!(pieces, ["one ", "two"], "the space is not there twice");
+    }
+
+    #[test]
+    fn usage_and_tier_of_the_first_stream_are_not_those_of_the_second() {
+        let mut translator =
+            translator(Dialect::ChatCompletions, Dialect::ChatCompletions).reading_tier(true);
+        let mut out = Vec::new();
+        let first = "data: {\"id\":\"x\",\"service_tier\":\"priority\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"one\"},\"finish_reason\":null}],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3}}\n\n";
+        translator.push(first.as_bytes(), &mut out).unwrap();
+        assert_eq!(translator.usage().unwrap().input_tokens, 7);
+        assert_eq!(translator.tier(), Some(ServiceTier::Priority));
+        translator.continue_with(Dialect::ChatCompletions);
+        assert_eq!((translator.usage(), translator.tier()), (None, None));
     }
 
     #[test]

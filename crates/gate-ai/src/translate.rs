@@ -259,8 +259,12 @@ impl StreamTranslator {
         self.writer.follower.as_ref()?.text()
     }
 
-    /// From now on, bytes are those of another provider's stream that goes on with this one.
-    pub fn continue_with(&mut self, provider_dialect: Dialect) {
+    /// From now on, bytes are those of another provider's stream that goes on with this one. What the
+    /// one before has counted so far is its own, as is its tier: they are given back.
+    pub fn continue_with(
+        &mut self,
+        provider_dialect: Dialect,
+    ) -> (Option<Usage>, Option<ServiceTier>) {
         self.framer = Framer::new(provider_dialect.framing(), EVENT_MAX);
         self.decoder = provider_dialect.codec().stream_decoder();
         self.provider = provider_dialect;
@@ -269,6 +273,7 @@ impl StreamTranslator {
         if let Some(follower) = &mut self.writer.follower {
             follower.splice();
         }
+        (self.writer.usage.take(), self.tier.take())
     }
 
     /// Ends the stream with an error event in these words, unless it has ended or the caller has

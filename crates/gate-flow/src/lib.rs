@@ -67,8 +67,8 @@ pub use policy::{Condition, Policy, Verdict};
 pub use purge::{Purge, PurgeWhat, Purged, Purges, Sweep, consumer_tag, tag_hash};
 pub use quota::{QuotaCounter, QuotaPlace, QuotaRefusal, QuotaSpec, QuotaStanding, Quotas};
 pub use record::{
-    AiFacts, ApiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, Needs, Outcome,
-    PromptFacts, Record, RpcFacts, Seam, Tariff, TraceContext,
+    AiFacts, ApiFacts, Attempt, Detours, GuardFacts, GuardVerdict, Leg, LegEnd, LegParts, Needs,
+    Outcome, PromptFacts, Record, RpcFacts, Seam, Tariff, TraceContext,
 };
 pub use replay::{Keeps, KeptRequest, Past, Reads, Replay};
 pub use run::{Passed, run_request, run_response};

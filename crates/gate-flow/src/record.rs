@@ -269,6 +269,9 @@ pub struct Detours {
     pub legs: Vec<Leg>,
     /// Tries to continue a broken stream; they come after those of the record.
     pub later_attempts: Vec<Attempt>,
+    /// Whether the call waits between two tries (for room, for a provider to recover, for budgets):
+    /// nothing is in flight that anybody would bill.
+    pub between_tries: bool,
     /// Time spent waiting for a target to have room.
     pub queued: Option<Duration>,
     /// Whether the call was refused because every target was full.
@@ -295,11 +298,32 @@ pub struct Leg {
     pub input_tokens: u64,
     /// Output tokens.
     pub output_tokens: u64,
+    /// What the provider counted within these, as far as it did.
+    pub parts: LegParts,
     /// Whether the counts are estimates and not the provider's own.
     pub estimated: bool,
     /// While it runs: since when, from the exchange's start. What it has written is known by its time
     /// alone when the exchange ends before it.
     pub running_since: Option<Duration>,
+}
+
+/// What is within the tokens of a call beside the one that answered, and what they are billed by.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LegParts {
+    /// Input tokens that came from the provider's prompt cache.
+    pub cached_tokens: u64,
+    /// Input tokens written to the provider's prompt cache.
+    pub cache_written_tokens: u64,
+    /// The part of those that is kept for an hour.
+    pub cache_written_hour_tokens: u64,
+    /// Output tokens spent on reasoning.
+    pub reasoning_tokens: u64,
+    /// Input tokens of audio.
+    pub audio_input_tokens: u64,
+    /// Output tokens of audio.
+    pub audio_output_tokens: u64,
+    /// The tier that it was served in; none for that of the call that answered.
+    pub service_tier: Option<ServiceTier>,
 }
 
 /// Why a call is not the one that answered.

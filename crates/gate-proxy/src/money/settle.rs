@@ -2,7 +2,7 @@
 //!
 //! Counts are the provider's own where it gave them for the whole answer. An answer that broke off,
 //! or a provider that does not count, is estimated and marked: input from the request's bytes,
-//! output from the bytes that came, and of a call that was given up before its first byte from the
+//! output from the bytes that came, and of a call that was given up before its first token from the
 //! time it ran, because the provider may have written all that time.
 
 use super::Treasury;
@@ -144,13 +144,22 @@ impl Reserved {
             ("chat" | "text_completion", false) => record.response_bytes / ANSWER_BYTES,
             _ => 0,
         };
+        // What came before a seam is that of whoever wrote it.
+        let written = written.saturating_sub(before_seam(ai));
         let whole = record.outcome == Outcome::Complete;
+        let by_time = |time| by_time(time).min(self.most_output(&ai.provider, &ai.provider_model));
+        let silent = || by_time(silence(ai, record));
         if usage_of(ai).is_some() {
             if !whole {
-                // Some dialects count as they go: what was counted last is the least there was.
+                // Some dialects count as they go: what was counted last is the least there was, and
+                // what is counted before the first token is no count.
+                let counted = ai.output_tokens.unwrap_or(0).max(written);
+                let output = match ai.first_token {
+                    None => counted.max(silent()),
+                    Some(_) => counted,
+                };
                 ai.estimated = true;
-                let counted = ai.output_tokens.unwrap_or(0);
-                ai.output_tokens = Some(counted.max(written));
+                ai.output_tokens = Some(output);
             }
             return true;
         }
@@ -158,13 +167,16 @@ impl Reserved {
             .attempts
             .last()
             .is_some_and(|last| (200..400).contains(&last.status) && last.fault.is_none());
-        let by_time = |time| by_time(time).min(self.most_output(&ai.provider, &ai.provider_model));
         let output = match (answered, record.outcome) {
             // Not all that came of it was passed on, so that its bytes are the least there was.
             (true, _) if record.fault.is_some() => written.max(by_time(record.duration)),
+            // The caller left, maybe while the provider thought unseen.
+            (true, Outcome::ClientClosed | Outcome::Cut) => written.max(silent()),
             (true, _) => written,
-            // Nobody waited for the answer; the provider may have gone on.
-            (false, Outcome::ClientClosed | Outcome::Cut) if ai.provider.is_some() => {
+            // Nobody waited for the answer; the provider may have gone on, if it had been asked.
+            (false, Outcome::ClientClosed | Outcome::Cut)
+                if ai.provider.is_some() && !is_between_tries(ai) =>
+            {
                 let ended = record
                     .attempts
                     .last()
@@ -228,9 +240,15 @@ impl Reserved {
     /// A call beside the one that answered: the loser of a race, a stream that was continued.
     fn noted(&self, leg: &gate_flow::Leg, service_tier: ServiceTier) -> Leg {
         let counts = AiFacts {
-            service_tier,
+            service_tier: leg.parts.service_tier.unwrap_or(service_tier),
             input_tokens: Some(leg.input_tokens),
             output_tokens: Some(leg.output_tokens),
+            cached_tokens: Some(leg.parts.cached_tokens),
+            cache_written_tokens: Some(leg.parts.cache_written_tokens),
+            cache_written_hour_tokens: leg.parts.cache_written_hour_tokens,
+            reasoning_tokens: Some(leg.parts.reasoning_tokens),
+            audio_input_tokens: leg.parts.audio_input_tokens,
+            audio_output_tokens: leg.parts.audio_output_tokens,
             ..AiFacts::default()
         };
         let tariff = self.treasury.tariff(&leg.provider, &leg.provider_model);
@@ -298,6 +316,29 @@ impl Reserved {
             limits.settle(self.input.tokens(), used, self.clock.now());
         }
     }
+}
+
+/// Whether a call ended while it waited for its next try.
+fn is_between_tries(ai: &AiFacts) -> bool {
+    let detours = ai.detours.as_ref();
+    detours.is_some_and(|detours| detours.between_tries)
+}
+
+/// Tokens of the text that others had written when the one that answers went on, by its bytes.
+fn before_seam(ai: &AiFacts) -> u64 {
+    let seam = ai.detours.as_ref().and_then(|detours| detours.seams.last());
+    seam.map_or(0, |seam| seam.text_bytes.div_ceil(ANSWER_BYTES))
+}
+
+/// How long a conversation's stream said nothing before its first token, if one came: the provider may
+/// have been thinking all the time. What it wrote after that is told by its bytes.
+fn silence(ai: &AiFacts, record: &Record) -> Duration {
+    if !ai.stream || !matches!(ai.operation, "chat" | "text_completion") {
+        return Duration::ZERO;
+    }
+    let asked = record.attempts.last().map(|last| last.started);
+    let until = ai.first_token.unwrap_or(record.duration);
+    until.saturating_sub(asked.unwrap_or_default())
 }
 
 /// Output tokens that a provider may have written in this time.

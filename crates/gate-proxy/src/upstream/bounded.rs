@@ -1,6 +1,6 @@
 //! A body that has to end by some time, however much comes of it.
 
-use gate_kit::http::{BodyError, BodyErrorKind, BodyStream, Frame};
+use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Frame};
 use gate_net::connection::Timer;
 use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
@@ -19,6 +19,14 @@ impl Bounded {
             end,
             timer: Timer::default(),
         }
+    }
+}
+
+/// A body that is cut where it has not ended by `end`.
+pub(crate) fn bounded(body: Body, end: Option<Instant>) -> Body {
+    match (body, end) {
+        (Body::Stream(inner), Some(end)) => Body::Stream(Box::new(Bounded::new(inner, end))),
+        (body, _) => body,
     }
 }
 

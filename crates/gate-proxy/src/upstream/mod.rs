@@ -22,6 +22,7 @@ pub mod trouble;
 use crate::experiments::Struck;
 use attempt::{Answered, Failure, attempt, row};
 use bounded::Bounded;
+pub(crate) use bounded::bounded;
 use budget::RetryBudget;
 use bytes::Bytes;
 use cloud::{Advice, CloudError};

@@ -67,6 +67,28 @@ fn a_bad_key_benches_one_credential_and_not_its_provider() {
 }
 
 #[test]
+fn words_of_the_caller_in_a_refusal_bench_nothing() {
+    for words in [
+        "my api key",
+        "insufficient balance",
+        "you exceeded your current quota",
+    ] {
+        let body = format!(
+            r#"{{"error":{{"type":"invalid_request_error","code":"invalid_value","message":"Invalid value: '{words}'."}}}}"#
+        );
+        let provider = Provider::refusing(400, "", &body);
+        let model = "targets: [{ provider: p0, model: a }]\nretry: { attempts: 0 }";
+        let credentials = "[{ env: FIRST }, { env: SECOND }]";
+        let gateway = Gateway::start(&document(&[provider.address], credentials, model));
+        let answer = Caller::new(&gateway).post(CHAT, &request(words));
+        assert_eq!((answer.status, answer.text()), (400, &*body));
+        assert_eq!(provider.calls(), 1, "{words}: no other credential is asked");
+        assert_eq!(Caller::new(&gateway).post(CHAT, &request("x")).status, 400);
+        assert_eq!(provider.calls(), 2, "{words}");
+    }
+}
+
+#[test]
 fn what_was_learnt_survives_a_reload() {
     let provider = refusing_one_key(401, r#"{"error":{"code":"invalid_api_key"}}"#);
     let text = document(

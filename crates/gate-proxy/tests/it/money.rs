@@ -2,6 +2,8 @@
 
 #[path = "money/given_up.rs"]
 mod given_up;
+#[path = "money/left.rs"]
+mod left;
 
 use crate::cassettes::{Caller, Provider, Reply};
 use crate::support::{Answer, Gateway, Upstream, eventually, read_request};
@@ -335,6 +337,8 @@ fn a_hedge_that_loses_is_charged_as_an_estimate_beside_the_winner() {
     let (lost, won) = (of("one"), of("two"));
     assert_eq!((won.cost_picodollars, won.estimated), (COST, 0), "{won:?}");
     assert_eq!(lost.estimated, 1, "{lost:?}");
+    // What it may have written until it was cancelled, and no more than the caller allows.
+    assert!((10..=100).contains(&lost.output_tokens), "{lost:?}");
     assert!(lost.cost_picodollars > 0, "{lost:?}");
     ledger.settles("p", lost.cost_picodollars);
     ledger.settles("b", COST + lost.cost_picodollars);

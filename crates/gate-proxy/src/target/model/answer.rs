@@ -60,7 +60,7 @@ pub(super) fn answer(
 
 /// The tier that a call is served in as far as the head of its answer and a whole body say. A
 /// dearer one that was asked for is granted where the provider says nothing; a cheaper one is not.
-fn tier(call: &Call<'_>, target: &ProviderTarget, got: &Got) -> Option<ServiceTier> {
+pub(super) fn tier(call: &Call<'_>, target: &ProviderTarget, got: &Got) -> Option<ServiceTier> {
     let word = got.head.headers.get_named("x-gemini-service-tier");
     let word = word.and_then(|word| std::str::from_utf8(word).ok());
     let told = || match &got.body {

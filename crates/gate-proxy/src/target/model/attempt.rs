@@ -8,7 +8,7 @@ use super::request::Outgoing;
 use super::room::Room;
 use super::{ProviderTarget, learn};
 use crate::money::by_time;
-use gate_flow::{Exchange, Fault, Leg, LegEnd};
+use gate_flow::{Exchange, Fault, Leg, LegEnd, LegParts};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, Response, ResponseHead};
 use gate_model::fault::FaultCode;
@@ -150,6 +150,7 @@ pub(super) fn given_up(
         end: LegEnd::GivenUp(code),
         input_tokens: call.tokens(),
         output_tokens: by_time(time),
+        parts: LegParts::default(),
         estimated: true,
         running_since: None,
     }

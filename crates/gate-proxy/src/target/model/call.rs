@@ -225,7 +225,9 @@ pub(super) async fn answer(exchange: &mut Exchange, call: &Call<'_>) -> Result<R
         held = extra;
         rounds += 1;
         detour(exchange, |detours| detours.retries += 1);
+        between_tries(exchange, true);
         exchange.services.sleep(wait).await;
+        between_tries(exchange, false);
     }
     drop(held);
     match progress.last {
@@ -376,7 +378,9 @@ impl Progress {
             return true;
         };
         self.extended = true;
+        between_tries(exchange, true);
         let barred = extension.extend(&spent).await;
+        between_tries(exchange, false);
         exchange.moment = exchange.services.clock().now();
         let has_room = barred.is_some();
         if let (Some(barred), Some(ai)) = (barred, &exchange.ai) {
@@ -450,6 +454,11 @@ fn before_next_round(call: &Call<'_>, progress: &Progress, rounds: u32) -> Optio
     };
     let in_time = |deadline| Instant::now() + wait < deadline;
     call.deadline.is_none_or(in_time).then_some(wait)
+}
+
+/// Notes whether nothing is in flight: who leaves then has consumed nothing more.
+pub(super) fn between_tries(exchange: &Exchange, waits: bool) {
+    detour(exchange, |detours| detours.between_tries = waits);
 }
 
 /// Notes something that an ordinary call does not do.

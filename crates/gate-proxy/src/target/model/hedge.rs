@@ -9,7 +9,8 @@ use super::call::{Call, detour};
 use super::fetch::{Fetched, Origin, fetch};
 use super::room::Room;
 use super::{Model, ProviderTarget};
-use gate_flow::{Attempt, Exchange, Leg, LegEnd};
+use crate::money::by_time;
+use gate_flow::{Attempt, Exchange, Leg, LegEnd, LegParts};
 use gate_kit::clock::Moment;
 use gate_model::resources::HedgeAfter;
 use std::pin::Pin;
@@ -169,7 +170,7 @@ fn finish<'m>(
         detours.hedge_won = second_won && is_answer
     });
     if cancelled {
-        abandon(exchange, call, loser.target);
+        abandon(exchange, call, loser.target, loser_began);
     }
     Raced {
         failed,
@@ -194,13 +195,15 @@ fn note_cancelled(exchange: &mut Exchange, target: &ProviderTarget, began: Momen
 }
 
 /// Records a call that was cancelled as a leg whose tokens are estimated. A whole answer is taken to
-/// have been written as far as the winner's, because there is no telling; a stream had not begun.
-fn abandon(exchange: &mut Exchange, call: &Call<'_>, target: &ProviderTarget) {
+/// have been written as far as the winner's, because there is no telling. Of a stream no token had
+/// come, so that the provider may have thought all the time that it ran.
+fn abandon(exchange: &mut Exchange, call: &Call<'_>, target: &ProviderTarget, began: Moment) {
     let Some(ai) = &exchange.ai else { return };
+    let ran = exchange.services.clock().now().since(began);
     let mut ai = ai.borrow_mut();
     let written = ai.output_tokens.filter(|_| !call.facts.stream);
     ai.detours().legs.push(Leg {
-        output_tokens: written.unwrap_or(0),
+        output_tokens: written.unwrap_or_else(|| by_time(ran)),
         ..lost(call, target)
     });
 }
@@ -213,6 +216,7 @@ fn lost(call: &Call<'_>, target: &ProviderTarget) -> Leg {
         end: LegEnd::HedgeLost,
         input_tokens: call.tokens(),
         output_tokens: 0,
+        parts: LegParts::default(),
         estimated: true,
         running_since: None,
     }

@@ -6,7 +6,7 @@
 //! next target, and the translator writes what that one adds. What cannot be continued (see
 //! `gate_ai::prefill`) ends with an error event, like any stream.
 
-use super::answer::pieces;
+use super::answer::{pieces, tier};
 use super::attempt::{Bad, Got, given_up};
 use super::call::Call;
 use super::candidates::{candidates, lane};
@@ -16,13 +16,17 @@ use super::watch::Watch;
 use super::{Model, ProviderTarget, learn, room};
 use bytes::Bytes;
 use gate_ai::inspect::UsageWish;
-use gate_ai::{Dialect, Operation, RequestFacts, StreamTap, StreamTranslator, inspect, prefill};
+use gate_ai::{
+    Dialect, Operation, RequestFacts, StreamTap, StreamTranslator, Usage, inspect, prefill,
+};
 use gate_flow::{
-    AiFacts, Exchange, Extension, InScope, Leg, LegEnd, Overrides, Seam, Services, TraceContext,
+    AiFacts, Exchange, Extension, InScope, Leg, LegEnd, LegParts, Overrides, Seam, Services,
+    TraceContext,
 };
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame, Headers};
 use gate_model::fault::FaultCode;
+use gate_model::resources::ServiceTier;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::Future;
@@ -63,8 +67,9 @@ struct Kept {
 /// A target that goes on.
 struct Opened {
     kept: Kept,
-    /// Position of the target and its stream; none when nobody goes on.
-    stream: Option<(usize, Body)>,
+    /// Position of the target, the tier it serves in as far as its head says, and its stream; none
+    /// when nobody goes on.
+    stream: Option<(usize, Option<ServiceTier>, Body)>,
 }
 
 enum Source {
@@ -199,16 +204,16 @@ impl ResumeStream {
 
     fn opened(&mut self, opened: Opened) {
         let Opened { kept, stream } = opened;
-        let Some((index, body)) = stream else {
+        let Some((index, tier, body)) = stream else {
             return self.give_up();
         };
         let target = &kept.model.targets[index];
         let spoken = target.spoken(Operation::Conversation(kept.dialect));
-        self.translator.continue_with(spoken);
+        let (usage, told) = self.translator.continue_with(spoken);
         self.watch = Watch::of(&kept.overrides, &kept.model, kept.deadline);
-        kept.note_leg(self.broken_at.saturating_sub(self.text_before));
+        kept.note_leg(self.broken_at.saturating_sub(self.text_before), usage, told);
         self.text_before = self.broken_at;
-        kept.note_seam(target, self.text_before);
+        kept.note_seam(target, tier, self.text_before);
         self.source = Source::Stream(body);
         self.kept = Some(kept);
     }
@@ -336,8 +341,10 @@ impl Kept {
                 && got.is_stream
             {
                 self.foreseen = self.foreseen.saturating_sub(1);
+                let asked = call.facts.service_tier;
+                let tier = asked.and_then(|_| tier(&call, target, &got));
                 return Opened {
-                    stream: Some((position, got.body)),
+                    stream: Some((position, tier, got.body)),
                     kept: self,
                 };
             }
@@ -395,28 +402,42 @@ impl Kept {
         Some((body.into(), facts))
     }
 
-    /// Records the stream that broke, whose tokens nobody counted.
-    fn note_leg(&self, text_bytes: usize) {
+    /// Records the stream that broke: with what its provider had counted by then, which is the least
+    /// there was, and with the tier that it told, if it did.
+    fn note_leg(&self, text_bytes: usize, usage: Option<Usage>, told: Option<ServiceTier>) {
         let Some(facts) = &self.facts_of_exchange else {
             return;
         };
-        let (provider, provider_model) = {
+        let (provider, provider_model, granted) = {
             let facts = facts.borrow();
-            (facts.provider.clone(), facts.provider_model.clone())
+            let (provider, model) = (facts.provider.clone(), facts.provider_model.clone());
+            (provider, model, facts.service_tier)
         };
+        let estimate = (self.facts.messages_span.len() / TOKEN_BYTES) as u64;
+        let written = text_bytes.div_ceil(TOKEN_BYTES) as u64;
+        let counted = usage.unwrap_or_default();
         self.note(Leg {
             provider: provider.unwrap_or_default(),
             provider_model: provider_model.unwrap_or_default(),
             end: LegEnd::Broken,
-            input_tokens: (self.facts.messages_span.len() / TOKEN_BYTES) as u64,
-            output_tokens: text_bytes.div_ceil(TOKEN_BYTES) as u64,
+            input_tokens: usage.map_or(estimate, |usage| usage.input_tokens),
+            output_tokens: counted.output_tokens.max(written),
+            parts: LegParts {
+                cached_tokens: counted.cached_tokens,
+                cache_written_tokens: counted.cache_written_tokens,
+                cache_written_hour_tokens: counted.cache_written_1h_tokens,
+                reasoning_tokens: counted.reasoning_tokens,
+                audio_input_tokens: counted.audio_input_tokens,
+                audio_output_tokens: counted.audio_output_tokens,
+                service_tier: Some(told.unwrap_or(granted)),
+            },
             estimated: true,
             running_since: None,
         });
     }
 
     /// Records where another target went on; from now on it is the one that answers.
-    fn note_seam(&self, target: &ProviderTarget, text_bytes: usize) {
+    fn note_seam(&self, target: &ProviderTarget, tier: Option<ServiceTier>, text_bytes: usize) {
         let Some(facts) = &self.facts_of_exchange else {
             return;
         };
@@ -425,6 +446,7 @@ impl Kept {
         facts.provider_kind = target.provider.kind.telemetry_name;
         facts.provider_model = Some(target.model.clone());
         facts.tariff.clone_from(&target.tariff);
+        facts.service_tier = tier.unwrap_or_default();
         let spoken = target.spoken(Operation::Conversation(self.dialect));
         facts.translated |= spoken != self.dialect;
         let at = self.services.clock().now().since(self.started);

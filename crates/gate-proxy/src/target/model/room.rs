@@ -1,12 +1,13 @@
 //! A place at a target for a call, where a model limits how many a target takes at a time.
 
 use super::ProviderTarget;
-use super::call::{Call, detour};
+use super::call::{Call, between_tries, detour};
 use super::state::{Bounds, Permit, Place, Priority};
 use gate_flow::{Condition, Exchange, Fault};
 use gate_model::fault::FaultCode;
 use std::rc::Rc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The limits of a model, compiled.
 pub(super) struct Concurrency {
@@ -40,7 +41,7 @@ pub(super) fn take(call: &Call<'_>, target: &ProviderTarget) -> Option<Room> {
     Some(Room::with(permit))
 }
 
-/// Waits for a place at a target that is full.
+/// Waits for a place at a target that is full, no longer than there is time for the whole call.
 ///
 /// # Errors
 /// [`FaultCode::ModelBusy`] when the queue is full or the wait was too long.
@@ -59,7 +60,11 @@ pub(super) async fn wait(
         Place::Full => return Err(shed(exchange, call, "its queue is full")),
     };
     let began = exchange.services.clock().now();
-    let received = tokio::time::timeout(concurrency.wait, receiver).await;
+    let until = Instant::now() + concurrency.wait;
+    let until = call.deadline.map_or(until, |deadline| deadline.min(until));
+    between_tries(exchange, true);
+    let received = tokio::time::timeout_at(until, receiver).await;
+    between_tries(exchange, false);
     let waited = exchange.services.clock().now().since(began);
     detour(exchange, |detours| {
         detours.queued = Some(detours.queued.unwrap_or_default() + waited);

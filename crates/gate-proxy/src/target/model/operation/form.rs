@@ -96,6 +96,7 @@ pub(super) async fn serve(
         content_type: Some(&content_type),
         fields: &[],
         upgrade: None,
+        deadline: deadline(exchange, &model),
         first_byte: model.first_byte,
         idle: model.idle,
     };

@@ -27,6 +27,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Longest answer about batches, in bytes: a thousand of them, the most on one page, are less.
 const BATCHES_MAX: usize = 4 * 1024 * 1024;
@@ -75,7 +76,12 @@ pub(super) async fn serve(
     note_target(exchange, target, false);
     let query = exchange.request.head.query();
     let address = address(road.target(false), &asked.rest, query);
-    let waits = (model.first_byte, model.idle);
+    let waits = Waits {
+        // A model is only how the provider was found: how long its calls may take is nothing to files.
+        deadline: route_deadline(exchange),
+        first_byte: model.first_byte,
+        idle: model.idle,
+    };
     let sent = forwarded(exchange, target, &address, &["range"], waits).await?;
     if sent.head.status < 400 {
         let mut head = sent.head;
@@ -104,7 +110,11 @@ async fn at_provider(
     let target = &model.targets[at];
     open_facts(exchange, asked.operation, &model.name, false);
     note_target(exchange, target, false);
-    let waits = (FIRST_BYTE, model.idle);
+    let waits = Waits {
+        deadline: None,
+        first_byte: FIRST_BYTE,
+        idle: model.idle,
+    };
     let sent = forwarded(exchange, target, &call.target, UPLOAD_FIELDS, waits).await?;
     if sent.head.status >= 400 {
         return refused(target, asked.operation, sent).await;
@@ -123,13 +133,27 @@ async fn at_provider(
     Ok(Response { head, body })
 }
 
+/// How long a request may take.
+struct Waits {
+    deadline: Option<Instant>,
+    first_byte: Duration,
+    idle: Duration,
+}
+
+/// When everything must be over by the route's own word.
+fn route_deadline(exchange: &Exchange) -> Option<Instant> {
+    let total = exchange.overrides.total.filter(|total| !total.is_zero())?;
+    let clock = exchange.services.clock();
+    Some(clock.deadline(exchange.moment, total).into())
+}
+
 /// Sends the exchange's request to this address of the provider's.
 async fn forwarded(
     exchange: &mut Exchange,
     target: &ProviderTarget,
     address: &str,
     fields: &[&str],
-    (first_byte, idle): (Duration, Duration),
+    waits: Waits,
 ) -> Result<Sent, Fault> {
     let head = &exchange.request.head;
     let kind = head.headers.get(HeaderId::ContentType).map(<[u8]>::to_vec);
@@ -139,8 +163,9 @@ async fn forwarded(
         content_type: kind.as_deref(),
         fields,
         upgrade: None,
-        first_byte,
-        idle,
+        deadline: waits.deadline,
+        first_byte: waits.first_byte,
+        idle: waits.idle,
     };
     let mut body = Some(std::mem::take(&mut exchange.request.body));
     send(exchange, &target.provider, &wire, &mut body).await

@@ -13,6 +13,7 @@ use super::super::tap::{Tap, TapStream};
 use super::super::watch::Watch;
 use super::super::{ProviderTarget, Road};
 use super::answer::{passed, passed_as};
+use crate::upstream::bounded;
 use gate_ai::endpoint::EmbeddingDialect;
 use gate_ai::operation::invoke::usage_of_fields;
 use gate_ai::operation::{Answer, embeddings, rerank};
@@ -177,7 +178,10 @@ impl Other {
                 let body = got.body;
                 Ok(Response { head, body })
             }
-            _ => Ok(passed(tap, self.pieces, got.head, got.body)),
+            _ => {
+                let body = bounded(got.body, call.deadline);
+                Ok(passed(tap, self.pieces, got.head, body))
+            }
         }
     }
 }

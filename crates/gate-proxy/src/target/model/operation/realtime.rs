@@ -9,7 +9,7 @@ use super::super::answer::keep_for_caller;
 use super::super::tap::Tap;
 use super::answer::refused;
 use super::send::{SESSION_IDLE, Wire, send};
-use super::{Known, first, model, note_target, open_facts, reserve};
+use super::{Known, deadline, first, model, note_target, open_facts, reserve};
 use gate_ai::Operation;
 use gate_ai::operation::{Frames, last_frames};
 use gate_flow::{Exchange, Extension, Fault};
@@ -58,6 +58,7 @@ pub(super) async fn serve(
         content_type: None,
         fields: &["sec-websocket-key", "sec-websocket-version", PROTOCOLS],
         upgrade: Some("websocket"),
+        deadline: deadline(exchange, &model),
         first_byte: model.first_byte,
         idle: SESSION_IDLE,
     };

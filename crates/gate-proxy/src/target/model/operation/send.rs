@@ -8,12 +8,13 @@ use super::secret;
 use crate::experiments::Struck;
 use crate::money::by_time;
 use crate::upstream::attempt::{Answered, attempt, is_blamed, row};
-use crate::upstream::{Deadlines, Held};
+use crate::upstream::{Deadlines, Held, bounded};
 use gate_ai::Dialect;
-use gate_flow::{Exchange, Fault, Leg, LegEnd};
+use gate_flow::{Exchange, Fault, Leg, LegEnd, LegParts};
 use gate_kit::http::{Body, HeaderId, Headers, Method, RequestHead, ResponseHead, Version};
 use gate_model::fault::FaultCode;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Longest silence of a session over WebSocket.
 pub(super) const SESSION_IDLE: Duration = Duration::from_secs(3600);
@@ -29,6 +30,8 @@ pub(super) struct Wire<'a> {
     pub(super) fields: &'a [&'a str],
     /// The protocol to change to.
     pub(super) upgrade: Option<&'a str>,
+    /// When all of it must be over, but for what an upgrade tunnels.
+    pub(super) deadline: Option<Instant>,
     pub(super) first_byte: Duration,
     pub(super) idle: Duration,
 }
@@ -61,9 +64,7 @@ pub(super) async fn send(
     let overrides = &exchange.overrides;
     let deadlines = Deadlines {
         started,
-        total: overrides
-            .total
-            .map(|total| clock.deadline(started, total).into()),
+        total: wire.deadline,
         first_byte: overrides.first_byte.unwrap_or(wire.first_byte),
         idle: overrides.idle.unwrap_or(wire.idle),
     };
@@ -87,6 +88,7 @@ pub(super) async fn send(
             end: LegEnd::GivenUp(failure.fault.code),
             input_tokens: 0,
             output_tokens: by_time(row.duration),
+            parts: LegParts::default(),
             estimated: true,
             running_since: None,
         });
@@ -102,6 +104,8 @@ pub(super) async fn send(
         Body::Stream(inner) => Body::Stream(Box::new(Held::new(inner, (permit, in_flight)))),
         at_hand => at_hand,
     };
+    let end = wire.deadline.filter(|_| head.status != 101);
+    let body = bounded(body, end);
     Ok(Sent { head, body })
 }
 

@@ -3,7 +3,8 @@
 //! The limit moves by additive increase and multiplicative decrease (Chiu and Jain, 1989): one more
 //! per round of calls that succeed while the limit is in use, a tenth fewer when the provider is
 //! overloaded or its first tokens take twice as long as usual. Who waits is served by priority and
-//! then by turn; the queue and the wait are bounded. A lock is held for a few instructions and
+//! then by turn, as many at a time as the limit has room for: a limit that has grown is used by
+//! those who wait. The queue and the wait are bounded. A lock is held for a few instructions and
 //! never across an await.
 
 use gate_kit::clock::Moment;
@@ -33,7 +34,7 @@ pub(in super::super) enum Priority {
 }
 
 /// Bounds of a limit, from configuration.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(in super::super) struct Bounds {
     pub(in super::super) least: u32,
     pub(in super::super) most: u32,
@@ -50,6 +51,8 @@ pub(in super::super) struct Limiter(Mutex<Inner>);
 struct Inner {
     /// Zero until the first call.
     limit: f64,
+    /// Those of the last call that came: whoever waits is let in within them, too.
+    bounds: Bounds,
     in_flight: u32,
     waiting: [VecDeque<oneshot::Sender<Permit>>; 3],
     /// Usual seconds to the first token; zero until measured.
@@ -62,7 +65,7 @@ struct Inner {
 #[derive(Debug)]
 pub(in super::super) struct Permit {
     limiter: Arc<Limiter>,
-    /// False once the place was handed on.
+    /// False once the place was taken back.
     counts: bool,
 }
 
@@ -78,19 +81,36 @@ pub(in super::super) enum Place {
 }
 
 impl Inner {
+    /// Whether a call within these bounds has room.
     fn room(&mut self, bounds: &Bounds) -> bool {
         if self.limit == 0.0 {
             self.limit = f64::from(bounds.most);
         }
+        self.bounds = *bounds;
+        self.has_room()
+    }
+
+    /// Whether one more call may be in flight.
+    fn has_room(&mut self) -> bool {
         let (least, most) = (
-            f64::from(bounds.least.max(1)),
-            f64::from(bounds.most.max(1)),
+            f64::from(self.bounds.least.max(1)),
+            f64::from(self.bounds.most.max(1)),
         );
-        self.limit = match bounds.adaptive {
+        self.limit = match self.bounds.adaptive {
             true => self.limit.clamp(least.min(most), most),
             false => most,
         };
         f64::from(self.in_flight) < self.limit.floor()
+    }
+
+    /// Takes a place for whoever waits the longest with the highest priority, if there is room.
+    fn next(&mut self) -> Option<oneshot::Sender<Permit>> {
+        if self.waiting() == 0 || !self.has_room() {
+            return None;
+        }
+        let next = self.waiting.iter_mut().find_map(VecDeque::pop_front);
+        self.in_flight += u32::from(next.is_some());
+        next
     }
 
     fn waiting(&self) -> usize {
@@ -129,6 +149,10 @@ impl Limiter {
         }
         let (sender, receiver) = oneshot::channel();
         inner.waiting[priority as usize].push_back(sender);
+        // There is room behind others who wait where the bounds were widened since the last call.
+        let next = inner.next();
+        drop(inner);
+        self.hand_out(next);
         Place::Later(receiver)
     }
 
@@ -140,7 +164,7 @@ impl Limiter {
     }
 
     /// Learns from a call that succeeded, with its time to the first token where that is known.
-    pub(in super::super) fn succeeded(&self, seconds: Option<f64>, now: Moment) {
+    pub(in super::super) fn succeeded(self: &Arc<Self>, seconds: Option<f64>, now: Moment) {
         let mut inner = self.lock();
         if seconds.is_some_and(|seconds| inner.is_slow(seconds, now)) {
             inner.decrease(now);
@@ -149,6 +173,9 @@ impl Limiter {
         if f64::from(inner.in_flight) * 2.0 >= inner.limit && inner.limit > 0.0 {
             inner.limit += 1.0 / inner.limit;
         }
+        let next = inner.next();
+        drop(inner);
+        self.hand_out(next);
     }
 
     /// Learns that the provider has too much to do.
@@ -162,28 +189,28 @@ impl Limiter {
         (inner.in_flight, inner.limit, inner.waiting())
     }
 
-    /// Gives a place back: to whoever waits the longest with the highest priority, if the limit
-    /// still has room for it.
+    /// Gives a place back, and lets in whom there is room for.
     fn give_back(self: &Arc<Self>) {
-        loop {
-            let next = {
-                let mut inner = self.lock();
-                let has_room = f64::from(inner.in_flight) <= inner.limit.floor();
-                let next = has_room
-                    .then(|| inner.waiting.iter_mut().find_map(VecDeque::pop_front))
-                    .flatten();
-                if next.is_none() {
-                    inner.in_flight -= 1;
-                    return;
-                }
-                next
-            };
-            let Some(next) = next else { return };
-            match next.send(self.permit()) {
-                Ok(()) => return,
+        let next = {
+            let mut inner = self.lock();
+            inner.in_flight -= 1;
+            inner.next()
+        };
+        self.hand_out(next);
+    }
+
+    /// Lets in one after the other while there is room, beginning with `next`, for whom a place was
+    /// taken. Nobody is told under the lock.
+    fn hand_out(self: &Arc<Self>, mut next: Option<oneshot::Sender<Permit>>) {
+        while let Some(waiter) = next {
+            let sent = waiter.send(self.permit());
+            let mut inner = self.lock();
+            if let Err(mut permit) = sent {
                 // It has given up; the place is still ours to give.
-                Err(mut permit) => permit.counts = false,
+                permit.counts = false;
+                inner.in_flight -= 1;
             }
+            next = inner.next();
         }
     }
 }
@@ -301,6 +328,53 @@ mod tests {
         drop(receiver);
         assert_eq!(limiter.now().0, 0);
         assert!(limiter.take(&bounds).is_some());
+    }
+
+    #[test]
+    fn who_waits_uses_a_limit_that_has_grown_again() {
+        let limiter = Arc::new(Limiter::default());
+        let bounds = bounds(1, 20, 200);
+        let mut running: VecDeque<_> = (0..20).map_while(|_| limiter.take(&bounds)).collect();
+        let mut waiting = VecDeque::new();
+        let step = |running: &mut VecDeque<Permit>, waiting: &mut VecDeque<_>| {
+            while waiting.len() < 100 {
+                match limiter.queue(&bounds, Priority::Normal) {
+                    Place::Later(receiver) => waiting.push_back(receiver),
+                    other => panic!("{other:?}"),
+                }
+            }
+            drop(running.pop_front());
+            waiting.retain_mut(|receiver: &mut oneshot::Receiver<Permit>| {
+                running.extend(receiver.try_recv().ok());
+                receiver.is_empty() && !receiver.is_terminated()
+            });
+            let (in_flight, limit, _) = limiter.now();
+            assert_eq!(in_flight as usize, running.len());
+            assert!(limit <= 21.0 && in_flight <= 20, "{in_flight} of {limit}");
+        };
+        for pause in 0..40 {
+            limiter.overloaded(at(500 * pause));
+            step(&mut running, &mut waiting);
+        }
+        assert!(running.len() <= 2, "{} after an overload", running.len());
+        for _ in 0..400 {
+            limiter.succeeded(None, at(20_000));
+            step(&mut running, &mut waiting);
+        }
+        assert_eq!(running.len(), 20, "the provider has recovered");
+        // Whoever came first is not to wait for somebody to leave, where there is more room now.
+        let wider = Bounds {
+            most: 40,
+            adaptive: false,
+            ..bounds
+        };
+        let Place::Later(last) = limiter.queue(&wider, Priority::Low) else {
+            panic!("it is full or overtakes");
+        };
+        let let_in = waiting.iter_mut().filter_map(|one| one.try_recv().ok());
+        assert_eq!(let_in.collect::<Vec<_>>().len(), 20);
+        drop((running, waiting, last));
+        assert_eq!(limiter.now().0, 0);
     }
 
     #[test]
