@@ -16,6 +16,18 @@ pub(crate) fn print(text: &str) -> Result<(), String> {
     quiet(out.write_all(text.as_bytes()).and_then(|()| out.flush()))
 }
 
+/// Writes text; whether somebody still reads. Whoever writes without end stops where nobody does.
+///
+/// # Errors
+/// As [`print`].
+pub(crate) fn print_if_read(text: &str) -> Result<bool, String> {
+    let mut out = anstream::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => quiet(written).map(|()| true),
+    }
+}
+
 /// Writes a value as JSON for people and programs alike: indented, and a line's end after it.
 ///
 /// # Errors

@@ -76,10 +76,13 @@ impl EventVersion {
 #[serde(deny_unknown_fields, default)]
 pub struct EventIntake {
     /// Types that may be published here, whole or with `*` at the end; all when empty, but never
-    /// those of the gateway itself (`tidegate.*`).
+    /// those of the gateway itself (`tidegate.*`), except by `gateways`.
     pub types: Vec<String>,
     /// Sources that may be published here, whole or with `*` at the end; all when empty.
     pub sources: Vec<String>,
+    /// Consumers that are other gateways: these alone may hand on what a gateway publishes of itself
+    /// (types `tidegate.*`, sources `urn:tidegate:*`).
+    pub gateways: Vec<String>,
     /// Whether only types of `event_types` are taken.
     pub registered_only: bool,
     /// Most bytes of one event, at most 1 MiB.
@@ -104,6 +107,7 @@ impl Default for EventIntake {
         Self {
             types: Vec::new(),
             sources: Vec::new(),
+            gateways: Vec::new(),
             registered_only: false,
             event: ByteSize::from_bytes(Self::EVENT_MAX),
             batch_events: Self::BATCH_EVENTS_MAX,

@@ -380,7 +380,8 @@ impl One {
         }
     }
 
-    /// Says anew when it is likely to end, from the speed of the last minute.
+    /// Says anew when it is likely to end, from the speed of the last minute, or of the time in which
+    /// something ended last where that is longer. Nothing is said where nothing has ended yet.
     pub(super) fn estimate(&mut self, now_ms: u64) {
         let ended = self.progress.ended();
         if self.progress.state != State::Running {
@@ -392,7 +393,9 @@ impl One {
         if is_new {
             self.samples.push_back((now_ms, ended));
             if self.samples.len() > SAMPLES {
-                self.samples.pop_front();
+                // While nothing ends, the beginning stays, so that a job that stalls ends ever later.
+                let stalls = self.samples.get(1).is_some_and(|(_, then)| *then == ended);
+                self.samples.remove(usize::from(stalls));
             }
         }
         let Some(&(from_ms, before)) = self.samples.front() else {
@@ -400,6 +403,8 @@ impl One {
         };
         let (done, time) = (ended.saturating_sub(before), now_ms.saturating_sub(from_ms));
         if done == 0 || time == 0 {
+            // What was said before says nothing about now.
+            self.progress.estimate_ms = None;
             return;
         }
         let left = u64::from(self.spec.count.saturating_sub(ended));

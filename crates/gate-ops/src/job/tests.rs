@@ -325,3 +325,47 @@ fn what_cannot_be_run_is_refused() {
         assert!(refused(change, *templated, parents).is_err(), "case {at}");
     }
 }
+
+/// When a job of 600 items, of which one a second ends until it stalls, is likely to end.
+#[test]
+fn the_end_is_estimated_from_what_ended_last() {
+    let mut board = board(1);
+    board.add(fresh(spec("a", 600)), 0);
+    let estimate = |board: &mut Board| board.job("a").unwrap().1.estimate_ms;
+    for second in 0..100 {
+        let now_ms = second * 1_000;
+        let started = next(&mut board, now_ms);
+        assert_eq!(started.len(), 1);
+        if second == 0 {
+            assert_eq!(estimate(&mut board), None, "nothing has ended yet");
+        }
+        well(&mut board, "a", started[0].1, now_ms + 999);
+    }
+    next(&mut board, 100_000);
+    assert_eq!(estimate(&mut board), Some(600_000));
+    // Nothing ends any more: the end is always ahead, and further the longer nothing ends.
+    let mut before = 600_000;
+    for second in 101..2_000 {
+        next(&mut board, second * 1_000);
+        let likely = estimate(&mut board).expect("something has ended");
+        assert!(
+            likely > second * 1_000 && likely >= before,
+            "{second}: {likely}"
+        );
+        before = likely;
+    }
+    assert!(before > 10_000_000, "{before}");
+    // It is fast again, and so is the estimate a minute later.
+    for second in 2_000..2_100 {
+        let now_ms = second * 1_000;
+        let open = match next(&mut board, now_ms).first() {
+            Some((_, index, _)) => *index,
+            None => 100,
+        };
+        well(&mut board, "a", open, now_ms + 999);
+    }
+    next(&mut board, 2_100_000);
+    assert_eq!(estimate(&mut board), Some(2_500_000));
+    board.wish("a", Wish::Pause, 2_100_000);
+    assert_eq!(estimate(&mut board), None, "what is paused ends some day");
+}

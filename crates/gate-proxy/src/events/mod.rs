@@ -124,6 +124,13 @@ pub fn key(source: &str, id: &str) -> String {
     key
 }
 
+/// What another gateway's own event is known by, which this consumer handed on: gateways that know nothing
+/// of one another may name environments alike, so that the source and id alone may be this gateway's too.
+#[must_use]
+pub fn handed_on_key(source: &str, id: &str, consumer: &str) -> String {
+    key(&format!("{consumer}>{source}"), id)
+}
+
 /// A key as an event of an environment has it: the same source and id in another environment are
 /// another event, and nobody there sees it ([`environment_of`]).
 #[must_use]

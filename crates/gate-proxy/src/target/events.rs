@@ -28,6 +28,8 @@ pub(crate) struct ToEvents(Arc<Intake>);
 struct Intake {
     types: Patterns,
     sources: Patterns,
+    /// Consumers that hand on other gateways' own events.
+    gateways: Vec<String>,
     registered_only: bool,
     limits: Limits,
     known: Arc<EventTypes>,
@@ -90,10 +92,19 @@ pub(crate) fn to_events(
             }
         }
     }
-    (work.findings.len() == before).then(|| {
+    for (index, consumer) in intake.gateways.iter().enumerate() {
+        if !work.resources.consumers.contains_key(consumer) {
+            let message = format!("there is no consumer `{consumer}`");
+            let path = path.key("gateways").index(index);
+            work.report(Finding::warning("unknown_consumer", path, message));
+        }
+    }
+    let is_sound = !work.findings[before..].iter().any(Finding::is_error);
+    is_sound.then(|| {
         ToEvents(Arc::new(Intake {
             types: Patterns::new(&intake.types),
             sources: Patterns::new(&intake.sources),
+            gateways: intake.gateways.clone(),
             registered_only: intake.registered_only,
             limits: Limits {
                 event_bytes: intake.event.len(),
@@ -139,22 +150,29 @@ impl Intake {
             Mode::Batch => format!("/{index}/data"),
         };
         let kept = events.into_iter().enumerate().map(|(index, event)| {
-            self.admit(&event).map_err(|refusal| {
+            let consumer = &message.consumer;
+            let is_own = self.admit(&event, consumer).map_err(|refusal| {
                 let of = match message.mode {
                     Mode::Batch => format!("Event {index} of the batch: "),
                     _ => String::new(),
                 };
                 refusal.fault(&of, &place(index))
             })?;
-            let published = events::published(&event, &message.consumer);
+            let mut published = events::published(&event, consumer);
+            if is_own {
+                published.key = events::handed_on_key(&event.source, &event.id, consumer).into();
+            }
             Ok((event, published))
         });
         kept.collect()
     }
 
-    fn admit(&self, event: &CloudEvent) -> Result<(), NotTaken> {
-        if event.kind.starts_with(OWN_EVENTS) || event.source.starts_with(OWN_SOURCES) {
-            let why = "events of the gateway are published by the gateway alone";
+    /// Holds an event against what may be published here; whether it is another gateway's own.
+    fn admit(&self, event: &CloudEvent, consumer: &str) -> Result<bool, NotTaken> {
+        let is_own = event.kind.starts_with(OWN_EVENTS) || event.source.starts_with(OWN_SOURCES);
+        if is_own && !self.gateways.iter().any(|one| one == consumer) {
+            let why = "events of a gateway are published by the gateway alone, or handed on by one of \
+                       the target's `gateways`";
             return Err(NotTaken::Forbidden(why));
         }
         if event.kind.len() > WORD_MAX {
@@ -168,8 +186,12 @@ impl Intake {
                 "its `source` may not be published here",
             ));
         }
-        let held = self.known.check(event, self.registered_only);
-        held.map_err(NotTaken::Breaks)
+        // Nobody here registers a gateway's own types; another version of it may have others.
+        if !event.kind.starts_with(OWN_EVENTS) {
+            let held = self.known.check(event, self.registered_only);
+            held.map_err(NotTaken::Breaks)?;
+        }
+        Ok(is_own)
     }
 }
 

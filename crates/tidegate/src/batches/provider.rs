@@ -94,10 +94,9 @@ impl Batch<'_> {
         };
         let (method, target) = (call.method, &call.target);
         match answered? {
-            (200..300, Ok(body)) => match serde_json::from_slice(&body) {
-                Ok(value) => Ok(Some(value)),
-                Err(_) => given_up(format!("{method} {target} is not answered with JSON")),
-            },
+            // What is no JSON is a page that somebody put before the provider; what it was asked for may be
+            // done all the same.
+            (200..300, Ok(body)) => Ok(serde_json::from_slice(&body).ok()),
             (408 | 429 | 500..600, _) | (_, Err(_)) => Ok(None),
             (status, _) => given_up(format!("{method} {target} is answered with {status}")),
         }

@@ -8,6 +8,11 @@
 //!
 //! A provider's batch is found again whose making a kill has cut off: by its file, by a note of ours, or by
 //! how many requests it has.
+//!
+//! A batch that a provider has begun is billed by it whether it can be asked for it or not. So whatever
+//! looks and readings fail with (a provider that a change took away, a key that is refused, a batch that is
+//! not known for a moment), they are tried again until the batch's time is over; only then does the
+//! provider not run it, and it was asked to cancel it before.
 
 mod begin;
 mod handed;
@@ -29,9 +34,9 @@ use tokio::time::{Instant, sleep};
 const LOOKS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 /// How long a provider may take to cancel.
 const CANCEL: Duration = Duration::from_secs(600);
-/// Tries to read a part's results, and the pause before the second.
+/// Tries to read a part's results even where the batch's time is over, and the pauses between them.
 const FETCHES: u32 = 4;
-const PAUSE: Duration = Duration::from_secs(1);
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(60));
 
 /// How the provider of a part is spoken to.
 pub(super) struct Their {
@@ -121,27 +126,69 @@ impl Batch<'_> {
         if let Some(part) = self.part_mut(at) {
             (part.is_over, part.results) = (true, Vec::new());
             let (provider, model) = (&part.provider, &part.name);
-            tracing::warn!(
-                batch,
-                provider,
-                model,
-                why,
-                "the provider does not run a batch; it is run here"
-            );
+            match &part.batch {
+                None => tracing::warn!(
+                    batch,
+                    provider,
+                    model,
+                    why,
+                    "the provider does not run a batch; it is run here"
+                ),
+                Some(theirs) => tracing::error!(
+                    batch,
+                    provider,
+                    model,
+                    theirs,
+                    why,
+                    "a provider's batch is given up; what it bills for it is not in the ledger"
+                ),
+            }
         }
         Ok(())
+    }
+
+    /// Says that a begun part cannot be asked for now; it is asked for again.
+    fn not_now(&self, at: usize, why: &str) {
+        let Some(part) = self.part(at) else { return };
+        let (batch, provider, model) = (&self.row.id, &part.provider, &part.name);
+        let theirs = part.batch.as_deref().unwrap_or_default();
+        tracing::warn!(
+            batch,
+            provider,
+            model,
+            theirs,
+            why,
+            "a provider does not answer for its batch; it is asked again"
+        );
+    }
+
+    /// Until when providers are asked for what they have begun, in UNIX milliseconds: as long as the batch
+    /// has time, or until it was cancelled, and then as long as a provider may take to cancel.
+    fn asked_until(&self) -> i64 {
+        let times = &self.data.times;
+        let ends = times.cancelling.unwrap_or(times.expires);
+        let cancels = i64::try_from(CANCEL.as_millis()).unwrap_or(i64::MAX);
+        ends.min(times.expires).saturating_add(cancels)
     }
 
     /// Looks at the providers' batches until all are over. They are cancelled where ours is, or has no
     /// time left.
     async fn wait(&mut self) -> Result<(), Halt> {
         let began = Instant::now();
-        let mut cancelled: Option<Instant> = None;
+        let mut stopped: Option<Instant> = None;
+        let all = self.relayed().parts.len();
+        let (mut silent, mut cancelled) = (vec![false; all], vec![false; all]);
         loop {
-            let all = self.relayed().parts.len();
             for at in 0..all {
-                let seen = self.see(at).await;
-                self.or_here(at, seen)?;
+                match self.see(at).await {
+                    Ok(()) => silent[at] = false,
+                    Err(Stop::Halt(halt)) => return Err(halt),
+                    Err(Stop::GivenUp(why)) => {
+                        if !std::mem::replace(&mut silent[at], true) {
+                            self.not_now(at, &why);
+                        }
+                    }
+                }
             }
             let relayed = self.relayed();
             let sum = |of: fn(&Part) -> u64| -> u64 { relayed.parts.iter().map(of).sum() };
@@ -154,14 +201,13 @@ impl Batch<'_> {
             }
             let now = self.now_ms().await?;
             let stops = self.state() == BatchState::Cancelling || now >= self.data.times.expires;
-            match cancelled {
-                None if stops => {
-                    for at in 0..all {
-                        self.cancel(at).await?;
+            if stops {
+                for (at, cancelled) in cancelled.iter_mut().enumerate() {
+                    if !*cancelled {
+                        *cancelled = self.cancel(at).await?;
                     }
-                    cancelled = Some(Instant::now());
                 }
-                Some(at) if at.elapsed() > CANCEL => {
+                if stopped.get_or_insert_with(Instant::now).elapsed() > CANCEL {
                     for at in 0..all {
                         if self.part(at).is_some_and(|part| !part.is_over) {
                             let why = given_up("it does not end after it was cancelled");
@@ -169,7 +215,6 @@ impl Batch<'_> {
                         }
                     }
                 }
-                _ => {}
             }
             sleep((began.elapsed() / 20).clamp(LOOKS.0, LOOKS.1)).await;
         }
@@ -197,13 +242,14 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Has a part's provider cancel it. Where that refuses, looks at it show what becomes of it.
-    async fn cancel(&mut self, at: usize) -> Result<(), Halt> {
+    /// Has a part's provider cancel it; whether it takes that. Where it does not, looks at it show what
+    /// becomes of it, and it is asked again.
+    async fn cancel(&mut self, at: usize) -> Result<bool, Halt> {
         let Some(part) = self.part(at).filter(|part| !part.is_over).cloned() else {
-            return Ok(());
+            return Ok(true);
         };
         let Ok(their) = self.their(&part) else {
-            return Ok(());
+            return Ok(false);
         };
         let batch = part.batch.clone().unwrap_or_default();
         let path = their.vendor.cancel(&their.account.api, &batch);
@@ -211,7 +257,7 @@ impl Batch<'_> {
             .json(&their.call(&part, "POST", &path), Sent::Nothing)
             .await
         {
-            Ok(_) => Ok(()),
+            Ok(answer) => Ok(answer.is_some()),
             Err(Stop::Halt(halt)) => Err(halt),
             Err(Stop::GivenUp(why)) => {
                 tracing::info!(
@@ -219,7 +265,7 @@ impl Batch<'_> {
                     why,
                     "a provider does not cancel a batch"
                 );
-                Ok(())
+                Ok(false)
             }
         }
     }
@@ -232,27 +278,26 @@ impl Batch<'_> {
                 continue;
             };
             let mark = coming.mark();
-            let (mut tries, mut pause) = (0, PAUSE);
-            loop {
-                let read = self.read(at, &part, &mut coming).await;
+            let (mut tries, mut pause) = (0, PAUSES.0);
+            while let Err(stop) = self.read(at, &part, &mut coming).await {
+                // What was read in part is not settled and not used.
+                coming.back_to(mark)?;
+                let why = match stop {
+                    Stop::Halt(halt) => return Err(halt),
+                    Stop::GivenUp(why) => why,
+                };
                 tries += 1;
-                match read {
-                    Err(Stop::GivenUp(_)) if tries < FETCHES => {
-                        coming.back_to(mark)?;
-                        sleep(pause).await;
-                        pause *= 2;
-                    }
-                    Err(Stop::GivenUp(_)) => {
-                        // What was read in part is not settled and not used.
-                        coming.back_to(mark)?;
-                        self.or_here(at, read)?;
-                        break;
-                    }
-                    read => {
-                        self.or_here(at, read)?;
-                        break;
-                    }
+                // Its owner may cancel it meanwhile.
+                self.look().await?;
+                if tries >= FETCHES && self.now_ms().await? >= self.asked_until() {
+                    self.or_here(at, given_up(why))?;
+                    break;
                 }
+                if tries == 1 {
+                    self.not_now(at, &why);
+                }
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSES.1);
             }
         }
         Ok(coming)

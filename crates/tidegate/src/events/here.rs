@@ -2,6 +2,7 @@
 //! whose threshold was crossed by what this gateway wrote, keys and certificates that end soon.
 
 use crate::delivery::forecasts;
+use gate_api::types::Forecast;
 use gate_kit::clock::Clock;
 use gate_kit::order::Gather;
 use gate_ops::event::cloud::CloudEvent;
@@ -135,34 +136,37 @@ impl Here {
         self.ending_ms = now_ms + ENDING_MS;
         self.digest.clone_from(&snapshot.digest);
         let found = forecasts::ending(process, &snapshot.resources, &self.folder);
-        let told = found.into_iter().map(|one| {
-            let ends = one.passes.unwrap_or_default();
-            let id = format!("expiring/{ends}");
-            let name = one.name;
-            match one.what == "key" {
-                true => {
-                    let data = KeyExpiring {
-                        key: name.clone(),
-                        ends,
-                    };
-                    event(&format!("key:{name}"), id, &name, now_ms, &data)
-                }
-                false => {
-                    let data = CertificateExpiring {
-                        certificate: name.clone(),
-                        ends,
-                    };
-                    event(&format!("certificate:{name}"), id, &name, now_ms, &data)
-                }
-            }
-        });
-        told.collect()
+        found.into_iter().map(|one| expiring(one, now_ms)).collect()
+    }
+}
+
+/// What ends soon.
+fn expiring(one: Forecast, now_ms: i64) -> CloudEvent {
+    let ends = one.passes.unwrap_or_default();
+    let id = format!("expiring/{ends}");
+    let name = one.name;
+    match one.what == "key" {
+        true => {
+            let data = KeyExpiring {
+                key: name.clone(),
+                ends,
+            };
+            event(&format!("key:{name}"), id, &name, now_ms, &data)
+        }
+        false => {
+            let data = CertificateExpiring {
+                certificate: name.clone(),
+                ends,
+            };
+            event(&format!("certificate:{name}"), id, &name, now_ms, &data)
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gate_ops::event::cloud::Data;
 
     #[test]
     fn what_is_left_out_is_told_once_and_again_when_it_is_back() {
@@ -190,5 +194,49 @@ mod tests {
             kinds(here.left_out(Vec::new(), 4)),
             ["tidegate.breaker.closed"]
         );
+    }
+
+    /// The same key and day is the same event, whichever gateway sees it and when.
+    #[test]
+    fn keys_and_certificates_that_end_soon_are_told_by_their_day() {
+        let ends = |what: &str, day: &str, now_ms| {
+            let found = Forecast {
+                what: what.into(),
+                name: "edge/main".into(),
+                unit: "days left".into(),
+                now: 3.0,
+                limit: Some(0.0),
+                passes: Some(day.into()),
+                may_pass: Some(day.into()),
+                days: Vec::new(),
+                silent: None,
+            };
+            expiring(found, now_ms)
+        };
+        for (what, kind) in [
+            ("key", "tidegate.key.expiring"),
+            ("certificate", "tidegate.certificate.expiring"),
+        ] {
+            let told = ends(what, "2026-12-01", 1_800_000_000_000);
+            assert!(told.check().is_ok());
+            assert_eq!(told.kind, kind);
+            let Data::Json(text) = &told.data else {
+                panic!("{told:?}");
+            };
+            let data: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert_eq!(
+                data,
+                serde_json::json!({ what: "edge/main", "ends": "2026-12-01" })
+            );
+            let known = |event: &CloudEvent| (event.source.clone(), event.id.clone());
+            assert_eq!(
+                known(&told),
+                known(&ends(what, "2026-12-01", 1_800_000_600_000))
+            );
+            assert_ne!(
+                known(&told),
+                known(&ends(what, "2026-12-02", 1_800_000_000_000))
+            );
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! A folder is read where it lies, beside gateways that may be writing it. A gateway is asked by its
 //! admin API, which lets a caller see the rows of its teams alone.
 
+mod follow;
 pub(crate) mod records;
 
 use crate::control::server::ServerOptions;

@@ -1,19 +1,9 @@
-//! `tidegate records`: searching the lake without SQL, and following what comes in.
+//! `tidegate records`: searching the lake without SQL. Following what comes in is in `follow`.
 
 use super::{FormatOption, LakeOptions};
-use crate::output;
 use clap::Args;
-use gate_kit::order::Gather;
 use gate_lake::sql::{Answer, Value, iso};
-use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::time::Duration;
-
-/// Between two looks when following; rows are in the lake about a second after their exchange ended.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How far back every look of a follower goes: an exchange is placed at its beginning, and seen at its
-/// end.
-const LOOK_BACK: &str = "10m";
 
 /// Options of `records`.
 #[derive(Debug, Args)]
@@ -38,63 +28,39 @@ pub(crate) struct RecordsOptions {
     id: Option<String>,
     /// Not older than this: 90s, 5m, 24h, 7d.
     #[arg(long, value_name = "SPAN", default_value = "24h")]
-    since: String,
-    /// Most records.
+    pub(super) since: String,
+    /// Most records; with `--follow`, most of those that are there at the beginning.
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
-    limit: u32,
+    pub(super) limit: u32,
     /// Show records as they come in, until it is ended.
     #[arg(long, short)]
     follow: bool,
-    /// How they are written.
+    /// How they are written; with `--follow`, JSON is an object a line.
     #[arg(long, value_enum, default_value_t = FormatOption::Table)]
-    format: FormatOption,
+    pub(super) format: FormatOption,
     /// Where the lake is.
     #[command(flatten)]
-    place: LakeOptions,
+    pub(super) place: LakeOptions,
 }
 
 const COLUMNS: &str = "time, exchange_id, status, duration_us, method, route, target, consumer, model, \
                        cost_nano, fault";
+/// When the exchange ended, behind those where rows are followed.
+const ENDED: &str = ", time + duration_us AS ended";
 
 /// Runs `records`.
 pub(crate) fn records(options: &RecordsOptions) -> Result<ExitCode, String> {
     if options.follow {
-        return follow(options);
+        return super::follow::follow(options);
     }
-    let sql = options.sql(&options.since, options.limit)?;
+    let sql = options.sql("", "1 DESC", options.limit)?;
     let answer = readable(options.place.ask(&sql)?, options.format);
     super::written(&answer, options.format, None)?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Shows what was not shown yet, again and again.
-fn follow(options: &RecordsOptions) -> Result<ExitCode, String> {
-    let sql = options.sql(LOOK_BACK, 1000)?;
-    let mut shown: BTreeSet<String> = BTreeSet::new();
-    loop {
-        let mut answer = options.place.ask(&sql)?;
-        let ids: BTreeSet<String> = answer.rows.iter().map(|row| row[1].text()).into_set();
-        answer.rows.retain(|row| !shown.contains(&row[1].text()));
-        answer.rows.reverse();
-        for row in readable(answer, options.format).rows {
-            let cells: Vec<String> = row.iter().map(cell).collect();
-            output::print(&format!("{}\n", cells.join("  ")))?;
-        }
-        shown = ids;
-        std::thread::sleep(LOOK_EVERY);
-    }
-}
-
-fn cell(value: &Value) -> String {
-    let text = match value {
-        Value::Null => "-".to_owned(),
-        value => value.text(),
-    };
-    gate_api::types::one_line(&text)
-}
-
 /// With times that people read, where people read.
-fn readable(mut answer: Answer, format: FormatOption) -> Answer {
+pub(super) fn readable(mut answer: Answer, format: FormatOption) -> Answer {
     if format == FormatOption::Table {
         for row in &mut answer.rows {
             if let Some(Value::Integer(time)) = row.first() {
@@ -106,9 +72,9 @@ fn readable(mut answer: Answer, format: FormatOption) -> Answer {
 }
 
 impl RecordsOptions {
-    /// The question in SQL.
-    fn sql(&self, since: &str, limit: u32) -> Result<String, String> {
-        let mut conditions = vec![format!("time >= since({})", text(since))];
+    /// The question in SQL, with further conditions, in an order.
+    pub(super) fn sql(&self, more: &str, order: &str, limit: u32) -> Result<String, String> {
+        let mut conditions = vec![format!("time >= since({})", text(&self.since))];
         let named = [
             ("route", &self.route),
             ("consumer", &self.consumer),
@@ -123,14 +89,15 @@ impl RecordsOptions {
         if let Some(status) = &self.status {
             conditions.push(statuses(status)?);
         }
+        let end = if self.follow { ENDED } else { "" };
         let select = |and: &str| {
             format!(
-                "SELECT {COLUMNS} FROM records WHERE {}{and}",
+                "SELECT {COLUMNS}{end} FROM records WHERE {}{more}{and}",
                 conditions.join(" AND ")
             )
         };
         let Some(id) = &self.id else {
-            return Ok(format!("{} ORDER BY time DESC LIMIT {limit}", select("")));
+            return Ok(format!("{} ORDER BY {order} LIMIT {limit}", select("")));
         };
         // One question each, so that each is looked up by its index.
         let plain = text(&id.replace('-', "").to_ascii_lowercase());
@@ -141,7 +108,7 @@ impl RecordsOptions {
         ];
         let each = ids.map(|(column, id)| select(&format!(" AND {column} = {id}")));
         Ok(format!(
-            "{} ORDER BY 1 DESC LIMIT {limit}",
+            "{} ORDER BY {order} LIMIT {limit}",
             each.join(" UNION ")
         ))
     }

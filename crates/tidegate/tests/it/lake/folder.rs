@@ -1,6 +1,7 @@
 //! Questions to a lake in a folder, as the command line asks them.
 
-use crate::support::gateway::tidegate;
+use crate::support::eventually;
+use crate::support::gateway::{Running, command, tidegate};
 use gate_lake::catalog::fresh_path;
 use gate_lake::columns::Batch;
 use gate_lake::file::{Effort, encode};
@@ -109,4 +110,69 @@ fn questions_that_cannot_be_answered_say_why() {
             "{sql}: {problem}"
         );
     }
+}
+
+/// Writes rows that began so many seconds ago and have just ended.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the binary under test asks the same clock"
+)]
+fn came_in(folder: &Path, ids: std::ops::Range<u32>, lasted_s: u64) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    let began = now - std::time::Duration::from_secs(lasted_s);
+    let mut batch = Batch::new(Dataset::Records);
+    for number in ids {
+        let mut exchange_id = [7; 16];
+        exchange_id[..4].copy_from_slice(&number.to_be_bytes());
+        batch.push(&Row {
+            time_us: began.as_micros() as i64,
+            duration_us: lasted_s * 1_000_000,
+            exchange_id,
+            node: "here",
+            method: "GET",
+            route: Some("orders"),
+            status: 200,
+            ..Row::default()
+        });
+    }
+    let path = fresh_path(Dataset::Records, batch.span().unwrap(), batch.len(), now);
+    let objects = Directory::open(folder).unwrap();
+    let file = encode(batch, Effort::Quick).unwrap();
+    assert!(objects.put_new(&path, &file).unwrap());
+}
+
+/// Every row that comes in is shown once: many at once, and those of long exchanges, over a lake that is
+/// away for a while.
+#[test]
+fn rows_are_followed_as_they_come_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let (lake, away) = (folder.path().join("lake"), folder.path().join("away"));
+    std::fs::create_dir(&lake).unwrap();
+    came_in(&lake, 0..3, 0);
+    let at = lake.to_str().unwrap();
+    let mut following = command(&["records", "--follow", "--limit", "2", "--since", "1h"]);
+    let following = Running::start(following.args(["--format", "json", "--lake", at]));
+    let shown = || -> Vec<String> {
+        let lines = following.lines().into_iter();
+        let rows = lines.filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        rows.filter_map(|row| row["exchange_id"].as_str().map(str::to_owned))
+            .collect()
+    };
+    eventually("the newest two are shown", || shown().len() == 2);
+    came_in(&lake, 10..2_510, 0);
+    eventually("all that come in at once are shown", || {
+        shown().len() >= 2_502
+    });
+    std::fs::rename(&lake, &away).unwrap();
+    following.line_with("there is no answer now");
+    came_in(&away, 5_000..5_001, 1_800);
+    std::fs::rename(&away, &lake).unwrap();
+    eventually("one that lasted half an hour is shown", || {
+        shown().len() >= 2_503
+    });
+    came_in(&lake, 6_000..6_001, 1);
+    eventually("and the next", || shown().len() >= 2_504);
+    let all = shown();
+    let each: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!((all.len(), each.len()), (2_504, 2_504));
 }

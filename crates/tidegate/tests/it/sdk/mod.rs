@@ -15,6 +15,7 @@ mod http3;
 mod llama;
 mod relayed;
 mod retold;
+mod stumbles;
 mod tools;
 mod vendors;
 mod vercel;

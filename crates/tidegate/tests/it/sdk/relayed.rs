@@ -56,7 +56,7 @@ fn prefix_of(form: &[u8]) -> String {
 }
 
 /// A provider with a batch API: it runs every request but the last, and takes a look to finish.
-fn with_batches(seen: &Seen, looks: &AtomicUsize, prefix: &Mutex<String>) -> Reply {
+pub(super) fn with_batches(seen: &Seen, looks: &AtomicUsize, prefix: &Mutex<String>) -> Reply {
     let json =
         |value: Value| Reply::text(value.to_string()).header("content-type", "application/json");
     let batch = |status: &str, more: Value| {

@@ -2,6 +2,7 @@
 
 mod drift;
 mod example;
+mod gateways;
 mod jobs;
 mod killed;
 mod order;
