@@ -73,11 +73,14 @@ pub struct Team {
     pub models: Option<Vec<String>>,
 }
 
-/// What a provider's model costs, instead of what the built-in catalogue says.
+/// What a provider's model costs, instead of what the built-in catalogue says. Of several entries
+/// each changes what it names from its date on: what a later one leaves out, in its tier and above
+/// its length, stays as the earlier ones have it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Price {
-    /// From when these prices hold; always when left out. The latest that has begun counts.
+    /// From when these prices hold; always when left out. The latest that has begun counts, the
+    /// first one also before it begins.
     pub from: Option<Timestamp>,
     /// Only for requests with more input tokens than this.
     pub above_input_tokens: u64,
@@ -89,7 +92,7 @@ pub struct Price {
     /// `output` does.
     pub per_million: BTreeMap<TokenKind, Money>,
     /// US dollars per request, whatever is in it.
-    pub per_request: Money,
+    pub per_request: Option<Money>,
 }
 
 /// The price list that a provider bills a call by.

@@ -82,6 +82,13 @@ impl ModelTariff {
         self.prices.is_some()
     }
 
+    /// Whether prices change on a day.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        let prices = self.prices.as_ref();
+        prices.is_some_and(|prices| prices.unchanging().is_none())
+    }
+
     /// The usual prices of a million tokens, in dollars, to compare providers by; never to bill.
     #[must_use]
     #[allow(
@@ -226,32 +233,42 @@ fn flat_cost(&[input, cached, output, thinking]: &[u64; 4], facts: &AiFacts) -> 
     plain.then_some(Money::from_picodollars(total))
 }
 
+/// Prices over time: what an entry says replaces what the entries before its date say, and what it
+/// leaves out stays.
 fn prices(own: &[Price]) -> Result<Prices, String> {
-    let mut dated: std::collections::BTreeMap<u64, Rates> = std::collections::BTreeMap::new();
+    let from = |price: &Price| price.from.map_or(0, gate_model::units::Timestamp::unix_s);
+    let mut dated: std::collections::BTreeMap<u64, Vec<&Price>> = std::collections::BTreeMap::new();
     for price in own {
-        let from = price.from.map_or(0, gate_model::units::Timestamp::unix_s);
-        let rates = dated.entry(from).or_default();
-        for (kind, money) in &price.per_million {
-            let whole = money.picodollars() / MILLION;
-            if whole * MILLION != money.picodollars() {
-                return Err(format!(
-                    "{money} dollars per million tokens is finer than a picodollar per token"
-                ));
-            }
-            let whole = u64::try_from(whole).unwrap_or(0);
-            rates.set(unit(*kind), price.tier, price.above_input_tokens, whole);
-        }
-        if !price.per_request.is_zero() {
-            let whole = u64::try_from(price.per_request.picodollars()).unwrap_or(0);
-            let above = price.above_input_tokens;
-            rates.set(PriceUnit::Request, price.tier, above, whole);
-        }
+        dated.entry(from(price)).or_default().push(price);
     }
-    let mut prices = Prices::default();
-    for (from, rates) in dated {
-        prices.insert(from, rates);
+    let (mut prices, mut rates) = (Prices::default(), Rates::default());
+    for (from, changes) in dated {
+        for price in changes {
+            change(&mut rates, price)?;
+        }
+        prices.insert(from, rates.clone());
     }
     Ok(prices)
+}
+
+/// Changes the rates that a price names.
+fn change(rates: &mut Rates, price: &Price) -> Result<(), String> {
+    let (tier, above) = (price.tier, price.above_input_tokens);
+    for (kind, money) in &price.per_million {
+        let whole = money.picodollars() / MILLION;
+        if whole * MILLION != money.picodollars() {
+            return Err(format!(
+                "{money} dollars per million tokens is finer than a picodollar per token"
+            ));
+        }
+        let whole = u64::try_from(whole).unwrap_or(0);
+        rates.set(unit(*kind), tier, above, whole);
+    }
+    if let Some(money) = price.per_request {
+        let whole = u64::try_from(money.picodollars()).unwrap_or(0);
+        rates.set(PriceUnit::Request, tier, above, whole);
+    }
+    Ok(())
 }
 
 const fn unit(kind: TokenKind) -> PriceUnit {
@@ -324,6 +341,54 @@ mod tests {
                 assert_eq!(tariff.cost(&facts).unwrap().to_string(), cost, "{tier:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_a_later_price_leaves_out_stays_as_it_was() {
+        let (clock, hands) = Clock::manual();
+        let first = Price {
+            per_request: Some("1".parse().unwrap()),
+            ..own(&[(TokenKind::Input, "2"), (TokenKind::Output, "8")])
+        };
+        let second = Price {
+            from: Some("1970-01-02".parse().unwrap()),
+            ..own(&[(TokenKind::Input, "1")])
+        };
+        let third = Price {
+            from: Some("1970-01-03".parse().unwrap()),
+            tier: ServiceTier::Batch,
+            per_request: Some(Money::ZERO),
+            ..own(&[(TokenKind::Output, "4")])
+        };
+        // In whatever order they are written.
+        let tariff = ModelTariff::new("openai", "x", Some(&[third, second, first]), &clock);
+        let tariff = tariff.unwrap();
+        assert!(tariff.changes());
+        let costs = || {
+            let of = |service_tier| {
+                let facts = AiFacts {
+                    input_tokens: Some(1_000),
+                    output_tokens: Some(100),
+                    service_tier,
+                    ..AiFacts::default()
+                };
+                tariff.cost(&facts).unwrap().to_string()
+            };
+            let input = tariff.per_million().unwrap().input;
+            let costs = [of(ServiceTier::Standard), of(ServiceTier::Batch)];
+            let most = tariff.bound(Some(1_000), 100, None);
+            assert!(most >= costs[0].parse().unwrap());
+            (costs, format!("{input:.1}"))
+        };
+        let expected = |standard: &str, batch: &str, input: &str| {
+            ([standard.to_owned(), batch.to_owned()], input.to_owned())
+        };
+        let day = std::time::Duration::from_secs(86_400);
+        assert_eq!(costs(), expected("1.0028", "1.0028", "2.0"));
+        hands.advance(day);
+        assert_eq!(costs(), expected("1.0018", "1.0018", "1.0"));
+        hands.advance(day);
+        assert_eq!(costs(), expected("1.0018", "0.0014", "1.0"));
     }
 
     #[test]
