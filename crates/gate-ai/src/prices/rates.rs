@@ -175,8 +175,35 @@ impl Rates {
     /// they are of has none of its own: the catalogue often has both.
     #[must_use]
     pub fn cost_with(&self, usage: &Usage, pieces: &Pieces, tier: ServiceTier) -> Money {
+        let total = self.of_all(usage, pieces, tier, usage.input_tokens);
+        let request = self.first(&[PriceUnit::Request], tier, usage.input_tokens);
+        money(total.saturating_add(request))
+    }
+
+    /// What requests cost that came to this usage together, and whether that is a guess: where
+    /// prices depend on a request's length, all are taken for as long as they are on average, and
+    /// for short where it is not known how many there are.
+    #[must_use]
+    pub fn cost_of_many(
+        &self,
+        usage: &Usage,
+        requests: Option<u64>,
+        tier: ServiceTier,
+    ) -> (Money, bool) {
+        let all = usage.input_tokens;
+        let average = requests.map_or(0, |requests| all / requests.max(1));
+        let total = self.of_all(usage, &Pieces::default(), tier, average);
+        let request = self.first(&[PriceUnit::Request], tier, average);
+        let fees = u128::from(requests.unwrap_or(1)) * request;
+        let depends = |rate: &Rate| rate.above > 0 && rate.above < all;
+        let guessed = self.0.iter().any(depends) || (requests.is_none() && request > 0);
+        let cost = money(total.saturating_add(fees));
+        (cost, requests != Some(1) && guessed)
+    }
+
+    /// What all but the request itself costs, at the prices of requests of this length.
+    fn of_all(&self, usage: &Usage, pieces: &Pieces, tier: ServiceTier, length: u64) -> u128 {
         use PriceUnit as P;
-        let length = usage.input_tokens;
         let price = |units: &[PriceUnit]| self.first(units, tier, length);
         let fresh = usage.fresh_input_tokens();
         let audio = usage.audio_input_tokens.min(fresh);
@@ -211,7 +238,7 @@ impl Rates {
         if total == 0 {
             total = self.of_pieces(pieces, tier);
         }
-        money(total.saturating_add(price(&[P::Request])))
+        total
     }
 
     /// What these pieces cost at most, tokens of images aside.
@@ -455,6 +482,27 @@ mod tests {
             rates.price(PriceUnit::Cached, ServiceTier::Standard, 1),
             None
         );
+    }
+
+    #[test]
+    fn many_requests_are_not_one_long_one() {
+        let rates = Rates::parse("i:b=1 i:b>100=10 o=1").unwrap();
+        let usage = Usage {
+            input_tokens: 1_000,
+            ..Usage::default()
+        };
+        let cost = |rates: &Rates, requests| {
+            let (cost, guessed) = rates.cost_of_many(&usage, requests, ServiceTier::Batch);
+            (cost.picodollars(), guessed)
+        };
+        assert_eq!(cost(&rates, Some(1)), (10_000, false));
+        assert_eq!(cost(&rates, Some(9)), (10_000, true));
+        assert_eq!(cost(&rates, Some(10)), (1_000, true));
+        assert_eq!(cost(&rates, None), (1_000, true));
+        let short = Rates::parse("i=1 i>1000=10 req=7").unwrap();
+        assert_eq!(cost(&short, Some(10)), (1_070, false));
+        assert_eq!(cost(&short, None), (1_007, true));
+        assert_eq!(cost(&short, Some(0)), (1_000, false));
     }
 
     #[test]

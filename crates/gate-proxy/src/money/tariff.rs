@@ -140,6 +140,19 @@ impl ModelTariff {
         bounds.into_iter().flatten().max().unwrap_or(Money::MAX)
     }
 
+    /// What requests of this tier cost that came to this usage together, and whether that is a
+    /// guess; `None` without a price. See [`Rates::cost_of_many`].
+    #[must_use]
+    pub fn cost_of_many(
+        &self,
+        usage: &Usage,
+        requests: Option<u64>,
+        tier: ServiceTier,
+    ) -> Option<(Money, bool)> {
+        let rates = self.rates().filter(|rates| rates.has_tokens())?;
+        Some(rates.cost_of_many(usage, requests, tier))
+    }
+
     fn bound_with(&self, input: Option<u64>, output: u64, pieces: &Pieces) -> Money {
         let Some(rates) = self.rates() else {
             return Money::MAX;
