@@ -74,6 +74,7 @@ impl Counts {
     fn finish(mut self) -> Option<Usage> {
         let rest = self.total.saturating_sub(self.usage.output_tokens);
         self.usage.input_tokens = self.usage.input_tokens.max(rest);
+        self.usage.pieces = self.pieces;
         self.any.then_some(self.usage)
     }
 }

@@ -204,6 +204,7 @@ impl Rates {
     /// What all but the request itself costs, at the prices of requests of this length.
     fn of_all(&self, usage: &Usage, pieces: &Pieces, tier: ServiceTier, length: u64) -> u128 {
         use PriceUnit as P;
+        let pieces = &pieces.or_better(&usage.pieces);
         let price = |units: &[PriceUnit]| self.first(units, tier, length);
         let fresh = usage.fresh_input_tokens();
         let audio = usage.audio_input_tokens.min(fresh);
@@ -389,6 +390,7 @@ mod tests {
             reasoning_tokens: 40,
             audio_input_tokens: 10,
             audio_output_tokens: 5,
+            ..Usage::default()
         }
     }
 

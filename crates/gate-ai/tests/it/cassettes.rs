@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gate_ai::{Dialect, EventStreamFramer, Usage};
-use gate_model::units::Money;
+use gate_model::units::{Money, Pieces};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -202,6 +202,7 @@ impl Cassette {
                 reasoning_tokens: first(&["completion_tokens_details.reasoning_tokens"]),
                 audio_input_tokens: first(&["prompt_tokens_details.audio_tokens"]),
                 audio_output_tokens: first(&["completion_tokens_details.audio_tokens"]),
+                ..Usage::default()
             },
             Dialect::Responses => Usage {
                 input_tokens: first(&["input_tokens"]),
@@ -218,6 +219,12 @@ impl Cassette {
                 reasoning_tokens: first(&["thoughtsTokenCount"]),
                 audio_input_tokens: first(&["promptTokensDetails.AUDIO"]),
                 audio_output_tokens: first(&["candidatesTokensDetails.AUDIO"]),
+                pieces: Pieces {
+                    image_input_tokens: first(&["promptTokensDetails.IMAGE"])
+                        .saturating_sub(first(&["cacheTokensDetails.IMAGE"])),
+                    image_output_tokens: first(&["candidatesTokensDetails.IMAGE"]),
+                    ..Pieces::default()
+                },
                 ..Usage::default()
             },
             Dialect::Messages => Usage {
@@ -229,8 +236,7 @@ impl Cassette {
                 cache_written_tokens: first(&["cache_creation_input_tokens"]),
                 cache_written_1h_tokens: first(&["cache_creation.ephemeral_1h_input_tokens"]),
                 reasoning_tokens: first(&["output_tokens_details.thinking_tokens"]),
-                audio_input_tokens: 0,
-                audio_output_tokens: 0,
+                ..Usage::default()
             },
             Dialect::CohereChat => {
                 let input_tokens = first(&["billed_units.input_tokens", "tokens.input_tokens"]);

@@ -5,8 +5,8 @@
 //! case is named here.
 
 use crate::cassettes::{Cassette, all};
-use gate_ai::Usage;
 use gate_ai::prices::{PriceUnit, ServiceTier, model_facts};
+use gate_ai::{Dialect, Usage, response_facts};
 use gate_model::units::Money;
 
 /// Perplexity rounds each part of its price to this: 0.00001 dollars.
@@ -100,4 +100,29 @@ fn costs_equal_what_providers_reported() {
     eprintln!("{equal} calls cost what was reported, {unknown} have no known price");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(equal >= 50, "only {equal} were compared");
+}
+
+/// What an answer costs in picodollars, by its own counts.
+fn cost_of(kind: &str, model: &str, dialect: Dialect, answer: &str) -> i64 {
+    let usage = response_facts(dialect, answer.as_bytes(), model).usage;
+    cost(kind, model, &usage.unwrap())
+}
+
+fn cost(kind: &str, model: &str, usage: &Usage) -> i64 {
+    let prices = model_facts(kind, model).unwrap().prices.unwrap();
+    let rates = prices.at(u64::MAX).unwrap();
+    rates.cost(usage, ServiceTier::Standard).picodollars()
+}
+
+#[test]
+fn images_that_gemini_draws_cost_what_images_do() {
+    let answer = r#"{"candidates":[],"usageMetadata":{"promptTokenCount":10,"candidatesTokenCount":1310,"totalTokenCount":1320,
+        "promptTokensDetails":[{"modality":"TEXT","tokenCount":10}],
+        "candidatesTokensDetails":[{"modality":"IMAGE","tokenCount":1290},{"modality":"TEXT","tokenCount":20}]}}"#;
+    let model = "gemini-2.5-flash-image";
+    let picodollars = cost_of("gemini", model, Dialect::GenerateContent, answer);
+    assert_eq!(
+        picodollars,
+        10 * 300_000 + 1_290 * 30_000_000 + 20 * 2_500_000
+    );
 }

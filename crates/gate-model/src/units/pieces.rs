@@ -3,7 +3,7 @@
 /// Counts of what some models are billed by instead of tokens. What there is none of is zero.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pieces {
-    /// Input tokens of images, a part of all input tokens.
+    /// Input tokens of images that were not read from the cache, a part of all input tokens.
     pub image_input_tokens: u64,
     /// Output tokens of images, a part of all output tokens.
     pub image_output_tokens: u64,
@@ -18,6 +18,20 @@ pub struct Pieces {
 }
 
 impl Pieces {
+    /// Adds those of another call.
+    pub fn add(&mut self, other: &Self) {
+        for (sum, one) in [
+            (&mut self.image_input_tokens, other.image_input_tokens),
+            (&mut self.image_output_tokens, other.image_output_tokens),
+            (&mut self.images, other.images),
+            (&mut self.audio_ms, other.audio_ms),
+            (&mut self.characters, other.characters),
+            (&mut self.queries, other.queries),
+        ] {
+            *sum = sum.saturating_add(one);
+        }
+    }
+
     /// These, with what `known` knows better.
     #[must_use]
     pub fn or_better(self, known: &Self) -> Self {

@@ -199,6 +199,7 @@ pub fn usage_of(facts: &AiFacts) -> Option<Usage> {
         reasoning_tokens: facts.reasoning_tokens.unwrap_or(0),
         audio_input_tokens: facts.audio_input_tokens,
         audio_output_tokens: facts.audio_output_tokens,
+        pieces: facts.pieces.as_deref().copied().unwrap_or_default(),
     })
 }
 
