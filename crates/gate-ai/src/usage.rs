@@ -35,7 +35,8 @@ pub struct Usage {
     pub audio_input_tokens: u64,
     /// Output tokens of audio.
     pub audio_output_tokens: u64,
-    /// What few calls come to besides: tokens of images, which are parts of the counts above.
+    /// What few calls come to besides: tokens of images and of cached audio, which are parts of the
+    /// counts above.
     pub pieces: Pieces,
 }
 

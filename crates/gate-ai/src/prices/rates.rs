@@ -207,7 +207,10 @@ impl Rates {
         let pieces = &pieces.or_better(&usage.pieces);
         let price = |units: &[PriceUnit]| self.first(units, tier, length);
         let fresh = usage.fresh_input_tokens();
-        let audio = usage.audio_input_tokens.min(fresh);
+        let heard = usage.audio_input_tokens;
+        let kept = pieces.audio_cached_tokens;
+        let kept = kept.min(heard).min(usage.cached_tokens);
+        let audio = (heard - kept).min(fresh);
         let hour = usage
             .cache_written_1h_tokens
             .min(usage.cache_written_tokens);
@@ -218,11 +221,12 @@ impl Rates {
         let seen = pieces.image_input_tokens.min(fresh - audio);
         let written = usage.output_tokens - reasoning - spoken;
         let drawn = pieces.image_output_tokens.min(written);
-        let parts: [(u64, &[PriceUnit]); 10] = [
+        let parts: [(u64, &[PriceUnit]); 11] = [
             (fresh - audio - seen, &[P::Input]),
             (audio, &[P::AudioInput, P::Input]),
             (seen, &[P::ImageInput, P::Input]),
-            (usage.cached_tokens, &[P::Cached, P::Input]),
+            (usage.cached_tokens - kept, &[P::Cached, P::Input]),
+            (kept, &[P::AudioCached, P::Cached, P::AudioInput, P::Input]),
             (usage.cache_written_tokens - hour, &[P::Written, P::Input]),
             (hour, &[P::WrittenHour, P::Written, P::Input]),
             (written - drawn, &[P::Output]),
@@ -412,6 +416,37 @@ mod tests {
                 .picodollars()
                 >= 20_000
         );
+    }
+
+    #[test]
+    fn cached_audio_leaves_fresh_text_its_price() {
+        let usage = Usage {
+            input_tokens: 100,
+            cached_tokens: 60,
+            audio_input_tokens: 50,
+            pieces: Pieces {
+                audio_cached_tokens: 40,
+                ..Pieces::default()
+            },
+            ..Usage::default()
+        };
+        let cost = |prices: &str, usage: &Usage| {
+            let rates = Rates::parse(prices).unwrap();
+            rates.cost(usage, ServiceTier::Standard).picodollars()
+        };
+        let (text, audio) = (30 * 10, 10 * 100);
+        assert_eq!(
+            cost("i=10 ai=100 c=1 ac=5", &usage),
+            text + audio + 20 + 200
+        );
+        assert_eq!(cost("i=10 ai=100 c=1", &usage), text + audio + 60);
+        assert_eq!(cost("i=10 ai=100", &usage), text + audio + 200 + 4_000);
+        let absurd = Usage {
+            cached_tokens: 7,
+            audio_input_tokens: 3,
+            ..usage
+        };
+        assert_eq!(cost("i=10 ai=100 c=1 ac=5", &absurd), 93 * 10 + 4 + 15);
     }
 
     #[test]

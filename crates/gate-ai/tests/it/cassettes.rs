@@ -223,6 +223,7 @@ impl Cassette {
                     image_input_tokens: first(&["promptTokensDetails.IMAGE"])
                         .saturating_sub(first(&["cacheTokensDetails.IMAGE"])),
                     image_output_tokens: first(&["candidatesTokensDetails.IMAGE"]),
+                    audio_cached_tokens: first(&["cacheTokensDetails.AUDIO"]),
                     ..Pieces::default()
                 },
                 ..Usage::default()

@@ -5,6 +5,7 @@
 //! case is named here.
 
 use crate::cassettes::{Cassette, all};
+use gate_ai::operation::{Frames, Watch};
 use gate_ai::prices::{PriceUnit, ServiceTier, model_facts};
 use gate_ai::{Dialect, Usage, response_facts};
 use gate_model::units::Money;
@@ -125,4 +126,27 @@ fn images_that_gemini_draws_cost_what_images_do() {
         picodollars,
         10 * 300_000 + 1_290 * 30_000_000 + 20 * 2_500_000
     );
+}
+
+#[test]
+fn audio_that_was_cached_costs_what_cached_audio_does() {
+    // OpenAI's own example of `response.done`, with cached tokens of both kinds:
+    // https://platform.openai.com/docs/api-reference/realtime-server-events/response/done
+    let done = r#"{"type":"response.done","response":{"usage":{"total_tokens":290,"input_tokens":190,"output_tokens":100,
+        "input_token_details":{"cached_tokens":128,"text_tokens":90,"audio_tokens":100,"cached_tokens_details":{"text_tokens":60,"audio_tokens":68}},
+        "output_token_details":{"text_tokens":40,"audio_tokens":60}}}}"#;
+    let mut frame = vec![0x81, 126];
+    frame.extend(u16::try_from(done.len()).unwrap().to_be_bytes());
+    frame.extend(done.as_bytes());
+    let mut frames = Frames::default();
+    frames.push(&frame);
+    let (text, heard) = (30 * 4_000_000, 32 * 32_000_000);
+    let cached = (60 + 68) * 400_000;
+    let (written, spoken) = (40 * 16_000_000, 60 * 64_000_000);
+    let all = cost("openai", "gpt-realtime", &frames.usage().unwrap());
+    assert_eq!(all, text + heard + cached + written + spoken);
+    let mut watch = Watch::of(b"application/json");
+    let start = done.find("{\"usage").unwrap();
+    watch.push(&done.as_bytes()[start..done.len() - 1]);
+    assert_eq!(cost("openai", "gpt-realtime", &watch.usage().unwrap()), all);
 }

@@ -7,6 +7,8 @@ pub struct Pieces {
     pub image_input_tokens: u64,
     /// Output tokens of images, a part of all output tokens.
     pub image_output_tokens: u64,
+    /// Input tokens of audio that were read from the cache, a part of all input tokens of audio.
+    pub audio_cached_tokens: u64,
     /// Images made.
     pub images: u64,
     /// Milliseconds of audio heard.
@@ -23,6 +25,7 @@ impl Pieces {
         for (sum, one) in [
             (&mut self.image_input_tokens, other.image_input_tokens),
             (&mut self.image_output_tokens, other.image_output_tokens),
+            (&mut self.audio_cached_tokens, other.audio_cached_tokens),
             (&mut self.images, other.images),
             (&mut self.audio_ms, other.audio_ms),
             (&mut self.characters, other.characters),
@@ -39,6 +42,7 @@ impl Pieces {
         Self {
             image_input_tokens: better(known.image_input_tokens, self.image_input_tokens),
             image_output_tokens: better(known.image_output_tokens, self.image_output_tokens),
+            audio_cached_tokens: better(known.audio_cached_tokens, self.audio_cached_tokens),
             images: better(known.images, self.images),
             audio_ms: better(known.audio_ms, self.audio_ms),
             characters: better(known.characters, self.characters),

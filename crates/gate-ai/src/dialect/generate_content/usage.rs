@@ -14,7 +14,7 @@ pub(super) fn read(document: &[u8], at: usize, usage: &mut Usage) -> Option<usiz
     let mut scanner = Scanner::at(document, at);
     scanner.open_object().ok()?;
     let (mut prompt, mut tools, mut answer) = (None, 0, None);
-    let (mut seen, mut kept) = (None, Modalities::default());
+    let (mut seen, mut kept) = (None, None);
     let mut thoughts = usage.reasoning_tokens;
     let mut first = true;
     while let Some(key) = scanner.next_key(&mut first).ok()? {
@@ -34,7 +34,9 @@ pub(super) fn read(document: &[u8], at: usize, usage: &mut Usage) -> Option<usiz
             }
             b"cacheTokensDetails" => {
                 let span = scanner.skip_value().ok()?;
-                kept = modalities(document, span.start).unwrap_or_default();
+                let counts = modalities(document, span.start).unwrap_or_default();
+                usage.pieces.audio_cached_tokens = counts.audio;
+                kept = Some(counts.image);
             }
             b"candidatesTokensDetails" => {
                 let span = scanner.skip_value().ok()?;
@@ -48,7 +50,7 @@ pub(super) fn read(document: &[u8], at: usize, usage: &mut Usage) -> Option<usiz
         }
     }
     if let Some(seen) = seen {
-        usage.pieces.image_input_tokens = seen.saturating_sub(kept.image);
+        usage.pieces.image_input_tokens = seen.saturating_sub(kept.unwrap_or(0));
     }
     if let Some(prompt) = prompt {
         usage.input_tokens = prompt.saturating_add(tools);
@@ -183,7 +185,7 @@ mod tests {
     fn images_are_counted_less_those_that_were_cached() {
         let document = br#"{"promptTokenCount":600,"cachedContentTokenCount":300,"candidatesTokenCount":1300,
             "promptTokensDetails":[{"modality":"TEXT","tokenCount":84},{"modality":"IMAGE","tokenCount":516}],
-            "cacheTokensDetails":[{"modality":"IMAGE","tokenCount":258},{"modality":"TEXT","tokenCount":42}],
+            "cacheTokensDetails":[{"modality":"IMAGE","tokenCount":258},{"modality":"AUDIO","tokenCount":42}],
             "candidatesTokensDetails":[{"modality":2,"tokenCount":1290}]}"#;
         let mut usage = Usage::default();
         assert_eq!(read(document, 0, &mut usage), Some(document.len()));
@@ -192,6 +194,7 @@ mod tests {
             (pieces.image_input_tokens, pieces.image_output_tokens)
         };
         assert_eq!(images(&usage), (258, 1_290));
+        assert_eq!(usage.pieces.audio_cached_tokens, 42);
         let mut out = Vec::new();
         write(&mut Writer::new(&mut out), &usage);
         let mut again = Usage::default();
