@@ -136,11 +136,25 @@ impl Rates {
             .is_some()
     }
 
+    /// Whether calls have a price whatever they are of: by their tokens, or each.
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        let has = |unit| self.price(unit, ServiceTier::Standard, 0).is_some();
+        has(PriceUnit::Input) || has(PriceUnit::Request)
+    }
+
     /// Whether anything has a price that a call may come to.
     #[must_use]
     pub fn has_any(&self) -> bool {
         use PriceUnit as P;
-        let billed = [P::Input, P::Image, P::Second, P::Character, P::Query];
+        let billed = [
+            P::Input,
+            P::Image,
+            P::Second,
+            P::Character,
+            P::Query,
+            P::Request,
+        ];
         let has = |unit: &PriceUnit| self.price(*unit, ServiceTier::Standard, 0).is_some();
         billed.iter().any(has)
     }
@@ -494,6 +508,8 @@ mod tests {
         );
         assert_eq!(cost("i=5 o=20", &drawn, &tokens), 50 + 2_000);
         assert!(Rates::parse("sec=3").unwrap().has_any());
+        let each = Rates::parse("req=3").unwrap();
+        assert!(each.has_any() && each.has_calls() && !each.has_tokens());
         assert!(!Rates::parse("s0=3").unwrap().has_any());
     }
 

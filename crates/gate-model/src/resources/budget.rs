@@ -93,6 +93,14 @@ pub struct Price {
     pub per_million: BTreeMap<TokenKind, Money>,
     /// US dollars per request, whatever is in it.
     pub per_request: Option<Money>,
+    /// US dollars per image made. This and the prices below it hold for calls whose tokens have none.
+    pub per_image: Option<Money>,
+    /// US dollars per second of audio heard.
+    pub per_second: Option<Money>,
+    /// US dollars per character to speak.
+    pub per_character: Option<Money>,
+    /// US dollars per query of rerank.
+    pub per_query: Option<Money>,
 }
 
 /// The price list that a provider bills a call by.
@@ -163,4 +171,10 @@ pub enum TokenKind {
     AudioInput,
     /// Audio that is written.
     AudioOutput,
+    /// Audio that is read from the cache.
+    AudioCached,
+    /// Images that are read.
+    ImageInput,
+    /// Images that are drawn.
+    ImageOutput,
 }

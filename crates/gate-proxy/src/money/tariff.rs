@@ -131,7 +131,7 @@ impl ModelTariff {
         if let Some(pieces) = pieces {
             return self.bound_with(input, output, pieces);
         }
-        let Some(input) = input else {
+        let Some(input) = input.or_else(|| self.input_is_free().then_some(0)) else {
             return Money::MAX;
         };
         let known = self.highest;
@@ -149,8 +149,15 @@ impl ModelTariff {
         requests: Option<u64>,
         tier: ServiceTier,
     ) -> Option<(Money, bool)> {
-        let rates = self.rates().filter(|rates| rates.has_tokens())?;
+        let rates = self.rates().filter(|rates| rates.has_calls())?;
         Some(rates.cost_of_many(usage, requests, tier))
+    }
+
+    /// Whether requests have a price that does not depend on what is in them.
+    fn input_is_free(&self) -> bool {
+        let rates = self.rates().filter(|rates| rates.has_calls());
+        let free = |rates: &Rates| highest(rates, u64::MAX).iter().all(|one| one.input == 0);
+        rates.is_some_and(free)
     }
 
     fn bound_with(&self, input: Option<u64>, output: u64, pieces: &Pieces) -> Money {
@@ -220,7 +227,7 @@ impl Tariff for ModelTariff {
         let usage = usage_of(facts)?;
         let rates = self.rates()?;
         let cost = || rates.cost(&usage, facts.service_tier);
-        rates.has_tokens().then(cost)
+        rates.has_calls().then(cost)
     }
 }
 
@@ -278,9 +285,17 @@ fn change(rates: &mut Rates, price: &Price) -> Result<(), String> {
         let whole = u64::try_from(whole).unwrap_or(0);
         rates.set(unit(*kind), tier, above, whole);
     }
-    if let Some(money) = price.per_request {
-        let whole = u64::try_from(money.picodollars()).unwrap_or(0);
-        rates.set(PriceUnit::Request, tier, above, whole);
+    for (unit, money) in [
+        (PriceUnit::Request, price.per_request),
+        (PriceUnit::Image, price.per_image),
+        (PriceUnit::Second, price.per_second),
+        (PriceUnit::Character, price.per_character),
+        (PriceUnit::Query, price.per_query),
+    ] {
+        if let Some(money) = money {
+            let whole = u64::try_from(money.picodollars()).unwrap_or(0);
+            rates.set(unit, tier, above, whole);
+        }
     }
     Ok(())
 }
@@ -295,6 +310,9 @@ const fn unit(kind: TokenKind) -> PriceUnit {
         TokenKind::Reasoning => PriceUnit::Reasoning,
         TokenKind::AudioInput => PriceUnit::AudioInput,
         TokenKind::AudioOutput => PriceUnit::AudioOutput,
+        TokenKind::AudioCached => PriceUnit::AudioCached,
+        TokenKind::ImageInput => PriceUnit::ImageInput,
+        TokenKind::ImageOutput => PriceUnit::ImageOutput,
     }
 }
 
@@ -403,6 +421,71 @@ mod tests {
         assert_eq!(costs(), expected("1.0018", "1.0018", "1.0"));
         hands.advance(day);
         assert_eq!(costs(), expected("1.0018", "0.0014", "1.0"));
+    }
+
+    #[test]
+    fn requests_and_pieces_have_prices_of_ones_own() {
+        let dollars = |text: &str| Some(text.parse::<Money>().unwrap());
+        let price = Price {
+            per_request: dollars("0.5"),
+            per_image: dollars("0.04"),
+            per_second: dollars("0.0001"),
+            per_character: dollars("0.000015"),
+            per_query: dollars("0.002"),
+            ..Price::default()
+        };
+        let tariff = ModelTariff::new("openai", "x", Some(&[price]), &Clock::System).unwrap();
+        assert!(tariff.is_known());
+        let counted = AiFacts {
+            input_tokens: Some(1_000),
+            output_tokens: Some(10),
+            ..AiFacts::default()
+        };
+        assert_eq!(tariff.cost(&counted).unwrap().to_string(), "0.5");
+        for input in [None, Some(9)] {
+            assert_eq!(tariff.bound(input, 9, None).to_string(), "0.5");
+        }
+        let pieces = Pieces {
+            images: 2,
+            audio_ms: 1_500,
+            characters: 100,
+            queries: 3,
+            ..Pieces::default()
+        };
+        let facts = AiFacts {
+            pieces: Some(Box::new(pieces)),
+            ..AiFacts::default()
+        };
+        let cost = tariff.cost(&facts).unwrap();
+        assert_eq!(cost.to_string(), "0.58765");
+        assert!(tariff.bound(None, 0, Some(&pieces)) >= cost);
+    }
+
+    #[test]
+    fn tokens_of_images_and_cached_audio_have_prices_of_ones_own() {
+        let price = own(&[
+            (TokenKind::Input, "1"),
+            (TokenKind::Output, "2"),
+            (TokenKind::AudioCached, "3"),
+            (TokenKind::ImageInput, "10"),
+            (TokenKind::ImageOutput, "20"),
+        ]);
+        let tariff = ModelTariff::new("openai", "x", Some(&[price]), &Clock::System).unwrap();
+        let facts = AiFacts {
+            input_tokens: Some(1_000),
+            output_tokens: Some(100),
+            cached_tokens: Some(50),
+            audio_input_tokens: 50,
+            pieces: Some(Box::new(Pieces {
+                image_input_tokens: 100,
+                image_output_tokens: 90,
+                audio_cached_tokens: 50,
+                ..Pieces::default()
+            })),
+            ..AiFacts::default()
+        };
+        // 850 of text and 100 of images read, 50 cached, 10 of text and 90 of images written.
+        assert_eq!(tariff.cost(&facts).unwrap().to_string(), "0.00382");
     }
 
     #[test]

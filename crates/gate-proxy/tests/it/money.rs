@@ -366,6 +366,7 @@ fn prices_hold_from_their_day_and_for_their_length() {
             "{ per_million: { input: 1, output: 2 }, per_request: 0.5 }",
             COST + 500_000_000_000,
         ),
+        ("{ per_request: 0.5 }", 500_000_000_000),
         // What a later entry leaves out stays as it was.
         (
             "{ per_million: { input: 1, output: 2 } }, \
