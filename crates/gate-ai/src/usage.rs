@@ -36,7 +36,7 @@ pub struct Usage {
     /// Output tokens of audio.
     pub audio_output_tokens: u64,
     /// What few calls come to besides: tokens of images and of cached audio, which are parts of the
-    /// counts above.
+    /// counts above, and searches of the web.
     pub pieces: Pieces,
 }
 

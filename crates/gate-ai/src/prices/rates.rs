@@ -69,6 +69,13 @@ const UNITS: [(&str, PriceUnit); 19] = [
     ("s2", PriceUnit::SearchLarge),
 ];
 
+/// Searches of the web, in the order of [`Pieces::searches`].
+const SEARCHES: [PriceUnit; 3] = [
+    PriceUnit::SearchSmall,
+    PriceUnit::SearchMedium,
+    PriceUnit::SearchLarge,
+];
+
 /// One price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rate {
@@ -257,7 +264,20 @@ impl Rates {
         if total == 0 {
             total = self.of_pieces(pieces, tier);
         }
+        let fees = pieces.searches.into_iter().zip(SEARCHES);
+        for (count, unit) in fees.filter(|(count, _)| *count > 0) {
+            let fee = price(&[unit, P::SearchSmall]);
+            total = total.saturating_add(u128::from(count) * fee);
+        }
         total
+    }
+
+    /// The most that a search of the web costs, in picodollars.
+    #[must_use]
+    pub fn highest_search(&self, tier: ServiceTier) -> u64 {
+        let fees = SEARCHES.iter();
+        let fees = fees.filter_map(|unit| self.price(*unit, tier, 0));
+        fees.max().unwrap_or(0)
     }
 
     /// What these pieces cost at most, tokens of images aside.
@@ -430,6 +450,30 @@ mod tests {
                 .picodollars()
                 >= 20_000
         );
+    }
+
+    #[test]
+    fn searches_cost_a_fee_beside_the_tokens() {
+        let usage = Usage {
+            input_tokens: 10,
+            pieces: Pieces {
+                searches: [1, 2, 3],
+                ..Pieces::default()
+            },
+            ..Usage::default()
+        };
+        let cost = |prices: &str| {
+            let rates = Rates::parse(prices).unwrap();
+            rates.cost(&usage, ServiceTier::Batch).picodollars()
+        };
+        assert_eq!(
+            cost("i=1 s0=100 s1=1000 s2=10000"),
+            10 + 100 + 2_000 + 30_000
+        );
+        assert_eq!(cost("i=1 s0=100"), 10 + 600);
+        assert_eq!(cost("i=1"), 10);
+        let rates = Rates::parse("s0=3 s1=5").unwrap();
+        assert_eq!(rates.highest_search(ServiceTier::Standard), 5);
     }
 
     #[test]

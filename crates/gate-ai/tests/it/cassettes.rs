@@ -182,6 +182,12 @@ impl Cassette {
             .any(|bytes| bytes == b"\"choices\"")
     }
 
+    /// Whether Perplexity charges for a search, which it does with every call that it reports a price
+    /// of; all of those recorded have a small context.
+    fn is_billed_search(&self) -> bool {
+        self.provider() == "perplexity" && self.reported_cost().is_some()
+    }
+
     /// The usage that whoever recorded it found, in our terms.
     pub(crate) fn expected_usage(&self) -> Option<Usage> {
         let recorded = self.usage.as_ref()?;
@@ -202,6 +208,10 @@ impl Cassette {
                 reasoning_tokens: first(&["completion_tokens_details.reasoning_tokens"]),
                 audio_input_tokens: first(&["prompt_tokens_details.audio_tokens"]),
                 audio_output_tokens: first(&["completion_tokens_details.audio_tokens"]),
+                pieces: Pieces {
+                    searches: [u64::from(self.is_billed_search()), 0, 0],
+                    ..Pieces::default()
+                },
                 ..Usage::default()
             },
             Dialect::Responses => Usage {
@@ -237,6 +247,10 @@ impl Cassette {
                 cache_written_tokens: first(&["cache_creation_input_tokens"]),
                 cache_written_1h_tokens: first(&["cache_creation.ephemeral_1h_input_tokens"]),
                 reasoning_tokens: first(&["output_tokens_details.thinking_tokens"]),
+                pieces: Pieces {
+                    searches: [first(&["server_tool_use.web_search_requests"]), 0, 0],
+                    ..Pieces::default()
+                },
                 ..Usage::default()
             },
             Dialect::CohereChat => {

@@ -6,7 +6,7 @@
 
 use crate::cassettes::{Cassette, all};
 use gate_ai::operation::{Frames, Watch};
-use gate_ai::prices::{PriceUnit, ServiceTier, model_facts};
+use gate_ai::prices::{ServiceTier, model_facts};
 use gate_ai::{Dialect, Usage, response_facts};
 use gate_model::units::Money;
 
@@ -58,13 +58,11 @@ fn compare(cassette: &Cassette, usage: &Usage) -> Option<Compared> {
         return Some(Compared::Unknown);
     };
     let rates = prices.at(u64::MAX)?;
-    let mut cost = rates.cost(usage, ServiceTier::Standard);
-    let mut allowed = 0;
-    if cassette.provider() == "perplexity" {
-        let search = rates.price(PriceUnit::SearchSmall, ServiceTier::Standard, 0)?;
-        cost = cost + Money::from_picodollars(i64::try_from(search).unwrap());
-        allowed = PERPLEXITY_STEP;
-    }
+    let cost = rates.cost(usage, ServiceTier::Standard);
+    let allowed = match cassette.provider() {
+        "perplexity" => PERPLEXITY_STEP,
+        _ => 0,
+    };
     let apart = (cost - reported).picodollars().abs();
     Some(match apart <= allowed {
         true => Compared::Equal,
@@ -149,4 +147,36 @@ fn audio_that_was_cached_costs_what_cached_audio_does() {
     let start = done.find("{\"usage").unwrap();
     watch.push(&done.as_bytes()[start..done.len() - 1]);
     assert_eq!(cost("openai", "gpt-realtime", &watch.usage().unwrap()), all);
+}
+
+#[test]
+fn searches_of_perplexitys_cost_their_fee() {
+    let cost = |model: &str, counts: &str| {
+        let answer = format!(
+            r#"{{"model":"m","usage":{{"prompt_tokens":1000,"completion_tokens":100{counts}}}}}"#
+        );
+        cost_of("perplexity", model, Dialect::ChatCompletions, &answer)
+    };
+    let billed = r#","cost":{"request_cost":0.005,"total_cost":0.01}"#;
+    let tokens = 1_000 * 1_000_000 + 100 * 1_000_000;
+    assert_eq!(cost("sonar", ""), tokens);
+    for (size, fee) in [("low", 5), ("medium", 8), ("high", 12)] {
+        let counts = format!(r#","search_context_size":"{size}"{billed}"#);
+        assert_eq!(cost("sonar", &counts), tokens + fee * 1_000_000_000);
+    }
+    let counts = format!(r#","num_search_queries":18{billed}"#);
+    let tokens = 1_000 * 2_000_000 + 100 * 8_000_000;
+    assert_eq!(
+        cost("sonar-deep-research", &counts),
+        tokens + 18 * 5_000_000_000
+    );
+}
+
+#[test]
+fn searches_of_anthropics_cost_their_fee() {
+    let answer = r#"{"model":"m","content":[],"usage":{"input_tokens":1000,"output_tokens":100,"server_tool_use":{"web_search_requests":3,"web_fetch_requests":2}}}"#;
+    let model = "claude-sonnet-4-5";
+    let picodollars = cost_of("anthropic", model, Dialect::Messages, answer);
+    let tokens = 1_000 * 3_000_000 + 100 * 15_000_000;
+    assert_eq!(picodollars, tokens + 3 * 10_000_000_000);
 }

@@ -101,6 +101,8 @@ pub struct Price {
     pub per_character: Option<Money>,
     /// US dollars per query of rerank.
     pub per_query: Option<Money>,
+    /// US dollars per search of the web by the provider, beside what its tokens cost.
+    pub per_search: Option<Money>,
 }
 
 /// The price list that a provider bills a call by.

@@ -17,6 +17,9 @@ pub struct Pieces {
     pub characters: u64,
     /// Queries (rerank).
     pub queries: u64,
+    /// Searches of the web that the provider made and charges for, with a small context, a medium and
+    /// a large one; the small where it has one kind only.
+    pub searches: [u64; 3],
 }
 
 impl Pieces {
@@ -33,6 +36,9 @@ impl Pieces {
         ] {
             *sum = sum.saturating_add(one);
         }
+        for (sum, one) in self.searches.iter_mut().zip(other.searches) {
+            *sum = sum.saturating_add(one);
+        }
     }
 
     /// These, with what `known` knows better.
@@ -47,6 +53,10 @@ impl Pieces {
             audio_ms: better(known.audio_ms, self.audio_ms),
             characters: better(known.characters, self.characters),
             queries: better(known.queries, self.queries),
+            searches: match known.searches {
+                [0, 0, 0] => self.searches,
+                known => known,
+            },
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct ModelTariff {
     flat: Option<[u64; 4]>,
     /// The highest prices of each tier, where nothing else matters.
     highest: Option<[Highest; 2]>,
+    /// Whether each call makes the provider search, for a fee.
+    searches: bool,
     input_max: Option<u64>,
     output_max: Option<u64>,
     /// For prices that change on a day.
@@ -50,11 +52,13 @@ impl ModelTariff {
         let counts = |prices: &Prices| prices.at(now).is_some_and(Rates::has_any);
         let prices = prices.filter(counts);
         let unchanging = prices.as_ref().and_then(Prices::unchanging);
+        let searches = kind == "perplexity";
         Ok(Self {
+            searches,
             flat: unchanging.filter(|r| r.has_tokens()).and_then(Rates::flat),
             highest: unchanging
                 .filter(|rates| !rates.depends_on_length())
-                .map(|rates| highest(rates, 0)),
+                .map(|rates| highest(rates, 0, searches)),
             prices,
             input_max: facts.input_tokens_max,
             output_max: facts.output_tokens_max,
@@ -135,7 +139,10 @@ impl ModelTariff {
             return Money::MAX;
         };
         let known = self.highest;
-        let tiers = known.or_else(|| self.rates().map(|rates| highest(rates, input)));
+        let tiers = known.or_else(|| {
+            self.rates()
+                .map(|rates| highest(rates, input, self.searches))
+        });
         let bounds = tiers.map(|tiers| tiers.map(|tier| tier.bound(input, output)));
         bounds.into_iter().flatten().max().unwrap_or(Money::MAX)
     }
@@ -156,7 +163,11 @@ impl ModelTariff {
     /// Whether requests have a price that does not depend on what is in them.
     fn input_is_free(&self) -> bool {
         let rates = self.rates().filter(|rates| rates.has_calls());
-        let free = |rates: &Rates| highest(rates, u64::MAX).iter().all(|one| one.input == 0);
+        let free = |rates: &Rates| {
+            highest(rates, u64::MAX, false)
+                .iter()
+                .all(|one| one.input == 0)
+        };
         rates.is_some_and(free)
     }
 
@@ -186,9 +197,17 @@ impl ModelTariff {
     }
 }
 
-/// The highest prices of the tiers that a caller can choose.
-fn highest(rates: &Rates, input_tokens: u64) -> [Highest; 2] {
-    [ServiceTier::Standard, ServiceTier::Priority].map(|tier| rates.highest(tier, input_tokens))
+/// The highest prices of the tiers that a caller can choose, the fee for a search among them where
+/// each call comes with one.
+fn highest(rates: &Rates, input_tokens: u64, searches: bool) -> [Highest; 2] {
+    [ServiceTier::Standard, ServiceTier::Priority].map(|tier| {
+        let mut highest = rates.highest(tier, input_tokens);
+        if searches {
+            let fee = rates.highest_search(tier);
+            highest.request = highest.request.saturating_add(fee);
+        }
+        highest
+    })
 }
 
 /// The counts of a record as usage; `None` when nothing was counted.
@@ -291,6 +310,9 @@ fn change(rates: &mut Rates, price: &Price) -> Result<(), String> {
         (PriceUnit::Second, price.per_second),
         (PriceUnit::Character, price.per_character),
         (PriceUnit::Query, price.per_query),
+        (PriceUnit::SearchSmall, price.per_search),
+        (PriceUnit::SearchMedium, price.per_search),
+        (PriceUnit::SearchLarge, price.per_search),
     ] {
         if let Some(money) = money {
             let whole = u64::try_from(money.picodollars()).unwrap_or(0);
@@ -421,6 +443,29 @@ mod tests {
         assert_eq!(costs(), expected("1.0018", "1.0018", "1.0"));
         hands.advance(day);
         assert_eq!(costs(), expected("1.0018", "0.0014", "1.0"));
+    }
+
+    #[test]
+    fn searches_are_reserved_where_each_call_has_one() {
+        let sonar = ModelTariff::new("perplexity", "sonar", None, &Clock::System).unwrap();
+        let facts = AiFacts {
+            input_tokens: Some(1_000),
+            output_tokens: Some(100),
+            pieces: Some(Box::new(Pieces {
+                searches: [0, 0, 1],
+                ..Pieces::default()
+            })),
+            ..AiFacts::default()
+        };
+        let cost = sonar.cost(&facts).unwrap();
+        assert_eq!(cost.to_string(), "0.0131");
+        assert!(sonar.bound(Some(1_000), 100, None) >= cost);
+        let own = Price {
+            per_search: Some("0.5".parse().unwrap()),
+            ..own(&[(TokenKind::Input, "1")])
+        };
+        let own = ModelTariff::new("anthropic", "x", Some(&[own]), &Clock::System).unwrap();
+        assert_eq!(own.cost(&facts).unwrap().to_string(), "0.501");
     }
 
     #[test]
