@@ -6,6 +6,7 @@
 
 use crate::Dialect;
 use crate::json::scan::Scanner;
+use gate_model::units::Pieces;
 use memchr::memmem::Finder;
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -34,6 +35,9 @@ pub struct Usage {
     pub audio_input_tokens: u64,
     /// Output tokens of audio.
     pub audio_output_tokens: u64,
+    /// What few calls come to besides: tokens of images and of cached audio, which are parts of the
+    /// counts above, and searches of the web.
+    pub pieces: Pieces,
 }
 
 impl Usage {
@@ -54,6 +58,7 @@ impl Usage {
         ] {
             *sum = sum.saturating_add(one);
         }
+        self.pieces.add(&other.pieces);
     }
 
     /// Input and output together.

@@ -9,6 +9,7 @@ use crate::json::scan::Scanner;
 use crate::provider::BatchFormat;
 use crate::usage::value_of_member;
 use crate::{Dialect, Usage, response_facts};
+use gate_model::units::Money;
 
 /// Longest line of results that is read, in bytes.
 const LINE_MAX: usize = 8 * 1024 * 1024;
@@ -16,12 +17,30 @@ const LINE_MAX: usize = 8 * 1024 * 1024;
 const MODELS_MAX: usize = 32;
 
 /// What one model consumed in a batch.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BatchShare {
     /// The model, as the provider names it; empty where it does not.
     pub model: String,
     /// Tokens of all its answers.
     pub usage: Usage,
+    /// What is known of the single answers.
+    pub answers: BatchAnswers,
+}
+
+/// What is known of the answers that a sum is of: a long request may have other prices than a short
+/// one, so that a sum is not priced as one request would be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BatchAnswers {
+    /// Each was read; what they cost together, where they have a price.
+    Read(Option<Money>),
+    /// Only the sum was read; how many there are, where the vendor says so.
+    Summed(Option<u64>),
+}
+
+/// Prices the answers of a batch.
+pub trait BatchTariff {
+    /// What an answer with these counts costs; `None` without a price.
+    fn cost(&mut self, model: &str, usage: &Usage) -> Option<Money>;
 }
 
 /// Id and usage of a batch that is over and was billed for something, from OpenAI's batch object.
@@ -38,9 +57,20 @@ pub fn finished(body: &[u8]) -> Option<(String, BatchShare)> {
         .codec()
         .read_usage(body, at, &mut usage)?;
     let model = text(body, b"model").unwrap_or_default();
-    let share = BatchShare { model, usage };
+    let share = BatchShare {
+        model,
+        usage,
+        answers: BatchAnswers::Summed(completed(body)),
+    };
     (usage.total_tokens() > 0).then_some(())?;
     Some((text(body, b"id")?, share))
+}
+
+/// Answers of the batch that count.
+fn completed(body: &[u8]) -> Option<u64> {
+    let counts = value_of_member(body, b"request_counts")?;
+    let at = counts + value_of_member(body.get(counts..)?, b"completed")?;
+    Scanner::at(body, at).unsigned().ok()?
 }
 
 fn text(document: &[u8], name: &[u8]) -> Option<String> {
@@ -50,11 +80,11 @@ fn text(document: &[u8], name: &[u8]) -> Option<String> {
 }
 
 /// Reads results as they pass.
-#[derive(Debug)]
 pub struct BatchResults {
     format: BatchFormat,
     /// The model of all of them, where it is known; otherwise each answer names its own.
     model: Option<String>,
+    tariff: Box<dyn BatchTariff>,
     line: Vec<u8>,
     /// The line being read is too long to keep.
     skips: bool,
@@ -63,12 +93,17 @@ pub struct BatchResults {
 }
 
 impl BatchResults {
-    /// Results in this format, of this model where it is known.
+    /// Results in this format, of this model where it is known, at these prices.
     #[must_use]
-    pub const fn new(format: BatchFormat, model: Option<String>) -> Self {
+    pub const fn new(
+        format: BatchFormat,
+        model: Option<String>,
+        tariff: Box<dyn BatchTariff>,
+    ) -> Self {
         Self {
             format,
             model,
+            tariff,
             line: Vec::new(),
             skips: false,
             shares: Vec::new(),
@@ -120,9 +155,15 @@ impl BatchResults {
             self.shares.push(BatchShare {
                 model: model.to_owned(),
                 usage: Usage::default(),
+                answers: BatchAnswers::Read(Some(Money::ZERO)),
             });
         }
-        self.shares[at].usage.add(usage);
+        let share = &mut self.shares[at];
+        share.usage.add(usage);
+        if let BatchAnswers::Read(all) = &mut share.answers {
+            let cost = self.tariff.cost(&share.model, usage);
+            *all = all.zip(cost).map(|(sum, one)| sum + one);
+        }
     }
 }
 
@@ -161,6 +202,17 @@ fn embedded(body: &[u8]) -> Option<Usage> {
 mod tests {
     use super::*;
 
+    /// A picodollar for a token of input, ten where there are more than five; `n` has no price.
+    struct Prices;
+
+    impl BatchTariff for Prices {
+        fn cost(&mut self, model: &str, usage: &Usage) -> Option<Money> {
+            let tokens = i64::try_from(usage.input_tokens).ok()?;
+            let price = if tokens > 5 { 10 } else { 1 };
+            (model != "n").then(|| Money::from_picodollars(tokens * price))
+        }
+    }
+
     fn line(model: &str, input: u64, output: u64) -> String {
         format!(
             r#"{{"custom_id":"a","result":{{"type":"succeeded","message":{{"model":"{model}","content":[{{"type":"text","text":"\"usage\":{{}}"}}],"usage":{{"input_tokens":{input},"output_tokens":{output},"service_tier":"batch"}}}}}}}}"#
@@ -178,7 +230,7 @@ mod tests {
         ]
         .join("\n");
         for piece in [1, 7, 64, text.len()] {
-            let mut results = BatchResults::new(BatchFormat::Anthropic, None);
+            let mut results = BatchResults::new(BatchFormat::Anthropic, None, Box::new(Prices));
             text.as_bytes()
                 .chunks(piece)
                 .for_each(|piece| results.push(piece));
@@ -191,13 +243,16 @@ mod tests {
                 })
                 .collect();
             assert_eq!((seen, unread), (vec![("m", 13, 22), ("n", 1, 1)], 0));
+            let cost = Some(Money::from_picodollars(3 + 100));
+            assert_eq!(shares[0].answers, BatchAnswers::Read(cost));
+            assert_eq!(shares[1].answers, BatchAnswers::Read(None));
         }
     }
 
     #[test]
     fn answers_of_every_format_are_counted() {
         let read = |format, model: Option<&str>, line: &str| {
-            let mut results = BatchResults::new(format, model.map(str::to_owned));
+            let mut results = BatchResults::new(format, model.map(str::to_owned), Box::new(Prices));
             results.push(line.as_bytes());
             let (shares, _) = results.finish();
             let one = |share: &BatchShare| {
@@ -231,7 +286,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_counted_and_models_are_bounded() {
-        let mut results = BatchResults::new(BatchFormat::Anthropic, None);
+        let mut results = BatchResults::new(BatchFormat::Anthropic, None, Box::new(Prices));
         results.push(&vec![b'x'; LINE_MAX + 1]);
         results.push(b"\nnonsense\n{}\n\n");
         for model in 0..100 {
@@ -248,11 +303,12 @@ mod tests {
     fn a_batch_has_usage_once_it_is_over() {
         let batch = |status: &str, tokens: u64| {
             format!(
-                r#"{{"id":"batch_1","object":"batch","model":"gpt-5-nano-2025-08-07","status":"{status}","usage":{{"input_tokens":{tokens},"input_tokens_details":{{"cached_tokens":4}},"output_tokens":5,"output_tokens_details":{{"reasoning_tokens":3}},"total_tokens":14}}}}"#
+                r#"{{"id":"batch_1","object":"batch","model":"gpt-5-nano-2025-08-07","status":"{status}","usage":{{"input_tokens":{tokens},"input_tokens_details":{{"cached_tokens":4}},"output_tokens":5,"output_tokens_details":{{"reasoning_tokens":3}},"total_tokens":14}},"request_counts":{{"total":4,"completed":3,"failed":1}}}}"#
             )
         };
         let (id, share) = finished(batch("completed", 9).as_bytes()).unwrap();
         assert_eq!((&*id, &*share.model), ("batch_1", "gpt-5-nano-2025-08-07"));
+        assert_eq!(share.answers, BatchAnswers::Summed(Some(3)));
         let usage = share.usage;
         let counts = (usage.input_tokens, usage.cached_tokens, usage.output_tokens);
         assert_eq!(

@@ -1,7 +1,7 @@
 //! Token counts under the names that vendors have for them in operations other than conversations.
 
 use crate::Usage;
-use crate::usage::read_counts;
+use crate::usage::{read_counts, value_of_member};
 use gate_model::units::Pieces;
 
 /// Counts as they were read.
@@ -22,6 +22,7 @@ impl Counts {
         read_counts(document, 0, Some, |outer, name, value| {
             counts.count(outer, name, value);
         })?;
+        counts.read_cached(document);
         counts.finish()
     }
 
@@ -30,7 +31,38 @@ impl Counts {
         let mut counts = Self::default();
         let count = |outer: &[u8], name: &[u8], value: u64| counts.count(outer, name, value);
         let _ = read_counts(document, 0, Some, count);
+        counts.read_cached(document);
         counts.pieces
+    }
+
+    /// What Realtime says of the kinds of cached tokens, which stands a level deeper
+    /// (<https://platform.openai.com/docs/api-reference/realtime-server-events/response/done>).
+    fn read_cached(&mut self, document: &[u8]) {
+        let (usage, pieces) = (&self.usage, &mut self.pieces);
+        let mixed = usage.audio_input_tokens > 0 || pieces.image_input_tokens > 0;
+        if usage.cached_tokens == 0 || !mixed {
+            return;
+        }
+        let inside = |name: &[u8]| value_of_member(document, name);
+        let details = inside(b"input_token_details").or_else(|| inside(b"input_tokens_details"));
+        let details = details
+            .and_then(|at| document.get(at..))
+            .unwrap_or_default();
+        let Some(at) = value_of_member(details, b"cached_tokens_details") else {
+            return;
+        };
+        read_counts(
+            details,
+            at,
+            |_| None::<()>,
+            |(), name, count| match name {
+                b"audio_tokens" => pieces.audio_cached_tokens = count,
+                b"image_tokens" => {
+                    pieces.image_input_tokens = pieces.image_input_tokens.saturating_sub(count);
+                }
+                _ => {}
+            },
+        );
     }
 
     fn count(&mut self, outer: &[u8], name: &[u8], value: u64) {
@@ -38,7 +70,9 @@ impl Counts {
         match (outer, name) {
             (b"", b"seconds") => pieces.audio_ms = value.saturating_mul(1_000),
             (b"billed_units", b"search_units") => pieces.queries = value,
-            (b"input_tokens_details", b"image_tokens") => pieces.image_input_tokens = value,
+            (b"input_tokens_details" | b"input_token_details", b"image_tokens") => {
+                pieces.image_input_tokens = value;
+            }
             (b"output_tokens_details", b"image_tokens") => pieces.image_output_tokens = value,
             _ => {}
         }
@@ -74,6 +108,7 @@ impl Counts {
     fn finish(mut self) -> Option<Usage> {
         let rest = self.total.saturating_sub(self.usage.output_tokens);
         self.usage.input_tokens = self.usage.input_tokens.max(rest);
+        self.usage.pieces = self.pieces;
         self.any.then_some(self.usage)
     }
 }
@@ -131,5 +166,11 @@ mod tests {
             br#"{"input_token_details":{"audio_tokens":2,"cached_tokens":1},"input_tokens":4}"#;
         let usage = Counts::read(details).unwrap();
         assert_eq!((usage.audio_input_tokens, usage.cached_tokens), (2, 1));
+        let cached = br#"{"input_tokens":90,"input_token_details":{"cached_tokens":60,"audio_tokens":30,"image_tokens":20,"cached_tokens_details":{"audio_tokens":25,"image_tokens":15,"text_tokens":20}}}"#;
+        let pieces = Counts::read(cached).unwrap().pieces;
+        assert_eq!(
+            (pieces.audio_cached_tokens, pieces.image_input_tokens),
+            (25, 5)
+        );
     }
 }

@@ -147,16 +147,7 @@ impl Frames {
             return;
         };
         let mut sum = self.usage.unwrap_or_default();
-        for (total, more) in [
-            (&mut sum.input_tokens, more.input_tokens),
-            (&mut sum.output_tokens, more.output_tokens),
-            (&mut sum.cached_tokens, more.cached_tokens),
-            (&mut sum.reasoning_tokens, more.reasoning_tokens),
-            (&mut sum.audio_input_tokens, more.audio_input_tokens),
-            (&mut sum.audio_output_tokens, more.audio_output_tokens),
-        ] {
-            *total = total.saturating_add(more);
-        }
+        sum.add(&more);
         self.usage = Some(sum);
     }
 }

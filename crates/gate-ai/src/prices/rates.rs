@@ -69,6 +69,13 @@ const UNITS: [(&str, PriceUnit); 19] = [
     ("s2", PriceUnit::SearchLarge),
 ];
 
+/// Searches of the web, in the order of [`Pieces::searches`].
+const SEARCHES: [PriceUnit; 3] = [
+    PriceUnit::SearchSmall,
+    PriceUnit::SearchMedium,
+    PriceUnit::SearchLarge,
+];
+
 /// One price.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Rate {
@@ -136,11 +143,25 @@ impl Rates {
             .is_some()
     }
 
+    /// Whether calls have a price whatever they are of: by their tokens, or each.
+    #[must_use]
+    pub fn has_calls(&self) -> bool {
+        let has = |unit| self.price(unit, ServiceTier::Standard, 0).is_some();
+        has(PriceUnit::Input) || has(PriceUnit::Request)
+    }
+
     /// Whether anything has a price that a call may come to.
     #[must_use]
     pub fn has_any(&self) -> bool {
         use PriceUnit as P;
-        let billed = [P::Input, P::Image, P::Second, P::Character, P::Query];
+        let billed = [
+            P::Input,
+            P::Image,
+            P::Second,
+            P::Character,
+            P::Query,
+            P::Request,
+        ];
         let has = |unit: &PriceUnit| self.price(*unit, ServiceTier::Standard, 0).is_some();
         billed.iter().any(has)
     }
@@ -175,11 +196,42 @@ impl Rates {
     /// they are of has none of its own: the catalogue often has both.
     #[must_use]
     pub fn cost_with(&self, usage: &Usage, pieces: &Pieces, tier: ServiceTier) -> Money {
+        let total = self.of_all(usage, pieces, tier, usage.input_tokens);
+        let request = self.first(&[PriceUnit::Request], tier, usage.input_tokens);
+        money(total.saturating_add(request))
+    }
+
+    /// What requests cost that came to this usage together, and whether that is a guess: where
+    /// prices depend on a request's length, all are taken for as long as they are on average, and
+    /// for short where it is not known how many there are.
+    #[must_use]
+    pub fn cost_of_many(
+        &self,
+        usage: &Usage,
+        requests: Option<u64>,
+        tier: ServiceTier,
+    ) -> (Money, bool) {
+        let all = usage.input_tokens;
+        let average = requests.map_or(0, |requests| all / requests.max(1));
+        let total = self.of_all(usage, &Pieces::default(), tier, average);
+        let request = self.first(&[PriceUnit::Request], tier, average);
+        let fees = u128::from(requests.unwrap_or(1)) * request;
+        let depends = |rate: &Rate| rate.above > 0 && rate.above < all;
+        let guessed = self.0.iter().any(depends) || (requests.is_none() && request > 0);
+        let cost = money(total.saturating_add(fees));
+        (cost, requests != Some(1) && guessed)
+    }
+
+    /// What all but the request itself costs, at the prices of requests of this length.
+    fn of_all(&self, usage: &Usage, pieces: &Pieces, tier: ServiceTier, length: u64) -> u128 {
         use PriceUnit as P;
-        let length = usage.input_tokens;
+        let pieces = &pieces.or_better(&usage.pieces);
         let price = |units: &[PriceUnit]| self.first(units, tier, length);
         let fresh = usage.fresh_input_tokens();
-        let audio = usage.audio_input_tokens.min(fresh);
+        let heard = usage.audio_input_tokens;
+        let kept = pieces.audio_cached_tokens;
+        let kept = kept.min(heard).min(usage.cached_tokens);
+        let audio = (heard - kept).min(fresh);
         let hour = usage
             .cache_written_1h_tokens
             .min(usage.cache_written_tokens);
@@ -190,11 +242,12 @@ impl Rates {
         let seen = pieces.image_input_tokens.min(fresh - audio);
         let written = usage.output_tokens - reasoning - spoken;
         let drawn = pieces.image_output_tokens.min(written);
-        let parts: [(u64, &[PriceUnit]); 10] = [
+        let parts: [(u64, &[PriceUnit]); 11] = [
             (fresh - audio - seen, &[P::Input]),
             (audio, &[P::AudioInput, P::Input]),
             (seen, &[P::ImageInput, P::Input]),
-            (usage.cached_tokens, &[P::Cached, P::Input]),
+            (usage.cached_tokens - kept, &[P::Cached, P::Input]),
+            (kept, &[P::AudioCached, P::Cached, P::AudioInput, P::Input]),
             (usage.cache_written_tokens - hour, &[P::Written, P::Input]),
             (hour, &[P::WrittenHour, P::Written, P::Input]),
             (written - drawn, &[P::Output]),
@@ -211,7 +264,20 @@ impl Rates {
         if total == 0 {
             total = self.of_pieces(pieces, tier);
         }
-        money(total.saturating_add(price(&[P::Request])))
+        let fees = pieces.searches.into_iter().zip(SEARCHES);
+        for (count, unit) in fees.filter(|(count, _)| *count > 0) {
+            let fee = price(&[unit, P::SearchSmall]);
+            total = total.saturating_add(u128::from(count) * fee);
+        }
+        total
+    }
+
+    /// The most that a search of the web costs, in picodollars.
+    #[must_use]
+    pub fn highest_search(&self, tier: ServiceTier) -> u64 {
+        let fees = SEARCHES.iter();
+        let fees = fees.filter_map(|unit| self.price(*unit, tier, 0));
+        fees.max().unwrap_or(0)
     }
 
     /// What these pieces cost at most, tokens of images aside.
@@ -362,6 +428,7 @@ mod tests {
             reasoning_tokens: 40,
             audio_input_tokens: 10,
             audio_output_tokens: 5,
+            ..Usage::default()
         }
     }
 
@@ -383,6 +450,61 @@ mod tests {
                 .picodollars()
                 >= 20_000
         );
+    }
+
+    #[test]
+    fn searches_cost_a_fee_beside_the_tokens() {
+        let usage = Usage {
+            input_tokens: 10,
+            pieces: Pieces {
+                searches: [1, 2, 3],
+                ..Pieces::default()
+            },
+            ..Usage::default()
+        };
+        let cost = |prices: &str| {
+            let rates = Rates::parse(prices).unwrap();
+            rates.cost(&usage, ServiceTier::Batch).picodollars()
+        };
+        assert_eq!(
+            cost("i=1 s0=100 s1=1000 s2=10000"),
+            10 + 100 + 2_000 + 30_000
+        );
+        assert_eq!(cost("i=1 s0=100"), 10 + 600);
+        assert_eq!(cost("i=1"), 10);
+        let rates = Rates::parse("s0=3 s1=5").unwrap();
+        assert_eq!(rates.highest_search(ServiceTier::Standard), 5);
+    }
+
+    #[test]
+    fn cached_audio_leaves_fresh_text_its_price() {
+        let usage = Usage {
+            input_tokens: 100,
+            cached_tokens: 60,
+            audio_input_tokens: 50,
+            pieces: Pieces {
+                audio_cached_tokens: 40,
+                ..Pieces::default()
+            },
+            ..Usage::default()
+        };
+        let cost = |prices: &str, usage: &Usage| {
+            let rates = Rates::parse(prices).unwrap();
+            rates.cost(usage, ServiceTier::Standard).picodollars()
+        };
+        let (text, audio) = (30 * 10, 10 * 100);
+        assert_eq!(
+            cost("i=10 ai=100 c=1 ac=5", &usage),
+            text + audio + 20 + 200
+        );
+        assert_eq!(cost("i=10 ai=100 c=1", &usage), text + audio + 60);
+        assert_eq!(cost("i=10 ai=100", &usage), text + audio + 200 + 4_000);
+        let absurd = Usage {
+            cached_tokens: 7,
+            audio_input_tokens: 3,
+            ..usage
+        };
+        assert_eq!(cost("i=10 ai=100 c=1 ac=5", &absurd), 93 * 10 + 4 + 15);
     }
 
     #[test]
@@ -430,6 +552,8 @@ mod tests {
         );
         assert_eq!(cost("i=5 o=20", &drawn, &tokens), 50 + 2_000);
         assert!(Rates::parse("sec=3").unwrap().has_any());
+        let each = Rates::parse("req=3").unwrap();
+        assert!(each.has_any() && each.has_calls() && !each.has_tokens());
         assert!(!Rates::parse("s0=3").unwrap().has_any());
     }
 
@@ -455,6 +579,27 @@ mod tests {
             rates.price(PriceUnit::Cached, ServiceTier::Standard, 1),
             None
         );
+    }
+
+    #[test]
+    fn many_requests_are_not_one_long_one() {
+        let rates = Rates::parse("i:b=1 i:b>100=10 o=1").unwrap();
+        let usage = Usage {
+            input_tokens: 1_000,
+            ..Usage::default()
+        };
+        let cost = |rates: &Rates, requests| {
+            let (cost, guessed) = rates.cost_of_many(&usage, requests, ServiceTier::Batch);
+            (cost.picodollars(), guessed)
+        };
+        assert_eq!(cost(&rates, Some(1)), (10_000, false));
+        assert_eq!(cost(&rates, Some(9)), (10_000, true));
+        assert_eq!(cost(&rates, Some(10)), (1_000, true));
+        assert_eq!(cost(&rates, None), (1_000, true));
+        let short = Rates::parse("i=1 i>1000=10 req=7").unwrap();
+        assert_eq!(cost(&short, Some(10)), (1_070, false));
+        assert_eq!(cost(&short, None), (1_007, true));
+        assert_eq!(cost(&short, Some(0)), (1_000, false));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use gate_ai::{Dialect, EventStreamFramer, Usage};
-use gate_model::units::Money;
+use gate_model::units::{Money, Pieces};
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -182,6 +182,12 @@ impl Cassette {
             .any(|bytes| bytes == b"\"choices\"")
     }
 
+    /// Whether Perplexity charges for a search, which it does with every call that it reports a price
+    /// of; all of those recorded have a small context.
+    fn is_billed_search(&self) -> bool {
+        self.provider() == "perplexity" && self.reported_cost().is_some()
+    }
+
     /// The usage that whoever recorded it found, in our terms.
     pub(crate) fn expected_usage(&self) -> Option<Usage> {
         let recorded = self.usage.as_ref()?;
@@ -202,6 +208,11 @@ impl Cassette {
                 reasoning_tokens: first(&["completion_tokens_details.reasoning_tokens"]),
                 audio_input_tokens: first(&["prompt_tokens_details.audio_tokens"]),
                 audio_output_tokens: first(&["completion_tokens_details.audio_tokens"]),
+                pieces: Pieces {
+                    searches: [u64::from(self.is_billed_search()), 0, 0],
+                    ..Pieces::default()
+                },
+                ..Usage::default()
             },
             Dialect::Responses => Usage {
                 input_tokens: first(&["input_tokens"]),
@@ -218,6 +229,13 @@ impl Cassette {
                 reasoning_tokens: first(&["thoughtsTokenCount"]),
                 audio_input_tokens: first(&["promptTokensDetails.AUDIO"]),
                 audio_output_tokens: first(&["candidatesTokensDetails.AUDIO"]),
+                pieces: Pieces {
+                    image_input_tokens: first(&["promptTokensDetails.IMAGE"])
+                        .saturating_sub(first(&["cacheTokensDetails.IMAGE"])),
+                    image_output_tokens: first(&["candidatesTokensDetails.IMAGE"]),
+                    audio_cached_tokens: first(&["cacheTokensDetails.AUDIO"]),
+                    ..Pieces::default()
+                },
                 ..Usage::default()
             },
             Dialect::Messages => Usage {
@@ -229,8 +247,11 @@ impl Cassette {
                 cache_written_tokens: first(&["cache_creation_input_tokens"]),
                 cache_written_1h_tokens: first(&["cache_creation.ephemeral_1h_input_tokens"]),
                 reasoning_tokens: first(&["output_tokens_details.thinking_tokens"]),
-                audio_input_tokens: 0,
-                audio_output_tokens: 0,
+                pieces: Pieces {
+                    searches: [first(&["server_tool_use.web_search_requests"]), 0, 0],
+                    ..Pieces::default()
+                },
+                ..Usage::default()
             },
             Dialect::CohereChat => {
                 let input_tokens = first(&["billed_units.input_tokens", "tokens.input_tokens"]);

@@ -4,6 +4,7 @@
 //! does not excuse itself.
 
 use gate_ai::{Dialect, Usage};
+use gate_model::units::Pieces;
 use serde_json::{Map, Value, json};
 
 /// What every dialect can say of an answer.
@@ -425,6 +426,7 @@ pub(crate) fn comparable(mut said: Said, from: Dialect, to: Dialect) -> Said {
         if from != to {
             audio.into_iter().for_each(|count| *count = 0);
             usage.cache_written_1h_tokens = 0;
+            usage.pieces = Pieces::default();
         }
         if to == Dialect::CohereChat {
             usage.cache_written_tokens = 0;

@@ -14,6 +14,7 @@ use gate_ai::{
     Dialect, Loss, StreamTranslator, TranslateOptions, Usage, read_request, read_response,
     read_stream, translate_request, translate_response,
 };
+use gate_model::units::Pieces;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -113,6 +114,7 @@ impl Said {
         ] {
             *count = 0;
         }
+        self.usage.pieces = Pieces::default();
         if [from, to].contains(&Dialect::Converse) {
             self.usage.reasoning_tokens = 0;
         }

@@ -73,11 +73,14 @@ pub struct Team {
     pub models: Option<Vec<String>>,
 }
 
-/// What a provider's model costs, instead of what the built-in catalogue says.
+/// What a provider's model costs, instead of what the built-in catalogue says. Of several entries
+/// each changes what it names from its date on: what a later one leaves out, in its tier and above
+/// its length, stays as the earlier ones have it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Price {
-    /// From when these prices hold; always when left out. The latest that has begun counts.
+    /// From when these prices hold; always when left out. The latest that has begun counts, the
+    /// first one also before it begins.
     pub from: Option<Timestamp>,
     /// Only for requests with more input tokens than this.
     pub above_input_tokens: u64,
@@ -89,7 +92,17 @@ pub struct Price {
     /// `output` does.
     pub per_million: BTreeMap<TokenKind, Money>,
     /// US dollars per request, whatever is in it.
-    pub per_request: Money,
+    pub per_request: Option<Money>,
+    /// US dollars per image made. This and the prices below it hold for calls whose tokens have none.
+    pub per_image: Option<Money>,
+    /// US dollars per second of audio heard.
+    pub per_second: Option<Money>,
+    /// US dollars per character to speak.
+    pub per_character: Option<Money>,
+    /// US dollars per query of rerank.
+    pub per_query: Option<Money>,
+    /// US dollars per search of the web by the provider, beside what its tokens cost.
+    pub per_search: Option<Money>,
 }
 
 /// The price list that a provider bills a call by.
@@ -160,4 +173,10 @@ pub enum TokenKind {
     AudioInput,
     /// Audio that is written.
     AudioOutput,
+    /// Audio that is read from the cache.
+    AudioCached,
+    /// Images that are read.
+    ImageInput,
+    /// Images that are drawn.
+    ImageOutput,
 }

@@ -6,12 +6,17 @@
 //! Anthropic's results once they were read to their end. That may happen often and on several
 //! gateways; the provider's id of the batch makes its entry in the ledger unique, and a batch that
 //! this process has settled already is not counted again in metrics either.
+//!
+//! Answers that are read one by one are priced one by one, as what a long request costs may be another
+//! price than a short one's. OpenAI's object has sums only: where that matters, its cost is a guess
+//! by the average request, and marked as estimated.
 
 use super::Treasury;
 use super::settle::tokens_of;
 use super::tariff::ModelTariff;
-use gate_ai::operation::batch_usage::BatchShare;
-use gate_flow::{AiFacts, Exchange, Record, Reservation, Tariff};
+use gate_ai::Usage;
+use gate_ai::operation::batch_usage::{BatchAnswers, BatchShare, BatchTariff};
+use gate_flow::{AiFacts, Exchange, Record, Reservation};
 use gate_model::resources::{Price, ServiceTier};
 use gate_model::units::Money;
 use gate_store::Account;
@@ -94,6 +99,16 @@ impl Treasury {
         seen
     }
 
+    /// Prices for the answers of a provider's batches.
+    #[must_use]
+    pub fn batch_tariff(self: &Arc<Self>, provider: &Arc<str>) -> Box<dyn BatchTariff> {
+        Box::new(Tariffs {
+            treasury: self.clone(),
+            provider: provider.clone(),
+            known: BTreeMap::new(),
+        })
+    }
+
     /// Budgets of the caller, and of the provider.
     fn accounts_of(&self, exchange: &Exchange, provider: &Arc<str>) -> Vec<Arc<Account>> {
         let own = self.purse(exchange).map(|purse| &purse.accounts[..]);
@@ -121,6 +136,26 @@ impl Treasury {
     }
 }
 
+/// What the models of one provider cost in batches.
+struct Tariffs {
+    treasury: Arc<Treasury>,
+    provider: Arc<str>,
+    /// The tariffs found so far, by model: as many as are told apart in a batch.
+    known: BTreeMap<String, Option<Arc<ModelTariff>>>,
+}
+
+impl BatchTariff for Tariffs {
+    fn cost(&mut self, model: &str, usage: &Usage) -> Option<Money> {
+        if !self.known.contains_key(model) {
+            let found = self.treasury.any_tariff(&self.provider, model);
+            self.known.insert(model.to_owned(), found);
+        }
+        let tariff = self.known.get(model)?.as_ref()?;
+        let cost = tariff.cost_of_many(usage, Some(1), ServiceTier::Batch);
+        cost.map(|(cost, _)| cost)
+    }
+}
+
 /// An answer that may show what a batch consumed.
 struct Watched {
     treasury: Arc<Treasury>,
@@ -144,6 +179,7 @@ impl Reservation for Watched {
         let mut cost = Some(Money::ZERO);
         for share in &shares {
             let one = self.one(share, partly);
+            ai.estimated |= one.estimated;
             add(ai, &one);
             cost = cost.zip(one.cost).map(|(sum, one)| sum + one);
             if !self.write(&id, share, &one) {
@@ -172,8 +208,16 @@ impl Watched {
             estimated: partly,
             ..AiFacts::default()
         };
-        let tariff = self.treasury.any_tariff(&self.provider, &share.model);
-        facts.cost = tariff.and_then(|tariff| tariff.cost(&facts));
+        facts.cost = match share.answers {
+            BatchAnswers::Read(cost) => cost,
+            BatchAnswers::Summed(requests) => {
+                let tariff = self.treasury.any_tariff(&self.provider, &share.model);
+                let cost = tariff
+                    .and_then(|tariff| tariff.cost_of_many(usage, requests, ServiceTier::Batch));
+                facts.estimated |= cost.is_some_and(|(_, guessed)| guessed);
+                cost.map(|(cost, _)| cost)
+            }
+        };
         facts
     }
 

@@ -22,6 +22,8 @@ pub struct ModelTariff {
     flat: Option<[u64; 4]>,
     /// The highest prices of each tier, where nothing else matters.
     highest: Option<[Highest; 2]>,
+    /// Whether each call makes the provider search, for a fee.
+    searches: bool,
     input_max: Option<u64>,
     output_max: Option<u64>,
     /// For prices that change on a day.
@@ -50,11 +52,13 @@ impl ModelTariff {
         let counts = |prices: &Prices| prices.at(now).is_some_and(Rates::has_any);
         let prices = prices.filter(counts);
         let unchanging = prices.as_ref().and_then(Prices::unchanging);
+        let searches = kind == "perplexity";
         Ok(Self {
+            searches,
             flat: unchanging.filter(|r| r.has_tokens()).and_then(Rates::flat),
             highest: unchanging
                 .filter(|rates| !rates.depends_on_length())
-                .map(|rates| highest(rates, 0)),
+                .map(|rates| highest(rates, 0, searches)),
             prices,
             input_max: facts.input_tokens_max,
             output_max: facts.output_tokens_max,
@@ -80,6 +84,13 @@ impl ModelTariff {
     #[must_use]
     pub const fn is_known(&self) -> bool {
         self.prices.is_some()
+    }
+
+    /// Whether prices change on a day.
+    #[must_use]
+    pub fn changes(&self) -> bool {
+        let prices = self.prices.as_ref();
+        prices.is_some_and(|prices| prices.unchanging().is_none())
     }
 
     /// The usual prices of a million tokens, in dollars, to compare providers by; never to bill.
@@ -124,13 +135,40 @@ impl ModelTariff {
         if let Some(pieces) = pieces {
             return self.bound_with(input, output, pieces);
         }
-        let Some(input) = input else {
+        let Some(input) = input.or_else(|| self.input_is_free().then_some(0)) else {
             return Money::MAX;
         };
         let known = self.highest;
-        let tiers = known.or_else(|| self.rates().map(|rates| highest(rates, input)));
+        let tiers = known.or_else(|| {
+            self.rates()
+                .map(|rates| highest(rates, input, self.searches))
+        });
         let bounds = tiers.map(|tiers| tiers.map(|tier| tier.bound(input, output)));
         bounds.into_iter().flatten().max().unwrap_or(Money::MAX)
+    }
+
+    /// What requests of this tier cost that came to this usage together, and whether that is a
+    /// guess; `None` without a price. See [`Rates::cost_of_many`].
+    #[must_use]
+    pub fn cost_of_many(
+        &self,
+        usage: &Usage,
+        requests: Option<u64>,
+        tier: ServiceTier,
+    ) -> Option<(Money, bool)> {
+        let rates = self.rates().filter(|rates| rates.has_calls())?;
+        Some(rates.cost_of_many(usage, requests, tier))
+    }
+
+    /// Whether requests have a price that does not depend on what is in them.
+    fn input_is_free(&self) -> bool {
+        let rates = self.rates().filter(|rates| rates.has_calls());
+        let free = |rates: &Rates| {
+            highest(rates, u64::MAX, false)
+                .iter()
+                .all(|one| one.input == 0)
+        };
+        rates.is_some_and(free)
     }
 
     fn bound_with(&self, input: Option<u64>, output: u64, pieces: &Pieces) -> Money {
@@ -159,9 +197,17 @@ impl ModelTariff {
     }
 }
 
-/// The highest prices of the tiers that a caller can choose.
-fn highest(rates: &Rates, input_tokens: u64) -> [Highest; 2] {
-    [ServiceTier::Standard, ServiceTier::Priority].map(|tier| rates.highest(tier, input_tokens))
+/// The highest prices of the tiers that a caller can choose, the fee for a search among them where
+/// each call comes with one.
+fn highest(rates: &Rates, input_tokens: u64, searches: bool) -> [Highest; 2] {
+    [ServiceTier::Standard, ServiceTier::Priority].map(|tier| {
+        let mut highest = rates.highest(tier, input_tokens);
+        if searches {
+            let fee = rates.highest_search(tier);
+            highest.request = highest.request.saturating_add(fee);
+        }
+        highest
+    })
 }
 
 /// The counts of a record as usage; `None` when nothing was counted.
@@ -179,6 +225,7 @@ pub fn usage_of(facts: &AiFacts) -> Option<Usage> {
         reasoning_tokens: facts.reasoning_tokens.unwrap_or(0),
         audio_input_tokens: facts.audio_input_tokens,
         audio_output_tokens: facts.audio_output_tokens,
+        pieces: facts.pieces.as_deref().copied().unwrap_or_default(),
     })
 }
 
@@ -199,7 +246,7 @@ impl Tariff for ModelTariff {
         let usage = usage_of(facts)?;
         let rates = self.rates()?;
         let cost = || rates.cost(&usage, facts.service_tier);
-        rates.has_tokens().then(cost)
+        rates.has_calls().then(cost)
     }
 }
 
@@ -226,32 +273,53 @@ fn flat_cost(&[input, cached, output, thinking]: &[u64; 4], facts: &AiFacts) -> 
     plain.then_some(Money::from_picodollars(total))
 }
 
+/// Prices over time: what an entry says replaces what the entries before its date say, and what it
+/// leaves out stays.
 fn prices(own: &[Price]) -> Result<Prices, String> {
-    let mut dated: std::collections::BTreeMap<u64, Rates> = std::collections::BTreeMap::new();
+    let from = |price: &Price| price.from.map_or(0, gate_model::units::Timestamp::unix_s);
+    let mut dated: std::collections::BTreeMap<u64, Vec<&Price>> = std::collections::BTreeMap::new();
     for price in own {
-        let from = price.from.map_or(0, gate_model::units::Timestamp::unix_s);
-        let rates = dated.entry(from).or_default();
-        for (kind, money) in &price.per_million {
-            let whole = money.picodollars() / MILLION;
-            if whole * MILLION != money.picodollars() {
-                return Err(format!(
-                    "{money} dollars per million tokens is finer than a picodollar per token"
-                ));
-            }
-            let whole = u64::try_from(whole).unwrap_or(0);
-            rates.set(unit(*kind), price.tier, price.above_input_tokens, whole);
-        }
-        if !price.per_request.is_zero() {
-            let whole = u64::try_from(price.per_request.picodollars()).unwrap_or(0);
-            let above = price.above_input_tokens;
-            rates.set(PriceUnit::Request, price.tier, above, whole);
-        }
+        dated.entry(from(price)).or_default().push(price);
     }
-    let mut prices = Prices::default();
-    for (from, rates) in dated {
-        prices.insert(from, rates);
+    let (mut prices, mut rates) = (Prices::default(), Rates::default());
+    for (from, changes) in dated {
+        for price in changes {
+            change(&mut rates, price)?;
+        }
+        prices.insert(from, rates.clone());
     }
     Ok(prices)
+}
+
+/// Changes the rates that a price names.
+fn change(rates: &mut Rates, price: &Price) -> Result<(), String> {
+    let (tier, above) = (price.tier, price.above_input_tokens);
+    for (kind, money) in &price.per_million {
+        let whole = money.picodollars() / MILLION;
+        if whole * MILLION != money.picodollars() {
+            return Err(format!(
+                "{money} dollars per million tokens is finer than a picodollar per token"
+            ));
+        }
+        let whole = u64::try_from(whole).unwrap_or(0);
+        rates.set(unit(*kind), tier, above, whole);
+    }
+    for (unit, money) in [
+        (PriceUnit::Request, price.per_request),
+        (PriceUnit::Image, price.per_image),
+        (PriceUnit::Second, price.per_second),
+        (PriceUnit::Character, price.per_character),
+        (PriceUnit::Query, price.per_query),
+        (PriceUnit::SearchSmall, price.per_search),
+        (PriceUnit::SearchMedium, price.per_search),
+        (PriceUnit::SearchLarge, price.per_search),
+    ] {
+        if let Some(money) = money {
+            let whole = u64::try_from(money.picodollars()).unwrap_or(0);
+            rates.set(unit, tier, above, whole);
+        }
+    }
+    Ok(())
 }
 
 const fn unit(kind: TokenKind) -> PriceUnit {
@@ -264,6 +332,9 @@ const fn unit(kind: TokenKind) -> PriceUnit {
         TokenKind::Reasoning => PriceUnit::Reasoning,
         TokenKind::AudioInput => PriceUnit::AudioInput,
         TokenKind::AudioOutput => PriceUnit::AudioOutput,
+        TokenKind::AudioCached => PriceUnit::AudioCached,
+        TokenKind::ImageInput => PriceUnit::ImageInput,
+        TokenKind::ImageOutput => PriceUnit::ImageOutput,
     }
 }
 
@@ -324,6 +395,142 @@ mod tests {
                 assert_eq!(tariff.cost(&facts).unwrap().to_string(), cost, "{tier:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_a_later_price_leaves_out_stays_as_it_was() {
+        let (clock, hands) = Clock::manual();
+        let first = Price {
+            per_request: Some("1".parse().unwrap()),
+            ..own(&[(TokenKind::Input, "2"), (TokenKind::Output, "8")])
+        };
+        let second = Price {
+            from: Some("1970-01-02".parse().unwrap()),
+            ..own(&[(TokenKind::Input, "1")])
+        };
+        let third = Price {
+            from: Some("1970-01-03".parse().unwrap()),
+            tier: ServiceTier::Batch,
+            per_request: Some(Money::ZERO),
+            ..own(&[(TokenKind::Output, "4")])
+        };
+        // In whatever order they are written.
+        let tariff = ModelTariff::new("openai", "x", Some(&[third, second, first]), &clock);
+        let tariff = tariff.unwrap();
+        assert!(tariff.changes());
+        let costs = || {
+            let of = |service_tier| {
+                let facts = AiFacts {
+                    input_tokens: Some(1_000),
+                    output_tokens: Some(100),
+                    service_tier,
+                    ..AiFacts::default()
+                };
+                tariff.cost(&facts).unwrap().to_string()
+            };
+            let input = tariff.per_million().unwrap().input;
+            let costs = [of(ServiceTier::Standard), of(ServiceTier::Batch)];
+            let most = tariff.bound(Some(1_000), 100, None);
+            assert!(most >= costs[0].parse().unwrap());
+            (costs, format!("{input:.1}"))
+        };
+        let expected = |standard: &str, batch: &str, input: &str| {
+            ([standard.to_owned(), batch.to_owned()], input.to_owned())
+        };
+        let day = std::time::Duration::from_secs(86_400);
+        assert_eq!(costs(), expected("1.0028", "1.0028", "2.0"));
+        hands.advance(day);
+        assert_eq!(costs(), expected("1.0018", "1.0018", "1.0"));
+        hands.advance(day);
+        assert_eq!(costs(), expected("1.0018", "0.0014", "1.0"));
+    }
+
+    #[test]
+    fn searches_are_reserved_where_each_call_has_one() {
+        let sonar = ModelTariff::new("perplexity", "sonar", None, &Clock::System).unwrap();
+        let facts = AiFacts {
+            input_tokens: Some(1_000),
+            output_tokens: Some(100),
+            pieces: Some(Box::new(Pieces {
+                searches: [0, 0, 1],
+                ..Pieces::default()
+            })),
+            ..AiFacts::default()
+        };
+        let cost = sonar.cost(&facts).unwrap();
+        assert_eq!(cost.to_string(), "0.0131");
+        assert!(sonar.bound(Some(1_000), 100, None) >= cost);
+        let own = Price {
+            per_search: Some("0.5".parse().unwrap()),
+            ..own(&[(TokenKind::Input, "1")])
+        };
+        let own = ModelTariff::new("anthropic", "x", Some(&[own]), &Clock::System).unwrap();
+        assert_eq!(own.cost(&facts).unwrap().to_string(), "0.501");
+    }
+
+    #[test]
+    fn requests_and_pieces_have_prices_of_ones_own() {
+        let dollars = |text: &str| Some(text.parse::<Money>().unwrap());
+        let price = Price {
+            per_request: dollars("0.5"),
+            per_image: dollars("0.04"),
+            per_second: dollars("0.0001"),
+            per_character: dollars("0.000015"),
+            per_query: dollars("0.002"),
+            ..Price::default()
+        };
+        let tariff = ModelTariff::new("openai", "x", Some(&[price]), &Clock::System).unwrap();
+        assert!(tariff.is_known());
+        let counted = AiFacts {
+            input_tokens: Some(1_000),
+            output_tokens: Some(10),
+            ..AiFacts::default()
+        };
+        assert_eq!(tariff.cost(&counted).unwrap().to_string(), "0.5");
+        for input in [None, Some(9)] {
+            assert_eq!(tariff.bound(input, 9, None).to_string(), "0.5");
+        }
+        let pieces = Pieces {
+            images: 2,
+            audio_ms: 1_500,
+            characters: 100,
+            queries: 3,
+            ..Pieces::default()
+        };
+        let facts = AiFacts {
+            pieces: Some(Box::new(pieces)),
+            ..AiFacts::default()
+        };
+        let cost = tariff.cost(&facts).unwrap();
+        assert_eq!(cost.to_string(), "0.58765");
+        assert!(tariff.bound(None, 0, Some(&pieces)) >= cost);
+    }
+
+    #[test]
+    fn tokens_of_images_and_cached_audio_have_prices_of_ones_own() {
+        let price = own(&[
+            (TokenKind::Input, "1"),
+            (TokenKind::Output, "2"),
+            (TokenKind::AudioCached, "3"),
+            (TokenKind::ImageInput, "10"),
+            (TokenKind::ImageOutput, "20"),
+        ]);
+        let tariff = ModelTariff::new("openai", "x", Some(&[price]), &Clock::System).unwrap();
+        let facts = AiFacts {
+            input_tokens: Some(1_000),
+            output_tokens: Some(100),
+            cached_tokens: Some(50),
+            audio_input_tokens: 50,
+            pieces: Some(Box::new(Pieces {
+                image_input_tokens: 100,
+                image_output_tokens: 90,
+                audio_cached_tokens: 50,
+                ..Pieces::default()
+            })),
+            ..AiFacts::default()
+        };
+        // 850 of text and 100 of images read, 50 cached, 10 of text and 90 of images written.
+        assert_eq!(tariff.cost(&facts).unwrap().to_string(), "0.00382");
     }
 
     #[test]

@@ -370,6 +370,18 @@ fn prices_hold_from_their_day_and_for_their_length() {
             "{ per_million: { input: 1, output: 2 }, per_request: 0.5 }",
             COST + 500_000_000_000,
         ),
+        ("{ per_request: 0.5 }", 500_000_000_000),
+        // What a later entry leaves out stays as it was.
+        (
+            "{ per_million: { input: 1, output: 2 } }, \
+             { from: '2020-01-01', per_million: { input: 3 } }",
+            3_100_000_000,
+        ),
+        (
+            "{ from: '2020-01-01', tier: batch, per_million: { input: 0.5 } }, \
+             { per_million: { input: 1, output: 2 } }",
+            COST,
+        ),
     ] {
         let yaml = document(provider.address, nowhere(), SQLITE, "");
         let usual = "one/*: [{ per_million: { input: 1, output: 2 } }]";

@@ -7,7 +7,8 @@ use gate_store::ledger::{UsageBy, UsageQuery, UsageRow};
 use std::path::Path;
 
 /// A gateway whose provider `p` is of this kind, at prices of a millionth of a dollar per token of
-/// input and two of output, half of that in batches and a tenth as `flex`.
+/// input and two of output, half of that in batches, unless a request of one is long, and a tenth as
+/// `flex`.
 fn yaml(kind: &str, provider: &Provider) -> String {
     let key = digest("secret");
     format!(
@@ -17,6 +18,7 @@ fn yaml(kind: &str, provider: &Provider) -> String {
          prices:\n  p/*:\n\
          \x20 - {{ per_million: {{ input: 1, output: 2 }} }}\n\
          \x20 - {{ tier: batch, per_million: {{ input: 0.5, output: 1 }} }}\n\
+         \x20 - {{ tier: batch, above_input_tokens: 1500, per_million: {{ input: 1, output: 2 }} }}\n\
          \x20 - {{ tier: flex, per_million: {{ input: 0.1, output: 0.2 }} }}\n\
          \x20 - {{ tier: priority, per_million: {{ input: 2, output: 4 }} }}\n\
          models: {{ m: {{ targets: [{{ provider: p, model: x }}] }} }}\n\
@@ -198,6 +200,60 @@ fn a_batch_of_openai_is_settled_once_when_its_usage_is_seen() {
             .settled
     };
     assert_eq!((settled("b"), settled("q")), (3 * COST / 2, 3 * 1_050));
+}
+
+#[test]
+fn requests_of_a_batch_are_not_one_long_request() {
+    let provider = Provider::start();
+    let ledger = Ledger::of(&yaml("openai", &provider));
+    let mut settled = 0;
+    // Requests, the tokens that each of them read, what they cost, and whether that is a guess.
+    for (counts, each, cost, estimated) in [
+        (
+            r#","request_counts":{"total":1,"completed":1,"failed":0}"#,
+            1_000,
+            COST / 2,
+            0,
+        ),
+        (
+            r#","request_counts":{"total":9,"completed":4,"failed":5}"#,
+            1_000,
+            4 * COST / 2,
+            1,
+        ),
+        (
+            r#","request_counts":{"total":1,"completed":1,"failed":0}"#,
+            2_000,
+            2 * COST,
+            0,
+        ),
+        (
+            r#","request_counts":{"total":2,"completed":2,"failed":0}"#,
+            2_000,
+            4 * COST,
+            1,
+        ),
+        ("", 2_000, COST, 1),
+    ] {
+        let requests = settled.max(1);
+        let completed: i64 = match counts.split_once("completed\":") {
+            Some((_, rest)) => rest[..1].parse().unwrap(),
+            None => 1,
+        };
+        let (input, output) = (completed * each, completed * each / 20);
+        provider.set(json(&format!(
+            r#"{{"id":"batch_{requests}","object":"batch","model":"{requests}","status":"completed","usage":{{"input_tokens":{input},"output_tokens":{output}}}{counts}}}"#
+        )));
+        let answer = get(&ledger.gateway, &format!("/v1/batches/batch_{requests}"));
+        assert_eq!(answer.status, 200, "{answer:?}");
+        settled += cost;
+        ledger.settles("b", settled);
+        let rows = ledger.usage(&[UsageBy::ProviderModel]);
+        let row = rows
+            .iter()
+            .find(|row| row.names == [format!("p/{requests}")]);
+        assert_eq!(row.unwrap().estimated, estimated, "{rows:?}");
+    }
 }
 
 #[test]

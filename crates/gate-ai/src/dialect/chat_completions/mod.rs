@@ -21,6 +21,7 @@ use crate::json::scan::Scanner;
 use crate::json::write::Writer;
 use crate::usage::{read_counts, value_of_member};
 use crate::{DialectError, Losses, TranslateOptions, Usage};
+use std::cell::Cell;
 
 pub(super) use encode::address;
 pub(super) use parts::{image as image_of, source as source_of, span as span_of, tool_calls};
@@ -34,6 +35,21 @@ enum Counted {
     All,
     Prompt,
     Completion,
+}
+
+/// Searches that Perplexity charges for, in a usage with a `cost`: one with each request, in the size
+/// that it says, or as many as it counts (<https://docs.perplexity.ai/getting-started/pricing>).
+fn searches(usage: &[u8]) -> [u64; 3] {
+    let member = |name| Some(Scanner::at(usage, value_of_member(usage, name)?));
+    if let Some(size) = member(b"search_context_size").and_then(|mut at| at.string().ok()) {
+        return match size.inner {
+            b"high" => [0, 0, 1],
+            b"medium" => [0, 1, 0],
+            _ => [1, 0, 0],
+        };
+    }
+    let counted = member(b"num_search_queries").and_then(|mut at| at.unsigned().ok()?);
+    [counted.unwrap_or(0), 0, 0]
 }
 
 impl Codec for ChatCompletions {
@@ -83,9 +99,14 @@ impl Codec for ChatCompletions {
     fn read_usage(&self, document: &[u8], at: usize, usage: &mut Usage) -> Option<usize> {
         // Others' spellings of cached tokens count only where OpenAI's is absent.
         let (mut cached, mut cached_elsewhere) = (None, None);
+        let billed = Cell::new(false);
         let details = |name: &[u8]| match name {
             b"prompt_tokens_details" => Some(Counted::Prompt),
             b"completion_tokens_details" => Some(Counted::Completion),
+            b"cost" => {
+                billed.set(true);
+                None
+            }
             _ => None,
         };
         let end = read_counts(document, at, details, |of, name, n| match of {
@@ -111,6 +132,9 @@ impl Codec for ChatCompletions {
             },
         })?;
         usage.cached_tokens = cached.or(cached_elsewhere).unwrap_or(0);
+        if billed.get() {
+            usage.pieces.searches = searches(&document[at..end]);
+        }
         Some(end)
     }
 

@@ -1,7 +1,7 @@
 //! `usageMetadata` to and from neutral counts.
 //!
 //! Google counts thinking beside the answer and the results of its own tools beside the prompt;
-//! here both are part of the whole. Counts by modality are lists, of which audio matters.
+//! here both are part of the whole. Counts by modality are lists, of which audio and images matter.
 //! Reference: <https://ai.google.dev/api/generate-content#UsageMetadata>.
 
 use crate::Usage;
@@ -14,6 +14,7 @@ pub(super) fn read(document: &[u8], at: usize, usage: &mut Usage) -> Option<usiz
     let mut scanner = Scanner::at(document, at);
     scanner.open_object().ok()?;
     let (mut prompt, mut tools, mut answer) = (None, 0, None);
+    let (mut seen, mut kept) = (None, None);
     let mut thoughts = usage.reasoning_tokens;
     let mut first = true;
     while let Some(key) = scanner.next_key(&mut first).ok()? {
@@ -27,16 +28,29 @@ pub(super) fn read(document: &[u8], at: usize, usage: &mut Usage) -> Option<usiz
             }
             b"promptTokensDetails" => {
                 let span = scanner.skip_value().ok()?;
-                usage.audio_input_tokens = audio(document, span.start).unwrap_or(0);
+                let counts = modalities(document, span.start).unwrap_or_default();
+                usage.audio_input_tokens = counts.audio;
+                seen = Some(counts.image);
+            }
+            b"cacheTokensDetails" => {
+                let span = scanner.skip_value().ok()?;
+                let counts = modalities(document, span.start).unwrap_or_default();
+                usage.pieces.audio_cached_tokens = counts.audio;
+                kept = Some(counts.image);
             }
             b"candidatesTokensDetails" => {
                 let span = scanner.skip_value().ok()?;
-                usage.audio_output_tokens = audio(document, span.start).unwrap_or(0);
+                let counts = modalities(document, span.start).unwrap_or_default();
+                usage.audio_output_tokens = counts.audio;
+                usage.pieces.image_output_tokens = counts.image;
             }
             _ => {
                 scanner.skip_value().ok()?;
             }
         }
+    }
+    if let Some(seen) = seen {
+        usage.pieces.image_input_tokens = seen.saturating_sub(kept.unwrap_or(0));
     }
     if let Some(prompt) = prompt {
         usage.input_tokens = prompt.saturating_add(tools);
@@ -47,31 +61,40 @@ pub(super) fn read(document: &[u8], at: usize, usage: &mut Usage) -> Option<usiz
     Some(scanner.position())
 }
 
-/// Tokens of audio in the list at `at`.
-fn audio(document: &[u8], at: usize) -> Option<u64> {
+/// Tokens of what has prices of its own.
+#[derive(Clone, Copy, Default)]
+struct Modalities {
+    audio: u64,
+    image: u64,
+}
+
+/// Those in the list at `at`.
+fn modalities(document: &[u8], at: usize) -> Option<Modalities> {
     let mut scanner = Scanner::at(document, at + 1);
     if document.get(at) != Some(&b'[') {
         return None;
     }
-    let mut tokens = 0_u64;
+    let mut tokens = Modalities::default();
     while scanner.peek()? == b'{' {
         scanner.open_object().ok()?;
-        let (mut first, mut is_audio, mut count) = (true, false, 0);
+        let (mut first, mut modality, mut count) = (true, 0..0, 0);
         while let Some(key) = scanner.next_key(&mut first).ok()? {
             match key.inner {
-                b"modality" => {
-                    let span = scanner.skip_value().ok()?;
-                    // The number is its place in the enumeration, which some clients ask for.
-                    is_audio = matches!(&document[span], b"\"AUDIO\"" | b"4");
-                }
+                b"modality" => modality = scanner.skip_value().ok()?,
                 b"tokenCount" => count = scanner.unsigned().ok()?.unwrap_or(0),
                 _ => {
                     scanner.skip_value().ok()?;
                 }
             }
         }
-        if is_audio {
-            tokens = tokens.saturating_add(count);
+        // The number is its place in the enumeration, which some clients ask for.
+        let sum = match &document[modality] {
+            b"\"AUDIO\"" | b"4" => Some(&mut tokens.audio),
+            b"\"IMAGE\"" | b"2" => Some(&mut tokens.image),
+            _ => None,
+        };
+        if let Some(sum) = sum {
+            *sum = sum.saturating_add(count);
         }
         if scanner.peek()? != b',' {
             break;
@@ -99,21 +122,31 @@ pub(super) fn write(w: &mut Writer<'_>, usage: &Usage) {
     if usage.reasoning_tokens > 0 {
         w.key("thoughtsTokenCount").unsigned(usage.reasoning_tokens);
     }
-    for (key, all, audio) in [
+    let pieces = &usage.pieces;
+    for (key, all, audio, image) in [
         (
             "promptTokensDetails",
             usage.input_tokens,
             usage.audio_input_tokens,
+            pieces.image_input_tokens,
         ),
-        ("candidatesTokensDetails", answer, usage.audio_output_tokens),
+        (
+            "candidatesTokensDetails",
+            answer,
+            usage.audio_output_tokens,
+            pieces.image_output_tokens,
+        ),
     ] {
-        if audio == 0 {
+        if audio == 0 && image == 0 {
             continue;
         }
         w.key(key).open_list();
-        for (modality, tokens) in [("TEXT", all.saturating_sub(audio)), ("AUDIO", audio)] {
-            w.open().member("modality", modality);
-            w.key("tokenCount").unsigned(tokens).close();
+        let text = all.saturating_sub(audio).saturating_sub(image);
+        for (modality, tokens) in [("TEXT", text), ("AUDIO", audio), ("IMAGE", image)] {
+            if tokens > 0 || modality == "TEXT" {
+                w.open().member("modality", modality);
+                w.key("tokenCount").unsigned(tokens).close();
+            }
         }
         w.close_list();
     }
@@ -146,6 +179,27 @@ mod tests {
         let mut again = Usage::default();
         assert_eq!(read(&out, 0, &mut again), Some(out.len()));
         assert_eq!(again, expected);
+    }
+
+    #[test]
+    fn images_are_counted_less_those_that_were_cached() {
+        let document = br#"{"promptTokenCount":600,"cachedContentTokenCount":300,"candidatesTokenCount":1300,
+            "promptTokensDetails":[{"modality":"TEXT","tokenCount":84},{"modality":"IMAGE","tokenCount":516}],
+            "cacheTokensDetails":[{"modality":"IMAGE","tokenCount":258},{"modality":"AUDIO","tokenCount":42}],
+            "candidatesTokensDetails":[{"modality":2,"tokenCount":1290}]}"#;
+        let mut usage = Usage::default();
+        assert_eq!(read(document, 0, &mut usage), Some(document.len()));
+        let images = |usage: &Usage| {
+            let pieces = usage.pieces;
+            (pieces.image_input_tokens, pieces.image_output_tokens)
+        };
+        assert_eq!(images(&usage), (258, 1_290));
+        assert_eq!(usage.pieces.audio_cached_tokens, 42);
+        let mut out = Vec::new();
+        write(&mut Writer::new(&mut out), &usage);
+        let mut again = Usage::default();
+        assert_eq!(read(&out, 0, &mut again), Some(out.len()));
+        assert_eq!(images(&again), (258, 1_290));
     }
 
     #[test]

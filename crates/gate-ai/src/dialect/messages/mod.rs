@@ -81,6 +81,7 @@ impl Codec for Messages {
                     usage.cache_written_1h_tokens = n;
                 }
                 (b"output_tokens_details", b"thinking_tokens") => usage.reasoning_tokens = n,
+                (b"server_tool_use", b"web_search_requests") => usage.pieces.searches[0] = n,
                 _ => {}
             }
         })?;

@@ -297,8 +297,9 @@ fn model(
     for target in &mut targets {
         let tariff = treasury.tariff(&target.provider.name, &target.model);
         let known = tariff.filter(|tariff| tariff.is_known());
-        let listed = known.as_ref().and_then(|tariff| tariff.per_million());
-        target.facts.price = target.facts.price.or(listed);
+        if let Some(tariff) = &known {
+            target.facts.take_price(tariff);
+        }
         target.tariff = known.map(|tariff| tariff as Arc<dyn Tariff>);
     }
     Model {

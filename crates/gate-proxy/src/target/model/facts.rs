@@ -4,11 +4,13 @@
 //! [`TargetFacts::of`] is the one place that collects it. The catalogue may be wrong, so that it
 //! never keeps a call from the only target there is.
 
+use crate::money::tariff::ModelTariff;
 use gate_ai::prices::model_facts;
 use gate_model::resources::{Capability, ModelTarget, TokenPrice};
+use std::sync::Arc;
 
 /// What is known of one target.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct TargetFacts {
     /// Tokens that fit into its context, the answer included.
     pub(super) context: Option<u64>,
@@ -16,8 +18,10 @@ pub(super) struct TargetFacts {
     pub(super) lacks: Vec<Capability>,
     /// What it probably cannot do.
     pub(super) doubts: Vec<Capability>,
-    /// What its tokens cost.
+    /// What its tokens cost, where that does not change.
     pub(super) price: Option<TokenPrice>,
+    /// What they cost otherwise, from day to day.
+    pub(super) dated: Option<Arc<ModelTariff>>,
 }
 
 /// Tokens of an answer that are assumed where the call does not bound them.
@@ -49,6 +53,16 @@ impl TargetFacts {
                 None => absent.map(|(capability, _)| *capability).collect(),
             },
             price: written.price,
+            dated: None,
+        }
+    }
+
+    /// Takes the price that a tariff lists, where configuration has none for this target.
+    pub(super) fn take_price(&mut self, tariff: &Arc<ModelTariff>) {
+        match tariff.changes() {
+            _ if self.price.is_some() => {}
+            true => self.dated = Some(tariff.clone()),
+            false => self.price = tariff.per_million(),
         }
     }
 
@@ -65,7 +79,8 @@ impl TargetFacts {
 
     /// What a call costs here, as far as that is known beforehand.
     pub(super) fn cost(&self, input: u64, output: Option<u64>) -> Option<f64> {
-        let price = self.price?;
+        let dated = || self.dated.as_ref()?.per_million();
+        let price = self.price.or_else(dated)?;
         let output = output.unwrap_or(ANSWER_TOKENS);
         Some((price.input * input as f64 + price.output * output as f64) / 1e6)
     }
@@ -74,6 +89,8 @@ impl TargetFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use gate_kit::clock::Clock;
+    use gate_model::resources;
 
     #[test]
     fn only_what_is_clearly_too_long_does_not_fit() {
@@ -107,7 +124,8 @@ mod tests {
         let facts = TargetFacts::of(&own, "openai");
         assert_eq!((facts.context, facts.doubts.len()), (Some(9), 0));
         let unknown = TargetFacts::of(&written("no-such-model"), "openai");
-        assert_eq!(unknown, TargetFacts::default());
+        assert_eq!((unknown.context, unknown.price), (None, None));
+        assert!(unknown.lacks.is_empty() && unknown.doubts.is_empty());
     }
 
     #[test]
@@ -122,5 +140,22 @@ mod tests {
         let cost = facts.cost(1_000_000, Some(100_000)).unwrap();
         assert!((cost - 4.5).abs() < 1e-9);
         assert!(TargetFacts::default().cost(1, None).is_none());
+    }
+
+    #[test]
+    fn a_price_that_changes_is_the_one_of_the_day() {
+        let price = |from: Option<&str>, input: &str| resources::Price {
+            from: from.map(|from| from.parse().unwrap()),
+            per_million: [(resources::TokenKind::Input, input.parse().unwrap())].into(),
+            ..resources::Price::default()
+        };
+        let (clock, hands) = Clock::manual();
+        let prices = [price(None, "3"), price(Some("1970-01-02"), "1")];
+        let tariff = ModelTariff::new("openai", "x", Some(&prices), &clock).unwrap();
+        let mut facts = TargetFacts::default();
+        facts.take_price(&Arc::new(tariff));
+        assert_eq!(facts.cost(1_000_000, Some(0)), Some(3.0));
+        hands.advance(std::time::Duration::from_secs(86_400));
+        assert_eq!(facts.cost(1_000_000, Some(0)), Some(1.0));
     }
 }

@@ -67,6 +67,10 @@ impl Tap {
         facts.cache_written_hour_tokens = usage.cache_written_1h_tokens;
         facts.audio_input_tokens = usage.audio_input_tokens;
         facts.audio_output_tokens = usage.audio_output_tokens;
+        if usage.pieces != Pieces::default() {
+            let known = facts.pieces.as_deref().copied().unwrap_or_default();
+            facts.pieces = Some(Box::new(known.or_better(&usage.pieces)));
+        }
     }
 
     /// Notes the tier that the call is served in.

@@ -125,7 +125,8 @@ async fn at_provider(
         (Some(of), Some(api)) => {
             let seen = model.treasury.watch_batch(exchange, &target.provider.name);
             seen.borrow_mut().id.clone_from(&of.batch);
-            let results = BatchResults::new(api.format, Some(of.model.clone()));
+            let tariff = model.treasury.batch_tariff(&target.provider.name);
+            let results = BatchResults::new(api.format, Some(of.model.clone()), tariff);
             watched(sent.body, results, seen)
         }
         _ => sent.body,
@@ -190,7 +191,8 @@ async fn batch(
         (BatchDialect::Anthropic, Some(batch)) => {
             let seen = watch(exchange);
             seen.borrow_mut().id = batch.trim_start_matches('/').to_owned();
-            let results = BatchResults::new(BatchFormat::Anthropic, None);
+            let tariff = model.treasury.batch_tariff(provider);
+            let results = BatchResults::new(BatchFormat::Anthropic, None, tariff);
             Ok(watched(body, results, seen))
         }
         (BatchDialect::Anthropic | BatchDialect::OpenAi, _) => {
