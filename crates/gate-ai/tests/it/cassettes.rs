@@ -212,7 +212,6 @@ impl Cassette {
                     searches: [u64::from(self.is_billed_search()), 0, 0],
                     ..Pieces::default()
                 },
-                ..Usage::default()
             },
             Dialect::Responses => Usage {
                 input_tokens: first(&["input_tokens"]),
