@@ -4,6 +4,8 @@
 //! answer a full context with 400, an empty purse with 429 and an overload with anything. Which
 //! class leads to a retry or to another target is decided here once.
 
+mod words;
+
 use crate::Dialect;
 
 /// What kind of failure a provider reported.
@@ -166,107 +168,12 @@ pub fn error_event(dialect: Dialect, class: ErrorClass, code: &str, message: &st
     dialect.codec().error_event(class, code, message)
 }
 
-/// Words in a type or code, in lower case, and what they mean.
-const WORDS: &[(&str, ErrorClass)] = &[
-    ("insufficient_quota", ErrorClass::QuotaExhausted),
-    ("billing", ErrorClass::QuotaExhausted),
-    ("insufficient_balance", ErrorClass::QuotaExhausted),
-    ("context_length_exceeded", ErrorClass::ContextLength),
-    ("too_many_prompt_tokens", ErrorClass::ContextLength),
-    // Cohere.
-    ("too_many_tokens", ErrorClass::ContextLength),
-    ("string_above_max_length", ErrorClass::ContextLength),
-    ("request_too_large", ErrorClass::ContextLength),
-    ("content_filter", ErrorClass::ContentFilter),
-    ("content_policy_violation", ErrorClass::ContentFilter),
-    // Google's status names, and the reasons among the details.
-    ("api_key_invalid", ErrorClass::BadCredential),
-    ("resource_exhausted", ErrorClass::RateLimited),
-    ("permission_denied", ErrorClass::BadCredential),
-    ("unauthenticated", ErrorClass::BadCredential),
-    ("deadline_exceeded", ErrorClass::Timeout),
-    ("unavailable", ErrorClass::Overloaded),
-    ("rate_limit", ErrorClass::RateLimited),
-    ("ratelimit", ErrorClass::RateLimited),
-    ("overloaded", ErrorClass::Overloaded),
-    ("invalid_api_key", ErrorClass::BadCredential),
-    ("authentication_error", ErrorClass::BadCredential),
-    ("permission_error", ErrorClass::BadCredential),
-    ("model_not_found", ErrorClass::NotFound),
-    ("not_found_error", ErrorClass::NotFound),
-    ("timeout", ErrorClass::Timeout),
-    // Bedrock, in the words of AWS: ThrottlingException, modelStreamErrorException and so on.
-    ("throttling", ErrorClass::RateLimited),
-    ("servicequotaexceeded", ErrorClass::QuotaExhausted),
-    ("serviceunavailable", ErrorClass::Overloaded),
-    ("modelnotready", ErrorClass::Overloaded),
-    ("accessdenied", ErrorClass::BadCredential),
-    ("unrecognizedclient", ErrorClass::BadCredential),
-    ("invalidsignature", ErrorClass::BadCredential),
-    ("expiredtoken", ErrorClass::BadCredential),
-    ("resourcenotfound", ErrorClass::NotFound),
-];
-
-/// Phrases in messages of errors whose type says too little.
-const PHRASES: &[(&str, ErrorClass)] = &[
-    ("prompt is too long", ErrorClass::ContextLength),
-    ("prompt too long", ErrorClass::ContextLength),
-    ("input is too long", ErrorClass::ContextLength),
-    ("exceeds maximum length", ErrorClass::ContextLength),
-    ("maximum context length", ErrorClass::ContextLength),
-    ("context length exceeded", ErrorClass::ContextLength),
-    ("max context length", ErrorClass::ContextLength),
-    ("context window", ErrorClass::ContextLength),
-    (
-        "length of all messages is too long",
-        ErrorClass::ContextLength,
-    ),
-    (
-        "reduce the length of the messages",
-        ErrorClass::ContextLength,
-    ),
-    ("content management policy", ErrorClass::ContentFilter),
-];
-
-/// Phrases that put a credential out for everybody, and the statuses that say the same. Messages of
-/// other statuses quote what the caller wrote, which must not decide over others: there a phrase
-/// counts where the message begins with it, or with one word before it ("Your credit balance is too
-/// low", which Anthropic says with 400; "Incorrect API key", which xAI does).
-const ACCOUNT_PHRASES: &[(&str, &[u16], ErrorClass)] = &[
-    (
-        "credit balance is too low",
-        &[401, 402, 403, 429],
-        ErrorClass::QuotaExhausted,
-    ),
-    (
-        "exceeded your current quota",
-        &[401, 402, 403, 429],
-        ErrorClass::QuotaExhausted,
-    ),
-    (
-        "insufficient balance",
-        &[401, 402, 403, 429],
-        ErrorClass::QuotaExhausted,
-    ),
-    ("api key", &[401, 403], ErrorClass::BadCredential),
-];
-
 /// The class of an error answer or of an error inside a stream (status 200).
 #[must_use]
 pub fn classify(status: u16, error: &ProviderError) -> ErrorClass {
-    let word = |text: &Option<String>| {
-        let text = text.as_deref()?.to_ascii_lowercase();
-        let hit = WORDS.iter().find(|(word, _)| text.contains(word));
-        hit.map(|(_, class)| *class)
-    };
     let status = told_status(error).unwrap_or(status);
-    let phrase = |text: &Option<String>| {
-        let text: String = text.as_deref()?.chars().take(2_000).collect();
-        let text = text.to_ascii_lowercase();
-        let hit = PHRASES.iter().find(|(phrase, _)| text.contains(phrase));
-        hit.map(|(_, class)| *class)
-            .or_else(|| of_account(status, &text))
-    };
+    let word = |text: &Option<String>| words::of_code(text.as_deref()?);
+    let phrase = |text: &Option<String>| words::of_message(status, text.as_deref()?);
     let bad_request = |kind: &String| kind.eq_ignore_ascii_case("validationException");
     word(&error.code)
         .or_else(|| word(&error.kind))
@@ -279,19 +186,6 @@ pub fn classify(status: u16, error: &ProviderError) -> ErrorClass {
                 .map(|_| ErrorClass::BadRequest)
         })
         .unwrap_or_else(|| class_of_status(status))
-}
-
-/// What a message, in lower case, says of the credential or the account behind it.
-fn of_account(status: u16, text: &str) -> Option<ErrorClass> {
-    let counts = |(phrase, statuses, _): &&(&str, &[u16], ErrorClass)| {
-        let Some(at) = text.find(phrase) else {
-            return false;
-        };
-        let is_one_word = |lead: &str| lead.bytes().all(|byte| byte.is_ascii_alphabetic());
-        statuses.contains(&status) || is_one_word(text[..at].trim())
-    };
-    let hit = ACCOUNT_PHRASES.iter().find(counts);
-    hit.map(|(.., class)| *class)
 }
 
 /// The status that an error names as its code, where it has no other.

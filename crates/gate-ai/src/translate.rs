@@ -259,21 +259,17 @@ impl StreamTranslator {
         self.writer.follower.as_ref()?.text()
     }
 
-    /// From now on, bytes are those of another provider's stream that goes on with this one. What the
-    /// one before has counted so far is its own, as is its tier: they are given back.
-    pub fn continue_with(
-        &mut self,
-        provider_dialect: Dialect,
-    ) -> (Option<Usage>, Option<ServiceTier>) {
+    /// From now on, bytes, usage and tier are those of another provider's stream that goes on with this one.
+    pub fn continue_with(&mut self, provider_dialect: Dialect) {
         self.framer = Framer::new(provider_dialect.framing(), EVENT_MAX);
         self.decoder = provider_dialect.codec().stream_decoder();
         self.provider = provider_dialect;
         self.writer.state = State::Open;
         self.writer.error = None;
+        (self.writer.usage, self.tier) = (None, None);
         if let Some(follower) = &mut self.writer.follower {
             follower.splice();
         }
-        (self.writer.usage.take(), self.tier.take())
     }
 
     /// Ends the stream with an error event in these words, unless it has ended or the caller has

@@ -6,14 +6,14 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 
 /// Cuts a body that has not ended by then.
-pub(super) struct Bounded {
+struct Bounded {
     inner: Box<dyn BodyStream>,
     end: Instant,
     timer: Timer,
 }
 
 impl Bounded {
-    pub(super) fn new(inner: Box<dyn BodyStream>, end: Instant) -> Self {
+    fn new(inner: Box<dyn BodyStream>, end: Instant) -> Self {
         Self {
             inner,
             end,

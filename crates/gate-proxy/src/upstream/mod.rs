@@ -21,7 +21,6 @@ pub mod trouble;
 
 use crate::experiments::Struck;
 use attempt::{Answered, Failure, attempt, row};
-use bounded::Bounded;
 pub(crate) use bounded::bounded;
 use budget::RetryBudget;
 use bytes::Bytes;
@@ -494,17 +493,11 @@ fn response(answered: Answered, permit: Permit, end: Option<Instant>) -> Respons
         in_flight,
         ..
     } = answered;
-    let body = match body {
-        Body::Stream(inner) => {
-            let inner = match end.filter(|_| head.status != 101) {
-                Some(end) => Box::new(Bounded::new(inner, end)),
-                None => inner,
-            };
-            Body::Stream(Box::new(Held {
-                inner,
-                held: Some((permit, in_flight)),
-            }))
-        }
+    let body = match bounded(body, end.filter(|_| head.status != 101)) {
+        Body::Stream(inner) => Body::Stream(Box::new(Held {
+            inner,
+            held: Some((permit, in_flight)),
+        })),
         at_hand => at_hand,
     };
     Response { head, body }

@@ -339,7 +339,6 @@ fn a_hedge_that_loses_is_charged_as_an_estimate_beside_the_winner() {
     assert_eq!(lost.estimated, 1, "{lost:?}");
     // What it may have written until it was cancelled, and no more than the caller allows.
     assert!((10..=100).contains(&lost.output_tokens), "{lost:?}");
-    assert!(lost.cost_picodollars > 0, "{lost:?}");
     ledger.settles("p", lost.cost_picodollars);
     ledger.settles("b", COST + lost.cost_picodollars);
 }

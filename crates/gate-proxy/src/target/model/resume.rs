@@ -209,7 +209,8 @@ impl ResumeStream {
         };
         let target = &kept.model.targets[index];
         let spoken = target.spoken(Operation::Conversation(kept.dialect));
-        let (usage, told) = self.translator.continue_with(spoken);
+        let (usage, told) = (self.translator.usage(), self.translator.tier());
+        self.translator.continue_with(spoken);
         self.watch = Watch::of(&kept.overrides, &kept.model, kept.deadline);
         kept.note_leg(self.broken_at.saturating_sub(self.text_before), usage, told);
         self.text_before = self.broken_at;
