@@ -29,6 +29,7 @@ mod jobs;
 mod journal;
 mod keys;
 mod lake;
+mod later;
 mod lint;
 mod log;
 mod notices;

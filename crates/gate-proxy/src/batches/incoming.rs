@@ -3,7 +3,7 @@
 use super::Kept;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file on its way in; it is removed where it is not finished.
 #[derive(Debug)]
@@ -24,6 +24,12 @@ impl Incoming {
         self.file.write_all(bytes)?;
         self.bytes += bytes.len() as u64;
         Ok(())
+    }
+
+    /// Where it is until it has its place.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Bytes that were written.

@@ -1,6 +1,7 @@
 //! One try of an item: an exchange of the gateway's own, and what its answer means.
 
 use super::room::Held;
+use crate::later;
 use gate_flow::{Inside, Kept};
 use gate_kit::clock::Clock;
 use gate_ops::job::order::{ANSWER_MAX, Asked, Order};
@@ -137,15 +138,12 @@ fn failed(reason: &str, may_pass: bool) -> Outcome {
 /// What an answer that came whole means.
 fn outcome_of(answer: &InsideAnswer) -> Outcome {
     let wait = answer.header("retry-after").and_then(|value| {
-        let seconds = std::str::from_utf8(value)
-            .ok()?
-            .trim()
-            .parse::<u64>()
-            .ok()?;
+        let seconds = later::seconds(value, Clock::System.unix().as_secs())?;
         Some(seconds.saturating_mul(1_000).min(LATER_MAX_MS))
     });
     match answer.status {
-        200..400 => Outcome::Succeeded,
+        // Who is sent elsewhere has got nothing: nobody follows here.
+        200..300 => Outcome::Succeeded,
         // Told to come later: nothing was done, and no try is used up.
         429 => Outcome::Refused {
             wait_ms: wait.unwrap_or(LATER_MS).max(ROOM_MS),

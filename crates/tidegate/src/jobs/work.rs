@@ -44,6 +44,8 @@ const END: Duration = Duration::from_secs(5);
 /// How long jobs are kept that have ended, and how often old ones are looked for, in milliseconds.
 const KEPT_MS: i64 = 30 * 86_400_000;
 const PRUNE_MS: u64 = 3_600_000;
+/// Jobs that are forgotten in one step.
+const PRUNE_MOST: usize = 100;
 
 /// The thread's own.
 pub(super) struct Work {
@@ -351,9 +353,12 @@ impl Work {
         if now < self.prune_ms {
             return Ok(());
         }
-        self.prune_ms = now + PRUNE_MS;
         let before = signed(now).saturating_sub(KEPT_MS);
-        self.shelf.ask(|store| store.prune(before, 100))?;
+        let gone = self.shelf.ask(|store| store.prune(before, PRUNE_MOST))?;
+        // Where there may be more, the next step goes on: one must not wait for all of them.
+        if gone < PRUNE_MOST as u64 {
+            self.prune_ms = now + PRUNE_MS;
+        }
         Ok(())
     }
 

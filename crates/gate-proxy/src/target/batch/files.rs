@@ -1,5 +1,6 @@
 //! Files: taken in piece by piece, described, given out, deleted.
 
+use super::spool::Spool;
 use super::{Again, Ask, broken, page, read};
 use crate::batches::{FILE, Incoming, Kept, ShelfError, new_id};
 use gate_ai::batch::shape::file_deleted;
@@ -13,6 +14,8 @@ use std::collections::VecDeque;
 
 /// Bytes that are gathered before they go to the disk.
 const PIECE: usize = 256 * 1024;
+/// Bytes of a form that may stand around its file.
+const AROUND_MAX: u64 = 1024 * 1024;
 /// Longest name of a file that is kept, in bytes.
 const NAME_MAX: usize = 255;
 /// Shortest and longest time that a caller may have a file kept, in seconds.
@@ -109,6 +112,13 @@ impl Said {
         }
     }
 
+    /// Whether the file is known to be for something else than batches.
+    fn is_providers(&self) -> bool {
+        self.purpose
+            .as_deref()
+            .is_some_and(|purpose| purpose != "batch")
+    }
+
     /// When the file expires, in milliseconds after it was made.
     fn expires_ms(&self) -> Result<Option<i64>, &'static str> {
         let wrong = "expires_after: anchor is created_at, seconds are from 3600 to 2592000";
@@ -189,8 +199,10 @@ async fn take_in(exchange: &mut Exchange, ask: &Ask<'_>, mut form: Upload) -> Re
     let mut body = std::mem::take(&mut exchange.request.body);
     let mut said = Said::default();
     let mut incoming: Option<Incoming> = None;
-    // Until it is known whose the file is, what came of it.
+    // Until the file comes, what came before it.
     let mut held: Option<VecDeque<Chunk>> = Some(VecDeque::new());
+    // Where it is not known by then whose the file is, all that came, until it is.
+    let mut spool: Option<Spool> = None;
     let mut came = 0_u64;
     while let Some(next) = frame(&mut body).await {
         let Frame::Data(chunk) = next.map_err(|error| Fault::from_request_body(&error))? else {
@@ -203,6 +215,9 @@ async fn take_in(exchange: &mut Exchange, ask: &Ask<'_>, mut form: Upload) -> Re
         if let Err(error) = form.push(&chunk, |part| said.take(part)) {
             return Ok(Came::Refused(400, error.to_string()));
         }
+        if let Some(spool) = &mut spool {
+            spool.push(&ask.desk, &chunk).await?;
+        }
         if let Some(chunks) = &mut held {
             chunks.push_back(chunk);
             if said.name.is_none() {
@@ -211,15 +226,28 @@ async fn take_in(exchange: &mut Exchange, ask: &Ask<'_>, mut form: Upload) -> Re
                 }
                 continue;
             }
-            let other = said.purpose.as_deref().is_some_and(|p| p != "batch");
-            if other && ask.provider_keeps {
-                let chunks = std::mem::take(chunks);
+            let chunks = std::mem::take(chunks);
+            if ask.provider_keeps && said.is_providers() {
                 exchange.request.body = Again::body(chunks, body);
                 return Ok(Came::Providers);
             }
+            if ask.provider_keeps && said.purpose.is_none() {
+                let mut begun = Spool::new(begun(ask).await?);
+                for chunk in &chunks {
+                    begun.push(&ask.desk, chunk).await?;
+                }
+                spool = Some(begun);
+            }
             held = None;
-            let begun = ask.desk.ask(|shelf| shelf.begin()).await?;
-            incoming = Some(begun.map_err(|error| broken(&error))?);
+            incoming = Some(begun(ask).await?);
+        }
+        // Nothing more is asked of it then.
+        if said.purpose.is_some() && !said.is_providers() {
+            spool = None;
+        }
+        if spool.is_some() && came > most.saturating_add(AROUND_MAX) {
+            let message = format!("The form is larger than its file of {most} bytes may make it.");
+            return Ok(Came::Refused(413, message));
         }
         let written = incoming.as_ref().map_or(0, Incoming::bytes);
         if written + said.gathered.len() as u64 > most {
@@ -237,10 +265,20 @@ async fn take_in(exchange: &mut Exchange, ask: &Ask<'_>, mut form: Upload) -> Re
     if let Err(error) = form.finish() {
         return Ok(Came::Refused(400, error.to_string()));
     }
+    if let Some(spool) = spool.filter(|_| said.is_providers()) {
+        exchange.request.body = spool.body(&ask.desk).await?;
+        return Ok(Came::Providers);
+    }
     Ok(match incoming {
         Some(incoming) => Came::File(Box::new((said, incoming))),
         None => Came::Refused(400, "Missing required parameter: 'file'.".into()),
     })
+}
+
+/// A file to write into.
+async fn begun(ask: &Ask<'_>) -> Result<Incoming, Fault> {
+    let begun = ask.desk.ask(|shelf| shelf.begin()).await?;
+    begun.map_err(|error| broken(&error))
 }
 
 /// The same file with these bytes more.

@@ -11,6 +11,7 @@ mod create;
 mod files;
 mod page;
 pub(crate) mod read;
+mod spool;
 mod wish;
 
 use crate::batches::{Desk, DeskPlace, FILE, Owner, ShelfError};

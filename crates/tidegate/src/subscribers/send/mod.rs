@@ -12,7 +12,9 @@ mod webhook;
 
 use super::reader::Loaded;
 use super::roll::Ready;
+use super::work::now_s;
 use crate::jobs;
+use crate::later;
 use crate::secrets::Kept;
 use aws_lc_rs::digest::{SHA256, digest};
 use gate_api::client::Reply;
@@ -245,8 +247,8 @@ fn status(status: u16, after: Option<&str>) -> Result<(), Failure> {
         200..=299 => Ok(()),
         400 | 410 | 413 | 415 | 422 => Err(Failure::Never(reason)),
         _ => {
-            let after = after.and_then(|text| text.trim().parse().ok());
-            let after_ms = after.map(|after: u64| after.min(AFTER_S_MAX) * 1_000);
+            let after = after.and_then(|text| later::seconds(text.as_bytes(), now_s()));
+            let after_ms = after.map(|after| after.min(AFTER_S_MAX) * 1_000);
             Err(Failure::Later(reason, after_ms))
         }
     }
@@ -301,5 +303,11 @@ mod tests {
         assert!(matches!(later, Err(Failure::Later(_, Some(7_000)))));
         let later = answered(&reply(503, Some("99999999999")));
         assert!(matches!(later, Err(Failure::Later(_, Some(86_400_000)))));
+        let at = gate_kit::date::http_date(Duration::from_secs(now_s() + 7_200));
+        let later = answered(&reply(503, Some(&at)));
+        let Err(Failure::Later(_, Some(wait_ms))) = later else {
+            panic!("a date says when");
+        };
+        assert!((7_100_000..=7_200_000).contains(&wait_ms), "{wait_ms}");
     }
 }

@@ -1,6 +1,6 @@
 //! What an item may take and fill in, and how many jobs go before another.
 
-use super::{Desk, over};
+use super::{Desk, failing, over};
 use crate::support::{Reply, Upstream};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -59,4 +59,19 @@ fn a_job_waits_for_twenty_others_and_for_no_more() {
     std::fs::write(&path, after(21).to_string()).unwrap();
     let refused = desk.run(&["submit", &path.display().to_string()], 1);
     assert!(refused.contains("20 others at most"), "{refused}");
+}
+
+/// Nobody follows for an item, so that one that is sent elsewhere has failed, as a webhook has.
+#[test]
+fn an_item_that_is_sent_elsewhere_fails() {
+    let upstream = failing(&[("/moved/0", 302, 9)]);
+    let desk = Desk::start(&over(&upstream.address));
+    let id = desk.submit(&json!({ "path": "/moved/{{index}}", "count": 2, "attempts": 3 }));
+    desk.until(&id, "failed");
+    let results = desk.results(&id);
+    assert_eq!(results[0]["reason"], "status_302");
+    assert_eq!(results[1]["succeeded"], true);
+    let tried = upstream.seen();
+    let tried = tried.iter().filter(|seen| seen.target == "/moved/0");
+    assert_eq!(tried.count(), 1, "it is not tried again");
 }

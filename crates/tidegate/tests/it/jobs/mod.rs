@@ -1,6 +1,7 @@
 //! Jobs through the program: real gateways, real upstreams, a real store, and kills.
 
 mod failover;
+mod forgotten;
 mod items;
 mod killed;
 mod memory;

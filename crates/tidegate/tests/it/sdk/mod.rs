@@ -10,6 +10,7 @@ mod batches;
 mod bedrock;
 mod endpoints;
 mod equivalence;
+mod forms;
 mod gemini;
 mod http3;
 mod llama;

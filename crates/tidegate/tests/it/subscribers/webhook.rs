@@ -298,7 +298,7 @@ subscribers:
 #[test]
 fn a_subscriber_that_is_new_begins_where_it_says() {
     let (now, later, beginning) = (taker(), taker(), taker());
-    let (since, never) = (taker(), taker());
+    let (since, never, second) = (taker(), taker(), taker());
     let mut first = webhook(&now);
     first["start"] = json!("now");
     let (gateway, tap) = start(&json!({ "now": first }), &[]);
@@ -307,6 +307,11 @@ fn a_subscriber_that_is_new_begins_where_it_says() {
         page(&gateway).contains("tidegate_subscriber_lag{subscriber=\"now\"}")
     });
     let place = tap.publish("1", "a", json!({}));
+    // A whole second between the two.
+    let clock = gate_kit::clock::Clock::System;
+    let between_s = clock.unix().as_secs() + 1;
+    eventually("that second is over", || clock.unix().as_secs() > between_s);
+    let between = gate_model::units::Timestamp::from_unix_s(between_s).to_string();
     let end = tap.publish("2", "a", json!({}));
     arrived(&now, 2);
     let mut at = webhook(&later);
@@ -320,6 +325,7 @@ fn a_subscriber_that_is_new_begins_where_it_says() {
     let subscribers = json!({
         "now": first, "later": at, "beginning": webhook(&beginning),
         "since": from(&since, "2020-01-01T00:00:00Z"), "never": from(&never, "2100-01-01"),
+        "second": from(&second, &between),
     });
     gateway.rewrite(|_| super::support::configuration(&json!({}), &subscribers));
     arrived(&beginning, 2);
@@ -333,6 +339,11 @@ fn a_subscriber_that_is_new_begins_where_it_says() {
         [("1".into(), 1), ("2".into(), 1), ("3".into(), 1)].into()
     );
     arrived(&since, 3);
+    arrived(&second, 2);
+    assert_eq!(
+        ids(&second.seen()),
+        [("2".into(), 1), ("3".into(), 1)].into()
+    );
     assert!(ids(&never.seen()).is_empty(), "nothing came so late");
     // It has come to its end.
     assert_eq!(ids(&later.seen()), [("2".into(), 1)].into());
