@@ -125,7 +125,7 @@ fn hash(key: &hmac::Key, text: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schema::{Field, Row};
+    use crate::schema::{BodyField, BodyRow, Field, Row};
 
     #[test]
     fn columns_are_dropped_and_hashed() {
@@ -181,5 +181,47 @@ mod tests {
             wrong(&["x"], &[], None),
             Err(Impossible::Unknown("records", "x".into()))
         );
+    }
+
+    /// Each data set has columns of its own: what is said of one is not done to the other's.
+    #[test]
+    fn columns_of_bodies_are_dropped_and_hashed() {
+        let names = |name: &str| vec![name.to_owned()];
+        let set = Dataset::Bodies;
+        let redaction = Redaction::new(set, &names("team"), &names("consumer"), Some(b"k"));
+        let redaction = redaction.expect("possible");
+        let mut batch = Batch::new(set);
+        batch.push_body(&BodyRow {
+            route: Some("pay"),
+            consumer: Some("ann"),
+            team: Some("sales"),
+            body: b"{}",
+            ..BodyRow::default()
+        });
+        redaction.apply(&mut batch);
+        let consumer = BodyField::Consumer.index();
+        assert_eq!(
+            batch.word(consumer, 0),
+            redaction.shown(consumer, "ann").as_deref()
+        );
+        assert_ne!(batch.word(consumer, 0), Some("ann"));
+        assert_eq!(batch.word(BodyField::Team.index(), 0), None);
+        assert_eq!(batch.word(BodyField::Route.index(), 0), Some("pay"));
+        let Values::Bytes(bodies) = batch.column(BodyField::Body.index()) else {
+            panic!("bodies are texts");
+        };
+        assert_eq!(bodies.get(0), Some(&b"{}"[..]));
+        let wrong = |dropped: &str, hashed: &str| {
+            Redaction::new(set, &names(dropped), &names(hashed), Some(b"k")).map(drop)
+        };
+        let required = Err(Impossible::Required("body".into()));
+        assert_eq!(wrong("body", "team"), required);
+        assert_eq!(
+            wrong("team", "bytes"),
+            Err(Impossible::NoText("bytes".into()))
+        );
+        // A column of the other data set.
+        let unknown = Err(Impossible::Unknown("bodies", "key".into()));
+        assert_eq!(wrong("key", "team"), unknown);
     }
 }
