@@ -179,12 +179,12 @@ impl Batch<'_> {
         let all = self.relayed().parts.len();
         let (mut silent, mut cancelled) = (vec![false; all], vec![false; all]);
         loop {
-            for at in 0..all {
+            for (at, is_silent) in silent.iter_mut().enumerate() {
                 match self.see(at).await {
-                    Ok(()) => silent[at] = false,
+                    Ok(()) => *is_silent = false,
                     Err(Stop::Halt(halt)) => return Err(halt),
                     Err(Stop::GivenUp(why)) => {
-                        if !std::mem::replace(&mut silent[at], true) {
+                        if !std::mem::replace(is_silent, true) {
                             self.not_now(at, &why);
                         }
                     }
