@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 /// Folders that hold nothing of ours.
-const SKIPPED: [&str; 8] = [
+const SKIPPED: [&str; 7] = [
     ".git",
     ".venv",
     "artifacts",
@@ -13,8 +13,12 @@ const SKIPPED: [&str; 8] = [
     "coverage",
     "node_modules",
     "shared",
-    "target",
 ];
+
+/// Whether a folder is one that cargo builds into; folders of sources may be called `target`, too.
+fn is_built(folder: &Path) -> bool {
+    folder.ends_with("target") && folder.join("CACHEDIR.TAG").is_file()
+}
 
 /// The top folder of the repository.
 pub(crate) fn root() -> &'static Path {
@@ -57,7 +61,7 @@ pub(crate) fn files(root: &Path) -> Result<Vec<File>, String> {
             let name = entry.file_name().to_string_lossy().into_owned();
             let kind = entry.file_type().map_err(|error| error.to_string())?;
             if kind.is_dir() {
-                if !SKIPPED.contains(&name.as_str()) {
+                if !SKIPPED.contains(&name.as_str()) && !is_built(&path) {
                     folders.push(path);
                 }
             } else if kind.is_file()
