@@ -15,9 +15,10 @@ const SKIPPED: [&str; 7] = [
     "shared",
 ];
 
-/// Whether a folder is one that cargo builds into; folders of sources may be called `target`, too.
+/// Whether a folder is one that cargo builds into, beside a `Cargo.toml`; folders of sources may be
+/// called `target`, too. Cargo's own mark, `CACHEDIR.TAG`, is missing where the folder was there first.
 fn is_built(folder: &Path) -> bool {
-    folder.ends_with("target") && folder.join("CACHEDIR.TAG").is_file()
+    folder.ends_with("target") && folder.with_file_name("Cargo.toml").is_file()
 }
 
 /// The top folder of the repository.
