@@ -87,6 +87,12 @@ pub(crate) fn serve(
     ready: impl FnOnce(&Process, Option<&str>) -> Result<(), String>,
 ) -> Result<(), String> {
     raise_descriptor_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("cannot start the control thread: {error}"))?;
+    // Before anything is served: until it is heard, a signal ends the process there and then.
+    let signals = runtime.block_on(async { Signals::hear() })?;
     let bytes = config::read(&options.file)?;
     let Started {
         process,
@@ -119,7 +125,7 @@ pub(crate) fn serve(
         Some((followed, store)) => Some(Follower::start(&process, followed, store.clone())?),
         None => None,
     };
-    let (signals, incidents) =
+    let (troubles, incidents) =
         write_incidents(&process, environment.as_ref(), &folder, notices.alerts())?;
     let followed = environment.as_ref().map(|(followed, _)| followed);
     let desk = batches::open(&process, &folder)?;
@@ -128,7 +134,7 @@ pub(crate) fn serve(
     let runbooks = run_runbooks(&process, followed, &folder, &incidents, &notices)?;
     let subscribers = subscribers::start(&process, followed, kept, &folder, jobs.shelf.clone())?;
     let ears = promises::Ears {
-        incidents: Some(signals),
+        incidents: Some(troubles),
         notices: Some(notices.alerts()),
         open: Some(open_incidents(&incidents.shelf)),
     };
@@ -147,12 +153,8 @@ pub(crate) fn serve(
         jobs: Some(jobs.clone()),
         subscribers: Some(subscribers.clone()),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("cannot start the control thread: {error}"))?;
     let watched = Watched::new(&options.file, bytes);
-    let controlling = control(options, &process, watched, ready);
+    let controlling = control(options, &process, watched, signals, ready);
     let result = tokio::task::LocalSet::new().block_on(&runtime, controlling);
     drop((
         follower,
@@ -354,11 +356,14 @@ async fn control(
     options: &RunOptions,
     current: &Current,
     mut watched: Watched,
+    signals: Signals,
     ready: impl FnOnce(&Process, Option<&str>) -> Result<(), String>,
 ) -> Result<(), String> {
     let process = &current.process;
-    let mut hangup = hear(SignalKind::hangup())?;
-    let mut ends = ends()?;
+    let Signals {
+        mut hangup,
+        mut ends,
+    } = signals;
     let mut admin = None;
     let desk = current.desk(&options.file);
     follow_admin(&mut admin, &desk, process)?;
@@ -405,15 +410,25 @@ async fn control(
     }
 }
 
-fn hear(kind: SignalKind) -> Result<Signal, String> {
-    signal(kind).map_err(|error| format!("cannot hear signals: {error}"))
+/// The signals that a gateway heeds. One that comes while it starts is heeded once it has started.
+struct Signals {
+    /// Reads its files anew.
+    hangup: Signal,
+    /// End it.
+    ends: [Signal; 2],
 }
 
-fn ends() -> Result<[Signal; 2], String> {
-    Ok([
-        hear(SignalKind::terminate())?,
-        hear(SignalKind::interrupt())?,
-    ])
+impl Signals {
+    fn hear() -> Result<Self, String> {
+        let hear = |kind| signal(kind).map_err(|error| format!("cannot hear signals: {error}"));
+        Ok(Self {
+            hangup: hear(SignalKind::hangup())?,
+            ends: [
+                hear(SignalKind::terminate())?,
+                hear(SignalKind::interrupt())?,
+            ],
+        })
+    }
 }
 
 /// Looks at the file, the certificates and the files of secrets off this thread, because a file

@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 /// The lane of what is called at models begins with this; other lanes compete with everything.
 const MODELS: &str = "model:";
-/// Most models that a lane looks at; as many as parts of a batch that is relayed. Items of further ones are
-/// paced by what these have left.
+/// Most models of one job that are told apart. Items of further ones are paced by what these have left,
+/// and are run here where the batch of the others is relayed.
 pub(crate) const MODELS_MAX: usize = 16;
 /// Most items that are looked at for the models they name.
 const ITEMS_MAX: u32 = 1_000;

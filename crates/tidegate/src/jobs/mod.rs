@@ -3,8 +3,8 @@
 //! One gateway leads the jobs of an environment, under a lease of its own: it takes up what was
 //! submitted, says which items start, has each called as an exchange of this gateway's
 //! ([`call`]), and writes in groups what became of them ([`work`]). [`inputs`] is what items ask,
-//! [`lane`] what they compete for, [`seen`] what is seen of interactive traffic beside them, [`answer`] and [`batched`] what the admin API
-//! asks.
+//! [`lane`] what they compete for, [`room`] how many bytes of them are under way, [`seen`] what is
+//! seen of interactive traffic beside them, [`answer`] and [`batched`] what the admin API asks.
 
 mod answer;
 mod batched;

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub(super) const ROOM: usize = 1_024;
 /// Items that start with one write, so that what a kill repeats stays small.
 const STARTS: usize = 256;
-/// Bytes of requests and answers of items, from the start of each until its answer is taken to be written, that
-/// items which start are expected to stay below.
+/// Bytes of requests and answers of items that are under way, each from its start until its answer is
+/// taken to be written; none starts that is expected to go beyond.
 const HELD: usize = 64 << 20;
 
 /// Room for items. What an answer will hold is not known before it is there, so that an item is expected to

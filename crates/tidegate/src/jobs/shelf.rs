@@ -110,9 +110,9 @@ impl Shelf {
         answer
     }
 
-    /// Submits a job. Its id (unless it has one), number and time are filled in; its file, if it has one, is read once to
-    /// count its lines. The same key finds the job that was submitted under it before. Returns the id,
-    /// and whether the job is new.
+    /// Submits a job. Its id (unless it has one), number and time are filled in; its file, if it has
+    /// one, is read once to count its lines. The same key finds the job that was submitted under it
+    /// before. Returns the id, and whether the job is new.
     ///
     /// # Errors
     /// [`Refused`].

@@ -1,7 +1,7 @@
 //! A process's life, seen through traffic: start, reload, hand-over, drain, crash.
 
 use crate::support::gateway::{Running, command, tidegate};
-use crate::support::{Gateway, Reply, Upstream, curl, eventually};
+use crate::support::{Gateway, PATIENCE, Reply, Upstream, curl, eventually};
 use rustix::process::Signal;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -32,6 +32,41 @@ fn a_changed_file_and_a_hangup_change_what_is_served() {
     gateway.process.signal(Signal::HUP);
     eventually("the hangup is heard", || says(&gateway, "three"));
     gateway.process.line_with("\"revision\":3");
+}
+
+/// The numbers of signals that a process has handlers for, of its `/proc` (proc_pid_status(5), SigCgt).
+fn heard(process: u32) -> Vec<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = u64::from_str_radix(caught.unwrap().trim(), 16).unwrap();
+    (1..=64)
+        .filter(|number| caught >> (number - 1) & 1 == 1)
+        .collect()
+}
+
+#[test]
+fn a_signal_is_heard_as_soon_as_a_caller_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gate.yaml");
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    let text = format!("listeners: {{ public: {{ address: \"{address}\" }} }}\n{FIXED}");
+    std::fs::write(&file, text).unwrap();
+    let mut process = Running::start(&mut command(&["run", file.to_str().unwrap()]));
+    let began = Instant::now();
+    // Without a pause: what is looked at is the moment at which it begins to accept.
+    while TcpStream::connect(address).is_err() {
+        assert!(began.elapsed() < PATIENCE, "{:?}", process.lines());
+    }
+    let heard = heard(process.child.id());
+    for signal in [Signal::HUP, Signal::INT, Signal::TERM] {
+        assert!(heard.contains(&signal.as_raw()), "{signal:?} of {heard:?}");
+    }
+    process.signal(Signal::HUP);
+    process.line_with("configuration applied");
+    process.signal(Signal::TERM);
+    assert!(process.ended().success(), "{:?}", process.lines());
 }
 
 #[test]

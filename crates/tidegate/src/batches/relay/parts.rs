@@ -3,14 +3,12 @@
 
 use super::super::provider::{Sent, Stop};
 use super::super::{Batch, Halt};
+use crate::jobs::MODELS_MAX;
 use gate_ai::batch::{Api, anthropic_line, openai_line};
 use gate_ai::{Endpoint, Operation};
 use gate_kit::http::Method;
 use gate_proxy::batches::{Part, batch_target};
 use std::collections::BTreeSet;
-
-/// Most models of one batch that are handed over; requests to further ones are run here.
-const PARTS_MAX: usize = 16;
 
 impl Batch<'_> {
     /// What its requests ask for.
@@ -64,7 +62,7 @@ impl Batch<'_> {
         let (mut source, mut models) = (self.source().await?, BTreeSet::new());
         while let Some((_, line)) = source.next()? {
             let model = self.model_of(&line);
-            if let Some(model) = model.filter(|_| models.len() < PARTS_MAX) {
+            if let Some(model) = model.filter(|_| models.len() < MODELS_MAX) {
                 models.insert(model);
             }
             tokio::task::consume_budget().await;
