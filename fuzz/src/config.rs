@@ -21,6 +21,7 @@ const REGISTRY: Registry = Registry {
     runbook: gate_ops::runbook::problems,
     subscriber: gate_ops::event::delivery::problems,
     schedule: gate_ops::event::schedule::check,
+    crossed: None,
 };
 
 struct Secrets;

@@ -70,6 +70,7 @@ pub(crate) fn compile(text: &str, folder: &Path) -> Result<(), String> {
         runbook: gate_ops::runbook::problems,
         subscriber: gate_ops::event::delivery::problems,
         schedule: gate_ops::event::schedule::check,
+        crossed: None,
     };
     let clock = Clock::System;
     let compiler = Compiler {

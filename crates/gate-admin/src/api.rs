@@ -8,7 +8,7 @@ use crate::access::{
     self, Access, Identity, Peer, Presented, Rates, ReadSecret, SIGN_IN_COOKIE, check_origin,
 };
 use crate::assets::{self, Asset};
-use crate::call::{self, Call, Match, bad};
+use crate::call::{self, Call, Leaving, Match, bad};
 use crate::documents::Documents;
 use crate::host::Host;
 use crate::pool::Pool;
@@ -261,6 +261,8 @@ impl Api {
             return watch::answer(self, &call).await;
         }
         let inner = self.inner.clone();
+        // Dropped with this future, when the connection is lost while the answer is made.
+        let _leaving = Leaving(call.gone.clone());
         let reply = match call.operation.writes() {
             true => self.run(move || inner.handle(&call)).await,
             false => self.ask(move || inner.handle(&call)).await,
@@ -407,6 +409,7 @@ impl Api {
             secure: peer.tls,
             host,
             body: body.into_bytes(),
+            gone: Arc::default(),
         })
     }
 }

@@ -9,6 +9,8 @@ use gate_api::problem::{Code, Problem};
 use gate_kit::http::RequestHead;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rows of a page when nobody says how many.
 const LIMIT_DEFAULT: usize = 100;
@@ -42,6 +44,17 @@ pub(crate) struct Call {
     /// The caller's name for this address.
     pub(crate) host: String,
     pub(crate) body: Bytes,
+    /// Set once nobody waits for the answer any more.
+    pub(crate) gone: Arc<AtomicBool>,
+}
+
+/// Sets a flag when it is dropped.
+pub(crate) struct Leaving(pub(crate) Arc<AtomicBool>);
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// A cursor that no page of the list gave.

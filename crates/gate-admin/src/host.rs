@@ -19,6 +19,8 @@ use gate_api::types::{
 use gate_store::control::{Cause, EvidenceRow, RolloutRow};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// What an environment would hold.
 #[derive(Debug, Clone, Copy)]
@@ -547,12 +549,18 @@ pub trait Host: Send + Sync {
         Ok(Vec::new())
     }
 
-    /// Asks the lake; rows of these teams alone, where the caller sees no others.
+    /// Asks the lake; rows of these teams alone, where the caller sees no others. It ends early once
+    /// `gone` is set: nobody waits for the answer.
     ///
     /// # Errors
     /// The problem to answer with.
-    fn query(&self, input: &QueryInput, teams: Option<&[String]>) -> Result<QueryAnswer, Problem> {
-        let _ = (input, teams);
+    fn query(
+        &self,
+        input: &QueryInput,
+        teams: Option<&[String]>,
+        gone: &Arc<AtomicBool>,
+    ) -> Result<QueryAnswer, Problem> {
+        let _ = (input, teams, gone);
         Err(not_kept("lake"))
     }
 
@@ -565,8 +573,9 @@ pub trait Host: Send + Sync {
         name: &str,
         input: &SavedQueryInput,
         teams: Option<&[String]>,
+        gone: &Arc<AtomicBool>,
     ) -> Result<QueryAnswer, Problem> {
-        let _ = (name, input, teams);
+        let _ = (name, input, teams, gone);
         Err(not_kept("lake"))
     }
 

@@ -8,8 +8,9 @@ use crate::{Caller, Exchange, Fault};
 use gate_model::fault::FaultCode;
 use gate_model::resources::AUTHENTICATING;
 use std::any::Any;
+use std::borrow::Cow;
 use std::fmt::{self, Debug, Formatter};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// For whom the gateway makes an exchange, and how urgent it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,6 +29,18 @@ pub struct Inside {
     pub at_provider: Option<Arc<ProviderCall>>,
     /// Dropped once its record is closed and what it cost is on its way to the ledger.
     pub kept: Kept,
+    /// What the gateway itself answered it with instead of its target, once it has: for whoever asked,
+    /// who sees what callers do not.
+    pub fault: Arc<OnceLock<InsideFault>>,
+}
+
+/// Why the gateway answered an exchange of its own itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InsideFault {
+    /// What it is.
+    pub code: FaultCode,
+    /// Words for the operator.
+    pub detail: Cow<'static, str>,
 }
 
 /// A call of a provider's own API.

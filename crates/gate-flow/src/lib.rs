@@ -55,7 +55,7 @@ pub use experiment::{
 pub use fault::{Fault, FaultError};
 pub use flights::{Flights, Flown, Landed};
 pub use identity::Identity;
-pub use inside::{BatchResultsOf, Inside, Kept, ProviderCall};
+pub use inside::{BatchResultsOf, Inside, InsideFault, Kept, ProviderCall};
 pub use key_value::{
     KeyValueAnswer, KeyValueError, KeyValueQuestion, KeyValueServer, SharedKeyValueServer,
 };

@@ -34,6 +34,7 @@ use gate_net::dns::Dns;
 use gate_net::listen::ListenAddress;
 use gate_net::tls::Managed;
 use gate_store::Books;
+use gate_store::ledger::CrossedEvent;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use target::Called;
@@ -62,6 +63,9 @@ pub struct Registry {
     pub subscriber: SubscriberChecker,
     /// Checks schedules, which are kept by whoever leads.
     pub schedule: ScheduleChecker,
+    /// What subscribers are told of a budget's threshold, within the commit that crosses it; nothing
+    /// where there is none.
+    pub crossed: Option<CrossedEvent>,
 }
 
 /// Checks a subscriber's expressions; the paths at fault with a sentence each.

@@ -548,7 +548,9 @@ fn compile_first(
     let Some(store) = &compiled.snapshot.resources.gateway.store else {
         return Ok((compiled, None));
     };
-    let books = open_books(store, compiler.secrets, compiler.folder, compiler.clock)
+    let (secrets, folder) = (compiler.secrets, compiler.folder);
+    let crossed = compiler.registry.crossed;
+    let books = open_books(store, secrets, folder, compiler.clock, crossed)
         .map_err(|error| StartError::Other(format!("gateway.store: {error}")))?;
     let compiler = Compiler {
         books: Some(&books),

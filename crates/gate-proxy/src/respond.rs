@@ -4,7 +4,7 @@
 //! error shape where the target says so, problem+json (RFC 9457) for everybody else. The caller
 //! sees the code, its title and the words meant for it; the cause stays in the record.
 
-use gate_flow::{Exchange, Fault, FaultError};
+use gate_flow::{Exchange, Fault, FaultError, InsideFault};
 use gate_kit::http::{Body, Chunk, HeaderId, Headers, RequestHead, Response, ResponseHead};
 use gate_model::fault::FaultCode;
 use serde::Serialize;
@@ -25,6 +25,14 @@ struct Problem<'a> {
 /// Answers an exchange with a fault, and notes it in the record.
 pub fn fault(exchange: &mut Exchange, fault: Fault) -> Response {
     exchange.record.fault = Some(fault.code);
+    if let Some(inside) = &exchange.client.inside {
+        let told = InsideFault {
+            code: fault.code,
+            detail: fault.detail.clone(),
+        };
+        // Whatever was told first stands.
+        let _ = inside.fault.set(told);
+    }
     let mut response = if is_grpc(&exchange.request.head) {
         grpc(&fault)
     } else {

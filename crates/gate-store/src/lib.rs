@@ -23,7 +23,7 @@ pub mod schema;
 pub mod slow;
 pub mod sqlite;
 
-pub use books::{Account, Books, BooksOptions, CallerSource, Crossed, Hold, Refusal, WhenDown};
+pub use books::{Account, Books, BooksOptions, CallerSource, Hold, Refusal, WhenDown};
 pub use control::{ControlError, ControlStore};
 pub use database::{Database, Dialect};
 pub use error::StoreError;

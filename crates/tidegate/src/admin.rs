@@ -21,9 +21,12 @@ use gate_proxy::process::Process;
 use gate_proxy::record::admin;
 use gate_store::control::{ControlStore, Keys};
 use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
@@ -313,7 +316,18 @@ async fn serve(mut connection: ServerConnection, desk: Rc<Desk>) {
     };
     loop {
         let (response, close) = match connection.next().await {
-            Next::Request(request) => (desk.answer(request, peer).await, false),
+            Next::Request(request) => {
+                let mut answering = pin!(desk.answer(request, peer));
+                // Whoever has gone needs no answer: a query of the lake ends, a change that was begun is made.
+                let answered = poll_fn(|cx| match answering.as_mut().poll(cx) {
+                    Poll::Ready(response) => Poll::Ready(Some(response)),
+                    Poll::Pending => connection.poll_closed(cx).map(|()| None),
+                });
+                match answered.await {
+                    Some(response) => (response, false),
+                    None => return,
+                }
+            }
             Next::TooLarge(_) => (Api::too_large(), true),
             // Anything but a proper request is not worth an answer on this address.
             _ => return,

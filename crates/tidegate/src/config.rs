@@ -26,6 +26,7 @@ pub(crate) const REGISTRY: Registry = Registry {
     runbook: gate_ops::runbook::problems,
     subscriber: gate_ops::event::delivery::problems,
     schedule: gate_ops::event::schedule::check,
+    crossed: Some(crate::events::crossed),
 };
 
 /// The bytes of a file of configuration.

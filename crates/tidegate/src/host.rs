@@ -41,6 +41,7 @@ use gate_proxy::process::Process;
 use gate_store::control::{EvidenceRow, RolloutRow};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The process that serves the API.
@@ -289,8 +290,13 @@ impl Host for Gateway {
         self.delivery.report(report, &resources)
     }
 
-    fn query(&self, input: &QueryInput, teams: Option<&[String]>) -> Result<QueryAnswer, Problem> {
-        lake::Desk::of(&self.process, &self.asking, teams)?.ask(input)
+    fn query(
+        &self,
+        input: &QueryInput,
+        teams: Option<&[String]>,
+        gone: &Arc<AtomicBool>,
+    ) -> Result<QueryAnswer, Problem> {
+        lake::Desk::of(&self.process, &self.asking, teams, gone)?.ask(input)
     }
 
     fn run_query(
@@ -298,8 +304,9 @@ impl Host for Gateway {
         name: &str,
         input: &SavedQueryInput,
         teams: Option<&[String]>,
+        gone: &Arc<AtomicBool>,
     ) -> Result<QueryAnswer, Problem> {
-        lake::Desk::of(&self.process, &self.asking, teams)?.ask_saved(name, input)
+        lake::Desk::of(&self.process, &self.asking, teams, gone)?.ask_saved(name, input)
     }
 
     fn write_answer(

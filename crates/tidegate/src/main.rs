@@ -7,6 +7,7 @@
 
 mod accept;
 mod admin;
+mod again;
 mod allocator;
 mod api;
 mod authz;

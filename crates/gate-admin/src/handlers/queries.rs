@@ -8,14 +8,18 @@ use gate_api::types::{QueryAnswer, QueryInput, SavedQueryInput};
 
 pub(super) fn query(inner: &Inner, call: &Call) -> Answer {
     let input: QueryInput = call.json()?;
-    let answer = inner.host.query(&input, call.who.teams.as_deref())?;
+    let answer = inner
+        .host
+        .query(&input, call.who.teams.as_deref(), &call.gone)?;
     written(inner, call, &answer)
 }
 
 pub(super) fn run(inner: &Inner, call: &Call) -> Answer {
     let input: SavedQueryInput = call.json()?;
     let teams = call.who.teams.as_deref();
-    let answer = inner.host.run_query(call.value(0), &input, teams)?;
+    let answer = inner
+        .host
+        .run_query(call.value(0), &input, teams, &call.gone)?;
     written(inner, call, &answer)
 }
 

@@ -95,7 +95,7 @@ impl QueryError {
     }
 }
 
-/// How far a query has come with what it may take. Clones share the flag that cancels it.
+/// How far a query has come with what it may take. Clones share the flag that ends it.
 #[derive(Debug, Clone)]
 pub struct Allowance {
     limits: Limits,
@@ -131,10 +131,11 @@ impl Allowance {
         more
     }
 
-    /// The flag that ends it from another thread.
+    /// The same, which ends as soon as another thread sets this flag.
     #[must_use]
-    pub fn canceller(&self) -> Arc<AtomicBool> {
-        self.cancelled.clone()
+    pub fn ended_by(mut self, flag: Arc<AtomicBool>) -> Self {
+        self.cancelled = flag;
+        self
     }
 
     /// Whether it may go on.

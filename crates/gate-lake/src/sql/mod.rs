@@ -32,7 +32,7 @@ use rusqlite::limits::Limit;
 use rusqlite::types::{Null, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 use std::collections::BinaryHeap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// A table that queries may name.
@@ -95,6 +95,8 @@ pub struct SqlLimits {
     pub answer_rows: usize,
     /// Most bytes of an answer; beyond, the query fails.
     pub answer_bytes: usize,
+    /// Ends the query from another thread once it is set: whoever asked has gone.
+    pub cancelled: Arc<AtomicBool>,
 }
 
 impl Default for SqlLimits {
@@ -103,6 +105,7 @@ impl Default for SqlLimits {
             scan: Limits::default(),
             answer_rows: 10_000,
             answer_bytes: 64 * 1024 * 1024,
+            cancelled: Arc::default(),
         }
     }
 }
@@ -126,7 +129,7 @@ struct Shared {
 impl Shared {
     fn new(limits: &SqlLimits) -> Arc<Self> {
         Arc::new(Self {
-            allowance: Allowance::new(limits.scan.clone()),
+            allowance: Allowance::new(limits.scan.clone()).ended_by(limits.cancelled.clone()),
             rows_read: AtomicU64::new(0),
             failure: Mutex::default(),
         })

@@ -27,6 +27,6 @@ mod words;
 pub use board::{Board, Change, Loaded, Start, Wish};
 pub use queue::Queue;
 pub use words::{
-    After, Bits, ITEMS_MAX, Link, Note, NoteKind, Outcome, PARENTS_MAX, Problem, Progress, Retry,
-    Spec, State, TEMPLATED_MAX, WAITING_MAX,
+    After, Awaits, Bits, ITEMS_MAX, Link, Note, NoteKind, Outcome, PARENTS_MAX, Problem, Progress,
+    Retry, Spec, State, TEMPLATED_MAX, WAITING_MAX,
 };

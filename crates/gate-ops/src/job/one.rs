@@ -202,8 +202,14 @@ impl One {
         self.progress.tries.remove(&index);
         self.news.is_dirty = true;
         let attempt = running.attempt;
+        if !matches!(outcome, Outcome::Refused { .. }) {
+            self.progress.awaits = None;
+        }
         match outcome {
-            Outcome::Refused { wait_ms } => {
+            Outcome::Refused { wait_ms, awaits } => {
+                if awaits.is_some() {
+                    self.progress.awaits.clone_from(awaits);
+                }
                 let due = now_ms.saturating_add(*wait_ms);
                 self.progress.waiting.insert(index, (attempt, due));
                 return None;
@@ -353,6 +359,7 @@ impl One {
         if state.is_over() {
             self.progress.ended_ms = Some(now_ms);
             self.progress.estimate_ms = None;
+            self.progress.awaits = None;
             self.progress.waiting.clear();
         }
         state.is_over()

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::job::pace::{Pacing, Seen};
+use crate::job::words::Awaits;
 use std::collections::BTreeMap;
 
 pub(super) fn spec(id: &str, count: u32) -> Spec {
@@ -128,9 +129,13 @@ fn what_there_was_no_room_for_uses_up_no_try() {
     let mut board = board(8);
     board.add(fresh(spec("a", 1)), 0);
     let mut now = 0;
+    let refused = Outcome::Refused {
+        wait_ms: 50,
+        awaits: None,
+    };
     for _ in 0..20 {
         assert_eq!(next(&mut board, now), [at("a", 0, 0)]);
-        board.ended("a", 0, &Outcome::Refused { wait_ms: 50 }, now);
+        board.ended("a", 0, &refused, now);
         assert_eq!(next(&mut board, now), []);
         now += 50;
     }
@@ -368,4 +373,31 @@ fn the_end_is_estimated_from_what_ended_last() {
     assert_eq!(estimate(&mut board), Some(2_500_000));
     board.wish("a", Wish::Pause, 2_100_000);
     assert_eq!(estimate(&mut board), None, "what is paused ends some day");
+}
+
+#[test]
+fn what_refused_items_wait_for_is_known_until_one_is_answered() {
+    let mut board = board(8);
+    board.add(fresh(spec("a", 2)), 0);
+    assert_eq!(next(&mut board, 0).len(), 2);
+    let awaits = Awaits {
+        reason: "budget_exceeded: budget `b`".into(),
+        until_ms: Some(9_000),
+    };
+    let known = |board: &Board| {
+        board
+            .job("a")
+            .and_then(|(_, progress)| progress.awaits.clone())
+    };
+    let refused = |awaits| Outcome::Refused {
+        wait_ms: 50,
+        awaits,
+    };
+    board.ended("a", 0, &refused(Some(awaits.clone())), 0);
+    // What passes in a moment says nothing against it.
+    board.ended("a", 1, &refused(None), 0);
+    assert_eq!(known(&board), Some(awaits));
+    assert_eq!(next(&mut board, 50).len(), 2);
+    board.ended("a", 1, &Outcome::Succeeded, 60);
+    assert_eq!(known(&board), None);
 }

@@ -236,7 +236,18 @@ pub enum Outcome {
     Refused {
         /// How long to wait, in milliseconds.
         wait_ms: u64,
+        /// What a person may want to know of it; nothing of what passes in a moment.
+        awaits: Option<Awaits>,
     },
+}
+
+/// What items of a job wait for that were refused.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Awaits {
+    /// Why they were refused.
+    pub reason: String,
+    /// Until when that lasts, in UNIX milliseconds, where it is known.
+    pub until_ms: Option<u64>,
 }
 
 /// What is written down about an item besides that it ended.
@@ -316,6 +327,9 @@ pub struct Progress {
     /// How it ends once nothing of it is under way, where that is decided.
     #[serde(default)]
     pub ends_as: Option<State>,
+    /// What its items wait for, if the one that was answered last was refused.
+    #[serde(default)]
+    pub awaits: Option<Awaits>,
 }
 
 impl Default for Progress {
@@ -334,6 +348,7 @@ impl Default for Progress {
             estimate_ms: None,
             reason: String::new(),
             ends_as: None,
+            awaits: None,
         }
     }
 }

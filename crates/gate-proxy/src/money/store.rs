@@ -7,6 +7,7 @@ use gate_store::control::{ControlStore, SqlControl};
 use gate_store::files::{FilesStore, SqlFiles};
 use gate_store::jobs::{JobStore, SqlJobs};
 use gate_store::journal::{self, Journal, JournalOptions, ReadJournal, Reading};
+use gate_store::ledger::CrossedEvent;
 use gate_store::postgres::Postgres;
 use gate_store::schema::migrate;
 use gate_store::sqlite::Sqlite;
@@ -55,8 +56,9 @@ impl Engine {
         })
     }
 
-    fn open(&self) -> Result<Box<dyn Store>, StoreError> {
-        Ok(Box::new(SqlStore::open(self.connect()?, Instance::this())?))
+    fn open(&self, crossed: Option<CrossedEvent>) -> Result<Box<dyn Store>, StoreError> {
+        let store = SqlStore::open(self.connect()?, Instance::this())?;
+        Ok(Box::new(store.telling(crossed)))
     }
 }
 
@@ -69,7 +71,7 @@ pub fn open(
     secrets: &dyn SecretSource,
     folder: &Path,
 ) -> Result<Box<dyn Store>, StoreError> {
-    Engine::of(settings, secrets, folder)?.open()
+    Engine::of(settings, secrets, folder)?.open(None)
 }
 
 /// Opens the control plane's part of the store, on a connection of its own.
@@ -111,7 +113,8 @@ pub fn open_files(
     Ok(Box::new(SqlFiles::open(database)?))
 }
 
-/// Opens the store and the books over it. A server that does not answer is tried again.
+/// Opens the store and the books over it. A server that does not answer is tried again. `crossed` is
+/// what the journal is told of thresholds.
 ///
 /// # Errors
 /// A sentence for the operator, where trying again would not help.
@@ -120,6 +123,7 @@ pub fn open_books(
     secrets: &dyn SecretSource,
     folder: &Path,
     clock: &Clock,
+    crossed: Option<CrossedEvent>,
 ) -> Result<Arc<Books>, String> {
     let engine = Engine::of(settings, secrets, folder).map_err(|error| error.to_string())?;
     let options = BooksOptions {
@@ -129,7 +133,7 @@ pub fn open_books(
         },
         retention: (!settings.retention.is_zero()).then(|| settings.retention.duration()),
     };
-    let connect = Box::new(move || engine.open());
+    let connect = Box::new(move || engine.open(crossed));
     Books::open(connect, options, clock.clone()).map_err(|error| error.to_string())
 }
 

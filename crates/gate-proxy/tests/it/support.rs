@@ -94,6 +94,7 @@ impl Gateway {
                 runbook: gate_ops::runbook::problems,
                 subscriber: gate_ops::event::delivery::problems,
                 schedule: gate_ops::event::schedule::check,
+                crossed: None,
             },
             folder: folder.to_owned(),
             secrets,

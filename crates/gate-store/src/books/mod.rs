@@ -28,7 +28,7 @@ pub use period::{period_end, period_start};
 pub use usage::{SPAN_DAYS, Usage};
 
 use crate::StoreError;
-use crate::ledger::{CallerRow, ExchangeId, Facts, Granted, Store};
+use crate::ledger::{CallerRow, ExchangeId, Facts, Store};
 use account::Free;
 use gate_kit::clock::{Clock, Moment};
 use gate_kit::order::Order;
@@ -36,7 +36,7 @@ use gate_model::units::Money;
 use hold::Call;
 use queue::Queue;
 use smallvec::SmallVec;
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -67,24 +67,6 @@ pub struct BooksOptions {
     pub when_down: WhenDown,
     /// How long settled entries are kept; for ever when `None`.
     pub retention: Option<Duration>,
-}
-
-/// Most crossings that wait for who tells of them.
-const CROSSED_MAX: usize = 1_000;
-
-/// A threshold of a budget that was crossed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Crossed {
-    /// The budget.
-    pub budget: Arc<str>,
-    /// When its period began, in UNIX seconds.
-    pub period: i64,
-    /// The threshold, in the budget's unit: picodollars or tokens.
-    pub threshold: i64,
-    /// What is settled.
-    pub settled: i64,
-    /// What was charged for reservations of dead processes.
-    pub unsettled: i64,
 }
 
 /// Why a call may not be made.
@@ -135,8 +117,6 @@ struct Shared {
     /// What the UNIX time is ahead of the monotonic one.
     offset_ms: AtomicI64,
     events: AtomicU64,
-    /// Thresholds that were crossed and that nobody has taken.
-    crossed: Mutex<VecDeque<Crossed>>,
     /// Calls that were ever written, in the order in which they were queued.
     written: AtomicU64,
 }
@@ -190,7 +170,6 @@ impl Books {
             leases_until: AtomicU64::new(0),
             offset_ms: AtomicI64::new(0),
             events: AtomicU64::new(0),
-            crossed: Mutex::default(),
             written: AtomicU64::new(0),
         });
         shared.compare_clocks();
@@ -220,18 +199,6 @@ impl Books {
     #[must_use]
     pub fn usage(&self) -> Arc<Usage> {
         self.shared.usage.get_or_init(Arc::default).clone()
-    }
-
-    /// Thresholds that were crossed since this was asked last. Each crossing is told to one process of
-    /// a store.
-    #[must_use]
-    pub fn take_crossed(&self) -> Vec<Crossed> {
-        let mut crossed = self
-            .shared
-            .crossed
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        crossed.drain(..).collect()
     }
 
     /// The account of a budget; what the budget allows may change over time.
@@ -459,21 +426,6 @@ impl Books {
 }
 
 impl Shared {
-    /// Notes a threshold that was crossed; of too many, the oldest are forgotten.
-    fn note_crossed(&self, granted: &Granted, threshold: i64) {
-        let mut crossed = self.crossed.lock().unwrap_or_else(PoisonError::into_inner);
-        if crossed.len() == CROSSED_MAX {
-            crossed.pop_front();
-        }
-        crossed.push_back(Crossed {
-            budget: granted.budget.clone(),
-            period: granted.period,
-            threshold,
-            settled: granted.settled,
-            unsettled: granted.unsettled,
-        });
-    }
-
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -254,7 +254,6 @@ impl Writer {
             account.granted(granted, target, used.get(&key).copied().unwrap_or(0), now);
             for amount in &granted.crossed {
                 self.shared.events.fetch_add(1, Ordering::Relaxed);
-                self.shared.note_crossed(granted, *amount);
                 tracing::warn!(
                     budget = &*granted.budget,
                     threshold = amount,

@@ -1,6 +1,7 @@
 //! What the journal carries of the ledger: the entries of a commit, in the same transaction, as one
 //! event for each consumer, because a payload is destroyed with its consumer's key. An event for each
-//! entry would cost the hot groups several times as much.
+//! entry would cost the hot groups several times as much. Behind them stand thresholds of budgets that
+//! these entries crossed.
 
 use super::group::Group;
 use super::write_charges;
@@ -20,6 +21,7 @@ pub(super) struct Carried {
     /// By consumer, as the inside of a JSON list.
     open: BTreeMap<Arc<str>, Vec<u8>>,
     full: Vec<(Arc<str>, Vec<u8>)>,
+    told: Vec<NewEvent>,
 }
 
 /// An entry, named as its columns are.
@@ -86,6 +88,11 @@ impl Carried {
         }
     }
 
+    /// Takes an event whose key is new, as whoever makes it has seen in this transaction.
+    pub(super) fn tell(&mut self, event: NewEvent) {
+        self.told.push(event);
+    }
+
     /// Appends what was taken. `instance` and `number` make the keys, which no other process has.
     pub(super) fn append<D: Database>(
         self,
@@ -108,6 +115,7 @@ impl Carried {
                     ..own::event(own::LEDGER, which, &consumer, &())
                 }
             })
+            .chain(self.told)
             .collect();
         own::append(database, now_ms, &events)
     }

@@ -7,7 +7,8 @@ use super::carry::Carried;
 use super::group::{Group, groups};
 use super::rows::{ENTRY, ENTRY_COLUMNS, HOLD, HOLD_COLUMNS, entry_values, hold_values, insert};
 use super::{
-    Batch, Charge, Entry, ExchangeId, Granted, HoldRow, LeaseRequest, SqlStore, read_charges,
+    Batch, Charge, Crossed, CrossedEvent, Entry, ExchangeId, Granted, HoldRow, LeaseRequest,
+    SqlStore, read_charges,
 };
 use crate::database::{Database, Value};
 use crate::instance::EXPIRY_MS;
@@ -40,6 +41,7 @@ pub(super) struct Ledger<'a, D> {
     pub(super) instance: &'a Instance,
     pub(super) now_ms: i64,
     pub(super) carried: Carried,
+    pub(super) crossed: Option<CrossedEvent>,
 }
 
 impl<D: Database> SqlStore<D> {
@@ -54,19 +56,22 @@ impl<D: Database> SqlStore<D> {
         Ok(granted)
     }
 
-    /// Changes the ledger in one transaction, in which the journal is told the new entries.
+    /// Changes the ledger in one transaction, in which the journal is told the new entries
+    /// and the thresholds that they cross.
     pub(super) fn change<T>(
         &mut self,
         now_ms: i64,
         work: impl FnOnce(&mut Ledger<'_, D>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let (instance, number) = (&self.instance, &mut self.carried);
+        let crossed = self.crossed;
         crate::database::transaction(&mut self.database, |database| {
             let mut ledger = Ledger {
                 database,
                 instance,
                 now_ms,
                 carried: Carried::default(),
+                crossed,
             };
             let done = work(&mut ledger)?;
             // Last, because whoever appends waits for all others who do.
@@ -373,6 +378,16 @@ impl<D: Database> Ledger<'_, D> {
             )?;
             if new > 0 {
                 crossed.push(amount);
+                if let Some(event) = self.crossed {
+                    self.carried.tell(event(&Crossed {
+                        budget: request.budget.clone(),
+                        period: request.period,
+                        threshold: amount,
+                        settled: balance.settled,
+                        unsettled: balance.unsettled,
+                        at_ms: self.now_ms,
+                    }));
+                }
             }
         }
         Ok(crossed)

@@ -4,7 +4,7 @@
 //! calls of one commit that differ in nothing (`group.rs`); one whose process died before it could
 //! settle has one of kind `unsettled`, at the reserved amount, which a late `settle`
 //! or a `release` takes back. Everything may be repeated: a call's id makes its entry unique, and
-//! leases are set, not changed. Writing is in [`commit`](self), after crashes in `recover.rs`,
+//! leases are set, not changed. Writing is in [`commit`](self), what the journal is told in `carry.rs`, after crashes in `recover.rs`,
 //! reading in [`usage`].
 
 mod callers;
@@ -24,6 +24,7 @@ pub use spend::SpendRow;
 pub use usage::{BalanceRow, UnsettledRow, UsageBy, UsageQuery, UsageRow};
 
 use crate::database::Database;
+use crate::journal::NewEvent;
 use crate::{Instance, StoreError};
 use gate_model::units::Money;
 use smallvec::SmallVec;
@@ -200,6 +201,27 @@ pub struct Granted {
     pub crossed: SmallVec<[i64; 2]>,
 }
 
+/// A threshold of a budget that was crossed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Crossed {
+    /// The budget.
+    pub budget: Arc<str>,
+    /// When its period began, in UNIX seconds; 0 for budgets without end.
+    pub period: i64,
+    /// The threshold, in the budget's unit: picodollars or tokens.
+    pub threshold: i64,
+    /// What is settled.
+    pub settled: i64,
+    /// What was charged for reservations of dead processes.
+    pub unsettled: i64,
+    /// When it was seen, in UNIX milliseconds.
+    pub at_ms: i64,
+}
+
+/// What the journal is told of a crossing, which is once for a budget, period and threshold: nobody else
+/// appends an event of that key.
+pub type CrossedEvent = fn(&Crossed) -> NewEvent;
+
 /// Everything that is written with one commit.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
@@ -370,6 +392,8 @@ pub struct SqlStore<D> {
     registered: bool,
     /// Number of its last event in the journal.
     carried: u64,
+    /// How thresholds that are crossed are told; they are not where there is none.
+    crossed: Option<CrossedEvent>,
 }
 
 impl<D: Database> SqlStore<D> {
@@ -385,7 +409,16 @@ impl<D: Database> SqlStore<D> {
             was_lost: false,
             registered: false,
             carried: 0,
+            crossed: None,
         })
+    }
+
+    /// The same, which tells the journal of thresholds that are crossed, in the transaction that
+    /// crosses them: a process that is killed leaves both or neither.
+    #[must_use]
+    pub fn telling(mut self, crossed: Option<CrossedEvent>) -> Self {
+        self.crossed = crossed;
+        self
     }
 }
 

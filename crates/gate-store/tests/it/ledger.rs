@@ -1,7 +1,10 @@
 //! What a store does with one batch after the other.
 
 use crate::support::{Place, charge, entry, hold, instance, lease};
-use gate_store::ledger::{Batch, Entry, Facts, Granted, HoldRow, SpendRow, UsageBy, UsageQuery};
+use gate_store::journal::NewEvent;
+use gate_store::ledger::{
+    Batch, Crossed, Entry, Facts, Granted, HoldRow, SpendRow, UsageBy, UsageQuery,
+};
 use gate_store::{SqlStore, Store, StoreError, sqlite::Sqlite};
 use std::sync::Arc;
 
@@ -61,6 +64,53 @@ fn settled_calls_come_out_of_the_lease_once() {
         assert_eq!((granted[0].amount, granted[0].settled), (10, 50));
         assert!(granted[0].crossed.is_empty());
         assert_eq!(balance(&mut *store), (50, 0, 10));
+    }
+}
+
+/// A threshold is in the journal once its commit is on the disk, and once over all processes: nobody has to
+/// carry it there afterwards.
+#[test]
+fn the_commit_that_crosses_a_threshold_tells_of_it() {
+    fn event(crossed: &Crossed) -> NewEvent {
+        let Crossed {
+            budget,
+            period,
+            threshold,
+            settled,
+            ..
+        } = crossed;
+        NewEvent {
+            key: format!("{budget}/{period}/{threshold}").into(),
+            kind: "crossed".into(),
+            consumer: "".into(),
+            payload: settled.to_string().into_bytes().into(),
+        }
+    }
+    for place in Place::all() {
+        let (mut one, mut two) = (place.telling("one", event), place.telling("two", event));
+        let told = || {
+            let events = place.reading().behind(0, 100).unwrap();
+            let crossed = events.into_iter().filter(|event| &*event.kind == "crossed");
+            let told = crossed.map(|event| {
+                let settled = String::from_utf8(event.payload.unwrap().into()).unwrap();
+                (String::from(event.key), settled)
+            });
+            told.collect::<Vec<_>>()
+        };
+        leased(&mut *one, 100, 60);
+        assert_eq!(told(), []);
+        let settle = Batch {
+            entries: vec![entry("x", "b", 55)],
+            leases: vec![lease("b", 100, 10)],
+            ..batch()
+        };
+        one.commit(&settle).unwrap();
+        let once = [("b/0/50".to_owned(), "55".to_owned())];
+        assert_eq!(told(), once);
+        // The answer was lost and it is repeated; another process sees the budget beyond it as well.
+        one.commit(&settle).unwrap();
+        leased(&mut *two, 100, 10);
+        assert_eq!(told(), once);
     }
 }
 

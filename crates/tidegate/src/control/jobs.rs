@@ -2,10 +2,12 @@
 
 use super::server::ServerOptions;
 use super::show::{self, line};
+use crate::again::Again;
 use crate::config;
 use crate::output;
 use crate::table::Table;
 use clap::{Args, Subcommand};
+use gate_api::client::ClientError;
 use gate_api::types::{JobDetail, JobInput, JobSummary};
 use std::fmt::Write;
 use std::io::{IsTerminal, Write as _};
@@ -30,7 +32,8 @@ pub(crate) enum JobsCommand {
     Batches(Listed),
     /// Show a job, with what went wrong or twice.
     Show(JobOptions),
-    /// Show how far a job is until it has ended; exit code 0 where it succeeded.
+    /// Show how far a job is until it has ended; exit code 0 where it succeeded. Where the gateway does
+    /// not answer any more it is asked again, for ten minutes.
     Watch(JobOptions),
     /// Start no more items of a job until it is resumed.
     Pause(JobOptions),
@@ -167,7 +170,7 @@ fn list(options: &ListOptions) -> Result<ExitCode, String> {
         return Ok(ExitCode::SUCCESS);
     }
     let heads = [
-        "JOB", "NAME", "QUEUE", "TEAM", "STATE", "DONE", "ITEMS", "FAILED", "ENDS",
+        "JOB", "NAME", "QUEUE", "TEAM", "STATE", "DONE", "ITEMS", "FAILED", "ENDS", "WHY",
     ];
     let mut table = Table::new(&heads);
     for one in &found {
@@ -182,6 +185,7 @@ fn list(options: &ListOptions) -> Result<ExitCode, String> {
             one.items.to_string(),
             one.failed.to_string(),
             ends.map_or_else(|| "-".to_owned(), |at| line(at)),
+            line(&one.reason),
         ]);
     }
     output::print(&table.finish())?;
@@ -258,9 +262,28 @@ fn watch(server: &ServerOptions, id: &str) -> Result<ExitCode, String> {
     let client = server.client()?;
     let is_terminal = std::io::stdout().is_terminal();
     let mut last = String::new();
+    let mut again = Again::new(LOOK);
+    let mut has_begun = false;
     loop {
-        let job = client.job(id).map_err(|error| show::refusal(&error))?.job;
-        let now = bar(&job);
+        let job = match client.job(id) {
+            Ok(detail) => detail.job,
+            // The gateway may be restarted while its jobs go on; who is refused is not told otherwise later.
+            Err(error) if has_begun && may_pass(&error) => {
+                if is_terminal && !again.is_failing() {
+                    output::print("\n")?;
+                }
+                again.failed(show::refusal(&error))?;
+                again.pause();
+                continue;
+            }
+            Err(error) => return Err(show::refusal(&error)),
+        };
+        has_begun = true;
+        again.answered();
+        let mut now = bar(&job);
+        if !job.is_over && !job.reason.is_empty() {
+            let _ = write!(now, ", {}", line(&job.reason));
+        }
         if is_terminal {
             output::print(&format!("\r\u{1b}[K{now}"))?;
             let _ = std::io::stdout().flush();
@@ -280,7 +303,16 @@ fn watch(server: &ServerOptions, id: &str) -> Result<ExitCode, String> {
                 _ => ExitCode::FAILURE,
             });
         }
-        std::thread::sleep(LOOK);
+        again.pause();
+    }
+}
+
+/// Whether the same may be answered when it is asked again.
+fn may_pass(error: &ClientError) -> bool {
+    match error {
+        ClientError::Settings(_) => false,
+        ClientError::Unreachable { .. } | ClientError::Unexpected { .. } => true,
+        ClientError::Problem(problem) => problem.status >= 500 || problem.status == 429,
     }
 }
 

@@ -1,5 +1,5 @@
-//! What happens in this gateway alone: addresses and models that are left out and come back, budgets
-//! whose threshold was crossed by what this gateway wrote, keys and certificates that end soon.
+//! What happens in this gateway alone: addresses and models that are left out and come back, keys
+//! and certificates that end soon.
 
 use crate::delivery::forecasts;
 use gate_api::types::Forecast;
@@ -7,8 +7,8 @@ use gate_kit::clock::Clock;
 use gate_kit::order::Gather;
 use gate_ops::event::cloud::CloudEvent;
 use gate_ops::event::own::{
-    BreakerClosed, BreakerOpened, BudgetThreshold, CertificateExpiring, EndpointEjected,
-    EndpointReturned, KeyExpiring, event, time,
+    BreakerClosed, BreakerOpened, CertificateExpiring, EndpointEjected, EndpointReturned,
+    KeyExpiring, event,
 };
 use gate_proxy::process::Process;
 use gate_proxy::standing::LeftOut;
@@ -44,21 +44,6 @@ impl Here {
     pub(super) fn look(&mut self, process: &Process) -> Vec<CloudEvent> {
         let now_ms = i64::try_from(Clock::System.unix().as_millis()).unwrap_or(i64::MAX);
         let mut events = self.left_out(process.left_out(), now_ms);
-        if let Some(books) = &process.shared().books {
-            for crossed in books.take_crossed() {
-                let period = time(crossed.period.saturating_mul(1_000)).unwrap_or_default();
-                let data = BudgetThreshold {
-                    budget: crossed.budget.to_string(),
-                    period,
-                    threshold: crossed.threshold,
-                    settled: crossed.settled,
-                    unsettled: crossed.unsettled,
-                };
-                let id = format!("threshold/{}/{}", crossed.period, crossed.threshold);
-                let source = format!("budget:{}", data.budget);
-                events.push(event(&source, id, &data.budget, now_ms, &data));
-            }
-        }
         events.extend(self.ending(process, now_ms));
         events
     }

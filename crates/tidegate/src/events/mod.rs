@@ -1,7 +1,8 @@
 //! The gateway's own events, and what schedules publish: the thread that brings them into the journal.
 //!
 //! Every gateway tells what happens in it alone ([`here`], [`drift`]): addresses that are left out,
-//! thresholds of budgets, what ends soon, that it does not run what it should. What an environment's gateways have in common (revisions, rollouts,
+//! what ends soon, that it does not run what it should. Thresholds of budgets ([`crossed`]) are not brought: they
+//! are told by the commit that crosses them. What an environment's gateways have in common (revisions, rollouts,
 //! incidents, alerts, schedules) is told by one, under a lease ([`lead`]), which remembers in the store
 //! how far it came. Keys say what happened and not who saw it, so that a gateway that dies between
 //! telling and remembering leaves nothing twice. A gateway without a store tells nobody.
@@ -17,12 +18,13 @@ use crate::follow::{self, Followed, OpenStore};
 use drift::Drift;
 use gate_kit::clock::Clock;
 use gate_ops::event::cloud::CloudEvent;
-use gate_ops::event::own::{BudgetThreshold, Own};
+use gate_ops::event::own::{BudgetThreshold, event, time};
 use gate_ops::notify::Alert;
 use gate_proxy::events::{key_in, published};
 use gate_proxy::process::Process;
 use gate_store::Journal;
 use gate_store::journal::{AppendError, NewEvent};
+use gate_store::ledger::Crossed;
 use here::Here;
 use lead::Lead;
 use std::collections::VecDeque;
@@ -138,13 +140,11 @@ impl Work {
     }
 }
 
-/// An event of the gateway's own as the journal takes it. Budgets are the store's, which several
-/// environments may share; everything else is its environment's alone.
+/// An event of the gateway's own as the journal takes it: its environment's alone, where there is one.
 pub(crate) fn entry(event: &CloudEvent, environment: &str) -> NewEvent {
     let event = published(event, "");
-    let is_shared = environment == NO_ENVIRONMENT || *event.kind == *BudgetThreshold::TYPE.kind;
     NewEvent {
-        key: match is_shared {
+        key: match environment == NO_ENVIRONMENT {
             true => event.key,
             false => key_in(environment, &event.key).into(),
         },
@@ -152,6 +152,23 @@ pub(crate) fn entry(event: &CloudEvent, environment: &str) -> NewEvent {
         consumer: event.consumer,
         payload: event.payload,
     }
+}
+
+/// What subscribers are told of a budget's threshold that was crossed. The ledger appends it in the
+/// commit that crosses it, so that no end of this process can be in between.
+pub(crate) fn crossed(crossed: &Crossed) -> NewEvent {
+    let data = BudgetThreshold {
+        budget: crossed.budget.to_string(),
+        period: time(crossed.period.saturating_mul(1_000)).unwrap_or_default(),
+        threshold: crossed.threshold,
+        settled: crossed.settled,
+        unsettled: crossed.unsettled,
+    };
+    let id = format!("threshold/{}/{}", crossed.period, crossed.threshold);
+    let source = format!("budget:{}", data.budget);
+    let told = event(&source, id, &data.budget, crossed.at_ms, &data);
+    // Budgets are the store's, which several environments may share.
+    entry(&told, NO_ENVIRONMENT)
 }
 
 /// Brings events into the journal; they are safe when this returns. Blocks.

@@ -20,6 +20,7 @@ use gate_model::resources::{QueryParameterType, QueryPlot, Resources};
 use gate_proxy::process::Process;
 use gate_proxy::products;
 use gate_proxy::record::lake::Freshness;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +39,8 @@ pub(super) struct Desk<'a> {
     asking: &'a Mutex<()>,
     /// Whose rows are seen; everybody's when absent.
     teams: Option<&'a [String]>,
+    /// Set once nobody waits for the answer: the query ends, and the next may be asked.
+    gone: Arc<AtomicBool>,
 }
 
 impl<'a> Desk<'a> {
@@ -46,6 +49,7 @@ impl<'a> Desk<'a> {
         process: &Process,
         asking: &'a Mutex<()>,
         teams: Option<&'a [String]>,
+        gone: &Arc<AtomicBool>,
     ) -> Result<Self, Problem> {
         let catalog = process.lake().catalog().ok_or_else(|| {
             let message = "this gateway keeps no lake: set `gateway.lake`";
@@ -56,6 +60,7 @@ impl<'a> Desk<'a> {
             resources: process.shared().snapshot.load().resources.clone(),
             asking,
             teams,
+            gone: gone.clone(),
         })
     }
 
@@ -97,6 +102,7 @@ impl<'a> Desk<'a> {
             },
             answer_rows: rows_max.min(ROWS_MAX) as usize,
             answer_bytes: BYTES_MAX,
+            cancelled: self.gone.clone(),
         };
         let now_us = i64::try_from(Clock::System.unix().as_micros()).unwrap_or(i64::MAX);
         let tables = products::tables(&self.catalog, text, &self.resources, self.teams, now_us);

@@ -14,7 +14,7 @@ use gate_api::problem::{Code, Problem};
 use gate_api::types as api;
 use gate_model::resources::{ListenerProtocol, Resources};
 use gate_ops::job::order::{Call, Input, Order};
-use gate_ops::job::{After, Link, Retry, Spec};
+use gate_ops::job::{After, Link, Progress, Retry, Spec, State};
 use gate_proxy::process::Process;
 use gate_store::control::NewAudit;
 use gate_store::jobs::{JobQuery, JobRow};
@@ -206,7 +206,7 @@ fn summary(row: &JobRow) -> api::JobSummary {
         consumer: row.owner.clone(),
         state: row.state.clone(),
         is_over: row.is_over,
-        reason: progress.reason.clone(),
+        reason: reason(&progress),
         items: row.items,
         started: progress.started.into(),
         succeeded: progress.succeeded.into(),
@@ -217,6 +217,24 @@ fn summary(row: &JobRow) -> api::JobSummary {
         began: progress.began_ms.map(at),
         ended: progress.ended_ms.map(at),
         estimate: progress.estimate_ms.map(at),
+    }
+}
+
+/// Why a job is in its state: what was written down of it, or what its items wait for.
+fn reason(progress: &Progress) -> String {
+    let Some(awaits) = &progress.awaits else {
+        return progress.reason.clone();
+    };
+    if !progress.reason.is_empty() || progress.state != State::Running {
+        return progress.reason.clone();
+    }
+    match awaits.until_ms {
+        Some(until) => format!(
+            "items wait until {} ({})",
+            time(signed(until)),
+            awaits.reason
+        ),
+        None => format!("items wait ({})", awaits.reason),
     }
 }
 

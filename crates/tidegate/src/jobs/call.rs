@@ -2,10 +2,10 @@
 
 use super::room::Held;
 use crate::later;
-use gate_flow::{Inside, Kept};
+use gate_flow::{Inside, InsideFault, Kept};
 use gate_kit::clock::Clock;
 use gate_ops::job::order::{ANSWER_MAX, Asked, Order};
-use gate_ops::job::{Outcome, Start};
+use gate_ops::job::{Awaits, Outcome, Start};
 use gate_proxy::inside::{InsideAnswer, InsideError, InsideRequest};
 use gate_proxy::process::Process;
 use gate_store::jobs::ItemResult;
@@ -69,6 +69,7 @@ pub(super) async fn call(
     let id = &order.spec.id;
     let charged_as = ExchangeId::item(id, index, attempt);
     let request = request(&order, asked, &charged_as, Kept::new(kept));
+    let fault = request.inside.fault.clone();
     let request_id = charged_as.to_string();
     let limit = match order.call.answer_bytes {
         0 => ANSWER_MAX,
@@ -90,7 +91,10 @@ pub(super) async fn call(
     };
     let outcome = match answered {
         Err(_) => failed("timeout", true),
-        Ok(Err(InsideError::Busy)) => Outcome::Refused { wait_ms: ROOM_MS },
+        Ok(Err(InsideError::Busy)) => Outcome::Refused {
+            wait_ms: ROOM_MS,
+            awaits: None,
+        },
         Ok(Err(InsideError::Gone)) => failed("lost", true),
         Ok(Err(error)) => failed(&error.to_string(), false),
         // It would be as long again.
@@ -106,7 +110,7 @@ pub(super) async fn call(
             result.status = answer.status;
             held.grow(body.len());
             result.body = body;
-            outcome_of(&answer)
+            outcome_of(&answer, fault.get())
         }
     };
     // Whoever holds the other end drops it with the exchange, which the answer must not hold up.
@@ -136,22 +140,32 @@ fn failed(reason: &str, may_pass: bool) -> Outcome {
 }
 
 /// What an answer that came whole means.
-fn outcome_of(answer: &InsideAnswer) -> Outcome {
+fn outcome_of(answer: &InsideAnswer, fault: Option<&InsideFault>) -> Outcome {
+    let now = Clock::System.unix();
     let wait = answer.header("retry-after").and_then(|value| {
-        let seconds = later::seconds(value, Clock::System.unix().as_secs())?;
-        Some(seconds.saturating_mul(1_000).min(LATER_MAX_MS))
+        let seconds = later::seconds(value, now.as_secs())?;
+        Some(seconds.saturating_mul(1_000))
     });
+    let believed = wait.map(|wait| wait.min(LATER_MAX_MS));
     match answer.status {
         // Who is sent elsewhere has got nothing: nobody follows here.
         200..300 => Outcome::Succeeded,
         // Told to come later: nothing was done, and no try is used up.
         429 => Outcome::Refused {
-            wait_ms: wait.unwrap_or(LATER_MS).max(ROOM_MS),
+            wait_ms: believed.unwrap_or(LATER_MS).max(ROOM_MS),
+            awaits: Some(Awaits {
+                reason: match fault {
+                    Some(fault) if fault.detail.is_empty() => fault.code.as_str().to_owned(),
+                    Some(fault) => format!("{}: {}", fault.code, fault.detail),
+                    None => "status_429: its target says to come later".to_owned(),
+                },
+                until_ms: wait.map(|wait| now.as_secs().saturating_mul(1_000).saturating_add(wait)),
+            }),
         },
         status => Outcome::Failed {
             reason: format!("status_{status}"),
             may_pass: PASSING.contains(&status),
-            wait_ms: wait,
+            wait_ms: believed,
         },
     }
 }
@@ -198,6 +212,7 @@ fn request(order: &Order, asked: Asked, charged_as: &Arc<str>, kept: Kept) -> In
             charged_as: Some(charged_as.clone()),
             at_provider: None,
             kept,
+            fault: Arc::default(),
         },
         request_id: Some(charged_as.to_string()),
     }

@@ -7,11 +7,12 @@
 
 use super::FormatOption;
 use super::records::{RecordsOptions, readable};
+use crate::again::Again;
 use crate::output;
 use gate_lake::sql::{Answer, Format, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Between two looks; rows are in the lake about a second after their exchange ended.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -27,9 +28,6 @@ const PAGE: u32 = 5_000;
 /// Rows that are remembered as shown; beyond them those that ended first are forgotten, and may be shown
 /// again if they are still looked at.
 const SHOWN_MAX: usize = 1_000_000;
-/// Longest pause between two tries, and how long there may be no answer.
-const PAUSE_MAX: Duration = Duration::from_secs(10);
-const GIVE_UP: Duration = Duration::from_secs(600);
 
 /// Where the end of an exchange stands in a row, behind what is shown.
 const ENDED: usize = 11;
@@ -63,26 +61,16 @@ pub(super) fn follow(options: &RecordsOptions) -> Result<ExitCode, String> {
         Err(Stop::Asked(error) | Stop::Written(error)) => return Err(error),
         Ok(()) => {}
     }
-    let (mut looks, mut failing) = (0, None::<Instant>);
+    let (mut looks, mut again) = (0, Again::new(LOOK_EVERY));
     loop {
-        let pause = failing.map_or(LOOK_EVERY, |since| since.elapsed().max(LOOK_EVERY));
-        std::thread::sleep(pause.min(PAUSE_MAX));
+        again.pause();
         looks += 1;
-        let is_wide = looks % WIDE_EVERY == 0 || failing.is_some();
+        let is_wide = looks % WIDE_EVERY == 0 || again.is_failing();
         match seen.look(options, &ask, is_wide, &mut |page| writer.write(page)) {
-            Ok(()) => failing = None,
+            Ok(()) => again.answered(),
             Err(Stop::Unread) => return Ok(ExitCode::SUCCESS),
             Err(Stop::Written(error)) => return Err(error),
-            Err(Stop::Asked(error)) => match failing {
-                None => {
-                    output::tell(&format!(
-                        "there is no answer now, it is asked again: {error}"
-                    ));
-                    failing = Some(Instant::now());
-                }
-                Some(since) if since.elapsed() >= GIVE_UP => return Err(error),
-                Some(_) => {}
-            },
+            Err(Stop::Asked(error)) => again.failed(error)?,
         }
     }
 }

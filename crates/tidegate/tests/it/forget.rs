@@ -1,6 +1,7 @@
 //! Forgetting a consumer through the program: what it published and called is gone, to the last byte,
 //! and what others did stays.
 
+mod guide;
 mod kept;
 
 use crate::support::gateway::command;

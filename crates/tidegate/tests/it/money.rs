@@ -4,9 +4,11 @@ use crate::events::own::of;
 use crate::events::read;
 use crate::examples::{Example, KEY, ask, openai};
 use crate::support::{Gateway, Reply, Upstream, eventually, tidegate};
+use gate_store::Database;
+use gate_store::sqlite::Sqlite;
 use serde_json::Value;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The lines of JSON that a command prints.
 fn told(arguments: &[&str]) -> Vec<Value> {
@@ -79,6 +81,48 @@ fn budgets() {
         printed.status.code() == Some(1) && text.contains("2026-01-01"),
         "{text}"
     );
+}
+
+/// The gateway is killed as soon as the ledger has a threshold as crossed: subscribers are told of it all the
+/// same, and once. Issue 7.
+#[test]
+fn a_threshold_is_told_though_the_gateway_is_killed_at_once() {
+    let provider = openai("sk-of-the-provider");
+    let here = format!("openai: {{ base_url: \"http://{}/v1\",", provider.address);
+    let secrets = [("OPENAI_API_KEY", "sk-of-the-provider")];
+    let path = "/v1/chat/completions";
+    for _ in 0..3 {
+        let gateway = Example::new("budgets.yaml")
+            .replace("openai: {", &here)
+            .replace("tokens: 2000000", "tokens: 10000")
+            .replace("per: day }", "per: day, warn: [0.02 %] }")
+            .run(&secrets);
+        let folder = gateway.folder.clone();
+        let mut ledger = Sqlite::open(&gateway.path().join("ledger.db")).unwrap();
+        assert_eq!(ask(&gateway, path, "assistant").status, 200);
+        let until = Instant::now() + Duration::from_secs(30);
+        while ledger
+            .query("SELECT amount FROM threshold", &[])
+            .unwrap()
+            .is_empty()
+        {
+            assert!(Instant::now() < until, "the threshold is not crossed");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        gateway.process.signal(rustix::process::Signal::KILL);
+        drop(gateway);
+        let heir = Gateway::run_in(folder, &[], &secrets);
+        let told = || of(&read(&heir), "tidegate.budget.threshold");
+        eventually("the threshold is told", || !told().is_empty());
+        assert_eq!(ask(&heir, path, "assistant").status, 200);
+        // Longer than it took to bring events that had not been brought.
+        std::thread::sleep(Duration::from_millis(1_200));
+        let told = told();
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert_eq!(told[0]["source"], "urn:tidegate:budget:web-daily");
+        assert_eq!(told[0]["data"]["threshold"], 2);
+        assert_eq!(told[0]["data"]["settled"], 3);
+    }
 }
 
 /// A call is open when the gateway is killed: what it had reserved is charged, and can be taken back.

@@ -250,14 +250,20 @@ fn the_two_commands_of_the_set_up_exist() {
     assert!(status.success());
 }
 
+/// A folder in which [`shell`] finds the program.
+pub(crate) fn installed() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(folder.path().join("target/release")).unwrap();
+    symlink(BINARY, folder.path().join("target/release/tidegate")).unwrap();
+    folder
+}
+
 /// The first configuration of a guide that stands for itself, in a folder with the program.
 fn configured(guide: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = installed();
     let (_, rest) = guide.split_once("```yaml complete\n").unwrap();
     let (configuration, _) = rest.split_once("```").unwrap();
     std::fs::write(folder.path().join("gateway.yaml"), configuration).unwrap();
-    std::fs::create_dir_all(folder.path().join("target/release")).unwrap();
-    symlink(BINARY, folder.path().join("target/release/tidegate")).unwrap();
     folder
 }
 

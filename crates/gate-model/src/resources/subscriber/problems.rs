@@ -176,6 +176,13 @@ fn target(target: &SubscriberTarget, wrong: &mut impl FnMut(&str, &str)) {
                     "a subject has no blanks and no wildcards",
                 );
             }
+            // A password alone is a token.
+            if nats.user.is_some() && nats.password.is_none() {
+                wrong(
+                    "target.nats.user",
+                    "who signs in has a `user` and a `password`",
+                );
+            }
             if nats.password.is_some() && !nats.tls && !is_local(&nats.server) {
                 wrong("target.nats.tls", "a password is not sent in clear");
             }

@@ -68,6 +68,7 @@ pub(crate) fn compile(yaml: &str) -> Arc<Snapshot> {
         runbook: gate_ops::runbook::problems,
         subscriber: gate_ops::event::delivery::problems,
         schedule: gate_ops::event::schedule::check,
+        crossed: None,
     };
     let clock = Clock::System;
     let compiler = Compiler {

@@ -10,7 +10,7 @@ use gate_model::units::{Money, TimeZone};
 use gate_store::books::{BudgetSpec, Settlement, Unit};
 use gate_store::control::SqlControl;
 use gate_store::journal::{ReadJournal, Reading};
-use gate_store::ledger::{Charge, Entry, Facts, HoldRow, LeaseRequest, Tokens};
+use gate_store::ledger::{Charge, CrossedEvent, Entry, Facts, HoldRow, LeaseRequest, Tokens};
 use gate_store::postgres::Postgres;
 use gate_store::schema::{Form, bring};
 use gate_store::sqlite::Sqlite;
@@ -165,6 +165,23 @@ impl Place {
 
     pub(crate) fn store(&self, name: &str) -> Box<dyn Store> {
         self.open(instance(name)).unwrap()
+    }
+
+    /// The same, which tells the journal of thresholds that are crossed.
+    pub(crate) fn telling(&self, name: &str, crossed: CrossedEvent) -> Box<dyn Store> {
+        let (instance, crossed) = (instance(name), Some(crossed));
+        match self {
+            Self::Sqlite(folder) => {
+                let database = Sqlite::open(&folder.path().join("ledger.db")).unwrap();
+                let store = SqlStore::open(database, instance).unwrap();
+                Box::new(store.telling(crossed))
+            }
+            Self::Postgres(address) => {
+                let database = Postgres::connect(address).unwrap();
+                let store = SqlStore::open(database, instance).unwrap();
+                Box::new(store.telling(crossed))
+            }
+        }
     }
 
     /// Books as one process keeps them.

@@ -2,10 +2,12 @@
 
 mod failover;
 mod forgotten;
+mod guide;
 mod items;
 mod killed;
 mod memory;
 mod shares;
+mod watched;
 
 use crate::support::gateway::command;
 use crate::support::{Gateway, Reply, Upstream, eventually, eventually_within};

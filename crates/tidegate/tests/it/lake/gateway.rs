@@ -3,8 +3,11 @@
 use crate::support::gateway::command;
 use crate::support::{Gateway, eventually};
 use serde_json::Value;
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// The configuration of the guide, with a lake in this folder.
 fn guide(lake: &Path) -> (String, Vec<String>) {
@@ -159,4 +162,40 @@ fn the_guide_to_asking_works() {
     let parquet = std::fs::read(folder.path().join("slow.parquet")).unwrap();
     assert!(parquet.starts_with(b"PAR1") && parquet.ends_with(b"PAR1"));
     assert!(said[5].contains("broken"), "{}", said[5]);
+}
+
+/// Whoever asked goes: their query ends then, not when its time is over, and the next is answered. Issue 7.
+#[test]
+fn a_query_ends_with_who_asked_it() {
+    let lake = tempfile::tempdir().unwrap();
+    let (gateway, _) = gateway(lake.path());
+    let endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+                   SELECT count(*) FROM n";
+    let ask = |sql: &str| {
+        let body = serde_json::json!({ "sql": sql }).to_string();
+        let url = format!("http://{}/api/v1/query", gateway.address("admin"));
+        let kind = "content-type: application/json";
+        crate::support::curl(&[&url, "-H", kind, "-d", &body])
+    };
+    assert_eq!(ask("SELECT 1").status, 200);
+    let body = serde_json::json!({ "sql": endless }).to_string();
+    let mut asker = TcpStream::connect(gateway.address("admin")).unwrap();
+    let head = format!(
+        "POST /api/v1/query HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
+         content-length: {}\r\n\r\n{body}",
+        gateway.address("admin"),
+        body.len()
+    );
+    asker.write_all(head.as_bytes()).unwrap();
+    let asked = Instant::now();
+    eventually("the query is being answered", || {
+        ask("SELECT 1").status == 429
+    });
+    drop(asker);
+    eventually("the next query is answered", || {
+        ask("SELECT 1").status == 200
+    });
+    // It could have gone on for 15 seconds.
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(12), "{took:?}");
 }

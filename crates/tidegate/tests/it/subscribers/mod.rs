@@ -3,6 +3,7 @@
 mod drift;
 mod example;
 mod gateways;
+mod guide;
 mod jobs;
 mod killed;
 mod order;

@@ -332,3 +332,41 @@ fn an_e_mail_says_what_happened() {
     );
     assert_eq!(ids(&hook.seen()).len().min(1), ids(&hook.seen()).len());
 }
+
+/// A user without a password would be signed in as nobody: it is refused where it stands. Issue 7.
+#[test]
+fn a_user_of_nats_without_a_password_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gate.yaml");
+    let checked = |credentials: &str| {
+        let text = format!(
+            "gateway: {{ store: {{ engine: {{ sqlite: {{ path: ledger.db }} }} }} }}\n\
+             subscribers:\n  desk:\n    target:\n      nats:\n        server: 127.0.0.1:4222\n\
+             \x20       subject: orders\n{credentials}"
+        );
+        std::fs::write(&file, text).unwrap();
+        let output = crate::support::tidegate(&["check", file.to_str().unwrap()]);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        (output.status.code().unwrap(), said)
+    };
+    let (code, said) = checked("        user: desk\n");
+    assert_eq!(code, 1, "{said}");
+    let place = format!("{}:8:15", file.display());
+    assert!(said.contains(&place), "{place}: {said}");
+    assert!(
+        said.contains("subscribers.desk.target.nats.user") && said.contains("`password`"),
+        "{said}"
+    );
+    std::fs::write(folder.path().join("password"), "secret").unwrap();
+    let password = "        password: { file: password }\n";
+    for good in [
+        "",
+        // A token.
+        password,
+        &format!("        user: desk\n{password}"),
+    ] {
+        let (code, said) = checked(good);
+        assert_eq!(code, 0, "{good}: {said}");
+    }
+}
