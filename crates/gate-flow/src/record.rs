@@ -226,6 +226,9 @@ pub struct AiFacts {
     pub tag: Option<Arc<str>>,
     /// Providers whose budget has no room for this call.
     pub barred: Vec<Arc<str>>,
+    /// Tokens that tries took from the limits of their providers, before anything was known of what
+    /// they would use.
+    pub taken: Vec<(Arc<str>, u64)>,
     /// Whether counts of tokens are estimates and not the provider's own.
     pub estimated: bool,
     /// What the call needs of a model, where a choice depends on it.

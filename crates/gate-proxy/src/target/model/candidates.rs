@@ -3,11 +3,13 @@
 //! A target is no candidate when its condition does not hold or it lacks what the call needs. One
 //! that rests (benched, out of headroom), seems too short or probably lacks it is passed over while
 //! another can take the call, and is the last resort when none can: being passed over is never a
-//! reason to refuse.
+//! reason to refuse. Only limits that are set on providers are: a call whose targets have all reached
+//! theirs is.
 
 use super::call::{Call, detour, is_barred};
 use super::strategy::{self, Candidate};
 use super::{Model, ProviderTarget};
+use crate::money::limits::provider_over_limit;
 use crate::upstream::pick::hash_of;
 use gate_ai::prompt_prefix;
 use gate_flow::{Exchange, Fault, Needs};
@@ -15,6 +17,7 @@ use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
 use gate_model::resources::{Capability, Strategy};
 use smallvec::SmallVec;
+use std::time::Duration;
 
 /// The targets of a call, in the order to try.
 pub(super) type Candidates<'m> = SmallVec<[&'m ProviderTarget; 4]>;
@@ -33,6 +36,8 @@ pub(super) fn candidates<'m>(
     let mut awake: SmallVec<[usize; 8]> = SmallVec::new();
     let mut last_resort: Option<(Moment, usize)> = None;
     let (mut lacking, mut unserved) = (None, 0);
+    // Of the providers whose limit is reached, the one that has room first.
+    let mut limited: Option<(Duration, &ProviderTarget)> = None;
     for (index, target) in model.targets.iter().enumerate() {
         // A weight of zero takes a target out, so that traffic can be drained from it.
         if index < model.shared && target.weight == 0 {
@@ -52,6 +57,13 @@ pub(super) fn candidates<'m>(
         }
         if let Some(capability) = lacking_of(&target.facts.lacks, &needs) {
             lacking = Some(capability);
+            continue;
+        }
+        let wait = wait_of(target, needs.tokens, now);
+        if !wait.is_zero() {
+            if limited.is_none_or(|(shortest, _)| wait < shortest) {
+                limited = Some((wait, target));
+            }
             continue;
         }
         let total = needs.tokens.saturating_add(needs.max_tokens.unwrap_or(0));
@@ -74,6 +86,9 @@ pub(super) fn candidates<'m>(
         detour(exchange, |detours| detours.passed_over += passed_over);
     }
     if awake.is_empty() {
+        if let (None, Some((wait, target))) = (last_resort, limited) {
+            return Err(provider_over_limit(&target.provider.name, wait));
+        }
         return match (last_resort, lacking) {
             (Some((_, index)), _) => Ok(SmallVec::from_elem(&model.targets[index], 1)),
             (None, Some(capability)) => Err(cannot(model, capability)),
@@ -172,6 +187,12 @@ fn cannot(model: &Model, capability: Capability) -> Fault {
 
 fn failed(error: String) -> Fault {
     Fault::new(FaultCode::PolicyFailed).detail(format!("the `when` of a target: {error}"))
+}
+
+/// How long the limits of a target's provider have no room for a call; zero when they have.
+fn wait_of(target: &ProviderTarget, tokens: u64, now: Moment) -> Duration {
+    let meter = target.meter.as_ref();
+    meter.map_or(Duration::ZERO, |meter| meter.wait(tokens, now))
 }
 
 /// From when on a target can take a call of about so many tokens.
