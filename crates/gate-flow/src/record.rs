@@ -220,6 +220,9 @@ pub struct AiFacts {
     pub pieces: Option<Box<Pieces>>,
     /// What the provider's model costs, where that is known.
     pub tariff: Option<Arc<dyn Tariff>>,
+    /// What the parts of a session cost that were priced as each of them ended; none where everything
+    /// is priced together.
+    pub priced: Option<Money>,
     /// What the call cost, calls beside it included; none where no price is known.
     pub cost: Option<Money>,
     /// What the caller tagged the call with, where the store's `tag_header` asks for it.
@@ -238,6 +241,13 @@ pub struct AiFacts {
 }
 
 impl AiFacts {
+    /// What the counts cost by the tariff; none where they have no price.
+    #[must_use]
+    pub fn price(&self) -> Option<Money> {
+        let whole = || self.tariff.as_ref()?.cost(self);
+        self.priced.or_else(whole)
+    }
+
     /// What happened besides one plain call, to be added to.
     pub fn detours(&mut self) -> &mut Detours {
         self.detours.get_or_insert_default()

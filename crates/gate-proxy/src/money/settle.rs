@@ -104,7 +104,7 @@ impl Reservation for Reserved {
             return;
         };
         let consumed = this.complete(&mut ai, record);
-        ai.cost = ai.tariff.as_ref().and_then(|tariff| tariff.cost(&ai));
+        ai.cost = ai.price();
         let legs = this.legs(&mut ai, record);
         let own = tokens_of(&ai);
         let more: i64 = legs.iter().map(|(_, leg)| leg.tokens.total()).sum();

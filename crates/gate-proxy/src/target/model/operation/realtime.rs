@@ -129,6 +129,9 @@ enum End {
 impl Session {
     /// Notes what the responses so far come to, and sees to what the next one may.
     fn count(&mut self) {
+        for response in self.frames.finished() {
+            self.tap.priced(&response);
+        }
         self.tap.note(self.frames.usage(), None);
         if let Some(extension) = &self.extension {
             self.covering = Some(extension.clone().cover(self.tap.used()));
