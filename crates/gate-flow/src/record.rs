@@ -265,6 +265,18 @@ pub struct Needs {
     pub tools: bool,
     /// Whether it has images.
     pub vision: bool,
+    /// Whether it has audio among its messages.
+    pub audio: bool,
+    /// Whether it has documents among its messages.
+    pub documents: bool,
+    /// Whether its answer is to follow a JSON schema.
+    pub json_schema: bool,
+    /// Whether it asks the model to think.
+    pub reasoning: bool,
+    /// Whether it asks for log probabilities.
+    pub logprobs: bool,
+    /// Whether it asks for a stream.
+    pub streaming: bool,
 }
 
 /// What happened to a call to a model besides one plain try.

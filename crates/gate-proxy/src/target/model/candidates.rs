@@ -11,7 +11,7 @@ use super::strategy::{self, Candidate};
 use super::{Model, ProviderTarget};
 use crate::money::limits::provider_over_limit;
 use crate::upstream::pick::hash_of;
-use gate_ai::prompt_prefix;
+use gate_ai::{Wants, prompt_prefix};
 use gate_flow::{Exchange, Fault, Needs};
 use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
@@ -152,6 +152,11 @@ fn needs(exchange: &Exchange, call: &Call<'_>) -> Needs {
         return known;
     }
     let looks = |target: &ProviderTarget| target.when.is_some() || target.facts.minds_images();
+    let minds = |target: &ProviderTarget| target.facts.minds_wants();
+    let wants = match call.other.is_none() && call.model.targets.iter().any(minds) {
+        true => Wants::of(call.dialect, &call.body),
+        false => Wants::default(),
+    };
     let needs = Needs {
         tokens: call.tokens(),
         max_tokens: call.facts.max_tokens,
@@ -160,6 +165,12 @@ fn needs(exchange: &Exchange, call: &Call<'_>) -> Needs {
         vision: call.other.is_none()
             && call.model.targets.iter().any(looks)
             && call.facts.has_images(call.dialect, &call.body),
+        audio: wants.audio,
+        documents: wants.documents,
+        json_schema: wants.json_schema,
+        reasoning: wants.reasoning,
+        logprobs: wants.logprobs,
+        streaming: call.facts.stream,
     };
     if let Some(ai) = &exchange.ai {
         ai.borrow_mut().needs = Some(needs);
@@ -172,6 +183,12 @@ fn lacking_of(absent: &[Capability], needs: &Needs) -> Option<Capability> {
     let lacking = absent.iter().find(|absent| match absent {
         Capability::Tools => needs.tools,
         Capability::Vision => needs.vision,
+        Capability::Audio => needs.audio,
+        Capability::Documents => needs.documents,
+        Capability::JsonSchema => needs.json_schema,
+        Capability::Reasoning => needs.reasoning,
+        Capability::Logprobs => needs.logprobs,
+        Capability::Streaming => needs.streaming,
     });
     lacking.copied()
 }
@@ -180,6 +197,12 @@ fn cannot(model: &Model, capability: Capability) -> Fault {
     let what = match capability {
         Capability::Tools => "call tools",
         Capability::Vision => "read images",
+        Capability::Audio => "hear audio",
+        Capability::Documents => "read documents",
+        Capability::JsonSchema => "answer by a JSON schema",
+        Capability::Reasoning => "think before it answers",
+        Capability::Logprobs => "give log probabilities",
+        Capability::Streaming => "stream its answers",
     };
     let message = format!("The model `{}` cannot {what}.", model.name);
     Fault::new(FaultCode::InvalidBody).message(message)
