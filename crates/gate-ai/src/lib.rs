@@ -41,6 +41,7 @@ pub mod tokenizer;
 pub mod tokens;
 pub mod translate;
 mod usage;
+mod wants;
 
 pub use dialect::Dialect;
 pub use dialect::generate_content::{target_in_form, wants_json_list};
@@ -67,3 +68,4 @@ pub use translate::{
     translate_response_as_stream,
 };
 pub use usage::{ResponseFacts, Usage, response_facts, response_model, usage_of};
+pub use wants::Wants;

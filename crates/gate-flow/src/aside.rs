@@ -82,10 +82,9 @@ impl Exchange {
 
 /// Says what a call cost that had nothing reserved.
 fn price(record: &mut Record) {
-    if let Some(ai) = &mut record.ai
-        && let Some(tariff) = ai.tariff.take()
-    {
-        ai.cost = tariff.cost(ai);
+    if let Some(ai) = &mut record.ai {
+        ai.cost = ai.price();
+        ai.tariff = None;
     }
 }
 

@@ -220,12 +220,18 @@ pub struct AiFacts {
     pub pieces: Option<Box<Pieces>>,
     /// What the provider's model costs, where that is known.
     pub tariff: Option<Arc<dyn Tariff>>,
+    /// What the parts of a session cost that were priced as each of them ended; none where everything
+    /// is priced together.
+    pub priced: Option<Money>,
     /// What the call cost, calls beside it included; none where no price is known.
     pub cost: Option<Money>,
     /// What the caller tagged the call with, where the store's `tag_header` asks for it.
     pub tag: Option<Arc<str>>,
     /// Providers whose budget has no room for this call.
     pub barred: Vec<Arc<str>>,
+    /// Tokens that tries took from the limits of their providers, before anything was known of what
+    /// they would use.
+    pub taken: Vec<(Arc<str>, u64)>,
     /// Whether counts of tokens are estimates and not the provider's own.
     pub estimated: bool,
     /// What the call needs of a model, where a choice depends on it.
@@ -235,6 +241,13 @@ pub struct AiFacts {
 }
 
 impl AiFacts {
+    /// What the counts cost by the tariff; none where they have no price.
+    #[must_use]
+    pub fn price(&self) -> Option<Money> {
+        let whole = || self.tariff.as_ref()?.cost(self);
+        self.priced.or_else(whole)
+    }
+
     /// What happened besides one plain call, to be added to.
     pub fn detours(&mut self) -> &mut Detours {
         self.detours.get_or_insert_default()
@@ -252,6 +265,18 @@ pub struct Needs {
     pub tools: bool,
     /// Whether it has images.
     pub vision: bool,
+    /// Whether it has audio among its messages.
+    pub audio: bool,
+    /// Whether it has documents among its messages.
+    pub documents: bool,
+    /// Whether its answer is to follow a JSON schema.
+    pub json_schema: bool,
+    /// Whether it asks the model to think.
+    pub reasoning: bool,
+    /// Whether it asks for log probabilities.
+    pub logprobs: bool,
+    /// Whether it asks for a stream.
+    pub streaming: bool,
 }
 
 /// What happened to a call to a model besides one plain try.

@@ -31,6 +31,8 @@ pub struct Frames {
     /// More pieces of a message are to come.
     is_open: bool,
     usage: Option<Usage>,
+    /// What was counted since somebody took it, response by response: as many as one read brings.
+    finished: Vec<Usage>,
     responses: u64,
 }
 
@@ -52,6 +54,11 @@ impl Frames {
     #[must_use]
     pub const fn usage(&self) -> Option<Usage> {
         self.usage
+    }
+
+    /// Takes the counts of the responses that finished since they were taken last, one by one.
+    pub fn finished(&mut self) -> impl Iterator<Item = Usage> + '_ {
+        self.finished.drain(..)
     }
 
     /// Whether a message has ended and the next one has not begun, so that one may be put in.
@@ -146,6 +153,7 @@ impl Frames {
         let Some(more) = usage_of_event(&self.message) else {
             return;
         };
+        self.finished.push(more);
         let mut sum = self.usage.unwrap_or_default();
         sum.add(&more);
         self.usage = Some(sum);
@@ -287,6 +295,13 @@ mod tests {
             let (a, b) = bytes.split_at(cut);
             let (first, second) = (frames.push(a), frames.push(b));
             assert!(first || second);
+            let finished: Vec<Usage> = frames.finished().collect();
+            assert_eq!(finished.len(), 2, "{cut}");
+            assert_eq!(
+                (finished[1].input_tokens, finished[1].output_tokens),
+                (5, 3)
+            );
+            assert_eq!(frames.finished().count(), 0, "they are taken once");
             let usage = frames.usage().unwrap();
             assert_eq!((usage.input_tokens, usage.output_tokens), (10, 6), "{cut}");
             assert_eq!((usage.cached_tokens, usage.audio_output_tokens), (4, 2));

@@ -13,10 +13,12 @@
 //! Vendor's description: <https://learn.microsoft.com/azure/ai-foundry/openai/reference>.
 
 use crate::endpoint::{BatchDialect, EmbeddingDialect};
+use crate::provider::config::is_unlimited;
 use crate::provider::{
     BatchApi, CredentialPlace, ProviderConfig, ProviderKind, Quirks, SecretRef, Served, Settings,
 };
 use crate::{Dialect, Operation};
+use gate_model::resources::CallLimits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -125,6 +127,10 @@ pub struct AzureConfig {
     /// Header fields added to every request, replacing the caller's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// How much it is asked for per time, on this gateway: calls, tries and copies included. When this
+    /// is spent, other targets are asked.
+    #[serde(skip_serializing_if = "is_unlimited")]
+    pub limits: CallLimits,
 }
 
 /// The type that the registry asks for.
@@ -136,6 +142,7 @@ impl From<AzureConfig> for ProviderConfig {
             base_url: own.base_url,
             credentials: own.credentials,
             headers: own.headers,
+            limits: own.limits,
             settings: Settings::of([("resource", own.resource), ("api_version", own.api_version)]),
             credential: own.entra.then_some(CredentialPlace::Bearer),
             ..Self::default()

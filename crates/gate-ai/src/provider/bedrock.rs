@@ -17,10 +17,12 @@
 //! Bedrock's other, OpenAI-compatible address (`bedrock-mantle`) is a provider of kind `compatible`.
 //! Vendor's description: <https://docs.aws.amazon.com/bedrock/latest/APIReference/welcome.html>.
 
+use crate::provider::config::is_unlimited;
 use crate::provider::{
     CredentialPlace, ProviderConfig, ProviderKind, Quirks, SecretRef, Served, Settings,
 };
 use crate::{Dialect, Operation};
+use gate_model::resources::CallLimits;
 use schemars::JsonSchema;
 use serde::de::{Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
@@ -83,6 +85,10 @@ pub struct BedrockConfig {
     /// Header fields added to every request, replacing the caller's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// How much it is asked for per time, on this gateway: calls, tries and copies included. When this
+    /// is spent, other targets are asked.
+    #[serde(skip_serializing_if = "is_unlimited")]
+    pub limits: CallLimits,
 }
 
 /// An AWS access key.
@@ -107,6 +113,7 @@ struct Written {
     credentials: Vec<AccessKey>,
     api_keys: Vec<SecretRef>,
     headers: BTreeMap<String, String>,
+    limits: CallLimits,
 }
 
 impl<'de> Deserialize<'de> for BedrockConfig {
@@ -127,6 +134,7 @@ impl<'de> Deserialize<'de> for BedrockConfig {
             credentials: written.credentials,
             api_keys: written.api_keys,
             headers: written.headers,
+            limits: written.limits,
         })
     }
 }
@@ -149,6 +157,7 @@ impl From<BedrockConfig> for ProviderConfig {
                 false => own.credentials.into_iter().map(joined).collect(),
             },
             headers: own.headers,
+            limits: own.limits,
             settings: Settings::of([("region", Some(own.region))]),
             credential: bearer.then_some(CredentialPlace::Bearer),
             ..Self::default()

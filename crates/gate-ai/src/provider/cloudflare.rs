@@ -10,10 +10,12 @@
 //! Vendor's description: <https://developers.cloudflare.com/workers-ai/configuration/open-ai-compatibility/>.
 
 use crate::endpoint::EmbeddingDialect;
+use crate::provider::config::is_unlimited;
 use crate::provider::{
     CredentialPlace, ProviderConfig, ProviderKind, Quirks, SecretRef, Served, Settings,
 };
 use crate::{Dialect, Operation};
+use gate_model::resources::CallLimits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -59,6 +61,10 @@ pub struct CloudflareConfig {
     /// Header fields added to every request, replacing the caller's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// How much it is asked for per time, on this gateway: calls, tries and copies included. When this
+    /// is spent, other targets are asked.
+    #[serde(skip_serializing_if = "is_unlimited")]
+    pub limits: CallLimits,
 }
 
 /// The type that the registry asks for.
@@ -70,6 +76,7 @@ impl From<CloudflareConfig> for ProviderConfig {
             base_url: own.base_url,
             credentials: own.credentials,
             headers: own.headers,
+            limits: own.limits,
             settings: Settings::of([("account", own.account)]),
             ..Self::default()
         }

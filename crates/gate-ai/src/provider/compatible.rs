@@ -15,11 +15,13 @@
 //! refuses itself. Vendor's description: <https://platform.openai.com/docs/api-reference>.
 
 use crate::endpoint::{BatchDialect, EmbeddingDialect, RerankDialect};
+use crate::provider::config::is_unlimited;
 use crate::provider::{
     BatchApi, CredentialPlace, MaxTokens, ProviderConfig, ProviderKind, Quirks, SecretRef, Served,
     Settings, StreamUsage,
 };
 use crate::{Dialect, Operation};
+use gate_model::resources::CallLimits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -83,6 +85,10 @@ pub struct CompatibleConfig {
     /// Header fields added to every request, replacing the caller's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// How much it is asked for per time, on this gateway: calls, tries and copies included. When this
+    /// is spent, other targets are asked.
+    #[serde(default, skip_serializing_if = "is_unlimited")]
+    pub limits: CallLimits,
     /// How a credential is shown.
     #[serde(default)]
     pub credential: Shown,
@@ -156,6 +162,7 @@ impl From<CompatibleConfig> for ProviderConfig {
             base_url: Some(own.base_url),
             credentials: own.credentials,
             headers: own.headers,
+            limits: own.limits,
             settings: Settings::of([
                 ("chat_completions", speaks(Spoken::ChatCompletions)),
                 ("messages", speaks(Spoken::Messages)),

@@ -5,7 +5,7 @@
 //! of addresses and paths.
 
 use super::{CredentialPlace, Quirks};
-use gate_model::resources::SecretFrom;
+use gate_model::resources::{CallLimits, SecretFrom};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,10 @@ pub struct ProviderConfig {
     /// Header fields added to every request, replacing the caller's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// How much it is asked for per time, on this gateway: calls, tries and copies included. When this
+    /// is spent, other targets are asked.
+    #[serde(skip_serializing_if = "is_unlimited")]
+    pub limits: CallLimits,
     /// What this kind of provider needs beside these.
     #[serde(skip)]
     pub settings: Settings,
@@ -54,6 +58,11 @@ pub struct ProviderConfig {
     /// absent.
     #[serde(skip)]
     pub quirks: Option<Quirks>,
+}
+
+/// Whether there are none, which need not be written.
+pub(crate) fn is_unlimited(limits: &CallLimits) -> bool {
+    *limits == CallLimits::default()
 }
 
 /// Named values that fill the placeholders of addresses and paths.

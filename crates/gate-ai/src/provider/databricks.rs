@@ -11,10 +11,12 @@
 //! Vendor's description: <https://docs.databricks.com/aws/en/machine-learning/model-serving/query-chat-models>.
 
 use crate::endpoint::EmbeddingDialect;
+use crate::provider::config::is_unlimited;
 use crate::provider::{
     CredentialPlace, ProviderConfig, ProviderKind, Quirks, SecretRef, Served, Settings, StreamUsage,
 };
 use crate::{Dialect, Operation};
+use gate_model::resources::CallLimits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -71,6 +73,10 @@ pub struct DatabricksConfig {
     /// Header fields added to every request, replacing the caller's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// How much it is asked for per time, on this gateway: calls, tries and copies included. When this
+    /// is spent, other targets are asked.
+    #[serde(skip_serializing_if = "is_unlimited")]
+    pub limits: CallLimits,
 }
 
 /// The type that the registry asks for.
@@ -82,6 +88,7 @@ impl From<DatabricksConfig> for ProviderConfig {
             base_url: own.base_url,
             credentials: own.credentials,
             headers: own.headers,
+            limits: own.limits,
             settings: Settings::of([("workspace", own.workspace)]),
             ..Self::default()
         }

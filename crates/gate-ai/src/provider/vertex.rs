@@ -16,10 +16,12 @@
 //! Completions. Vendor's description: <https://cloud.google.com/vertex-ai/docs/reference/rest>.
 
 use crate::endpoint::EmbeddingDialect;
+use crate::provider::config::is_unlimited;
 use crate::provider::{
     CredentialPlace, ProviderConfig, ProviderKind, Quirks, SecretRef, Served, Settings, StreamUsage,
 };
 use crate::{Dialect, Operation};
+use gate_model::resources::CallLimits;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -113,6 +115,10 @@ pub struct VertexConfig {
     /// Header fields added to every request, replacing the caller's.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
+    /// How much it is asked for per time, on this gateway: calls, tries and copies included. When this
+    /// is spent, other targets are asked.
+    #[serde(default, skip_serializing_if = "is_unlimited")]
+    pub limits: CallLimits,
 }
 
 fn global() -> String {
@@ -138,6 +144,7 @@ impl From<VertexConfig> for ProviderConfig {
             base_url: config.base_url,
             credentials: config.credentials,
             headers: config.headers,
+            limits: config.limits,
             settings: Settings::of([
                 ("host", Some(host(&config.location))),
                 ("project", Some(config.project)),

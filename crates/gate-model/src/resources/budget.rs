@@ -1,5 +1,6 @@
 //! What may be spent, by whom, for how long; and the prices that say what a call costs.
 
+use super::CallLimits;
 use crate::units::{Money, Percent, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -71,6 +72,8 @@ pub struct Team {
     pub description: Option<String>,
     /// Models its consumers may use; what a consumer itself may use when left out.
     pub models: Option<Vec<String>>,
+    /// How much all its consumers together may ask for per time, on this gateway.
+    pub limits: CallLimits,
 }
 
 /// What a provider's model costs, instead of what the built-in catalogue says. Of several entries

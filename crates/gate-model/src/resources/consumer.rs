@@ -21,6 +21,8 @@ pub struct Consumer {
     /// for any rest; all of the route's when left out. Prompts and resources are open to it of
     /// servers of which it may call a tool.
     pub tools: Option<Vec<String>>,
+    /// How much this consumer may ask for per time with all its keys together, on this gateway.
+    pub limits: CallLimits,
 }
 
 /// A key, kept as its hash.
@@ -48,14 +50,15 @@ pub struct Key {
     pub routes: Option<Vec<String>>,
     /// How much may be asked with this key per time, on this gateway.
     #[serde(default)]
-    pub limits: KeyLimits,
+    pub limits: CallLimits,
 }
 
-/// How much may be asked with a key per time. Each rate is granted at once and then comes back
-/// evenly, so that no stretch of time sees more than twice the rate.
+/// How much may be asked of models per time: with a key, by a consumer, by a team, of a provider. A
+/// call passes only where all that it falls under have room. Each rate is granted at once and then
+/// comes back evenly, so that no stretch of time sees more than twice the rate.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
-pub struct KeyLimits {
+pub struct CallLimits {
     /// Calls to models.
     pub requests: Option<Rate>,
     /// Tokens, input and output together: what a request has at least is taken before it is sent,

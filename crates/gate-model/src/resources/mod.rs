@@ -52,7 +52,7 @@ pub use budget::{
     Budget, BudgetLimit, BudgetOf, BudgetPeriod, Price, ServiceTier, Team, TokenKind,
 };
 pub use component::{AUTHENTICATING, Component};
-pub use consumer::{Consumer, Key, KeyLimits};
+pub use consumer::{CallLimits, Consumer, Key};
 pub use credential::{OauthClientAuth, UpstreamCredential};
 pub use data_product::{
     DataProduct, ProductColumn, ProductColumnType, ProductReader, ProductSource,

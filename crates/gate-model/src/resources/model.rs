@@ -136,6 +136,18 @@ pub enum Capability {
     Tools,
     /// Reading images.
     Vision,
+    /// Hearing audio among the messages.
+    Audio,
+    /// Reading documents (PDF) among the messages.
+    Documents,
+    /// Answers that follow a JSON schema.
+    JsonSchema,
+    /// Thinking before the answer, where the call asks for it.
+    Reasoning,
+    /// Log probabilities.
+    Logprobs,
+    /// Answers as streams.
+    Streaming,
 }
 
 /// What tokens cost, in any one currency per million of them.

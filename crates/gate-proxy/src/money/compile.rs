@@ -1,15 +1,16 @@
 //! From teams, budgets, prices and keys as configured to a [`Treasury`].
 
 use super::batch::{Known, Listed};
-use super::limits::KeyMeter;
+use super::limits::{Meter, Meters};
 use super::tariff::ModelTariff;
 use super::{Billed, Purse, Treasury};
 use crate::compile::Work;
 use gate_ai::tokenizer::{Encoding, ModelTokenizer};
-use gate_model::document::Path;
+use gate_model::document::{Path, from_node};
 use gate_model::finding::Finding;
 use gate_model::resources::{
-    Budget, BudgetLimit, BudgetOf, Component, Consumer, Key, Resources, StoreEngine, StorePlace,
+    Budget, BudgetLimit, BudgetOf, CallLimits, Component, Consumer, Resources, StoreEngine,
+    StorePlace,
 };
 use gate_model::units::TimeZone;
 use gate_store::Account;
@@ -40,11 +41,16 @@ impl Treasury {
         check_store(work);
         check_prices(work);
         for (name, consumer) in &resources.consumers {
-            for key in &consumer.keys {
-                treasury.limited |= key.limits != Default::default();
-            }
             let purses = purses(work, name, consumer, &accounts);
+            treasury.limited |= purses.values().any(|purse| purse.limits.is_some());
             treasury.purses.insert(name.as_str().into(), purses);
+        }
+        for (name, provider) in &resources.providers {
+            let limits = limits_of(provider);
+            if let Some(meter) = meter(work, &format!("provider/{name}"), &limits) {
+                treasury.providers.insert(name.as_str().into(), meter);
+                treasury.limited = true;
+            }
         }
         treasury.bill(work, &accounts);
         treasury
@@ -276,30 +282,45 @@ fn purses(
         })
     };
     let mut purses = FxHashMap::default();
+    let own = meter(work, &format!("consumer/{name}"), &consumer.limits);
+    let own = own.map(|meter| ("consumer", meter));
+    let team = consumer.team.as_ref().and_then(|name| {
+        let limits = &work.resources.teams.get(name)?.limits;
+        Some(("team", meter(work, &format!("team/{name}"), limits)?))
+    });
     let nameless = Purse {
         accounts: of(""),
-        limits: None,
+        limits: Meters::of([own.clone(), team.clone()]),
     };
     purses.insert(Arc::from(""), nameless);
     for key in &consumer.keys {
+        let identity = format!("key/{name}/{}", key.name());
+        let keys = meter(work, &identity, &key.limits).map(|meter| ("key", meter));
         let purse = Purse {
             accounts: of(&key.name()),
-            limits: meter(work, name, key),
+            limits: Meters::of([keys, own.clone(), team.clone()]),
         };
         purses.insert(key.name().into(), purse);
     }
     purses
 }
 
-/// The meter of a key, which survives reloads while its limits stay the same.
-fn meter(work: &Work<'_>, consumer: &str, key: &Key) -> Option<Arc<KeyMeter>> {
-    if key.limits == Default::default() {
+/// The meter of whoever has this identity, which survives reloads while the limits stay the same.
+fn meter(work: &Work<'_>, identity: &str, limits: &CallLimits) -> Option<Arc<Meter>> {
+    if *limits == CallLimits::default() {
         return None;
     }
-    let limits = key.limits;
-    let identity = format!("{consumer}/{}/{limits:?}", key.name());
+    let identity = format!("{identity}/{limits:?}");
     let state = work.compiler.state;
-    Some(state.get_or_insert(&identity, || KeyMeter::new(&limits)))
+    Some(state.get_or_insert(&identity, || Meter::new(limits)))
+}
+
+/// The limits of a provider; none where they are wrong, which whoever reads all of it says.
+fn limits_of(provider: &Component) -> CallLimits {
+    let settings = provider.0.entries().first().map(|(_, settings)| settings);
+    let limits = settings.and_then(|settings| settings.get("limits"));
+    let limits = limits.and_then(|limits| from_node(limits, &Path::root()).ok());
+    limits.unwrap_or_default()
 }
 
 /// The models that all of these allow; all models when none restricts them.

@@ -1,25 +1,31 @@
-//! How much may be asked with a key per time: requests, and tokens.
+//! How much may be asked per time, with a key, by a consumer, by a team, of a provider: requests, and
+//! tokens.
 //!
 //! Each rate is a bucket that is full at first and fills evenly (GCRA, kept as the time at which it
 //! would be full again), in one atomic number: a check takes no lock.
 
+use gate_flow::{AiFacts, Fault};
 use gate_kit::clock::Moment;
-use gate_model::resources::KeyLimits;
+use gate_model::fault::FaultCode;
+use gate_model::resources::CallLimits;
 use gate_model::units::Rate;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// The limits of one key on this gateway.
+/// The limits of a key, a consumer, a team or a provider on this gateway.
 #[derive(Debug)]
-pub struct KeyMeter {
+pub struct Meter {
     requests: Option<Bucket>,
     tokens: Option<Bucket>,
 }
 
-impl KeyMeter {
+impl Meter {
     /// Full buckets.
     #[must_use]
-    pub fn new(limits: &KeyLimits) -> Self {
+    pub fn new(limits: &CallLimits) -> Self {
         Self {
             requests: limits.requests.map(Bucket::new),
             tokens: limits.tokens.map(Bucket::new),
@@ -46,6 +52,26 @@ impl KeyMeter {
         taken
     }
 
+    /// How long it takes until one request and so many tokens are there; zero when they are now.
+    #[must_use]
+    pub fn wait(&self, tokens: u64, now: Moment) -> Duration {
+        let of = |bucket: &Option<Bucket>, amount| {
+            let wait = bucket.as_ref().map(|bucket| bucket.wait(amount, now));
+            wait.unwrap_or_default()
+        };
+        of(&self.requests, 1).max(of(&self.tokens, tokens))
+    }
+
+    /// Gives back what a call took that was refused elsewhere.
+    fn give_back(&self, tokens: u64) {
+        let all = [(&self.requests, 1), (&self.tokens, tokens)];
+        for (bucket, amount) in all {
+            if let Some(bucket) = bucket {
+                bucket.give_back(amount);
+            }
+        }
+    }
+
     /// Corrects the tokens that were taken to what was used.
     pub fn settle(&self, taken: u64, used: u64, now: Moment) {
         let Some(bucket) = &self.tokens else { return };
@@ -54,6 +80,82 @@ impl KeyMeter {
             None => bucket.give_back(taken - used),
         }
     }
+}
+
+/// The limits that the calls with one key fall under, each with the word for whose it is.
+#[derive(Debug)]
+pub struct Meters(Vec<(&'static str, Arc<Meter>)>);
+
+impl Meters {
+    /// All of these; none where there are none.
+    pub(super) fn of<const N: usize>(
+        all: [Option<(&'static str, Arc<Meter>)>; N],
+    ) -> Option<Arc<Self>> {
+        let all: Vec<_> = all.into_iter().flatten().collect();
+        (!all.is_empty()).then(|| Arc::new(Self(all)))
+    }
+
+    /// Takes one request and so many tokens of each.
+    ///
+    /// # Errors
+    /// The fault to answer with where one has no room, to be tried again when all have; nothing is
+    /// taken then.
+    pub(super) fn take(&self, tokens: u64, now: Moment) -> Result<(), Fault> {
+        for (at, (whose, meter)) in self.0.iter().enumerate() {
+            let Err(wait) = meter.take(tokens, now) else {
+                continue;
+            };
+            self.0[..at]
+                .iter()
+                .for_each(|(_, meter)| meter.give_back(tokens));
+            let all = self.0.iter().map(|(_, meter)| meter.wait(tokens, now));
+            let wait = all.max().unwrap_or_default().max(wait);
+            let message = format!("The limit of this {whose} is reached.");
+            return Err(over_limit(wait, message).detail(format!("limit of the {whose}")));
+        }
+        Ok(())
+    }
+
+    /// Corrects the tokens that were taken to what was used.
+    pub(super) fn settle(&self, taken: u64, used: u64, now: Moment) {
+        self.0
+            .iter()
+            .for_each(|(_, meter)| meter.settle(taken, used, now));
+    }
+}
+
+/// Takes a try of about so many tokens from the limits of its provider; what it did use is settled
+/// with the call.
+///
+/// # Errors
+/// The fault to answer with where nobody else can be asked; nothing is taken then.
+pub(crate) fn take_provider(
+    meter: Option<&Meter>,
+    provider: &Arc<str>,
+    tokens: u64,
+    facts: Option<&Rc<RefCell<Box<AiFacts>>>>,
+    now: Moment,
+) -> Result<(), Fault> {
+    let Some(meter) = meter else { return Ok(()) };
+    meter
+        .take(tokens, now)
+        .map_err(|wait| provider_over_limit(provider, wait))?;
+    if let Some(facts) = facts {
+        facts.borrow_mut().taken.push((provider.clone(), tokens));
+    }
+    Ok(())
+}
+
+/// The fault of a call whose only providers have reached their limits.
+pub(crate) fn provider_over_limit(provider: &str, wait: Duration) -> Fault {
+    let message = "No provider of this model has room for the call now.".to_owned();
+    over_limit(wait, message).detail(format!("limit of the provider `{provider}`"))
+}
+
+fn over_limit(wait: Duration, message: String) -> Fault {
+    Fault::new(FaultCode::RateLimited)
+        .message(message)
+        .retry_after(wait.max(Duration::from_secs(1)))
 }
 
 /// One rate.
@@ -81,16 +183,31 @@ impl Bucket {
     fn take(&self, amount: u64, now: Moment) -> Result<(), Duration> {
         let whole = self.refill(self.rate.count().into());
         let cost = self.refill(amount);
-        let mut wait = 0;
         let taken = self
             .full_at
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |full_at| {
                 let next = full_at.max(now.0).saturating_add(cost);
-                wait = next.saturating_sub(now.0).saturating_sub(whole);
+                let wait = next.saturating_sub(now.0).saturating_sub(whole);
                 // What exceeds a whole bucket may go when the bucket is full, or it never could.
                 (wait == 0 || (cost > whole && full_at <= now.0)).then_some(next)
             });
-        taken.map(drop).map_err(|_| Duration::from_nanos(wait))
+        taken
+            .map(drop)
+            .map_err(|_| self.wait(amount, now).max(Duration::from_nanos(1)))
+    }
+
+    /// How long it takes until so much can be taken; zero when it can be now.
+    fn wait(&self, amount: u64, now: Moment) -> Duration {
+        let whole = self.refill(self.rate.count().into());
+        let cost = self.refill(amount);
+        let full_at = self.full_at.load(Ordering::Acquire);
+        let next = full_at.max(now.0).saturating_add(cost);
+        let wait = next.saturating_sub(now.0).saturating_sub(whole);
+        match cost > whole {
+            // It may go when the bucket is full.
+            true => Duration::from_nanos(full_at.saturating_sub(now.0)),
+            false => Duration::from_nanos(wait),
+        }
     }
 
     fn owe(&self, amount: u64, now: Moment) {
@@ -116,8 +233,8 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    fn meter(requests: &str, tokens: &str) -> KeyMeter {
-        KeyMeter::new(&KeyLimits {
+    fn meter(requests: &str, tokens: &str) -> Meter {
+        Meter::new(&CallLimits {
             requests: requests.parse().ok(),
             tokens: tokens.parse().ok(),
         })
@@ -157,7 +274,7 @@ mod tests {
         let meter = meter("1/s", "10/s");
         let now = Moment(SECOND);
         assert!(meter.take(10, now).is_ok());
-        let meter = KeyMeter::new(&KeyLimits {
+        let meter = Meter::new(&CallLimits {
             requests: "1/s".parse().ok(),
             tokens: "10/s".parse().ok(),
         });

@@ -3,7 +3,7 @@
 //! When configuration is compiled, every provider's model gets its [`tariff`] and every key the
 //! accounts of the budgets it falls under. A call reserves the most it can cost before the first
 //! provider is asked ([`reserve`]), and settles from its record when the exchange has ended,
-//! whatever became of it. Without a store and without limits of keys, all of this is one branch.
+//! whatever became of it. Without a store and without limits per time, all of this is one branch.
 //!
 //! What serves calls owes six things: `Model::treasury.reserve` once per call, before the first
 //! try; no try at providers that `AiFacts::barred` names; `AiFacts::tariff` set with the provider
@@ -28,7 +28,7 @@ pub(crate) use settle::by_time;
 use gate_ai::tokenizer::{Encoding, Tokenizer};
 use gate_kit::clock::Clock;
 use gate_store::{Account, Books};
-use limits::KeyMeter;
+use limits::{Meter, Meters};
 use rustc_hash::FxHashMap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -47,6 +47,9 @@ pub struct Treasury {
     tariffs: HashMap<(Arc<str>, Arc<str>), Arc<ModelTariff>>,
     /// Vocabularies for exact counts.
     tokenizers: HashMap<Encoding, Arc<Tokenizer>>,
+    /// The limits of providers, by name.
+    providers: FxHashMap<Arc<str>, Arc<Meter>>,
+    /// Whether anybody has limits.
     limited: bool,
     /// What batches are priced by, and those that were settled.
     listed: batch::Listed,
@@ -58,7 +61,7 @@ pub struct Treasury {
 #[derive(Default)]
 struct Purse {
     accounts: Vec<Arc<Account>>,
-    limits: Option<Arc<KeyMeter>>,
+    limits: Option<Arc<Meters>>,
 }
 
 /// One provider's model that a call may be answered by.
@@ -76,6 +79,12 @@ impl Treasury {
         self.tariffs
             .get(&(provider.clone(), model.clone()))
             .cloned()
+    }
+
+    /// The limits of a provider, where it has some.
+    #[must_use]
+    pub(crate) fn meter(&self, provider: &str) -> Option<Arc<Meter>> {
+        self.providers.get(provider).cloned()
     }
 
     /// Whether calls are reserved for before they are made.

@@ -1,7 +1,7 @@
 //! Before a call: what it can cost at most is reserved, or it is refused.
 
 use super::facts::{View, shared};
-use super::limits::KeyMeter;
+use super::limits::Meters;
 use super::settle::{Input, Reserved};
 use super::{Billed, Purse, Treasury};
 use bytes::Bytes;
@@ -59,7 +59,7 @@ impl Treasury {
         let limits = purse.and_then(|purse| purse.limits.clone());
         if let Some(limits) = &limits {
             let now = exchange.services.clock().now();
-            limits.take(input.tokens(), now).map_err(over_limit)?;
+            limits.take(input.tokens(), now)?;
         }
         let facts = self.facts(exchange);
         let held = match &self.books {
@@ -345,17 +345,10 @@ impl Most {
     }
 }
 
-fn give_back(limits: Option<&Arc<KeyMeter>>, input: &Input, exchange: &Exchange) {
+fn give_back(limits: Option<&Arc<Meters>>, input: &Input, exchange: &Exchange) {
     if let Some(limits) = limits {
         limits.settle(input.tokens(), 0, exchange.services.clock().now());
     }
-}
-
-fn over_limit(wait: Duration) -> Fault {
-    Fault::new(FaultCode::RateLimited)
-        .message("The limit of this key is reached.")
-        .detail("limit of the key")
-        .retry_after(wait.max(Duration::from_secs(1)))
 }
 
 fn refused(refusal: &Refusal, unix_s: u64) -> Fault {

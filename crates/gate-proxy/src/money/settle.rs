@@ -8,7 +8,7 @@
 use super::Treasury;
 use super::extension::Extending;
 use super::facts::{View, shared};
-use super::limits::KeyMeter;
+use super::limits::Meters;
 use super::reserve::{Asked, Owners};
 use super::tariff::usage_of;
 use bytes::Bytes;
@@ -39,8 +39,8 @@ pub(super) struct Reserved {
     pub(super) hold: Option<Hold>,
     pub(super) owners: Owners,
     pub(super) facts: Arc<Facts>,
-    pub(super) limits: Option<Arc<KeyMeter>>,
-    /// Input tokens, estimated; taken from the key's limit.
+    pub(super) limits: Option<Arc<Meters>>,
+    /// Input tokens, estimated; taken from the caller's limits.
     pub(super) input: Input,
     /// For how many calls was reserved at once.
     pub(super) copies: i64,
@@ -104,11 +104,12 @@ impl Reservation for Reserved {
             return;
         };
         let consumed = this.complete(&mut ai, record);
-        ai.cost = ai.tariff.as_ref().and_then(|tariff| tariff.cost(&ai));
+        ai.cost = ai.price();
         let legs = this.legs(&mut ai, record);
         let own = tokens_of(&ai);
         let more: i64 = legs.iter().map(|(_, leg)| leg.tokens.total()).sum();
         this.end_limits(u64::try_from(own.total().saturating_add(more)).unwrap_or(0));
+        this.end_providers(&ai, &legs);
         if let Some(hold) = this.hold.take() {
             match consumed || !legs.is_empty() {
                 true => {
@@ -309,6 +310,26 @@ impl Reserved {
         };
         hold.settle_shares(facts.clone(), &settlement, legs, share);
         ai.cost = all.cost;
+    }
+
+    /// Corrects what tries took from the limits of their providers.
+    fn end_providers(&self, ai: &AiFacts, legs: &[Leg]) {
+        let now = self.clock.now();
+        for (at, (provider, _)) in ai.taken.iter().enumerate() {
+            if ai.taken[..at].iter().any(|(known, _)| known == provider) {
+                continue;
+            }
+            let Some(meter) = self.treasury.meter(provider) else {
+                continue;
+            };
+            let tries = ai.taken.iter().filter(|(of, _)| of == provider);
+            let taken = tries.map(|(_, tokens)| tokens).sum();
+            let own = (ai.provider.as_ref() == Some(provider)).then(|| tokens_of(ai).total());
+            let beside = legs.iter().filter(|(of, _)| of.provider == *provider);
+            let beside: i64 = beside.map(|(_, leg)| leg.tokens.total()).sum();
+            let used = own.unwrap_or(0).saturating_add(beside);
+            meter.settle(taken, u64::try_from(used).unwrap_or(0), now);
+        }
     }
 
     fn end_limits(&self, used: u64) {

@@ -4,12 +4,12 @@
 //! the choice of a model; here stands what else a key brings along.
 
 use super::changes::Changes;
-use crate::money::limits::KeyMeter;
+use crate::money::limits::Meter;
 use crate::record::recent::line::Line;
 use gate_flow::{Caller, Snapshot};
 use gate_kit::clock::Moment;
 use gate_kit::order::Gather;
-use gate_model::resources::{Consumer, Key, KeyLimits, Resources};
+use gate_model::resources::{CallLimits, Consumer, Key, Resources};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub(super) struct CallerChange {
     /// Cannot be told for its calls of tools.
     pub(super) tool_doubts: Vec<String>,
     /// The candidate's limit of calls to models.
-    meter: Option<KeyMeter>,
+    meter: Option<Meter>,
 }
 
 impl CallerChange {
@@ -105,12 +105,22 @@ fn compare(
             .call_doubts
             .push(format!("what is left of the budgets of `{name}`"));
     }
+    let limits = |all: &Resources, one: Option<&Consumer>| {
+        let team = one.and_then(|one| all.teams.get(one.team.as_ref()?));
+        let own = one.map(|one| one.limits).unwrap_or_default();
+        (own, team.map(|team| team.limits).unwrap_or_default())
+    };
+    let limited = limits(before, was) != limits(after, is);
+    if limited {
+        let doubt = format!("what is left of the limits of `{name}` and its team");
+        common.call_doubts.push(doubt);
+    }
     let tools = |one: Option<&Consumer>| one.and_then(|one| one.tools.clone());
     if tools(was) != tools(is) {
         common.tool_doubts.push("the tools that were called".into());
     }
     let list = |one: Option<&Consumer>| one.and_then(|one| one.models.clone());
-    let shared = team || moved || list(was) != list(is) || tools(was) != tools(is);
+    let shared = team || moved || limited || list(was) != list(is) || tools(was) != tools(is);
     let find = |one: Option<&Consumer>, key: &str| -> Option<Key> {
         one.and_then(|one| one.keys.iter().find(|own| own.name() == key).cloned())
     };
@@ -160,7 +170,7 @@ fn key_change(
         change.tool_doubts.push("the tools that were called".into());
     }
     if was.limits.requests != is.limits.requests {
-        change.meter = Some(KeyMeter::new(&KeyLimits {
+        change.meter = Some(Meter::new(&CallLimits {
             tokens: None,
             ..is.limits
         }));

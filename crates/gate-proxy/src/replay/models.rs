@@ -224,6 +224,9 @@ pub(super) fn asked(call: &AiLine<'_>) -> AiFacts {
         max_tokens: most.checked_sub(1),
         tools: tools != 0,
         vision: vision != 0,
+        streaming: call.stream,
+        // Rows do not say the others, and nothing that is replayed depends on them.
+        ..Needs::default()
     });
     AiFacts {
         model: (&*call.model).into(),

@@ -4,6 +4,8 @@
 mod given_up;
 #[path = "money/left.rs"]
 mod left;
+#[path = "money/windows.rs"]
+mod windows;
 
 use crate::cassettes::{Caller, Provider, Reply};
 use crate::support::{Answer, Gateway, Upstream, eventually, read_request};

@@ -355,6 +355,37 @@ fn a_realtime_session_passes_and_its_usage_is_counted() {
 }
 
 #[test]
+fn each_response_of_a_realtime_session_is_priced_by_itself() {
+    let upstream = realtime("gpt-realtime");
+    let store = format!("gateway: {{ workers: 1, store: {{ {SQLITE} }} }}");
+    let yaml = document("openai", upstream.address, &["voice"])
+        .replace("model: provider-model", "model: gpt-realtime")
+        .replace("gateway: { workers: 1 }", &store);
+    // Five tokens are read by each response, and thirty by the session.
+    let ledger = Ledger::of(&format!(
+        "{yaml}budgets: {{ b: {{ of: {{ provider: p }}, limit: {{ usd: 90 }}, per: total }} }}\n\
+         prices:\n  p/gpt-realtime:\n    - {{ per_million: {{ input: 1, cached: 0.5, output: 2 }}, per_request: 0.25 }}\n    \
+         - {{ above_input_tokens: 20, per_million: {{ input: 100, cached: 100, output: 100 }} }}\n"
+    ));
+    let (mut socket, _) = tungstenite::client(session(), ledger.gateway.connect()).unwrap();
+    for _ in 0..3 {
+        let ask = Message::text(r#"{"type":"response.create"}"#);
+        socket.send(ask).unwrap();
+        for _ in 0..2 {
+            assert_eq!(socket.read().unwrap(), Message::text(DONE));
+        }
+    }
+    socket.close(None).unwrap();
+    while socket.read().is_ok() {}
+    drop(socket);
+    // Three read anew, two from the cache, four written, and the fee: six times.
+    ledger.settles(
+        "b",
+        6 * (3_000_000 + 1_000_000 + 8_000_000 + 250_000_000_000),
+    );
+}
+
+#[test]
 fn a_realtime_session_ends_when_its_budget_has_no_room_for_another_response() {
     let upstream = realtime("gpt-realtime");
     // The catalogue's most for one response, and room for what two have used beside it.

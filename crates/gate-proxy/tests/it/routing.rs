@@ -161,6 +161,108 @@ fn what_a_target_lacks_or_cannot_hold_is_passed_over() {
     );
 }
 
+/// A call that needs each capability, and one that looks like it and does not.
+const CAPABILITIES: [(&str, &str, &str, &str); 6] = [
+    (
+        "audio",
+        r#""content":[{"type":"input_audio","input_audio":{"data":"AA==","format":"wav"}}]"#,
+        "",
+        "hear audio",
+    ),
+    (
+        "documents",
+        r#""content":[{"type":"file","file":{"filename":"a.pdf","file_data":"data:application/pdf;base64,JVBERi0="}}]"#,
+        "",
+        "read documents",
+    ),
+    (
+        "json_schema",
+        r#""content":"a file""#,
+        r#","response_format":{"type":"json_schema","json_schema":{"name":"n","schema":{"type":"object"}}}"#,
+        "answer by a JSON schema",
+    ),
+    (
+        "reasoning",
+        r#""content":"audio""#,
+        r#","reasoning_effort":"high""#,
+        "think before it answers",
+    ),
+    (
+        "logprobs",
+        r#""content":"x""#,
+        r#","logprobs":true"#,
+        "give log probabilities",
+    ),
+    (
+        "streaming",
+        r#""content":"x""#,
+        r#","stream":true"#,
+        "stream its answers",
+    ),
+];
+
+#[test]
+fn targets_that_lack_what_a_call_needs_are_passed_over() {
+    let (unable, able) = (answering("unable"), answering("able"));
+    let body = |content: &str, more: &str| {
+        format!(r#"{{"model":"m","messages":[{{"role":"user",{content}}}]{more}}}"#)
+    };
+    for (lacking, content, more, words) in CAPABILITIES {
+        let targets = |second: &str| {
+            format!(
+                "strategy: {{ priority: {{}} }}\n\
+                 targets:\n\
+                 \x20 - {{ provider: p0, model: a, lacks: [{lacking}] }}\n\
+                 \x20 - {{ provider: p1, model: b{second} }}"
+            )
+        };
+        let both = gateway(&[unable.address, able.address], &targets(""));
+        let mut caller = Caller::new(&both);
+        let plain = body(r#""content":"a document about reasoning and audio""#, "");
+        assert_eq!(chosen(&caller.post(CHAT, &plain)), "unable", "{lacking}");
+        let calls = able.calls();
+        let answer = caller.post(CHAT, &body(content, more));
+        assert_eq!(
+            (answer.status, able.calls()),
+            (200, calls + 1),
+            "{lacking}: {answer:?}"
+        );
+        let none = gateway(
+            &[unable.address, able.address],
+            &targets(&format!(", lacks: [{lacking}]")),
+        );
+        let answer = Caller::new(&none).post(CHAT, &body(content, more));
+        assert_eq!(answer.status, 400, "{lacking}");
+        assert!(answer.text().contains(words), "{}", answer.text());
+    }
+}
+
+#[test]
+fn what_only_the_catalogue_denies_is_the_last_resort() {
+    let (doubted, able) = (answering("doubted"), answering("able"));
+    let reasoning =
+        r#"{"model":"m","messages":[{"role":"user","content":"x"}],"reasoning_effort":"high"}"#;
+    // The catalogue says that the first does not think, and does not know the second.
+    let targets = "strategy: { priority: {} }\n\
+         targets:\n\
+         \x20 - { provider: p0, model: gpt-audio }\n";
+    let both = format!("{targets}\x20 - {{ provider: p1, model: unheard-of }}");
+    let gateway_of = |model: &str| gateway(&[doubted.address, able.address], model);
+    let mut caller = Caller::new(&gateway_of(&both));
+    assert_eq!(chosen(&caller.post(CHAT, reasoning)), "able");
+    assert_eq!(chosen(&caller.post(CHAT, &request("x"))), "doubted");
+    let alone = format!("{targets}\x20 - {{ provider: p1, model: gpt-audio }}");
+    assert_eq!(
+        chosen(&Caller::new(&gateway_of(&alone)).post(CHAT, reasoning)),
+        "doubted"
+    );
+    let own = both.replace("gpt-audio }", "gpt-audio, lacks: [] }");
+    assert_eq!(
+        chosen(&Caller::new(&gateway_of(&own)).post(CHAT, reasoning)),
+        "doubted"
+    );
+}
+
 #[test]
 fn the_cheapest_target_takes_the_calls() {
     let (dear, cheap) = (answering("dear"), answering("cheap"));

@@ -3,18 +3,21 @@
 //! A target is no candidate when its condition does not hold or it lacks what the call needs. One
 //! that rests (benched, out of headroom), seems too short or probably lacks it is passed over while
 //! another can take the call, and is the last resort when none can: being passed over is never a
-//! reason to refuse.
+//! reason to refuse. Only limits that are set on providers are: a call whose targets have all reached
+//! theirs is.
 
 use super::call::{Call, detour, is_barred};
 use super::strategy::{self, Candidate};
 use super::{Model, ProviderTarget};
+use crate::money::limits::provider_over_limit;
 use crate::upstream::pick::hash_of;
-use gate_ai::prompt_prefix;
+use gate_ai::{Wants, prompt_prefix};
 use gate_flow::{Exchange, Fault, Needs};
 use gate_kit::clock::Moment;
 use gate_model::fault::FaultCode;
 use gate_model::resources::{Capability, Strategy};
 use smallvec::SmallVec;
+use std::time::Duration;
 
 /// The targets of a call, in the order to try.
 pub(super) type Candidates<'m> = SmallVec<[&'m ProviderTarget; 4]>;
@@ -33,6 +36,8 @@ pub(super) fn candidates<'m>(
     let mut awake: SmallVec<[usize; 8]> = SmallVec::new();
     let mut last_resort: Option<(Moment, usize)> = None;
     let (mut lacking, mut unserved) = (None, 0);
+    // Of the providers whose limit is reached, the one that has room first.
+    let mut limited: Option<(Duration, &ProviderTarget)> = None;
     for (index, target) in model.targets.iter().enumerate() {
         // A weight of zero takes a target out, so that traffic can be drained from it.
         if index < model.shared && target.weight == 0 {
@@ -52,6 +57,13 @@ pub(super) fn candidates<'m>(
         }
         if let Some(capability) = lacking_of(&target.facts.lacks, &needs) {
             lacking = Some(capability);
+            continue;
+        }
+        let wait = wait_of(target, needs.tokens, now);
+        if !wait.is_zero() {
+            if limited.is_none_or(|(shortest, _)| wait < shortest) {
+                limited = Some((wait, target));
+            }
             continue;
         }
         let total = needs.tokens.saturating_add(needs.max_tokens.unwrap_or(0));
@@ -74,6 +86,9 @@ pub(super) fn candidates<'m>(
         detour(exchange, |detours| detours.passed_over += passed_over);
     }
     if awake.is_empty() {
+        if let (None, Some((wait, target))) = (last_resort, limited) {
+            return Err(provider_over_limit(&target.provider.name, wait));
+        }
         return match (last_resort, lacking) {
             (Some((_, index)), _) => Ok(SmallVec::from_elem(&model.targets[index], 1)),
             (None, Some(capability)) => Err(cannot(model, capability)),
@@ -137,6 +152,11 @@ fn needs(exchange: &Exchange, call: &Call<'_>) -> Needs {
         return known;
     }
     let looks = |target: &ProviderTarget| target.when.is_some() || target.facts.minds_images();
+    let minds = |target: &ProviderTarget| target.facts.minds_wants();
+    let wants = match call.other.is_none() && call.model.targets.iter().any(minds) {
+        true => Wants::of(call.dialect, &call.body),
+        false => Wants::default(),
+    };
     let needs = Needs {
         tokens: call.tokens(),
         max_tokens: call.facts.max_tokens,
@@ -145,6 +165,12 @@ fn needs(exchange: &Exchange, call: &Call<'_>) -> Needs {
         vision: call.other.is_none()
             && call.model.targets.iter().any(looks)
             && call.facts.has_images(call.dialect, &call.body),
+        audio: wants.audio,
+        documents: wants.documents,
+        json_schema: wants.json_schema,
+        reasoning: wants.reasoning,
+        logprobs: wants.logprobs,
+        streaming: call.facts.stream,
     };
     if let Some(ai) = &exchange.ai {
         ai.borrow_mut().needs = Some(needs);
@@ -157,6 +183,12 @@ fn lacking_of(absent: &[Capability], needs: &Needs) -> Option<Capability> {
     let lacking = absent.iter().find(|absent| match absent {
         Capability::Tools => needs.tools,
         Capability::Vision => needs.vision,
+        Capability::Audio => needs.audio,
+        Capability::Documents => needs.documents,
+        Capability::JsonSchema => needs.json_schema,
+        Capability::Reasoning => needs.reasoning,
+        Capability::Logprobs => needs.logprobs,
+        Capability::Streaming => needs.streaming,
     });
     lacking.copied()
 }
@@ -165,6 +197,12 @@ fn cannot(model: &Model, capability: Capability) -> Fault {
     let what = match capability {
         Capability::Tools => "call tools",
         Capability::Vision => "read images",
+        Capability::Audio => "hear audio",
+        Capability::Documents => "read documents",
+        Capability::JsonSchema => "answer by a JSON schema",
+        Capability::Reasoning => "think before it answers",
+        Capability::Logprobs => "give log probabilities",
+        Capability::Streaming => "stream its answers",
     };
     let message = format!("The model `{}` cannot {what}.", model.name);
     Fault::new(FaultCode::InvalidBody).message(message)
@@ -172,6 +210,12 @@ fn cannot(model: &Model, capability: Capability) -> Fault {
 
 fn failed(error: String) -> Fault {
     Fault::new(FaultCode::PolicyFailed).detail(format!("the `when` of a target: {error}"))
+}
+
+/// How long the limits of a target's provider have no room for a call; zero when they have.
+fn wait_of(target: &ProviderTarget, tokens: u64, now: Moment) -> Duration {
+    let meter = target.meter.as_ref();
+    meter.map_or(Duration::ZERO, |meter| meter.wait(tokens, now))
 }
 
 /// From when on a target can take a call of about so many tokens.

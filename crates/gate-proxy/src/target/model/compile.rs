@@ -9,6 +9,7 @@ use super::strategy::{self, Candidate};
 use crate::batches::{BatchAccount, BatchTarget};
 use crate::compile::Work;
 use crate::money::Treasury;
+use crate::money::limits::Meter;
 use crate::upstream::pick::hash_of;
 use gate_ai::Operation;
 use gate_flow::{Condition, Tariff};
@@ -40,6 +41,8 @@ pub struct ProviderTarget {
     pub(super) when: Option<Box<dyn Condition>>,
     /// What is known of it: context, capabilities, prices.
     pub(super) facts: TargetFacts,
+    /// How much its provider may be asked for per time, where that is limited.
+    pub(super) meter: Option<Arc<Meter>>,
     /// Hash of provider and model, the same in every process.
     pub(super) identity: u64,
     /// Where each operation leads.
@@ -295,6 +298,7 @@ fn model(
     let only_one = is_plain
         && matches!(&targets[..], [one] if one.when.is_none() && one.lanes.len() == 1 && one.weight > 0);
     for target in &mut targets {
+        target.meter = treasury.meter(&target.provider.name);
         let tariff = treasury.tariff(&target.provider.name, &target.model);
         let known = tariff.filter(|tariff| tariff.is_known());
         if let Some(tariff) = &known {
@@ -396,6 +400,7 @@ fn target(
         provider: provider.clone(),
         model: written.model.as_str().into(),
         tariff: None,
+        meter: None,
         roads: roads(provider, &written.model),
         weight: written.weight,
         when,

@@ -43,6 +43,10 @@ impl TargetFacts {
         let features = [
             (Capability::Tools, listed.features.tools),
             (Capability::Vision, listed.features.images),
+            (Capability::Audio, listed.features.audio_input),
+            (Capability::Documents, listed.features.documents),
+            (Capability::JsonSchema, listed.features.json_schema),
+            (Capability::Reasoning, listed.features.reasoning),
         ];
         let absent = features.iter().filter(|(_, stated)| *stated == Some(false));
         Self {
@@ -69,6 +73,19 @@ impl TargetFacts {
     /// Whether it matters for this target if there are images in a call.
     pub(super) fn minds_images(&self) -> bool {
         self.lacks.contains(&Capability::Vision) || self.doubts.contains(&Capability::Vision)
+    }
+
+    /// Whether it matters for this target what else a call asks for that its request must be read for.
+    pub(super) fn minds_wants(&self) -> bool {
+        let mut absent = self.lacks.iter().chain(&self.doubts);
+        absent.any(|capability| match capability {
+            Capability::Tools | Capability::Vision | Capability::Streaming => false,
+            Capability::Audio
+            | Capability::Documents
+            | Capability::JsonSchema
+            | Capability::Reasoning
+            | Capability::Logprobs => true,
+        })
     }
 
     /// Whether a call of about so many tokens clearly does not fit.

@@ -13,15 +13,17 @@ use super::sign::sign;
 use super::state::headroom;
 use super::{Model, ProviderTarget};
 use crate::experiments::Struck;
+use crate::money::limits::take_provider;
 use crate::upstream::attempt::{Answered, Failure, attempt, is_blamed, row};
 use crate::upstream::{Deadlines, Held};
 use bytes::Bytes;
 use gate_ai::{Operation, answer_error, may_be_error};
-use gate_flow::{Attempt, Exchange, Fault, InScope, Overrides, Services, TraceContext};
+use gate_flow::{AiFacts, Attempt, Exchange, Fault, InScope, Overrides, Services, TraceContext};
 use gate_kit::clock::Moment;
 use gate_kit::http::{Body, BodyError, BodyErrorKind, Chunk, HeaderId, Headers, ResponseHead};
 use gate_model::fault::{FaultCode, FaultSource};
 use gate_model::resources::RetryOn;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -46,6 +48,8 @@ pub(super) struct Origin<'a> {
     pub(super) started: Moment,
     pub(super) started_unix: Duration,
     pub(super) overrides: &'a Overrides,
+    /// What is known of the call.
+    pub(super) facts: Option<&'a Rc<RefCell<Box<AiFacts>>>>,
     /// Experiments that it is in the scope of.
     pub(super) experiments: Option<&'a InScope>,
 }
@@ -62,6 +66,7 @@ impl<'a> Origin<'a> {
             started: exchange.record.started,
             started_unix: exchange.record.started_unix,
             overrides: &exchange.overrides,
+            facts: exchange.ai.as_ref(),
             experiments: exchange.record.experiments.as_deref(),
         }
     }
@@ -98,6 +103,14 @@ pub(super) async fn fetch(
     index: usize,
     room: &Room,
 ) -> Fetched {
+    let now = origin.services.clock();
+    let (meter, provider) = (target.meter.as_deref(), &target.provider.name);
+    let taken = meter.map_or(Ok(()), |_| {
+        take_provider(meter, provider, call.tokens(), origin.facts, now.now())
+    });
+    if let Err(fault) = taken {
+        return Fetched::unsent(Bad::Unfit(fault));
+    }
     let mut fetched = send(origin, call, target, index, room).await;
     if matches!(fetched.result, Err(Bad::Failed { stale: true, .. })) {
         let stale = fetched.attempt.map(Box::new);

@@ -316,6 +316,7 @@ impl Kept {
                 started: self.started,
                 started_unix: self.started_unix,
                 overrides: &self.overrides,
+                facts: self.facts_of_exchange.as_ref(),
                 experiments: self.experiments.as_deref(),
             };
             self.note(Leg {

@@ -13,7 +13,7 @@ use gate_kit::clock::{Clock, Moment};
 use gate_kit::http::{Body, BodyError, BodyErrorKind, BodyStream, Chunk, Frame};
 use gate_model::fault::FaultCode;
 use gate_model::resources::ServiceTier;
-use gate_model::units::Pieces;
+use gate_model::units::{Money, Pieces};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -73,6 +73,30 @@ impl Tap {
         }
     }
 
+    /// Prices one response of a session by itself: its length, and not the session's, decides what
+    /// its tokens cost.
+    pub(super) fn priced(&self, usage: &Usage) {
+        let Some(facts) = &self.facts else { return };
+        let mut facts = facts.borrow_mut();
+        let one = AiFacts {
+            input_tokens: Some(usage.input_tokens),
+            output_tokens: Some(usage.output_tokens),
+            cached_tokens: Some(usage.cached_tokens),
+            cache_written_tokens: Some(usage.cache_written_tokens),
+            cache_written_hour_tokens: usage.cache_written_1h_tokens,
+            reasoning_tokens: Some(usage.reasoning_tokens),
+            audio_input_tokens: usage.audio_input_tokens,
+            audio_output_tokens: usage.audio_output_tokens,
+            pieces: (usage.pieces != Pieces::default()).then(|| Box::new(usage.pieces)),
+            service_tier: facts.service_tier,
+            ..AiFacts::default()
+        };
+        let cost = facts.tariff.as_ref().and_then(|tariff| tariff.cost(&one));
+        if let Some(cost) = cost {
+            facts.priced = Some(facts.priced.unwrap_or(Money::ZERO) + cost);
+        }
+    }
+
     /// Notes the tier that the call is served in.
     pub(super) fn tier(&self, tier: Option<ServiceTier>) {
         if let (Some(facts), Some(tier)) = (&self.facts, tier) {
@@ -127,7 +151,7 @@ impl Tap {
             .unwrap_or(0)
             .saturating_add(facts.output_tokens.unwrap_or(0));
         Spent {
-            cost: facts.tariff.as_ref().and_then(|tariff| tariff.cost(&facts)),
+            cost: facts.price(),
             tokens: i64::try_from(tokens).unwrap_or(i64::MAX),
         }
     }

@@ -55,6 +55,22 @@ pub(crate) const CASES: &[Case] = &[
     ("tools", "tools: ['files__*']", "tools: ['files__read']"),
     ("ai", "tokens: 90000/s", "tokens: 9/s"),
     ("ai", "    team: sales\n", ""),
+    (
+        "ai",
+        "sales: { models: [chat, old] }",
+        "sales: { models: [chat, old], limits: { requests: 9/s } }",
+    ),
+    (
+        "ai",
+        "    team: sales\n",
+        "    team: sales\n    limits: { tokens: 9/s }\n",
+    ),
+    (
+        "ai",
+        "two: { openai: {",
+        "two: { openai: { limits: { requests: 9/s },",
+    ),
+    ("ai", "weight: 9 }", "weight: 9, lacks: [json_schema] }"),
     // Money.
     ("ai", "limit: { usd: 9 }", "limit: { usd: 1 }"),
     ("ai", "per: day", "per: week"),

@@ -15,7 +15,7 @@ use super::super::{Model, may_use};
 use super::answer::{passed, refused};
 use super::other::{Other, Shape};
 use super::send::{Wire, send};
-use super::{Asked, Known, deadline, first, model, note_target, open_facts, reserve, targets};
+use super::{Asked, Known, deadline, first, model, open_facts, reserve, take_once, targets};
 use bytes::Bytes;
 use gate_ai::RequestFacts;
 use gate_ai::operation::pieces::uploaded;
@@ -86,7 +86,7 @@ pub(super) async fn serve(
         return repeatable(exchange, asked, &model, &other, front.bytes.into()).await;
     }
     let (target, road) = first(exchange, &model, asked.operation)?;
-    note_target(exchange, target, false);
+    take_once(exchange, target)?;
     let inner = std::mem::take(&mut exchange.request.body);
     let limit = exchange.overrides.body;
     let upload = Upload::new(front, inner, &model.name, &target.model, limit);

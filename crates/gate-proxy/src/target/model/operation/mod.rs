@@ -181,6 +181,14 @@ async fn reserve(
     model.treasury.reserve(exchange, &asked).await
 }
 
+/// Notes who is tried of what can be sent only once, and takes it from the provider's limits.
+fn take_once(exchange: &Exchange, target: &ProviderTarget) -> Result<(), Fault> {
+    note_target(exchange, target, false);
+    let (meter, name) = (target.meter.as_deref(), &target.provider.name);
+    let now = exchange.services.clock().now();
+    money::limits::take_provider(meter, name, 0, exchange.ai.as_ref(), now)
+}
+
 /// Notes who is tried, and whether for another operation than was asked.
 fn note_target(exchange: &Exchange, target: &ProviderTarget, translated: bool) {
     let Some(ai) = &exchange.ai else { return };

@@ -9,7 +9,7 @@ use super::super::answer::keep_for_caller;
 use super::super::tap::Tap;
 use super::answer::refused;
 use super::send::{SESSION_IDLE, Wire, send};
-use super::{Known, deadline, first, model, note_target, open_facts, reserve};
+use super::{Known, deadline, first, model, open_facts, reserve, take_once};
 use gate_ai::Operation;
 use gate_ai::operation::{Frames, last_frames};
 use gate_flow::{Exchange, Extension, Fault};
@@ -49,7 +49,7 @@ pub(super) async fn serve(
     reserve(exchange, &model, Operation::Realtime, None, (None, None)).await?;
     hide_keys(exchange);
     let (target, road) = first(exchange, &model, Operation::Realtime)?;
-    note_target(exchange, target, false);
+    take_once(exchange, target)?;
     let address = std::iter::once(road.target(true).to_owned()).chain(rest);
     let address = address.collect::<Vec<_>>().join("&");
     let wire = Wire {
@@ -129,6 +129,9 @@ enum End {
 impl Session {
     /// Notes what the responses so far come to, and sees to what the next one may.
     fn count(&mut self) {
+        for response in self.frames.finished() {
+            self.tap.priced(&response);
+        }
         self.tap.note(self.frames.usage(), None);
         if let Some(extension) = &self.extension {
             self.covering = Some(extension.clone().cover(self.tap.used()));
