@@ -248,19 +248,19 @@ fn what_only_the_catalogue_denies_is_the_last_resort() {
          \x20 - { provider: p0, model: gpt-audio }\n";
     let both = format!("{targets}\x20 - {{ provider: p1, model: unheard-of }}");
     let gateway_of = |model: &str| gateway(&[doubted.address, able.address], model);
-    let mut caller = Caller::new(&gateway_of(&both));
+    let known = gateway_of(&both);
+    let mut caller = Caller::new(&known);
     assert_eq!(chosen(&caller.post(CHAT, reasoning)), "able");
     assert_eq!(chosen(&caller.post(CHAT, &request("x"))), "doubted");
-    let alone = format!("{targets}\x20 - {{ provider: p1, model: gpt-audio }}");
+    let alone = gateway_of(&format!(
+        "{targets}\x20 - {{ provider: p1, model: gpt-audio }}"
+    ));
     assert_eq!(
-        chosen(&Caller::new(&gateway_of(&alone)).post(CHAT, reasoning)),
+        chosen(&Caller::new(&alone).post(CHAT, reasoning)),
         "doubted"
     );
-    let own = both.replace("gpt-audio }", "gpt-audio, lacks: [] }");
-    assert_eq!(
-        chosen(&Caller::new(&gateway_of(&own)).post(CHAT, reasoning)),
-        "doubted"
-    );
+    let own = gateway_of(&both.replace("gpt-audio }", "gpt-audio, lacks: [] }"));
+    assert_eq!(chosen(&Caller::new(&own).post(CHAT, reasoning)), "doubted");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //! calls of one commit that differ in nothing (`group.rs`); one whose process died before it could
 //! settle has one of kind `unsettled`, at the reserved amount, which a late `settle`
 //! or a `release` takes back. Everything may be repeated: a call's id makes its entry unique, and
-//! leases are set, not changed. Writing is in [`commit`](self), what the journal is told in `carry.rs`, after crashes in `recover.rs`,
-//! reading in [`usage`].
+//! leases are set, not changed. Writing is in [`commit`](self), what the journal is told in
+//! `carry.rs`, after crashes in `recover.rs`, reading in [`usage`].
 
 mod callers;
 mod carry;

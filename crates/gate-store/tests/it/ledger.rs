@@ -92,8 +92,8 @@ fn the_commit_that_crosses_a_threshold_tells_of_it() {
             let events = place.reading().behind(0, 100).unwrap();
             let crossed = events.into_iter().filter(|event| &*event.kind == "crossed");
             let told = crossed.map(|event| {
-                let settled = String::from_utf8(event.payload.unwrap().into()).unwrap();
-                (String::from(event.key), settled)
+                let settled = String::from_utf8(event.payload.unwrap()).unwrap();
+                (event.key, settled)
             });
             told.collect::<Vec<_>>()
         };

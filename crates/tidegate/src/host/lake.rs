@@ -295,6 +295,7 @@ queries:
                 resources: self.resources.clone(),
                 asking: &self.asking,
                 teams,
+                gone: Arc::default(),
             }
         }
 
